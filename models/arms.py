@@ -1,0 +1,148 @@
+"""An arm: a network made ready to run (its weights drawn, fitted or loaded), and what a trace says of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from models.calibrate import calibrate, random_weights
+from models.config import HaltingConfig, ModelConfig
+from models.data import Images, full_images, mnist_digits
+from models.errors import ModelError
+from models.evaluate import evaluate
+from models.norms import settle_norms
+from models.stas import STAS
+from models.weights import load_weights, read_weights, weights_sha256
+
+SETTLING_IMAGES = 4000
+SWITCHES = ("timesteps", "isps", "integration", "pool", "pixel_scale", "image_mean", "image_std")
+TWIN_NOTE = (
+    "A network and its baseline twin (no I-SPS, no halting) share every convolution and linear weight; "
+    "batch-norms are set for each arm, since one pass and T passes of the patch splitting have other statistics."
+)
+IMAGE_NOTE = "sps.image is the 8-bit image as stored; its scaling by 1/256 folds into the first convolution."
+CALIBRATED_NOTE = (
+    "Random weights on 8-bit grids; batch-norms fitted on the images of this trace so that firing rates, over live "
+    "rows, meet the published table. Predictions of such a network mean nothing."
+)
+RANDOM_NOTE = "Random weights on 8-bit grids; batch-norms take the moments measured on the images of this trace."
+
+
+class Wish(NamedTuple):
+    """What to make ready.
+
+    `weights`: `calibrated`, `random` or the path of a safetensors file; `data`: folder of the full data set, if given.
+    """
+
+    config: ModelConfig
+    dataset: str
+    weights: str
+    seed: int
+    active_tokens: float
+    baseline: bool
+    data: Path | None
+
+
+class Arm(NamedTuple):
+    """A network in evaluation mode, and the manifest's section `weights`."""
+
+    model: STAS
+    weights: dict[str, Any]
+
+
+def prepare(wish: Wish, images: Images) -> Arm:
+    """Make the wished network ready; `images` are those to fit batch-norms on.
+
+    Raises ModelError for a weights file that is missing or does not fit, and for targets that cannot be met.
+    """
+    if wish.weights not in ("calibrated", "random"):
+        return _loaded(wish)
+    model = STAS(wish.config.baseline() if wish.baseline else wish.config)
+    extra: dict[str, Any] = {}
+    if wish.weights == "calibrated":
+        report = calibrate(model, images, wish.dataset, wish.seed, wish.active_tokens)
+        extra["calibration"] = report
+        note = CALIBRATED_NOTE
+    else:
+        random_weights(model, images, wish.seed)
+        note = RANDOM_NOTE
+    return Arm(model.eval(), _section(model, wish.weights, wish.seed, None, note) | extra)
+
+
+def _loaded(wish: Wish) -> Arm:
+    """The network of a weights file, or its baseline twin with norms settled on training images."""
+    path = Path(wish.weights)
+    state, metadata = read_weights(path)
+    config = _config_of_file(wish, path, metadata)
+    model = STAS(config.baseline() if wish.baseline else config)
+    if wish.baseline:
+        state = {name: value for name, value in state.items() if not name.startswith("halting.")}
+    load_weights(model, state, path)
+    model.eval()
+    seed, accuracy = int(metadata.get("seed", 0)), metadata.get("accuracy")
+    note = "Trained by models.train; weights on 8-bit grids." if metadata else "From a file without provenance."
+    if wish.baseline:
+        settle_norms(model, training_images(wish))
+        note += " The twin was not trained: its batch-norm statistics are re-estimated on training images."
+        accuracy = _accuracy(model) if wish.dataset == "mnist" else None
+    return Arm(model, _section(model, "trained", seed, accuracy, note))
+
+
+def _config_of_file(wish: Wish, path: Path, metadata: dict[str, Any]) -> ModelConfig:
+    """The wished config with the switches that the file was trained with."""
+    told = (metadata.get("model", wish.config.name), metadata.get("dataset", wish.dataset))
+    if told != (wish.config.name, wish.dataset):
+        raise ModelError(
+            f"weights file {path} is of {told[0]} on {told[1]}, not of {wish.config.name} on {wish.dataset}"
+        )
+    switches = metadata.get("config", {})
+    try:
+        halting = HaltingConfig(**switches.get("halting", dataclasses.asdict(wish.config.halting)))
+        known = {name: switches[name] for name in SWITCHES if name in switches}
+        known |= {name: tuple(known[name]) for name in ("image_mean", "image_std") if name in known}
+        return dataclasses.replace(wish.config, halting=halting, **known)
+    except TypeError as error:
+        raise ModelError(f"weights file {path}: its config has unknown switches: {error}") from error
+
+
+def switches_of(config: ModelConfig) -> dict[str, Any]:
+    """The switches as a weights file keeps them."""
+    return {name: getattr(config, name) for name in SWITCHES} | {
+        "halting": dataclasses.asdict(config.halting)
+    }
+
+
+def training_images(wish: Wish) -> Images:
+    """Training images to settle batch-norms on; raises ModelError where there are none at hand."""
+    if wish.data is not None:
+        return full_images(wish.dataset, wish.data, SETTLING_IMAGES, train=True)
+    if wish.dataset == "mnist":
+        return mnist_digits()[0]
+    raise ModelError(
+        f"the baseline twin of a weights file needs training images of {wish.dataset}: give --data"
+    )
+
+
+def _accuracy(model: STAS) -> dict[str, Any]:
+    """Accuracy over the held-out digits."""
+    held_out = mnist_digits()[1]
+    metrics = evaluate(model, held_out)
+    return {
+        "test_top1": metrics.accuracy,
+        "test_images": len(held_out.labels),
+        "active_tokens": round(metrics.active_tokens, 6),
+    }
+
+
+def _section(
+    model: STAS, origin: str, seed: int, accuracy: dict[str, Any] | None, note: str
+) -> dict[str, Any]:
+    """The manifest's section `weights`."""
+    return {
+        "origin": origin,
+        "seed": seed,
+        "accuracy": accuracy,
+        "sha256": weights_sha256(model),
+        "notes": f"{note} {TWIN_NOTE} {IMAGE_NOTE}",
+    }

@@ -1,0 +1,67 @@
+"""The Transformer block of Spikformer: spiking self-attention (SSA) and MLP, residuals on spikes.
+
+Source: Spikformer (ICLR 2023). Every block sees rows (row, channel) chosen by its context; the residual stream is a
+non-negative integer that grows by at most 2 a block.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from models.config import ModelConfig
+from models.layers import Context, SpikingLinear
+from models.neurons import ATTENTION_THRESHOLD
+
+ATTENTION_SCALE = 0.125
+
+
+class SpikingSelfAttention(nn.Module):
+    """q, k, v = spikes; LIF_0.5((q k^T) v * 0.125); projection. No softmax."""
+
+    def __init__(self, name: str, config: ModelConfig) -> None:
+        super().__init__()
+        dim = config.size.embed_dim
+        self.name = name
+        self.heads = config.size.heads
+        self.q = SpikingLinear(f"{name}.q", dim, dim)
+        self.k = SpikingLinear(f"{name}.k", dim, dim)
+        self.v = SpikingLinear(f"{name}.v", dim, dim)
+        self.proj = SpikingLinear(f"{name}.proj_out", dim, dim)
+
+    def forward(self, rows: Tensor, context: Context) -> Tensor:
+        """Spikes (row, channel) from the stream (row, channel)."""
+        q, k, v = (self._heads(layer(rows, context), context) for layer in (self.q, self.k, self.v))
+        values = q @ (k.transpose(-2, -1) @ v)  # equals (q k^T) v: all sums are integers
+        mixed = context.rows.select(values.transpose(2, 3).flatten(3)) * ATTENTION_SCALE
+        out_name = f"{self.name}.out"
+        out = context.rows.fire(mixed, context.membranes, out_name, ATTENTION_THRESHOLD)
+        context.probe.record(out_name, out, context.rows)
+        return torch.as_tensor(self.proj(out, context))
+
+    def _heads(self, spikes: Tensor, context: Context) -> Tensor:
+        """(step, image, head, token, head_dim), zero rows where a token is halted."""
+        return context.rows.restore(spikes).unflatten(3, (self.heads, -1)).transpose(2, 3)
+
+
+class Block(nn.Module):
+    """x + SSA(x), then + MLP."""
+
+    def __init__(self, index: int, config: ModelConfig) -> None:
+        super().__init__()
+        dim, hidden = config.size.embed_dim, config.size.embed_dim * config.mlp_ratio
+        self.name = f"blocks.{index}"
+        last = index == config.size.blocks - 1
+        self.output_name = "head.x" if last else f"blocks.{index + 1}.x"
+        self.attn = SpikingSelfAttention(f"{self.name}.attn", config)
+        self.fc1 = SpikingLinear(f"{self.name}.mlp.hidden", dim, hidden)
+        self.fc2 = SpikingLinear(f"{self.name}.mlp.out", hidden, dim)
+
+    def forward(self, dense: Tensor, context: Context) -> Tensor:
+        """The stream (step, image, token, channel) one block later, zero where a token is halted."""
+        stream = context.rows.select(dense)
+        stream = stream + self.attn(stream, context)
+        context.probe.record(f"{self.name}.mlp.x", stream, context.rows)
+        stream = stream + self.fc2(self.fc1(stream, context), context)
+        context.probe.record(self.output_name, stream, context.rows)
+        return context.rows.restore(stream)

@@ -1,0 +1,181 @@
+"""Calibrated networks: random weights whose batch-norms are fitted so that firing rates meet a published table.
+
+Weights are drawn by a seed on 8-bit grids, each tensor from its own stream, so that a network and its baseline twin
+share every one. Each batch-norm takes the measured moments as its running statistics; channels get a scale and an
+offset of their own (drawn), and one shift per layer is solved by bisection. With halting, beta is solved for a budget
+of active tokens; rates then count live rows only, so norms and beta are fitted in turns.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.census import Census
+from models.data import Images
+from models.evaluate import batches, fit_beta
+from models.fitting import FittingProbe, secant
+from models.norms import MomentsProbe
+from models.operations import describe, stored_matrices
+from models.stas import STAS
+from models.targets import Target, Targets, published_targets
+from models.weights import to_grid, weight_tensors
+
+SCALE_SPREAD = 0.25
+OFFSET_SPREAD = 0.5
+STREAM_SPREAD = 1.0
+DENSITY_TOLERANCE = 2e-3
+HALTING_ROUNDS = 3
+
+
+def draw_weights(model: STAS, seed: int) -> None:
+    """Normal weights of standard deviation 1/sqrt(fan-in) on their 8-bit grids, zero head bias."""
+    with torch.no_grad():
+        for name, tensor in weight_tensors(model).items():
+            fan_in = tensor[0].numel()
+            normal = _stream(seed, name).standard_normal(tuple(tensor.shape), dtype=np.float32)
+            tensor.copy_(to_grid(torch.from_numpy(normal / np.float32(np.sqrt(fan_in)))))
+        model.head.bias.zero_()
+
+
+def channel_spread(seed: int) -> Callable[[str, int], tuple[Tensor, Tensor]]:
+    """Scale and offset of each channel's batch-norm, by layer name and channel count.
+
+    Layers that write the residual stream share their offsets, so that a channel is busy or quiet throughout, as in
+    trained networks; channel 0, which the halting reads, has offset 0. Our choice.
+    """
+
+    def spread(name: str, channels: int) -> tuple[Tensor, Tensor]:
+        writes_stream = name in ("sps.3", "sps.4") or name.endswith(("proj_out", "mlp.out"))
+        scale = np.exp(SCALE_SPREAD * _stream(seed, f"{name}.scale").standard_normal(channels))
+        source = "stream" if writes_stream else f"{name}.offset"
+        offset = _stream(seed, source).standard_normal(channels)
+        offset *= STREAM_SPREAD if writes_stream else OFFSET_SPREAD
+        if writes_stream:
+            offset[0] = 0.0
+        return torch.from_numpy(scale.astype(np.float32)), torch.from_numpy(
+            offset.astype(np.float32)
+        )
+
+    return spread
+
+
+def calibrate(
+    model: STAS, images: Images, dataset: str, seed: int, active_tokens: float
+) -> dict[str, Any]:
+    """Draw weights, fit norms and beta on `images`; returns what a trace's manifest says of it.
+
+    Raises ModelError where no rates are published for `dataset` or the token budget cannot be met.
+    """
+    targets = published_targets(model.config, dataset)
+    draw_weights(model, seed)
+    model.eval()
+    pixels = batches(images, len(images.labels))[0][0]
+    spread = channel_spread(seed)
+    masks, rate, reached = None, 0.1, 1.0
+    for _ in range(HALTING_ROUNDS if model.halting is not None else 1):
+        rate = _fit_norms(model, pixels, targets, spread, masks, rate)
+        if model.halting is not None:
+            reached = fit_beta(model, images, active_tokens)
+            with torch.no_grad():
+                masks = model(pixels).active
+    census = Census()
+    with torch.no_grad():
+        model(pixels, census)
+    report = _report(model, targets, rate, census)
+    report["images"] = len(images.labels)
+    report["active_tokens"] = {
+        "target": active_tokens if model.halting is not None else 1.0,
+        "measured": round(reached, 6),
+    }
+    return report
+
+
+def random_weights(model: STAS, images: Images, seed: int) -> None:
+    """Random weights whose batch-norms only take the measured moments (scale 1, shift 0)."""
+    draw_weights(model, seed)
+    model.eval()
+    with torch.no_grad():
+        model(batches(images, len(images.labels))[0][0], MomentsProbe(), path="layers")
+
+
+def _fit_norms(
+    model: STAS,
+    pixels: Tensor,
+    targets: Targets,
+    spread: Callable[[str, int], tuple[Tensor, Tensor]],
+    masks: Tensor | None,
+    rate: float,
+) -> float:
+    """Fit all norms, under the given masks; where a common rate is free, solve it for the overall density."""
+    matrices = list(stored_matrices(describe(model.config)))
+
+    def density(common_rate: float) -> float:
+        probe = FittingProbe(targets.with_common_rate(common_rate), spread)
+        with torch.no_grad():
+            model(pixels, probe, path="layers", imposed=masks)
+        return probe.density(matrices)
+
+    if targets.density is None:
+        density(rate)
+        return rate
+    solved = secant(density, targets.density, rate, 0.1 * rate, DENSITY_TOLERANCE)
+    density(solved)
+    return solved
+
+
+def _report(model: STAS, targets: Targets, rate: float, census: Census) -> dict[str, Any]:
+    """Targets and measured rates, layer by layer, as the manifest states them."""
+    layers: dict[str, dict[str, Any]] = {}
+    for name, target in targets.with_common_rate(rate).items():
+        tensor = f"{name}.out" if name.startswith("sps.") else name
+        if target.of == "stream":
+            tensor = _stream_after(model, name)
+        layers[name] = _line(target, census.counts[tensor].density)
+        if target.of == "stream":
+            own = f"{name}.out" if name.startswith("sps.") else name
+            layers[name]["own_rate"] = round(census.counts[own].density, 6)
+    for name, value in targets.unfitted.items():
+        target = Target(value, "published, not fitted (no free parameter)")
+        layers[name] = _line(target, census.counts[name].density)
+    report: dict[str, Any] = {
+        "table": targets.table,
+        "source": targets.origin,
+        "layers": layers,
+        "density": {
+            "target": targets.density,
+            "measured": round(census.density(stored_matrices(describe(model.config))), 6),
+        },
+    }
+    if targets.common:
+        report["common_rate"] = round(rate, 6)
+    return report
+
+
+def _line(target: Target, measured: float) -> dict[str, Any]:
+    return {
+        "target": round(target.value, 6),
+        "measured": round(measured, 6),
+        "of": target.of,
+        "source": target.source,
+    }
+
+
+def _stream_after(model: STAS, layer: str) -> str:
+    """The stream tensor that a stream-writing layer's spikes complete."""
+    if layer == "sps.4":
+        return "blocks.0.x"
+    index = int(layer.split(".")[1])
+    if layer.endswith("proj_out"):
+        return f"blocks.{index}.mlp.x"
+    return str(model.blocks[index].output_name)
+
+
+def _stream(seed: int, name: str) -> np.random.Generator:
+    """A random stream of its own for every name."""
+    return np.random.default_rng([seed, zlib.crc32(name.encode())])

@@ -1,0 +1,123 @@
+"""Capture a trace of a network on images: python -m models.capture --help."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from models.config import DATASETS, named_config
+from models.errors import ModelError
+from simulator.errors import SimulatorError
+
+if TYPE_CHECKING:
+    from models.data import Images
+
+EXAMPLE = """example:
+  python -m models.capture --model stas_spikformer_4_384 --dataset cifar10 --source samples --images 20 \\
+      --out traces/cifar10.npz
+"""
+ACTIVE_TOKENS = 0.576
+CALIBRATION_IMAGES = 32
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    made = argparse.ArgumentParser(
+        prog="python -m models.capture",
+        description="Run a network on images and store which neuron spiked when and which token was active.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--model", required=True, help="such as stas_spikformer_4_384")
+    made.add_argument("--dataset", required=True, help=", ".join(DATASETS))
+    made.add_argument("--out", required=True, type=Path, help="the trace to write (.npz)")
+    made.add_argument(
+        "--source",
+        choices=("samples", "full"),
+        default="samples",
+        help="samples: pictures that installed packages bundle; full: the data set under --data",
+    )
+    made.add_argument("--data", type=Path, help="folder of the full data set, in torchvision's layout")
+    made.add_argument("--images", type=int, default=20, help="how many, from the first on (default 20)")
+    made.add_argument(
+        "--weights",
+        default="calibrated",
+        help="calibrated (random weights, norms fitted to published firing rates; default), random, "
+        "or a .safetensors file",
+    )
+    made.add_argument("--baseline", action="store_true", help="the twin without I-SPS and halting")
+    made.add_argument("--timesteps", type=int, default=4, help="default 4")
+    made.add_argument("--seed", type=int, default=0, help="of drawn weights (default 0)")
+    made.add_argument("--batch", type=int, default=8, help="images at a time (default 8)")
+    made.add_argument(
+        "--active-tokens",
+        type=float,
+        default=ACTIVE_TOKENS,
+        help="mean fraction of active tokens that calibration solves beta for (default 0.576)",
+    )
+    made.add_argument("--threads", type=int, default=2, help="of torch (default 2)")
+    return made
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; 0, or 2 after one message for bad input."""
+    options = parser().parse_args(arguments)
+    try:
+        written = capture(options)
+    except SimulatorError as error:
+        print(f"models.capture: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("models.capture: interrupted; nothing was written", file=sys.stderr)
+        return 130
+    print(written)
+    return 0
+
+
+def capture(options: argparse.Namespace) -> Path:
+    """Make one trace as the options ask; raises SimulatorError for bad input and leaves no partial file."""
+    config = named_config(options.model, options.dataset, options.timesteps)
+    for name in ("images", "batch", "threads"):
+        if getattr(options, name) < 1:
+            raise ModelError(f"--{name} is {getattr(options, name)}; it must be at least 1")
+    if not options.out.absolute().parent.is_dir():
+        raise ModelError(f"--out {options.out}: its folder does not exist")
+    import torch
+
+    from models.arms import Wish, prepare
+    from models.writing import write_trace
+
+    torch.set_num_threads(options.threads)
+    torch.use_deterministic_algorithms(True)
+    images = load_images(options)
+    wish = Wish(
+        config,
+        options.dataset,
+        options.weights,
+        options.seed,
+        options.active_tokens,
+        options.baseline,
+        options.data,
+    )
+    arm = prepare(wish, images.first(CALIBRATION_IMAGES))
+    write_trace(options.out, arm, images, options.dataset, options.batch)
+    return Path(options.out)
+
+
+def load_images(options: argparse.Namespace) -> Images:
+    """The images that the options name."""
+    from models.data import full_images, mnist_digits, sample_images
+
+    if options.source == "full":
+        if options.data is None:
+            raise ModelError("--source full needs --data, the folder of the data set")
+        return full_images(options.dataset, options.data, options.images)
+    if options.dataset == "mnist":
+        return mnist_digits()[1].first(options.images)
+    return sample_images(options.dataset, options.images)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

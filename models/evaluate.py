@@ -1,0 +1,77 @@
+"""What a network does on images: accuracy and active tokens; and the halting offset that meets a token budget."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.data import Images
+from models.errors import ModelError
+from models.stas import STAS
+
+EVALUATION_BATCH = 100
+BETA_RANGE = (-24.0, 8.0)
+BETA_STEPS = 15
+
+
+class Metrics(NamedTuple):
+    """`accuracy`: top-1 fraction; `active_tokens`: mean fraction over (image, timestep, block, token)."""
+
+    accuracy: float
+    active_tokens: float
+
+
+def batches(images: Images, size: int) -> list[tuple[Tensor, Tensor]]:
+    """Pixels (image, channel, h, w) as float32 0..255 and labels, in order."""
+    return [
+        (
+            torch.from_numpy(images.pixels[at : at + size].astype(np.float32)),
+            torch.from_numpy(images.labels[at : at + size]),
+        )
+        for at in range(0, len(images.labels), size)
+    ]
+
+
+@torch.no_grad()
+def evaluate(model: STAS, images: Images, path: str | None = None) -> Metrics:
+    """Run the network in evaluation mode over `images`."""
+    was_training = model.training
+    model.eval()
+    right, active, of = 0, 0, 0
+    for pixels, labels in batches(images, EVALUATION_BATCH):
+        output = model(pixels, path=path)
+        right += int((output.logits.argmax(1) == labels).sum())
+        if output.active is not None:
+            active += int(output.active.sum())
+            of += output.active.numel()
+    model.train(was_training)
+    return Metrics(right / len(images.labels), active / of if of else 1.0)
+
+
+def fit_beta(model: STAS, images: Images, active_tokens: float) -> float:
+    """Set the halting's beta by bisection so that the mean of active tokens on `images` is `active_tokens`.
+
+    Returns the mean reached. Raises ModelError for a target that no beta can meet (under one step per token).
+    """
+    assert model.halting is not None
+    least = 1.0 / (model.config.timesteps * model.config.size.blocks)
+    if not least <= active_tokens <= 1.0:
+        raise ModelError(
+            f"active tokens {active_tokens} cannot be met: every token runs one of "
+            f"{round(1 / least)} steps, so the target must lie in {least:.4g}..1"
+        )
+    low, high = BETA_RANGE
+    best = (float("inf"), low, 1.0)
+    for _ in range(BETA_STEPS):
+        middle = (low + high) / 2.0
+        with torch.no_grad():
+            model.halting.beta.fill_(middle)
+        reached = evaluate(model, images).active_tokens
+        best = min(best, (abs(reached - active_tokens), middle, reached))
+        low, high = (middle, high) if reached > active_tokens else (low, middle)
+    with torch.no_grad():
+        model.halting.beta.fill_(best[1])
+    return best[2]

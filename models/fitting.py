@@ -1,0 +1,182 @@
+"""The probe that fits batch-norms while a network runs, layer by layer, to target firing rates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from models.census import Census
+from models.layers import SpikingConv, SpikingLinear, max_pool
+from models.neurons import lif
+from models.norms import set_moments
+from models.rows import Rows
+from models.targets import Target
+
+LEAST_RATE = 0.005
+SHIFT_REACH = 16.0
+SAMPLE_VALUES = 1 << 19
+BISECTIONS = 14
+SECANT_STEPS = 6
+SECANT_TOLERANCE = 5e-4
+LEAST_SLOPE = 1e-4
+
+
+class Sums(NamedTuple):
+    """A layer's weighted sums, pooled where its neurons see them pooled.
+
+    `values` (timestep, row, channel); `live` bool (timestep, row) or None; `stream`, of the shape of the spikes: the
+    residual stream they are added to, or None.
+    """
+
+    values: Tensor
+    live: Tensor | None
+    stream: Tensor | None
+
+    def rows(self, index: Tensor) -> Sums:
+        """The rows at `index`, all timesteps."""
+        live = None if self.live is None else self.live[:, index]
+        stream = None if self.stream is None else self.stream[:, index]
+        return Sums(self.values[:, index], live, stream)
+
+
+class FittingProbe(Census):
+    """Sets each batch-norm it meets: running statistics to the measured moments, shift to meet the layer's target.
+
+    `spread` gives each layer's channels their own scale and offset; the shift found is added to the offset.
+    """
+
+    def __init__(
+        self, targets: Mapping[str, Target], spread: Callable[[str, int], tuple[Tensor, Tensor]]
+    ) -> None:
+        super().__init__()
+        self.targets = targets
+        self.spread = spread
+        self._stream: Tensor | None = None
+
+    def record(self, name: str, values: Tensor, rows: Rows) -> None:
+        """Count, and remember the residual stream."""
+        super().record(name, values, rows)
+        if name.endswith(".x"):
+            self._stream = rows.restore(values)
+
+    def record_maps(self, name: str, maps: Tensor) -> None:
+        """Count, and remember the residual stream."""
+        super().record_maps(name, maps)
+        if name in ("sps.3.out", "blocks.0.x"):
+            self._stream = maps.flatten(3).transpose(2, 3)
+
+    @torch.no_grad()
+    def before_norm(
+        self,
+        layer: SpikingConv | SpikingLinear,
+        current: Tensor,
+        timesteps: int,
+        rows: Rows | None,
+    ) -> None:
+        """Fit the layer's batch-norm."""
+        norm = layer.norm
+        set_moments(layer, current, None if rows is None else rows.live())
+        scale, offset = self.spread(layer.name, norm.num_features)
+        norm.weight.copy_(scale)
+        norm.bias.copy_(offset)
+        target = self.targets.get(layer.name)
+        if target is None:
+            return
+        sums = self._sums(layer, current, timesteps, rows, target)
+        gain, shift = norm.affine_map()
+        norm.bias.add_(solve_shift(sums._replace(values=sums.values * gain + shift), target))
+
+    def _sums(
+        self,
+        layer: SpikingConv | SpikingLinear,
+        current: Tensor,
+        timesteps: int,
+        rows: Rows | None,
+        target: Target,
+    ) -> Sums:
+        """What the layer's neurons will see, before batch-norm."""
+        stream = self._stream if target.of == "stream" else None
+        if stream is not None:
+            stream = stream.expand(timesteps, *stream.shape[1:]).flatten(1, 2)
+        if rows is not None:
+            live = rows.live()
+            live = None if live is None else live.view(timesteps, -1)
+            return Sums(current.view(timesteps, -1, current.shape[-1]), live, stream)
+        if getattr(layer, "pool", None) == "before_lif":
+            current = max_pool(current.flatten(0, 1)).unflatten(0, current.shape[:2])
+        values = current.flatten(3).transpose(2, 3).flatten(1, 2)
+        return Sums(values.expand(timesteps, *values.shape[1:]), None, stream)
+
+
+def solve_shift(sums: Sums, target: Target) -> float:
+    """The shift common to all channels that meets the target through the neurons' dynamics.
+
+    Where a stream's target is met already, the neurons keep LEAST_RATE.
+    """
+    if sums.stream is None:
+        return _solve(sums, target.value)
+    shift = _solve(sums, target.value)
+    if activity(sums._replace(stream=None), shift) >= LEAST_RATE:
+        return shift
+    return _solve(sums._replace(stream=None), LEAST_RATE)
+
+
+def _solve(sums: Sums, target: float) -> float:
+    """Bisection on a sample of rows, then the secant method on all."""
+    steps, rows, channels = sums.values.shape
+    sample, size = sums, max(16, SAMPLE_VALUES // (steps * channels))
+    if rows > size:
+        chosen = torch.randperm(rows, generator=torch.Generator().manual_seed(rows))
+        sample = sums.rows(chosen[:size])
+    low, high = -SHIFT_REACH, SHIFT_REACH
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if activity(sample, middle) < target else (low, middle)
+    if sample is sums:
+        return (low + high) / 2.0
+    return secant(lambda shift: activity(sums, shift), target, (low + high) / 2.0, 0.01)
+
+
+def activity(sums: Sums, shift: float) -> float:
+    """Mean rate of neurons shifted by `shift`; with a stream, the non-zero fraction of stream plus spikes."""
+    spikes, _ = lif(sums.values + shift)
+    if sums.stream is not None:
+        spikes = ((spikes + sums.stream) > 0).to(spikes.dtype)
+    return live_mean(spikes, sums.live)
+
+
+def secant(
+    function: Callable[[float], float],
+    target: float,
+    start: float,
+    width: float,
+    tolerance: float = SECANT_TOLERANCE,
+) -> float:
+    """Where a rising `function` meets `target`, to a relative `tolerance`, or the closest point seen.
+
+    `width`: the second point's distance from `start`. The last call made need not be at the point returned.
+    """
+    at, value = start, function(start)
+    best = (abs(value - target), at)
+    step = math.copysign(width, target - value)
+    for _ in range(SECANT_STEPS):
+        if best[0] <= tolerance * target:
+            break
+        after = function(at + step)
+        best = min(best, (abs(after - target), at + step))
+        slope = max((after - value) / step, LEAST_SLOPE)
+        at, value = at + step, after
+        step = (target - value) / slope or LEAST_SLOPE
+    return best[1]
+
+
+def live_mean(values: Tensor, live: Tensor | None) -> float:
+    """Mean over live rows of values (timestep, row, channel)."""
+    if live is None:
+        return float(values.mean(dtype=torch.float64))
+    total = float((values * live.unsqueeze(-1)).sum(dtype=torch.float64))
+    return total / max(1, int(live.sum()) * values.shape[-1])

@@ -1,0 +1,137 @@
+"""The spiking layers every part is made of: weights, batch-norm, (pooling,) LIF."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.neurons import THRESHOLD, lif
+from models.probes import Probe
+from models.rows import Membranes, Rows
+
+POOL_KERNEL, POOL_STRIDE, POOL_PADDING = 3, 2, 1
+
+
+class Context(NamedTuple):
+    """What a block needs beside its input: the rows to compute, its neurons' membranes, the probe."""
+
+    rows: Rows
+    membranes: Membranes
+    probe: Probe
+
+
+class Norm(nn.BatchNorm1d):
+    """Batch-norm over (row, channel) or (image, channel, height, width) that never sees a halted row.
+
+    With `from_running` set, training normalises with the running statistics too and lets every batch move them: with
+    halting, timesteps run one after another and per-timestep batch statistics would differ from those of evaluation.
+    In evaluation the norm is x * scale + shift, two roundings whatever the batch's shape.
+    """
+
+    from_running = False
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        """Accept 2-D and 4-D input."""
+
+    def forward(self, input: Tensor, live: Tensor | None = None) -> Tensor:
+        """Normalise over every axis but axis 1; `live` (bool, per row) marks the rows that count."""
+        counted = input if live is None else input[live.nonzero().squeeze(1)]
+        too_few = counted.numel() <= counted.shape[1]
+        if self.training and self.from_running and not too_few:
+            self._follow(counted)
+        if not self.training or self.from_running or too_few:
+            scale, shift = self.affine_map()
+            view = (1, -1, *[1] * (input.dim() - 2))
+            return input * scale.view(view) + shift.view(view)
+        if live is None:
+            return super().forward(input)
+        index = live.nonzero().squeeze(1)
+        return torch.zeros_like(input).index_copy(0, index, super().forward(counted))
+
+    def affine_map(self) -> tuple[Tensor, Tensor]:
+        """Scale and shift (channel,) that evaluation applies."""
+        assert self.running_mean is not None and self.running_var is not None
+        mean = self.running_mean.clone()  # a later call may move it before this one's backward
+        scale = self.weight / torch.sqrt(self.running_var + self.eps)
+        return scale, self.bias - mean * scale
+
+    @torch.no_grad()
+    def _follow(self, input: Tensor) -> None:
+        """Move the running mean and the running second moment towards this batch's."""
+        assert self.running_mean is not None and self.running_var is not None
+        axes = [axis for axis in range(input.dim()) if axis != 1]
+        rate = float(self.momentum or 0.0)
+        second = self.running_var + self.running_mean**2
+        second.lerp_((input**2).mean(axes), rate)
+        self.running_mean.lerp_(input.mean(axes), rate)
+        self.running_var.copy_((second - self.running_mean**2).clamp_min(0.0))
+
+
+class SpikingLinear(nn.Module):
+    """Linear without bias, batch-norm, LIF, on the computed token rows."""
+
+    def __init__(self, name: str, in_features: int, out_features: int) -> None:
+        super().__init__()
+        self.name = name
+        self.linear = nn.Linear(in_features, out_features, bias=False)
+        self.norm = Norm(out_features)
+
+    def forward(self, rows: Tensor, context: Context) -> Tensor:
+        """From rows (row, in_features) to their spikes (row, out_features)."""
+        current = linear_rows(rows, self.linear.weight)
+        context.probe.before_norm(self, current, context.rows.steps, context.rows)
+        current = self.norm(current, context.rows.live())
+        spikes = context.rows.fire(current, context.membranes, self.name, THRESHOLD)
+        context.probe.record(self.name, spikes, context.rows)
+        return spikes
+
+
+class SpikingConv(nn.Module):
+    """3x3 convolution without bias, batch-norm, optional max-pool, LIF, on maps of any number of timesteps."""
+
+    def __init__(self, name: str, channels: tuple[int, int], pool: str | None) -> None:
+        """`channels`: in and out; `pool`: None, `before_lif` or `after_lif`."""
+        super().__init__()
+        self.name = name
+        self.pool = pool
+        self.conv = nn.Conv2d(*channels, kernel_size=3, padding=1, bias=False)
+        self.norm = Norm(channels[1])
+
+    def forward(self, maps: Tensor, timesteps: int, probe: Probe) -> Tensor:
+        """Spikes (timestep, image, channel, h, w) from maps (step, image, channel, h, w).
+
+        One map for several timesteps (step 1) is a constant current.
+        """
+        steps, images = maps.shape[:2]
+        current = self.conv(maps.flatten(0, 1))
+        probe.before_norm(self, current.unflatten(0, (steps, images)), timesteps, None)
+        current = self.norm(current)
+        if self.pool == "before_lif":
+            current = max_pool(current)
+        by_step = current.unflatten(0, (steps, images))
+        spikes, _ = lif(by_step.expand(timesteps, *by_step.shape[1:]))
+        if self.pool == "after_lif":
+            probe.record_maps(f"{self.name}.unpooled", spikes)
+            spikes = max_pool(spikes.flatten(0, 1)).unflatten(0, (timesteps, images))
+        probe.record_maps(f"{self.name}.out", spikes)
+        return spikes
+
+
+def linear_rows(rows: Tensor, weight: Tensor) -> Tensor:
+    """rows (row, in) times weight (out, in) transposed, as a 1x1 convolution over a channels-last image.
+
+    No copy is made; on CPUs whose BLAS is slow, oneDNN's convolution is about three times faster than the product.
+    """
+    if not len(rows):
+        return rows @ weight.T
+    image = rows.view(1, rows.shape[0], 1, rows.shape[1]).permute(0, 3, 1, 2)
+    product = F.conv2d(image, weight.view(*weight.shape, 1, 1))
+    return product.permute(0, 2, 3, 1).reshape(rows.shape[0], -1)
+
+
+def max_pool(maps: Tensor) -> Tensor:
+    """Max-pool 3x3, stride 2: halves height and width."""
+    return F.max_pool2d(maps, POOL_KERNEL, POOL_STRIDE, POOL_PADDING)

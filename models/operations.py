@@ -1,0 +1,312 @@
+"""The network written down as a trace's manifest lists it: stored tensors and operations, in order of execution.
+
+What is listed is what the forward pass computes: the probe refuses a tensor that is not listed or has another shape.
+Real-valued results (weighted sums, scores, pooled sums) are not stored; their name is that of their operation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from models.blocks import ATTENTION_SCALE
+from models.config import ModelConfig
+from models.layers import POOL_KERNEL, POOL_PADDING, POOL_STRIDE
+from models.neurons import ATTENTION_THRESHOLD, TAU, THRESHOLD
+
+WEIGHT_BITS = 8
+IMAGE_BITS = 8
+KERNEL, PADDING = 3, 1
+
+
+class Tensor(NamedTuple):
+    """A stored tensor; `planes` is 1 for spikes, else the bit length of the largest value possible there."""
+
+    name: str
+    kind: str
+    timesteps: int
+    planes: int
+    grid: tuple[int, int]
+    channels: int
+    mask: str | None
+
+    @property
+    def rows(self) -> int:
+        """Tokens or pixels."""
+        return self.grid[0] * self.grid[1]
+
+    def manifest(self) -> dict[str, Any]:
+        """The entry of a manifest, less the counts that the writer adds."""
+        return {**self._asdict(), "grid": list(self.grid), "rows": self.rows}
+
+
+class Topology(NamedTuple):
+    """All tensors and operations of a network."""
+
+    tensors: dict[str, Tensor]
+    operations: list[dict[str, Any]]
+
+    def dense_macs(self, timesteps: int = 1) -> int:
+        """Multiply-accumulates of convolutions, linear layers and attention over `timesteps` full timesteps.
+
+        Every operation counts in full, whatever halts and however often it really runs; the head is left out.
+        """
+        return timesteps * sum(_macs(operation) for operation in self.operations)
+
+
+def describe(config: ModelConfig, gamma: float = 0.0, beta: float = 0.0) -> Topology:
+    """List the network of `config`; `gamma` and `beta` are its halting's, for the manifest."""
+    plan = _Plan(config)
+    stream = _patch_splitting(plan)
+    for index in range(config.size.blocks):
+        stream = _block(plan, index, stream)
+        if config.halts:
+            _halting(plan, index, stream, gamma, beta)
+    _head(plan, stream)
+    return Topology(plan.tensors, plan.operations)
+
+
+class _Plan:
+    """Collects tensors and operations; the open stage, block and mask fill in what all entries share."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        self.config = config
+        self.tensors: dict[str, Tensor] = {}
+        self.operations: list[dict[str, Any]] = []
+        self.stage = "sps"
+        self.block: int | None = None
+
+    @property
+    def mask(self) -> str | None:
+        return str(self.block) if self.config.halts and self.block is not None else None
+
+    def store(
+        self, name: str, timesteps: int, grid: tuple[int, int], channels: int, largest: int = 1
+    ) -> str:
+        """List a stored tensor of values 0..`largest` and return its name."""
+        kind = "spikes" if largest == 1 else "integer"
+        planes = largest.bit_length()
+        self.tensors[name] = Tensor(name, kind, timesteps, planes, grid, channels, self.mask)
+        return name
+
+    def run(
+        self,
+        name: str,
+        kind: str,
+        inputs: tuple[str, ...],
+        timesteps: int,
+        shapes: dict[str, Any],
+        *,
+        output: str = "",
+        parameters: dict[str, Any] | None = None,
+    ) -> str:
+        """List an operation and return its output's name (its own, where the output is not stored)."""
+        source = self.tensors.get(inputs[0])
+        self.operations.append(
+            {
+                "name": name,
+                "kind": kind,
+                "stage": self.stage,
+                "block": self.block,
+                "input": inputs[0],
+                "second_input": inputs[1] if len(inputs) > 1 else None,
+                "output": output or name,
+                "timesteps": timesteps,
+                "shapes": shapes,
+                "parameters": parameters or {},
+                "weight_bits": WEIGHT_BITS if kind in ("conv2d", "linear", "head") else 0,
+                "input_bits": source.planes if source else 0,
+                "mask": self.mask,
+            }
+        )
+        return output or name
+
+    def lif(
+        self, name: str, current: str, output: str, timesteps: int, *, threshold: float = THRESHOLD
+    ) -> str:
+        """List the neurons that turn `current` into the listed tensor `output`."""
+        tensor = self.tensors[output]
+        shapes = {"rows": tensor.rows, "channels": tensor.channels}
+        parameters = {"tau": TAU, "threshold": threshold, "reset": 0.0, "decay_input": 1}
+        return self.run(
+            name, "lif", (current,), timesteps, shapes, output=output, parameters=parameters
+        )
+
+
+def _patch_splitting(plan: _Plan) -> str:
+    """SPS or I-SPS; returns the name of the first block's input."""
+    config = plan.config
+    side = config.dataset.image_size
+    steps = config.timesteps if config.isps == "none" else 1
+    source = plan.store(
+        "sps.image", 1, (side, side), config.dataset.image_channels, 2**IMAGE_BITS - 1
+    )
+    for stage in range(5):
+        source = _stage(plan, stage, source, steps)
+        if stage == 0 and config.isps != "none":
+            source = _integrate(plan, source)
+    grid, dim = config.grid, config.size.embed_dim
+    stream = plan.store("blocks.0.x", steps, grid, dim, largest=2)
+    shapes = {"rows": config.tokens, "channels": dim}
+    return plan.run(
+        "sps.residual", "residual", ("sps.3.out", source), steps, shapes, output=stream
+    )
+
+
+def _stage(plan: _Plan, stage: int, source: str, steps: int) -> str:
+    """One convolution of the patch splitting with its pool and its neurons."""
+    config, before = plan.config, plan.tensors[source]
+    channels = config.stage_channels[stage]
+    name, grid = f"sps.{stage}", before.grid
+    fires = config.timesteps if stage == 0 else steps
+    convolution = {
+        "in_channels": before.channels,
+        "out_channels": channels,
+        "kernel": [KERNEL, KERNEL],
+        "stride": [1, 1],
+        "padding": [PADDING, PADDING],
+        "in_grid": list(grid),
+        "out_grid": list(grid),
+    }
+    current = plan.run(f"{name}.conv", "conv2d", (source,), steps, convolution)
+    pooled = stage in config.dataset.pooled_stages
+    half = (grid[0] // POOL_STRIDE, grid[1] // POOL_STRIDE)
+    if pooled and config.pool == "after_lif":
+        spikes = plan.store(f"{name}.unpooled", fires, grid, channels)
+        plan.lif(f"{name}.lif", current, spikes, fires)
+        output = plan.store(f"{name}.out", fires, half, channels)
+        return _pool(plan, name, spikes, fires, (grid, half, channels), output)
+    if pooled:
+        current = _pool(plan, name, current, steps, (grid, half, channels))
+        grid = half
+    output = plan.store(f"{name}.out", fires, grid, channels)
+    return plan.lif(f"{name}.lif", current, output, fires)
+
+
+def _pool(
+    plan: _Plan,
+    name: str,
+    source: str,
+    timesteps: int,
+    geometry: tuple[tuple[int, int], tuple[int, int], int],
+    output: str = "",
+) -> str:
+    """Max-pooling; `geometry`: grid before, grid after, channels."""
+    before, after, channels = geometry
+    shapes = {
+        "channels": channels,
+        "kernel": [POOL_KERNEL, POOL_KERNEL],
+        "stride": [POOL_STRIDE, POOL_STRIDE],
+        "padding": [POOL_PADDING, POOL_PADDING],
+        "in_grid": list(before),
+        "out_grid": list(after),
+    }
+    return plan.run(
+        f"{name}.pool", "pool", (source,), timesteps, shapes, output=output, parameters={"type": "max"}
+    )
+
+
+def _integrate(plan: _Plan, source: str) -> str:
+    """I-SPS: T spike maps become one map of 0..T."""
+    spikes, timesteps = plan.tensors[source], plan.config.timesteps
+    total = plan.store("sps.0.integrated", 1, spikes.grid, spikes.channels, largest=timesteps)
+    shapes = {"rows": spikes.rows, "channels": spikes.channels}
+    return plan.run("sps.integrate", "integrate", (source,), timesteps, shapes, output=total)
+
+
+def _block(plan: _Plan, index: int, stream: str) -> str:
+    """One block; returns the name of its output stream."""
+    config = plan.config
+    plan.stage, plan.block = "blocks", index
+    name, timesteps, dim = f"blocks.{index}", config.timesteps, config.size.embed_dim
+    rows = {"rows": config.tokens, "channels": dim}
+
+    def spiking_linear(layer: str, source: str, features: tuple[int, int], output: str) -> str:
+        shapes = {"in_features": features[0], "out_features": features[1], "rows": config.tokens}
+        linear = f"{name}.{layer}{'_linear' if layer[-1] in 'qkv' else ''}"
+        current = plan.run(linear, "linear", (source,), timesteps, shapes)
+        spikes = plan.store(f"{name}.{output}", timesteps, config.grid, features[1])
+        return plan.lif(f"{name}.{layer}_lif", current, spikes, timesteps)
+
+    def residual(part: str, inputs: tuple[str, str], output: str, largest: int) -> str:
+        total = plan.store(output, timesteps, config.grid, dim, largest)
+        return plan.run(
+            f"{name}.{part}.residual", "residual", inputs, timesteps, rows, output=total
+        )
+
+    q, k, v = (spiking_linear(f"attn.{x}", stream, (dim, dim), f"attn.{x}") for x in "qkv")
+    heads = {"heads": config.size.heads, "head_dim": config.head_dim, "tokens": config.tokens}
+    scores = plan.run(f"{name}.attn.scores", "attention_scores", (q, k), timesteps, heads)
+    context = plan.run(
+        f"{name}.attn.context",
+        "attention_context",
+        (scores, v),
+        timesteps,
+        heads,
+        parameters={"scale": ATTENTION_SCALE},
+    )
+    mixed = plan.store(f"{name}.attn.out", timesteps, config.grid, dim)
+    plan.lif(f"{name}.attn.lif", context, mixed, timesteps, threshold=ATTENTION_THRESHOLD)
+    projected = spiking_linear("attn.proj", mixed, (dim, dim), "attn.proj_out")
+    middle = residual("attn", (stream, projected), f"{name}.mlp.x", 2 * index + 3)
+    hidden_dim = dim * config.mlp_ratio
+    hidden = spiking_linear("mlp.fc1", middle, (dim, hidden_dim), "mlp.hidden")
+    out = spiking_linear("mlp.fc2", hidden, (hidden_dim, dim), "mlp.out")
+    last = index == config.size.blocks - 1
+    output = "head.x" if last else f"blocks.{index + 1}.x"
+    return residual("mlp", (middle, out), output, 2 * index + 4)
+
+
+def _halting(plan: _Plan, index: int, stream: str, gamma: float, beta: float) -> None:
+    """Score, accumulate, compare, and add to the mean field."""
+    config, plan.stage = plan.config, "halting"
+    parameters = {
+        "gamma": gamma,
+        "beta": beta,
+        "threshold": 1.0 - config.halting.eps,
+        "mean_field": 1,
+        "score": config.halting.score,
+    }
+    shapes = {"tokens": config.tokens, "channels": config.size.embed_dim}
+    name = f"blocks.{index}.halting"
+    plan.run(name, "halting", (stream,), config.timesteps, shapes, parameters=parameters)
+
+
+def _head(plan: _Plan, stream: str) -> None:
+    """Mean over tokens (and, without halting, over timesteps), then the classifier."""
+    config = plan.config
+    plan.stage, plan.block = "head", None
+    source, timesteps = stream, config.timesteps
+    if config.halts:
+        source, timesteps = f"blocks.{config.size.blocks - 1}.halting", 1
+    shapes = {
+        "in_features": config.size.embed_dim,
+        "classes": config.dataset.classes,
+        "tokens": config.tokens,
+    }
+    plan.run("head", "head", (source,), timesteps, shapes, output="logits")
+
+
+def _macs(operation: dict[str, Any]) -> int:
+    """Multiply-accumulates of one timestep of an operation, every row computed."""
+    shapes = operation["shapes"]
+    if operation["kind"] == "conv2d":
+        taps = shapes["kernel"][0] * shapes["kernel"][1] * shapes["in_channels"]
+        return int(taps * shapes["out_channels"] * shapes["out_grid"][0] * shapes["out_grid"][1])
+    if operation["kind"] == "linear":
+        return int(shapes["in_features"] * shapes["out_features"] * shapes["rows"])
+    if operation["kind"] in ("attention_scores", "attention_context"):
+        return int(shapes["heads"] * shapes["head_dim"] * shapes["tokens"] ** 2)
+    return 0
+
+
+def stored_matrices(topology: Topology) -> Iterator[str]:
+    """Names of the stored tensors that enter a product: inputs of convolutions (less the image) and linears, q, k, v."""
+    products = ("conv2d", "linear", "attention_scores", "attention_context")
+    seen = {
+        name
+        for operation in topology.operations
+        if operation["kind"] in products
+        for name in (operation["input"], operation["second_input"])
+    }
+    return (name for name in topology.tensors if name in seen and name != "sps.image")

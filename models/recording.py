@@ -1,0 +1,78 @@
+"""The probe that records a batch bit-packed, as a trace stores it, and the writing of a trace file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from models.operations import Tensor, Topology
+from models.probes import Probe
+from models.rows import Rows
+
+Packed = npt.NDArray[np.uint8]
+
+
+class Recording(NamedTuple):
+    """One image: tensors uint8 (timestep, plane, row, byte) and masks bool (timestep, token) by name."""
+
+    tensors: dict[str, Packed]
+    active: dict[str, npt.NDArray[np.bool_]]
+
+
+class RecordingProbe(Probe):
+    """Packs every tensor of a batch on the fly; refuses one that the topology does not list as it comes."""
+
+    def __init__(self, topology: Topology) -> None:
+        self.topology = topology
+        self._tensors: dict[str, list[Packed]] = {}
+        self._active: dict[str, list[npt.NDArray[np.bool_]]] = {}
+
+    def record(self, name: str, values: torch.Tensor, rows: Rows) -> None:
+        """Pack computed rows, halted ones zero."""
+        self._pack(name, rows.restore(values))
+
+    def record_maps(self, name: str, maps: torch.Tensor) -> None:
+        """Pack maps, pixels row-major."""
+        self._pack(name, maps.flatten(3).transpose(2, 3))
+
+    def record_active(self, block: int, active: torch.Tensor) -> None:
+        """Keep the mask of one timestep."""
+        self._active.setdefault(str(block), []).append(active.numpy().copy())
+
+    def record_image(self, pixels: npt.NDArray[np.uint8]) -> None:
+        """Pack the 8-bit image (image, channel, h, w) as it is stored, before any scaling."""
+        self.record_maps("sps.image", torch.from_numpy(pixels).unsqueeze(0))
+
+    def take(self) -> Iterator[Recording]:
+        """Hand out the batch image by image and forget it."""
+        tensors = {}
+        for name, listed in self.topology.tensors.items():
+            parts = self._tensors.pop(name, [])
+            tensors[name] = np.concatenate(parts) if parts else np.zeros(0, np.uint8)
+            if len(tensors[name]) != listed.timesteps:
+                raise RuntimeError(f"{name}: {len(tensors[name])} of {listed.timesteps} timesteps")
+        active = {name: np.stack(parts) for name, parts in self._active.items()}
+        self._active.clear()
+        for image in range(tensors["sps.image"].shape[1]):
+            yield Recording(
+                {name: packed[:, image] for name, packed in tensors.items()},
+                {name: mask[:, image] for name, mask in active.items()},
+            )
+
+    def _pack(self, name: str, values: torch.Tensor) -> None:
+        """Pack (step, image, row, channel) into (step, image, plane, row, byte)."""
+        listed: Tensor | None = self.topology.tensors.get(name)
+        if listed is None or tuple(values.shape[2:]) != (listed.rows, listed.channels):
+            raise RuntimeError(f"{name}: the topology does not list a tensor of {values.shape[2:]}")
+        integers = values.to(torch.uint8).numpy()
+        if int(integers.max(initial=0)) >> listed.planes:
+            raise RuntimeError(f"{name}: {integers.max()} does not fit {listed.planes} planes")
+        planes = [
+            np.packbits((integers >> plane) & 1, axis=-1, bitorder="little")
+            for plane in range(listed.planes)
+        ]
+        self._tensors.setdefault(name, []).append(np.stack(planes, axis=2))

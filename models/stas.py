@@ -1,0 +1,138 @@
+"""The whole network: patch splitting, blocks, halting, head."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from models.blocks import Block
+from models.config import ModelConfig
+from models.halting import Halting
+from models.layers import Context, SpikingConv, SpikingLinear
+from models.probes import SILENT, Probe
+from models.rows import AllRows, DroppedRows, MaskedRows, Membranes, Rows
+from models.sps import PatchSplitting
+
+INITIAL_STD = 0.02
+
+
+class Output(NamedTuple):
+    """What a forward pass gives.
+
+    `logits` (image, class); `active` bool (image, timestep, block, token), None without halting; `ponder`
+    (image, token): A-ViT's rho, None without halting.
+    """
+
+    logits: Tensor
+    active: Tensor | None
+    ponder: Tensor | None
+
+
+class STAS(nn.Module):
+    """Spikformer with the switches of its config; without I-SPS and halting it is SpikingJelly's Spikformer."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.sps = PatchSplitting(config)
+        self.blocks = nn.ModuleList(Block(index, config) for index in range(config.size.blocks))
+        self.halting = Halting(config.halting) if config.halts else None
+        self.head = nn.Linear(config.size.embed_dim, config.dataset.classes)
+        for module in self.modules():
+            if isinstance(module, nn.Linear | nn.Conv2d):
+                nn.init.trunc_normal_(module.weight, std=INITIAL_STD)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(
+        self,
+        images: Tensor,
+        probe: Probe = SILENT,
+        *,
+        path: str | None = None,
+        rows: str = "dropped",
+        imposed: Tensor | None = None,
+    ) -> Output:
+        """Classify images (image, channel, h, w) of pixel values 0..255.
+
+        `path`: `layers` (each layer over all timesteps at once), `serial` (one timestep after another) or `halting`
+        (serial, tokens halt); None takes `halting` where the config halts, else `layers`.
+        `rows`: whether halted rows are `dropped` (gather, compute, scatter) or `masked` (computed, then zeroed).
+        `imposed`: masks bool (image, timestep, block, token) that path `layers` obeys instead of computing any.
+        """
+        stream = self.sps(self.normalised(images), probe)
+        stream = stream.expand(self.config.timesteps, *stream.shape[1:])
+        path = path or ("layers" if self.halting is None else "halting")
+        if path == "halting":
+            return self._halting_serially(stream, probe, rows)
+        if path == "serial":
+            features = self._serial(stream, probe)
+        else:
+            features = self._layer_by_layer(stream, probe, imposed)
+        return Output(self.head(features.mean((0, 2))), None, None)
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """Scale pixels (0..255); by our choice with 1/256 and no mean, so that the first sums are exact."""
+        scaled = images * self.config.pixel_scale
+        if not self.config.image_mean:
+            return scaled
+        mean, std = (
+            scaled.new_tensor(values).view(1, -1, 1, 1)
+            for values in (self.config.image_mean, self.config.image_std)
+        )
+        return (scaled - mean) / std
+
+    def spiking_layers(self) -> list[SpikingConv | SpikingLinear]:
+        """Every layer with weights, batch-norm and neurons, in the order of execution."""
+        return [m for m in self.modules() if isinstance(m, SpikingConv | SpikingLinear)]
+
+    def _layer_by_layer(self, stream: Tensor, probe: Probe, imposed: Tensor | None) -> Tensor:
+        """Each block over all timesteps at once (as SpikingJelly): (timestep, image, token, channel)."""
+        for index, block in enumerate(self.blocks):
+            rows: Rows = AllRows(*stream.shape[:3])
+            if imposed is not None:
+                rows = MaskedRows(imposed[:, :, index].transpose(0, 1))
+            stream = block(stream, Context(rows, {}, probe))
+        return stream
+
+    def _serial(self, stream: Tensor, probe: Probe) -> Tensor:
+        """Each timestep through all blocks, membranes kept between timesteps."""
+        membranes: list[Membranes] = [{} for _ in self.blocks]
+        outputs = []
+        for step in range(stream.shape[0]):
+            current = stream[step : step + 1]
+            for block, kept in zip(self.blocks, membranes, strict=True):
+                current = block(current, Context(AllRows(*current.shape[:3]), kept, probe))
+            outputs.append(current)
+        return torch.cat(outputs)
+
+    def _halting_serially(self, stream: Tensor, probe: Probe, rows: str) -> Output:
+        """Timesteps outside, blocks inside; a token halted anywhere stays halted."""
+        assert self.halting is not None
+        timesteps, images, tokens, _ = stream.shape
+        state = self.halting.start(images, tokens, stream)
+        membranes: list[Membranes] = [{} for _ in self.blocks]
+        masks = []
+        for step in range(timesteps):
+            current = stream[step : step + 1]
+            for index, block in enumerate(self.blocks):
+                active = state.active
+                masks.append(active)
+                probe.record_active(index, active)
+                policy: Rows = _policy(rows, active)
+                current = block(current, Context(policy, membranes[index], probe))
+                last = step == timesteps - 1 and index == len(self.blocks) - 1
+                state = self.halting.advance(state, current[0], last)
+        logits = self.head(state.output.mean(1))
+        active_map = torch.stack(masks, 1).unflatten(1, (timesteps, len(self.blocks)))
+        return Output(logits, active_map, state.ponder)
+
+
+def _policy(rows: str, active: Tensor) -> Rows:
+    """The row policy for a mask (image, token) of one timestep."""
+    if rows == "masked":
+        return MaskedRows(active.unsqueeze(0))
+    if bool(active.all()):
+        return AllRows(1, *active.shape)
+    return DroppedRows(active.unsqueeze(0))

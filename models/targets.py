@@ -1,0 +1,101 @@
+"""Firing rates that calibration aims at, from the published table in simulator/data/firing_rates.yaml."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from models.config import ModelConfig
+from models.errors import ModelError
+from simulator.data import firing_rates
+
+PUBLISHED = "published"
+FITTED = "fitted to overall density"
+FOLLOWED = "running maximum of the published stream"
+CIFAR_TABLE = "spikformer_4_384_cifar10"
+IMAGENET_TABLES = {768: "spikingformer_8_768_imagenet"}
+IMAGENET_TABLE = "spikingformer_8_512_imagenet"
+DENSITY_TABLE = "measured_bit_density"
+
+
+class Target(NamedTuple):
+    """What one layer's neurons should do.
+
+    `of` `spikes`: their mean rate; `stream`: the non-zero fraction of the residual stream once their spikes are added.
+    """
+
+    value: float
+    source: str
+    of: str = "spikes"
+
+
+class Targets(NamedTuple):
+    """Targets by layer; layers in `common` share one rate, fitted until the overall density is `density`.
+
+    `unfitted`: published rates of layers without a free parameter (the attention's neurons have no batch-norm).
+    `table` and `origin` name where the rates come from.
+    """
+
+    layers: dict[str, Target]
+    common: tuple[str, ...]
+    density: float | None
+    unfitted: dict[str, float]
+    table: str
+    origin: str
+
+    def with_common_rate(self, rate: float) -> dict[str, Target]:
+        """All targets, the common ones at `rate`."""
+        return {**self.layers, **{name: Target(rate, FITTED) for name in self.common}}
+
+
+def published_targets(config: ModelConfig, dataset: str) -> Targets:
+    """The targets for a network on a data set; raises ModelError where nothing is published."""
+    tables = firing_rates()
+    if dataset in ("cifar10", "cifar100"):
+        return _cifar(config, tables, dataset)
+    if dataset == "imagenet":
+        return _imagenet(config, tables)
+    raise ModelError(
+        f"no firing rates are published for {dataset}; use --weights random or a weights file"
+    )
+
+
+def _cifar(config: ModelConfig, tables: dict[str, Any], dataset: str) -> Targets:
+    """Q, K and V per block as published for 4-384 on CIFAR-10; one common rate for all other neurons."""
+    table = tables[CIFAR_TABLE]
+    layers = {}
+    common = [f"sps.{stage}" for stage in range(5)]
+    for index in range(config.size.blocks):
+        for part in "qkv":
+            rates = table["blocks"][part]
+            rate = rates[min(index, len(rates) - 1)]
+            layers[f"blocks.{index}.attn.{part}"] = Target(rate, PUBLISHED)
+        common += [f"blocks.{index}.{part}" for part in ("attn.proj_out", "mlp.hidden", "mlp.out")]
+    density = tables[DENSITY_TABLE][f"spikformer_{dataset}"]
+    return Targets(layers, tuple(common), density, {}, CIFAR_TABLE, table["source"])
+
+
+def _imagenet(config: ModelConfig, tables: dict[str, Any]) -> Targets:
+    """The complete tables of Spikingformer-8-512 (also for 8-384) and 8-768.
+
+    Its residual stream is one of spikes and may shrink; Spikformer's integer stream cannot, so its non-zero fraction
+    follows the running maximum of the published one.
+    """
+    table_name = IMAGENET_TABLES.get(config.size.embed_dim, IMAGENET_TABLE)
+    table = tables[table_name]
+    sps, blocks = table["sps_conv_inputs"], table["blocks"]
+    consumers = ("proj_conv1", "proj_conv2", "proj_conv3", "rpe_conv")
+    layers = {f"sps.{i}": Target(sps[name], PUBLISHED) for i, name in enumerate(consumers)}
+    highest = blocks["qkv_input"][0]
+    layers["sps.4"] = Target(highest, PUBLISHED, "stream")
+    for index in range(config.size.blocks):
+        name = f"blocks.{index}"
+        for part in "qkv":
+            layers[f"{name}.attn.{part}"] = Target(blocks[part][index], PUBLISHED)
+        layers[f"{name}.mlp.hidden"] = Target(blocks["fc2_input"][index], PUBLISHED)
+        highest = max(highest, blocks["fc1_input"][index])
+        layers[f"{name}.attn.proj_out"] = Target(highest, FOLLOWED, "stream")
+        if index + 1 < config.size.blocks:
+            highest = max(highest, blocks["qkv_input"][index + 1])
+        layers[f"{name}.mlp.out"] = Target(highest, FOLLOWED, "stream")
+    attention = {f"blocks.{i}.attn.out": rate for i, rate in enumerate(blocks["proj_input"])}
+    return Targets(layers, (), None, attention, table_name, table["source"])

@@ -1,0 +1,109 @@
+"""Weights: 8-bit grids, their hash, safetensors files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from models.errors import ModelError
+
+WEIGHT_BITS = 8
+MAX_FILE_BYTES = 1 << 30
+
+
+def weight_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """The convolution and linear weights by name, head included; no batch-norm, no bias, no halting."""
+    return {
+        f"{name}.weight": module.weight
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Conv2d | nn.Linear)
+    }
+
+
+def weights_sha256(model: nn.Module) -> str:
+    """Hash over the names and the little-endian float32 values of `weight_tensors`, in order of name."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(weight_tensors(model).items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().float().numpy().astype("<f4").tobytes())
+    return digest.hexdigest()
+
+
+def to_grid(values: Tensor) -> Tensor:
+    """The nearest 8-bit values: integers -127..127 times one power of two for the whole tensor.
+
+    Sums of such weights times spikes or small integers are exact in float32, in any order.
+    """
+    limit = float(2 ** (WEIGHT_BITS - 1) - 1)
+    largest = float(values.abs().max())
+    step = 2.0 ** float(np.ceil(np.log2(largest / limit))) if largest else 1.0
+    return torch.clamp(torch.round(values / step), -limit, limit) * step
+
+
+@torch.no_grad()
+def round_weights(model: nn.Module) -> None:
+    """Put every convolution and linear weight on its 8-bit grid."""
+    for tensor in weight_tensors(model).values():
+        tensor.copy_(to_grid(tensor))
+
+
+def save_weights(path: Path, model: nn.Module, metadata: Mapping[str, Any]) -> None:
+    """Write the whole state as safetensors, `metadata` as JSON in its header; the file appears whole or not at all.
+
+    8-bit weights are stored as float16, which holds them exactly.
+    """
+    names = weight_tensors(model).keys()
+    state = {}
+    for name, tensor in model.state_dict().items():
+        half = tensor.half()
+        exact = name in names and bool((half.float() == tensor).all())
+        state[name] = (half if exact else tensor).contiguous()
+    blob = save(state, {"stasim": json.dumps(metadata, sort_keys=True)})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        try:
+            file.write(blob)
+            file.flush()
+            os.fsync(file.fileno())
+            os.replace(file.name, path)
+        except BaseException:
+            os.unlink(file.name)
+            raise
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The float32 state and the metadata of a safetensors file; raises ModelError for anything else."""
+    if not path.is_file():
+        raise ModelError(f"weights file {path} does not exist")
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise ModelError(f"weights file {path} is larger than {MAX_FILE_BYTES} bytes")
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            header = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        metadata = json.loads(header.get("stasim", "{}"))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelError(f"weights file {path} is not a safetensors file: {error}") from error
+    return {name: t.float() if t.is_floating_point() else t for name, t in state.items()}, metadata
+
+
+def load_weights(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
+    """Put `state` into the model; raises ModelError naming the first tensors that do not fit."""
+    own = model.state_dict()
+    wrong = sorted(own.keys() ^ state.keys())
+    wrong += [n for n in sorted(own.keys() & state.keys()) if own[n].shape != state[n].shape]
+    if wrong:
+        shown = ", ".join(wrong[:4]) + (", ..." if len(wrong) > 4 else "")
+        raise ModelError(f"weights file {path} does not fit the model: {len(wrong)} tensors ({shown})")
+    model.load_state_dict(dict(state))

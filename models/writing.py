@@ -1,0 +1,114 @@
+"""Running a network batch by batch and writing what it did as a trace."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+import simulator
+from models.arms import Arm
+from models.data import Images
+from models.evaluate import batches
+from models.operations import Topology, describe
+from models.recording import RecordingProbe
+from models.stas import STAS
+from simulator.trace import TraceWriter
+
+
+@torch.no_grad()
+def write_trace(path: Path, arm: Arm, images: Images, dataset: str, batch: int) -> None:
+    """Run the arm on `images` and write the trace `path`, whole or not at all.
+
+    Memory is bounded by one batch. Predictions are stored for trained weights only.
+    """
+    model = arm.model
+    halting = model.halting
+    gamma, beta = (float(halting.gamma), float(halting.beta)) if halting is not None else (0.0, 0.0)
+    topology = describe(model.config, gamma, beta)
+    probe = RecordingProbe(topology)
+    trained = arm.weights["origin"] == "trained"
+    manifest = _manifest(arm, topology, images, dataset)
+    bar = tqdm(
+        total=len(images.labels), desc=path.name, unit="image", disable=not sys.stderr.isatty()
+    )
+    with bar, TraceWriter(path, manifest) as writer:
+        at = 0
+        for pixels, labels in batches(images, batch):
+            probe.record_image(images.pixels[at : at + len(labels)])
+            at += len(labels)
+            predictions = model(pixels, probe).logits.argmax(1).tolist()
+            for recording, label, prediction in zip(
+                probe.take(), labels.tolist(), predictions, strict=True
+            ):
+                shown = prediction if trained else -1
+                writer.add(recording.tensors, _masks(recording.active, model), label, shown)
+                bar.update()
+
+
+def _masks(active: dict[str, Any], model: STAS) -> dict[str, Any]:
+    """The masks of one image; without halting every token is active everywhere."""
+    if active:
+        return active
+    config = model.config
+    everything = np.ones((config.timesteps, config.tokens), dtype=np.bool_)
+    return {str(block): everything for block in range(config.size.blocks)}
+
+
+def _manifest(arm: Arm, topology: Topology, images: Images, dataset: str) -> dict[str, Any]:
+    """The manifest, less what the writer counts and hashes."""
+    return {
+        "schema": "stasim-trace/1",
+        "created_by": {
+            "stasim": simulator.__version__,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+        },
+        "model": _model_section(arm.model),
+        "dataset": {
+            "name": dataset,
+            "split": images.split,
+            "source": images.source,
+            "images": len(images.labels),
+            "image_ids": list(images.ids),
+        },
+        "weights": arm.weights,
+        "tensors": [tensor.manifest() for tensor in topology.tensors.values()],
+        "operations": topology.operations,
+    }
+
+
+def _model_section(model: STAS) -> dict[str, Any]:
+    """The manifest's section `model`."""
+    config = model.config
+    halting: dict[str, Any] = {"granularity": config.halting.granularity}
+    if model.halting is not None:
+        halting |= {
+            "gamma": float(model.halting.gamma),
+            "beta": float(model.halting.beta),
+            "learned": config.halting.learned,
+            "eps": config.halting.eps,
+            "score": config.halting.score,
+            "output": "mean_field",
+        }
+    section: dict[str, Any] = {
+        "name": config.name,
+        "family": "spikformer",
+        "timesteps": config.timesteps,
+        "blocks": config.size.blocks,
+        "embed_dim": config.size.embed_dim,
+        "heads": config.size.heads,
+        "tokens": config.tokens,
+        "token_grid": list(config.grid),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "isps": config.isps,
+        "pool": config.pool,
+        "halting": halting,
+    }
+    if config.isps != "none":
+        section["integration"] = config.integration
+    return section

@@ -1,0 +1,182 @@
+"""An accelerator, read from a YAML file: validated, frozen, and with messages that name the line.
+
+    architecture = load_architecture("arch_configs/sparse_pe.yaml", ["dataflow.kind=tick_batched"])
+
+Every problem of a file is reported at once, one a line: `file:line: path: value: rule`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+)
+from pydantic_core import PydanticCustomError
+
+from simulator.components.base import Component
+from simulator.components.dataflows.base import Dataflow
+from simulator.components.memories.base import Memory
+from simulator.components.pe_arrays.base import PEArray
+from simulator.components.token_skip.base import TokenSkip
+from simulator.components.vector_units.base import VectorUnit
+from simulator.errors import ArchitectureError
+from simulator.explain import report_errors
+from simulator.located_yaml import Document, read_document
+from simulator.wording import shown
+
+SCHEMA = "stasim-architecture/1"
+FAMILY = SCHEMA.partition("/")[0]
+
+
+def _one_core(cores: Any) -> Any:
+    if isinstance(cores, list | tuple) and len(cores) != 1:
+        raise PydanticCustomError("one_core", "must be a list of one core in this version")
+    return cores
+
+
+def _single_line(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise PydanticCustomError("single_line", "must be one line of printable text")
+    return text
+
+
+class _Section(BaseModel):
+    """A mapping of the file: frozen, no unknown fields, numbers strict and finite."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+SingleLine = Annotated[str, Field(max_length=200), AfterValidator(_single_line)]
+
+
+class Technology(_Section):
+    """The process that the machine is made in, and the table that prices its actions."""
+
+    node_nm: int = Field(gt=0, le=10_000, description="technology node")
+    voltage_v: float = Field(gt=0, le=10, description="supply voltage")
+    energy_table: SingleLine = Field(
+        description="name of a built-in energy table, or path of one relative to this file"
+    )
+
+
+class Buffers(_Section):
+    """The local buffers of a core, one a kind of data."""
+
+    weights: Memory = Field(description="weights, shared by all rows of a tile")
+    spikes: Memory = Field(description="input spikes, bit-packed")
+    partial_sums: Memory = Field(description="accumulators that outlive a tile")
+    membranes: Memory = Field(description="membrane potentials between timesteps")
+    masks: Memory = Field(description="masks of the tokens that are still active")
+
+
+class Core(_Section):
+    """A PE array with its vector unit and local buffers."""
+
+    pe_array: PEArray = Field(description="multiplies weights and spikes")
+    vector_unit: VectorUnit = Field(description="neurons, residuals, pooling, halting scores")
+    buffers: Buffers = Field(description="local buffers")
+
+
+class Memories(_Section):
+    """The memories that all cores share."""
+
+    dram: Memory = Field(description="memory outside the chip")
+
+
+class Architecture(_Section):
+    """A whole machine; attributes as in the file. Equal machines have equal content hashes."""
+
+    schema_version: Literal["stasim-architecture/1"] = Field(alias="schema", description=SCHEMA)
+    name: SingleLine = Field(description="short name, for reports")
+    source: str = Field(min_length=1, description="where the numbers come from")
+    technology: Technology = Field(description="process, voltage and energy table")
+    clock_mhz: float = Field(gt=0, le=1e6, description="clock of the whole machine")
+    cores: Annotated[tuple[Core, ...], BeforeValidator(_one_core)] = Field(
+        strict=False, description="list of one core"
+    )
+    token_skip: TokenSkip = Field(description="what happens to halted tokens")
+    memories: Memories = Field(description="memories that all cores share")
+    dataflow: Dataflow = Field(description="order of the loops, tiles, overlap")
+
+    _folder: Path = PrivateAttr(default_factory=Path)
+
+    @property
+    def core(self) -> Core:
+        """The one core of this version."""
+        return self.cores[0]
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the file, from which its relative paths count."""
+        return self._folder
+
+    @property
+    def content_hash(self) -> str:
+        """`sha256:<hex>` of the canonical JSON of all fields, defaults included."""
+        data = self.model_dump(mode="json", by_alias=True)
+        text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+    def parts(self) -> Iterator[tuple[str, Component]]:
+        """Every part with its path in the file, in the order of the fields."""
+        yield from _parts_in("", self)
+
+
+def load_architecture(path: str | Path, overrides: Sequence[str] = ()) -> Architecture:
+    """Read and validate an architecture file, with some of its values replaced.
+
+    `overrides` are `path=value`, the value in YAML: `clock_mhz=500`, `cores.0.pe_array.rows=8`,
+    `dataflow={kind: tick_batched}`. Raises ArchitectureError, which lists all problems.
+    """
+    document = read_document(path)
+    if isinstance(document.data, dict):
+        for override in overrides:
+            document.override(override)
+    architecture = _validate(document)
+    if architecture is None or document.problems:
+        raise ArchitectureError(document.message())
+    architecture._folder = document.path.parent
+    return architecture
+
+
+def _validate(document: Document) -> Architecture | None:
+    """The architecture, or None and problems in the document."""
+    data = document.data
+    if data is None and document.problems:
+        return None
+    if isinstance(data, dict) and "schema" in data and data["schema"] != SCHEMA:
+        # Of a file in another language nothing else can be said.
+        document.problems.clear()
+        rule = f"must be {SCHEMA!r}"
+        if str(data["schema"]).startswith(FAMILY + "/"):
+            rule += "; this file is for another version of STASim"
+        place = document.place(("schema",))
+        document.report(place, f"schema: {shown(data['schema'])}: {rule}")
+        return None
+    try:
+        return Architecture.model_validate(data)
+    except ValidationError as error:
+        report_errors(document, error, Architecture)
+        return None
+
+
+def _parts_in(path: str, value: object) -> Iterator[tuple[str, Component]]:
+    if isinstance(value, Component):
+        yield path, value
+    elif isinstance(value, tuple):
+        for position, item in enumerate(value):
+            yield from _parts_in(f"{path}.{position}", item)
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from _parts_in(f"{path}.{name}".lstrip("."), getattr(value, name))

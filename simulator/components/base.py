@@ -1,0 +1,210 @@
+"""What every part of the hardware library is made of, and the registry that finds parts by kind.
+
+A part is one class in one file of its slot's folder. Its class statement registers it:
+
+    class SpikeSkip(PEArray, kind="spike_skip"):
+        '''One sentence: what it models. Then the source.'''
+
+        example: ClassVar[str] = "kind: spike_skip\\nrows: 8\\n"
+        rows: int = Field(gt=0, description="rows of processing elements")
+
+Parts of other packages come in through entry points of the group "stasim.components".
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterable, Mapping
+from importlib.metadata import entry_points
+from typing import Any, ClassVar, NamedTuple, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from simulator.errors import ArchitectureError
+from simulator.wording import suggestion
+
+ENTRY_POINT_GROUP = "stasim.components"
+SLOTS = ("pe_arrays", "memories", "token_skip", "vector_units", "dataflows")
+"""The slots, named as their folders."""
+
+
+class Primitive(NamedTuple):
+    """A priceable piece of an action, in the words of an energy table.
+
+    `bits`: width of the operands; `size_kib`: capacity of one bank; `width_bits`: bits of one
+    access; `technology`: e.g. a DRAM standard; `times`: how often one action does it. A field that
+    does not apply keeps its default.
+    """
+
+    operation: str
+    """add | multiply | compare | sram_read | sram_write | dram_read | dram_write | sram_leakage"""
+    bits: int = 0
+    size_kib: float = 0.0
+    width_bits: int = 0
+    technology: str = ""
+    times: int = 1
+
+
+class Action(NamedTuple):
+    """Something a part does and counts: its meaning in words and the primitives it is priced by."""
+
+    meaning: str
+    primitives: tuple[Primitive, ...]
+
+
+class Component(BaseModel):
+    """A part of a machine: frozen, with strict fields, known by its slot and kind.
+
+    Numbers are strict: an int is never a bool or a float, a float is finite. A list in the YAML is
+    a field `tuple[int, ...] = Field(strict=False, description=...)`. Every field has a description
+    (its line in the table of parts), and the name of a field that has a unit ends in that unit.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    slot: ClassVar[str] = ""
+    kind: ClassVar[str] = ""
+    """The name that selects the part in a YAML file; empty for a base class."""
+    example: ClassVar[str] = ""
+    """YAML of one valid part, with its `kind`; for the docs and for the contract tests."""
+
+    # Declared for type checkers: the work is done below, where the fields are known.
+    def __init_subclass__(
+        cls, *, kind: str | None = None, slot: str = "", base: bool = False, **config: Any
+    ) -> None:
+        super().__init_subclass__(**config)
+
+    @classmethod
+    def __pydantic_init_subclass__(
+        cls, *, kind: str | None = None, slot: str = "", base: bool = False, **config: Any
+    ) -> None:
+        """Register the part; `slot=` declares a slot, `base=True` a class that parts share."""
+        super().__pydantic_init_subclass__(**config)
+        cls.kind = ""
+        if slot:
+            cls.slot = slot
+        elif not base:
+            _register(cls, kind)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _choose_by_kind(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Turn a mapping with a `kind` into the part of that kind."""
+        if not isinstance(value, Mapping):
+            return handler(value)
+        if cls.kind:
+            known = {cls.kind: cls}
+            kind = value.get("kind", cls.kind)
+        else:
+            known = {
+                name: part for name, part in registry(cls.slot).items() if issubclass(part, cls)
+            }
+            kind = value.get("kind")
+        if not isinstance(kind, str) or kind not in known:
+            raise _kind_error(cls, kind, "kind" in value, known)
+        fields = {name: field for name, field in value.items() if name != "kind"}
+        return handler(fields) if cls.kind else known[kind].model_validate(fields)
+
+    @model_serializer(mode="plain")
+    def _with_kind(self) -> dict[str, Any]:
+        return {"kind": self.kind} | {name: getattr(self, name) for name in type(self).model_fields}
+
+    def actions(self) -> dict[str, Action]:
+        """Everything the part counts, by the name that its counts use."""
+        return {}
+
+    def leakage(self) -> tuple[Primitive, ...]:
+        """What leaks as long as the machine is on, as primitives of power."""
+        return ()
+
+
+_parts: dict[str, dict[str, type[Component]]] = {slot: {} for slot in SLOTS}
+_discovered = False
+
+
+def registry(slot: str) -> dict[str, type[Component]]:
+    """The parts of a slot by kind, in alphabetical order, those of other packages included.
+
+    Raises ArchitectureError when an installed package offers a part that cannot be loaded.
+    """
+    global _discovered
+    if not _discovered:
+        _import_own_parts()
+        _load_entry_points()
+        _discovered = True
+    return dict(sorted(_parts[slot].items()))
+
+
+def build(slot: str, fields: Mapping[str, Any]) -> Component:
+    """The part that `fields` (its YAML mapping, with `kind`) describes.
+
+    Raises pydantic's ValidationError; architecture files report theirs with file and line.
+    """
+    part = registry(slot).get(fields.get("kind", ""))
+    if part is None:
+        raise _kind_error(Component, fields.get("kind"), "kind" in fields, registry(slot))
+    return part.model_validate(fields)
+
+
+def _register(cls: type[Component], kind: str | None) -> None:
+    """Enter a part under its kind; a class statement that breaks a rule is a TypeError."""
+    name = f"{cls.__module__}.{cls.__qualname__}"
+    if cls.slot not in _parts:
+        raise TypeError(f"{name}: derive a part from the base class of a slot ({', '.join(SLOTS)})")
+    if not kind or not kind.isidentifier():
+        raise TypeError(f'{name}: a part names its kind: class X({cls.slot} base, kind="a_name")')
+    if not (cls.__doc__ or "").strip() or "example" not in vars(cls) or not cls.example.strip():
+        raise TypeError(f"{name}: a part has a docstring and an `example: ClassVar[str]` in YAML")
+    for field, info in cls.model_fields.items():
+        if not (info.description or "").strip():
+            raise TypeError(f"{name}.{field}: every field has a description, one line")
+    other = _parts[cls.slot].get(kind)
+    # The same class again is a module that was reloaded.
+    if other is not None and f"{other.__module__}.{other.__qualname__}" != name:
+        raise TypeError(
+            f"{name}: the kind {kind!r} of {cls.slot} is taken by "
+            f"{other.__module__}.{other.__qualname__}"
+        )
+    cls.kind = kind
+    _parts[cls.slot][kind] = cls
+
+
+def _kind_error(
+    cls: type[Component], kind: object, given: bool, known: Iterable[str]
+) -> ValidationError:
+    rule = "unknown kind" if given else "a part needs its kind"
+    error = PydanticCustomError(
+        "unknown_kind" if given else "missing_kind",
+        "{rule}",
+        {"rule": f"{rule} {suggestion(kind, known)}"},
+    )
+    detail = InitErrorDetails(type=error, loc=("kind",), input=kind)
+    return ValidationError.from_exception_data(cls.__name__, [detail])
+
+
+def _import_own_parts() -> None:
+    for slot in SLOTS:
+        package = importlib.import_module(f"simulator.components.{slot}")
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{package.__name__}.{module.name}")
+
+
+def _load_entry_points() -> None:
+    for entry in entry_points(group=ENTRY_POINT_GROUP):
+        try:
+            entry.load()
+        except Exception as error:  # whatever a foreign package does wrong, the user sees its name
+            package = entry.dist.name if entry.dist else "unknown"
+            raise ArchitectureError(
+                f"package {package}: entry point '{entry.name} = {entry.value}' of group "
+                f"{ENTRY_POINT_GROUP}: cannot be loaded: {type(error).__name__}: {error}"
+            ) from error

@@ -1,0 +1,1 @@
+"""Dataflows: loop order, tiling, and what may overlap with what."""

@@ -1,0 +1,1 @@
+"""Memories: local buffers and DRAM."""

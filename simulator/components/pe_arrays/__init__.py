@@ -1,0 +1,1 @@
+"""Arrays of processing elements: what multiplies weights and spikes."""

@@ -1,0 +1,118 @@
+"""The table of all parts, in markdown, made from the classes themselves."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, get_origin
+
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from simulator.components.base import SLOTS, Component, registry
+
+BEGIN = "<!-- parts: begin (written by `python -m simulator.components --write`) -->"
+END = "<!-- parts: end -->"
+
+# The longest suffix of a field's name that fits is its unit.
+UNITS = {
+    "_bits": "bit",
+    "_bytes": "B",
+    "_kib": "KiB",
+    "_cycles": "cycles",
+    "_ns": "ns",
+    "_us": "µs",
+    "_mhz": "MHz",
+    "_gb_per_s": "GB/s",
+    "_per_cycle": "per cycle",
+    "_cycles_per_element": "cycles per element",
+    "_pj": "pJ",
+    "_uw": "µW",
+    "_um2": "µm²",
+    "_nm": "nm",
+    "_v": "V",
+}
+_BOUNDS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤", "multiple_of": "multiple of"}
+
+
+def parts_table() -> str:
+    """Every slot's parts with their fields: value, unit, default and meaning."""
+    rows = [
+        ("slot", "kind", "field", "value", "unit", "default", "meaning"),
+        ("---",) * 7,
+    ]
+    for slot in SLOTS:
+        for kind, part in registry(slot).items():
+            rows.append((slot, f"`{kind}`", "", "", "", "", _first_sentence(part)))
+            for name, info in part.model_fields.items():
+                unit = UNITS.get(_suffix(name), "")
+                value = (_value(info), unit, _default(info), info.description or "")
+                rows.append(("", "", f"`{name}`", *value))
+    return "\n".join("| " + " | ".join(_cell(text) for text in row) + " |" for row in rows)
+
+
+def with_table(text: str) -> str:
+    """The page with a current table between its markers. Raises ValueError if it has none."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"no place for the table: needs the lines {BEGIN!r} and {END!r}")
+    return f"{before}{BEGIN}\n\n{parts_table()}\n\n{END}{after}"
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(path.stat().st_mode & 0o777)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _suffix(name: str) -> str:
+    fitting = [suffix for suffix in UNITS if name.endswith(suffix)]
+    return max(fitting, key=len, default="")
+
+
+def _first_sentence(part: type[Component]) -> str:
+    paragraph = inspect.cleandoc(part.__doc__ or "").partition("\n\n")[0]
+    return " ".join(paragraph.split())
+
+
+def _value(info: FieldInfo) -> str:
+    """The type and the bounds of a field: `int > 0, ≤ 1024`."""
+    bounds = [
+        f"{sign} {getattr(rule, bound):g}"
+        for rule in info.metadata
+        for bound, sign in _BOUNDS.items()
+        if getattr(rule, bound, None) is not None
+    ]
+    return " ".join([_type_name(info.annotation), ", ".join(bounds)]).strip()
+
+
+def _type_name(annotation: Any) -> str:
+    if get_origin(annotation) is not None:
+        text = str(annotation).replace("typing.", "")
+        return text.removeprefix("Literal[").rstrip("]") if text.startswith("Literal") else text
+    return str(getattr(annotation, "__name__", annotation))
+
+
+def _default(info: FieldInfo) -> str:
+    if info.is_required():
+        return "required"
+    default = info.get_default(call_default_factory=False)
+    if default is PydanticUndefined or default is None:
+        return ""
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

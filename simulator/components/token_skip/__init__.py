@@ -1,0 +1,1 @@
+"""Token-skip units: what happens to a token that has halted."""

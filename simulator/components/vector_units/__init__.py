@@ -1,0 +1,1 @@
+"""Vector units: neurons, residuals, pooling and halting scores."""

@@ -1,0 +1,125 @@
+"""Energy of logic: listed widths, adds between listed widths, and rules that a table names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from simulator.errors import PricingError
+from simulator.wording import shown, suggestion
+
+INTERPOLATED_OPERATIONS = ("add",)
+"""An adder's energy is close to linear in its width; a multiplier's is not."""
+SAME_AS = "same_as"
+LINEAR_IN_BITS = "linear_in_bits"
+DERIVATIONS = (SAME_AS, LINEAR_IN_BITS)
+
+
+class Price(NamedTuple):
+    """Energy of one event and where the number comes from."""
+
+    energy_pj: float
+    source: str
+
+
+class LogicPrice(NamedTuple):
+    """The energy of one logic operation on operands of `bits` bits, and where it comes from."""
+
+    operation: str
+    bits: int
+    energy_pj: float
+    source: str
+
+
+class Derivation(NamedTuple):
+    """A named rule by which a table prices an operation, or a width, that its family lacks.
+
+    same_as: `operation` on n bits costs `of` on n bits. linear_in_bits: from the listed price at
+    `from_bits` in proportion to the width, inside `min_bits` to `max_bits`.
+    """
+
+    operation: str
+    rule: str
+    of: str
+    from_bits: int
+    min_bits: int
+    max_bits: int
+    reason: str
+
+
+class LogicPrices(NamedTuple):
+    """The logic of one table, listed by (operation, bits); `label` begins its error messages."""
+
+    label: str
+    listed: Mapping[tuple[str, int], LogicPrice]
+    derived: tuple[Derivation, ...]
+
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """The operations that have a price at some width."""
+        names = {operation for operation, _ in self.listed}
+        return tuple(sorted(names | {rule.operation for rule in self.derived}))
+
+    def price(self, operation: str, bits: int) -> Price:
+        """The energy of one operation; PricingError, with what is held, if there is none."""
+        for price in (self._at_width(operation, bits), self._by_rule(operation, bits)):
+            if price is not None:
+                return price
+        raise PricingError(f"{self.label}: no price for {self._missing(operation, bits)}")
+
+    def _at_width(self, operation: str, bits: int) -> Price | None:
+        """The price at a listed width, or between two of them if the operation allows it."""
+        exact = self.listed.get((operation, bits))
+        if exact is not None:
+            return Price(exact.energy_pj, exact.source)
+        widths = self._widths(operation)
+        if operation not in INTERPOLATED_OPERATIONS or not widths:
+            return None
+        if not widths[0] < bits < widths[-1]:
+            return None
+        low = self.listed[operation, max(width for width in widths if width < bits)]
+        high = self.listed[operation, min(width for width in widths if width > bits)]
+        share = (bits - low.bits) / (high.bits - low.bits)
+        energy_pj = low.energy_pj + share * (high.energy_pj - low.energy_pj)
+        how = f"{bits} bits, linear between {low.bits} and {high.bits}"
+        return Price(energy_pj, f"{how}: {low.source} and {high.source}")
+
+    def _by_rule(self, operation: str, bits: int) -> Price | None:
+        """The price by a rule that the table names."""
+        for rule in self.derived:
+            if rule.operation != operation:
+                continue
+            if rule.rule == SAME_AS:
+                price = self._at_width(rule.of, bits)
+                if price is not None:
+                    how = f"{operation} priced as {rule.of} ({rule.reason})"
+                    return price._replace(source=f"{how}: {price.source}")
+            elif rule.min_bits <= bits <= rule.max_bits:
+                origin = self.listed[operation, rule.from_bits]
+                energy_pj = origin.energy_pj * bits / origin.bits
+                how = f"{bits}/{origin.bits} of the price at {origin.bits} bits ({rule.reason})"
+                return Price(energy_pj, f"{how}: {origin.source}")
+        return None
+
+    def _widths(self, operation: str) -> list[int]:
+        return sorted(bits for listed, bits in self.listed if listed == operation)
+
+    def _missing(self, operation: str, bits: int) -> str:
+        """What was asked for, and what the table holds of it."""
+        if operation not in self.operations:
+            return f"the operation {shown(operation)} {suggestion(operation, self.operations)}"
+        rules = [rule for rule in self.derived if rule.operation == operation]
+        held = []
+        for listed in (operation, *(rule.of for rule in rules)):
+            widths = self._widths(listed)
+            if widths and listed in INTERPOLATED_OPERATIONS:
+                held.append(f"{listed} from {widths[0]} to {widths[-1]} bits")
+            elif widths:
+                held.append(f"{listed} of {', '.join(map(str, widths))} bits")
+        for rule in rules:
+            if rule.rule == LINEAR_IN_BITS:
+                held.append(f"{operation} from {rule.min_bits} to {rule.max_bits} bits")
+        return (
+            f"{operation} of {bits} bits: it holds {', '.join(held)}; "
+            f"only {', '.join(INTERPOLATED_OPERATIONS)} is interpolated, nothing is extrapolated"
+        )

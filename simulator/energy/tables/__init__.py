@@ -1,0 +1,1 @@
+"""The energy tables that come with the simulator: data only."""

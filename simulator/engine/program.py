@@ -1,0 +1,198 @@
+"""What an engine executes and what it returns: integer columns, one row per operation.
+
+An op holds one server of its unit for `busy_cycles`; its successors wait `latency_cycles` longer.
+An op is ready at the latest finish of its predecessors (0 if it has none). A join has no unit: it
+starts and finishes at its ready cycle. In each cycle t, first everything that ends at t is applied
+(releases at start + busy, finishes at start + busy + latency, joins that thereby become ready);
+then each unit with free servers serves its waiting ops in order of the smallest (ready cycle, op).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from simulator.errors import LoweringError
+
+JOIN = -1
+"""The `unit` of an op that only waits for others."""
+
+TOTAL_LIMIT_CYCLES = 1 << 62
+"""All busy and latency cycles together stay below this, so that no cycle overflows int64."""
+
+
+class Program(NamedTuple):
+    """Operations in an order in which every op follows its predecessors; n ops, e edges, u units.
+
+    Attributes:
+        unit: int32 (n,), index of the unit that executes the op, -1 for a join.
+        busy_cycles: int64 (n,), how long the op holds a server: >= 1, 0 for a join.
+        latency_cycles: int64 (n,), how much longer its successors wait: >= 0, 0 for a join.
+        pred_ptr: int64 (n + 1,), op i waits for pred[pred_ptr[i]:pred_ptr[i + 1]].
+        pred: int32 (e,), predecessors, each smaller than the op that waits for it.
+        unit_servers: int32 (u,), how many ops a unit can hold at once: >= 1.
+    """
+
+    unit: npt.NDArray[np.int32]
+    busy_cycles: npt.NDArray[np.int64]
+    latency_cycles: npt.NDArray[np.int64]
+    pred_ptr: npt.NDArray[np.int64]
+    pred: npt.NDArray[np.int32]
+    unit_servers: npt.NDArray[np.int32]
+
+
+class Timeline(NamedTuple):
+    """When each op of a program became ready, started and finished, and who made it wait.
+
+    Attributes:
+        ready: int64 (n,), cycle of the latest finish among the predecessors, 0 without any.
+        start: int64 (n,), cycle in which a unit took the op.
+        finish: int64 (n,), start + busy + latency.
+        critical: int32 (n,), the predecessor that finished last, the smallest among equals; or -1.
+    """
+
+    ready: npt.NDArray[np.int64]
+    start: npt.NDArray[np.int64]
+    finish: npt.NDArray[np.int64]
+    critical: npt.NDArray[np.int32]
+
+    @property
+    def makespan_cycles(self) -> int:
+        """The cycle in which the last op finishes; 0 for an empty program."""
+        return int(self.finish.max(initial=0))
+
+
+class ProgramBuilder:
+    """Writes a program down op by op; meant for tests and examples, slow for millions of ops."""
+
+    def __init__(self) -> None:
+        self.unit_names: list[str] = []
+        self._servers: list[int] = []
+        self._ops: list[tuple[int, int, int]] = []
+        self._pred_ptr = [0]
+        self._pred: list[int] = []
+
+    def add_unit(self, name: str, servers: int = 1) -> int:
+        """Adds a unit that holds up to `servers` ops at once; returns its index."""
+        self.unit_names.append(name)
+        self._servers.append(servers)
+        return len(self._servers) - 1
+
+    def add_op(self, unit: int, busy: int, latency: int = 0, after: Iterable[int] = ()) -> int:
+        """Adds an op of so many busy and latency cycles; returns its id."""
+        self._ops.append((unit, busy, latency))
+        self._pred.extend(after)
+        self._pred_ptr.append(len(self._pred))
+        return len(self._ops) - 1
+
+    def add_join(self, after: Iterable[int]) -> int:
+        """Adds an op that takes no time and ends with the last of `after`; returns its id."""
+        return self.add_op(JOIN, 0, 0, after)
+
+    def build(self) -> Program:
+        """The program, validated; raises LoweringError for the first rule it breaks."""
+        unit, busy, latency = zip(*self._ops, strict=True) if self._ops else ((), (), ())
+        program = Program(
+            unit=np.array(unit, np.int32),
+            busy_cycles=np.array(busy, np.int64),
+            latency_cycles=np.array(latency, np.int64),
+            pred_ptr=np.array(self._pred_ptr, np.int64),
+            pred=np.array(self._pred, np.int32),
+            unit_servers=np.array(self._servers, np.int32),
+        )
+        validate(program)
+        return program
+
+
+def validate(program: Program) -> None:
+    """Checks all that the engines rely on, so that a checked program cannot lead them astray.
+
+    Raises LoweringError with op, field, value and rule for the first op that breaks a rule.
+    """
+    _check_columns(program)
+    for index, servers in enumerate(program.unit_servers.tolist()):
+        if servers < 1:
+            raise LoweringError(f"unit {index}: unit_servers is {servers}; rule: at least 1")
+    rule, op = _first_broken_rule(program)
+    if rule == _SOUND:
+        return
+    field, text = _RULES[rule]
+    if field == "pred":
+        predecessors = program.pred[program.pred_ptr[op] : program.pred_ptr[op + 1]]
+        value = int(predecessors[(predecessors < 0) | (predecessors >= op)][0])
+    else:
+        value = int(getattr(program, field)[op + (field == "pred_ptr")])
+    raise LoweringError(
+        f"op {op}: {field} is {value}; rule: "
+        + text.format(units=len(program.unit_servers), edges=len(program.pred))
+    )
+
+
+def _check_columns(program: Program) -> None:
+    """Dtype, dimensions and lengths of the columns."""
+    ops, edges = len(program.unit), len(program.pred)
+    lengths = {"pred_ptr": ops + 1, "pred": edges, "unit_servers": len(program.unit_servers)}
+    for field, column in program._asdict().items():
+        dtype = "int64" if field in ("busy_cycles", "latency_cycles", "pred_ptr") else "int32"
+        if column.dtype != np.dtype(dtype) or column.ndim != 1 or not column.flags.c_contiguous:
+            raise LoweringError(
+                f"{field} is {column.dtype} {column.shape}; rule: a contiguous row of {dtype}"
+            )
+        length = lengths.get(field, ops)
+        if len(column) != length:
+            raise LoweringError(f"{field} has {len(column)} entries; rule: {length} for {ops} ops")
+    if max(ops, edges) > np.iinfo(np.int32).max:
+        raise LoweringError(f"{ops} ops and {edges} edges; rule: below 2^31 of each")
+    if program.pred_ptr[0] != 0 or program.pred_ptr[-1] != edges:
+        raise LoweringError(
+            f"pred_ptr runs from {program.pred_ptr[0]} to {program.pred_ptr[-1]}; "
+            f"rule: from 0 to the {edges} entries of pred"
+        )
+
+
+_SOUND, _UNIT, _JOIN_BUSY, _JOIN_LATENCY, _BUSY, _LATENCY, _TOTAL, _POINTER, _PRED = range(9)
+_RULES = {
+    _UNIT: ("unit", "-1 for a join, else an index of one of the {units} units"),
+    _JOIN_BUSY: ("busy_cycles", "0 for a join"),
+    _JOIN_LATENCY: ("latency_cycles", "0 for a join"),
+    _BUSY: ("busy_cycles", "at least 1 on a unit"),
+    _LATENCY: ("latency_cycles", "at least 0"),
+    _TOTAL: ("busy_cycles", "busy and latency cycles up to this op sum to less than 2^62"),
+    _POINTER: ("pred_ptr", "never smaller than the one before, nor above the {edges} entries"),
+    _PRED: ("pred", "at least 0 and smaller than the op that waits for it"),
+}
+
+
+@njit(cache=True, nogil=True)
+def _first_broken_rule(program: Program) -> tuple[int, int]:
+    """The first rule that breaks, and its op; columns must have their lengths."""
+    pred, pred_ptr = program.pred, program.pred_ptr
+    left = TOTAL_LIMIT_CYCLES - 1
+    for op in range(len(program.unit)):
+        unit = program.unit[op]
+        busy = program.busy_cycles[op]
+        latency = program.latency_cycles[op]
+        if unit < JOIN or unit >= len(program.unit_servers):
+            return _UNIT, op
+        if unit == JOIN:
+            if busy != 0:
+                return _JOIN_BUSY, op
+            if latency != 0:
+                return _JOIN_LATENCY, op
+        elif busy < 1:
+            return _BUSY, op
+        elif latency < 0:
+            return _LATENCY, op
+        elif busy > left or latency > left - busy:
+            return _TOTAL, op
+        left -= busy + latency
+        if pred_ptr[op + 1] < pred_ptr[op] or pred_ptr[op + 1] > len(pred):
+            return _POINTER, op
+        for edge in range(pred_ptr[op], pred_ptr[op + 1]):
+            if pred[edge] < 0 or pred[edge] >= op:
+                return _PRED, op
+    return _SOUND, 0

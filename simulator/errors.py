@@ -1,0 +1,30 @@
+"""The errors a user can cause: each carries one message that names file, place, value and rule.
+
+The command line prints the message and exits with code 2; no traceback reaches the user.
+"""
+
+from __future__ import annotations
+
+
+class SimulatorError(Exception):
+    """Base of every error whose cause lies in what the user gave us."""
+
+
+class ArchitectureError(SimulatorError):
+    """An architecture file, or an override of one of its fields, breaks a rule."""
+
+
+class TraceError(SimulatorError):
+    """A trace file is truncated, corrupt, hostile, of another version, or inconsistent."""
+
+
+class LoweringError(SimulatorError):
+    """A trace cannot be executed on an architecture; the message says which rule forbids it."""
+
+
+class PricingError(SimulatorError):
+    """An action has no price in the chosen energy table, or lies outside its range."""
+
+
+class ResultError(SimulatorError):
+    """A saved result cannot be read back, or breaks one of its own bounds."""

@@ -1,0 +1,280 @@
+"""The archive a trace lies in: a zip of .npy members, read with distrust, one image at a time.
+
+Package-private; `simulator.trace` is the public face. Nothing is allocated on the word of the file:
+sizes that it declares are first compared with what its own length and the manifest allow.
+Formats: zip, PKWARE APPNOTE 6.3.3; .npy 1.0, numpy.lib.format.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import re
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO
+
+from simulator.errors import TraceError
+from simulator.trace_format import MANIFEST_LIMIT_BYTES, MEMBER_LIMIT
+from simulator.wording import one_line, shown
+
+# Deflate's best: 258 bytes from 2 bits, less the block's headers (RFC 1951).
+DEFLATE_RATIO = 1032
+_DEFLATE_SLACK_BYTES = 64
+_DIRECTORY_LIMIT_BYTES = 1 << 20
+_SKIP_BYTES = 1 << 16
+
+_END = struct.Struct("<4s4H2LH")
+_END64 = struct.Struct("<4sQ2H2L4Q")
+_LOCATOR64 = struct.Struct("<4sLQL")
+_UNREADABLE_FLAGS = {0x1: "encrypted", 0x20: "patched", 0x40: "encrypted"}
+_METHODS = {zipfile.ZIP_STORED: "stored", zipfile.ZIP_DEFLATED: "deflated"}
+
+_NPY_MAGIC = b"\x93NUMPY\x01\x00"
+_NPY_HEADER_LIMIT_BYTES = 1024
+_NPY_HEADER = re.compile(
+    r"\{'descr': '([^']{1,16})', 'fortran_order': (True|False), "
+    r"'shape': \(((?:\d{1,18}, ?)*(?:\d{1,18})?)\),? ?\} *\n"
+)
+_ITEM_BYTES = {"|u1": 1, "<i8": 8}
+
+# What the standard library raises over a broken file; MemoryError is not among what we let happen.
+_FAULTS = (
+    OSError,
+    EOFError,
+    ValueError,
+    RuntimeError,  # with NotImplementedError and RecursionError
+    OverflowError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+    zipfile.BadZipFile,
+)
+
+
+@contextlib.contextmanager
+def one_error(path: Path, place: str, rule: str) -> Iterator[None]:
+    """Turn every fault that a broken file can cause into one TraceError."""
+    try:
+        yield
+    except _FAULTS as fault:
+        text = fault.strerror if isinstance(fault, OSError) and fault.strerror else str(fault)
+        reason = one_line(text or type(fault).__name__)
+        raise TraceError(f"{path}: {place}: {reason}: {rule}") from fault
+
+
+class Archive:
+    """An open zip file, and the entries of its members by name less the suffix .npy."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with one_error(path, "file", "must be a readable file"):
+            status = os.stat(path)  # before opening: a named pipe would wait for a writer
+            if not stat.S_ISREG(status.st_mode):
+                raise TraceError(f"{path}: file: is no regular file: must be a .npz archive")
+            self._file = open(path, "rb")  # noqa: SIM115
+        try:
+            _check_end(path, self._file, status.st_size)
+            with one_error(path, "zip directory", "must be an intact zip archive"):
+                self._zip = zipfile.ZipFile(self._file)
+            self.entries = _checked_entries(path, self._zip.infolist(), status.st_size)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file; members can no longer be read."""
+        self._zip.close()
+        self._file.close()
+
+    def open_member(self, name: str) -> IO[bytes]:
+        """A new stream over a member, at its first byte."""
+        return self._zip.open(self.entries[name])
+
+    def read_manifest(self) -> bytes:
+        """The bytes of the member `manifest`."""
+        place = f"{self.path}: manifest.npy"
+        if "manifest" not in self.entries:
+            raise TraceError(
+                f"{place} is missing: must be there, a trace is a .npz with a manifest"
+            )
+        size = self.entries["manifest"].file_size
+        if size > MANIFEST_LIMIT_BYTES:
+            raise TraceError(f"{place}: {size} bytes: must be at most {MANIFEST_LIMIT_BYTES}")
+        with one_error(self.path, "manifest.npy", "must be an intact member"):
+            stream = self.open_member("manifest")
+            dtype, shape, header_bytes = _read_header(place, stream)
+            text = stream.read(size)
+        found = (dtype, shape, len(text))
+        wanted = ("|u1", (size - header_bytes,), size - header_bytes)
+        if found != wanted:
+            raise TraceError(
+                f"{place}: dtype, shape and bytes are {found}: must be {wanted}, from the "
+                f"{size} bytes of the member"
+            )
+        return text
+
+
+class Member:
+    """An array member whose leading axis is the image, read in order.
+
+    One stream goes forward; an earlier image than the last one read starts it anew, so the cost of
+    reading image i alone is that of inflating all images up to i. Holds at most one image's bytes.
+    """
+
+    def __init__(self, archive: Archive, name: str, dtype: str, shape: tuple[int, ...]) -> None:
+        self.archive, self.name, self.images = archive, name, shape[0]
+        self.image_bytes = _ITEM_BYTES[dtype] * math.prod(shape[1:])
+        place = f"{archive.path}: {name}.npy"
+        with one_error(archive.path, f"{name}.npy", "must be an intact member"):
+            self._stream = archive.open_member(name)
+            found_dtype, found_shape, self._header_bytes = _read_header(place, self._stream)
+        self._next = 0
+        if found_dtype != dtype:
+            raise TraceError(f"{place}: dtype {found_dtype!r}: must be {dtype!r}")
+        if found_shape != shape:
+            raise TraceError(f"{place}: shape {found_shape}: must be {shape}, by the manifest")
+        size, wanted = archive.entries[name].file_size, self.images * self.image_bytes
+        if size != self._header_bytes + wanted:
+            rule = f"must be {self._header_bytes + wanted}, by its shape"
+            raise TraceError(f"{place}: {size} bytes: {rule}")
+
+    def read(self, image: int) -> bytes:
+        """The bytes of one image; raises TraceError where the file has no more."""
+        with one_error(self.archive.path, f"{self.name}.npy", "must be an intact member"):
+            if image < self._next:
+                self._stream.close()
+                self._stream = self.archive.open_member(self.name)
+                self._stream.read(self._header_bytes)
+                self._next = 0
+            self._skip((image - self._next) * self.image_bytes)
+            data = self._stream.read(self.image_bytes)
+        self._next = image + 1
+        if len(data) != self.image_bytes:
+            raise TraceError(
+                f"{self.archive.path}: {self.name}.npy: ends within image {image}: must hold "
+                f"{self.image_bytes} bytes for each of {self.images} images"
+            )
+        return data
+
+    def _skip(self, size: int) -> None:
+        # In small steps: the stream keeps as many compressed bytes as are asked of it.
+        step = max(self.image_bytes, _SKIP_BYTES)
+        while size > 0:
+            skipped = len(self._stream.read(min(size, step)))
+            if not skipped:
+                raise EOFError("ends too early")
+            size -= skipped
+
+
+def npy_header(dtype: str, shape: tuple[int, ...]) -> bytes:
+    """The header of a .npy 1.0 file, padded to 64 bytes as numpy does."""
+    text = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}"
+    start = len(_NPY_MAGIC) + 2
+    padding = -(start + len(text) + 1) % 64
+    body = f"{text}{' ' * padding}\n".encode("ascii")
+    return _NPY_MAGIC + struct.pack("<H", len(body)) + body
+
+
+def _read_header(place: str, stream: IO[bytes]) -> tuple[str, tuple[int, ...], int]:
+    """dtype, shape and size in bytes of a .npy header."""
+    magic = stream.read(len(_NPY_MAGIC))
+    if magic != _NPY_MAGIC:
+        raise TraceError(f"{place}: starts with {magic!r}: must be {_NPY_MAGIC!r}, .npy 1.0")
+    prefix = stream.read(2)
+    size = int.from_bytes(prefix, "little")
+    if len(prefix) != 2 or size > _NPY_HEADER_LIMIT_BYTES:
+        rule = f"must have at most {_NPY_HEADER_LIMIT_BYTES}"
+        raise TraceError(f"{place}: .npy header of {size} bytes: {rule}")
+    text = stream.read(size).decode("latin-1")
+    match = _NPY_HEADER.fullmatch(text)
+    if len(text) != size or match is None:
+        rule = "must be a dictionary of descr, fortran_order and shape"
+        raise TraceError(f"{place}: .npy header {shown(text)}: {rule}")
+    dtype, fortran, numbers = match.groups()
+    if fortran == "True":
+        raise TraceError(f"{place}: fortran_order True: must be False, C order")
+    shape = tuple(int(number) for number in numbers.replace(",", " ").split())
+    return dtype, shape, len(_NPY_MAGIC) + 2 + size
+
+
+def _check_end(path: Path, file: IO[bytes], size: int) -> None:
+    """The file ends with a plain end record whose directory is of a bounded size.
+
+    zipfile would search the record in a comment, and read the directory whole, whatever its size.
+    """
+    rule = "must end with the end record of a zip archive, else it is truncated or no trace"
+    with one_error(path, "file", rule):
+        tail_bytes = min(size, _END.size + _LOCATOR64.size + _END64.size)
+        file.seek(size - tail_bytes)
+        tail = file.read(tail_bytes)
+        end = _END.unpack(tail[-_END.size :])
+        if end[0] != b"PK\x05\x06" or end[7] != 0:
+            raise ValueError(f"ends with {tail[-_END.size :]!r}")
+        directory = end[5]
+        locator = tail[: -_END.size][-_LOCATOR64.size :]
+        if locator.startswith(b"PK\x06\x07"):
+            end64 = _END64.unpack(tail[: _END64.size])
+            offset = _LOCATOR64.unpack(locator)[2]
+            if end64[0] != b"PK\x06\x06" or offset != size - tail_bytes:
+                raise ValueError(f"its zip64 end record is not at byte {size - tail_bytes}")
+            directory = max(directory, end64[8]) if directory < 2**32 - 1 else end64[8]
+    if directory > _DIRECTORY_LIMIT_BYTES:
+        rule = f"must be at most {_DIRECTORY_LIMIT_BYTES}"
+        raise TraceError(f"{path}: zip directory: {directory} bytes: {rule}")
+
+
+def _checked_entries(
+    path: Path, entries: list[zipfile.ZipInfo], size: int
+) -> Mapping[str, zipfile.ZipInfo]:
+    """The members by name less .npy, if all can be what they claim."""
+    if len(entries) > MEMBER_LIMIT:
+        rule = f"must be at most {MEMBER_LIMIT}"
+        raise TraceError(f"{path}: zip directory: {len(entries)} members: {rule}")
+    members: dict[str, zipfile.ZipInfo] = {}
+    total = 0
+    for entry in entries:
+        place = f"{path}: member {shown(entry.orig_filename)}"
+        name = entry.orig_filename.removesuffix(".npy")
+        if name in members:
+            raise TraceError(f"{place}: stands twice in the archive: must be there once")
+        if name == entry.orig_filename or not _inside(name):
+            raise TraceError(f"{place}: must be a relative name without '..' that ends with .npy")
+        for flag, word in _UNREADABLE_FLAGS.items():
+            if entry.flag_bits & flag:
+                raise TraceError(f"{place}: is {word} (flags {entry.flag_bits:#x}): must be plain")
+        if entry.compress_type not in _METHODS:
+            rule = "must be 0 (stored) or 8 (deflated)"
+            raise TraceError(f"{place}: compression method {entry.compress_type}: {rule}")
+        _check_sizes(place, entry)
+        total += entry.compress_size
+        members[name] = entry
+    if total > size:
+        raise TraceError(
+            f"{path}: zip directory: members of {total} bytes together: must be at most the file's "
+            f"{size}"
+        )
+    return members
+
+
+def _inside(name: str) -> bool:
+    parts = name.split("/")
+    return not {"", ".", ".."} & set(parts) and not {"\\", ":", "\0"} & set(name)
+
+
+def _check_sizes(place: str, entry: zipfile.ZipInfo) -> None:
+    """What a member declares to hold can come out of its compressed bytes."""
+    if entry.compress_type == zipfile.ZIP_STORED:
+        most, rule = entry.compress_size, f"must be its stored {entry.compress_size}"
+        least = most
+    else:
+        most = entry.compress_size * DEFLATE_RATIO + _DEFLATE_SLACK_BYTES
+        rule = f"must be at most {most}, {DEFLATE_RATIO} times its compressed bytes"
+        least = 0
+    if not least <= entry.file_size <= most:
+        raise TraceError(f"{place}: declares {entry.file_size} bytes: {rule}")

@@ -1,0 +1,179 @@
+"""What a trace's manifest lists, how it is parsed, and how it is hashed.
+
+Package-private; `simulator.trace` is the public face. Standard library only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from simulator.errors import TraceError
+from simulator.wording import one_line, shown
+
+SCHEMA = "stasim-trace/1"
+# Limits that keep a hostile file cheap. The largest published network (8 blocks of 768 channels,
+# 224 x 224 images) needs some 20 MiB an image and 100 members; 8 MiB of manifest hold the hashes of
+# 10^5 images.
+MANIFEST_LIMIT_BYTES = 8 << 20
+IMAGE_LIMIT_BYTES = 256 << 20
+MEMBER_LIMIT = 4096
+_NESTING_LIMIT = 16
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """A stored tensor, as the manifest lists it.
+
+    `kind`: `spikes` (one plane) or `integer` (bit-planes, least significant first). `timesteps`: 1
+    where one value feeds every timestep. `rows`: tokens or pixels, row-major over `grid`. `mask`:
+    the block whose halted rows are zero. `ones`, `nonzero`: set bits and non-zero values over all
+    images.
+    """
+
+    name: str
+    kind: str
+    timesteps: int
+    planes: int
+    grid: tuple[int, int]
+    rows: int
+    channels: int
+    mask: str | None
+    ones: int
+    nonzero: int
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(timestep, plane, row, byte) of one image."""
+        return self.timesteps, self.planes, self.rows, packed_bytes(self.channels)
+
+    @property
+    def stored_shape(self) -> tuple[int, ...]:
+        """The same as it lies in the file, where spikes have no plane axis."""
+        timesteps, planes, rows, size = self.shape
+        return (timesteps, rows, size) if self.kind == "spikes" else (timesteps, planes, rows, size)
+
+
+@dataclass(frozen=True)
+class OperationSpec:
+    """An operation, as the manifest lists it.
+
+    `input`, `second_input`: a stored tensor or the `output` of an earlier operation. `shapes`:
+    whole numbers, or tuples of them, by kind. `weight_bits`, `input_bits`: 0 where there are none.
+    `mask`: the block whose halted rows are not computed.
+    """
+
+    name: str
+    kind: str
+    stage: str
+    block: int | None
+    input: str
+    second_input: str | None
+    output: str
+    timesteps: int
+    shapes: Mapping[str, int | tuple[int, ...]]
+    parameters: Mapping[str, float | str]
+    weight_bits: int
+    input_bits: int
+    mask: str | None
+
+
+class Layout(NamedTuple):
+    """What a valid manifest says of the data: enough to read, to check and to write images."""
+
+    tensors: dict[str, TensorSpec]
+    operations: tuple[OperationSpec, ...]
+    image_sha256: tuple[str, ...]
+    timesteps: int
+    blocks: int
+    tokens: int
+    granularity: str
+    classes: int | None
+
+    @property
+    def images(self) -> int:
+        """Number of images."""
+        return len(self.image_sha256)
+
+    def members(self) -> dict[str, tuple[str, tuple[int, ...]]]:
+        """dtype and shape of every member but the manifest, in the order of a written file."""
+        mask_shape = (self.images, self.timesteps, packed_bytes(self.tokens))
+        members: dict[str, tuple[str, tuple[int, ...]]] = {
+            "labels": ("<i8", (self.images,)),
+            "predictions": ("<i8", (self.images,)),
+        }
+        members |= {f"active/{block}": ("|u1", mask_shape) for block in range(self.blocks)}
+        for name, tensor in self.tensors.items():
+            members[f"spikes/{name}"] = ("|u1", (self.images, *tensor.stored_shape))
+        return members
+
+
+def packed_bytes(channels: int) -> int:
+    """Bytes that hold so many bits."""
+    return -(-channels // 8)
+
+
+def canonical_json(manifest: Mapping[str, Any]) -> bytes:
+    """The one spelling of a manifest: keys sorted, no blanks, ASCII."""
+    return json.dumps(manifest, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def content_hash(manifest: Mapping[str, Any]) -> str:
+    """sha256 of the canonical JSON less `content_hash`; the image hashes inside bind the data."""
+    rest = {key: value for key, value in manifest.items() if key != "content_hash"}
+    return f"sha256:{hashlib.sha256(canonical_json(rest)).hexdigest()}"
+
+
+def parse_manifest(text: bytes, source: str) -> dict[str, Any]:
+    """The JSON object in `text`, if of this program's version; TraceError names `source`."""
+    try:
+        manifest = json.loads(
+            text.decode("utf-8"),
+            object_pairs_hook=_unique_keys,
+            parse_int=_sixty_four_bits,
+            parse_float=_finite,
+            parse_constant=_finite,
+        )
+    except (ValueError, RecursionError) as error:
+        raise TraceError(f"{source}: {one_line(str(error))}: must be JSON in UTF-8") from error
+    if _deeper_than(_NESTING_LIMIT, manifest):
+        raise TraceError(f"{source}: must be nested at most {_NESTING_LIMIT} levels deep")
+    if not isinstance(manifest, dict):
+        raise TraceError(f"{source}: {shown(manifest)}: must be a JSON object")
+    schema = manifest.get("schema")
+    if schema != SCHEMA:
+        raise TraceError(f"{source}: schema = {shown(schema)}: this program reads {SCHEMA!r} only")
+    return manifest
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in result:
+            raise ValueError(f"key {shown(key)} stands twice in one object")
+        result[key] = value
+    return result
+
+
+def _sixty_four_bits(text: str) -> int:
+    if len(text) > 20 or not -(2**63) <= int(text) < 2**63:
+        raise ValueError(f"{one_line(text)} does not fit 64 bits")
+    return int(text)
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(float(text)):
+        raise ValueError(f"{one_line(text)} is not a finite number")
+    return float(text)
+
+
+def _deeper_than(levels: int, value: object) -> bool:
+    if isinstance(value, dict):
+        return levels == 0 or any(_deeper_than(levels - 1, child) for child in value.values())
+    if isinstance(value, list):
+        return levels == 0 or any(_deeper_than(levels - 1, child) for child in value)
+    return False

@@ -1,0 +1,302 @@
+"""The schema of a trace's manifest as tables: what each field must be, by kind of operation.
+
+Package-private; `simulator.trace` is the public face. Standard library only.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from simulator.errors import TraceError
+from simulator.wording import shown, suggestion
+
+PROBLEMS_SHOWN = 20
+MISSING = object()
+
+
+class Rule(NamedTuple):
+    """What a field must be; `text` completes the sentence "must be ..."."""
+
+    text: str
+    holds: Callable[[Any], bool]
+
+
+class Problems:
+    """What is wrong with one manifest: a line for each problem, up to PROBLEMS_SHOWN."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.count = 0
+        self._lines: list[str] = []
+
+    def add(self, place: str, value: object, rule: str, known: Iterable[str] | None = None) -> None:
+        """`place` holds `value` but must be what `rule` says; `known` are the names it may be."""
+        self.count += 1
+        if self.count <= PROBLEMS_SHOWN:  # the search for a similar name takes time
+            found = "is missing" if value is MISSING else f"= {shown(value)}"
+            hint = "" if known is None else f" {suggestion(value, known)}"
+            self._lines.append(f"{self.source}: {place} {found}: must be {rule}{hint}")
+
+    def fields(
+        self,
+        place: str,
+        value: dict[str, Any],
+        rules: Mapping[str, Rule],
+        *,
+        optional: Collection[str] = (),
+        closed: bool = True,
+    ) -> bool:
+        """Whether an object keeps its rules; adds what it breaks. `closed`: no other fields."""
+        before = self.count
+        prefix = f"{place}." if place else ""
+        for key, rule in rules.items():
+            if key in value and not rule.holds(value[key]):
+                self.add(f"{prefix}{key}", value[key], rule.text)
+            elif key not in value and key not in optional:
+                self.add(f"{prefix}{key}", MISSING, rule.text)
+        for key in value if closed else ():
+            if key not in rules:
+                self.add(f"{place or 'manifest'}: key", key, "one of the schema", rules)
+        return self.count == before
+
+    def raise_any(self) -> None:
+        """Raise one TraceError if there is any problem."""
+        if self.count:
+            more = self.count - len(self._lines)
+            tail = [f"{self.source}: and {more} more problems"] if more else []
+            raise TraceError("\n".join(self._lines + tail))
+
+
+def whole(low: int, high: int = 2**31 - 1) -> Rule:
+    """An integer in a range."""
+    # A bool is no number here, though Python counts it among the integers.
+    text = f"an integer from {low} to {high}"
+    return Rule(text, lambda value: type(value) is int and low <= value <= high)
+
+
+def one_of(words: Collection[str]) -> Rule:
+    """One of some words."""
+    text = f"one of {', '.join(words)}"
+    return Rule(text, lambda value: isinstance(value, str) and value in words)
+
+
+def pattern(text: str, regular_expression: str) -> Rule:
+    """A string that matches as a whole."""
+    whole_match = re.compile(regular_expression).fullmatch
+    return Rule(text, lambda value: isinstance(value, str) and whole_match(value) is not None)
+
+
+def list_of(rule: Rule, size: int | None = None) -> Rule:
+    """A list of so many items, or of at least one."""
+    text = f"a list of {size or 'at least one'}, each {rule.text}"
+    return Rule(
+        text,
+        lambda value: (
+            isinstance(value, list)
+            and (len(value) == size if size else len(value) > 0)
+            and all(map(rule.holds, value))
+        ),
+    )
+
+
+def map_of(rule: Rule) -> Rule:
+    """An object with any keys."""
+    text = f"an object, each value {rule.text}"
+    return Rule(
+        text, lambda value: isinstance(value, dict) and all(map(rule.holds, value.values()))
+    )
+
+
+def or_null(rule: Rule) -> Rule:
+    """The same, or null."""
+    return Rule(f"null or {rule.text}", lambda value: value is None or rule.holds(value))
+
+
+COUNT = whole(1)
+TOTAL = whole(0, 2**63 - 1)
+BITS = whole(0, 64)
+PAIR = list_of(COUNT, 2)
+TEXT = Rule("a string", lambda value: isinstance(value, str))
+NUMBER = Rule("a number", lambda value: isinstance(value, int | float))
+PLAIN = Rule("a number or a string", lambda value: isinstance(value, int | float | str))
+IDENTIFIER = Rule("an integer or a string", lambda v: isinstance(v, str) or type(v) is int)
+OBJECT = Rule("an object", lambda value: isinstance(value, dict))
+DIGEST = pattern("64 hexadecimal digits", "[0-9a-f]{64}")
+NAME = pattern(
+    "a name of at most 128 letters, digits, _ and -, in parts joined by dots",
+    r"(?=.{1,128}\Z)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*",
+)
+MASK = or_null(pattern("the number of a block, as a string", "0|[1-9][0-9]{0,3}"))
+
+MANIFEST = {
+    "schema": TEXT,
+    "content_hash": pattern("sha256: and 64 hexadecimal digits", "sha256:[0-9a-f]{64}"),
+    "image_sha256": list_of(DIGEST),
+    "created_by": map_of(TEXT),
+    "model": OBJECT,
+    "dataset": OBJECT,
+    "weights": OBJECT,
+    "tensors": list_of(OBJECT),
+    "operations": list_of(OBJECT),
+}
+MODEL = {
+    "name": TEXT,
+    "family": TEXT,
+    "timesteps": whole(1, 4096),
+    "blocks": whole(1, 1024),
+    "embed_dim": COUNT,
+    "heads": COUNT,
+    "tokens": COUNT,
+    "token_grid": PAIR,
+    "parameters": TOTAL,
+    "isps": TEXT,
+    "halting": OBJECT,
+}
+HALTING = {"granularity": one_of(("none", "block", "timestep", "two_dimensional"))}
+DATASET = {
+    "name": TEXT,
+    "split": TEXT,
+    "source": TEXT,
+    "images": COUNT,
+    "image_ids": list_of(IDENTIFIER),
+}
+WEIGHTS = {
+    "origin": one_of(("calibrated", "trained", "random")),
+    "seed": TOTAL,
+    "accuracy": or_null(map_of(PLAIN)),
+    "sha256": DIGEST,
+}
+TENSOR = {
+    "name": NAME,
+    "kind": one_of(("spikes", "integer")),
+    "timesteps": COUNT,
+    "planes": whole(1, 32),
+    "grid": PAIR,
+    "rows": COUNT,
+    "channels": COUNT,
+    "mask": MASK,
+    "ones": TOTAL,
+    "nonzero": TOTAL,
+}
+
+# (rows, channels); channels None: any number.
+Size = tuple[int, int | None]
+
+
+class Flow(NamedTuple):
+    """What an operation's shapes imply of inputs and output; grids where it works on maps."""
+
+    input: Size
+    second: Size | None
+    output: Size
+    in_grid: tuple[int, int] | None = None
+    out_grid: tuple[int, int] | None = None
+
+
+class Kind(NamedTuple):
+    """What a kind of operation has.
+
+    `parameters`: those that must be there. `second`: whether there is a second input; None: maybe.
+    """
+
+    shapes: dict[str, Rule]
+    flow: Callable[[Mapping[str, Any]], Flow]
+    parameters: dict[str, Rule]
+    second: bool | None = False
+    weighted: bool = False
+
+
+def _conv2d_flow(shapes: Mapping[str, Any]) -> Flow:
+    before, after = shapes["in_grid"], shapes["out_grid"]
+    inputs = (math.prod(before), shapes["in_channels"])
+    return Flow(inputs, None, (math.prod(after), shapes["out_channels"]), before, after)
+
+
+def _pool_flow(shapes: Mapping[str, Any]) -> Flow:
+    channels = shapes["channels"]
+    return _conv2d_flow({**shapes, "in_channels": channels, "out_channels": channels})
+
+
+def _linear_flow(shapes: Mapping[str, Any]) -> Flow:
+    rows = shapes["rows"]
+    return Flow((rows, shapes["in_features"]), None, (rows, shapes["out_features"]))
+
+
+def _scores_flow(shapes: Mapping[str, Any]) -> Flow:
+    tokens, heads = shapes["tokens"], shapes["heads"]
+    spikes = (tokens, heads * shapes["head_dim"])
+    return Flow(spikes, spikes, (tokens, heads * tokens))
+
+
+def _context_flow(shapes: Mapping[str, Any]) -> Flow:
+    scores = _scores_flow(shapes)
+    return Flow(scores.output, scores.input, scores.input)
+
+
+def _attention_flow(shapes: Mapping[str, Any]) -> Flow:
+    tokens = shapes["tokens"]
+    return Flow((tokens, None), (tokens, None), (tokens, shapes["heads"] * shapes["head_dim"]))
+
+
+def _rows_flow(shapes: Mapping[str, Any]) -> Flow:
+    size = (shapes["rows"], shapes["channels"])
+    return Flow(size, size, size)
+
+
+def _halting_flow(shapes: Mapping[str, Any]) -> Flow:
+    size = (shapes["tokens"], shapes["channels"])
+    return Flow(size, None, size)
+
+
+def _head_flow(shapes: Mapping[str, Any]) -> Flow:
+    return Flow((shapes["tokens"], shapes["in_features"]), None, (1, shapes["classes"]))
+
+
+_WINDOW = {
+    **dict.fromkeys(("kernel", "stride", "in_grid", "out_grid"), PAIR),
+    "padding": list_of(whole(0), 2),
+}
+_CONV2D = {"in_channels": COUNT, "out_channels": COUNT, **_WINDOW}
+_LINEAR = {"in_features": COUNT, "out_features": COUNT, "rows": COUNT}
+_HEADS = {"heads": COUNT, "head_dim": COUNT, "tokens": COUNT}
+_ROWS = {"rows": COUNT, "channels": COUNT}
+_HALTING = {"tokens": COUNT, "channels": COUNT}
+_HEAD = {"in_features": COUNT, "classes": COUNT, "tokens": COUNT}
+_LIF_PARAMETERS = dict.fromkeys(("tau", "threshold", "reset", "decay_input"), NUMBER)
+_SCORE_PARAMETERS = dict.fromkeys(("gamma", "beta", "threshold"), NUMBER) | {"mean_field": PLAIN}
+# The schema knows these forms of attention; which of their inputs are stored is not settled yet.
+_OTHER_ATTENTION = Kind(_HEADS, _attention_flow, {}, second=None)
+
+KINDS = {
+    "conv2d": Kind(_CONV2D, _conv2d_flow, {}, weighted=True),
+    "linear": Kind(_LINEAR, _linear_flow, {}, weighted=True),
+    "attention_scores": Kind(_HEADS, _scores_flow, {}, second=True),
+    "attention_context": Kind(_HEADS, _context_flow, {}, second=True),
+    "linear_attention": _OTHER_ATTENTION,
+    "spike_driven_attention": _OTHER_ATTENTION,
+    "token_qk_attention": _OTHER_ATTENTION,
+    "lif": Kind(_ROWS, _rows_flow, _LIF_PARAMETERS),
+    "pool": Kind({"channels": COUNT, **_WINDOW}, _pool_flow, {"type": one_of(("max",))}),
+    "integrate": Kind(_ROWS, _rows_flow, {}),
+    "residual": Kind(_ROWS, _rows_flow, {}, second=True),
+    "halting": Kind(_HALTING, _halting_flow, _SCORE_PARAMETERS),
+    "head": Kind(_HEAD, _head_flow, {}, weighted=True),
+}
+OPERATION = {
+    "name": NAME,
+    "kind": one_of(KINDS),
+    "stage": one_of(("sps", "blocks", "halting", "head")),
+    "block": or_null(whole(0, 1023)),
+    "input": NAME,
+    "second_input": or_null(NAME),
+    "output": NAME,
+    "timesteps": COUNT,
+    "shapes": OBJECT,
+    "parameters": map_of(PLAIN),
+    "weight_bits": BITS,
+    "input_bits": BITS,
+    "mask": MASK,
+}

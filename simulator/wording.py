@@ -1,0 +1,28 @@
+"""How messages speak of values and names; standard library only."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable
+
+LONGEST_VALUE = 60
+
+
+def suggestion(word: object, known: Iterable[str]) -> str:
+    """The tail of a message about an unknown name: `(did you mean 'x'?; known: a, b, c)`."""
+    names = sorted(known)
+    near = difflib.get_close_matches(str(word)[:LONGEST_VALUE], names, n=1, cutoff=0.6)
+    hint = f"did you mean {near[0]!r}?; " if near else ""
+    return f"({hint}known: {', '.join(names) or 'none'})"
+
+
+def shown(value: object) -> str:
+    """The value on one line, as a file would write it, shortened."""
+    return one_line(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def one_line(text: str) -> str:
+    """The text without line breaks and control characters, shortened."""
+    text = text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 3] + "..."
+    return "".join(sign if sign.isprintable() else f"\\x{ord(sign):02x}" for sign in text)

@@ -1,0 +1,29 @@
+"""What all tests share: one thread a worker, steady examples, and a registry of one's own."""
+
+from __future__ import annotations
+
+import os
+
+# Before torch, numpy or numba are imported: workers share the cores, so each keeps to one.
+for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from simulator.components import base
+
+# A first example may wait for a compiler, so neither deadlines nor slowness count as failures.
+settings.register_profile(
+    "steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+# For a search beyond the fixed examples: HYPOTHESIS_PROFILE=explore make test
+settings.register_profile("explore", settings.get_profile("steady"), derandomize=False)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
+
+
+@pytest.fixture
+def empty_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registry without parts; parts that a test defines are gone when it ends."""
+    monkeypatch.setattr(base, "_parts", {slot: {} for slot in base.SLOTS})
+    monkeypatch.setattr(base, "_discovered", True)

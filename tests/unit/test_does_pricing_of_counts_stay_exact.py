@@ -1,0 +1,154 @@
+"""Energy = counts x prices: sums are exact, overrides replace whole actions, sources survive."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simulator.components.base import Action, Primitive
+from simulator.energy import EnergyTable, total_pj
+from simulator.errors import PricingError
+
+TABLE = EnergyTable.load("horowitz_28nm")
+ACTIONS = {
+    "pe_array.accumulate": Action("add a weight", (Primitive("add", bits=16),)),
+    "lif.update": Action(
+        "decay, add, compare",
+        (Primitive("add", bits=16, times=2), Primitive("compare", bits=16)),
+    ),
+    "weights.read": Action("read", (Primitive("sram_read", size_kib=32, width_bits=128),)),
+    "dram.read": Action("a burst", (Primitive("dram_read", bits=512, technology="ddr4"),)),
+    "pe_array.skip": Action("nothing", ()),
+}
+
+
+def test_an_action_costs_the_sum_of_its_primitives_as_often_as_they_occur() -> None:
+    add = TABLE.price(Primitive("add", bits=16)).energy_pj
+    update = TABLE.price_action(ACTIONS["lif.update"])
+    assert update.energy_pj == pytest.approx(3 * add, rel=1e-15)
+    assert update.source.count("; ") == 1  # the add once, the compare once
+    assert TABLE.price(Primitive("add", bits=16, times=7)).energy_pj == add
+    assert TABLE.price_action(ACTIONS["pe_array.skip"]) == (0.0, "")
+
+
+COUNTS = st.lists(
+    st.lists(st.integers(0, 2**53), min_size=len(ACTIONS), max_size=len(ACTIONS)), max_size=6
+)
+
+
+@settings(deadline=None, max_examples=100)
+@given(COUNTS)
+def test_counts_times_prices_equals_the_loop_and_totals_do_not_depend_on_order(
+    rows: list[list[int]],
+) -> None:
+    counts = np.array(rows, dtype=np.int64).reshape(len(rows), len(ACTIONS))
+    energies = TABLE.price_counts(ACTIONS, counts)
+    prices = [TABLE.price_action(action, name).energy_pj for name, action in ACTIONS.items()]
+    assert energies.shape == counts.shape
+    assert energies.dtype == np.float64
+    assert energies.tolist() == [[n * p for n, p in zip(row, prices, strict=True)] for row in rows]
+    total = total_pj(energies)
+    assert total == total_pj(energies[::-1, ::-1]) == total_pj(energies.T.copy())
+    exact = sum((Fraction(cell) for cell in energies.ravel().tolist()), Fraction(0))
+    assert total == float(exact)
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        np.zeros((2, 4), dtype=np.int64),
+        np.zeros(5, dtype=np.int64),
+        np.full((1, 5), -1, dtype=np.int64),
+        np.zeros((1, 5), dtype=np.float64),
+    ],
+)
+def test_what_is_no_count_is_refused(counts: npt.NDArray[np.int64]) -> None:
+    with pytest.raises(PricingError, match=r"^horowitz_28nm: counts"):
+        TABLE.price_counts(ACTIONS, counts)
+
+
+def test_every_action_without_a_price_is_named_at_once() -> None:
+    actions = {
+        "a.one": Action("", (Primitive("multiply", bits=16),)),
+        "a.two": Action("", (Primitive("add", bits=8),)),
+        "a.three": Action("", (Primitive("sram_read", size_kib=9999, width_bits=64),)),
+    }
+    with pytest.raises(PricingError) as caught:
+        TABLE.prices(actions)
+    first, second = str(caught.value).splitlines()
+    assert first.startswith("a.one: horowitz_28nm: no price for multiply of 16 bits")
+    assert second.startswith("a.three: horowitz_28nm: an SRAM bank of 9999 KiB")
+
+
+def test_an_override_prices_the_whole_action_and_says_so() -> None:
+    mine = TABLE.with_overrides({"lif.update": 0.5}, "post-layout, 28 nm")
+    price = mine.price_action(ACTIONS["lif.update"], "lif.update")
+    assert price == (0.5, "post-layout, 28 nm [override of lif.update]")
+    assert mine.prices(ACTIONS)["lif.update"].energy_pj == 0.5
+    assert mine.price_action(ACTIONS["lif.update"]) == TABLE.price_action(ACTIONS["lif.update"])
+    assert TABLE.overrides == {}  # the table itself is as it was
+    priced = mine.price_counts(ACTIONS, np.full((1, 5), 2, dtype=np.int64))
+    assert priced[0, 1] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("prices", "source", "says"),
+    [
+        ({"lif.update": 0.5}, " ", "need a source"),
+        ({"lif.update": -0.5}, "me", "lif.update: -0.5: must be a number of 0 or more"),
+        ({"lif.update": float("nan")}, "me", "lif.update: nan: must be a number of 0 or more"),
+    ],
+)
+def test_an_override_without_source_or_number_is_refused(
+    prices: dict[str, float], source: str, says: str
+) -> None:
+    with pytest.raises(PricingError, match=says):
+        TABLE.with_overrides(prices, source)
+
+
+def test_an_override_of_an_action_that_is_not_there_is_refused() -> None:
+    mine = TABLE.with_overrides({"lif.updates": 0.5}, "me")
+    with pytest.raises(PricingError, match=r"lif\.updates \(did you mean 'lif\.update'"):
+        mine.check_overrides(ACTIONS)
+    TABLE.with_overrides({"lif.update": 0.5}, "me").check_overrides(ACTIONS)
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_an_energy_reference_table_can_be_pasted_in(tmp_path: Path, wrapped: bool) -> None:
+    """In the form that Accelergy writes: a list of tables with name, actions and energy."""
+    tables = """\
+tables:
+  - name: pe_array
+    actions:
+      - {name: accumulate, arguments: {}, energy: 0.25}
+      - {name: skip, energy: 0}
+  - name: weights
+    actions:
+      - {name: read, energy: 7.5}
+"""
+    ert = f"ERT:\n  version: '0.4'\n{indented(tables)}" if wrapped else tables
+    path = tmp_path / "mine.yaml"
+    head = "schema: stasim-energy/1\nname: mine\nsummary: own\nbase: horowitz_45nm\n"
+    overrides = f"source: post-layout\nnode_nm: 45\n{ert}"
+    path.write_text(f"{head}overrides:\n{indented(overrides)}", encoding="utf-8")
+    mine = EnergyTable.load(path)
+    assert (mine.name, mine.node_nm, mine.family) == ("mine", 45, "horowitz")
+    prices = mine.prices(ACTIONS)
+    assert [price.energy_pj for price in prices.values()] == [
+        0.25,
+        pytest.approx(0.15),
+        7.5,
+        12.45 * 512,
+        0.0,
+    ]
+    assert prices["weights.read"].source == "post-layout [override of weights.read]"
+
+
+def indented(text: str) -> str:
+    return "".join(f"  {line}\n" for line in text.splitlines())

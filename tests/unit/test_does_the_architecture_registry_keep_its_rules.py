@@ -1,0 +1,196 @@
+"""Parts register by their class statement; what breaks a rule fails there, by name."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from types import new_class
+from typing import ClassVar
+
+import pytest
+from pydantic import Field, ValidationError
+
+from simulator.components import base
+from simulator.components.base import Component, build, registry
+from simulator.components.memories.base import Memory
+from simulator.components.pe_arrays.base import PEArray
+from simulator.errors import ArchitectureError
+
+
+def one(name: str, slot: type[Component] = PEArray) -> type[Component]:
+    body = {"__doc__": "Models.", "example": f"kind: {name}", "__module__": __name__}
+    return new_class(name.title(), (slot,), {"kind": name}, lambda space: space.update(body))
+
+
+def test_a_part_is_found_by_slot_and_kind(empty_registry: None) -> None:
+    beta, alpha, store = one("beta"), one("alpha"), one("alpha", Memory)
+    assert list(registry("pe_arrays").items()) == [("alpha", alpha), ("beta", beta)]
+    assert registry("memories") == {"alpha": store}
+    assert isinstance(build("pe_arrays", {"kind": "alpha"}), alpha)
+
+
+def test_a_part_knows_its_slot_and_kind(empty_registry: None) -> None:
+    part = one("alpha")
+    assert (part.slot, part.kind) == ("pe_arrays", "alpha")
+    assert part().actions() == {}
+    assert part().leakage() == ()
+
+
+def test_building_an_unknown_kind_names_the_known(empty_registry: None) -> None:
+    one("alpha")
+    with pytest.raises(ValidationError, match="did you mean 'alpha'"):
+        build("pe_arrays", {"kind": "alfa"})
+
+
+def test_a_part_refuses_another_kind(empty_registry: None) -> None:
+    with pytest.raises(ValidationError, match="unknown kind"):
+        one("alpha").model_validate({"kind": "beta"})
+
+
+def test_a_shared_base_is_no_part(empty_registry: None) -> None:
+    class Tiled(PEArray, base=True):
+        """What tiled arrays share."""
+
+        rows: int = Field(default=1, description="rows")
+
+    class Walker(Tiled, kind="walker"):
+        """Walks."""
+
+        example: ClassVar[str] = "kind: walker"
+
+    other = one("other")
+    assert registry("pe_arrays") == {"other": other, "walker": Walker}
+    assert isinstance(Tiled.model_validate({"kind": "walker", "rows": 2}), Walker)
+    with pytest.raises(ValidationError, match=r"unknown kind \(known: walker\)"):
+        Tiled.model_validate({"kind": "other"})
+
+
+def _without_kind() -> object:
+    class Nameless(PEArray):
+        """Models."""
+
+        example: ClassVar[str] = "kind: x"
+
+    return Nameless
+
+
+def _without_docstring() -> object:
+    class Part(PEArray, kind="part"):
+        example: ClassVar[str] = "kind: part"
+
+    return Part
+
+
+def _without_example() -> object:
+    class Part(PEArray, kind="part"):
+        """Models."""
+
+    return Part
+
+
+def _without_description() -> object:
+    class Part(PEArray, kind="part"):
+        """Models."""
+
+        example: ClassVar[str] = "kind: part"
+        rows: int = 1
+
+    return Part
+
+
+def _without_slot() -> object:
+    class Part(Component, kind="part"):
+        """Models."""
+
+        example: ClassVar[str] = "kind: part"
+
+    return Part
+
+
+def _twice() -> object:
+    one("alpha")
+
+    class Other(PEArray, kind="alpha"):
+        """Models."""
+
+        example: ClassVar[str] = "kind: alpha"
+
+    return Other
+
+
+@pytest.mark.parametrize(
+    ("statement", "rule"),
+    [
+        (_without_kind, "a part names its kind"),
+        (_without_docstring, "a part has a docstring and an `example"),
+        (_without_example, "a part has a docstring and an `example"),
+        (_without_description, r"Part\.rows: every field has a description"),
+        (_without_slot, "derive a part from the base class of a slot"),
+        (_twice, "the kind 'alpha' of pe_arrays is taken by"),
+        (lambda: one("no kind"), "a part names its kind"),
+    ],
+)
+def test_a_class_statement_that_breaks_a_rule_fails(
+    empty_registry: None, statement: Callable[[], object], rule: str
+) -> None:
+    with pytest.raises(TypeError, match=rule):
+        statement()
+
+
+def test_a_reloaded_module_replaces_its_part(empty_registry: None) -> None:
+    one("alpha")
+    again = one("alpha")
+    assert registry("pe_arrays") == {"alpha": again}
+
+
+@pytest.fixture
+def foreign(
+    empty_registry: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[[str], None]:
+    """Installs a package with the given source that offers an entry point."""
+    monkeypatch.setattr(base, "_discovered", False)
+    monkeypatch.setattr(base, "_import_own_parts", lambda: None)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "foreign_parts", raising=False)
+
+    def install(source: str) -> None:
+        (tmp_path / "foreign_parts.py").write_text(source)
+        entry = EntryPoint("mine", "foreign_parts", base.ENTRY_POINT_GROUP)
+        monkeypatch.setattr(base, "entry_points", lambda *, group: [entry])
+
+    return install
+
+
+GOOD_PART = '''
+from simulator.components.pe_arrays.base import PEArray
+class Mine(PEArray, kind="mine"):
+    """Mine."""
+    example = "kind: mine"
+'''
+
+
+def test_an_installed_package_brings_its_parts(foreign: Callable[[str], None]) -> None:
+    foreign(GOOD_PART.replace("example =", "example: __import__('typing').ClassVar[str] ="))
+    assert list(registry("pe_arrays")) == ["mine"]
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("import absent_package", "ModuleNotFoundError: No module named 'absent_package'"),
+        ("def broken(:", "SyntaxError: "),
+        (GOOD_PART.replace('kind="mine"', "kind='?'"), "TypeError: foreign_parts.Mine: a part na"),
+    ],
+)
+def test_a_broken_package_is_named(
+    foreign: Callable[[str], None], source: str, reason: str
+) -> None:
+    foreign(source)
+    with pytest.raises(ArchitectureError) as caught:
+        registry("pe_arrays")
+    assert str(caught.value).startswith(
+        "package unknown: entry point 'mine = foreign_parts' of group stasim.components: "
+        f"cannot be loaded: {reason}"
+    )
