@@ -85,7 +85,7 @@ def _loaded(wish: Wish) -> Arm:
     if wish.baseline:
         settle_norms(model, training_images(wish))
         note += " The twin was not trained: its batch-norm statistics are re-estimated on training images."
-        accuracy = _accuracy(model) if wish.dataset == "mnist" else None
+        accuracy = accuracy_of(model, mnist_digits()[1]) if wish.dataset == "mnist" else None
     return Arm(model, _section(model, "trained", seed, accuracy, note))
 
 
@@ -124,9 +124,8 @@ def training_images(wish: Wish) -> Images:
     )
 
 
-def _accuracy(model: STAS) -> dict[str, Any]:
-    """Accuracy over the held-out digits."""
-    held_out = mnist_digits()[1]
+def accuracy_of(model: STAS, held_out: Images) -> dict[str, Any]:
+    """Accuracy and active tokens over the held-out digits, as files and traces state them."""
     metrics = evaluate(model, held_out)
     return {
         "test_top1": metrics.accuracy,

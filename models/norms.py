@@ -13,6 +13,7 @@ from models.rows import Rows
 from models.stas import STAS
 
 SETTLING_BATCH = 200
+FOLLOWING_MOMENTUM, FOLLOWING_ROUNDS = 0.05, 3
 
 
 class MomentsProbe(Probe):
@@ -45,21 +46,22 @@ def set_moments(layer: SpikingConv | SpikingLinear, current: Tensor, live: Tenso
 
 
 @torch.no_grad()
-def settle_norms(model: STAS, images: Images, passes: int = 1) -> None:
+def settle_norms(model: STAS, images: Images) -> None:
     """Re-estimate all running statistics on `images`.
 
     Without halting: from nothing, the mean over batches of their statistics. With halting: the running statistics
-    normalise too (see layers.Norm) and follow `passes` rounds of batches.
+    normalise too (see layers.Norm) and follow some rounds of batches.
     """
     norms = [module for module in model.modules() if isinstance(module, Norm)]
     kept = [(norm.momentum, norm.from_running) for norm in norms]
     for norm in norms:
         norm.from_running = model.halting is not None
+        norm.momentum = FOLLOWING_MOMENTUM
         if model.halting is None:
             norm.reset_running_stats()
             norm.momentum = None
     model.train()
-    for _ in range(passes):
+    for _ in range(1 if model.halting is None else FOLLOWING_ROUNDS):
         for pixels, _ in batches(images, SETTLING_BATCH):
             model(pixels)
     model.eval()

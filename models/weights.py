@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,8 +15,10 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from models.errors import ModelError
+from models.files import write_whole
 
 WEIGHT_BITS = 8
+LEAST_WEIGHT = 2.0**-14
 MAX_FILE_BYTES = 1 << 30
 
 
@@ -40,15 +40,17 @@ def weights_sha256(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def to_grid(values: Tensor) -> Tensor:
-    """The nearest 8-bit values: integers -127..127 times one power of two for the whole tensor.
+def to_grid(weight: Tensor) -> Tensor:
+    """The nearest 8-bit weights: integers -127..127 times one power of two for each output channel (axis 0).
 
-    Sums of such weights times spikes or small integers are exact in float32, in any order.
+    The powers fold into the batch-norm. Sums of such weights times spikes or small integers are exact in float32, in
+    whatever order they are added.
     """
     limit = float(2 ** (WEIGHT_BITS - 1) - 1)
-    largest = float(values.abs().max())
-    step = 2.0 ** float(np.ceil(np.log2(largest / limit))) if largest else 1.0
-    return torch.clamp(torch.round(values / step), -limit, limit) * step
+    largest = weight.abs().flatten(1).amax(1).clamp_min(LEAST_WEIGHT)
+    step = torch.exp2(torch.ceil(torch.log2(largest / limit)))
+    step = step.view(-1, *[1] * (weight.dim() - 1))
+    return torch.clamp(torch.round(weight / step), -limit, limit) * step
 
 
 @torch.no_grad()
@@ -69,17 +71,7 @@ def save_weights(path: Path, model: nn.Module, metadata: Mapping[str, Any]) -> N
         half = tensor.half()
         exact = name in names and bool((half.float() == tensor).all())
         state[name] = (half if exact else tensor).contiguous()
-    blob = save(state, {"stasim": json.dumps(metadata, sort_keys=True)})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        try:
-            file.write(blob)
-            file.flush()
-            os.fsync(file.fileno())
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
+    write_whole(path, save(state, {"stasim": json.dumps(metadata, sort_keys=True)}))
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -1,11 +1,11 @@
-"""The contract between the models and the simulator: a trace of spikes and masks, and its .npz form.
+"""The contract between models and simulator: a trace of spikes and masks, and its .npz form.
 
 A trace (`stasim-trace/1`) is a zip of .npy members, stored or deflated, without pickles:
 
 - `manifest`: uint8, UTF-8 JSON: where the trace comes from, its tensors, its operations in order;
-- `spikes/<tensor>`: uint8, bits packed little-endian along channels; axes (image, timestep, row,
-  byte), with a plane axis before the row for integer tensors, least significant plane first;
-- `active/<block>`: uint8 (image, timestep, byte), a bit per token: 1 = computed in that block;
+- `spikes/<tensor>`: uint8, bits packed little-endian along channels, axes (image, timestep, row,
+  byte); integer tensors have a plane axis before the row, least significant plane first;
+- `active/<block>`: uint8 (image, timestep, byte), a bit per token, 1 = computed in that block;
 - `labels`, `predictions`: int64 (image,), -1 = none.
 
 Needs numpy and the standard library only. Everything wrong with a file is one `TraceError`.
@@ -13,37 +13,29 @@ Needs numpy and the standard library only. Everything wrong with a file is one `
 
 from __future__ import annotations
 
-import contextlib
-import copy
-import hashlib
-import json
 import os
-import shutil
-import struct
-import tempfile
-import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
 from simulator.errors import TraceError
-from simulator.trace_archive import Archive, Member, npy_header, one_error
-from simulator.trace_format import (
-    MANIFEST_LIMIT_BYTES,
-    SCHEMA,
-    Layout,
-    OperationSpec,
-    TensorSpec,
-    canonical_json,
-    content_hash,
-    parse_manifest,
+from simulator.trace_format.archive import Archive, Member
+from simulator.trace_format.image import (
+    Image,
+    Packed,
+    add_counts,
+    check_image,
+    image_digest,
+    pack_bits,
+    unpack_bits,
+    unpack_mask,
 )
-from simulator.trace_manifest import check_manifest
-from simulator.wording import suggestion
+from simulator.trace_format.manifest import check_manifest
+from simulator.trace_format.schema import hint
+from simulator.trace_format.specs import SCHEMA, OperationSpec, TensorSpec, parse_manifest
+from simulator.trace_format.writer import TraceWriter
 
 __all__ = [
     "SCHEMA",
@@ -51,35 +43,139 @@ __all__ = [
     "OperationSpec",
     "TensorSpec",
     "Trace",
-    "TraceError",
     "TraceWriter",
     "pack_bits",
     "unpack_bits",
 ]
 
-Packed = npt.NDArray[np.uint8]
-Bits = npt.NDArray[np.bool_]
 
+class Trace:
+    """An open trace; holds the manifest and at most one image's bytes.
 
-class Image(NamedTuple):
-    """One image's part of a trace; its arrays are read-only.
+    Images are read in order at the cost of one image each. Reading an earlier image than the last
+    one starts the file anew and inflates everything before it, as does a first read far inside: a
+    worker should take neighbouring images. An open trace belongs to one thread of one process.
 
-    `tensors`: uint8 (timestep, plane, row, byte) by name, spikes with one plane. `active`: bool
-    (timestep, token) by block. `label`, `prediction`: -1 = none.
+    `manifest`: the parsed JSON, not to be changed. `tensors`, `operations`: its entries as specs.
+    `images`: their number. `content_hash`: of the manifest, and through it of the data.
     """
 
-    index: int
-    tensors: dict[str, Packed]
-    active: dict[str, Bits]
-    label: int
-    prediction: int
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Open and check structure, manifest and sizes; `Trace.open` is the same by name."""
+        self.path = Path(path)
+        self._archive = Archive(self.path)
+        try:
+            source = f"{self.path}: manifest"
+            self.manifest = parse_manifest(self._archive.read_manifest(), source)
+            self._layout = check_manifest(self.manifest, source)
+            self._members = self._open_members()
+        except BaseException:
+            self._archive.close()
+            raise
 
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Self:
+        """Open a trace and check its structure, manifest and sizes, but not yet its data.
 
-def pack_bits(bits: npt.ArrayLike) -> Packed:
-    """Pack bool (..., channels) little-endian into uint8 (..., ceil(channels / 8))."""
-    return np.packbits(np.asarray(bits, dtype=np.bool_), axis=-1, bitorder="little")
+        Raises TraceError, whatever is wrong with the file.
+        """
+        return cls(path)
 
+    def read(self, index: int) -> Image:
+        """Read image `index` from 0 and check its data: hash, unused bits, halted rows, masks.
 
-def unpack_bits(packed: Packed, channels: int) -> Bits:
-    """Unpack uint8 (..., ceil(channels / 8)) into bool (..., channels)."""
-    return np.unpackbits(packed, axis=-1, count=channels, bitorder="little").view(np.bool_)
+        Raises TraceError if they break a rule, or if there is no such image.
+        """
+        layout, place = self._layout, f"{self.path}: image {index}"
+        if not 0 <= index < layout.images:
+            raise TraceError(f"{place}: must be from 0 to {layout.images - 1}, the trace's images")
+        tensors = {
+            name: self._array(f"spikes/{name}", index).reshape(tensor.shape)
+            for name, tensor in layout.tensors.items()
+        }
+        active = {}
+        for block in map(str, range(layout.blocks)):
+            packed = self._array(f"active/{block}", index).reshape(layout.timesteps, -1)
+            active[block] = unpack_mask(layout, packed, f"{place}: active/{block}")
+            active[block].flags.writeable = False
+        label, prediction = (
+            int.from_bytes(self._members[name].read(index), "little", signed=True)
+            for name in ("labels", "predictions")
+        )
+        image = Image(index, tensors, active, label, prediction)
+        found, told = image_digest(layout, image), layout.image_sha256[index]
+        if found != told:
+            rule = f"must be {told}, image_sha256[{index}] of the manifest: the data are not intact"
+            raise TraceError(f"{place}: sha256 {found}: {rule}")
+        check_image(layout, image, place)
+        return image
+
+    def verify(self) -> None:
+        """Read and check every image, and the manifest's counts of ones and non-zero values.
+
+        Raises TraceError. Opening has checked the content hash already.
+        """
+        totals = dict.fromkeys(self.tensors, (0, 0))
+        for image in self:
+            add_counts(totals, image.tensors)
+        for name, tensor in self.tensors.items():
+            if totals[name] != (tensor.ones, tensor.nonzero):
+                raise TraceError(
+                    f"{self.path}: spikes/{name}: ones and nonzero are {totals[name]}: must be "
+                    f"{(tensor.ones, tensor.nonzero)}, by the manifest"
+                )
+
+    @property
+    def tensors(self) -> dict[str, TensorSpec]:
+        """The stored tensors by name, in the manifest's order."""
+        return self._layout.tensors
+
+    @property
+    def operations(self) -> tuple[OperationSpec, ...]:
+        """The operations in order of execution."""
+        return self._layout.operations
+
+    @property
+    def images(self) -> int:
+        """Number of images."""
+        return self._layout.images
+
+    @property
+    def content_hash(self) -> str:
+        """`sha256:` and the hash that stands for the whole content."""
+        return str(self.manifest["content_hash"])
+
+    def close(self) -> None:
+        """Close the file; closing twice is fine."""
+        self._archive.close()
+
+    def __len__(self) -> int:
+        return self.images
+
+    def __iter__(self) -> Iterator[Image]:
+        return (self.read(index) for index in range(self.images))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _open_members(self) -> dict[str, Member]:
+        """A reader for every member that the manifest implies; there must be no other."""
+        wanted = self._layout.members()
+        for name in self._archive.entries.keys() - wanted.keys() - {"manifest"}:
+            tail = hint(name, wanted)
+            raise TraceError(f"{self.path}: {name}.npy: must be in the manifest {tail}")
+        for name in wanted:
+            if name not in self._archive.entries:
+                raise TraceError(
+                    f"{self.path}: {name}.npy is missing: must be there, by the manifest"
+                )
+        return {
+            name: Member(self._archive, name, dtype, shape)
+            for name, (dtype, shape) in wanted.items()
+        }
+
+    def _array(self, member: str, index: int) -> Packed:
+        return np.frombuffer(self._members[member].read(index), np.uint8)

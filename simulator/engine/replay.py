@@ -1,8 +1,8 @@
 """The product's engine: the timeline of a program, compiled by Numba.
 
 Two ways lead to the same timeline. Where every unit serves its ops in program order, one pass over
-the program suffices (`_in_program_order`): it supposes so, and stops at the first op that overtakes
-another. Else the events are replayed in time (`_in_time_order`), some six times slower.
+the program suffices (`_in_program_order`); it stops at the first op that overtakes another. Else
+the events are replayed in time (`_in_time_order`), which takes about four times as long.
 
 Ops become ready in time order, so the ops waiting for a unit need no heap of their own: they form a
 queue in order of (ready cycle, op) as long as those that became ready in the same cycle are sorted
@@ -19,57 +19,50 @@ from numba import njit
 
 from simulator.engine.program import Program, Timeline, validate
 
-_MANY_SERVERS = 64
-"""From here on, searching all servers of a unit costs more than replaying the events."""
+_MANY_SERVERS = 32
+"""From here on, searching the servers of a unit may take longer than replaying the events."""
+
+
+class _Flight(NamedTuple):
+    """Binary heap of events: in `cycle` an op finishes or, written ~op, only frees its server."""
+
+    cycle: npt.NDArray[np.int64]
+    event: npt.NDArray[np.int32]
 
 
 def replay(program: Program) -> Timeline:
-    """When each op runs: op for op what `reference.simulate` says, some hundred times faster.
+    """When each op runs: op for op what `reference.simulate` says, a thousand times faster.
 
     Raises LoweringError if the program breaks a rule.
     """
     validate(program)
     ops = len(program.unit)
     timeline = Timeline(
-        ready=np.zeros(ops, np.int64),
+        ready=np.empty(ops, np.int64),
         start=np.empty(ops, np.int64),
         finish=np.empty(ops, np.int64),
         critical=np.empty(ops, np.int32),
     )
     if not _in_program_order(program, timeline):
-        timeline.ready[:] = 0
         _in_time_order(program, timeline)
     return timeline
-
-
-@njit(cache=True, nogil=True)
-def _latest(op: int, program: Program, finish: npt.NDArray[np.int64]) -> tuple[int, int]:
-    """The predecessor that finishes last, the smallest among equals, and its finish; or -1, 0."""
-    critical, ready = -1, np.int64(0)
-    for edge in range(program.pred_ptr[op], program.pred_ptr[op + 1]):
-        other = program.pred[edge]
-        if finish[other] > ready or critical < 0 or (finish[other] == ready and other < critical):
-            critical, ready = other, finish[other]
-    return critical, ready
-
-
-# --------------------------------------------------------------------------- in program order
 
 
 @njit(cache=True, nogil=True)
 def _in_program_order(program: Program, timeline: Timeline) -> bool:
     """Fills the timeline if no op of a unit becomes ready before an earlier one; else False.
 
-    Then (ready, op) and op order the ops of a unit alike, so each takes, in program order, the
+    Then (ready, op) and op order the ops of a unit alike, so each op takes, in program order, the
     server that is free first.
     """
+    pred_ptr, pred, finish = program.pred_ptr, program.pred, timeline.finish
     servers = np.minimum(program.unit_servers, _MANY_SERVERS)
     if np.any(servers == _MANY_SERVERS):
         return False
     newest_ready = np.zeros(len(servers), np.int64)
     free_at = np.zeros((len(servers), _MANY_SERVERS), np.int64)
     for op in range(len(program.unit)):
-        critical, ready = _latest(op, program, timeline.finish)
+        critical, ready = _last_predecessor(op, pred_ptr, pred, finish)
         start = ready
         unit = program.unit[op]
         if unit >= 0:
@@ -89,34 +82,42 @@ def _in_program_order(program: Program, timeline: Timeline) -> bool:
     return True
 
 
-# --------------------------------------------------------------------------- in time order
-
-
-class _Flight(NamedTuple):
-    """Binary heap of events: in `cycle` an op finishes, or, written ~op, only frees its server."""
-
-    cycle: npt.NDArray[np.int64]
-    event: npt.NDArray[np.int32]
+@njit(cache=True, nogil=True)
+def _last_predecessor(
+    op: int,
+    pred_ptr: npt.NDArray[np.int64],
+    pred: npt.NDArray[np.int32],
+    finish: npt.NDArray[np.int64],
+) -> tuple[int, np.int64]:
+    """The predecessor that finishes last, the smallest among equals, and when; or -1 and 0."""
+    last, cycle = -1, np.int64(0)
+    for edge in range(pred_ptr[op], pred_ptr[op + 1]):
+        other = pred[edge]
+        if finish[other] > cycle or last < 0 or (finish[other] == cycle and other < last):
+            last, cycle = other, finish[other]
+    return last, cycle
 
 
 @njit(cache=True, nogil=True)
 def _in_time_order(program: Program, timeline: Timeline) -> None:
-    """Fills the timeline from one cycle in which something ends to the next.
+    """Fills the timeline, from one cycle in which something ends to the next.
 
     Unit u serves waiting[head[u]:tail[u]] in this order; from batch[u] on lie the ops that became
     ready in this cycle, yet to be sorted. `ended` and `called` are stacks: ops that finish in this
-    cycle and whose successors do not know yet; units that got an op or a server in this cycle.
-    One long loop, because Numba counts references of every array a call takes.
+    cycle and whose successors do not know yet; units that may have something to serve. A unit is
+    called for its first new op and for a server it gets back while older ops wait.
+    (One long loop, and columns bound to names before it: Numba counts the references of arrays that
+    a call takes, which would cost more than the work itself.)
     """
     unit, busy, latency = program.unit, program.busy_cycles, program.latency_cycles
     ready, start, finish = timeline.ready, timeline.start, timeline.finish
     first, successor, missing = _successors(program)
-    head, waiting, ended = _places(program)
+    head, waiting, ended = _queues(program)
     batch, tail, free_servers = head.copy(), head.copy(), program.unit_servers.copy()
     called = np.empty(len(head) + len(unit), np.int32)
-    flight = _Flight(np.empty(len(unit) + 1, np.int64), np.empty(len(unit) + 1, np.int32))
-    ended[0] = len(unit)
-    now, flying, endings, calls = np.int64(0), 0, 1, 0
+    flight = _Flight(np.empty(len(unit), np.int64), np.empty(len(unit), np.int32))
+    ended[0] = len(unit)  # the virtual op before all others
+    now, endings, calls, flying = np.int64(0), 1, 0, 0
     while True:
         while endings > 0:
             endings -= 1
@@ -126,12 +127,12 @@ def _in_time_order(program: Program, timeline: Timeline) -> None:
                 if missing[op] > 0:
                     continue
                 ready[op] = now
-                if unit[op] < 0:
+                u = unit[op]
+                if u < 0:
                     start[op] = finish[op] = now
                     ended[endings] = op
                     endings += 1
                 else:
-                    u = unit[op]
                     if tail[u] == batch[u]:
                         called[calls] = u
                         calls += 1
@@ -140,17 +141,17 @@ def _in_time_order(program: Program, timeline: Timeline) -> None:
         if flying > 0 and flight.cycle[0] == now:
             event = flight.event[0]
             op = event if event >= 0 else ~event
-            if event >= 0:
+            if event < 0:
+                _replace_next(flight, flying, finish[op], op)
+            else:
                 flying -= 1
                 _replace_next(flight, flying, flight.cycle[flying], flight.event[flying])
                 ended[0] = op
                 endings = 1
-            else:
-                _replace_next(flight, flying, finish[op], op)
             if event < 0 or latency[op] == 0:
                 u = unit[op]
                 free_servers[u] += 1
-                if head[u] < tail[u] and tail[u] == batch[u]:
+                if head[u] < batch[u] and batch[u] == tail[u]:
                     called[calls] = u
                     calls += 1
             continue
@@ -169,44 +170,50 @@ def _in_time_order(program: Program, timeline: Timeline) -> None:
                 _push(flight, flying, now + busy[op], op if latency[op] == 0 else ~op)
                 flying += 1
         if flying == 0:
-            return
+            break
         now = flight.cycle[0]
+    pred_ptr, pred = program.pred_ptr, program.pred
+    for op in range(len(unit)):
+        timeline.critical[op], _ = _last_predecessor(op, pred_ptr, pred, finish)
 
 
 @njit(cache=True, nogil=True)
-def _successors(program: Program):
-    """The edges turned round by counting sort; ops without predecessors follow a last, virtual op.
+def _successors(
+    program: Program,
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """The edges turned round by counting sort; ops without predecessors follow a virtual op n.
 
-    Returns first, successor, missing: the successors of op, ascending, are
-    successor[first[op]:first[op + 1]], and op waits for missing[op] of its predecessors.
+    Returns first, successor and missing: the successors of an op, ascending, are
+    successor[first[op]:first[op + 1]], and missing[op] is the number of its predecessors.
     """
     ops, pred_ptr = len(program.unit), program.pred_ptr
     missing = np.empty(ops, np.int32)
     first = np.zeros(ops + 3, np.int32)
     for op in range(ops):
-        missing[op] = pred_ptr[op + 1] - pred_ptr[op]
+        missing[op] = max(pred_ptr[op + 1] - pred_ptr[op], 1)
+        if pred_ptr[op] == pred_ptr[op + 1]:
+            first[ops + 2] += 1
         for edge in range(pred_ptr[op], pred_ptr[op + 1]):
             first[program.pred[edge] + 2] += 1
-        if missing[op] == 0:
-            missing[op] = 1
-            first[ops + 2] += 1
     for op in range(ops + 1):
         first[op + 2] += first[op + 1]
     successor = np.empty(first[ops + 2], np.int32)
     for op in range(ops):
+        if pred_ptr[op] == pred_ptr[op + 1]:
+            successor[first[ops + 1]] = op
+            first[ops + 1] += 1
         for edge in range(pred_ptr[op], pred_ptr[op + 1]):
             place = program.pred[edge] + 1
             successor[first[place]] = op
             first[place] += 1
-        if pred_ptr[op] == pred_ptr[op + 1]:
-            successor[first[ops + 1]] = op
-            first[ops + 1] += 1
     return first, successor, missing
 
 
 @njit(cache=True, nogil=True)
-def _places(program: Program):
-    """Places for all ops of a unit, so that its queue only moves on, and for all joins."""
+def _queues(
+    program: Program,
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Empty queues: where each unit's begins, room for all ops on units, room for all joins."""
     ops_on = np.zeros(len(program.unit_servers) + 1, np.int32)  # the first entry counts joins
     for unit in program.unit:
         ops_on[unit + 1] += 1
@@ -220,6 +227,7 @@ def _places(program: Program):
 
 @njit(cache=True, nogil=True)
 def _push(flight: _Flight, size: int, cycle: int, event: int) -> None:
+    """Adds an event to a heap of `size` events."""
     place = size
     while place > 0:
         above = (place - 1) >> 1
@@ -232,7 +240,7 @@ def _push(flight: _Flight, size: int, cycle: int, event: int) -> None:
 
 @njit(cache=True, nogil=True)
 def _replace_next(flight: _Flight, size: int, cycle: int, event: int) -> None:
-    """Puts an event in the place of the next one."""
+    """Puts an event in the place of the next one, in a heap of `size` events."""
     place = 0
     while 2 * place + 1 < size:
         below = 2 * place + 1

@@ -1,9 +1,50 @@
-"""What every part of the slot dataflows offers."""
+"""What every part of the slot dataflows offers: the order in which layers and timesteps run."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from typing import NamedTuple
+
+from pydantic import Field
+
 from simulator.components.base import Component
+
+ALL_TIMESTEPS = -1
+
+
+class Slot(NamedTuple):
+    """A layer in the order of execution, at one timestep or at all of them together."""
+
+    layer: int
+    timestep: int
 
 
 class Dataflow(Component, slot="dataflows"):
-    """A dataflow: the order of the loops, their tiles, and what may overlap."""
+    """The order of the loops, and what may overlap."""
+
+    local_weight_chunks: int = Field(
+        default=2,
+        gt=0,
+        le=64,
+        description="chunks of weights in the array, the one in use included",
+    )
+    accumulator_blocks: int = Field(
+        default=2, gt=0, le=64, description="row blocks of partial sums, the one in use included"
+    )
+    reuse_static_input: bool = Field(
+        default=True,
+        description="a stem layer whose input is the same at all timesteps is multiplied once",
+    )
+
+    @abstractmethod
+    def order(self, stages: list[str], timesteps: int) -> list[Slot]:
+        """The execution order of layers with these stages."""
+
+    @property
+    @abstractmethod
+    def keeps_membranes(self) -> bool:
+        """Whether membranes of block layers wait in memory from one timestep to the next."""
+
+    @abstractmethod
+    def refusal(self, granularity: str) -> str:
+        """Why a trace with this halting granularity cannot be executed; empty if it can."""

@@ -1,9 +1,90 @@
-"""What every part of the slot pe_arrays offers."""
+"""What every part of the slot pe_arrays offers: pieces of a layer in, cycles and counts out."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
 from simulator.components.base import Component
+
+Ints = npt.NDArray[np.int64]
+
+
+class Work(NamedTuple):
+    """The pieces of one layer: what each row asks for in each chunk of inputs.
+
+    `ones`: int32 (group, row, plane, chunk), set bits; `block_ptr` (blocks + 1,): rows of each
+    block; `chunk_inputs` (chunk,): inputs of each chunk; `integer`: the planes are digits of one
+    number, which an array with multipliers may take at once.
+    """
+
+    ones: npt.NDArray[np.int32]
+    block_ptr: Ints
+    chunk_inputs: Ints
+    integer: bool
+
+
+class ArrayCost(NamedTuple):
+    """What a layer costs on an array; all scopes together, so counts are exact sums.
+
+    `cycles`: int64 (group, block, chunk), for one column tile. `per_output`: counts to be
+    multiplied by the outputs of the layer, `per_pass`: by its column tiles, summed over groups.
+    The other fields are buffer traffic for one column tile (`..._vectors`: one accumulator for each
+    column; `spike_bits`: operand bits) or one output (`weight_bits_per_output`: weights streamed by
+    an array that does not preload them, in units of weights).
+    """
+
+    cycles: Ints
+    per_output: Mapping[str, int]
+    per_pass: Mapping[str, int]
+    partial_sum_read_vectors: int
+    partial_sum_write_vectors: int
+    spike_bits: int
+    weights_per_output: int
 
 
 class PEArray(Component, slot="pe_arrays"):
     """An array of processing elements."""
+
+    @property
+    @abstractmethod
+    def tile_columns(self) -> int:
+        """Outputs that a column tile holds."""
+
+    @property
+    @abstractmethod
+    def tile_inputs(self) -> int:
+        """Inputs of one chunk at most; 0: all inputs are one chunk."""
+
+    @property
+    def across_taps(self) -> bool:
+        """Whether a chunk may end in the middle of a kernel's tap."""
+        return False
+
+    @property
+    def preloads_weights(self) -> bool:
+        """Whether a chunk's weights are copied into the array, through the weight port, first."""
+        return False
+
+    @property
+    @abstractmethod
+    def accumulator_bits(self) -> int:
+        """Width of a partial sum."""
+
+    @property
+    @abstractmethod
+    def pipeline_latency_cycles(self) -> int:
+        """Cycles from the end of a tile until its results can be used."""
+
+    @property
+    @abstractmethod
+    def peak_accumulations_per_cycle(self) -> int:
+        """Accumulations a cycle if every PE is busy with useful work."""
+
+    @abstractmethod
+    def cost(self, work: Work) -> ArrayCost:
+        """Cycles and counts of the pieces of a layer."""

@@ -1,9 +1,39 @@
-"""What every part of the slot vector_units offers."""
+"""What every part of the slot vector_units offers: element-wise work in, cycles and counts out."""
 
 from __future__ import annotations
+
+from abc import abstractmethod
 
 from simulator.components.base import Component
 
 
 class VectorUnit(Component, slot="vector_units"):
-    """A vector unit: neuron updates, residuals, pooling, halting scores."""
+    """Does what is element-wise: neurons, residuals, pools, halting scores."""
+
+    @property
+    @abstractmethod
+    def elements_per_cycle(self) -> int:
+        """Element-cycles that pass in one cycle."""
+
+    @abstractmethod
+    def element_cycles(self, kind: str, window_inputs: int) -> int:
+        """Element-cycles of one result of an operation kind (of trace.py)."""
+
+    @abstractmethod
+    def element_counts(self, kind: str, window_inputs: int) -> dict[str, int]:
+        """What one result counts."""
+
+    @property
+    @abstractmethod
+    def membrane_bits(self) -> int:
+        """Bits of a membrane potential in memory."""
+
+    @property
+    @abstractmethod
+    def pipeline_latency_cycles(self) -> int:
+        """Cycles from the last element in to its result out."""
+
+    @property
+    @abstractmethod
+    def halting_latency_cycles(self) -> int:
+        """Cycles from the last score's input to the decision in the mask."""

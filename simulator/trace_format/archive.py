@@ -1,6 +1,5 @@
 """The archive a trace lies in: a zip of .npy members, read with distrust, one image at a time.
 
-Package-private; `simulator.trace` is the public face. Nothing is allocated on the word of the file:
 sizes that it declares are first compared with what its own length and the manifest allow.
 Formats: zip, PKWARE APPNOTE 6.3.3; .npy 1.0, numpy.lib.format.
 """
@@ -20,8 +19,8 @@ from pathlib import Path
 from typing import IO
 
 from simulator.errors import TraceError
-from simulator.trace_format import MANIFEST_LIMIT_BYTES, MEMBER_LIMIT
-from simulator.wording import one_line, shown
+from simulator.trace_format.specs import MANIFEST_LIMIT_BYTES, MEMBER_LIMIT, reason
+from simulator.wording import shown
 
 # Deflate's best: 258 bytes from 2 bits, less the block's headers (RFC 1951).
 DEFLATE_RATIO = 1032
@@ -38,8 +37,8 @@ _METHODS = {zipfile.ZIP_STORED: "stored", zipfile.ZIP_DEFLATED: "deflated"}
 _NPY_MAGIC = b"\x93NUMPY\x01\x00"
 _NPY_HEADER_LIMIT_BYTES = 1024
 _NPY_HEADER = re.compile(
-    r"\{'descr': '([^']{1,16})', 'fortran_order': (True|False), "
-    r"'shape': \(((?:\d{1,18}, ?)*(?:\d{1,18})?)\),? ?\} *\n"
+    r"\{ *'descr': *'([^']{1,16})', *'fortran_order': *(True|False), *"
+    r"'shape': *\(((?:\d{1,18}, *)*(?:\d{1,18})?)\),? *\} *\n"
 )
 _ITEM_BYTES = {"|u1": 1, "<i8": 8}
 
@@ -63,9 +62,7 @@ def one_error(path: Path, place: str, rule: str) -> Iterator[None]:
     try:
         yield
     except _FAULTS as fault:
-        text = fault.strerror if isinstance(fault, OSError) and fault.strerror else str(fault)
-        reason = one_line(text or type(fault).__name__)
-        raise TraceError(f"{path}: {place}: {reason}: {rule}") from fault
+        raise TraceError(f"{path}: {place}: {reason(fault)}: {rule}") from fault
 
 
 class Archive:
@@ -208,14 +205,16 @@ def _check_end(path: Path, file: IO[bytes], size: int) -> None:
 
     zipfile would search the record in a comment, and read the directory whole, whatever its size.
     """
-    rule = "must end with the end record of a zip archive, else it is truncated or no trace"
+    rule = "must end with a plain zip end record (PK\\5\\6), or the file is truncated or no trace"
+    if size < _END.size:
+        raise TraceError(f"{path}: file: {size} bytes: {rule}")
     with one_error(path, "file", rule):
         tail_bytes = min(size, _END.size + _LOCATOR64.size + _END64.size)
         file.seek(size - tail_bytes)
         tail = file.read(tail_bytes)
         end = _END.unpack(tail[-_END.size :])
         if end[0] != b"PK\x05\x06" or end[7] != 0:
-            raise ValueError(f"ends with {tail[-_END.size :]!r}")
+            raise ValueError(f"{end[0]!r} at byte {size - _END.size} of {size}")
         directory = end[5]
         locator = tail[: -_END.size][-_LOCATOR64.size :]
         if locator.startswith(b"PK\x06\x07"):

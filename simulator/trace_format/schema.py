@@ -1,20 +1,28 @@
-"""The schema of a trace's manifest as tables: what each field must be, by kind of operation.
-
-Package-private; `simulator.trace` is the public face. Standard library only.
-"""
+"""The schema of a trace's manifest as tables: what each field must be, by kind of operation."""
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from simulator.errors import TraceError
-from simulator.wording import shown, suggestion
+from simulator.wording import LONGEST_VALUE, shown, suggestion
 
 PROBLEMS_SHOWN = 20
 MISSING = object()
+_NAMES_LISTED = 24
+
+
+def hint(word: object, known: Iterable[str]) -> str:
+    """The tail of a message about an unknown name: those it can be, of many the most similar."""
+    names = list(known)
+    if len(names) <= _NAMES_LISTED:
+        return suggestion(word, names)
+    near = difflib.get_close_matches(str(word)[:LONGEST_VALUE], names, n=1)
+    return f"(did you mean {near[0]!r}?)" if near else f"(none of {len(names)} names is similar)"
 
 
 class Rule(NamedTuple):
@@ -37,8 +45,8 @@ class Problems:
         self.count += 1
         if self.count <= PROBLEMS_SHOWN:  # the search for a similar name takes time
             found = "is missing" if value is MISSING else f"= {shown(value)}"
-            hint = "" if known is None else f" {suggestion(value, known)}"
-            self._lines.append(f"{self.source}: {place} {found}: must be {rule}{hint}")
+            tail = "" if known is None else f" {hint(value, known)}"
+            self._lines.append(f"{self.source}: {place} {found}: must be {rule}{tail}")
 
     def fields(
         self,

@@ -1,7 +1,4 @@
-"""Checks of a trace's manifest: every field by the schema's tables, then one part against another.
-
-Package-private; `simulator.trace` is the public face. Standard library only.
-"""
+"""Checks of a manifest: every field by the schema's tables, then one part against another."""
 
 from __future__ import annotations
 
@@ -9,16 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from simulator.trace_format import (
-    IMAGE_LIMIT_BYTES,
-    MEMBER_LIMIT,
-    Layout,
-    OperationSpec,
-    TensorSpec,
-    content_hash,
-    packed_bytes,
-)
-from simulator.trace_schema import (
+from simulator.trace_format.schema import (
     DATASET,
     HALTING,
     KINDS,
@@ -30,6 +18,15 @@ from simulator.trace_schema import (
     Flow,
     Problems,
     Size,
+)
+from simulator.trace_format.specs import (
+    IMAGE_LIMIT_BYTES,
+    MEMBER_LIMIT,
+    Layout,
+    OperationSpec,
+    TensorSpec,
+    content_hash,
+    packed_bytes,
 )
 
 

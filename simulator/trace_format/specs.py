@@ -1,7 +1,4 @@
-"""What a trace's manifest lists, how it is parsed, and how it is hashed.
-
-Package-private; `simulator.trace` is the public face. Standard library only.
-"""
+"""What a trace's manifest lists, how it is parsed, and how it is hashed."""
 
 from __future__ import annotations
 
@@ -23,6 +20,7 @@ MANIFEST_LIMIT_BYTES = 8 << 20
 IMAGE_LIMIT_BYTES = 256 << 20
 MEMBER_LIMIT = 4096
 _NESTING_LIMIT = 16
+_JSON_RULE = "must be JSON in UTF-8 with finite numbers of 64 bits and no key twice"
 
 
 @dataclass(frozen=True)
@@ -117,6 +115,12 @@ def packed_bytes(channels: int) -> int:
     return -(-channels // 8)
 
 
+def reason(fault: Exception) -> str:
+    """What a fault of the standard library says, on one line of bounded length."""
+    text = fault.strerror if isinstance(fault, OSError) and fault.strerror else str(fault)
+    return " ".join(text.split())[:200] or type(fault).__name__
+
+
 def canonical_json(manifest: Mapping[str, Any]) -> bytes:
     """The one spelling of a manifest: keys sorted, no blanks, ASCII."""
     return json.dumps(manifest, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
@@ -139,7 +143,7 @@ def parse_manifest(text: bytes, source: str) -> dict[str, Any]:
             parse_constant=_finite,
         )
     except (ValueError, RecursionError) as error:
-        raise TraceError(f"{source}: {one_line(str(error))}: must be JSON in UTF-8") from error
+        raise TraceError(f"{source}: {reason(error)}: {_JSON_RULE}") from error
     if _deeper_than(_NESTING_LIMIT, manifest):
         raise TraceError(f"{source}: must be nested at most {_NESTING_LIMIT} levels deep")
     if not isinstance(manifest, dict):

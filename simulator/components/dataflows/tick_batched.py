@@ -1,0 +1,31 @@
+"""All timesteps of a layer together: a weight is fetched once for all of them."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from simulator.components.dataflows.base import ALL_TIMESTEPS, Dataflow, Slot
+
+
+class TickBatched(Dataflow, kind="tick_batched"):
+    """Layer after layer, each for all timesteps: weights are shared, membranes stay in the unit.
+
+    Rows are ordered token-major, timestep-minor, so a neuron sees its timesteps one after another.
+    """
+
+    example: ClassVar[str] = "kind: tick_batched\n"
+
+    def order(self, stages: list[str], timesteps: int) -> list[Slot]:
+        return [Slot(layer, ALL_TIMESTEPS) for layer in range(len(stages))]
+
+    @property
+    def keeps_membranes(self) -> bool:
+        return False
+
+    def refusal(self, granularity: str) -> str:
+        if granularity in ("timestep", "two_dimensional"):
+            return (
+                f"halting {granularity!r} decides at one timestep who runs at the next, but "
+                "tick_batched runs all timesteps of a layer at once: use timestep_serial"
+            )
+        return ""

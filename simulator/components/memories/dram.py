@@ -1,0 +1,81 @@
+"""DRAM: channels, bursts, pages, and a latency that overlaps with other requests."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+from pydantic import Field
+
+from simulator.components.base import Action, Primitive
+from simulator.components.memories.base import Memory, Transfer
+
+
+class Dram(Memory, kind="dram"):
+    """Channels over which every request is striped burst by burst.
+
+    A request holds the channels for its bursts. It opens the pages it touches: the first page's
+    `row_miss_ns` adds to its latency; a later page is opened while the one before is transferred
+    and holds the channel only for what that does not cover. All other bursts hit the open page.
+    A request finds its first page closed, since requests of several streams take turns: that is
+    pessimistic for latency, and no bandwidth is lost by it. Refresh and the turn from reading to
+    writing are not modelled.
+    """
+
+    example: ClassVar[str] = (
+        "kind: dram\ntechnology: ddr4\nchannels: 4\nbandwidth_gb_per_s: 16.0\n"
+        "latency_ns: 45.0\nrow_miss_ns: 28.3\n"
+    )
+
+    technology: str = Field(description="standard, as the energy table names it: ddr4, hbm2, ...")
+    channels: int = Field(gt=0, le=1024, description="channels")
+    bandwidth_gb_per_s: float = Field(gt=0, le=1e5, description="of one channel, sustained")
+    latency_ns: float = Field(ge=0, le=1e6, description="from request to first data, page open")
+    row_miss_ns: float = Field(ge=0, le=1e6, description="closing a page and opening another")
+    burst_bytes: int = Field(default=64, gt=0, le=65536, description="bytes of a burst")
+    page_bytes: int = Field(default=8192, gt=0, le=1048576, description="bytes of an open page")
+
+    @property
+    def capacity_bits(self) -> int:
+        return 1 << 62
+
+    def bits_per_cycle(self, clock_mhz: float) -> float:
+        return self.channels * self.bandwidth_gb_per_s * 8e3 / clock_mhz
+
+    def read(self, bits: int, clock_mhz: float) -> Transfer:
+        return self._transfer(bits, clock_mhz, "read_bit")
+
+    def write(self, bits: int, clock_mhz: float) -> Transfer:
+        return self._transfer(bits, clock_mhz, "write_bit")
+
+    def _transfer(self, bits: int, clock_mhz: float, action: str) -> Transfer:
+        bursts = -(-bits // (8 * self.burst_bytes))
+        per_channel = -(-bursts // self.channels)
+        cycles_per_ns = clock_mhz / 1e3
+        burst_ns = self.burst_bytes / self.bandwidth_gb_per_s
+        pages = -(-per_channel * self.burst_bytes // self.page_bytes)
+        page_ns = self.page_bytes / self.bandwidth_gb_per_s
+        uncovered_ns = max(0.0, self.row_miss_ns - page_ns) * (pages - 1)
+        busy_ns = per_channel * burst_ns + uncovered_ns
+        misses = min(bursts, pages * self.channels)
+        return Transfer(
+            # Rounded to the nanosecond's millionth first, so that 2.0000000001 cycles are 2.
+            max(1, math.ceil(round(busy_ns * cycles_per_ns, 6))),
+            math.ceil(round((self.latency_ns + self.row_miss_ns) * cycles_per_ns, 6)),
+            {
+                action: bursts * self.burst_bytes * 8,
+                "row_miss": misses,
+                "row_hit": bursts - misses,
+            },
+        )
+
+    def actions(self) -> dict[str, Action]:
+        read = Primitive("dram_read", bits=1, technology=self.technology)
+        return {
+            "read_bit": Action("reads a bit, as part of a whole burst", (read,)),
+            "write_bit": Action(
+                "writes a bit, as part of a whole burst", (read._replace(operation="dram_write"),)
+            ),
+            "row_miss": Action("opens a page (its energy is part of the price of a bit)", ()),
+            "row_hit": Action("finds its page open (its energy is part of that of a bit)", ()),
+        }

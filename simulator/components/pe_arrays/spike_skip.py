@@ -1,0 +1,170 @@
+"""An array whose rows walk the set bits of their inputs and skip the zeros."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+from pydantic import Field
+
+from simulator.components.base import Action, Primitive
+from simulator.components.pe_arrays.base import ArrayCost, Ints, PEArray, Work
+
+
+class SpikeSkip(PEArray, kind="spike_skip"):
+    """Rows of accumulators, each of which walks the set bits of one operand row at a time.
+
+    A dispatcher takes a word (`word_inputs` bits of one operand row and plane) a cycle, in order;
+    it drops a zero word and pushes any other into the FIFO of the next array row, round robin,
+    waiting while that FIFO is full. An array row pops a word and adds, `lanes` set bits a cycle,
+    the weights of those inputs to its `columns` accumulators. So rows are decoupled up to
+    `fifo_words`, and a tile ends with its slowest row. Each row reads its own copy of the chunk's
+    weights, preloaded through the weight port. An integer operand is walked plane by plane, its
+    sums shifted. Our own microarchitecture, after the common core of the spike-driven designs
+    (one operand row a PE row, zeros skipped); the rules above are the whole model.
+    """
+
+    example: ClassVar[str] = "kind: spike_skip\nrows: 8\ncolumns: 32\n"
+
+    rows: int = Field(gt=0, le=4096, description="operand rows in flight, one a PE row")
+    columns: int = Field(gt=0, le=4096, description="accumulators of a row: outputs of a tile")
+    lanes: int = Field(default=1, gt=0, le=64, description="set bits a row adds in a cycle")
+    word_inputs: int = Field(
+        default=128, gt=0, le=4096, multiple_of=8, description="inputs of a word and of a tile"
+    )
+    fifo_words: int = Field(default=4, gt=0, le=1024, description="words a row's FIFO holds")
+    weight_bits: int = Field(default=8, gt=0, le=32, description="bits of a weight")
+    sum_bits: int = Field(default=16, ge=8, le=32, description="bits of an accumulator")
+    latency_cycles: int = Field(
+        default=3, ge=0, description="pop, add and write back, after a row's last bit"
+    )
+
+    @property
+    def tile_columns(self) -> int:
+        return self.columns
+
+    @property
+    def tile_inputs(self) -> int:
+        return self.word_inputs
+
+    @property
+    def preloads_weights(self) -> bool:
+        return True
+
+    @property
+    def accumulator_bits(self) -> int:
+        return self.sum_bits
+
+    @property
+    def pipeline_latency_cycles(self) -> int:
+        return self.latency_cycles
+
+    @property
+    def peak_accumulations_per_cycle(self) -> int:
+        return self.rows * self.columns * self.lanes
+
+    def cost(self, work: Work) -> ArrayCost:
+        cycles = np.zeros(
+            (work.ones.shape[0], len(work.block_ptr) - 1, work.ones.shape[3]), np.int64
+        )
+        totals = np.zeros(3, np.int64)
+        _walk(work.ones, work.block_ptr, self.rows, self.lanes, self.fifo_words, cycles, totals)
+        ones, words, live_words = (int(total) for total in totals)
+        blocks = len(work.block_ptr) - 1
+        chunk_loads = blocks * work.ones.shape[0] * int(work.chunk_inputs.sum())
+        # The first chunk of a row starts its sums; the later ones read what is there.
+        rows = work.ones.shape[0] * work.ones.shape[1]
+        return ArrayCost(
+            cycles=cycles,
+            per_output={"accumulate": ones},
+            per_pass={
+                "weight_read": ones,
+                "weight_write": chunk_loads,
+                "word_scan": words,
+                "fifo_word": live_words,
+            },
+            partial_sum_read_vectors=live_words,
+            partial_sum_write_vectors=live_words + rows,
+            spike_bits=words * self.word_inputs,
+            weights_per_output=0,
+        )
+
+    def actions(self) -> dict[str, Action]:
+        chunk_kib = self.word_inputs * self.columns * self.weight_bits / 8192
+        width = self.columns * self.weight_bits
+        word = Primitive("sram_write", size_kib=1.0, width_bits=self.word_inputs)
+        return {
+            "accumulate": Action(
+                "adds one weight to one accumulator", (Primitive("add", bits=self.sum_bits),)
+            ),
+            "weight_read": Action(
+                "reads the weights of one input, for all columns, from a row's own copy",
+                (Primitive("sram_read", size_kib=chunk_kib, width_bits=width),),
+            ),
+            "weight_write": Action(
+                "writes the weights of one input, for all columns, into every row's copy",
+                (Primitive("sram_write", size_kib=chunk_kib, width_bits=width, times=self.rows),),
+            ),
+            "word_scan": Action(
+                "tests a word for zero (as compares of 32 bits)",
+                (Primitive("compare", bits=32, times=-(-self.word_inputs // 32)),),
+            ),
+            "fifo_word": Action(
+                "passes a word through a row's FIFO (priced as the smallest bank of the table)",
+                (word, word._replace(operation="sram_read")),
+            ),
+        }
+
+    def leakage(self) -> tuple[Primitive, ...]:
+        # Two copies a row: one in use, one being loaded.
+        chunk_kib = self.word_inputs * self.columns * self.weight_bits / 8192
+        width = self.columns * self.weight_bits
+        return (
+            Primitive("sram_leakage", size_kib=chunk_kib, width_bits=width, times=2 * self.rows),
+        )
+
+
+@njit(cache=True, nogil=True)
+def _walk(
+    ones: npt.NDArray[np.int32],
+    block_ptr: Ints,
+    rows: int,
+    lanes: int,
+    fifo_words: int,
+    cycles: Ints,
+    totals: Ints,
+) -> None:
+    """Cycles of each (group, block, chunk); totals: ones, words, words with ones.
+
+    `free[row, n % fifo_words]`: when the word that was n-th into the row's FIFO left it.
+    """
+    planes = ones.shape[2]
+    free = np.empty((rows, fifo_words), np.int64)
+    busy_until = np.empty(rows, np.int64)
+    for group in range(ones.shape[0]):
+        for block in range(len(block_ptr) - 1):
+            for chunk in range(ones.shape[3]):
+                free[:] = -1
+                busy_until[:] = 0
+                dispatched, pushed, end = -1, 0, 0
+                for item in range(block_ptr[block], block_ptr[block + 1]):
+                    for plane in range(planes):
+                        count = ones[group, item, plane, chunk]
+                        totals[1] += 1
+                        dispatched += 1
+                        if count == 0:
+                            continue
+                        totals[0] += count
+                        totals[2] += 1
+                        row = pushed % rows
+                        slot = pushed // rows % fifo_words
+                        # A slot is free again one cycle after its word was popped.
+                        dispatched = max(dispatched, free[row, slot] + 1)
+                        start = max(dispatched + 1, busy_until[row])
+                        free[row, slot] = start
+                        busy_until[row] = start + (count + lanes - 1) // lanes
+                        end = max(end, busy_until[row])
+                        pushed += 1
+                cycles[group, block, chunk] = max(end, dispatched + 1)

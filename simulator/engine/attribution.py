@@ -1,0 +1,111 @@
+"""What an idle unit waited for: its idle cycles, divided by cause.
+
+A gap in a unit's work ends with an op that had to wait for its last predecessor (`critical`), which
+had to wait for its own, and so on. Walking this chain back from the end of the gap, the cycles from
+each op's ready to its finish, queueing, execution and latency alike, belong to that op's category.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from simulator.engine.program import JOIN, Program, Timeline
+from simulator.errors import LoweringError
+
+
+def stalls(
+    program: Program,
+    timeline: Timeline,
+    category: npt.NDArray[np.int32],
+    unit: int,
+    categories: int,
+) -> npt.NDArray[np.int64]:
+    """The idle cycles of a unit with one server, from cycle 0 to the makespan, by category.
+
+    Args:
+        program, timeline: a program and what an engine made of it.
+        category: int32 (n,), category of each op, 0 to categories - 1; that of a join is not read.
+        unit: index of the unit.
+        categories: how many there are.
+
+    Returns int64 (categories + 1,), idle cycles; the last entry holds what no chain explains, which
+    is 0 for the timeline of an engine. The sum is the makespan less the unit's busy cycles.
+    The cycles after the unit's last op belong to the chain of the op that finishes last, the
+    smallest among equals. Raises LoweringError for a unit or a category that is not there.
+    """
+    _check(program, timeline, category, unit, categories)
+    served = np.flatnonzero(program.unit == unit)
+    served = served[np.argsort(timeline.start[served], kind="stable")]
+    idle: npt.NDArray[np.int64] = _idle_by_category(program, timeline, category, served, categories)
+    return idle
+
+
+def _check(
+    program: Program,
+    timeline: Timeline,
+    category: npt.NDArray[np.int32],
+    unit: int,
+    categories: int,
+) -> None:
+    if not 0 <= unit < len(program.unit_servers):
+        raise LoweringError(f"unit is {unit}; rule: one of {len(program.unit_servers)} units")
+    if program.unit_servers[unit] != 1:
+        raise LoweringError(
+            f"unit {unit}: unit_servers is {program.unit_servers[unit]}; "
+            "rule: 1, as the idle cycles of several servers have no one cause"
+        )
+    if timeline.finish.shape != program.unit.shape:
+        raise LoweringError(
+            f"the timeline has {len(timeline.finish)} ops; rule: the program's {len(program.unit)}"
+        )
+    if category.shape != program.unit.shape or category.dtype != np.int32:
+        raise LoweringError(
+            f"category is {category.dtype} {category.shape}; rule: int32 {program.unit.shape}"
+        )
+    unknown = (program.unit != JOIN) & ((category < 0) | (category >= categories))
+    if unknown.any():
+        op = int(unknown.argmax())
+        raise LoweringError(f"op {op}: category is {category[op]}; rule: 0 to {categories - 1}")
+
+
+@njit(cache=True, nogil=True)
+def _idle_by_category(
+    program: Program,
+    timeline: Timeline,
+    category: npt.NDArray[np.int32],
+    served: npt.NDArray[np.int64],
+    categories: int,
+) -> npt.NDArray[np.int64]:
+    """Walks back over every gap between the ops that the unit `served`, in order of their start."""
+    idle = np.zeros(categories + 1, np.int64)
+    released = np.int64(0)
+    for op in served:
+        start = timeline.start[op]
+        if start > released:
+            _charge(idle, released, start, timeline.critical[op], timeline, category)
+        released = start + program.busy_cycles[op]
+    if len(timeline.finish) > 0:
+        last = np.argmax(timeline.finish)
+        _charge(idle, released, timeline.finish[last], last, timeline, category)
+    return idle
+
+
+@njit(cache=True, nogil=True)
+def _charge(
+    idle: npt.NDArray[np.int64],
+    begin: int,
+    end: int,
+    op: int,
+    timeline: Timeline,
+    category: npt.NDArray[np.int32],
+) -> None:
+    """Charges the cycles from begin to end to the chain that ends with `op` at `end`."""
+    while end > begin and op >= 0:
+        ready = max(begin, timeline.ready[op])
+        if ready < end:  # a join takes no time
+            idle[category[op]] += end - ready
+        end = ready
+        op = timeline.critical[op]
+    idle[-1] += end - begin

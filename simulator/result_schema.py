@@ -1,0 +1,259 @@
+"""The tables and the provenance that a result holds: names, types, units and meanings.
+
+The checks, the saved files and docs/metrics.md all follow from what stands here.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+SCHEMA = "stasim-result/1"
+
+CAUSES = {
+    "dram_weights": "weights on their way from DRAM",
+    "dram_activations": "spikes, masks or results on their way from or to DRAM",
+    "weight_port": "the port over which weights enter the array",
+    "vector_unit": "the vector unit: neurons, residuals, pooling",
+    "token_skip": "the token-skip unit: scanning a mask, compacting live rows",
+    "halting": "the halting decision between blocks",
+    "array_latency": "the array's own pipeline: results not out yet that the next tile needs",
+    "drain": "the tail after the array's last tile, whatever unit runs in it",
+}
+"""Why the PE array stands idle, and what each cause means."""
+
+CONVENTIONS = ("integers_as_acs", "integers_as_macs")
+"""The two habits of the field for layers that read integers."""
+
+ORIGINS = ("trained", "calibrated", "random")
+"""How a trace's weights came to be. Only trained weights have an accuracy."""
+
+
+class Column(NamedTuple):
+    """A column of a table: its type, unit and meaning, the smallest value and the allowed words."""
+
+    dtype: str
+    """int64 | float64 | str"""
+    unit: str
+    meaning: str
+    minimum: int = 0
+    choices: tuple[str, ...] = ()
+
+
+class TableSchema(NamedTuple):
+    """A table: what a row is, the columns that name it, and all columns in order."""
+
+    meaning: str
+    key: tuple[str, ...]
+    columns: dict[str, Column]
+
+    @property
+    def per_image(self) -> bool:
+        """Whether the rows belong to images, so that the tables of several runs can be joined."""
+        return "image" in self.columns
+
+
+class Entry(NamedTuple):
+    """An entry of the provenance: its type and meaning."""
+
+    kind: str
+    """str | positive (a number) | dict"""
+    meaning: str
+
+
+_IMAGE = Column("int64", "", "position of the image in the trace, from 0")
+_LAYER = Column("str", "", "name of the operation in the trace")
+_PART = Column("str", "", "part of the machine")
+_ACTION = Column("str", "", "what the part does and counts")
+_CAUSE = Column("str", "", "what the array waited for", choices=tuple(CAUSES))
+_STALL = Column("int64", "cycles", "cycles in which the PE array stood idle for this cause")
+_ACCUMULATIONS = Column(
+    "int64", "", "accumulations whose input spike is 1 and whose token is active"
+)
+_DRAM = Column("int64", "B", "bytes moved between chip and DRAM, both ways")
+
+
+def _int(unit: str, meaning: str, minimum: int = 0) -> Column:
+    return Column("int64", unit, meaning, minimum)
+
+
+def _float(unit: str, meaning: str) -> Column:
+    return Column("float64", unit, meaning)
+
+
+def _text(meaning: str, choices: tuple[str, ...] = ()) -> Column:
+    return Column("str", "", meaning, choices=choices)
+
+
+SCHEMAS: dict[str, TableSchema] = {
+    "images": TableSchema(
+        "an image, run alone from an idle machine",
+        ("image",),
+        {
+            "image": _IMAGE,
+            "image_id": _text("the data set's name of the image"),
+            "label": _int("", "true class, -1 if unknown", -1),
+            "prediction": _int("", "class that the model answered, -1 if unknown", -1),
+            "latency_cycles": _int("cycles", "from the first start to the last finish", 1),
+            "latency_ms": _float("ms", "latency_cycles at the machine's clock"),
+            "useful_accumulations": _ACCUMULATIONS,
+            "utilization": _float("", "useful accumulations per PE and cycle of latency"),
+            "pe_occupancy": _float("", "share of the latency in which the PE array is held"),
+            "dram_bytes": _DRAM,
+            "dynamic_energy_pj": _float("pJ", "energy of all counted actions"),
+            "leakage_energy_pj": _float("pJ", "power at rest times latency"),
+            "energy_pj": _float("pJ", "dynamic and leakage energy"),
+            "energy_delay_pj_ms": _float("pJ ms", "energy times latency (EDP)"),
+            "active_tokens": _int("", "computed tokens, over all blocks and timesteps"),
+            "token_slots": _int("", "tokens there would be without halting"),
+            "floor_cycles": _int("cycles", "no schedule of this work is shorter"),
+            "ceiling_cycles": _int("cycles", "all operations one after another"),
+        },
+    ),
+    "layers": TableSchema(
+        "a layer of an image",
+        ("image", "layer"),
+        {
+            "image": _IMAGE,
+            "layer": _LAYER,
+            "stage": _text("part of the network"),
+            "block": _int("", "Transformer block from 0, -1 outside the blocks", -1),
+            "kind": _text("kind of the operation"),
+            "first_start_cycle": _int("cycles", "start of the layer's first operation"),
+            "last_finish_cycle": _int("cycles", "finish of the layer's last operation"),
+            "pe_busy_cycles": _int("cycles", "cycles in which the layer holds the PE array"),
+            "vector_busy_cycles": _int("cycles", "cycles in which it holds the vector unit"),
+            "dram_busy_cycles": _int("cycles", "cycles in which it holds DRAM channels, summed"),
+            "useful_accumulations": _ACCUMULATIONS,
+            "rows": _int("", "rows (tokens or pixels) over all timesteps"),
+            "live_rows": _int("", "rows whose token is active"),
+            "dram_bytes": _DRAM,
+            "energy_pj": _float("pJ", "dynamic energy of the layer's actions"),
+        },
+    ),
+    "units": TableSchema(
+        "a unit of the machine while it runs an image",
+        ("image", "unit"),
+        {
+            "image": _IMAGE,
+            "unit": _text("unit that operations wait for"),
+            "servers": _int("", "how many operations it holds at once", 1),
+            "busy_cycles": _int("cycles", "busy cycles of all its servers"),
+            "occupancy": _float("", "busy cycles per server and cycle of latency"),
+        },
+    ),
+    "stalls": TableSchema(
+        "a cause of idle cycles of the PE array in an image",
+        ("image", "cause"),
+        {"image": _IMAGE, "cause": _CAUSE, "stall_cycles": _STALL},
+    ),
+    "layer_stalls": TableSchema(
+        "a cause of idle cycles of the PE array before a layer could go on",
+        ("image", "layer", "cause"),
+        {
+            "image": _IMAGE,
+            "layer": _text("layer whose start ended the gap"),
+            "cause": _CAUSE,
+            "stall_cycles": _STALL,
+        },
+    ),
+    "actions": TableSchema(
+        "a counted action of a layer",
+        ("image", "layer", "part", "action"),
+        {
+            "image": _IMAGE,
+            "layer": _LAYER,
+            "part": _PART,
+            "action": _ACTION,
+            "count": _int("", "how often the part did it"),
+            "energy_pj": _float("pJ", "count times price"),
+        },
+    ),
+    "prices": TableSchema(
+        "an action's price",
+        ("part", "action"),
+        {
+            "part": _PART,
+            "action": _ACTION,
+            "meaning": _text("the action in words"),
+            "energy_pj": _float("pJ", "energy of doing it once"),
+            "source": _text("where the number comes from"),
+        },
+    ),
+    "leakage": TableSchema(
+        "a part that draws power at rest",
+        ("part",),
+        {
+            "part": _PART,
+            "power_uw": _float("µW", "power as long as the machine is on"),
+            "source": _text("where the number comes from"),
+        },
+    ),
+    "active_tokens": TableSchema(
+        "a block at a timestep of an image",
+        ("image", "timestep", "block"),
+        {
+            "image": _IMAGE,
+            "timestep": _int("", "timestep, from 0"),
+            "block": _int("", "Transformer block, from 0"),
+            "active_tokens": _int("", "tokens computed there"),
+            "tokens": _int("", "tokens there would be without halting"),
+        },
+    ),
+    "field_energy": TableSchema(
+        "a stage's energy by the field's habit",
+        ("image", "stage", "convention"),
+        {
+            "image": _IMAGE,
+            "stage": _text("part of the network"),
+            "convention": _text("how layers that read integers are counted", CONVENTIONS),
+            "macs": _float("", "multiply-accumulates, rates applied"),
+            "acs": _float("", "accumulates, rates applied"),
+            "energy_pj": _float("pJ", "4.6 pJ a MAC, 0.9 pJ an AC"),
+        },
+    ),
+}
+"""Every table of a result."""
+
+PROVENANCE: dict[str, Entry] = {
+    "schema": Entry("str", f"{SCHEMA!r}"),
+    "stasim": Entry("str", "version of the simulator"),
+    "engine": Entry("str", "engine that replayed the program"),
+    "command": Entry("str", "command line"),
+    "architecture.name": Entry("str", "name of the machine"),
+    "architecture.source": Entry("str", "where its numbers come from"),
+    "architecture.content_hash": Entry("str", "hash of all its fields"),
+    "architecture.clock_mhz": Entry("positive", "clock"),
+    "architecture.node_nm": Entry("positive", "technology node"),
+    "architecture.voltage_v": Entry("positive", "supply voltage"),
+    "architecture.pe_array": Entry("str", "kind of the PE array"),
+    "architecture.token_skip": Entry("str", "kind of the token-skip unit"),
+    "architecture.dataflow": Entry("str", "kind of the dataflow"),
+    "architecture.document": Entry("dict", "the whole validated machine"),
+    "architecture.roofline.peak_accumulations_per_cycle": Entry(
+        "positive", "accumulations a cycle of the full PE array"
+    ),
+    "architecture.roofline.dram_bytes_per_cycle": Entry("positive", "bytes a cycle of all DRAM"),
+    "energy_table.name": Entry("str", "name of the energy table"),
+    "energy_table.summary": Entry("str", "what the table holds"),
+    "energy_table.node_nm": Entry("positive", "technology node of its numbers"),
+    "energy_table.voltage_v": Entry("positive", "voltage of its logic"),
+    "trace.file": Entry("str", "file name of the trace"),
+    "trace.content_hash": Entry("str", "hash of the trace"),
+    "trace.model": Entry("dict", "the network, as the trace states it"),
+    "trace.dataset": Entry("dict", "the images, as the trace states them"),
+    "trace.weights": Entry("dict", "the weights, as the trace states them"),
+    "trace.weights.origin": Entry("str", ", ".join(ORIGINS)),
+    "versions": Entry("dict", "versions of what computed the result"),
+}
+"""What the provenance holds at least, by path. More may stand beside it."""
+
+
+def column_table() -> str:
+    """All tables and columns in markdown."""
+    lines = ["| table | column | type | unit | meaning |", "|---|---|---|---|---|"]
+    for name, schema in SCHEMAS.items():
+        lines.append(f"| **`{name}`** | | | | a row: {schema.meaning} |")
+        for column, rule in schema.columns.items():
+            mark = " (key)" if column in schema.key else ""
+            lines.append(f"| | `{column}`{mark} | {rule.dtype} | {rule.unit} | {rule.meaning} |")
+    return "\n".join(lines)

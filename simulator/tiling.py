@@ -1,0 +1,229 @@
+"""How a layer's operand is cut: inputs into chunks, rows into blocks, and the ones in each piece.
+
+A chunk is a list of segments (tap, channel range): the inputs of a product in the order tap-major,
+channel-minor. Rows are (timestep, row) pairs; a block is a run of them. Every PE array costs the
+same pieces, and the functional check multiplies them, so that no spike is lost or counted twice.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from simulator.operations import Window
+
+Ints = npt.NDArray[np.int64]
+Packed = npt.NDArray[np.uint8]
+
+
+class Chunks(NamedTuple):
+    """Inputs cut into chunks; chunk c has the segments ptr[c]:ptr[c + 1].
+
+    `tap`, `channel_range` (segment,): position in the kernel and index of the channel range;
+    `start`, `stop` (range,): channels of each range; `inputs` (chunk,): inputs of each chunk.
+    """
+
+    ptr: Ints
+    tap: Ints
+    channel_range: Ints
+    start: Ints
+    stop: Ints
+    inputs: Ints
+
+
+class Rows(NamedTuple):
+    """The rows of all scopes of a layer, one after another.
+
+    `timestep`, `row` (n,): int32; `block_ptr` (blocks + 1,): the rows of each block; `scope_ptr`
+    (scopes + 1,): the blocks of each scope (a scope is executed as a whole, such as a timestep).
+    """
+
+    timestep: npt.NDArray[np.int32]
+    row: npt.NDArray[np.int32]
+    block_ptr: Ints
+    scope_ptr: Ints
+
+
+def cut_inputs(
+    taps: int, channels: int, chunk_inputs: int, *, across_taps: bool, base: int = 0
+) -> Chunks:
+    """Cut taps x channels inputs into chunks of at most `chunk_inputs`.
+
+    With `across_taps` a chunk ends wherever it is full (a dense array does not care); else whole
+    taps are packed into a chunk, or a tap with more channels is cut into chunks of its own, so that
+    no channel word is torn. `base`: the first channel (a head's share of a tensor).
+    """
+    pieces: list[list[tuple[int, int, int]]] = []
+    if across_taps:
+        for first in range(0, taps * channels, chunk_inputs):
+            pieces.append(_segments(first, min(first + chunk_inputs, taps * channels), channels))
+    elif channels >= chunk_inputs:
+        for tap in range(taps):
+            for first in range(0, channels, chunk_inputs):
+                pieces.append([(tap, first, min(first + chunk_inputs, channels))])
+    else:
+        at_once = chunk_inputs // channels
+        for first in range(0, taps, at_once):
+            last = min(first + at_once, taps)
+            pieces.append([(tap, 0, channels) for tap in range(first, last)])
+    ranges = sorted({(start, stop) for piece in pieces for _, start, stop in piece})
+    number = {bounds: index for index, bounds in enumerate(ranges)}
+    flat = [segment for piece in pieces for segment in piece]
+    return Chunks(
+        ptr=np.cumsum([0] + [len(piece) for piece in pieces], dtype=np.int64),
+        tap=np.array([tap for tap, _, _ in flat], np.int64),
+        channel_range=np.array([number[start, stop] for _, start, stop in flat], np.int64),
+        start=np.array([start + base for start, _ in ranges], np.int64),
+        stop=np.array([stop + base for _, stop in ranges], np.int64),
+        inputs=np.array([sum(b - a for _, a, b in piece) for piece in pieces], np.int64),
+    )
+
+
+def _segments(first: int, last: int, channels: int) -> list[tuple[int, int, int]]:
+    """Inputs first..last of the tap-major order as (tap, first channel, last channel)."""
+    segments = []
+    while first < last:
+        tap, start = divmod(first, channels)
+        stop = min(channels, start + last - first)
+        segments.append((tap, start, stop))
+        first += stop - start
+    return segments
+
+
+def cut_rows(scopes: list[tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]], block: int) -> Rows:
+    """Concatenate the (timestep, row) lists of the scopes and cut each into blocks of rows."""
+    sizes = [len(row) for _, row in scopes]
+    block_ptr, scope_ptr, base = [0], [0], 0
+    for size in sizes:
+        block_ptr.extend(base + end for end in range(block, size, block))
+        if size:
+            block_ptr.append(base + size)
+        base += size
+        scope_ptr.append(len(block_ptr) - 1)
+    empty = np.zeros(0, np.int32)
+    return Rows(
+        timestep=np.concatenate([steps for steps, _ in scopes] or [empty]),
+        row=np.concatenate([row for _, row in scopes] or [empty]),
+        block_ptr=np.array(block_ptr, np.int64),
+        scope_ptr=np.array(scope_ptr, np.int64),
+    )
+
+
+def count_ones(bits: Packed, rows: Rows, window: Window, chunks: Chunks) -> npt.NDArray[np.int32]:
+    """Ones in each (row, plane, chunk): what a machine that skips zeros has to do there.
+
+    `bits`: uint8 (timestep, plane, row, byte), one timestep feeds all. Padding has no ones.
+    """
+    counts = _range_counts(bits, chunks.start, chunks.stop)
+    geometry = np.array(
+        [*window.kernel, *window.stride, *window.padding, *window.in_grid, *window.out_grid],
+        np.int64,
+    )
+    return _gather_counts(
+        counts, rows.timestep, rows.row, geometry, chunks.ptr, chunks.tap, chunks.channel_range
+    )
+
+
+def count_column_ones(
+    bits: Packed, rows: Rows, channels: int, chunk_rows: int
+) -> tuple[npt.NDArray[np.int32], Ints]:
+    """Ones in each channel over the live rows of each scope, in chunks of `chunk_rows` rows.
+
+    For a transposed operand, whose rows are channels and whose inputs are tokens. One scope is one
+    timestep. Returns int32 (chunk of any scope, channel) and the chunks of each scope as pointers.
+    """
+    row_ptr = rows.block_ptr[rows.scope_ptr]
+    pieces = -(-np.diff(row_ptr) // chunk_rows)
+    ptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(pieces)])
+    counts = np.zeros((int(ptr[-1]), channels), np.int32)
+    _count_columns(bits, rows.timestep, rows.row, row_ptr, ptr, chunk_rows, counts)
+    return counts, ptr
+
+
+@njit(cache=True, nogil=True)
+def _ones_between(words: Packed, start: int, stop: int) -> int:
+    """Set bits from bit `start` up to `stop` of a little-endian row."""
+    total = 0
+    for byte in range(start >> 3, (stop + 7) >> 3):
+        value = np.uint32(words[byte])
+        if byte == start >> 3:
+            value &= np.uint32((0xFF << (start & 7)) & 0xFF)
+        if byte == stop >> 3:
+            value &= np.uint32((1 << (stop & 7)) - 1)
+        value -= (value >> 1) & np.uint32(0x55)
+        value = (value & np.uint32(0x33)) + ((value >> 2) & np.uint32(0x33))
+        total += (value + (value >> 4)) & np.uint32(0x0F)
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _range_counts(bits: Packed, start: Ints, stop: Ints) -> npt.NDArray[np.int32]:
+    """Ones of each (timestep, plane, row, range)."""
+    steps, planes, rows, _ = bits.shape
+    counts = np.empty((steps, planes, rows, len(start)), np.int32)
+    for step in range(steps):
+        for plane in range(planes):
+            for row in range(rows):
+                for piece in range(len(start)):
+                    counts[step, plane, row, piece] = _ones_between(
+                        bits[step, plane, row], start[piece], stop[piece]
+                    )
+    return counts
+
+
+@njit(cache=True, nogil=True)
+def _gather_counts(
+    counts: npt.NDArray[np.int32],
+    timestep: npt.NDArray[np.int32],
+    row: npt.NDArray[np.int32],
+    geometry: Ints,
+    ptr: Ints,
+    tap: Ints,
+    channel_range: Ints,
+) -> npt.NDArray[np.int32]:
+    """Ones of each (output row, plane, chunk), gathered over the window of the row."""
+    kernel_width, in_height, in_width = geometry[1], geometry[6], geometry[7]
+    out_width = geometry[9]
+    planes = counts.shape[1]
+    result = np.zeros((len(row), planes, len(ptr) - 1), np.int32)
+    for item in range(len(row)):
+        step = timestep[item] if counts.shape[0] > 1 else 0
+        top = row[item] // out_width * geometry[2] - geometry[4]
+        left = row[item] % out_width * geometry[3] - geometry[5]
+        for chunk in range(len(ptr) - 1):
+            for segment in range(ptr[chunk], ptr[chunk + 1]):
+                y = top + tap[segment] // kernel_width
+                x = left + tap[segment] % kernel_width
+                if 0 <= y < in_height and 0 <= x < in_width:
+                    for plane in range(planes):
+                        result[item, plane, chunk] += counts[
+                            step, plane, y * in_width + x, channel_range[segment]
+                        ]
+    return result
+
+
+@njit(cache=True, nogil=True)
+def _count_columns(
+    bits: Packed,
+    timestep: npt.NDArray[np.int32],
+    row: npt.NDArray[np.int32],
+    row_ptr: Ints,
+    ptr: Ints,
+    chunk_rows: int,
+    counts: npt.NDArray[np.int32],
+) -> None:
+    channels = counts.shape[1]
+    for scope in range(len(row_ptr) - 1):
+        for item in range(row_ptr[scope], row_ptr[scope + 1]):
+            chunk = ptr[scope] + (item - row_ptr[scope]) // chunk_rows
+            step = timestep[item] if bits.shape[0] > 1 else 0
+            for byte in range(bits.shape[3]):
+                value = bits[step, 0, row[item], byte]
+                channel = byte * 8
+                while value and channel < channels:
+                    counts[chunk, channel] += value & 1
+                    value >>= 1
+                    channel += 1

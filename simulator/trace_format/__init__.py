@@ -1,0 +1,1 @@
+"""How a trace lies in its file. Private to `simulator.trace`, which is the public face."""

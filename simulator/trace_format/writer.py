@@ -1,0 +1,196 @@
+"""Writing a trace: images wait in a spool, the archive appears whole at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.errors import TraceError
+from simulator.trace_format.archive import npy_header, one_error
+from simulator.trace_format.image import (
+    Bits,
+    Image,
+    Packed,
+    add_counts,
+    check_image,
+    image_digest,
+    pack_bits,
+)
+from simulator.trace_format.manifest import check_manifest
+from simulator.trace_format.specs import (
+    MANIFEST_LIMIT_BYTES,
+    canonical_json,
+    content_hash,
+    parse_manifest,
+    reason,
+)
+
+# Larger members get zip64 fields, whose place must be kept before the size is known.
+_ZIP64_FROM_BYTES = 1 << 30
+_NO_DIGEST = "0" * 64
+_MOST_IMAGES = MANIFEST_LIMIT_BYTES // len(_NO_DIGEST)
+
+
+class TraceWriter:
+    """Writes a trace image by image; the file appears whole when its context ends well, or not.
+
+    `with TraceWriter(path, manifest) as writer: writer.add(tensors, active, label, prediction)`
+
+    The same content gives the same bytes. Images wait uncompressed in a hidden folder beside the
+    target, so memory stays bounded by one image; the folder is gone at the end, whatever happened.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], manifest: Mapping[str, Any]) -> None:
+        """Check the manifest; raises TraceError with a line for each problem.
+
+        `manifest`: as in the file; its `ones`, `nonzero`, `image_sha256` and `content_hash` are
+        computed here, whether they are given or not. `dataset.images` tells how many images come.
+        """
+        self.path = Path(path)
+        self._place = f"{self.path}: manifest"
+        try:
+            text = json.dumps(dict(manifest))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise TraceError(f"{self._place}: {reason(error)}: must be JSON") from error
+        self._manifest = parse_manifest(text.encode(), self._place)
+        images = _images_told(self._manifest)
+        if images > _MOST_IMAGES:
+            rule = f"must be at most {_MOST_IMAGES}, whose hashes a manifest can hold"
+            raise TraceError(f"{self._place}: dataset.images = {images}: {rule}")
+        _complete(self._manifest, [_NO_DIGEST] * images, {})
+        self._layout = check_manifest(self._manifest, self._place)
+        self._digests: list[str] = []
+        self._totals = dict.fromkeys(self._layout.tensors, (0, 0))
+        self._spool: Path | None = None
+
+    def add(
+        self,
+        tensors: Mapping[str, Packed],
+        active: Mapping[str, Bits],
+        label: int = -1,
+        prediction: int = -1,
+    ) -> None:
+        """Add one image.
+
+        `tensors`: uint8 (timestep, plane, row, byte) for every tensor of the manifest. `active`:
+        bool (timestep, token) for every block. `label`, `prediction`: a class, -1 = none.
+        Raises TraceError for data that break a rule.
+        """
+        index, layout = len(self._digests), self._layout
+        place = f"{self.path}: image {index}"
+        if index == layout.images:
+            rule = f"must be one of {layout.images}, by dataset.images of the manifest"
+            raise TraceError(f"{place}: {rule}")
+        image = Image(index, dict(tensors), dict(active), int(label), int(prediction))
+        check_image(layout, image, place)
+        members: dict[str, npt.NDArray[Any]] = {
+            "labels": np.array(image.label, "<i8"),
+            "predictions": np.array(image.prediction, "<i8"),
+            **{f"active/{block}": pack_bits(mask) for block, mask in active.items()},
+            **{f"spikes/{name}": tensor for name, tensor in tensors.items()},
+        }
+        with one_error(self.path, "spool", "must be in a folder that can be written"):
+            for name, array in members.items():
+                with open(self._spooled(name), "ab") as file:
+                    file.write(array.tobytes())
+        add_counts(self._totals, tensors)
+        self._digests.append(image_digest(layout, image))
+
+    def __enter__(self) -> Self:
+        with one_error(self.path, "spool", "must be in a folder that can be written"):
+            prefix = f".{self.path.name}."
+            self._spool = Path(tempfile.mkdtemp(prefix=prefix, dir=self.path.parent))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        assert self._spool is not None
+        try:
+            if kind is None:
+                self._finish(self._spool / "archive")
+        finally:
+            shutil.rmtree(self._spool, ignore_errors=True)
+            self._spool = None
+
+    def _finish(self, archive: Path) -> None:
+        """Write the archive and move it to its place."""
+        added, told = len(self._digests), self._layout.images
+        if added != told:
+            rule = f"must be {told}, dataset.images of the manifest"
+            raise TraceError(f"{self.path}: {added} images were added: {rule}")
+        _complete(self._manifest, self._digests, self._totals)
+        check_manifest(self._manifest, self._place)
+        text = canonical_json(self._manifest)
+        if len(text) > MANIFEST_LIMIT_BYTES:
+            rule = f"must be at most {MANIFEST_LIMIT_BYTES}"
+            raise TraceError(f"{self._place}: {len(text)} bytes: {rule}")
+        with one_error(self.path, "file", "must be in a folder that can be written"):
+            with open(archive, "wb") as file:
+                self._write_archive(file, text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(archive, self.path)
+            _sync_folder(self.path.parent)
+
+    def _write_archive(self, file: IO[bytes], manifest: bytes) -> None:
+        """All members in order; zipfile dates a member opened by name 1980-01-01."""
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+            with archive.open("manifest.npy", "w") as member:
+                member.write(npy_header("|u1", (len(manifest),)) + manifest)
+            for name, (dtype, shape) in self._layout.members().items():
+                spooled = self._spooled(name)
+                size = spooled.stat().st_size
+                if size != np.dtype(dtype).itemsize * math.prod(shape):
+                    raise ValueError(f"{size} bytes of {name} are not those of {shape}")
+                large = size >= _ZIP64_FROM_BYTES
+                with (
+                    archive.open(f"{name}.npy", "w", force_zip64=large) as member,
+                    open(spooled, "rb") as data,
+                ):
+                    member.write(npy_header(dtype, shape))
+                    shutil.copyfileobj(data, member)
+
+    def _spooled(self, name: str) -> Path:
+        """The spool's file for a member."""
+        if self._spool is None:
+            raise RuntimeError("a TraceWriter adds images inside its context only")
+        return self._spool / name.replace("/", " ")
+
+
+def _images_told(manifest: dict[str, Any]) -> int:
+    """How many images the manifest announces, 1 where it does not say so; for placeholders."""
+    dataset = manifest.get("dataset")
+    images = dataset.get("images") if isinstance(dataset, dict) else None
+    return images if type(images) is int and images > 0 else 1
+
+
+def _complete(
+    manifest: dict[str, Any], digests: list[str], totals: Mapping[str, tuple[int, int]]
+) -> None:
+    """Put in what is computed: counts (0 where there are none yet) and hashes."""
+    tensors = manifest.get("tensors")
+    for entry in tensors if isinstance(tensors, list) else ():
+        if isinstance(entry, dict):
+            entry["ones"], entry["nonzero"] = totals.get(str(entry.get("name")), (0, 0))
+    manifest["image_sha256"] = digests
+    manifest["content_hash"] = content_hash(manifest)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename last; not every system can."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

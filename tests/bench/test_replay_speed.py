@@ -1,0 +1,65 @@
+"""How many ops a second each engine replays; compare the groups, nothing is asserted of time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from simulator.engine.attribution import stalls
+from simulator.engine.program import Program, Timeline
+from simulator.engine.reference import simulate
+from simulator.engine.replay import replay
+from tests.programs import layered_program
+
+TILES = 100
+
+
+@pytest.fixture(scope="module")
+def programs() -> dict[tuple[int, bool], Program]:
+    return {
+        (layers, writes_back): layered_program(layers, TILES, writes_back)
+        for layers in (20, 500)
+        for writes_back in (False, True)
+    }
+
+
+def measure(
+    benchmark: BenchmarkFixture, engine: Callable[[Program], Timeline], program: Program
+) -> None:
+    engine(layered_program(1, 2))  # compiled before the clock starts
+    timeline = benchmark(engine, program)
+    assert timeline.makespan_cycles > 0
+    benchmark.extra_info["ops"] = len(program.unit)
+    if benchmark.stats is not None:  # None where benchmarks run as plain tests
+        benchmark.extra_info["ops_per_s"] = len(program.unit) / benchmark.stats.stats.median
+
+
+@pytest.mark.parametrize("writes_back", [False, True], ids=["in_program_order", "overtaking"])
+@pytest.mark.parametrize("engine", [replay, simulate], ids=["numba", "simpy"])
+@pytest.mark.benchmark(group="replay: numba or simpy, some 10 thousand ops")
+def test_same_program_on_both_engines(
+    benchmark: BenchmarkFixture,
+    programs: dict[tuple[int, bool], Program],
+    engine: Callable[[Program], Timeline],
+    writes_back: bool,
+) -> None:
+    measure(benchmark, engine, programs[20, writes_back])
+
+
+@pytest.mark.parametrize("writes_back", [False, True], ids=["in_program_order", "overtaking"])
+@pytest.mark.benchmark(group="replay: numba, some 200 thousand ops")
+def test_large_program(
+    benchmark: BenchmarkFixture, programs: dict[tuple[int, bool], Program], writes_back: bool
+) -> None:
+    measure(benchmark, replay, programs[500, writes_back])
+
+
+@pytest.mark.benchmark(group="attribution: some 200 thousand ops")
+def test_stalls(benchmark: BenchmarkFixture, programs: dict[tuple[int, bool], Program]) -> None:
+    program = programs[500, True]
+    timeline = replay(program)
+    stalls(program, timeline, program.unit, 2, 4)
+    idle = benchmark(stalls, program, timeline, program.unit, 2, 4)
+    assert idle[-1] == 0

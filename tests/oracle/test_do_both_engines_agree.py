@@ -1,0 +1,137 @@
+"""SimPy defines, Numba is the product: the same timeline, op for op, whatever the program."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+from simulator.engine import replay as product
+from simulator.engine.program import JOIN, Program, ProgramBuilder, Timeline
+from simulator.engine.reference import simulate
+from simulator.engine.replay import replay
+from tests.programs import (
+    assert_same,
+    by_cycle,
+    empty_timeline,
+    layered_program,
+    programs,
+    random_program,
+)
+
+
+def in_time_order(program: Program) -> Timeline:
+    """The product's general way, also for programs for which it has a shorter one."""
+    timeline = empty_timeline(program)
+    product._in_time_order(program, timeline)
+    return timeline
+
+
+def serves_in_program_order(program: Program) -> bool:
+    """Whether the product takes its shorter way."""
+    return product._in_program_order(program, empty_timeline(program))
+
+
+def assert_lawful(program: Program, timeline: Timeline) -> None:
+    """No op before its predecessors, no unit over its servers, no server free while an op waits."""
+    ready, start, finish, _ = timeline
+    latest = [
+        max(finish[program.pred[low:high]], default=0)
+        for low, high in zip(program.pred_ptr, program.pred_ptr[1:], strict=False)
+    ]
+    assert (ready == latest).all()
+    assert (start >= ready).all()
+    assert (finish == start + program.busy_cycles + program.latency_cycles).all()
+    assert (start[program.unit == JOIN] == ready[program.unit == JOIN]).all()
+    for unit, servers in enumerate(program.unit_servers):
+        mine = np.flatnonzero(program.unit == unit)
+        release = start + program.busy_cycles
+        for cycle in np.unique(np.concatenate((ready[mine], start[mine], release[mine]))):
+            held = ((start[mine] <= cycle) & (cycle < release[mine])).sum()
+            waits = ((ready[mine] <= cycle) & (cycle < start[mine])).any()
+            assert held == servers if waits else held <= servers
+        queue = mine[np.lexsort((mine, ready[mine]))]
+        assert (np.diff(start[queue]) >= 0).all()
+
+
+@pytest.mark.nojit
+@given(programs())
+def test_three_engines_agree_and_keep_the_law(program: Program) -> None:
+    timeline = replay(program)
+    assert_same(timeline, simulate(program), program)
+    assert_same(timeline, by_cycle(program), program)
+    assert_same(timeline, in_time_order(program), program)
+    assert_lawful(program, timeline)
+
+
+def test_both_engines_agree_on_thousands_of_programs() -> None:
+    rng = np.random.default_rng(20)
+    short_ways = 0
+    for _ in range(3000):
+        program = random_program(rng)
+        timeline = in_time_order(program)
+        assert_same(timeline, simulate(program), program)
+        assert_same(timeline, replay(program), program)
+        short_ways += serves_in_program_order(program)
+    assert 300 < short_ways < 2700  # both ways were walked
+
+
+@pytest.mark.parametrize("writes_back", [False, True])
+def test_both_engines_agree_on_a_layered_network(writes_back: bool) -> None:
+    program = layered_program(layers=4, tiles=60, writes_back=writes_back)
+    timeline = replay(program)
+    assert_same(timeline, simulate(program), program)
+    assert_same(timeline, in_time_order(program), program)
+    assert serves_in_program_order(program) != writes_back
+    assert_lawful(program, timeline)
+
+
+def test_thousands_of_ops_that_become_ready_at_once_are_served_by_id() -> None:
+    rng = np.random.default_rng(3)
+    builder = ProgramBuilder()
+    source, unit = builder.add_unit("source", 500), builder.add_unit("unit", 2)
+    doors = [builder.add_op(source, 5) for _ in range(100)]
+    for door in rng.integers(0, 100, 3000):
+        builder.add_op(unit, int(rng.integers(1, 3)), 0, [doors[door]])
+    program = builder.build()
+    timeline = replay(program)
+    assert (np.diff(timeline.start[100:]) >= 0).all()
+    assert_same(timeline, simulate(program), program)
+
+
+@pytest.mark.nojit
+def test_a_long_chain_of_joins_takes_no_time() -> None:
+    builder = ProgramBuilder()
+    unit = builder.add_unit("unit")
+    op = builder.add_op(unit, 3)
+    for _ in range(2000):
+        op = builder.add_join([op])
+    last = builder.add_op(unit, 1, 0, [op])
+    program = builder.build()
+    for timeline in (replay(program), in_time_order(program), simulate(program)):
+        assert timeline.start[last] == 3
+        assert (timeline.finish[1:last] == 3).all()
+
+
+@pytest.mark.nojit
+def test_an_empty_program_takes_no_time() -> None:
+    for units in (0, 2):
+        builder = ProgramBuilder()
+        for _ in range(units):
+            builder.add_unit("unit")
+        program = builder.build()
+        for timeline in (replay(program), in_time_order(program), simulate(program)):
+            assert timeline.makespan_cycles == 0
+            assert [len(column) for column in timeline] == [0, 0, 0, 0]
+
+
+def test_the_largest_cycles_do_not_overflow() -> None:
+    builder = ProgramBuilder()
+    unit = builder.add_unit("unit")
+    quarter = 1 << 60
+    for _ in range(3):
+        builder.add_op(unit, quarter)
+    builder.add_op(unit, 1, quarter - 2, [0])
+    program = builder.build()
+    for timeline in (replay(program), in_time_order(program), simulate(program)):
+        assert timeline.makespan_cycles == (1 << 62) - 1

@@ -1,0 +1,106 @@
+"""A program that reaches an engine is sound; each broken rule names op, field, value and rule."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from simulator.engine.program import Program, ProgramBuilder, validate
+from simulator.engine.reference import simulate
+from simulator.engine.replay import replay
+from simulator.errors import LoweringError
+from tests.programs import assert_same
+
+pytestmark = pytest.mark.nojit
+
+
+def small() -> Program:
+    """Op 0 and op 1 on two units, a join of both, op 3 after the join."""
+    builder = ProgramBuilder()
+    units = [builder.add_unit("dram"), builder.add_unit("array")]
+    ops = [builder.add_op(units[0], 4, latency=30), builder.add_op(units[1], 2)]
+    builder.add_op(units[1], 1, after=[builder.add_join(ops)])
+    return builder.build()
+
+
+@pytest.mark.parametrize(
+    ("field", "place", "value", "message"),
+    [
+        ("unit", 1, 2, "op 1: unit is 2; rule: -1 for a join, else an index of one of the 2 units"),
+        ("unit", 3, -2, "op 3: unit is -2; rule: -1 for a join"),
+        ("busy_cycles", 2, 1, "op 2: busy_cycles is 1; rule: 0 for a join"),
+        ("latency_cycles", 2, 7, "op 2: latency_cycles is 7; rule: 0 for a join"),
+        ("busy_cycles", 3, 0, "op 3: busy_cycles is 0; rule: at least 1 on a unit"),
+        ("busy_cycles", 0, -5, "op 0: busy_cycles is -5; rule: at least 1 on a unit"),
+        ("latency_cycles", 0, -1, "op 0: latency_cycles is -1; rule: at least 0"),
+        ("busy_cycles", 1, 1 << 62, "op 1: busy_cycles is 4611686018427387904; rule: busy and"),
+        ("latency_cycles", 3, (1 << 63) - 1, "op 3: busy_cycles is 1; rule: busy and latency"),
+        ("pred_ptr", 2, -1, "op 1: pred_ptr is -1; rule: never smaller than the one before"),
+        ("pred_ptr", 3, 9, "op 2: pred_ptr is 9; rule: never smaller than the one before, nor"),
+        ("pred_ptr", 0, 1, "pred_ptr runs from 1 to 3; rule: from 0 to the 3 entries of pred"),
+        ("pred_ptr", 4, 2, "pred_ptr runs from 0 to 2; rule: from 0 to the 3 entries of pred"),
+        ("pred", 1, 2, "op 2: pred is 2; rule: at least 0 and smaller than the op that waits"),
+        ("pred", 2, -1, "op 3: pred is -1; rule: at least 0 and smaller than the op that waits"),
+        ("unit_servers", 1, 0, "unit 1: unit_servers is 0; rule: at least 1"),
+    ],
+)
+def test_a_wrong_value_is_named(field: str, place: int, value: int, message: str) -> None:
+    program = small()
+    getattr(program, field)[place] = value
+    for engine in (validate, replay, simulate):
+        with pytest.raises(LoweringError, match="^" + re.escape(message)):
+            engine(program)
+
+
+@pytest.mark.parametrize(
+    ("field", "column", "message"),
+    [
+        ("unit", np.zeros(4), "unit is float64 (4,); rule: a contiguous row of int32"),
+        ("pred", np.zeros(3, np.int64), "pred is int64 (3,); rule: a contiguous row of int32"),
+        (
+            "busy_cycles",
+            np.ones((4, 1), np.int64),
+            "busy_cycles is int64 (4, 1); rule: a contiguous row of int64",
+        ),
+        (
+            "latency_cycles",
+            np.zeros(8, np.int64)[::2],
+            "latency_cycles is int64 (4,); rule: a contiguous row of int64",
+        ),
+        ("busy_cycles", np.ones(3, np.int64), "busy_cycles has 3 entries; rule: 4 for 4 ops"),
+        ("pred_ptr", np.zeros(4, np.int64), "pred_ptr has 4 entries; rule: 5 for 4 ops"),
+    ],
+)
+def test_a_wrong_column_is_named(field: str, column: np.ndarray, message: str) -> None:
+    with pytest.raises(LoweringError, match="^" + re.escape(message)):
+        replay(small()._replace(**{field: column}))
+
+
+def test_the_last_total_that_fits_is_accepted() -> None:
+    program = small()
+    left = (1 << 62) - 1 - int(program.busy_cycles.sum() + program.latency_cycles.sum())
+    program.latency_cycles[3] = left
+    validate(program)
+    program.latency_cycles[3] = left + 1
+    with pytest.raises(LoweringError, match=r"op 3: .* sum to less than 2\^62"):
+        validate(program)
+
+
+def test_columns_that_cannot_be_written_are_read() -> None:
+    program = small()
+    expected = replay(program)
+    for column in program:
+        column.setflags(write=False)
+    assert_same(replay(program), expected, program)
+
+
+def test_the_builder_writes_what_it_was_told() -> None:
+    program = small()
+    assert program.unit.tolist() == [0, 1, -1, 1]
+    assert program.busy_cycles.tolist() == [4, 2, 0, 1]
+    assert program.latency_cycles.tolist() == [30, 0, 0, 0]
+    assert program.pred_ptr.tolist() == [0, 0, 0, 2, 3]
+    assert program.pred.tolist() == [0, 1, 2]
+    assert program.unit_servers.tolist() == [1, 1]

@@ -1,0 +1,353 @@
+"""Each way to break a trace file gives one line that names file, place, value and rule."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from simulator.errors import TraceError
+from simulator.trace import Trace
+from tests.broken_traces import Unzipped, npy, patch_directory, zipped
+from tests.factories import GRANULARITIES, tiny_trace
+
+Break = Callable[[Path], object]
+Q = "spikes/blocks.0.attn.q"
+
+
+def opened_and_verified(path: Path) -> str:
+    """The message of the one error that the file gives."""
+    with pytest.raises(TraceError) as caught, Trace.open(path) as trace:
+        trace.verify()
+    return str(caught.value)
+
+
+def in_bytes(change: Callable[[bytes], bytes]) -> Break:
+    return lambda path: path.write_bytes(change(path.read_bytes()))
+
+
+def in_members(change: Callable[[dict[str, bytes]], Any]) -> Break:
+    """Change the .npy files by name."""
+
+    def broken(path: Path) -> None:
+        members = Unzipped.load(path).members()
+        change(members)
+        zipped(path, members)
+
+    return broken
+
+
+def in_text(change: Callable[[bytes], bytes]) -> Break:
+    """Change the manifest's bytes."""
+
+    def broken(path: Path) -> None:
+        unzipped = Unzipped.load(path)
+        unzipped.save(path, change(json.dumps(unzipped.manifest).encode()))
+
+    return broken
+
+
+def in_arrays(change: Callable[[dict[str, Any]], Any]) -> Break:
+    """Change the data, with counts and hashes that fit."""
+
+    def broken(path: Path) -> None:
+        unzipped = Unzipped.load(path)
+        change(unzipped.arrays)
+        unzipped.seal().save(path)
+
+    return broken
+
+
+def in_directory(name: str, offset: int, layout: str, value: int) -> Break:
+    return lambda path: patch_directory(path, name, offset, layout, value)
+
+
+def replaced_by_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def replaced_by_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def with_a_member_twice(path: Path) -> None:
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "a") as archive:
+        warnings.simplefilter("ignore", UserWarning)  # zipfile's own, about the name
+        archive.writestr("labels.npy", archive.read("labels.npy"))
+
+
+def claiming(name: str, size: int, method: int = zipfile.ZIP_DEFLATED) -> Break:
+    return lambda path: zipped(path, Unzipped.load(path).members(), method, {name: size})
+
+
+def with_compressed_bytes_damaged(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        start = archive.getinfo(f"{Q}.npy").header_offset + 30 + len(f"{Q}.npy")
+    data = bytearray(path.read_bytes())
+    data[start : start + 8] = b"\xff" * 8
+    path.write_bytes(data)
+
+
+def with_counts_changed(path: Path) -> None:
+    unzipped = Unzipped.load(path)
+    tensor = next(t for t in unzipped.manifest["tensors"] if t["name"] == "blocks.0.attn.q")
+    tensor["ones"] = tensor["nonzero"] = 1
+    unzipped.seal_manifest().save(path)
+
+
+def put(name: str, index: tuple[int, ...], value: int) -> Break:
+    return in_arrays(lambda arrays: arrays[name].__setitem__(index, value))
+
+
+def changed(name: str, **lie: Any) -> Break:
+    """Give a member another header over the same data."""
+
+    def broken(path: Path) -> None:
+        unzipped = Unzipped.load(path)
+        members = unzipped.members()
+        members[f"{name}.npy"] = npy(unzipped.arrays[name], **lie)
+        zipped(path, members)
+
+    return broken
+
+
+def header(data: bytes, old: bytes, new: bytes) -> bytes:
+    assert old in data
+    return data.replace(old, new.ljust(len(old)), 1)
+
+
+# What is broken; how; what the one line must hold beside the file's name: place, value, rule.
+CASES: dict[str, tuple[Break, tuple[str, ...]]] = {
+    "missing file": (Path.unlink, ("file", "No such file", "must be a readable file")),
+    "folder": (replaced_by_folder, ("file", "is no regular file", "must be a .npz archive")),
+    "named pipe": (replaced_by_pipe, ("file", "is no regular file", "must be a .npz archive")),
+    "empty": (in_bytes(lambda data: b""), ("file", "0 bytes", "must end with a plain zip end")),
+    "text": (in_bytes(lambda data: b"spikes " * 99), ("file", "spi", "at byte 671", "no trace")),
+    "half": (in_bytes(lambda data: data[: len(data) // 2]), ("file", "at byte", "is truncated")),
+    "one byte less": (in_bytes(lambda data: data[:-1]), ("file", "yPK", "is truncated")),
+    "trailing bytes": (in_bytes(lambda data: data + b"more"), ("file", "at byte", "must end")),
+    "no first half": (
+        in_bytes(lambda data: data[len(data) // 2 :]),
+        ("zip directory", "members of", "must be at most the file's"),
+    ),
+    "no member": (lambda path: zipped(path, {}), ("manifest.npy is missing", "must be there")),
+    "zip of texts": (
+        lambda path: zipped(path, {"readme.txt": b"hello"}),
+        ('member "readme.txt"', "ends with .npy"),
+    ),
+    "member twice": (with_a_member_twice, ("labels.npy", "twice", "must be there once")),
+    "encrypted": (in_directory("labels.npy", 8, "<H", 1), ("labels.npy", "0x1", "must be plain")),
+    "bzip2": (
+        in_directory("labels.npy", 10, "<H", 12),
+        ("labels.npy", "method 12", "must be 0 (stored) or 8"),
+    ),
+    "extra member": (
+        in_members(lambda members: members.update({"spikes/other.npy": members["labels.npy"]})),
+        ("spikes/other.npy", "must be in the manifest"),
+    ),
+    "absolute name": (
+        in_members(lambda members: members.update({"/etc/labels.npy": b""})),
+        ("/etc/labels.npy", "must be a relative name"),
+    ),
+    "name leads out": (
+        in_members(lambda members: members.update({"spikes/../../x.npy": b""})),
+        ("spikes/../../x.npy", "without '..'"),
+    ),
+    "tensor missing": (
+        in_members(lambda members: members.pop(f"{Q}.npy")),
+        (f"{Q}.npy is missing", "must be there, by the manifest"),
+    ),
+    "mask missing": (
+        in_members(lambda members: members.pop("active/1.npy")),
+        ("active/1.npy is missing", "must be there, by the manifest"),
+    ),
+    "too good a ratio": (
+        claiming(f"{Q}.npy", 10**13),
+        (f"{Q}.npy", "declares 10000000000000 bytes", "1032 times its compressed bytes"),
+    ),
+    "stored, but larger": (
+        claiming("labels.npy", 145, zipfile.ZIP_STORED),
+        ("labels.npy", "declares 145 bytes", "must be its stored 144"),
+    ),
+    "members overlap": (
+        in_directory("labels.npy", 20, "<L", 10**6),
+        ("zip directory", "must be at most the file's"),
+    ),
+    "manifest too large": (
+        in_text(lambda text: b" " * (8 << 20) + text),
+        ("manifest.npy", "must be at most 8388608"),
+    ),
+    "bytes damaged": (with_compressed_bytes_damaged, (f"{Q}.npy", "must be an intact member")),
+    "checksum": (in_directory("manifest.npy", 16, "<L", 7), ("manifest.npy", "CRC", "intact")),
+    "labels of int32": (
+        in_members(lambda m: m.update({"labels.npy": npy(np.zeros(2, np.int32))})),
+        ("labels.npy", "dtype '<i4'", "must be '<i8'"),
+    ),
+    "pickled objects": (
+        changed("labels", descr="|O"),
+        ("labels.npy", "dtype '|O'", "must be '<i8'"),
+    ),
+    "big-endian": (changed("labels", descr=">i8"), ("labels.npy", "dtype '>i8'", "must be '<i8'")),
+    "another shape": (
+        changed(Q, shape=(2, 2, 48, 1)),
+        (f"{Q}.npy", "shape (2, 2, 48, 1)", "must be (2, 2, 16, 3), by the manifest"),
+    ),
+    "shape of terabytes": (
+        changed(Q, shape=(2, 10**12, 16, 3)),
+        (f"{Q}.npy", "shape (2, 1000000000000, 16, 3)", "must be (2, 2, 16, 3)"),
+    ),
+    "too long a member": (
+        in_members(lambda m: m.update({f"{Q}.npy": m[f"{Q}.npy"] + b"x"})),
+        (f"{Q}.npy", "321 bytes", "must be 320, by its shape"),
+    ),
+    "too short a member": (
+        in_members(lambda m: m.update({f"{Q}.npy": m[f"{Q}.npy"][:-1]})),
+        (f"{Q}.npy", "319 bytes", "must be 320, by its shape"),
+    ),
+    "Fortran order": (
+        in_members(lambda m: m.update({f"{Q}.npy": header(m[f"{Q}.npy"], b"False,", b"True,")})),
+        (f"{Q}.npy", "fortran_order True", "must be False"),
+    ),
+    "npy 2.0": (
+        in_members(lambda m: m.update({"labels.npy": header(m["labels.npy"], b"\1\0", b"\2\0")})),
+        ("labels.npy", r"\x02\x00", "must be", ".npy 1.0"),
+    ),
+    "no npy": (
+        in_members(lambda members: members.update({"labels.npy": b"0123456789abcdef"})),
+        ("labels.npy", "01234567", "NUMPY"),
+    ),
+    "code as a header": (
+        in_members(lambda m: m.update({"labels.npy": header(m["labels.npy"], b"'<i8'", b"f(x)")})),
+        ("labels.npy", "f(x)", "must be a dictionary of descr, fortran_order and shape"),
+    ),
+    "endless header": (
+        in_members(lambda m: m.update({"labels.npy": b"\x93NUMPY\1\0\xff\xff" + b" " * 99})),
+        ("labels.npy", "65535 bytes", "must have at most 1024"),
+    ),
+    "no JSON": (in_text(lambda text: text[:-9]), ("manifest", "must be JSON in UTF-8")),
+    "no UTF-8": (in_text(lambda text: b"\xff" + text), ("manifest", "0xff", "JSON in UTF-8")),
+    "deep": (in_text(lambda text: b"[" * 10**5), ("manifest", "recursion", "must be JSON")),
+    "rather deep": (
+        in_text(lambda text: text[:-1] + b', "x": ' + b"[" * 40 + b"]" * 40 + b"}"),
+        ("manifest", "must be nested at most 16 levels deep"),
+    ),
+    "a list": (in_text(lambda text: b"[1, 2]"), ("manifest", "[1, 2]", "must be a JSON object")),
+    "a key twice": (
+        in_text(lambda text: text[:-1] + b', "schema": "x"}'),
+        ("manifest", "schema", "stands twice", "must be JSON"),
+    ),
+    "not a number": (
+        in_text(lambda text: text.replace(b'"tau": 2.0', b'"tau": NaN', 1)),
+        ("manifest", "NaN is not a finite number"),
+    ),
+    "infinite": (
+        in_text(lambda text: text.replace(b'"tau": 2.0', b'"tau": 2e999', 1)),
+        ("manifest", "2e999 is not a finite number"),
+    ),
+    "huge integer": (
+        in_text(lambda text: text.replace(b'"seed": 0', b'"seed": ' + b"9" * 9999, 1)),
+        ("manifest", "does not fit 64 bits"),
+    ),
+    "future version": (
+        in_text(lambda text: text.replace(b"stasim-trace/1", b"stasim-trace/2")),
+        ("manifest", '"stasim-trace/2"', "this program reads 'stasim-trace/1' only"),
+    ),
+    "content hash": (
+        in_text(lambda text: text.replace(b'"seed": 0', b'"seed": 1', 1)),
+        ("manifest: content_hash", "sha256:", "must be the hash of the rest of the manifest"),
+    ),
+    "unused bit set": (
+        put("spikes/sps.image", (1, 0, 3, 9, 0), 0x0F),
+        ("image 1", "sps.image", "0x0f at timestep 0, plane 3, row 9", "no bit beyond the 3"),
+    ),
+    "label beyond": (put("labels", (1,), 10), ("image 1", "label 10", "a class from 0 to 9")),
+    "prediction below": (put("predictions", (0,), -2), ("image 0", "prediction -2", "or -1")),
+    "ones": (with_counts_changed, (Q, "ones and nonzero are (", "must be (1, 1)")),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_does_a_broken_file_give_one_line_with_file_place_value_and_rule(
+    case: str, tmp_path: Path
+) -> None:
+    path = tiny_trace(tmp_path / "broken.npz")
+    broken, words = CASES[case]
+    broken(path)
+    message = opened_and_verified(path)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    assert [word for word in words if word not in message] == [], message
+
+
+def test_does_data_that_do_not_fit_their_hash_name_image_and_hashes(tmp_path: Path) -> None:
+    path = tiny_trace(tmp_path / "broken.npz")
+    unzipped = Unzipped.load(path)
+    unzipped.arrays[Q][1, 0, 0, 0] ^= 1
+    told = unzipped.manifest["image_sha256"][1]
+    message = opened_and_verified(unzipped.save(path))
+    found = unzipped.seal().manifest["image_sha256"][1]
+    assert message.startswith(f"{path}: image 1: sha256 {found}: must be {told}, image_sha256[1]")
+
+
+def test_does_a_spike_in_a_halted_row_name_timestep_and_token(tmp_path: Path) -> None:
+    unzipped = Unzipped.load(tiny_trace(tmp_path / "broken.npz"))
+    active = np.unpackbits(unzipped.arrays["active/0"], axis=-1, bitorder="little")
+    image, step, token = np.argwhere(active == 0)[0]
+    unzipped.arrays[Q][image, step, token, 1] = 0b101
+    message = opened_and_verified(unzipped.seal().save(tmp_path / "broken.npz"))
+    assert f"image {image}: {Q}: 2 ones in timestep {step}, token {token}: must be zero" in message
+    assert "halted in active/0" in message
+
+
+@pytest.mark.parametrize("halting", GRANULARITIES)
+def test_does_a_mask_that_breaks_its_halting_name_block_token_and_rule(
+    halting: str, tmp_path: Path
+) -> None:
+    path = tiny_trace(tmp_path / "broken.npz", halting=halting, timesteps=3, blocks=3)
+    unzipped = Unzipped.load(path)
+    for block in range(3):
+        unzipped.arrays[f"active/{block}"][:] = 0xFF
+    unzipped.arrays["active/1"][0, 1, 0] = 0b11110111  # halted in one block, active again after it
+    message = opened_and_verified(unzipped.seal().save(path))
+    found = {
+        "none": "active/1: token 3 is halted in timestep 1",
+        "block": "active/2: token 3 is active in timestep 1",
+        "timestep": "active/1: token 3 is halted in timestep 1",
+        "two_dimensional": "active/2: token 3 is active in timestep 1",
+    }
+    assert f"image 0: {found[halting]}: with halting '{halting}' it must " in message
+
+
+def test_does_block_halting_start_anew_at_every_timestep(tmp_path: Path) -> None:
+    path = tiny_trace(tmp_path / "fine.npz", halting="block", timesteps=2, blocks=2, density=0.0)
+    unzipped = Unzipped.load(path)
+    for block, step, value in ((0, 0, 0xFF), (1, 0, 0x00), (0, 1, 0x0F), (1, 1, 0x0F)):
+        unzipped.arrays[f"active/{block}"][:, step] = value
+    with Trace.open(unzipped.seal().save(path)) as trace:
+        trace.verify()
+
+
+def test_does_a_mask_bit_beyond_the_tokens_name_its_byte(tmp_path: Path) -> None:
+    path = tiny_trace(tmp_path / "broken.npz", tokens=12)
+    unzipped = Unzipped.load(path)
+    unzipped.arrays["active/0"][0, 0, 1] |= 0x80
+    message = opened_and_verified(unzipped.seal().save(path))
+    assert "image 0: active/0: byte 0x8" in message
+    assert "at timestep 0: must have no bit beyond the 12 that a row has" in message
+
+
+@pytest.mark.parametrize("index", [-1, 2, 10**9])
+def test_does_an_image_that_is_not_there_name_those_that_are(index: int, tmp_path: Path) -> None:
+    path = tiny_trace(tmp_path / "fine.npz")
+    with Trace.open(path) as trace, pytest.raises(TraceError) as caught:
+        trace.read(index)
+    assert str(caught.value) == f"{path}: image {index}: must be from 0 to 1, the trace's images"
