@@ -47,7 +47,7 @@ def channel_spread(seed: int) -> Callable[[str, int], tuple[Tensor, Tensor]]:
     """Scale and offset of each channel's batch-norm, by layer name and channel count.
 
     Layers that write the residual stream share their offsets, so that a channel is busy or quiet throughout, as in
-    trained networks; channel 0, which the halting reads, has offset 0. Our choice.
+    trained networks; channel 0, which the halting reads, is a busy one. Our choice.
     """
 
     def spread(name: str, channels: int) -> tuple[Tensor, Tensor]:
@@ -57,7 +57,7 @@ def channel_spread(seed: int) -> Callable[[str, int], tuple[Tensor, Tensor]]:
         offset = _stream(seed, source).standard_normal(channels)
         offset *= STREAM_SPREAD if writes_stream else OFFSET_SPREAD
         if writes_stream:
-            offset[0] = 0.0
+            offset[0] = STREAM_SPREAD
         return torch.from_numpy(scale.astype(np.float32)), torch.from_numpy(
             offset.astype(np.float32)
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from models.config import DATASETS, named_config
 from models.errors import ModelError
+from models.threads import use_threads
 from simulator.errors import SimulatorError
 
 if TYPE_CHECKING:
@@ -84,13 +85,10 @@ def capture(options: argparse.Namespace) -> Path:
             raise ModelError(f"--{name} is {getattr(options, name)}; it must be at least 1")
     if not options.out.absolute().parent.is_dir():
         raise ModelError(f"--out {options.out}: its folder does not exist")
-    import torch
-
+    use_threads(options.threads)
     from models.arms import Wish, prepare
     from models.writing import write_trace
 
-    torch.set_num_threads(options.threads)
-    torch.use_deterministic_algorithms(True)
     images = load_images(options)
     wish = Wish(
         config,

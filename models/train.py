@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import ModelError
+from models.threads import use_threads
 from simulator.errors import SimulatorError
 
 MODEL, DATASET = "stas_spikformer_2_128", "mnist"
@@ -93,6 +94,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(recipe: Recipe, out: Path, metrics: Path | None) -> dict[str, Any]:
     """Train, evaluate the weights as they are stored, and store them; returns their accuracy."""
+    use_threads(recipe.threads)
     from models.arms import accuracy_of, switches_of
     from models.data import mnist_digits
     from models.files import write_whole

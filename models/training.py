@@ -39,8 +39,6 @@ def train(
     The same recipe on the same machine and torch gives the same weights.
     """
     torch.manual_seed(recipe.seed)
-    torch.set_num_threads(recipe.threads)
-    torch.use_deterministic_algorithms(True)
     training, held_out = data
     model = STAS(config_of(recipe)).to(memory_format=torch.channels_last)
     generator = torch.Generator().manual_seed(recipe.seed)

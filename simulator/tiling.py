@@ -227,3 +227,20 @@ def _count_columns(
                     counts[chunk, channel] += value & 1
                     value >>= 1
                     channel += 1
+
+
+def cut_heads(heads: int, head_dim: int, chunk_inputs: int) -> Chunks:
+    """The chunks of all heads of a tensor, head by head; `inputs` are those of one head."""
+    starts = range(0, head_dim, chunk_inputs)
+    start = [head * head_dim + first for head in range(heads) for first in starts]
+    stop = [head * head_dim + min(first + chunk_inputs, head_dim)
+            for head in range(heads) for first in starts]
+    count = len(start)
+    return Chunks(
+        ptr=np.arange(count + 1, dtype=np.int64),
+        tap=np.zeros(count, np.int64),
+        channel_range=np.arange(count, dtype=np.int64),
+        start=np.array(start, np.int64),
+        stop=np.array(stop, np.int64),
+        inputs=np.array([min(chunk_inputs, head_dim - first) for first in starts], np.int64),
+    )

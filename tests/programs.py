@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from simulator.engine.program import JOIN, Program, ProgramBuilder, Timeline
+from simulator.program import JOIN, Program, ProgramBuilder, Timeline
 
 
 def assert_same(left: Timeline, right: Timeline, program: Program) -> None:

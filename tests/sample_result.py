@@ -107,10 +107,9 @@ def _add_image(
         start, cycle = cycle, cycle + pe + stall
         cause = CAUSE_OF_STAGE[layer.stage]
         rows["layer_stalls"].append((image, layer.name, cause, stall))
-        rows["layers"].append(
-            (image, layer.name, layer.stage, layer.block, layer.kind, start, cycle, pe, live)
-            + (dram_bytes // 16, work, TOKENS * timesteps, live, dram_bytes, math.fsum(energy_pj))
-        )
+        told = (*layer, start, cycle, pe, live, dram_bytes // 16, work)
+        rest = (TOKENS * timesteps, live, dram_bytes, math.fsum(energy_pj))
+        rows["layers"].append((image, *told, *rest))
         energies += energy_pj
         useful, traffic, busy, vector = (
             useful + work,
@@ -158,12 +157,13 @@ def _add_totals(
     latency_ms = latency / (CLOCK_MHZ * 1e3)
     leakage = sum(LEAKAGE_UW.values()) * latency_ms * 1e3
     slots = [row for row in rows["active_tokens"] if row[0] == image]
-    rows["images"].append(
-        (image, f"test/{image:05d}", image % 10, image % 10, latency, latency_ms, useful)
-        + (useful / (PEAK * latency), busy / latency, traffic, dynamic, leakage, dynamic + leakage)
-        + ((dynamic + leakage) * latency_ms, sum(row[3] for row in slots))
-        + (sum(row[4] for row in slots), busy // 2, 3 * latency)
-    )
+    energy_pj = dynamic + leakage
+    work = (useful, useful / (PEAK * latency), busy / latency, traffic)
+    energies = (dynamic, leakage, energy_pj, energy_pj * latency_ms)
+    tokens = (sum(row[3] for row in slots), sum(row[4] for row in slots))
+    name = (image, f"test/{image:05d}", image % 10, image % 10)
+    bounds = (busy // 2, 3 * latency)
+    rows["images"].append((*name, latency, latency_ms, *work, *energies, *tokens, *bounds))
 
 
 def provenance(engine: str, origin: str, blocks: int, timesteps: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from simulator.engine.program import JOIN, Program, Timeline
+from simulator.program import JOIN, Program, Timeline
 from simulator.errors import LoweringError
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import simpy
 
-from simulator.engine.program import JOIN, Program, Timeline, validate
+from simulator.program import JOIN, Program, Timeline, validate
 
 SERVE = simpy.events.NORMAL + 1
 """Priority within a cycle: after all that ends in it."""

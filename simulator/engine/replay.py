@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from simulator.engine.program import Program, Timeline, validate
+from simulator.program import Program, Timeline, validate
 
 _MANY_SERVERS = 32
 """From here on, searching the servers of a unit may take longer than replaying the events."""

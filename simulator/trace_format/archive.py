@@ -214,7 +214,8 @@ def _check_end(path: Path, file: IO[bytes], size: int) -> None:
         tail = file.read(tail_bytes)
         end = _END.unpack(tail[-_END.size :])
         if end[0] != b"PK\x05\x06" or end[7] != 0:
-            raise ValueError(f"{end[0]!r} at byte {size - _END.size} of {size}")
+            found = f"{end[0]!r} with {end[7]} bytes of comment"
+            raise ValueError(f"{found} at byte {size - _END.size} of {size}")
         directory = end[5]
         locator = tail[: -_END.size][-_LOCATOR64.size :]
         if locator.startswith(b"PK\x06\x07"):

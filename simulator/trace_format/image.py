@@ -35,7 +35,8 @@ class Image(NamedTuple):
 
 def pack_bits(bits: npt.ArrayLike) -> Packed:
     """Pack bool (..., channels) little-endian into uint8 (..., ceil(channels / 8))."""
-    return np.packbits(np.asarray(bits, dtype=np.bool_), axis=-1, bitorder="little")
+    packed = np.packbits(np.asarray(bits, dtype=np.bool_), axis=-1, bitorder="little")
+    return np.ascontiguousarray(packed)  # whatever the layout of the bits
 
 
 def unpack_bits(packed: Packed, channels: int) -> Bits:

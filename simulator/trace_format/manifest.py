@@ -71,6 +71,12 @@ def _items(manifest: dict[str, Any], key: str) -> list[Any]:
     return items if isinstance(items, list) else []
 
 
+def _text(item: dict[str, Any], key: str) -> str | None:
+    """The text in a field of an entry that may break every rule."""
+    value = item.get(key)
+    return value if isinstance(value, str) else None
+
+
 def _check_sections(
     problems: Problems,
     model: dict[str, Any] | None,
@@ -101,14 +107,14 @@ def _tensors(
         if not isinstance(item, dict):  # told with the list
             continue
         place = f"tensors[{index}]"
-        name = item.get("name")
+        name = _text(item, "name")
         if name in tensors:
             problems.add(f"{place}.name", name, "a name that no earlier tensor has")
         spec = None
         if problems.fields(place, item, TENSOR):
             spec = TensorSpec(**{**item, "grid": tuple(item["grid"])})
             _check_tensor(problems, f"{place} ({name})", spec, model, images)
-        if isinstance(name, str):
+        if name is not None:
             tensors[name] = spec
     if model:
         _check_size(problems, tensors, model)
@@ -206,7 +212,7 @@ class _Operations:
     def check(self, items: list[Any]) -> list[OperationSpec]:
         """The operations that keep their own rules."""
         operations = []
-        produced = {item.get("output") for item in items if isinstance(item, dict)}
+        produced = {_text(item, "output") for item in items if isinstance(item, dict)}
         for name, tensor in self.tensors.items():
             if name not in produced:
                 self.values[name] = _stored(tensor)
@@ -215,8 +221,8 @@ class _Operations:
                 continue
             place = f"operations[{index}]"
             if not self._whole(place, item):
-                if isinstance(item.get("output"), str):
-                    self.values[item["output"]] = None
+                if output := _text(item, "output"):
+                    self.values[output] = None
                 continue
             shapes = {k: tuple(v) if isinstance(v, list) else v for k, v in item["shapes"].items()}
             operation = OperationSpec(**{**item, "shapes": shapes})

@@ -87,6 +87,8 @@ class TraceWriter:
         bool (timestep, token) for every block. `label`, `prediction`: a class, -1 = none.
         Raises TraceError for data that break a rule.
         """
+        if self._spool is None:
+            raise RuntimeError("a TraceWriter adds images inside its context only")
         index, layout = len(self._digests), self._layout
         place = f"{self.path}: image {index}"
         if index == layout.images:
@@ -162,8 +164,7 @@ class TraceWriter:
 
     def _spooled(self, name: str) -> Path:
         """The spool's file for a member."""
-        if self._spool is None:
-            raise RuntimeError("a TraceWriter adds images inside its context only")
+        assert self._spool is not None
         return self._spool / name.replace("/", " ")
 
 

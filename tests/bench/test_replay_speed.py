@@ -8,7 +8,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from simulator.engine.attribution import stalls
-from simulator.engine.program import Program, Timeline
+from simulator.program import Program, Timeline
 from simulator.engine.reference import simulate
 from simulator.engine.replay import replay
 from tests.programs import layered_program

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 
 from simulator.engine import replay as product
-from simulator.engine.program import JOIN, Program, ProgramBuilder, Timeline
+from simulator.program import JOIN, Program, ProgramBuilder, Timeline
 from simulator.engine.reference import simulate
 from simulator.engine.replay import replay
 from tests.programs import (

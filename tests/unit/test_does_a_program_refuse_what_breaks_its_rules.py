@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from simulator.engine.program import Program, ProgramBuilder, validate
+from simulator.program import Program, ProgramBuilder, validate
 from simulator.engine.reference import simulate
 from simulator.engine.replay import replay
 from simulator.errors import LoweringError

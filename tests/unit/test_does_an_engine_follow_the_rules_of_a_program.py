@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from simulator.engine.program import Program, ProgramBuilder, Timeline
+from simulator.program import Program, ProgramBuilder, Timeline
 from simulator.engine.reference import simulate
 from simulator.engine.replay import replay
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.engine.attribution import stalls
-from simulator.engine.program import JOIN, Program, ProgramBuilder, Timeline
+from simulator.program import JOIN, Program, ProgramBuilder, Timeline
 from simulator.engine.replay import replay
 from simulator.errors import LoweringError
 from tests.programs import layered_program, programs

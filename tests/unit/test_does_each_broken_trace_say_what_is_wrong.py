@@ -89,6 +89,20 @@ def claiming(name: str, size: int, method: int = zipfile.ZIP_DEFLATED) -> Break:
     return lambda path: zipped(path, Unzipped.load(path).members(), method, {name: size})
 
 
+def with_a_member_cut(path: Path, name: str) -> None:
+    """Its last bytes are gone, its size and its checksum tell nothing of it."""
+    members = Unzipped.load(path).members()
+    size = len(members[name])
+    members[name] = members[name][:-20]
+    zipped(path, members, declared={name: size})
+
+
+def two_axes(manifest: bytes) -> bytes:
+    return npy(
+        np.frombuffer(manifest[10 + int.from_bytes(manifest[8:10], "little") :], np.uint8)[None]
+    )
+
+
 def with_compressed_bytes_damaged(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         start = archive.getinfo(f"{Q}.npy").header_offset + 30 + len(f"{Q}.npy")
@@ -135,6 +149,10 @@ CASES: dict[str, tuple[Break, tuple[str, ...]]] = {
     "half": (in_bytes(lambda data: data[: len(data) // 2]), ("file", "at byte", "is truncated")),
     "one byte less": (in_bytes(lambda data: data[:-1]), ("file", "yPK", "is truncated")),
     "trailing bytes": (in_bytes(lambda data: data + b"more"), ("file", "at byte", "must end")),
+    "comment": (
+        in_bytes(lambda data: data[:-2] + b"\7\0"),
+        ("file", "with 7 bytes of comment", "must end with a plain zip end record"),
+    ),
     "no first half": (
         in_bytes(lambda data: data[len(data) // 2 :]),
         ("zip directory", "members of", "must be at most the file's"),
@@ -187,6 +205,14 @@ CASES: dict[str, tuple[Break, tuple[str, ...]]] = {
         ("manifest.npy", "must be at most 8388608"),
     ),
     "bytes damaged": (with_compressed_bytes_damaged, (f"{Q}.npy", "must be an intact member")),
+    "compressed bytes end early": (
+        lambda path: with_a_member_cut(path, f"{Q}.npy"),
+        (f"{Q}.npy", "ends within image 1", "must hold 96 bytes for each of 2 images"),
+    ),
+    "manifest of two axes": (
+        in_members(lambda m: m.update({"manifest.npy": two_axes(m["manifest.npy"])})),
+        ("manifest.npy", "dtype, shape and bytes are ('|u1', (1, ", "must be ('|u1', ("),
+    ),
     "checksum": (in_directory("manifest.npy", 16, "<L", 7), ("manifest.npy", "CRC", "intact")),
     "labels of int32": (
         in_members(lambda m: m.update({"labels.npy": npy(np.zeros(2, np.int32))})),

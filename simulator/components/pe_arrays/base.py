@@ -29,22 +29,22 @@ class Work(NamedTuple):
 
 
 class ArrayCost(NamedTuple):
-    """What a layer costs on an array; all scopes together, so counts are exact sums.
+    """What a layer costs on an array; every count is int64 (block,), summed over the groups.
 
     `cycles`: int64 (group, block, chunk), for one column tile. `per_output`: counts to be
-    multiplied by the outputs of the layer, `per_pass`: by its column tiles, summed over groups.
-    The other fields are buffer traffic for one column tile (`..._vectors`: one accumulator for each
-    column; `spike_bits`: operand bits) or one output (`weight_bits_per_output`: weights streamed by
-    an array that does not preload them, in units of weights).
+    multiplied by the outputs of the layer, `per_pass`: by its column tiles. The other fields are
+    buffer traffic for one column tile (`..._vectors`: an accumulator for each column;
+    `spike_bits`: operand bits) or one output (`weights_per_output`: weights streamed by an array
+    that does not preload them).
     """
 
     cycles: Ints
-    per_output: Mapping[str, int]
-    per_pass: Mapping[str, int]
-    partial_sum_read_vectors: int
-    partial_sum_write_vectors: int
-    spike_bits: int
-    weights_per_output: int
+    per_output: Mapping[str, Ints]
+    per_pass: Mapping[str, Ints]
+    partial_sum_read_vectors: Ints
+    partial_sum_write_vectors: Ints
+    spike_bits: Ints
+    weights_per_output: Ints
 
 
 class PEArray(Component, slot="pe_arrays"):

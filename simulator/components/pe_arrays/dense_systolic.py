@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
-from simulator.components.pe_arrays.base import ArrayCost, PEArray, Work
+from simulator.components.pe_arrays.base import ArrayCost, Ints, PEArray, Work
 
 
 class DenseSystolic(PEArray, kind="dense_systolic"):
@@ -19,7 +19,7 @@ class DenseSystolic(PEArray, kind="dense_systolic"):
     columns - 2 cycles for M operand rows, their preload included. These are the compute cycles of
     SCALE-Sim 3.0.0 with unlimited bandwidth (which prints the number of the last cycle, counted
     from 0, hence one less in all). With `zero_gating` a PE whose input is 0 spends no energy, yet
-    its cycle passes.
+    its cycle passes (binary inputs only: integers are always multiplied).
     """
 
     example: ClassVar[str] = "kind: dense_systolic\nrows: 8\ncolumns: 32\nstationary: os\n"
@@ -61,34 +61,39 @@ class DenseSystolic(PEArray, kind="dense_systolic"):
         return self.rows * self.columns
 
     def cost(self, work: Work) -> ArrayCost:
-        groups, rows, planes, chunks = work.ones.shape
+        groups, _, planes, chunks = work.ones.shape
         sizes = np.diff(work.block_ptr)
         inputs = int(work.chunk_inputs.sum())
         if self.stationary == "os":
             folds = -(-sizes // self.rows)
-            fold_cycles = work.chunk_inputs + self.rows + self.columns - 2
-            cycles = folds[:, None] * fold_cycles[None, :]
-            weights_per_output, sums = int(folds.sum()) * inputs, rows
+            cycles = folds[:, None] * (work.chunk_inputs + self.rows + self.columns - 2)[None, :]
+            weight_passes, sums = folds, sizes
         else:
             fixed = 2 * self.rows + self.columns - 2
             cycles = np.repeat((sizes + fixed)[:, None], chunks, axis=1)
-            weights_per_output, sums = len(sizes) * inputs, rows * chunks
-        positions = groups * rows * inputs
-        done = int(np.count_nonzero(work.ones)) if work.integer else int(work.ones.sum())
-        if work.integer and self.zero_gating:
-            # Non-zero values are not known by chunk, only ones by plane: their sum bounds them.
-            done = min(positions, int(work.ones.sum()))
-        spent = done if self.zero_gating else positions
-        kind = "multiply_accumulate" if work.integer else "accumulate"
+            weight_passes, sums = np.ones_like(sizes), sizes * chunks
+        positions = groups * sizes * inputs
         return ArrayCost(
-            cycles=np.broadcast_to(cycles, (groups, *cycles.shape)).astype(np.int64),
-            per_output={kind: spent},
+            cycles=np.repeat(cycles[None].astype(np.int64), groups, axis=0),
+            per_output=self._arithmetic(work, positions),
             per_pass={},
-            partial_sum_read_vectors=groups * (sums - rows),
+            partial_sum_read_vectors=groups * (sums - sizes),
             partial_sum_write_vectors=groups * sums,
             spike_bits=positions * planes,
-            weights_per_output=groups * weights_per_output,
+            weights_per_output=groups * weight_passes * inputs,
         )
+
+    def _arithmetic(self, work: Work, positions: Ints) -> dict[str, Ints]:
+        """Operations for one output: every position, or with gating those that are not zero."""
+        if work.integer:
+            # Which of an integer's planes are set together is not in the counts, so an integer
+            # is never gated: an upper bound.
+            return {"multiply_accumulate": positions}
+        if not self.zero_gating:
+            return {"accumulate": positions}
+        by_row = work.ones.sum(axis=(0, 2, 3), dtype=np.int64)
+        total = np.concatenate([np.zeros(1, np.int64), np.cumsum(by_row)])
+        return {"accumulate": np.diff(total[work.block_ptr])}
 
     def actions(self) -> dict[str, Action]:
         add = Primitive("add", bits=self.sum_bits)

@@ -66,29 +66,27 @@ class SpikeSkip(PEArray, kind="spike_skip"):
         return self.rows * self.columns * self.lanes
 
     def cost(self, work: Work) -> ArrayCost:
-        cycles = np.zeros(
-            (work.ones.shape[0], len(work.block_ptr) - 1, work.ones.shape[3]), np.int64
-        )
-        totals = np.zeros(3, np.int64)
+        groups, _, _, chunks = work.ones.shape
+        sizes = np.diff(work.block_ptr)
+        cycles = np.zeros((groups, len(sizes), chunks), np.int64)
+        totals = np.zeros((3, len(sizes)), np.int64)
         _walk(work.ones, work.block_ptr, self.rows, self.lanes, self.fifo_words, cycles, totals)
-        ones, words, live_words = (int(total) for total in totals)
-        blocks = len(work.block_ptr) - 1
-        chunk_loads = blocks * work.ones.shape[0] * int(work.chunk_inputs.sum())
-        # The first chunk of a row starts its sums; the later ones read what is there.
-        rows = work.ones.shape[0] * work.ones.shape[1]
+        ones, words, live_words = totals
+        loads = np.full(len(sizes), groups * int(work.chunk_inputs.sum()), np.int64)
         return ArrayCost(
             cycles=cycles,
             per_output={"accumulate": ones},
             per_pass={
                 "weight_read": ones,
-                "weight_write": chunk_loads,
+                "weight_write": loads,
                 "word_scan": words,
                 "fifo_word": live_words,
             },
             partial_sum_read_vectors=live_words,
-            partial_sum_write_vectors=live_words + rows,
+            # Every row's sums are cleared once, then written back after each of its words.
+            partial_sum_write_vectors=live_words + groups * sizes,
             spike_bits=words * self.word_inputs,
-            weights_per_output=0,
+            weights_per_output=np.zeros(len(sizes), np.int64),
         )
 
     def actions(self) -> dict[str, Action]:
@@ -136,7 +134,7 @@ def _walk(
     cycles: Ints,
     totals: Ints,
 ) -> None:
-    """Cycles of each (group, block, chunk); totals: ones, words, words with ones.
+    """Cycles of each (group, block, chunk); totals by block: ones, words, words with ones.
 
     `free[row, n % fifo_words]`: when the word that was n-th into the row's FIFO left it.
     """
@@ -152,12 +150,12 @@ def _walk(
                 for item in range(block_ptr[block], block_ptr[block + 1]):
                     for plane in range(planes):
                         count = ones[group, item, plane, chunk]
-                        totals[1] += 1
+                        totals[1, block] += 1
                         dispatched += 1
                         if count == 0:
                             continue
-                        totals[0] += count
-                        totals[2] += 1
+                        totals[0, block] += count
+                        totals[2, block] += 1
                         row = pushed % rows
                         slot = pushed // rows % fifo_words
                         # A slot is free again one cycle after its word was popped.

@@ -15,8 +15,8 @@ class Compact(TokenSkip, kind="compact"):
 
     The array starts when the scan of the block's mask has ended. A queue of `queue_tokens` keeps
     the list for all layers and column passes of the block. If more tokens live than the queue
-    holds, the list is made anew for each pass: the first scan of each layer holds it up, those of
-    the later passes run beside the array and only cost accesses.
+    holds, the list is made anew for each pass; the scans after the first run beside the array, which
+    takes at most a row a cycle, and so cost accesses but no time.
     """
 
     example: ClassVar[str] = "kind: compact\nscan_tokens_per_cycle: 8\nqueue_tokens: 64\n"
@@ -42,10 +42,6 @@ class Compact(TokenSkip, kind="compact"):
             mask_reads=tokens * scans,
             counts={"scan_token": tokens * scans, "queue_token": live_tokens * scans},
         )
-
-    def fits(self, live_tokens: int) -> bool:
-        """Whether the queue keeps the list of a whole block."""
-        return live_tokens <= self.queue_tokens
 
     def actions(self) -> dict[str, Action]:
         entry = Primitive("sram_write", size_kib=1.0, width_bits=32)

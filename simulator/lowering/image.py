@@ -1,0 +1,345 @@
+"""One image on a plan: the program that an engine replays, and the counts that are priced."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.components.dataflows.base import ALL_TIMESTEPS
+from simulator.lowering.counts import (
+    Counter,
+    Key,
+    count_array,
+    count_results,
+    count_weights,
+)
+from simulator.lowering.emit import (
+    HALTING,
+    MASK_SCAN,
+    MATRIX,
+    SINGLE,
+    TOKEN_SKIP,
+    UNITS,
+    VECTOR_UNIT,
+    VECTOR_WORK,
+    Flat,
+    Steps,
+    emit,
+)
+from simulator.lowering.pieces import Pieces, layer_pieces
+from simulator.lowering.plan import SCORE_BITS, LayerPlan, Plan, request
+from simulator.program import Program
+from simulator.trace import Image
+
+Ints = npt.NDArray[np.int64]
+
+
+class Lowered(NamedTuple):
+    """A program with the meaning of its ops, and the counts of the image.
+
+    `op_layer`, `op_category`: int32 (ops,); `counts`: by (layer, part, action); the others are
+    int64 (layers,): useful accumulations, DRAM bits, rows with nothing halted and live rows.
+    """
+
+    program: Program
+    op_layer: npt.NDArray[np.int32]
+    op_category: npt.NDArray[np.int32]
+    counts: dict[Key, int]
+    useful_accumulations: Ints
+    dram_bits: Ints
+    rows: Ints
+    live_rows: Ints
+
+
+def lower(plan: Plan, image: Image) -> Lowered:
+    """Lower one image of the plan's trace."""
+    filler = _Filler(plan, image)
+    for layer_plan in plan.layers:
+        if layer_plan.layer.kind == "head":
+            filler.head(layer_plan)
+        else:
+            filler.matrix(layer_plan)
+    filler.scans_and_halting()
+    columns = emit(plan.machine, filler.steps(), filler.flat())
+    program = Program(
+        unit=columns.unit,
+        busy_cycles=columns.busy,
+        latency_cycles=columns.latency,
+        pred_ptr=columns.pred_ptr,
+        pred=columns.pred,
+        unit_servers=np.ones(len(UNITS), np.int32),
+    )
+    layers = range(len(plan.layers))
+    dram = filler.counter.dram_bits
+    return Lowered(
+        program,
+        columns.layer,
+        columns.category,
+        filler.counter.counts,
+        np.array(filler.useful, np.int64),
+        np.array([dram.get(layer, 0) for layer in layers], np.int64),
+        np.array(filler.rows, np.int64),
+        np.array(filler.live, np.int64),
+    )
+
+
+class _Filler:
+    """Collects the step table, the flat tables and the counts of one image."""
+
+    def __init__(self, plan: Plan, image: Image) -> None:
+        count = len(plan.steps)
+        self.plan = plan
+        self.image = image
+        self.clock_mhz = plan.architecture.clock_mhz
+        self.counter = Counter(plan.architecture)
+        self.table = {name: np.zeros(count, np.int64) for name in Steps._fields}
+        self.table["layer"][:] = [step.layer for step in plan.steps]
+        self.table["kind"][:] = SINGLE
+        self.lists: dict[str, list[Ints]] = {name: [] for name in Flat._fields}
+        self.sizes = {"cycles": 0, "vector": 0, "inputs": 0}
+        self.useful: list[int] = []
+        self.rows: list[int] = []
+        self.live: list[int] = []
+        self.shared: dict[tuple[object, ...], Pieces] = {}
+
+    def matrix(self, layer_plan: LayerPlan) -> None:
+        """Fill the steps of a layer that runs on the array, and count it."""
+        layer = layer_plan.layer
+        # Layers that read the same rows in the same way, as q, k and v do, share their pieces.
+        key = (layer.operand, layer.mask, layer.kind, layer.window, layer.outputs, layer.inputs)
+        if key not in self.shared:
+            self.shared[key] = layer_pieces(self.plan, layer_plan, self.image)
+        pieces = self.shared[key]
+        part, scopes = pieces.timed, list(layer_plan.scopes)
+        self.table["kind"][scopes] = MATRIX
+        self.table["groups"][scopes] = layer.groups
+        self.table["blocks"][scopes] = part.blocks
+        self.table["chunks"][scopes] = part.chunks
+        self.table["outputs"][scopes] = part.outputs
+        bits = 1 if layer.kind == "attention_scores" else SCORE_BITS
+        self.table["weight_bits"][scopes] = layer.weight_bits or bits
+        self.table["from_dram"][scopes] = int(bool(layer_plan.fetch))
+        self.table["rows_outer"][scopes] = int(layer_plan.rows_outer)
+        self._cycles(layer_plan, pieces)
+        self._blocks(layer_plan, pieces)
+        self._chunks(layer_plan, pieces)
+        count_array(self.counter, self.plan, layer_plan, pieces)
+        count_weights(self.counter, self.plan, layer_plan, pieces)
+        count_results(self.counter, self.plan, layer_plan, pieces)
+        self.useful.append(pieces.useful)
+        tokens = self.plan.network.tokens if layer.is_attention else layer.rows
+        self.rows.append(tokens * layer_plan.computed_timesteps)
+        self.live.append(pieces.live_rows)
+
+    def _cycles(self, layer_plan: LayerPlan, pieces: Pieces) -> None:
+        part = pieces.timed
+        for scope, step in enumerate(layer_plan.scopes):
+            cost, window = part.scope_cost(scope)
+            self.table["cycles_at"][step] = self.sizes["cycles"]
+            self._append("cycles", cost.cycles[:, window].reshape(-1))
+
+    def _blocks(self, layer_plan: LayerPlan, pieces: Pieces) -> None:
+        """Element-wise work of each block, and its traffic with DRAM."""
+        layer, plan = layer_plan.layer, self.plan
+        part, vector = pieces.timed, plan.architecture.core.vector_unit
+        full = layer.rows * layer.outputs * layer.groups * layer_plan.computed_timesteps
+        work = 0
+        for op in layer_plan.fused:
+            times = 1 if op.kind == "pool" and layer_plan.repeats > 1 else op.timesteps
+            cycles = vector.element_cycles(op.kind, op.window_inputs)
+            work += op.rows * op.channels * times * cycles
+        first = self.sizes["vector"]
+        starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(part.blocks)])[:-1]
+        self.table["block_at"][list(layer_plan.scopes)] = first + starts
+        self._append("vector", -(-part.rows * work // full))
+        per_row = layer_plan.layer.channels * layer.planes
+        pixels = layer.window.in_grid[0] * layer.window.in_grid[1]
+        operand_bits = [int(rows) * per_row * pixels // layer.rows if layer_plan.operand_in_dram
+                        else 0 for rows in part.rows]
+        self._append("operand_busy", self._reads(layer_plan, part.blocks, part.outputs,
+                                                 operand_bits))
+        self._states_and_spills(layer_plan, pieces, full)
+
+    def _reads(
+        self, layer_plan: LayerPlan, blocks: Ints, outputs: Ints, bits: list[int]
+    ) -> Ints:
+        """DRAM cycles to read each block's operand; counts the reads."""
+        layer, dram = layer_plan.layer.index, self.plan.architecture.memories.dram
+        if not any(bits):
+            return np.zeros(len(bits), np.int64)
+        tiles = -(-int(outputs.max()) // self.plan.machine.columns)
+        times = 1 if layer_plan.rows_outer else tiles
+        busy = []
+        for size in bits:
+            transfer = request(dram, size, self.clock_mhz)
+            self.counter.dram_transfer(layer, transfer, times)
+            self.counter.access(layer, "spikes", size, write=True, times=times)
+            busy.append(transfer.busy_cycles)
+        return np.array(busy, np.int64)
+
+    def _states_and_spills(self, layer_plan: LayerPlan, pieces: Pieces, full: int) -> None:
+        """Membranes that live in DRAM, and results that do not fit on chip."""
+        layer, part = layer_plan.layer, pieces.timed
+        blocks = len(part.rows)
+        spill = np.zeros((blocks, 2), np.int64)
+        state = np.zeros((blocks, 2), np.int64)
+        reads, writes = np.zeros(blocks, np.int64), np.zeros(blocks, np.int64)
+        lif = sum(op.rows * op.channels * op.timesteps
+                  for op in layer_plan.fused if op.kind == "lif")
+        state_bits = lif * self.plan.architecture.core.vector_unit.membrane_bits
+        if layer_plan.spilled_bits or layer_plan.membranes_in_dram:
+            scope_of = np.repeat(np.arange(len(part.blocks)), part.blocks)
+            last = len(part.blocks) - 1
+            for block in range(blocks):
+                scope = int(scope_of[block])
+                sizes = self._tile_sizes(int(part.outputs[scope]))
+                rows, groups = int(part.rows[block]), layer.groups
+                spill[block] = self._tiles(
+                    layer.index, rows, sizes, layer_plan.spilled_bits, full, groups
+                )
+                if layer_plan.membranes_in_dram:
+                    reads[block], writes[block] = int(scope > 0), int(scope < last)
+                    times = int(reads[block] + writes[block]) * groups
+                    state[block] = self._tiles(layer.index, rows, sizes, state_bits, full, times)
+        self._append("spill_busy", spill)
+        self._append("state_busy", state)
+        self._append("state_reads", reads)
+        self._append("state_writes", writes)
+
+    def _tile_sizes(self, outputs: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """(columns, how many) of the full and of the ragged column tiles."""
+        columns = self.plan.machine.columns
+        ragged = outputs % columns
+        return (columns, outputs // columns), (ragged, int(ragged > 0))
+
+    def _tiles(
+        self,
+        layer: int,
+        rows: int,
+        sizes: tuple[tuple[int, int], tuple[int, int]],
+        bits: int,
+        full: int,
+        times: int,
+    ) -> list[int]:
+        """DRAM cycles to move `bits` / `full` bits of each element of a tile; counts all tiles."""
+        busy = []
+        for columns, tiles in sizes:
+            size = -(-rows * columns * bits // full)
+            if not size or not times:
+                busy.append(0)
+                continue
+            dram = self.plan.architecture.memories.dram
+            transfer = request(dram, size, self.clock_mhz, write=True)
+            self.counter.dram_transfer(layer, transfer, tiles * times)
+            busy.append(transfer.busy_cycles)
+        return busy
+
+    def _chunks(self, layer_plan: LayerPlan, pieces: Pieces) -> None:
+        part = pieces.timed
+        for scope, step in enumerate(layer_plan.scopes):
+            if scope and len(part.inputs) == 1:
+                self.table["chunk_at"][step] = self.table["chunk_at"][layer_plan.scopes[0]]
+                continue
+            inputs = part.scope_inputs(scope)
+            self.table["chunk_at"][step] = self.sizes["inputs"]
+            fetch = [[full.busy_cycles, last.busy_cycles] for full, last in layer_plan.fetch]
+            self._append("inputs", inputs)
+            empty = np.zeros((len(inputs), 2), np.int64)
+            self.lists["fetch_busy"].append(np.array(fetch, np.int64) if fetch else empty)
+
+    def head(self, layer_plan: LayerPlan) -> None:
+        """Token mean and classifier, on the vector unit; its weights come from DRAM."""
+        layer, network = layer_plan.layer, self.plan.network
+        step = layer_plan.scopes[0]
+        # A halting network has summed its mean-field output already, token by token.
+        halting = any(op.kind == "halting" for each in network.layers for op in each.vector_ops)
+        adds = 0 if halting else network.tokens * network.timesteps * layer.inputs
+        vector = self.plan.architecture.core.vector_unit
+        self.table["from_dram"][step] = 1
+        self.table["chunk_at"][step] = self.sizes["inputs"]
+        transfer = layer_plan.fetch[0][0]
+        self._append("inputs", np.array([layer.inputs], np.int64))
+        self.lists["fetch_busy"].append(np.array([[transfer.busy_cycles] * 2], np.int64))
+        self._single(step, VECTOR_UNIT, layer.dense_macs + adds, vector.pipeline_latency_cycles,
+                     VECTOR_WORK)
+        self.counter.dram_transfer(layer.index, transfer)
+        self._vector(layer.index, "head", layer.dense_macs)
+        self._vector(layer.index, "mean", adds)
+        self.useful.append(layer.dense_macs)
+        self.rows.append(1)
+        self.live.append(1)
+
+    def scans_and_halting(self) -> None:
+        """Mask scans before and halting decisions after the blocks."""
+        plan, skip = self.plan, self.plan.architecture.token_skip
+        vector = plan.architecture.core.vector_unit
+        checked: set[tuple[int, int]] = set()
+        for index, step in enumerate(plan.steps):
+            layer = plan.layers[step.layer].layer
+            if step.kind == "vector" or layer.mask is None:
+                continue
+            active = self.image.active[layer.mask]
+            rows = active if step.timestep == ALL_TIMESTEPS else active[step.timestep]
+            tokens, live = rows.size, int(rows.sum())
+            if step.kind == "halting":
+                width = next(op.channels for op in layer.vector_ops if op.kind == "halting")
+                self._single(index, VECTOR_UNIT, live * (width + 1),
+                             vector.halting_latency_cycles, HALTING)
+                self._vector(step.layer, "halting", live * width)
+                self._vector(step.layer, "score", live)
+                self.counter.access(step.layer, "masks", tokens, write=True)
+            elif step.kind == "scan":
+                scan = skip.scan(tokens, live, self._passes(layer.mask))
+                self._single(index, TOKEN_SKIP, 0, scan.latency_cycles, MASK_SCAN)
+                self.table["busy"][index] = scan.busy_cycles
+                self._count_scan(step.layer, scan.mask_reads, scan.counts)
+            elif not self._has_scan() and (step.layer, step.timestep) not in checked:
+                checked.add((step.layer, step.timestep))
+                tiles = -(-layer.outputs // plan.machine.columns)
+                scan = skip.scan(tokens, live, tiles)
+                self._count_scan(step.layer, scan.mask_reads, scan.counts)
+
+    def _has_scan(self) -> bool:
+        return any(step.kind == "scan" for step in self.plan.steps)
+
+    def _passes(self, mask: str) -> int:
+        """Column passes of all layers under a mask at one timestep."""
+        columns = self.plan.machine.columns
+        return sum(-(-each.layer.outputs // columns) * each.layer.groups
+                   for each in self.plan.layers if each.layer.mask == mask)
+
+    def _count_scan(self, layer: int, mask_reads: int, counts: dict[str, int]) -> None:
+        self.counter.access(layer, "masks", mask_reads, write=False)
+        self.counter.add(layer, "token_skip", counts)
+
+    def _vector(self, layer: int, kind: str, elements: int) -> None:
+        vector = self.plan.architecture.core.vector_unit
+        self.counter.add(layer, "cores.0.vector_unit", vector.element_counts(kind, 1), elements)
+
+    def _single(self, step: int, unit: int, elements: int, latency: int, category: int) -> None:
+        lanes = self.plan.machine.vector_lanes
+        self.table["unit"][step] = unit
+        self.table["busy"][step] = -(-elements // lanes)
+        self.table["latency"][step] = latency
+        self.table["category"][step] = category
+
+    def _append(self, name: str, values: Ints) -> None:
+        self.lists[name].append(values)
+        if name in self.sizes:
+            self.sizes[name] += len(values)
+
+    def steps(self) -> Steps:
+        table = self.table | {"dep_ptr": self.plan.dep_ptr, "dep": self.plan.dep}
+        return Steps(**table)
+
+    def flat(self) -> Flat:
+        return Flat(**{name: _joined(parts, name) for name, parts in self.lists.items()})
+
+
+def _joined(parts: Sequence[Ints], name: str) -> Ints:
+    pairs = name in ("spill_busy", "state_busy", "fetch_busy")
+    empty = np.zeros((0, 2) if pairs else 0, np.int64)
+    return np.concatenate([empty, *parts])

@@ -1,0 +1,192 @@
+"""One layer of one image on the array: its rows, its ones, and what they cost."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.components.pe_arrays.base import ArrayCost, Work
+from simulator.lowering.plan import LayerPlan, Plan
+from simulator.components.dataflows.base import ALL_TIMESTEPS
+from simulator.operations import live_rows
+from simulator.trace import Image
+from simulator.tiling import count_column_ones, count_ones, cut_heads, cut_rows
+
+Ints = npt.NDArray[np.int64]
+RowList = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]
+
+
+class Part(NamedTuple):
+    """A layer cut and costed, one entry a scope where not said otherwise.
+
+    `costs`: one for the blocks of all scopes, or one a scope (attention, whose sizes change with
+    the tokens); `rows`: of each block, scope after scope; `blocks`, `chunks`, `outputs`: the loops
+    of each scope; `inputs`: of each chunk, for each of the costs.
+    """
+
+    costs: tuple[ArrayCost, ...]
+    rows: Ints
+    blocks: Ints
+    chunks: Ints
+    outputs: Ints
+    inputs: tuple[Ints, ...]
+
+    def scope_cost(self, scope: int) -> tuple[ArrayCost, slice]:
+        """The cost that holds a scope, and the scope's blocks in it."""
+        if len(self.costs) > 1:
+            return self.costs[scope], slice(0, int(self.blocks[scope]))
+        first = int(self.blocks[:scope].sum())
+        return self.costs[0], slice(first, first + int(self.blocks[scope]))
+
+    def scope_inputs(self, scope: int) -> Ints:
+        """Inputs of each chunk of a scope."""
+        return self.inputs[scope if len(self.inputs) > 1 else 0]
+
+    def scope_rows(self) -> list[int]:
+        """Rows of each scope."""
+        ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(self.blocks)])
+        total = np.concatenate([np.zeros(1, np.int64), np.cumsum(self.rows)])
+        return [int(count) for count in np.diff(total[ends])]
+
+
+class Pieces(NamedTuple):
+    """`timed`: what the array executes; `counted`: what is paid for (the same unless gated).
+
+    `useful`: accumulations of a one of a live row with a weight; `live_rows`: of all timesteps.
+    """
+
+    timed: Part
+    counted: Part
+    useful: int
+    live_rows: int
+
+
+def layer_pieces(plan: Plan, layer_plan: LayerPlan, image: Image) -> Pieces:
+    """Cut and cost a layer; halted rows are dropped, gated or left as zeros by the token skip."""
+    layer, skip = layer_plan.layer, plan.architecture.token_skip
+    live = live_rows(layer, image, plan.network.tokens)[: layer_plan.computed_timesteps]
+    every = np.arange(plan.network.tokens if layer.is_attention else layer.rows, dtype=np.int32)
+    executed = live if skip.drops_rows or layer.mask is None else [every] * len(live)
+    active = None if layer.mask is None or executed is live else image.active[layer.mask]
+    spared = executed is not live and skip.spares_energy
+    if layer.kind == "attention_context":
+        return _context(plan, layer_plan, image, executed, live if spared else executed, live)
+    timed, useful = _product(plan, layer_plan, image, executed, active, live)
+    counted = _product(plan, layer_plan, image, live, None, live)[0] if spared else timed
+    return Pieces(timed, counted, useful, sum(map(len, live)))
+
+
+def _product(
+    plan: Plan,
+    layer_plan: LayerPlan,
+    image: Image,
+    executed: list[npt.NDArray[np.int32]],
+    active: npt.NDArray[np.bool_] | None,
+    live: list[npt.NDArray[np.int32]],
+) -> tuple[Part, int]:
+    """A layer whose operand rows are tokens or pixels, and its useful accumulations."""
+    layer, array = layer_plan.layer, plan.architecture.core.pe_array
+    together = len(layer_plan.scopes) == 1 and plan.steps[layer_plan.scopes[0]].timestep == ALL_TIMESTEPS
+    rows = cut_rows(_scopes(executed, together), layer_plan.row_block)
+    bits = image.tensors[layer.operand or ""]
+    scores = layer.kind == "attention_scores"
+    if scores:
+        size = array.tile_inputs or layer.inputs
+        chunks = cut_heads(layer.groups, layer.inputs, size)
+        ones = count_ones(bits, rows, layer.window, chunks)
+        by_head = ones.reshape(len(rows.row), layer.planes, layer.groups, len(chunks.inputs))
+        ones = np.ascontiguousarray(by_head.transpose(2, 0, 1, 3))
+    else:
+        assert layer_plan.chunks is not None
+        chunks = layer_plan.chunks
+        ones = count_ones(bits, rows, layer.window, chunks)[None]
+    if active is not None:
+        ones = ones * active[rows.timestep, rows.row][None, :, None, None].astype(np.int32)
+    scope_blocks = np.diff(rows.scope_ptr)
+    if scores:
+        outputs = np.array([len(tokens) for tokens in executed], np.int64)
+        live_outputs = [len(tokens) for tokens in live]
+        per_row = ones.sum(axis=(0, 2, 3), dtype=np.int64)
+        useful = sum(
+            int(per_row[rows.timestep == step].sum()) * count
+            for step, count in enumerate(live_outputs)
+        )
+    else:
+        outputs = np.full(len(scope_blocks), layer.outputs, np.int64)
+        useful = int(ones.sum(dtype=np.int64)) * layer.outputs
+    cost = array.cost(Work(ones, rows.block_ptr, chunks.inputs, layer.integer_input))
+    part = Part(
+        costs=(cost,),
+        rows=np.diff(rows.block_ptr),
+        blocks=scope_blocks,
+        chunks=np.full(len(scope_blocks), len(chunks.inputs), np.int64),
+        outputs=outputs,
+        inputs=(chunks.inputs,),
+    )
+    return part, useful
+
+
+def _context(
+    plan: Plan,
+    layer_plan: LayerPlan,
+    image: Image,
+    executed: list[npt.NDArray[np.int32]],
+    counted: list[npt.NDArray[np.int32]],
+    live: list[npt.NDArray[np.int32]],
+) -> Pieces:
+    """Scores times values, walked as values transposed: rows are channels, inputs are tokens."""
+    values = image.tensors[layer_plan.layer.operand or ""][:, 0]
+    ones = np.bitwise_count(values).sum(axis=(1, 2), dtype=np.int64)
+    timed = _transposed(plan, layer_plan, image, executed)
+    same = counted is executed
+    return Pieces(
+        timed=timed,
+        counted=timed if same else _transposed(plan, layer_plan, image, counted),
+        useful=sum(int(count) * len(tokens) for count, tokens in zip(ones, live, strict=True)),
+        live_rows=sum(map(len, live)),
+    )
+
+
+def _transposed(
+    plan: Plan, layer_plan: LayerPlan, image: Image, tokens: list[npt.NDArray[np.int32]]
+) -> Part:
+    """Scores times values at each timestep: rows are a head's channels, inputs its tokens."""
+    layer, array = layer_plan.layer, plan.architecture.core.pe_array
+    size = array.tile_inputs or layer.inputs
+    counts, ptr = count_column_ones(
+        image.tensors[layer.operand or ""],
+        cut_rows(_scopes(tokens, together=False), 1 << 30),
+        layer.groups * layer.rows,
+        size,
+    )
+    block_ptr = np.append(np.arange(0, layer.rows, layer_plan.row_block), layer.rows)
+    costs, sizes = [], []
+    for step, live in enumerate(tokens):
+        part = counts[ptr[step] : ptr[step + 1]]
+        by_head = part.reshape(len(part), layer.groups, layer.rows, 1)
+        ones = np.ascontiguousarray(by_head.transpose(1, 2, 3, 0))
+        sizes.append(np.minimum(size, len(live) - np.arange(len(part), dtype=np.int64) * size))
+        costs.append(array.cost(Work(ones, block_ptr.astype(np.int64), sizes[-1], False)))
+    blocks = len(block_ptr) - 1
+    live_blocks = [blocks if len(live) else 0 for live in tokens]
+    return Part(
+        costs=tuple(costs),
+        rows=np.tile(np.diff(block_ptr), sum(count > 0 for count in live_blocks)),
+        blocks=np.array(live_blocks, np.int64),
+        chunks=np.array([len(inputs) for inputs in sizes], np.int64),
+        outputs=np.array([len(live) for live in tokens], np.int64),
+        inputs=tuple(sizes),
+    )
+
+
+def _scopes(rows: list[npt.NDArray[np.int32]], together: bool) -> list[RowList]:
+    """(timestep, row) lists: one a timestep, or one of all, token-major and timestep-minor."""
+    by_step = [(np.full(len(row), step, np.int32), row) for step, row in enumerate(rows)]
+    if not together:
+        return by_step
+    steps = np.concatenate([step for step, _ in by_step])
+    row = np.concatenate([row for _, row in by_step])
+    order = np.lexsort((steps, row))
+    return [(steps[order], row[order])]

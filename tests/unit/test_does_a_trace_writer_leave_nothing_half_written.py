@@ -1,0 +1,242 @@
+"""A trace appears whole, with the same bytes for the same content, or it does not appear."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from simulator.errors import TraceError
+from simulator.trace import Image, Trace, TraceWriter
+from tests.factories import Content, tiny_content, tiny_trace
+
+Q = "blocks.0.attn.q"
+
+
+@pytest.fixture
+def content() -> Content:
+    return tiny_content()
+
+
+def add(writer: TraceWriter, image: Image) -> None:
+    writer.add(image.tensors, image.active, image.label, image.prediction)
+
+
+def refused(path: Path, content: Content) -> str:
+    """The message of the one error of writing, after which nothing is there."""
+    with pytest.raises(TraceError) as caught:
+        content.write(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert list(path.parent.iterdir()) == []
+    return message
+
+
+def test_does_the_same_content_give_the_same_bytes(tmp_path: Path) -> None:
+    paths = [tiny_trace(tmp_path / name) for name in ("a.npz", "b.npz")]
+    hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+    assert hashes[0] == hashes[1]
+    assert sorted(tmp_path.iterdir()) == paths
+
+
+def test_do_neither_the_order_of_keys_nor_the_layout_in_memory_matter(
+    content: Content, tmp_path: Path
+) -> None:
+    def turned(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: turned(value[key]) for key in reversed(value)}
+        return [turned(item) for item in value] if isinstance(value, list) else value
+
+    images = [
+        image._replace(
+            tensors={k: np.asfortranarray(v) for k, v in reversed(image.tensors.items())},
+            active={k: np.asfortranarray(v) for k, v in reversed(image.active.items())},
+        )
+        for image in content.images
+    ]
+    path = content.write(tmp_path / "a.npz")
+    other = Content(turned(content.manifest), images).write(tmp_path / "b.npz")
+    assert path.read_bytes() == other.read_bytes()
+
+
+def test_can_a_trace_be_copied_with_its_own_manifest(tmp_path: Path) -> None:
+    """Counts and hashes that the manifest brings along are computed anew."""
+    path = tiny_trace(tmp_path / "a.npz")
+    with Trace.open(path) as trace:
+        trace.manifest["tensors"][0]["ones"] = 7
+        other = Content(trace.manifest, list(trace)).write(tmp_path / "b.npz")
+    assert path.read_bytes() == other.read_bytes()
+
+
+def test_is_the_manifest_given_left_as_it_was(content: Content, tmp_path: Path) -> None:
+    before = tiny_content().manifest
+    content.write(tmp_path / "a.npz")
+    assert content.manifest == before
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_does_an_error_inside_leave_the_old_file(
+    error: type[BaseException], content: Content, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.npz"
+    path.write_bytes(b"old")
+
+    def write() -> None:
+        with TraceWriter(path, content.manifest) as writer:
+            add(writer, content.images[0])
+            raise error
+
+    with pytest.raises(error):
+        write()
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("call", ["replace", "fsync"])
+def test_does_a_full_disk_leave_the_old_file(
+    call: str, content: Content, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "a.npz"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(os, call, full)
+    with pytest.raises(TraceError, match=r"a\.npz: file: No space left on device: must be"):
+        content.write(path)
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes() == b"old"
+
+
+def test_is_an_image_lost_on_the_way_noticed(content: Content, tmp_path: Path) -> None:
+    """Even if a caller goes on after an error, what was spooled has to be whole."""
+
+    def write() -> None:
+        with TraceWriter(tmp_path / "a.npz", content.manifest) as writer:
+            for image in content.images:
+                add(writer, image)
+            spooled = next(tmp_path.glob(".a.npz.*/labels"))
+            spooled.write_bytes(spooled.read_bytes()[:-1])
+
+    with pytest.raises(TraceError, match="15 bytes of labels"):
+        write()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_does_a_missing_folder_give_one_error(content: Content, tmp_path: Path) -> None:
+    with pytest.raises(TraceError, match=r"a\.npz: spool: No such file.*: must be in a folder"):
+        content.write(tmp_path / "nowhere" / "a.npz")
+
+
+@pytest.mark.parametrize("added", [0, 1])
+def test_are_too_few_images_refused(added: int, content: Content, tmp_path: Path) -> None:
+    message = refused(tmp_path / "a.npz", content._replace(images=content.images[:added]))
+    assert f"{added} images were added: must be 2, dataset.images of the manifest" in message
+
+
+def test_are_too_many_images_refused(content: Content, tmp_path: Path) -> None:
+    message = refused(tmp_path / "a.npz", content._replace(images=content.images * 2))
+    assert "image 2: must be one of 2, by dataset.images of the manifest" in message
+
+
+def changed(name: str, change: Callable[[Any], Any]) -> Callable[[Image], Image]:
+    """Another array in an image's place."""
+
+    def apply(image: Image) -> Image:
+        tensors, active = dict(image.tensors), dict(image.active)
+        arrays: dict[str, Any] = tensors if name in tensors else active
+        arrays[name] = change(arrays[name].copy())
+        return image._replace(tensors=tensors, active=active)
+
+    return apply
+
+
+def without(name: str) -> Callable[[Image], Image]:
+    return lambda image: image._replace(
+        tensors={key: value for key, value in image.tensors.items() if key != name},
+        active={key: value for key, value in image.active.items() if key != name},
+    )
+
+
+def with_extra(image: Image) -> Image:
+    return image._replace(tensors={**image.tensors, "blocks.0.attn.qq": image.tensors[Q]})
+
+
+def with_a_bit_too_many(packed: Any) -> Any:
+    packed[0, 7, 0, 0] |= 1 << 3
+    return packed
+
+
+DATA: dict[str, tuple[Callable[[Image], Image], str]] = {
+    "dtype": (
+        changed(Q, lambda a: a.astype(np.int8)),
+        "spikes/blocks.0.attn.q: int8 (2, 1, 16, 3): must be an array uint8 (2, 1, 16, 3)",
+    ),
+    "shape": (
+        changed(Q, lambda a: a[:, 0]),
+        "spikes/blocks.0.attn.q: uint8 (2, 16, 3): must be an array uint8 (2, 1, 16, 3)",
+    ),
+    "no array": (changed(Q, lambda a: a.tolist()), "must be an array uint8 (2, 1, 16, 3)"),
+    "mask dtype": (
+        changed("1", lambda a: a.astype(np.uint8)),
+        "active/1: uint8 (2, 16): must be an array bool (2, 16)",
+    ),
+    "mask shape": (changed("1", lambda a: a[:1]), "active/1: bool (1, 16): must be"),
+    "mask missing": (without("0"), 'active: "0" is missing: must be there, by the manifest'),
+    "tensor missing": (without(Q), 'spikes: "blocks.0.attn.q" is missing: must be there'),
+    "tensor extra": (with_extra, 'spikes: "blocks.0.attn.qq": must be in the manifest (did you'),
+    "halted row": (changed(Q, lambda a: a | 1), "must be zero, the token has halted in active/0"),
+    "unused bit": (
+        changed("sps.image", with_a_bit_too_many),
+        "at timestep 0, plane 7, row 0: must have no bit beyond the 3 that a row has",
+    ),
+    "mask": (changed("0", lambda a: a[::-1]), "with halting 'two_dimensional' it must stay halted"),
+    "label": (lambda image: image._replace(label=10), "label 10: must be a class from 0 to 9"),
+    "prediction": (lambda image: image._replace(prediction=-2), "prediction -2: must be"),
+}
+
+
+@pytest.mark.parametrize("case", DATA)
+def test_are_data_that_break_a_rule_refused_at_once(case: str, tmp_path: Path) -> None:
+    content = tiny_content(seed=3)
+    change, words = DATA[case]
+    message = refused(
+        tmp_path / "a.npz", content._replace(images=[content.images[0], change(content.images[1])])
+    )
+    assert "image 1: " in message
+    assert words in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"schema": "stasim-trace/2"}, "this program reads 'stasim-trace/1' only"),
+        ({"created_by": {"numpy": object()}}, "manifest: Object of type object is not JSON"),
+        ({"model": {"tau": float("nan")}}, "NaN is not a finite number"),
+        ({"tensors": None}, "tensors = null: must be a list of at least one"),
+    ],
+)
+def test_is_a_manifest_that_breaks_a_rule_refused_before_anything_is_written(
+    change: dict[str, Any], words: str, content: Content, tmp_path: Path
+) -> None:
+    with pytest.raises(TraceError) as caught:
+        TraceWriter(tmp_path / "a.npz", {**content.manifest, **change})
+    assert words in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_are_more_images_than_a_manifest_can_hash_refused(content: Content, tmp_path: Path) -> None:
+    content.manifest["dataset"]["images"] = 10**12
+    with pytest.raises(TraceError, match=r"images = 1000000000000: must be at most 131072"):
+        TraceWriter(tmp_path / "a.npz", content.manifest)
+
+
+def test_does_adding_outside_the_context_say_so(content: Content, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="inside its context only"):
+        add(TraceWriter(tmp_path / "a.npz", content.manifest), content.images[0])
