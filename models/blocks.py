@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from models.config import ModelConfig
 from models.layers import Context, SpikingLinear
 from models.neurons import ATTENTION_THRESHOLD
+from models.rows import Rows
 
 ATTENTION_SCALE = 0.125
 
@@ -31,17 +32,26 @@ class SpikingSelfAttention(nn.Module):
 
     def forward(self, rows: Tensor, context: Context) -> Tensor:
         """Spikes (row, channel) from the stream (row, channel)."""
-        q, k, v = (self._heads(layer(rows, context), context) for layer in (self.q, self.k, self.v))
-        values = q @ (k.transpose(-2, -1) @ v)  # equals (q k^T) v: all sums are integers
-        mixed = context.rows.select(values.transpose(2, 3).flatten(3)) * ATTENTION_SCALE
+        q, k, v = (layer(rows, context) for layer in (self.q, self.k, self.v))
+        mixed = attention(q, k, v, self.heads, context.rows)
         out_name = f"{self.name}.out"
         out = context.rows.fire(mixed, context.membranes, out_name, ATTENTION_THRESHOLD)
         context.probe.record(out_name, out, context.rows)
         return torch.as_tensor(self.proj(out, context))
 
-    def _heads(self, spikes: Tensor, context: Context) -> Tensor:
-        """(step, image, head, token, head_dim), zero rows where a token is halted."""
-        return context.rows.restore(spikes).unflatten(3, (self.heads, -1)).transpose(2, 3)
+
+def attention(q: Tensor, k: Tensor, v: Tensor, heads: int, rows: Rows) -> Tensor:
+    """The current (row, channel) of the attention's neurons from spikes q, k, v (row, channel).
+
+    Halted tokens have zero rows, so that their keys and values add nothing. k^T v comes first: the sums are integers,
+    so the order changes nothing but the time.
+    """
+    by_head = (
+        rows.restore(spikes).unflatten(3, (heads, -1)).transpose(2, 3) for spikes in (q, k, v)
+    )
+    queries, keys, values = by_head
+    mixed = queries @ (keys.transpose(-2, -1) @ values)
+    return rows.select(mixed.transpose(2, 3).flatten(3)) * ATTENTION_SCALE
 
 
 class Block(nn.Module):

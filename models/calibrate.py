@@ -30,7 +30,7 @@ SCALE_SPREAD = 0.25
 OFFSET_SPREAD = 0.5
 STREAM_SPREAD = 1.0
 DENSITY_TOLERANCE = 2e-3
-HALTING_ROUNDS = 3
+HALTING_ROUNDS = 5
 
 
 def draw_weights(model: STAS, seed: int) -> None:
@@ -116,7 +116,7 @@ def _fit_norms(
     matrices = list(stored_matrices(describe(model.config)))
 
     def density(common_rate: float) -> float:
-        probe = FittingProbe(targets.with_common_rate(common_rate), spread)
+        probe = FittingProbe(targets.with_common_rate(common_rate), spread, model.config.size.heads)
         with torch.no_grad():
             model(pixels, probe, path="layers", imposed=masks)
         return probe.density(matrices)
@@ -140,9 +140,6 @@ def _report(model: STAS, targets: Targets, rate: float, census: Census) -> dict[
         if target.of == "stream":
             own = f"{name}.out" if name.startswith("sps.") else name
             layers[name]["own_rate"] = round(census.counts[own].density, 6)
-    for name, value in targets.unfitted.items():
-        target = Target(value, "published, not fitted (no free parameter)")
-        layers[name] = _line(target, census.counts[name].density)
     report: dict[str, Any] = {
         "table": targets.table,
         "source": targets.origin,

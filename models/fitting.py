@@ -9,9 +9,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from models.blocks import attention
 from models.census import Census
 from models.layers import SpikingConv, SpikingLinear, max_pool
-from models.neurons import lif
+from models.neurons import ATTENTION_THRESHOLD, lif
 from models.norms import set_moments
 from models.rows import Rows
 from models.targets import Target
@@ -23,6 +24,8 @@ BISECTIONS = 14
 SECANT_STEPS = 6
 SECANT_TOLERANCE = 5e-4
 LEAST_SLOPE = 1e-4
+WIDTHS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)
+WIDTH_BISECTIONS = 5
 
 
 class Sums(NamedTuple):
@@ -46,22 +49,30 @@ class Sums(NamedTuple):
 class FittingProbe(Census):
     """Sets each batch-norm it meets: running statistics to the measured moments, shift to meet the layer's target.
 
-    `spread` gives each layer's channels their own scale and offset; the shift found is added to the offset.
+    `spread` gives each layer's channels their own scale and offset; the shift found is added to the offset. Where the
+    attention's own neurons have a target, V's offsets are widened or narrowed to meet it: at one mean rate, few busy
+    channels of V make other currents than many quiet ones.
     """
 
     def __init__(
-        self, targets: Mapping[str, Target], spread: Callable[[str, int], tuple[Tensor, Tensor]]
+        self,
+        targets: Mapping[str, Target],
+        spread: Callable[[str, int], tuple[Tensor, Tensor]],
+        heads: int,
     ) -> None:
         super().__init__()
         self.targets = targets
         self.spread = spread
+        self.heads = heads
         self._stream: Tensor | None = None
+        self._latest: dict[str, Tensor] = {}
 
     def record(self, name: str, values: Tensor, rows: Rows) -> None:
-        """Count, and remember the residual stream."""
+        """Count, and remember the residual stream and the latest spikes."""
         super().record(name, values, rows)
         if name.endswith(".x"):
             self._stream = rows.restore(values)
+        self._latest = {**self._latest, name: values} if name.endswith((".q", ".k")) else {}
 
     def record_maps(self, name: str, maps: Tensor) -> None:
         """Count, and remember the residual stream."""
@@ -87,8 +98,51 @@ class FittingProbe(Census):
         if target is None:
             return
         sums = self._sums(layer, current, timesteps, rows, target)
-        gain, shift = norm.affine_map()
-        norm.bias.add_(solve_shift(sums._replace(values=sums.values * gain + shift), target))
+        if rows is not None and layer.name.endswith(".v"):
+            attended = self.targets.get(layer.name.removesuffix(".v") + ".out")
+            if attended is not None:
+                offset = offset * self._width(layer, sums, offset, rows, (target, attended))
+                norm.bias.copy_(offset)
+        norm.bias.add_(solve_shift(self._normalised(layer, sums), target))
+
+    def _width(
+        self,
+        layer: SpikingConv | SpikingLinear,
+        sums: Sums,
+        offset: Tensor,
+        rows: Rows,
+        targets: tuple[Target, Target],
+    ) -> float:
+        """The factor on V's offsets that brings the attention's rate closest to its target.
+
+        `targets`: of V and of the attention. The rate rises, then falls with the factor: the first crossing is taken.
+        """
+        name = layer.name.removesuffix("v")
+        q, k = self._latest[f"{name}q"], self._latest[f"{name}k"]
+
+        def rate(width: float) -> float:
+            layer.norm.bias.copy_(offset * width)
+            shifted = self._normalised(layer, sums)
+            v, _ = lif(shifted.values + solve_shift(shifted, targets[0]))
+            mixed = attention(q, k, v.flatten(0, 1), self.heads, rows)
+            out = rows.fire(mixed, {}, name, ATTENTION_THRESHOLD)
+            return live_mean(out.view(sums.values.shape), sums.live)
+
+        wanted = targets[1].value
+        rates = [rate(width) for width in WIDTHS]
+        for at in range(len(WIDTHS) - 1):
+            if (rates[at] - wanted) * (rates[at + 1] - wanted) <= 0.0:
+                low, high, rising = WIDTHS[at], WIDTHS[at + 1], rates[at] < wanted
+                for _ in range(WIDTH_BISECTIONS):
+                    middle = (low + high) / 2.0
+                    low, high = (middle, high) if (rate(middle) < wanted) == rising else (low, middle)
+                return (low + high) / 2.0
+        return min(zip(WIDTHS, rates, strict=True), key=lambda pair: abs(pair[1] - wanted))[0]
+
+    def _normalised(self, layer: SpikingConv | SpikingLinear, sums: Sums) -> Sums:
+        """The sums after the layer's batch-norm as it stands."""
+        gain, shift = layer.norm.affine_map()
+        return sums._replace(values=sums.values * gain + shift)
 
     def _sums(
         self,

@@ -68,7 +68,7 @@ class MaskedRows(AllRows):
     def __init__(self, active: Tensor) -> None:
         """`active`: bool (step, image, token)."""
         super().__init__(*active.shape)
-        self.active = active.reshape(self.steps, -1, 1)
+        self.active = active.contiguous().view(self.steps, -1, 1)
 
     def restore(self, rows: Tensor) -> Tensor:
         """Unflatten and zero the halted rows."""

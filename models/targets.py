@@ -20,7 +20,8 @@ DENSITY_TABLE = "measured_bit_density"
 class Target(NamedTuple):
     """What one layer's neurons should do.
 
-    `of` `spikes`: their mean rate; `stream`: the non-zero fraction of the residual stream once their spikes are added.
+    `of` `spikes`: their mean rate; `stream`: the non-zero fraction of the residual stream once their spikes are added;
+    `attention`: their mean rate too, but of neurons without a batch-norm (see fitting.FittingProbe).
     """
 
     value: float
@@ -31,14 +32,12 @@ class Target(NamedTuple):
 class Targets(NamedTuple):
     """Targets by layer; layers in `common` share one rate, fitted until the overall density is `density`.
 
-    `unfitted`: published rates of layers without a free parameter (the attention's neurons have no batch-norm).
     `table` and `origin` name where the rates come from.
     """
 
     layers: dict[str, Target]
     common: tuple[str, ...]
     density: float | None
-    unfitted: dict[str, float]
     table: str
     origin: str
 
@@ -71,7 +70,7 @@ def _cifar(config: ModelConfig, tables: dict[str, Any], dataset: str) -> Targets
             layers[f"blocks.{index}.attn.{part}"] = Target(rate, PUBLISHED)
         common += [f"blocks.{index}.{part}" for part in ("attn.proj_out", "mlp.hidden", "mlp.out")]
     density = tables[DENSITY_TABLE][f"spikformer_{dataset}"]
-    return Targets(layers, tuple(common), density, {}, CIFAR_TABLE, table["source"])
+    return Targets(layers, tuple(common), density, CIFAR_TABLE, table["source"])
 
 
 def _imagenet(config: ModelConfig, tables: dict[str, Any]) -> Targets:
@@ -91,11 +90,11 @@ def _imagenet(config: ModelConfig, tables: dict[str, Any]) -> Targets:
         name = f"blocks.{index}"
         for part in "qkv":
             layers[f"{name}.attn.{part}"] = Target(blocks[part][index], PUBLISHED)
+        layers[f"{name}.attn.out"] = Target(blocks["proj_input"][index], PUBLISHED, "attention")
         layers[f"{name}.mlp.hidden"] = Target(blocks["fc2_input"][index], PUBLISHED)
         highest = max(highest, blocks["fc1_input"][index])
         layers[f"{name}.attn.proj_out"] = Target(highest, FOLLOWED, "stream")
         if index + 1 < config.size.blocks:
             highest = max(highest, blocks["qkv_input"][index + 1])
         layers[f"{name}.mlp.out"] = Target(highest, FOLLOWED, "stream")
-    attention = {f"blocks.{i}.attn.out": rate for i, rate in enumerate(blocks["proj_input"])}
-    return Targets(layers, (), None, attention, table_name, table["source"])
+    return Targets(layers, (), None, table_name, table["source"])

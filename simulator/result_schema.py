@@ -17,7 +17,6 @@ CAUSES = {
     "token_skip": "the token-skip unit: scanning a mask, compacting live rows",
     "halting": "the halting decision between blocks",
     "array_latency": "the array's own pipeline: results not out yet that the next tile needs",
-    "drain": "the tail after the array's last tile, whatever unit runs in it",
 }
 """Why the PE array stands idle, and what each cause means."""
 
@@ -147,11 +146,11 @@ SCHEMAS: dict[str, TableSchema] = {
         {"image": _IMAGE, "cause": _CAUSE, "stall_cycles": _STALL},
     ),
     "layer_stalls": TableSchema(
-        "a cause of idle cycles of the PE array before a layer could go on",
+        "a cause of idle cycles of the PE array, by the layer that was waited for",
         ("image", "layer", "cause"),
         {
             "image": _IMAGE,
-            "layer": _text("layer whose start ended the gap"),
+            "layer": _text("layer whose operation was waited for"),
             "cause": _CAUSE,
             "stall_cycles": _STALL,
         },

@@ -50,7 +50,7 @@ __all__ = [
 
 
 class Trace:
-    """An open trace; holds the manifest and at most one image's bytes.
+    """An open trace; holds the manifest and a few images' bytes at most, however long the file is.
 
     Images are read in order at the cost of one image each. Reading an earlier image than the last
     one starts the file anew and inflates everything before it, as does a first read far inside: a

@@ -1,0 +1,374 @@
+"""A trace on a machine: lower, replay, attribute and price, image by image."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+import simulator
+from simulator.architecture import Architecture
+from simulator.bounds import check_latency, latency_bounds
+from simulator.energy import EnergyTable
+from simulator.energy.field_convention import (
+    CONVENTIONS,
+    FieldAttention,
+    FieldLayer,
+    trace_field_energy,
+)
+from simulator.engine.attribution import stalls
+from simulator.engine.reference import simulate as simpy_engine
+from simulator.engine.replay import replay as numba_engine
+from simulator.errors import PricingError
+from simulator.lowering import Lowered, lower, make_plan
+from simulator.lowering.emit import CATEGORIES, DRAM, PE_ARRAY, UNITS, VECTOR_UNIT
+from simulator.operations import Network, read_network
+from simulator.program import Program, Timeline
+from simulator.result import Result
+from simulator.result_schema import SCHEMA, SCHEMAS
+from simulator.trace import Image, Trace
+
+ENGINES: dict[str, Callable[[Program], Timeline]] = {
+    "numba": numba_engine,
+    "simpy": simpy_engine,
+}
+Rows = dict[str, list[Any]]
+
+
+class Simulation:
+    """A trace opened on a machine; `run` turns images into a Result.
+
+    Raises LoweringError if the trace cannot be executed there, PricingError if an action of the
+    machine has no price in its energy table: both before anything is simulated.
+    """
+
+    def __init__(
+        self, trace: Trace, architecture: Architecture, *, engine: str = "numba", command: str = ""
+    ) -> None:
+        self.trace = trace
+        self.architecture = architecture
+        self.engine = engine
+        self.command = command
+        self.network = read_network(trace)
+        self.plan = make_plan(self.network, architecture)
+        self.table = _energy_table(architecture)
+        actions = {
+            f"{path}.{name}": action
+            for path, part in architecture.parts()
+            for name, action in part.actions().items()
+        }
+        self.table.check_overrides(actions)
+        self.prices = self.table.prices(actions)
+        self.meanings = {name: action.meaning for name, action in actions.items()}
+        self.leakage = {
+            path: self.table.total_leakage(part.leakage())
+            for path, part in architecture.parts()
+            if part.leakage()
+        }
+        array = architecture.core.pe_array
+        self.peak = array.peak_accumulations_per_cycle
+
+    def run(self, images: Iterable[int]) -> Result:
+        """Simulate some images of the trace, by index; each runs alone on an idle machine."""
+        rows: dict[str, Rows] = {
+            name: {column: [] for column in schema.columns} for name, schema in SCHEMAS.items()
+        }
+        self._price_rows(rows)
+        for index in images:
+            self.run_image(self.trace.read(index), rows)
+        tables = {name: pd.DataFrame(columns) for name, columns in rows.items()}
+        return Result(self.provenance(), tables)
+
+    def run_image(self, image: Image, rows: dict[str, Rows]) -> None:
+        """Simulate one image and append its rows to the tables."""
+        lowered = lower(self.plan, image)
+        timeline = ENGINES[self.engine](lowered.program)
+        latency = timeline.makespan_cycles
+        energies = self._actions(image.index, lowered, rows)
+        self._layers(image.index, lowered, timeline, energies, rows)
+        self._stalls(image.index, lowered, timeline, rows)
+        busy = self._units(image.index, lowered.program, latency, rows)
+        self._active_tokens(image, rows)
+        self._field_energy(image, rows)
+        self._image(image, lowered, latency, busy, sum(energies), rows)
+
+    def _actions(self, image: int, lowered: Lowered, rows: dict[str, Rows]) -> list[float]:
+        """Counts times prices; returns the energy of each layer in pJ."""
+        energies = [0.0] * len(self.plan.layers)
+        table = rows["actions"]
+        for (layer, part, action), count in sorted(lowered.counts.items()):
+            energy_pj = count * self.prices[f"{part}.{action}"].energy_pj
+            energies[layer] += energy_pj
+            table["image"].append(image)
+            table["layer"].append(self.plan.layers[layer].layer.name)
+            table["part"].append(part)
+            table["action"].append(action)
+            table["count"].append(count)
+            table["energy_pj"].append(energy_pj)
+        return energies
+
+    def _layers(
+        self,
+        image: int,
+        lowered: Lowered,
+        timeline: Timeline,
+        energies: list[float],
+        rows: dict[str, Rows],
+    ) -> None:
+        program, count = lowered.program, len(self.plan.layers)
+        busy = {
+            unit: np.bincount(
+                lowered.op_layer[program.unit == unit],
+                program.busy_cycles[program.unit == unit],
+                minlength=count,
+            ).astype(np.int64)
+            for unit in (PE_ARRAY, VECTOR_UNIT, DRAM)
+        }
+        first = np.full(count, np.iinfo(np.int64).max)
+        last = np.zeros(count, np.int64)
+        real = program.unit >= 0
+        np.minimum.at(first, lowered.op_layer[real], timeline.start[real])
+        np.maximum.at(last, lowered.op_layer[real], timeline.finish[real])
+        layers = [plan.layer for plan in self.plan.layers]
+        columns: Rows = {
+            "image": [image] * count,
+            "layer": [layer.name for layer in layers],
+            "stage": [layer.stage for layer in layers],
+            "block": [-1 if layer.block is None else layer.block for layer in layers],
+            "kind": [layer.kind for layer in layers],
+            "first_start_cycle": np.minimum(first, last).tolist(),
+            "last_finish_cycle": last.tolist(),
+            "pe_busy_cycles": busy[PE_ARRAY].tolist(),
+            "vector_busy_cycles": busy[VECTOR_UNIT].tolist(),
+            "dram_busy_cycles": busy[DRAM].tolist(),
+            "useful_accumulations": lowered.useful_accumulations.tolist(),
+            "rows": lowered.rows.tolist(),
+            "live_rows": lowered.live_rows.tolist(),
+            "dram_bytes": (lowered.dram_bits // 8).tolist(),
+            "energy_pj": energies,
+        }
+        for name, values in columns.items():
+            rows["layers"][name].extend(values)
+
+    def _stalls(
+        self, image: int, lowered: Lowered, timeline: Timeline, rows: dict[str, Rows]
+    ) -> None:
+        """Idle cycles of the array by the layer waited for and the cause."""
+        causes = len(CATEGORIES)
+        layers = len(self.plan.layers)
+        category = (lowered.op_layer * causes + lowered.op_category).astype(np.int32)
+        by_both = stalls(lowered.program, timeline, category, PE_ARRAY, layers * causes)[:-1]
+        matrix = by_both.reshape(layers, causes)
+        for cause, name in enumerate(CATEGORIES):
+            table = rows["stalls"]
+            table["image"].append(image)
+            table["cause"].append(name)
+            table["stall_cycles"].append(int(matrix[:, cause].sum()))
+        for layer, cause in np.argwhere(matrix).tolist():
+            table = rows["layer_stalls"]
+            table["image"].append(image)
+            table["layer"].append(self.plan.layers[layer].layer.name)
+            table["cause"].append(CATEGORIES[cause])
+            table["stall_cycles"].append(int(matrix[layer, cause]))
+
+    def _units(
+        self, image: int, program: Program, latency: int, rows: dict[str, Rows]
+    ) -> npt.NDArray[np.int64]:
+        real = program.unit >= 0
+        busy = np.bincount(
+            program.unit[real], program.busy_cycles[real], minlength=len(UNITS)
+        ).astype(np.int64)
+        for unit, name in enumerate(UNITS):
+            servers = int(program.unit_servers[unit])
+            table = rows["units"]
+            table["image"].append(image)
+            table["unit"].append(name)
+            table["servers"].append(servers)
+            table["busy_cycles"].append(int(busy[unit]))
+            table["occupancy"].append(float(busy[unit] / (servers * latency)))
+        return busy
+
+    def _active_tokens(self, image: Image, rows: dict[str, Rows]) -> None:
+        table = rows["active_tokens"]
+        for step in range(self.network.timesteps):
+            for block in range(self.network.blocks):
+                table["image"].append(image.index)
+                table["timestep"].append(step)
+                table["block"].append(block)
+                table["active_tokens"].append(int(image.active[str(block)][step].sum()))
+                table["tokens"].append(self.network.tokens)
+
+    def _field_energy(self, image: Image, rows: dict[str, Rows]) -> None:
+        layers = field_layers(self.network, image)
+        stages = sorted({layer.stage for layer in layers})
+        table = rows["field_energy"]
+        for convention in CONVENTIONS:
+            energy = trace_field_energy(layers, convention)
+            for stage in stages:
+                own = [layer for layer in energy.layers if layer.stage == stage]
+                table["image"].append(image.index)
+                table["stage"].append(stage)
+                table["convention"].append(convention)
+                table["macs"].append(float(sum(layer.mac_count for layer in own)))
+                table["acs"].append(float(sum(layer.ac_count for layer in own)))
+                table["energy_pj"].append(energy.stage_energy_pj(stage))
+
+    def _image(
+        self,
+        image: Image,
+        lowered: Lowered,
+        latency: int,
+        busy: npt.NDArray[np.int64],
+        dynamic_pj: float,
+        rows: dict[str, Rows],
+    ) -> None:
+        useful = int(lowered.useful_accumulations.sum())
+        bounds = latency_bounds(lowered.program)
+        check_latency(latency, bounds, f"{self.trace.path}: image {image.index}")
+        latency_ms = latency / (self.architecture.clock_mhz * 1e3)
+        leakage_pj = sum(leak.power_uw for leak in self.leakage.values()) * latency_ms * 1e3
+        active = sum(int(mask.sum()) for mask in image.active.values())
+        ids = self.trace.manifest["dataset"].get("image_ids", [])
+        values = {
+            "image": image.index,
+            "image_id": str(ids[image.index]) if image.index < len(ids) else str(image.index),
+            "label": image.label,
+            "prediction": image.prediction,
+            "latency_cycles": latency,
+            "latency_ms": latency_ms,
+            "useful_accumulations": useful,
+            "utilization": useful / (self.peak * latency),
+            "pe_occupancy": float(busy[PE_ARRAY] / latency),
+            "dram_bytes": int((lowered.dram_bits // 8).sum()),
+            "dynamic_energy_pj": dynamic_pj,
+            "leakage_energy_pj": leakage_pj,
+            "energy_pj": dynamic_pj + leakage_pj,
+            "energy_delay_pj_ms": (dynamic_pj + leakage_pj) * latency_ms,
+            "active_tokens": active,
+            "token_slots": self.network.timesteps * self.network.blocks * self.network.tokens,
+            "floor_cycles": bounds.floor_cycles,
+            "ceiling_cycles": bounds.ceiling_cycles,
+        }
+        for name, value in values.items():
+            rows["images"][name].append(value)
+
+    def _price_rows(self, rows: dict[str, Rows]) -> None:
+        for name, price in self.prices.items():
+            part, _, action = name.rpartition(".")
+            values = (part, action, self.meanings[name], price.energy_pj, price.source)
+            for column, value in zip(SCHEMAS["prices"].columns, values, strict=True):
+                rows["prices"][column].append(value)
+        for part, leak in self.leakage.items():
+            rows["leakage"]["part"].append(part)
+            rows["leakage"]["power_uw"].append(leak.power_uw)
+            rows["leakage"]["source"].append(leak.source)
+
+    def provenance(self) -> dict[str, Any]:
+        """What was run on what, and by what."""
+        architecture, manifest = self.architecture, self.trace.manifest
+        dram = architecture.memories.dram
+        return {
+            "schema": SCHEMA,
+            "stasim": simulator.__version__,
+            "engine": self.engine,
+            "command": self.command,
+            "architecture": {
+                "name": architecture.name,
+                "source": architecture.source,
+                "content_hash": architecture.content_hash,
+                "clock_mhz": architecture.clock_mhz,
+                "node_nm": architecture.technology.node_nm,
+                "voltage_v": architecture.technology.voltage_v,
+                "pe_array": architecture.core.pe_array.kind,
+                "token_skip": architecture.token_skip.kind,
+                "dataflow": architecture.dataflow.kind,
+                "document": architecture.model_dump(mode="json", by_alias=True),
+                "roofline": {
+                    "peak_accumulations_per_cycle": self.peak,
+                    "dram_bytes_per_cycle": dram.bits_per_cycle(architecture.clock_mhz) / 8,
+                },
+            },
+            "energy_table": {
+                "name": self.table.name,
+                "summary": self.table.summary,
+                "node_nm": self.table.node_nm,
+                "voltage_v": self.table.voltage_v,
+            },
+            "trace": {
+                "file": self.trace.path.name,
+                "content_hash": self.trace.content_hash,
+                "model": manifest["model"],
+                "dataset": manifest["dataset"],
+                "weights": manifest["weights"],
+            },
+            "versions": {"python": platform.python_version()}
+            | {name: importlib.metadata.version(name) for name in ("numpy", "numba", "simpy")},
+        }
+
+
+def _energy_table(architecture: Architecture) -> EnergyTable:
+    """The table that a machine names, for the node that the machine states."""
+    name = architecture.technology.energy_table
+    path = architecture.folder / name
+    table = EnergyTable.load(path if name.endswith((".yaml", ".yml")) else name)
+    if table.node_nm != architecture.technology.node_nm:
+        raise PricingError(
+            f"{architecture.name}: technology.energy_table: {name} is for {table.node_nm} nm: must "
+            f"be for technology.node_nm, {architecture.technology.node_nm}"
+        )
+    return table
+
+
+def field_layers(network: Network, image: Image) -> list[FieldLayer | FieldAttention]:
+    """The layers of an image as the field counts them, with the rates of its tensors.
+
+    A tensor that feeds all timesteps under a mask counts halted rows as zeros.
+    """
+    found: list[FieldLayer | FieldAttention] = []
+    rates: dict[tuple[str, str | None], float] = {}
+    for layer in network.layers:
+        if layer.kind == "head":
+            found.append(FieldLayer(layer.name, 1, layer.dense_macs, "real", 1.0, layer.stage))
+            continue
+        if layer.kind == "attention_scores":
+            continue
+        if layer.kind == "attention_context":
+            makers = [network.layers[producer] for producer in layer.producers]
+            scores = next(maker for maker in makers if maker.kind == "attention_scores")
+            q, k, v = (
+                _rate(network, image, name or "", None, rates)
+                for name in (scores.operand, scores.second, layer.operand)
+            )
+            found.append(FieldAttention(layer.name, layer.timesteps, layer.groups, network.tokens,
+                                        layer.rows, q, k, v, layer.stage))
+            continue
+        kind = "spikes" if not layer.integer_input else "integer"
+        maker = any(op.output == layer.operand for each in network.layers for op in each.vector_ops)
+        kind = kind if maker else "image"
+        rate = _rate(network, image, layer.operand or "", layer.mask, rates)
+        found.append(FieldLayer(layer.name, layer.timesteps, layer.dense_macs, kind, rate,
+                                layer.stage))
+    return found
+
+
+def _rate(
+    network: Network,
+    image: Image,
+    name: str,
+    mask: str | None,
+    known: dict[tuple[str, str | None], float],
+) -> float:
+    """Fraction of values that are not zero."""
+    if (name, mask) not in known:
+        tensor, bits = network.tensors[name], image.tensors[name]
+        values = np.bitwise_or.reduce(bits, axis=1) if bits.shape[1] > 1 else bits[:, 0]
+        by_row = np.bitwise_count(values).sum(axis=2, dtype=np.int64)
+        if mask is not None and tensor.mask is None:
+            by_row = np.where(image.active[mask], by_row, 0)
+        known[name, mask] = float(by_row.sum()) / (by_row.size * tensor.channels)
+    return known[name, mask]
