@@ -54,6 +54,8 @@ def channel_spread(seed: int) -> Callable[[str, int], tuple[Tensor, Tensor]]:
         writes_stream = name in ("sps.3", "sps.4") or name.endswith(("proj_out", "mlp.out"))
         scale = np.exp(SCALE_SPREAD * _stream(seed, f"{name}.scale").standard_normal(channels))
         source = "stream" if writes_stream else f"{name}.offset"
+        if name.endswith(".k"):
+            source = f"{name[:-1]}q.offset"
         offset = _stream(seed, source).standard_normal(channels)
         offset *= STREAM_SPREAD if writes_stream else OFFSET_SPREAD
         if writes_stream:

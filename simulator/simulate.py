@@ -344,15 +344,27 @@ def field_layers(network: Network, image: Image) -> list[FieldLayer | FieldAtten
                 _rate(network, image, name or "", None, rates)
                 for name in (scores.operand, scores.second, layer.operand)
             )
-            found.append(FieldAttention(layer.name, layer.timesteps, layer.groups, network.tokens,
-                                        layer.rows, q, k, v, layer.stage))
+            found.append(
+                FieldAttention(
+                    layer.name,
+                    layer.timesteps,
+                    layer.groups,
+                    network.tokens,
+                    layer.rows,
+                    q,
+                    k,
+                    v,
+                    layer.stage,
+                )
+            )
             continue
         kind = "spikes" if not layer.integer_input else "integer"
         maker = any(op.output == layer.operand for each in network.layers for op in each.vector_ops)
         kind = kind if maker else "image"
         rate = _rate(network, image, layer.operand or "", layer.mask, rates)
-        found.append(FieldLayer(layer.name, layer.timesteps, layer.dense_macs, kind, rate,
-                                layer.stage))
+        found.append(
+            FieldLayer(layer.name, layer.timesteps, layer.dense_macs, kind, rate, layer.stage)
+        )
     return found
 
 

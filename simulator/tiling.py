@@ -233,8 +233,11 @@ def cut_heads(heads: int, head_dim: int, chunk_inputs: int) -> Chunks:
     """The chunks of all heads of a tensor, head by head; `inputs` are those of one head."""
     starts = range(0, head_dim, chunk_inputs)
     start = [head * head_dim + first for head in range(heads) for first in starts]
-    stop = [head * head_dim + min(first + chunk_inputs, head_dim)
-            for head in range(heads) for first in starts]
+    stop = [
+        head * head_dim + min(first + chunk_inputs, head_dim)
+        for head in range(heads)
+        for first in starts
+    ]
     count = len(start)
     return Chunks(
         ptr=np.arange(count + 1, dtype=np.int64),

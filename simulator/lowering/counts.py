@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 
 from simulator.architecture import Architecture
 from simulator.components.memories.base import Memory, Transfer
@@ -13,6 +14,7 @@ from simulator.lowering.pieces import Pieces
 from simulator.lowering.plan import SCORE_BITS, LayerPlan, Plan, request
 
 Key = tuple[int, str, str]
+Ints = npt.NDArray[np.int64]
 
 
 class Counter:
@@ -44,47 +46,54 @@ class Counter:
 
     def dram_transfer(self, layer: int, transfer: Transfer, times: int = 1) -> None:
         """`times` equal requests to DRAM."""
-        self.add(layer, "memories.dram", transfer.counts, times)
-        bits = transfer.counts.get("read_bit", 0) + transfer.counts.get("write_bit", 0)
+        self.dram_counts(layer, transfer.counts, times)
+
+    def dram_counts(self, layer: int, counts: Mapping[str, int], times: int) -> None:
+        """What requests to DRAM counted, `times` over."""
+        self.add(layer, "memories.dram", counts, times)
+        bits = counts.get("read_bit", 0) + counts.get("write_bit", 0)
         self.dram_bits[layer] = self.dram_bits.get(layer, 0) + bits * times
 
 
 def count_array(counter: Counter, plan: Plan, layer_plan: LayerPlan, pieces: Pieces) -> None:
     """Arithmetic of the array and the traffic of operand, weights and partial sums."""
     part = pieces.counted
-    for scope in range(len(part.blocks)):
-        outputs = int(part.outputs[scope])
-        if part.blocks[scope] and outputs:
-            tiles = -(-outputs // plan.machine.columns)
-            _count_scope(counter, plan, layer_plan, *part.scope_cost(scope), outputs, tiles)
+    tiles = -(-part.outputs // plan.machine.columns)
+    if len(part.costs) == 1:
+        outputs = np.repeat(part.outputs, part.blocks)
+        _count_cost(
+            counter, plan, layer_plan, part.costs[0], outputs, np.repeat(tiles, part.blocks)
+        )
+        return
+    for scope, cost in enumerate(part.costs):
+        count = len(cost.spike_bits) if part.blocks[scope] else 0
+        outputs = np.full(len(cost.spike_bits), part.outputs[scope] * bool(count))
+        _count_cost(counter, plan, layer_plan, cost, outputs, np.full_like(outputs, tiles[scope]))
 
 
-def _count_scope(
+def _count_cost(
     counter: Counter,
     plan: Plan,
     layer_plan: LayerPlan,
     cost: ArrayCost,
-    window: slice,
-    outputs: int,
-    tiles: int,
+    outputs: Ints,
+    tiles: Ints,
 ) -> None:
-    layer = layer_plan.layer
-    index = layer.index
+    """One cost; `outputs`, `tiles` (block,): what its counts are multiplied by."""
+    layer = layer_plan.layer.index
     array = plan.architecture.core.pe_array
     part = "cores.0.pe_array"
-    for action, values in cost.per_output.items():
-        counter.add(index, part, {action: int(values[window].sum())}, outputs)
-    for action, values in cost.per_pass.items():
-        counter.add(index, part, {action: int(values[window].sum())}, tiles)
+    counts = {action: int(values @ outputs) for action, values in cost.per_output.items()}
+    counts |= {action: int(values @ tiles) for action, values in cost.per_pass.items()}
+    counter.add(layer, part, counts)
     sum_bits = plan.machine.columns * array.accumulator_bits
-    reads = int(cost.partial_sum_read_vectors[window].sum())
-    writes = int(cost.partial_sum_write_vectors[window].sum())
-    counter.access(index, "partial_sums", sum_bits, write=False, times=reads * tiles)
-    counter.access(index, "partial_sums", sum_bits, write=True, times=writes * tiles)
-    counter.access(index, "spikes", int(cost.spike_bits[window].sum()), write=False, times=tiles)
-    streamed = int(cost.weights_per_output[window].sum()) * outputs
+    reads = int(cost.partial_sum_read_vectors @ tiles)
+    writes = int(cost.partial_sum_write_vectors @ tiles)
+    counter.access(layer, "partial_sums", sum_bits, write=False, times=reads)
+    counter.access(layer, "partial_sums", sum_bits, write=True, times=writes)
+    counter.access(layer, "spikes", int(cost.spike_bits @ tiles), write=False)
     bits, source = _weight_source(layer_plan)
-    counter.access(index, source, streamed * bits, write=False)
+    counter.access(layer, source, int(cost.weights_per_output @ outputs) * bits, write=False)
 
 
 def _weight_source(layer_plan: LayerPlan) -> tuple[int, str]:
@@ -97,37 +106,29 @@ def _weight_source(layer_plan: LayerPlan) -> tuple[int, str]:
 
 def count_weights(counter: Counter, plan: Plan, layer_plan: LayerPlan, pieces: Pieces) -> None:
     """Fetches from DRAM, fills of the weight buffer, loads through the weight port."""
-    layer, machine = layer_plan.layer, plan.machine
+    layer, machine, part = layer_plan.layer, plan.machine, pieces.timed
     bits, source = _weight_source(layer_plan)
-    part = pieces.timed
-    for scope in range(len(part.blocks)):
-        blocks, chunks = int(part.blocks[scope]), int(part.chunks[scope])
-        outputs = int(part.outputs[scope])
-        if not blocks or not outputs:
-            continue
-        tiles = -(-outputs // machine.columns)
-        inputs = int(part.scope_inputs(scope).sum())
-        if layer_plan.fetch:
-            held = (tiles * chunks if layer_plan.rows_outer else chunks) <= machine.weight_slots
-            fetches = 1 if held else blocks
-            ragged = int(outputs % machine.columns > 0)
-            for full, last in layer_plan.fetch:
-                counter.dram_transfer(layer.index, full, fetches * (tiles - ragged))
-                counter.dram_transfer(layer.index, last, fetches * ragged)
-            counter.access(
-                layer.index, "weights", inputs * outputs * bits, write=True, times=fetches
-            )
-        if machine.preloads:
-            local = not layer_plan.rows_outer and chunks <= machine.local_chunks
-            loads = (1 if local else blocks) * layer.groups
-            counter.access(
-                layer.index, source, inputs * outputs * bits, write=False, times=loads
-            )
+    blocks, chunks = part.blocks, part.chunks
+    tiles = -(-part.outputs // machine.columns)
+    inputs = np.array([int(part.scope_inputs(scope).sum()) for scope in range(len(blocks))])
+    weights_bits = inputs * part.outputs * bits
+    live = (blocks > 0) & (part.outputs > 0)
+    if layer_plan.fetch:
+        held = (tiles * chunks if layer_plan.rows_outer else chunks) <= machine.weight_slots
+        fetches = int(np.where(held, live, blocks * live).sum())
+        ragged = int(layer.outputs % machine.columns > 0)
+        full, last = layer_plan.fetch_counts
+        counter.dram_counts(layer.index, full, fetches * (int(tiles[0]) - ragged))
+        counter.dram_counts(layer.index, last, fetches * ragged)
+        counter.access(layer.index, "weights", int(weights_bits[0]), write=True, times=fetches)
+    if machine.preloads:
+        local = chunks <= machine.local_chunks
+        loads = np.where(local & (not layer_plan.rows_outer), live, blocks * live)
+        total = int((loads * weights_bits).sum()) * layer.groups
+        counter.access(layer.index, source, total, write=False)
 
 
-def count_results(
-    counter: Counter, plan: Plan, layer_plan: LayerPlan, pieces: Pieces
-) -> None:
+def count_results(counter: Counter, plan: Plan, layer_plan: LayerPlan, pieces: Pieces) -> None:
     """Draining the sums, the element-wise operations, and the storing of their results."""
     layer, vector = layer_plan.layer, plan.architecture.core.vector_unit
     sum_bits = plan.machine.columns * plan.architecture.core.pe_array.accumulator_bits

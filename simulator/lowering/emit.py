@@ -148,7 +148,8 @@ def emit(machine: Machine, steps: Steps, flat: Flat) -> Columns:
     used = _emit(machine, steps, flat, columns, widest)
     last = int(columns.pred_ptr[used])
     return Columns(
-        *(column[:used] for column in columns[:5]), columns.pred_ptr[: used + 1],
+        *(column[:used] for column in columns[:5]),
+        columns.pred_ptr[: used + 1],
         columns.pred[:last],
     )
 
@@ -181,9 +182,17 @@ def _emit(machine: Machine, steps: Steps, flat: Flat, c: Columns, widest: int) -
     fetched_slot = np.zeros(widest, np.int64)
     loaded = np.full(max(widest, 1), -1, np.int64)
     fetches, loads, tiles, operands = 0, 0, 0, 0
-    tails = np.empty(1 + int((steps.groups * steps.blocks
-                              * ((steps.outputs + machine.columns - 1) // machine.columns)).max()),
-                     np.int64)
+    tails = np.empty(
+        1
+        + int(
+            (
+                steps.groups
+                * steps.blocks
+                * ((steps.outputs + machine.columns - 1) // machine.columns)
+            ).max()
+        ),
+        np.int64,
+    )
     for step in range(len(steps.kind)):
         layer = steps.layer[step]
         for dep in range(steps.dep_ptr[step], steps.dep_ptr[step + 1]):
@@ -198,8 +207,15 @@ def _emit(machine: Machine, steps: Steps, flat: Flat, c: Columns, widest: int) -
                     tails[place] = c.pred[c.pred_ptr[op] + place]
                 edge = c.pred_ptr[op]
                 c.pred_ptr[op + 1] = edge
-                _op(c, op, DRAM, flat.fetch_busy[steps.chunk_at[step], 0], machine.dram_latency,
-                    layer, DRAM_WEIGHTS)
+                _op(
+                    c,
+                    op,
+                    DRAM,
+                    flat.fetch_busy[steps.chunk_at[step], 0],
+                    machine.dram_latency,
+                    layer,
+                    DRAM_WEIGHTS,
+                )
                 for place in range(waiting):
                     c.pred[edge] = tails[place]
                     edge += 1
@@ -207,8 +223,15 @@ def _emit(machine: Machine, steps: Steps, flat: Flat, c: Columns, widest: int) -
                 edge += 1
                 op += 1
             c.pred_ptr[op + 1] = edge
-            _op(c, op, steps.unit[step], steps.busy[step], steps.latency[step], layer,
-                steps.category[step])
+            _op(
+                c,
+                op,
+                steps.unit[step],
+                steps.busy[step],
+                steps.latency[step],
+                layer,
+                steps.category[step],
+            )
             end_of[step] = op
             op += 1
             continue
@@ -245,8 +268,15 @@ def _emit(machine: Machine, steps: Steps, flat: Flat, c: Columns, widest: int) -
                         c.pred[edge] = operand_user[operands % machine.operand_blocks]
                         edge += 1
                     c.pred_ptr[op + 1] = edge
-                    _op(c, op, DRAM, flat.operand_busy[at_block + block], machine.dram_latency,
-                        layer, DRAM_ACTIVATIONS)
+                    _op(
+                        c,
+                        op,
+                        DRAM,
+                        flat.operand_busy[at_block + block],
+                        machine.dram_latency,
+                        layer,
+                        DRAM_ACTIVATIONS,
+                    )
                     operand = op
                     op += 1
                 last = -1
@@ -258,8 +288,15 @@ def _emit(machine: Machine, steps: Steps, flat: Flat, c: Columns, widest: int) -
                             c.pred[edge] = slot_user[slot]
                             edge += 1
                         c.pred_ptr[op + 1] = edge
-                        _op(c, op, DRAM, flat.fetch_busy[at_chunk + chunk, ragged],
-                            machine.dram_latency, layer, DRAM_WEIGHTS)
+                        _op(
+                            c,
+                            op,
+                            DRAM,
+                            flat.fetch_busy[at_chunk + chunk, ragged],
+                            machine.dram_latency,
+                            layer,
+                            DRAM_WEIGHTS,
+                        )
                         fetched[piece] = op
                         fetched_slot[piece] = slot
                         fetches += 1
@@ -276,8 +313,15 @@ def _emit(machine: Machine, steps: Steps, flat: Flat, c: Columns, widest: int) -
                             edge += 1
                         c.pred_ptr[op + 1] = edge
                         bits = flat.inputs[at_chunk + chunk] * size * steps.weight_bits[step]
-                        _op(c, op, WEIGHT_PORT, (bits + machine.port_bits - 1) // machine.port_bits,
-                            machine.port_latency, layer, PORT_LOAD)
+                        _op(
+                            c,
+                            op,
+                            WEIGHT_PORT,
+                            (bits + machine.port_bits - 1) // machine.port_bits,
+                            machine.port_latency,
+                            layer,
+                            PORT_LOAD,
+                        )
                         loaded[chunk] = op
                         loads += 1
                         op += 1
@@ -297,8 +341,15 @@ def _emit(machine: Machine, steps: Steps, flat: Flat, c: Columns, widest: int) -
                         edge += 1
                     c.pred_ptr[op + 1] = edge
                     where = steps.cycles_at[step] + (group * blocks + block) * chunks + chunk
-                    _op(c, op, PE_ARRAY, flat.cycles[where], machine.array_latency, layer,
-                        ARRAY_LATENCY)
+                    _op(
+                        c,
+                        op,
+                        PE_ARRAY,
+                        flat.cycles[where],
+                        machine.array_latency,
+                        layer,
+                        ARRAY_LATENCY,
+                    )
                     if steps.from_dram[step] == 1:
                         slot_user[fetched_slot[piece]] = op
                     if machine.preloads == 1:
@@ -321,8 +372,15 @@ def _emit(machine: Machine, steps: Steps, flat: Flat, c: Columns, widest: int) -
                             c.pred[edge] = sums_user[tiles % machine.accumulator_blocks]
                             edge += 1
                         c.pred_ptr[op + 1] = edge
-                        _op(c, op, DRAM, flat.state_busy[at_block + block, ragged],
-                            machine.dram_latency, layer, DRAM_ACTIVATIONS)
+                        _op(
+                            c,
+                            op,
+                            DRAM,
+                            flat.state_busy[at_block + block, ragged],
+                            machine.dram_latency,
+                            layer,
+                            DRAM_ACTIVATIONS,
+                        )
                         state = op
                         op += 1
                     c.pred[edge] = last
@@ -332,9 +390,15 @@ def _emit(machine: Machine, steps: Steps, flat: Flat, c: Columns, widest: int) -
                         edge += 1
                     c.pred_ptr[op + 1] = edge
                     work = flat.vector[at_block + block] * size
-                    _op(c, op, VECTOR_UNIT,
+                    _op(
+                        c,
+                        op,
+                        VECTOR_UNIT,
                         (work + machine.vector_lanes - 1) // machine.vector_lanes,
-                        machine.vector_latency, layer, VECTOR_WORK)
+                        machine.vector_latency,
+                        layer,
+                        VECTOR_WORK,
+                    )
                     end = op
                     op += 1
                 sums_user[tiles % machine.accumulator_blocks] = end
@@ -345,15 +409,29 @@ def _emit(machine: Machine, steps: Steps, flat: Flat, c: Columns, widest: int) -
                     c.pred[edge] = end
                     edge += 1
                     c.pred_ptr[op + 1] = edge
-                    _op(c, op, DRAM, flat.state_busy[at_block + block, ragged],
-                        machine.dram_latency, layer, DRAM_ACTIVATIONS)
+                    _op(
+                        c,
+                        op,
+                        DRAM,
+                        flat.state_busy[at_block + block, ragged],
+                        machine.dram_latency,
+                        layer,
+                        DRAM_ACTIVATIONS,
+                    )
                     op += 1
                 if flat.spill_busy[at_block + block, ragged] > 0:
                     c.pred[edge] = end
                     edge += 1
                     c.pred_ptr[op + 1] = edge
-                    _op(c, op, DRAM, flat.spill_busy[at_block + block, ragged],
-                        machine.dram_latency, layer, DRAM_ACTIVATIONS)
+                    _op(
+                        c,
+                        op,
+                        DRAM,
+                        flat.spill_busy[at_block + block, ragged],
+                        machine.dram_latency,
+                        layer,
+                        DRAM_ACTIVATIONS,
+                    )
                     tails[ended - 1] = op
                     op += 1
         for tail in range(ended):

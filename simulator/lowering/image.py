@@ -157,15 +157,16 @@ class _Filler:
         self._append("vector", -(-part.rows * work // full))
         per_row = layer_plan.layer.channels * layer.planes
         pixels = layer.window.in_grid[0] * layer.window.in_grid[1]
-        operand_bits = [int(rows) * per_row * pixels // layer.rows if layer_plan.operand_in_dram
-                        else 0 for rows in part.rows]
-        self._append("operand_busy", self._reads(layer_plan, part.blocks, part.outputs,
-                                                 operand_bits))
+        operand_bits = [
+            int(rows) * per_row * pixels // layer.rows if layer_plan.operand_in_dram else 0
+            for rows in part.rows
+        ]
+        self._append(
+            "operand_busy", self._reads(layer_plan, part.blocks, part.outputs, operand_bits)
+        )
         self._states_and_spills(layer_plan, pieces, full)
 
-    def _reads(
-        self, layer_plan: LayerPlan, blocks: Ints, outputs: Ints, bits: list[int]
-    ) -> Ints:
+    def _reads(self, layer_plan: LayerPlan, blocks: Ints, outputs: Ints, bits: list[int]) -> Ints:
         """DRAM cycles to read each block's operand; counts the reads."""
         layer, dram = layer_plan.layer.index, self.plan.architecture.memories.dram
         if not any(bits):
@@ -187,8 +188,9 @@ class _Filler:
         spill = np.zeros((blocks, 2), np.int64)
         state = np.zeros((blocks, 2), np.int64)
         reads, writes = np.zeros(blocks, np.int64), np.zeros(blocks, np.int64)
-        lif = sum(op.rows * op.channels * op.timesteps
-                  for op in layer_plan.fused if op.kind == "lif")
+        lif = sum(
+            op.rows * op.channels * op.timesteps for op in layer_plan.fused if op.kind == "lif"
+        )
         state_bits = lif * self.plan.architecture.core.vector_unit.membrane_bits
         if layer_plan.spilled_bits or layer_plan.membranes_in_dram:
             scope_of = np.repeat(np.arange(len(part.blocks)), part.blocks)
@@ -263,8 +265,9 @@ class _Filler:
         transfer = layer_plan.fetch[0][0]
         self._append("inputs", np.array([layer.inputs], np.int64))
         self.lists["fetch_busy"].append(np.array([[transfer.busy_cycles] * 2], np.int64))
-        self._single(step, VECTOR_UNIT, layer.dense_macs + adds, vector.pipeline_latency_cycles,
-                     VECTOR_WORK)
+        self._single(
+            step, VECTOR_UNIT, layer.dense_macs + adds, vector.pipeline_latency_cycles, VECTOR_WORK
+        )
         self.counter.dram_transfer(layer.index, transfer)
         self._vector(layer.index, "head", layer.dense_macs)
         self._vector(layer.index, "mean", adds)
@@ -286,8 +289,9 @@ class _Filler:
             tokens, live = rows.size, int(rows.sum())
             if step.kind == "halting":
                 width = next(op.channels for op in layer.vector_ops if op.kind == "halting")
-                self._single(index, VECTOR_UNIT, live * (width + 1),
-                             vector.halting_latency_cycles, HALTING)
+                self._single(
+                    index, VECTOR_UNIT, live * (width + 1), vector.halting_latency_cycles, HALTING
+                )
                 self._vector(step.layer, "halting", live * width)
                 self._vector(step.layer, "score", live)
                 self.counter.access(step.layer, "masks", tokens, write=True)
@@ -308,8 +312,11 @@ class _Filler:
     def _passes(self, mask: str) -> int:
         """Column passes of all layers under a mask at one timestep."""
         columns = self.plan.machine.columns
-        return sum(-(-each.layer.outputs // columns) * each.layer.groups
-                   for each in self.plan.layers if each.layer.mask == mask)
+        return sum(
+            -(-each.layer.outputs // columns) * each.layer.groups
+            for each in self.plan.layers
+            if each.layer.mask == mask
+        )
 
     def _count_scan(self, layer: int, mask_reads: int, counts: dict[str, int]) -> None:
         self.counter.access(layer, "masks", mask_reads, write=False)

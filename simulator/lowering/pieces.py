@@ -88,7 +88,9 @@ def _product(
 ) -> tuple[Part, int]:
     """A layer whose operand rows are tokens or pixels, and its useful accumulations."""
     layer, array = layer_plan.layer, plan.architecture.core.pe_array
-    together = len(layer_plan.scopes) == 1 and plan.steps[layer_plan.scopes[0]].timestep == ALL_TIMESTEPS
+    together = (
+        len(layer_plan.scopes) == 1 and plan.steps[layer_plan.scopes[0]].timestep == ALL_TIMESTEPS
+    )
     rows = cut_rows(_scopes(executed, together), layer_plan.row_block)
     bits = image.tensors[layer.operand or ""]
     scores = layer.kind == "attention_scores"

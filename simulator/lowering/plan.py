@@ -11,6 +11,7 @@ whichever moves fewer bits.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -45,8 +46,8 @@ class LayerPlan:
 
     `repeats`: results of one product that serve so many timesteps (a static input); `scopes`: its
     steps, in order; `fetch` (chunk, 2): DRAM requests of each chunk's weights for full and ragged
-    column tiles; `out_bits`: bits of its stored results for each element of the product; the flags
-    say what lives in DRAM.
+    column tiles; `fetch_counts`: what all chunks of one full and of the ragged tile count; `spilled_bits`,
+    `stored_bits`: of all its results, in DRAM and in all; the flags say what lives in DRAM.
     """
 
     layer: Layer
@@ -56,6 +57,7 @@ class LayerPlan:
     computed_timesteps: int
     scopes: tuple[int, ...]
     fetch: tuple[tuple[Transfer, Transfer], ...]
+    fetch_counts: tuple[dict[str, int], dict[str, int]]
     rows_outer: bool
     operand_in_dram: bool
     spilled_bits: int
@@ -271,12 +273,15 @@ def _layer_plan(
         computed_timesteps=1 if static else layer.timesteps,
         scopes=scopes,
         fetch=fetch,
+        fetch_counts=(_summed(full for full, _ in fetch), _summed(last for _, last in fetch)),
         rows_outer=in_dram and _rows_first(layer, chunks, row_block, machine, array.tile_columns),
         operand_in_dram=in_dram,
-        spilled_bits=sum(_bits(op, network) for op in stored
-                         if op.output in places.tensors_in_dram),
+        spilled_bits=sum(
+            _bits(op, network) for op in stored if op.output in places.tensors_in_dram
+        ),
         stored_bits=sum(_bits(op, network) for op in stored),
-        membranes_kept=places.serial and layer.stage == "blocks"
+        membranes_kept=places.serial
+        and layer.stage == "blocks"
         and any(op.kind == "lif" for op in fused),
         membranes_in_dram=layer.index in places.membranes_in_dram,
         fused=fused,
@@ -330,6 +335,14 @@ def _fetches(
         )
         for inputs in chunks.inputs
     )
+
+
+def _summed(transfers: Iterable[Transfer]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for transfer in transfers:
+        for action, count in transfer.counts.items():
+            total[action] = total.get(action, 0) + count
+    return total
 
 
 def _rows_first(

@@ -1,0 +1,175 @@
+"""python -m simulator.run: load a machine, load a trace, simulate, price, write.
+
+Results go to stdout and, with --out, to files; everything else goes to stderr. What is wrong with
+the input is one message and exit code 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from simulator.result import Result
+
+EXAMPLE = "python -m simulator.run --arch arch_configs/sparse_pe.yaml --trace traces/cifar10.npz"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    # Imported here, so that --help answers at once.
+    from simulator.errors import SimulatorError
+
+    try:
+        return _run(options, shlex.join(["python", "-m", "simulator.run", *_given(arguments)]))
+    except SimulatorError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; nothing was written", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has gone: nothing is left to be told.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m simulator.run",
+        description="Replay a trace of a spiking Transformer on a described accelerator.",
+        epilog=f"example: {EXAMPLE} --out reports/out/cifar10",
+    )
+    add = parser.add_argument
+    add("--arch", required=True, metavar="FILE", help="architecture file (YAML)")
+    add("--trace", required=True, metavar="FILE", help="trace file (.npz)")
+    add("--out", metavar="DIR", help="write result.json, CSV tables and page.html there")
+    add("--images", metavar="A:B", help="simulate images A to B - 1 only (or a single A)")
+    add(
+        "--engine",
+        choices=("numba", "simpy"),
+        default="numba",
+        help="numba, or the slow reference simpy (same result)",
+    )
+    add("--jobs", type=_positive, default=1, metavar="N", help="worker processes (default 1)")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="PATH=VALUE",
+        dest="overrides",
+        help="replace a value of the architecture, such as dataflow.kind=tick_batched",
+    )
+    add("--json", action="store_true", help="print the whole result as JSON instead of a summary")
+    return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 1024:
+        raise argparse.ArgumentTypeError(f"{text}: must be a number from 1 to 1024")
+    return int(text)
+
+
+def _given(arguments: Sequence[str] | None) -> Sequence[str]:
+    return sys.argv[1:] if arguments is None else arguments
+
+
+def _run(options: argparse.Namespace, command: str) -> int:
+    from simulator.trace import Trace
+
+    with Trace.open(options.trace) as trace:
+        images = _images(options.images, trace.images)
+    result = _simulate(options, images, command)
+    result.check()
+    if options.out:
+        _write(result, Path(options.out))
+    if options.json:
+        sys.stdout.write(result.to_json())
+    else:
+        from simulator.summary import terminal_table
+
+        print(terminal_table(result))
+    return 0
+
+
+def _images(text: str | None, count: int) -> range:
+    """The images that --images names. Raises TraceError for what is not there."""
+    from simulator.errors import TraceError
+
+    if text is None:
+        return range(count)
+    first, colon, last = text.partition(":")
+    if not all(part == "" or part.isdigit() for part in (first, last)) or text in ("", ":"):
+        raise TraceError(f"--images {text}: must be A:B or A, with numbers from 0")
+    start = int(first or 0)
+    stop = int(last or count) if colon else start + 1
+    if not 0 <= start < stop <= count:
+        raise TraceError(f"--images {text}: must lie within the trace's images, 0:{count}")
+    return range(start, stop)
+
+
+def _simulate(options: argparse.Namespace, images: range, command: str) -> Result:
+    """All images, in this process or spread over workers, in order."""
+    from simulator.result import merge
+
+    jobs = min(options.jobs, len(images))
+    task = (options.arch, options.overrides, options.trace, options.engine, command)
+    if jobs == 1:
+        return _simulate_part(task, images, quiet=False)
+    import concurrent.futures
+    import multiprocessing
+
+    size = -(-len(images) // jobs)
+    parts = [images[first : first + size] for first in range(0, len(images), size)]
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(jobs, mp_context=context) as pool:
+        futures = [pool.submit(_simulate_part, task, part, quiet=True) for part in parts]
+        return merge([future.result() for future in futures])
+
+
+def _simulate_part(
+    task: tuple[str, list[str], str, str, str], images: range, *, quiet: bool
+) -> Result:
+    """Some neighbouring images, as a worker does them."""
+    from simulator.architecture import load_architecture
+    from simulator.simulate import Simulation
+    from simulator.trace import Trace
+
+    arch, overrides, path, engine, command = task
+    with Trace.open(path) as trace:
+        simulation = Simulation(
+            trace, load_architecture(arch, overrides), engine=engine, command=command
+        )
+        with _progress(images, quiet) as steps:
+            return simulation.run(steps)
+
+
+@contextlib.contextmanager
+def _progress(images: range, quiet: bool) -> Iterator[Iterator[int]]:
+    """The images, with a bar on a terminal."""
+    from tqdm import tqdm
+
+    hidden = quiet or not sys.stderr.isatty()
+    with tqdm(images, unit="image", disable=hidden, leave=False, file=sys.stderr) as bar:
+        yield iter(bar)
+
+
+def _write(result: Result, folder: Path) -> None:
+    """result.json and tables, then the page that is drawn from them."""
+    result.save(folder)
+    # The one place where both upper floors meet; nothing else in simulator/ knows of plots.
+    from reports.page import write_page
+
+    write_page(result, folder / "page.html")
+    print(f"written: {folder}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
