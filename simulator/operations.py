@@ -187,7 +187,7 @@ def _matrix_layer(
         integer_input=spec is not None and spec.kind == "integer",
         window=_window(operation.kind, shapes, rows),
         channels=spec.channels if spec else inputs,
-        producers=tuple(sorted({made_by[name] for name in names if name in made_by})),
+        producers=tuple(sorted({made_by[n] for n in names if n is not None and n in made_by})),
     )
 
 

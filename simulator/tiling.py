@@ -122,9 +122,10 @@ def count_ones(bits: Packed, rows: Rows, window: Window, chunks: Chunks) -> npt.
         [*window.kernel, *window.stride, *window.padding, *window.in_grid, *window.out_grid],
         np.int64,
     )
-    return _gather_counts(
+    ones: npt.NDArray[np.int32] = _gather_counts(
         counts, rows.timestep, rows.row, geometry, chunks.ptr, chunks.tap, chunks.channel_range
     )
+    return ones
 
 
 def count_column_ones(
@@ -153,9 +154,9 @@ def _ones_between(words: Packed, start: int, stop: int) -> int:
             value &= np.uint32((0xFF << (start & 7)) & 0xFF)
         if byte == stop >> 3:
             value &= np.uint32((1 << (stop & 7)) - 1)
-        value -= (value >> 1) & np.uint32(0x55)
+        value -= (value >> np.uint32(1)) & np.uint32(0x55)
         value = (value & np.uint32(0x33)) + ((value >> 2) & np.uint32(0x33))
-        total += (value + (value >> 4)) & np.uint32(0x0F)
+        total += int((value + (value >> 4)) & np.uint32(0x0F))
     return total
 
 

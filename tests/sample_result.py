@@ -111,15 +111,13 @@ def _add_image(
         rest = (TOKENS * timesteps, live, dram_bytes, math.fsum(energy_pj))
         rows["layers"].append((image, *told, *rest))
         energies += energy_pj
-        useful, traffic, busy, vector = (
-            useful + work,
-            traffic + dram_bytes,
-            busy + pe,
-            vector + live,
-        )
+        useful, traffic = useful + work, traffic + dram_bytes
+        busy, vector = busy + pe, vector + live
     latency = cycle + 25
-    by_cause = {"drain": 25}
-    for _, _, cause, stall in rows["layer_stalls"][-len(layers(blocks)) :]:
+    # After its last tile the array waits for the vector unit.
+    rows["layer_stalls"].append((image, "head", "vector_unit", latency - cycle))
+    by_cause: dict[str, int] = {}
+    for _, _, cause, stall in rows["layer_stalls"][-len(layers(blocks)) - 1 :]:
         by_cause[cause] = by_cause.get(cause, 0) + stall
     rows["stalls"] += [(image, cause, cycles) for cause, cycles in by_cause.items()]
     held = {"pe_array": busy, "vector_unit": vector, "dram": traffic // 16}

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from simulator.program import JOIN, Program, Timeline
 from simulator.errors import LoweringError
+from simulator.program import JOIN, Program, Timeline
 
 
 def stalls(

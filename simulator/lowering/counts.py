@@ -97,7 +97,7 @@ def _count_cost(
 
 
 def _weight_source(layer_plan: LayerPlan) -> tuple[int, str]:
-    """Bits of a weight, and the buffer it is read from: keys are spikes, scores take weights' place."""
+    """Bits of what takes the weights' place, and the buffer that it is read from."""
     kind = layer_plan.layer.kind
     if kind == "attention_scores":
         return 1, "spikes"

@@ -148,9 +148,13 @@ def emit(machine: Machine, steps: Steps, flat: Flat) -> Columns:
     used = _emit(machine, steps, flat, columns, widest)
     last = int(columns.pred_ptr[used])
     return Columns(
-        *(column[:used] for column in columns[:5]),
-        columns.pred_ptr[: used + 1],
-        columns.pred[:last],
+        unit=columns.unit[:used],
+        busy=columns.busy[:used],
+        latency=columns.latency[:used],
+        layer=columns.layer[:used],
+        category=columns.category[:used],
+        pred_ptr=columns.pred_ptr[: used + 1],
+        pred=columns.pred[:last],
     )
 
 

@@ -7,12 +7,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from simulator.components.dataflows.base import ALL_TIMESTEPS
 from simulator.components.pe_arrays.base import ArrayCost, Work
 from simulator.lowering.plan import LayerPlan, Plan
-from simulator.components.dataflows.base import ALL_TIMESTEPS
 from simulator.operations import live_rows
-from simulator.trace import Image
 from simulator.tiling import count_column_ones, count_ones, cut_heads, cut_rows
+from simulator.trace import Image
 
 Ints = npt.NDArray[np.int64]
 RowList = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]

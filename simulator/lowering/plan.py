@@ -46,8 +46,8 @@ class LayerPlan:
 
     `repeats`: results of one product that serve so many timesteps (a static input); `scopes`: its
     steps, in order; `fetch` (chunk, 2): DRAM requests of each chunk's weights for full and ragged
-    column tiles; `fetch_counts`: what all chunks of one full and of the ragged tile count; `spilled_bits`,
-    `stored_bits`: of all its results, in DRAM and in all; the flags say what lives in DRAM.
+    column tiles; `fetch_counts`: what all chunks of one full and of the ragged tile count;
+    `spilled_bits`, `stored_bits`: of all its results, in DRAM and in all; flags: what is in DRAM.
     """
 
     layer: Layer
@@ -122,8 +122,8 @@ def _machine(architecture: Architecture) -> Machine:
     slots = weights.capacity_bits // chunk_bits
     if slots < 1:
         raise LoweringError(
-            f"{architecture.name}: cores.0.buffers.weights holds {weights.capacity_bits} bits: must "
-            f"hold the weights of one tile, {chunk_bits} bits"
+            f"{architecture.name}: cores.0.buffers.weights holds {weights.capacity_bits} bits: "
+            f"must hold the weights of one tile, {chunk_bits} bits"
         )
     port = request(weights, weights.capacity_bits, clock)
     dram = request(architecture.memories.dram, 1, clock)
@@ -302,7 +302,7 @@ def _chunks(layer: Layer, architecture: Architecture) -> Chunks:
 
 
 def _row_block(layer: Layer, architecture: Architecture) -> int:
-    """Rows whose sums fit one place of the partial-sum buffer; whole tokens where T run together."""
+    """Rows whose sums fit one place of the partial-sum buffer; whole tokens at T timesteps."""
     array = architecture.core.pe_array
     buffer = architecture.core.buffers.partial_sums
     row_bits = array.tile_columns * array.accumulator_bits

@@ -8,9 +8,9 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from simulator.engine.attribution import stalls
-from simulator.program import Program, Timeline
 from simulator.engine.reference import simulate
 from simulator.engine.replay import replay
+from simulator.program import Program, Timeline
 from tests.programs import layered_program
 
 TILES = 100

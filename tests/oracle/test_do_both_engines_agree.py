@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 
 from simulator.engine import replay as product
-from simulator.program import JOIN, Program, ProgramBuilder, Timeline
 from simulator.engine.reference import simulate
 from simulator.engine.replay import replay
+from simulator.program import JOIN, Program, ProgramBuilder, Timeline
 from tests.programs import (
     assert_same,
     by_cycle,
@@ -97,6 +97,16 @@ def test_thousands_of_ops_that_become_ready_at_once_are_served_by_id() -> None:
     timeline = replay(program)
     assert (np.diff(timeline.start[100:]) >= 0).all()
     assert_same(timeline, simulate(program), program)
+
+
+@pytest.mark.parametrize("servers", [31, 32, 33, 70, (1 << 31) - 1])
+def test_a_unit_may_have_many_servers(servers: int) -> None:
+    builder = ProgramBuilder()
+    unit = builder.add_unit("unit", servers)
+    for busy in np.random.default_rng(servers).integers(1, 9, 200).tolist():
+        builder.add_op(unit, busy)
+    program = builder.build()
+    assert_same(replay(program), simulate(program), program)
 
 
 @pytest.mark.nojit

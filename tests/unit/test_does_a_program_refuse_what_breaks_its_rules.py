@@ -7,10 +7,10 @@ import re
 import numpy as np
 import pytest
 
-from simulator.program import Program, ProgramBuilder, validate
 from simulator.engine.reference import simulate
 from simulator.engine.replay import replay
 from simulator.errors import LoweringError
+from simulator.program import Program, ProgramBuilder, validate
 from tests.programs import assert_same
 
 pytestmark = pytest.mark.nojit

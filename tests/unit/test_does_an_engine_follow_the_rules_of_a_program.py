@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from simulator.program import Program, ProgramBuilder, Timeline
 from simulator.engine.reference import simulate
 from simulator.engine.replay import replay
+from simulator.program import Program, ProgramBuilder, Timeline
 
 pytestmark = pytest.mark.nojit
 Engine = Callable[[Program], Timeline]

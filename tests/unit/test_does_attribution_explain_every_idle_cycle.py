@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.engine.attribution import stalls
-from simulator.program import JOIN, Program, ProgramBuilder, Timeline
 from simulator.engine.replay import replay
 from simulator.errors import LoweringError
+from simulator.program import JOIN, Program, ProgramBuilder, Timeline
 from tests.programs import layered_program, programs
 
 pytestmark = pytest.mark.nojit

@@ -1,0 +1,331 @@
+"""The headline numbers of a result, and the same as text for a terminal.
+
+Every number is defined in docs/metrics.md. Means are over images; rates such as occupancy are
+ratios of sums over all images, so a long image weighs more than a short one.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from simulator.result import Result
+from simulator.result_schema import CAUSES, CONVENTIONS
+from simulator.wording import one_line
+
+PERCENTILES = (50, 95, 99)
+WIDTH = 100
+LINES = 45
+# As many parts, timesteps and blocks fit on a terminal; further ones are summed or left out.
+_PARTS = 9
+_TIMESTEPS = 8
+_BLOCKS = 12
+
+
+def summary(result: Result) -> dict[str, Any]:
+    """Plain numbers and texts, ready for JSON; names carry units. See docs/metrics.md."""
+    images = result.tables["images"]
+    clock_mhz = result.provenance["architecture"]["clock_mhz"]
+    cycles = _distribution(images["latency_cycles"])
+    milliseconds = {name: value / (clock_mhz * 1e3) for name, value in cycles.items()}
+    latency = int(images["latency_cycles"].sum())
+    weighted = images["utilization"] * images["latency_cycles"]
+    return {
+        "images": result.images,
+        "machine": result.provenance["architecture"]["name"],
+        "network": result.provenance["trace"]["model"].get("name", "unnamed"),
+        "origin": origin(result.provenance["trace"]["weights"]),
+        "latency_cycles": cycles,
+        "latency_ms": milliseconds,
+        "floor_cycles_mean": _mean(images["floor_cycles"]),
+        "ceiling_cycles_mean": _mean(images["ceiling_cycles"]),
+        "throughput_images_per_s": 1e3 / milliseconds["mean"],
+        "utilization": math.fsum(weighted.tolist()) / latency,
+        "occupancy": _occupancy(result.tables["units"], latency),
+        "energy_uj": _mean(images["energy_pj"]) / 1e6,
+        "dynamic_energy_uj": _mean(images["dynamic_energy_pj"]) / 1e6,
+        "leakage_energy_uj": _mean(images["leakage_energy_pj"]) / 1e6,
+        "energy_delay_uj_ms": _mean(images["energy_delay_pj_ms"]) / 1e6,
+        "energy_by_part": energy_by_part(result),
+        "active_tokens": _active_tokens(result.tables),
+        "stalls": _stalls(result.tables["stalls"], latency, result.images),
+        "roofline": _roofline(result, latency),
+        "dram_bytes_mean": _mean(images["dram_bytes"]),
+        "field_energy": _field_energy(result),
+    }
+
+
+def origin(weights: Mapping[str, Any]) -> str:
+    """How the weights of a trace came to be, in words, from its manifest's `weights`."""
+    if weights["origin"] == "calibrated":
+        return (
+            "calibrated: random weights whose batch norms are fitted to published firing rates; "
+            "not trained, so no accuracy applies"
+        )
+    if weights["origin"] == "random":
+        return "random weights: not trained, so no accuracy applies; the spike rates are arbitrary"
+    accuracy = weights.get("accuracy")
+    if not isinstance(accuracy, dict):
+        return "trained weights; the trace states no accuracy"
+    told = ", ".join(f"{one_line(str(name))} {value}" for name, value in accuracy.items())
+    return f"trained weights; accuracy: {told}"
+
+
+def energy_by_part(result: Result) -> list[dict[str, Any]]:
+    """Each part's mean energy per image, dynamic and leakage, the largest first.
+
+    Entries: part, dynamic_uj, leakage_uj, energy_uj, share (of the energy of all parts).
+    """
+    actions, leakage = result.tables["actions"], result.tables["leakage"]
+    per_image = 1e6 * result.images
+    dynamic: dict[str, list[float]] = {}
+    for part, energy_pj in zip(actions["part"], actions["energy_pj"].tolist(), strict=True):
+        dynamic.setdefault(part, []).append(energy_pj)
+    latency_ms = _mean(result.tables["images"]["latency_ms"])
+    # 1 uW for 1 ms is 1e-3 uJ.
+    powers = zip(leakage["part"], leakage["power_uw"].tolist(), strict=True)
+    at_rest = {part: power_uw * latency_ms * 1e-3 for part, power_uw in powers}
+    parts = []
+    for part in dynamic.keys() | at_rest.keys():
+        active_uj = math.fsum(dynamic.get(part, [])) / per_image
+        leakage_uj = at_rest.get(part, 0.0)
+        told = {"part": part, "dynamic_uj": active_uj, "leakage_uj": leakage_uj}
+        parts.append({**told, "energy_uj": active_uj + leakage_uj})
+    total = math.fsum(part["energy_uj"] for part in parts)
+    for part in parts:
+        part["share"] = _ratio(part["energy_uj"], total)
+    return sorted(parts, key=lambda part: (-part["energy_uj"], part["part"]))
+
+
+def _distribution(values: pd.Series) -> dict[str, float]:
+    """Mean, extremes and percentiles; a percentile is the value of an image (nearest rank)."""
+    ranks = np.percentile(values.to_numpy(), PERCENTILES, method="inverted_cdf")
+    told = {f"p{rank}": float(value) for rank, value in zip(PERCENTILES, ranks, strict=True)}
+    return {"mean": _mean(values), "min": float(values.min()), **told, "max": float(values.max())}
+
+
+def _occupancy(units: pd.DataFrame, latency: int) -> dict[str, float]:
+    """Busy cycles of each unit per server and cycle of latency, over all images."""
+    occupancy = {}
+    for unit, rows in units.groupby("unit", sort=False):
+        servers = int(rows["servers"].max())
+        occupancy[str(unit)] = int(rows["busy_cycles"].sum()) / (servers * latency)
+    return occupancy
+
+
+def _active_tokens(tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+    """Means per image; `by_timestep_and_block[timestep][block]`, and the same without halting."""
+    images, table = tables["images"], tables["active_tokens"]
+    told: dict[str, Any] = {
+        "mean": _mean(images["active_tokens"]),
+        "slots": _mean(images["token_slots"]),
+    }
+    told["share"] = _ratio(told["mean"], told["slots"])
+    for name, column in (
+        ("by_timestep_and_block", "active_tokens"),
+        ("tokens_by_timestep_and_block", "tokens"),
+    ):
+        grid = table.pivot_table(index="timestep", columns="block", values=column, aggfunc="mean")
+        told[name] = grid.fillna(0.0).to_numpy(dtype=float).tolist()
+    return told
+
+
+def _stalls(table: pd.DataFrame, latency: int, images: int) -> list[dict[str, Any]]:
+    """Mean cycles per image and share of the latency by cause, the largest first."""
+    cycles = table.groupby("cause")["stall_cycles"].sum().to_dict()
+    told = [
+        {
+            "cause": cause,
+            "meaning": meaning,
+            "cycles_mean": int(cycles.get(cause, 0)) / images,
+            "share": int(cycles.get(cause, 0)) / latency,
+        }
+        for cause, meaning in CAUSES.items()
+    ]
+    return sorted(told, key=lambda entry: -float(str(entry["share"])))
+
+
+def _roofline(result: Result, latency: int) -> dict[str, Any]:
+    """Where all images together stand under the machine's two roofs.
+
+    A run without DRAM traffic has no operational intensity (None) and is bound by computing.
+    """
+    roofs = result.provenance["architecture"]["roofline"]
+    peak, bandwidth = roofs["peak_accumulations_per_cycle"], roofs["dram_bytes_per_cycle"]
+    useful = int(result.tables["images"]["useful_accumulations"].sum())
+    moved = int(result.tables["images"]["dram_bytes"].sum())
+    intensity = useful / moved if moved else None
+    attainable = peak if intensity is None else min(peak, intensity * bandwidth)
+    return {
+        "peak_accumulations_per_cycle": peak,
+        "dram_bytes_per_cycle": bandwidth,
+        "ridge_accumulations_per_byte": peak / bandwidth,
+        "operational_intensity_accumulations_per_byte": intensity,
+        "achieved_accumulations_per_cycle": useful / latency,
+        "attainable_accumulations_per_cycle": attainable,
+        "achieved_share": _ratio(useful / latency, attainable),
+        "bound_by": "compute" if attainable == peak else "memory",
+    }
+
+
+def _field_energy(result: Result) -> list[dict[str, Any]]:
+    """Mean MACs, ACs and energy per image by the field's habit, for each convention."""
+    table = result.tables["field_energy"]
+    told = []
+    for convention in CONVENTIONS:
+        rows = table[table["convention"] == convention]
+        sums = {name: math.fsum(rows[name].tolist()) for name in ("macs", "acs", "energy_pj")}
+        means = {name: value / result.images for name, value in sums.items()}
+        energy_uj = means.pop("energy_pj") / 1e6
+        told.append({"convention": convention, **means, "energy_uj": energy_uj})
+    return told
+
+
+def _mean(values: pd.Series) -> float:
+    return math.fsum(values.tolist()) / len(values)
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else 0.0
+
+
+def terminal_table(result: Result) -> str:
+    """The summary as plain text, at most LINES lines of WIDTH columns."""
+    told = summary(result)
+    lines = [
+        *_heading(result, told),
+        "",
+        *_speed(told),
+        "",
+        *_energy_and_stalls(told),
+        "",
+        *_token_map(told["active_tokens"]),
+        "",
+        *_habit(told["field_energy"]),
+    ]
+    return "\n".join(line.rstrip()[:WIDTH] for line in lines[:LINES])
+
+
+def _heading(result: Result, told: Mapping[str, Any]) -> list[str]:
+    machine, trace = result.provenance["architecture"], result.provenance["trace"]
+    dataset = one_line(str(trace["dataset"].get("name", "unnamed data")))
+    parts = ", ".join(one_line(machine[slot]) for slot in ("pe_array", "token_skip", "dataflow"))
+    technology = f"{machine['clock_mhz']:g} MHz, {machine['node_nm']:g} nm"
+    table = result.provenance["energy_table"]
+    prices = f"{one_line(table['name'])}, {table['node_nm']:g} nm, {table['voltage_v']:g} V"
+    run = f"{one_line(told['network'])}, {dataset}, images: {told['images']}"
+    return [
+        *_entry("Machine", f"{one_line(told['machine'])}: {parts}, {technology}"),
+        *_entry("Trace", f"{one_line(trace['file'])}: {run}"),
+        *_entry("Weights", told["origin"], lines=3),
+        *_entry("Prices", f"{prices}; engine {one_line(result.provenance['engine'])}"),
+    ]
+
+
+def _speed(told: Mapping[str, Any]) -> list[str]:
+    names = ("mean", "p50", "p95", "p99")
+    roof, cycles, ms = told["roofline"], told["latency_cycles"], told["latency_ms"]
+    intensity = roof["operational_intensity_accumulations_per_byte"]
+    per_byte = "no DRAM traffic" if intensity is None else f"{number(intensity)} useful acc/B"
+    held = ", ".join(f"{one_line(unit)} {share:.1%}" for unit, share in told["occupancy"].items())
+    return [
+        f"{'Per image':<14}" + "".join(f"{name:>14}" for name in names),
+        f"{'Latency':<14}" + "".join(f"{number(cycles[name]):>14}" for name in names) + " cycles",
+        f"{'':<14}" + "".join(f"{number(ms[name]):>14}" for name in names) + " ms",
+        *_entry(
+            "Throughput",
+            f"{number(told['throughput_images_per_s'])} images/s "
+            "(1 / mean latency: one image after another, no overlap)",
+        ),
+        *_entry(
+            "Utilization",
+            f"{told['utilization']:.1%} (useful accumulations per PE and cycle)",
+        ),
+        *_entry("Occupancy", held, lines=2),
+        *_entry(
+            "Roofline",
+            f"{roof['bound_by']}-bound: {per_byte}, "
+            f"{number(roof['achieved_accumulations_per_cycle'])} of "
+            f"{number(roof['attainable_accumulations_per_cycle'])} attainable acc/cycle "
+            f"({roof['achieved_share']:.1%})",
+            lines=2,
+        ),
+        *_entry("DRAM traffic", f"{number(told['dram_bytes_mean'] / 1024)} KiB per image"),
+    ]
+
+
+def _energy_and_stalls(told: Mapping[str, Any]) -> list[str]:
+    parts = [(short(p["part"]), p["energy_uj"], p["share"]) for p in told["energy_by_part"]]
+    if len(parts) > _PARTS:
+        rest = parts[_PARTS - 1 :]
+        name = f"({len(rest)} other parts)"
+        parts[_PARTS - 1 :] = [(name, sum(p[1] for p in rest), sum(p[2] for p in rest))]
+    stalls = [(s["cause"], s["cycles_mean"], s["share"]) for s in told["stalls"] if s["share"]]
+    total = (
+        f"{number(told['energy_uj'])} uJ per image: {number(told['dynamic_energy_uj'])} dynamic, "
+        f"{number(told['leakage_energy_uj'])} leakage; "
+        f"EDP {number(told['energy_delay_uj_ms'])} uJ ms"
+    )
+    left = [f"{'by part':<24}{'uJ':>12}{'%':>8}", *_shares(parts)]
+    right = [
+        f"{'PE array stalls, by cause':<26}{'cycles':>14}{'% lat.':>8}",
+        *_shares(stalls, 26, 14),
+    ]
+    pairs = zip_longest(left, right, fillvalue="")
+    return [*_entry("Energy", total), *(f"  {one:<46}  {other}" for one, other in pairs)]
+
+
+def _shares(rows: Iterable[tuple[str, float, float]], name: int = 24, value: int = 12) -> list[str]:
+    return [
+        f"{one_line(text)[: name - 1]:<{name}}{number(amount):>{value}}{100 * share:>8.1f}"
+        for text, amount, share in rows
+    ]
+
+
+def _token_map(told: Mapping[str, Any]) -> list[str]:
+    grid: Sequence[Sequence[float]] = told["by_timestep_and_block"]
+    head = f"{number(told['mean'])} of {number(told['slots'])} ({told['share']:.1%}) per image"
+    lines = _entry("Active tokens", head)
+    if not grid:
+        return lines
+    shown = range(min(len(grid[0]), _BLOCKS))
+    lines.append("  timestep" + "".join(f"{f'block {block}':>7.7}" for block in shown))
+    if len(grid) > _TIMESTEPS:
+        grid = [[sum(column) / len(grid) for column in zip(*grid, strict=True)]]
+    for timestep, row in enumerate(grid):
+        name = "mean" if len(grid) == 1 and told["mean"] else str(timestep)
+        lines.append(f"  {name:<8}" + "".join(f"{row[block]:>7.1f}" for block in shown))
+    return lines
+
+
+def _habit(field: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = ["Field's habit (4.6 pJ a MAC, 0.9 pJ an AC, 45 nm, nothing else; not this machine)"]
+    for entry in field:
+        counts = f"{number(entry['macs'] / 1e6)} M MAC, {number(entry['acs'] / 1e6)} M AC"
+        lines.append(f"  {entry['convention']:<18} {number(entry['energy_uj'])} uJ  ({counts})")
+    return lines
+
+
+def _entry(name: str, text: str, lines: int = 1) -> list[str]:
+    """A named line, wrapped into a few."""
+    wrapped = textwrap.wrap(text, WIDTH - 14, max_lines=lines, placeholder=" ...") or [""]
+    return [f"{name if i == 0 else '':<14}{line}" for i, line in enumerate(wrapped)]
+
+
+def short(part: str) -> str:
+    """A part's path without what all parts of a core share."""
+    return part.removeprefix("cores.0.")
+
+
+def number(value: float) -> str:
+    """Four significant digits, large numbers whole and with separators, no exponent if it fits."""
+    if value == 0 or abs(value) >= 1e15 or abs(value) < 1e-4:
+        return f"{value:.4g}"
+    digits = max(3 - math.floor(math.log10(abs(value))), 0)
+    return f"{value:,.{digits}f}"
