@@ -18,6 +18,9 @@ from simulator.operations import Window
 Ints = npt.NDArray[np.int64]
 Packed = npt.NDArray[np.uint8]
 
+_ONES = np.bitwise_count(np.arange(256, dtype=np.uint8)).astype(np.int64)
+"""Set bits of each byte; a constant of the kernels."""
+
 
 class Chunks(NamedTuple):
     """Inputs cut into chunks; chunk c has the segments ptr[c]:ptr[c + 1].
@@ -149,14 +152,12 @@ def _ones_between(words: Packed, start: int, stop: int) -> int:
     """Set bits from bit `start` up to `stop` of a little-endian row."""
     total = 0
     for byte in range(start >> 3, (stop + 7) >> 3):
-        value = np.uint32(words[byte])
+        value = words[byte]
         if byte == start >> 3:
-            value &= np.uint32((0xFF << (start & 7)) & 0xFF)
+            value &= np.uint8((0xFF << (start & 7)) & 0xFF)
         if byte == stop >> 3:
-            value &= np.uint32((1 << (stop & 7)) - 1)
-        value -= (value >> np.uint32(1)) & np.uint32(0x55)
-        value = (value & np.uint32(0x33)) + ((value >> 2) & np.uint32(0x33))
-        total += int((value + (value >> 4)) & np.uint32(0x0F))
+            value &= np.uint8((1 << (stop & 7)) - 1)
+        total += _ONES[value]
     return total
 
 

@@ -29,7 +29,7 @@ from simulator.lowering.emit import (
     Steps,
     emit,
 )
-from simulator.lowering.pieces import Pieces, layer_pieces
+from simulator.lowering.pieces import Pieces, RowCache, layer_pieces
 from simulator.lowering.plan import SCORE_BITS, LayerPlan, Plan, request
 from simulator.program import Program
 from simulator.trace import Image
@@ -103,6 +103,7 @@ class _Filler:
         self.useful: list[int] = []
         self.rows: list[int] = []
         self.live: list[int] = []
+        self.row_cache = RowCache()
         self.shared: dict[tuple[object, ...], Pieces] = {}
 
     def matrix(self, layer_plan: LayerPlan) -> None:
@@ -111,7 +112,7 @@ class _Filler:
         # Layers that read the same rows in the same way, as q, k and v do, share their pieces.
         key = (layer.operand, layer.mask, layer.kind, layer.window, layer.outputs, layer.inputs)
         if key not in self.shared:
-            self.shared[key] = layer_pieces(self.plan, layer_plan, self.image)
+            self.shared[key] = layer_pieces(self.plan, layer_plan, self.image, self.row_cache)
         pieces = self.shared[key]
         part, scopes = pieces.timed, list(layer_plan.scopes)
         self.table["kind"][scopes] = MATRIX

@@ -11,7 +11,7 @@ from simulator.components.dataflows.base import ALL_TIMESTEPS
 from simulator.components.pe_arrays.base import ArrayCost, Work
 from simulator.lowering.plan import LayerPlan, Plan
 from simulator.operations import live_rows
-from simulator.tiling import count_column_ones, count_ones, cut_heads, cut_rows
+from simulator.tiling import Rows, count_column_ones, count_ones, cut_heads, cut_rows
 from simulator.trace import Image
 
 Ints = npt.NDArray[np.int64]
@@ -63,8 +63,27 @@ class Pieces(NamedTuple):
     live_rows: int
 
 
-def layer_pieces(plan: Plan, layer_plan: LayerPlan, image: Image) -> Pieces:
+class RowCache:
+    """Row lists of one image: the layers of a block share them, and a stem's never change."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[object, ...], tuple[list[npt.NDArray[np.int32]], Rows]] = {}
+
+    def cut(
+        self, rows: list[npt.NDArray[np.int32]], together: bool, block: int, *key: object
+    ) -> Rows:
+        """The rows of all scopes, cut into blocks; `key` says whose rows they are."""
+        whole = (together, block, len(rows), *key)
+        if whole not in self._known:
+            self._known[whole] = (rows, cut_rows(_scopes(rows, together), block))
+        return self._known[whole][1]
+
+
+def layer_pieces(
+    plan: Plan, layer_plan: LayerPlan, image: Image, cache: RowCache | None = None
+) -> Pieces:
     """Cut and cost a layer; halted rows are dropped, gated or left as zeros by the token skip."""
+    cache = cache or RowCache()
     layer, skip = layer_plan.layer, plan.architecture.token_skip
     live = live_rows(layer, image, plan.network.tokens)[: layer_plan.computed_timesteps]
     every = np.arange(plan.network.tokens if layer.is_attention else layer.rows, dtype=np.int32)
@@ -73,8 +92,8 @@ def layer_pieces(plan: Plan, layer_plan: LayerPlan, image: Image) -> Pieces:
     spared = executed is not live and skip.spares_energy
     if layer.kind == "attention_context":
         return _context(plan, layer_plan, image, executed, live if spared else executed, live)
-    timed, useful = _product(plan, layer_plan, image, executed, active, live)
-    counted = _product(plan, layer_plan, image, live, None, live)[0] if spared else timed
+    timed, useful = _product(plan, layer_plan, image, executed, active, live, cache)
+    counted = _product(plan, layer_plan, image, live, None, live, cache)[0] if spared else timed
     return Pieces(timed, counted, useful, sum(map(len, live)))
 
 
@@ -85,13 +104,15 @@ def _product(
     executed: list[npt.NDArray[np.int32]],
     active: npt.NDArray[np.bool_] | None,
     live: list[npt.NDArray[np.int32]],
+    cache: RowCache,
 ) -> tuple[Part, int]:
     """A layer whose operand rows are tokens or pixels, and its useful accumulations."""
     layer, array = layer_plan.layer, plan.architecture.core.pe_array
     together = (
         len(layer_plan.scopes) == 1 and plan.steps[layer_plan.scopes[0]].timestep == ALL_TIMESTEPS
     )
-    rows = cut_rows(_scopes(executed, together), layer_plan.row_block)
+    whose = layer.mask if executed is live else None
+    rows = cache.cut(executed, together, layer_plan.row_block, whose, len(executed[0]))
     bits = image.tensors[layer.operand or ""]
     scores = layer.kind == "attention_scores"
     if scores:
