@@ -1,1 +1,3 @@
-"""The PyTorch side of STASim: STAS on Spikformer, its training, its calibration and the capture of traces."""
+"""The PyTorch side of STASim: STAS on Spikformer, its training, its calibration and the capture of
+traces.
+"""

@@ -1,4 +1,6 @@
-"""An arm: a network made ready to run (its weights drawn, fitted or loaded), and what a trace says of them."""
+"""An arm: a network made ready to run (its weights drawn, fitted or loaded), and what a trace says
+of them.
+"""
 
 from __future__ import annotations
 
@@ -18,21 +20,33 @@ from models.weights import load_weights, read_weights, weights_sha256
 SETTLING_IMAGES = 4000
 SWITCHES = ("timesteps", "isps", "integration", "pool", "pixel_scale", "image_mean", "image_std")
 TWIN_NOTE = (
-    "A network and its baseline twin (no I-SPS, no halting) share every convolution and linear weight; "
-    "batch-norms are set for each arm, since one pass and T passes of the patch splitting have other statistics."
+    "A network and its baseline twin (no I-SPS, no halting) share every convolution and linear "
+    "weight; batch-norms are set for each arm, since one pass and T passes of the patch splitting "
+    "have other statistics."
 )
-IMAGE_NOTE = "sps.image is the 8-bit image as stored; its scaling by 1/256 folds into the first convolution."
+IMAGE_NOTE = (
+    "sps.image is the 8-bit image as stored; its scaling by 1/256 folds into the first convolution."
+)
 CALIBRATED_NOTE = (
-    "Random weights on 8-bit grids; batch-norms fitted on the images of this trace so that firing rates, over live "
-    "rows, meet the published table. Predictions of such a network mean nothing."
+    "Random weights on 8-bit grids; batch-norms fitted on the images of this trace so that firing "
+    "rates, over live rows, meet the published table. Predictions of such a network mean nothing."
 )
-RANDOM_NOTE = "Random weights on 8-bit grids; batch-norms take the moments measured on the images of this trace."
+RANDOM_NOTE = (
+    "Random weights on 8-bit grids; batch-norms take the moments measured on the images of this "
+    "trace."
+)
+TRAINED_NOTE = "Trained by models.train; weights on 8-bit grids."
+FOREIGN_NOTE = "From a file that does not tell how it was trained."
+UNTRAINED_TWIN_NOTE = (
+    "The twin was not trained: its batch-norm statistics are re-estimated on training images."
+)
 
 
 class Wish(NamedTuple):
     """What to make ready.
 
-    `weights`: `calibrated`, `random` or the path of a safetensors file; `data`: folder of the full data set, if given.
+    `weights`: `calibrated`, `random` or the path of a safetensors file; `data`: folder of the full
+    data set, if given.
     """
 
     config: ModelConfig
@@ -54,7 +68,8 @@ class Arm(NamedTuple):
 def prepare(wish: Wish, images: Images) -> Arm:
     """Make the wished network ready; `images` are those to fit batch-norms on.
 
-    Raises ModelError for a weights file that is missing or does not fit, and for targets that cannot be met.
+    Raises ModelError for a weights file that is missing or does not fit, and for targets that
+    cannot be met.
     """
     if wish.weights not in ("calibrated", "random"):
         return _loaded(wish)
@@ -80,11 +95,11 @@ def _loaded(wish: Wish) -> Arm:
         state = {name: value for name, value in state.items() if not name.startswith("halting.")}
     load_weights(model, state, path)
     model.eval()
-    seed, accuracy = int(metadata.get("seed", 0)), metadata.get("accuracy")
-    note = "Trained by models.train; weights on 8-bit grids." if metadata else "From a file without provenance."
+    seed, accuracy = metadata.get("seed", 0), metadata.get("accuracy")
+    note = TRAINED_NOTE if metadata else FOREIGN_NOTE
     if wish.baseline:
         settle_norms(model, training_images(wish))
-        note += " The twin was not trained: its batch-norm statistics are re-estimated on training images."
+        note = f"{note} {UNTRAINED_TWIN_NOTE}"
         accuracy = accuracy_of(model, mnist_digits()[1]) if wish.dataset == "mnist" else None
     return Arm(model, _section(model, "trained", seed, accuracy, note))
 
@@ -94,7 +109,8 @@ def _config_of_file(wish: Wish, path: Path, metadata: dict[str, Any]) -> ModelCo
     told = (metadata.get("model", wish.config.name), metadata.get("dataset", wish.dataset))
     if told != (wish.config.name, wish.dataset):
         raise ModelError(
-            f"weights file {path} is of {told[0]} on {told[1]}, not of {wish.config.name} on {wish.dataset}"
+            f"weights file {path} is of {told[0]} on {told[1]}, not of {wish.config.name} on "
+            f"{wish.dataset}"
         )
     switches = metadata.get("config", {})
     try:
@@ -103,7 +119,9 @@ def _config_of_file(wish: Wish, path: Path, metadata: dict[str, Any]) -> ModelCo
         known |= {name: tuple(known[name]) for name in ("image_mean", "image_std") if name in known}
         return dataclasses.replace(wish.config, halting=halting, **known)
     except TypeError as error:
-        raise ModelError(f"weights file {path}: its config has unknown switches: {error}") from error
+        raise ModelError(
+            f"weights file {path}: its config has unknown switches: {error}"
+        ) from error
 
 
 def switches_of(config: ModelConfig) -> dict[str, Any]:

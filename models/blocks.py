@@ -1,7 +1,7 @@
 """The Transformer block of Spikformer: spiking self-attention (SSA) and MLP, residuals on spikes.
 
-Source: Spikformer (ICLR 2023). Every block sees rows (row, channel) chosen by its context; the residual stream is a
-non-negative integer that grows by at most 2 a block.
+Source: Spikformer (ICLR 2023). Every block sees rows (row, channel) chosen by its context; the
+residual stream is a non-negative integer that grows by at most 2 a block.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class SpikingSelfAttention(nn.Module):
 def attention(q: Tensor, k: Tensor, v: Tensor, heads: int, rows: Rows) -> Tensor:
     """The current (row, channel) of the attention's neurons from spikes q, k, v (row, channel).
 
-    Halted tokens have zero rows, so that their keys and values add nothing. k^T v comes first: the sums are integers,
-    so the order changes nothing but the time.
+    Halted tokens have zero rows, so that their keys and values add nothing. k^T v comes first: the
+    sums are integers, so the order changes nothing but the time.
     """
     by_head = (
         rows.restore(spikes).unflatten(3, (heads, -1)).transpose(2, 3) for spikes in (q, k, v)
@@ -68,7 +68,7 @@ class Block(nn.Module):
         self.fc2 = SpikingLinear(f"{self.name}.mlp.out", hidden, dim)
 
     def forward(self, dense: Tensor, context: Context) -> Tensor:
-        """The stream (step, image, token, channel) one block later, zero where a token is halted."""
+        """The stream (step, image, token, channel) one block later, zero for halted tokens."""
         stream = context.rows.select(dense)
         stream = stream + self.attn(stream, context)
         context.probe.record(f"{self.name}.mlp.x", stream, context.rows)

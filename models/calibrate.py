@@ -1,10 +1,12 @@
-"""Calibrated networks: random weights whose batch-norms are fitted so that firing rates meet a published table.
+"""Calibrated networks: random weights whose batch-norms are fitted so that firing rates meet a
+published table.
 
-Weights are drawn by a seed on 8-bit grids, each tensor from its own stream, so that a network and its baseline twin
-share every one. Each batch-norm takes the measured moments as its running statistics; channels get a scale and an
-offset of their own (drawn), and one shift per layer is solved by bisection. With halting, beta is solved for a budget
-of active tokens; rates then count live rows only, so norms and beta are fitted in turns: each changes what the other
-sees, and which token halts when is sensitive to every spike, so that of some rounds the closest is kept.
+Weights are drawn by a seed on 8-bit grids, each tensor from its own stream, so that a network and
+its baseline twin share every one. Each batch-norm takes the measured moments as its running
+statistics; channels get a scale and an offset of their own (drawn), and one shift per layer is
+solved by bisection. With halting, beta is solved for a budget of active tokens; rates then count
+live rows only, so norms and beta are fitted in turns: each changes what the other sees, and which
+token halts when is sensitive to every spike, so that of some rounds the closest is kept.
 """
 
 from __future__ import annotations
@@ -49,8 +51,9 @@ def draw_weights(model: STAS, seed: int) -> None:
 def channel_spread(seed: int) -> Callable[[str, int], tuple[Tensor, Tensor]]:
     """Scale and offset of each channel's batch-norm, by layer name and channel count.
 
-    Layers that write the residual stream share their offsets, and so do a block's Q and K, so that a channel is busy
-    or quiet in all of them, as in trained networks; channel 0, which the halting reads, is a busy one. Our choice.
+    Layers that write the residual stream share their offsets, and so do a block's Q and K, so that
+    a channel is busy or quiet in all of them, as in trained networks; channel 0, which the halting
+    reads, is a busy one. Our choice.
     """
 
     def spread(name: str, channels: int) -> tuple[Tensor, Tensor]:
@@ -119,7 +122,9 @@ def _fit_norms(
     masks: Tensor | None,
     rate: float,
 ) -> float:
-    """Fit all norms, under the given masks; where a common rate is free, solve it for the overall density."""
+    """Fit all norms, under the given masks; where a common rate is free, solve it for the overall
+    density.
+    """
     matrices = list(stored_matrices(describe(model.config)))
 
     def density(common_rate: float) -> float:
@@ -140,12 +145,10 @@ def _report(model: STAS, targets: Targets, rate: float, census: Census) -> dict[
     """Targets and measured rates, layer by layer, as the manifest states them."""
     layers: dict[str, dict[str, Any]] = {}
     for name, target in targets.with_common_rate(rate).items():
-        tensor = f"{name}.out" if name.startswith("sps.") else name
-        if target.of == "stream":
-            tensor = _stream_after(model, name)
+        own = f"{name}.out" if name.startswith("sps.") else name
+        tensor = _stream_after(model, name) if target.of == "stream" else own
         layers[name] = _line(target, census.counts[tensor].density)
-        if target.of == "stream":
-            own = f"{name}.out" if name.startswith("sps.") else name
+        if tensor != own:
             layers[name]["own_rate"] = round(census.counts[own].density, 6)
     report: dict[str, Any] = {
         "table": targets.table,
@@ -168,12 +171,16 @@ def _mean_deviation(report: dict[str, Any]) -> float:
 
 
 def _line(target: Target, measured: float) -> dict[str, Any]:
-    return {
+    """One layer of the report."""
+    line: dict[str, Any] = {
         "target": round(target.value, 6),
         "measured": round(measured, 6),
         "of": target.of,
         "source": target.source,
     }
+    if target.published is not None:
+        line["published"] = round(target.published, 6)
+    return line
 
 
 def _stream_after(model: STAS, layer: str) -> str:

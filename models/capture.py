@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from models.data import Images
 
 EXAMPLE = """example:
-  python -m models.capture --model stas_spikformer_4_384 --dataset cifar10 --source samples --images 20 \\
+  python -m models.capture --model stas_spikformer_4_384 --dataset cifar10 --images 20 \\
       --out traces/cifar10.npz
 """
 ACTIVE_TOKENS = 0.576
@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
     """The command's options."""
     made = argparse.ArgumentParser(
         prog="python -m models.capture",
-        description="Run a network on images and store which neuron spiked when and which token was active.",
+        description="Run a network on images; store which neurons spiked, which tokens ran.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -40,13 +40,17 @@ def parser() -> argparse.ArgumentParser:
         default="samples",
         help="samples: pictures that installed packages bundle; full: the data set under --data",
     )
-    made.add_argument("--data", type=Path, help="folder of the full data set, in torchvision's layout")
-    made.add_argument("--images", type=int, default=20, help="how many, from the first on (default 20)")
+    made.add_argument(
+        "--data", type=Path, help="folder of the full data set, in torchvision's layout"
+    )
+    made.add_argument(
+        "--images", type=int, default=20, help="how many, from the first on (default 20)"
+    )
     made.add_argument(
         "--weights",
         default="calibrated",
-        help="calibrated (random weights, norms fitted to published firing rates; default), random, "
-        "or a .safetensors file",
+        help="calibrated (random weights, norms fitted to published firing rates; default), "
+        "random, or a .safetensors file",
     )
     made.add_argument("--baseline", action="store_true", help="the twin without I-SPS and halting")
     made.add_argument("--timesteps", type=int, default=4, help="default 4")
@@ -78,7 +82,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def capture(options: argparse.Namespace) -> Path:
-    """Make one trace as the options ask; raises SimulatorError for bad input and leaves no partial file."""
+    """Make one trace as the options ask; raises SimulatorError for bad input and leaves no partial
+    file.
+    """
     config = named_config(options.model, options.dataset, options.timesteps)
     for name in ("images", "batch", "threads"):
         if getattr(options, name) < 1:

@@ -1,4 +1,6 @@
-"""The probe that counts: how many values of each stored tensor are there, and how many are not zero."""
+"""The probe that counts: how many values of each stored tensor are there, and how many are not
+zero.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The switches of a network: one frozen dataclass, built from a name such as `stas_spikformer_4_384`."""
+"""The switches of a network: one frozen dataclass, built from a name such as
+`stas_spikformer_4_384`.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ class Dataset(NamedTuple):
     pooled_stages: tuple[int, ...]
 
 
-# Heads: 12 on CIFAR for 384 and 8 (8-768: 12) on ImageNet are published; elsewhere head_dim 32 is our choice.
+# Heads: 12 on CIFAR for 384 and 8 (8-768: 12) on ImageNet are published; elsewhere head_dim 32 is
+# our choice.
 CIFAR_SIZES = (
     Size(2, 256, 8),
     Size(4, 256, 8),
@@ -72,10 +75,10 @@ class HaltingConfig:
 class ModelConfig:
     """Everything that shapes a network.
 
-    `isps`: form of I-SPS; `integration`: `mean` feeds the later convolutions sum/T, so that they see the scale of
-    one spike map, `sum` the graded map itself. `pool`: max-pooling before the LIF (SpikingJelly) or after it (the
-    original repository). `pooled_stages`: SPS stages that halve the grid. A pixel enters as
-    (value * pixel_scale - image_mean) / image_std.
+    `isps`: form of I-SPS; `integration`: `mean` feeds the later convolutions sum/T, so that they
+    see the scale of one spike map, `sum` the graded map itself. `pool`: max-pooling before the LIF
+    (SpikingJelly) or after it (the original repository). `pooled_stages`: SPS stages that halve the
+    grid. A pixel enters as (value * pixel_scale - image_mean) / image_std.
     """
 
     name: str
@@ -152,7 +155,9 @@ def model_names() -> tuple[str, ...]:
 
 
 def named_config(name: str, dataset: str, timesteps: int = 4) -> ModelConfig:
-    """The network `name` for `dataset`; raises ModelError for a name or a pairing that does not exist."""
+    """The network `name` for `dataset`; raises ModelError for a name or a pairing that does not
+    exist.
+    """
     if dataset not in DATASETS:
         raise ModelError(_unknown("dataset", dataset, tuple(DATASETS)))
     if name not in model_names():

@@ -1,4 +1,6 @@
-"""Images and labels: the digits and pictures that installed packages bundle, and full data sets from a folder."""
+"""Images and labels: the digits and pictures that installed packages bundle, and full data sets
+from a folder.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,8 @@ MNIST_PADDING = 2
 class Images(NamedTuple):
     """Some images of a data set.
 
-    `pixels` uint8 (image, channel, h, w); `labels` int64 (image,), -1 = unknown; `ids`: where each came from;
-    `split` and `source` as a trace's manifest states them.
+    `pixels` uint8 (image, channel, h, w); `labels` int64 (image,), -1 = unknown; `ids`: where each
+    came from; `split` and `source` as a trace's manifest states them.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -82,13 +84,19 @@ def _stratified_fifth(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
 
 
 def sample_images(dataset: str, count: int) -> Images:
-    """The first `count` of the 20 pictures of a data set that foolbox bundles (the label ends each file's name)."""
+    """The first `count` of the 20 pictures of a data set that foolbox bundles (the label ends each
+    file's name).
+    """
     folder = package_folder("foolbox") / "data"
     paths = sorted(folder.glob(f"{dataset}_[0-9][0-9]_*.*"))
     if not paths:
-        raise ModelError(f"the package bundles no samples of {dataset}; give the data set by --data")
+        raise ModelError(
+            f"the package bundles no samples of {dataset}; give the data set by --data"
+        )
     if count > len(paths):
-        raise ModelError(f"{count} samples of {dataset} asked for; the package bundles {len(paths)}")
+        raise ModelError(
+            f"{count} samples of {dataset} asked for; the package bundles {len(paths)}"
+        )
     pixels = [fitted_picture(path, dataset) for path in paths[:count]]
     labels = [int(path.stem.rsplit("_", 1)[1]) for path in paths[:count]]
     return Images(
@@ -103,7 +111,8 @@ def sample_images(dataset: str, count: int) -> Images:
 def fitted_picture(path: Path, dataset: str) -> npt.NDArray[np.uint8]:
     """A picture as (channel, h, w) of the data set's size.
 
-    ImageNet: short side to 256 (bicubic), centre crop 224. MNIST: padded from 28x28 to 32x32. Others must fit.
+    ImageNet: short side to 256 (bicubic), centre crop 224. MNIST: padded from 28x28 to 32x32.
+    Others must fit.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -125,15 +134,18 @@ def fitted_picture(path: Path, dataset: str) -> npt.NDArray[np.uint8]:
     if dataset == "mnist" and pixels.shape[1:] == (28, 28):
         pixels = np.pad(pixels, ((0, 0), (MNIST_PADDING,) * 2, (MNIST_PADDING,) * 2))
     if pixels.shape[1:] != (size, size):
-        raise ModelError(f"{path} has {pixels.shape[2]}x{pixels.shape[1]} pixels; {dataset} has {size}")
+        raise ModelError(
+            f"{path} has {pixels.shape[2]}x{pixels.shape[1]} pixels; {dataset} has {size}"
+        )
     return np.ascontiguousarray(pixels)
 
 
 def full_images(dataset: str, folder: Path, count: int, train: bool = False) -> Images:
     """`count` images, evenly spaced, of a full data set in torchvision's layout under `folder`.
 
-    CIFAR and MNIST: the folder that torchvision's own class reads (it checks the files' MD5). ImageNet: `val` or
-    `train` with a folder per class; labels are the sorted folders' numbers if there are 1000, else unknown.
+    CIFAR and MNIST: the folder that torchvision's own class reads (it checks the files' MD5).
+    ImageNet: `val` or `train` with a folder per class; labels are the sorted folders' numbers if
+    there are 1000, else unknown.
     """
     if not folder.is_dir():
         raise ModelError(f"data folder {folder} does not exist")

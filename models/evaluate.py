@@ -1,4 +1,6 @@
-"""What a network does on images: accuracy and active tokens; and the halting offset that meets a token budget."""
+"""What a network does on images: accuracy and active tokens; and the halting offset that meets a
+token budget.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ BETA_STEPS = 15
 
 
 class Metrics(NamedTuple):
-    """`accuracy`: top-1 fraction; `active_tokens`: mean fraction over (image, timestep, block, token)."""
+    """`accuracy`: top-1 fraction; `active_tokens`: mean fraction over (image, timestep, block,
+    token).
+    """
 
     accuracy: float
     active_tokens: float
@@ -52,9 +56,11 @@ def evaluate(model: STAS, images: Images, path: str | None = None) -> Metrics:
 
 
 def fit_beta(model: STAS, images: Images, active_tokens: float) -> float:
-    """Set the halting's beta by bisection so that the mean of active tokens on `images` is `active_tokens`.
+    """Set the halting's beta by bisection so that the mean of active tokens on `images` is
+    `active_tokens`.
 
-    Returns the mean reached. Raises ModelError for a target that no beta can meet (under one step per token).
+    Returns the mean reached. Raises ModelError for a target that no beta can meet (under one step
+    per token).
     """
     assert model.halting is not None
     least = 1.0 / (model.config.timesteps * model.config.size.blocks)

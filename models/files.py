@@ -9,7 +9,9 @@ from pathlib import Path
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write beside the target, flush to disk, rename; on any failure the target stays as it was."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+    with tempfile.NamedTemporaryFile(
+        dir=path.parent, prefix=f".{path.name}.", delete=False
+    ) as file:
         try:
             file.write(content)
             file.flush()

@@ -31,8 +31,8 @@ WIDTH_BISECTIONS = 5
 class Sums(NamedTuple):
     """A layer's weighted sums, pooled where its neurons see them pooled.
 
-    `values` (timestep, row, channel); `live` bool (timestep, row) or None; `stream`, of the shape of the spikes: the
-    residual stream they are added to, or None.
+    `values` (timestep, row, channel); `live` bool (timestep, row) or None; `stream`, of the shape
+    of the spikes: the residual stream they are added to, or None.
     """
 
     values: Tensor
@@ -47,11 +47,12 @@ class Sums(NamedTuple):
 
 
 class FittingProbe(Census):
-    """Sets each batch-norm it meets: running statistics to the measured moments, shift to meet the layer's target.
+    """Sets each batch-norm it meets: running statistics to the measured moments, shift to meet the
+    layer's target.
 
-    `spread` gives each layer's channels their own scale and offset; the shift found is added to the offset. Where the
-    attention's own neurons have a target, V's offsets are widened or narrowed to meet it: at one mean rate, few busy
-    channels of V make other currents than many quiet ones.
+    `spread` gives each layer's channels their own scale and offset; the shift found is added to the
+    offset. Where the attention's own neurons have a target, V's offsets are widened or narrowed to
+    meet it: at one mean rate, few busy channels of V make other currents than many quiet ones.
     """
 
     def __init__(
@@ -115,7 +116,8 @@ class FittingProbe(Census):
     ) -> float:
         """The factor on V's offsets that brings the attention's rate closest to its target.
 
-        `targets`: of V and of the attention. The rate rises, then falls with the factor: the first crossing is taken.
+        `targets`: of V and of the attention. The rate rises, then falls with the factor: the first
+        crossing is taken.
         """
         name = layer.name.removesuffix("v")
         q, k = self._latest[f"{name}q"], self._latest[f"{name}k"]
@@ -135,7 +137,9 @@ class FittingProbe(Census):
                 low, high, rising = WIDTHS[at], WIDTHS[at + 1], rates[at] < wanted
                 for _ in range(WIDTH_BISECTIONS):
                     middle = (low + high) / 2.0
-                    low, high = (middle, high) if (rate(middle) < wanted) == rising else (low, middle)
+                    low, high = (
+                        (middle, high) if (rate(middle) < wanted) == rising else (low, middle)
+                    )
                 return (low + high) / 2.0
         return min(zip(WIDTHS, rates, strict=True), key=lambda pair: abs(pair[1] - wanted))[0]
 
@@ -196,7 +200,9 @@ def _solve(sums: Sums, target: float) -> float:
 
 
 def activity(sums: Sums, shift: float) -> float:
-    """Mean rate of neurons shifted by `shift`; with a stream, the non-zero fraction of stream plus spikes."""
+    """Mean rate of neurons shifted by `shift`; with a stream, the non-zero fraction of stream plus
+    spikes.
+    """
     spikes, _ = lif(sums.values + shift)
     if sums.stream is not None:
         spikes = ((spikes + sums.stream) > 0).to(spikes.dtype)
@@ -210,9 +216,11 @@ def secant(
     width: float,
     tolerance: float = SECANT_TOLERANCE,
 ) -> float:
-    """Where a rising `function` meets `target`, to a relative `tolerance`, or the closest point seen.
+    """Where a rising `function` meets `target`, to a relative `tolerance`, or the closest point
+    seen.
 
-    `width`: the second point's distance from `start`. The last call made need not be at the point returned.
+    `width`: the second point's distance from `start`. The last call made need not be at the point
+    returned.
     """
     at, value = start, function(start)
     best = (abs(value - target), at)

@@ -1,7 +1,8 @@
-"""Two-dimensional halting: one score accumulated over blocks and timesteps, in the order the network runs.
+"""Two-dimensional halting: one score accumulated over blocks and timesteps, in the order the
+network runs.
 
-Generalises A-ViT (CVPR 2022) to timesteps; the state is not reset between them. STAS publishes no formula: the
-recursion is our choice, written down in docs/stas.md.
+Generalises A-ViT (CVPR 2022) to timesteps; the state is not reset between them. STAS publishes no
+formula: the recursion is our choice, written down in docs/stas.md.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from models.config import HaltingConfig
 class HaltingState(NamedTuple):
     """Where every token stands after some steps.
 
-    `active` bool (image, token): not yet halted. `accumulated`, `remainder`, `ponder` (image, token): the score so
-    far, the output weight not yet given away, and A-ViT's cost (steps taken, plus the remainder once halted).
-    `output` (image, token, channel): the mean field so far.
+    `active` bool (image, token): not yet halted. `accumulated`, `remainder`, `ponder` (image,
+    token): the score so far, the output weight not yet given away, and A-ViT's cost (steps taken,
+    plus the remainder once halted). `output` (image, token, channel): the mean field so far.
     """
 
     active: Tensor
@@ -46,7 +47,9 @@ class Halting(nn.Module):
                 self.register_buffer(name, tensor)
 
     def start(self, images: int, tokens: int, like: Tensor) -> HaltingState:
-        """Every token active, nothing accumulated; `like` (..., channel) gives channels, dtype and device."""
+        """Every token active, nothing accumulated; `like` (..., channel) gives channels, dtype and
+        device.
+        """
         zeros = like.new_zeros(images, tokens)
         return HaltingState(
             active=torch.ones(images, tokens, dtype=torch.bool, device=like.device),
@@ -57,7 +60,9 @@ class Halting(nn.Module):
         )
 
     def score(self, output: Tensor) -> Tensor:
-        """h (image, token) from a block's output (image, token, channel): its channel 0, or its channel mean."""
+        """h (image, token) from a block's output (image, token, channel): its channel 0, or its
+        channel mean.
+        """
         signal = output[..., 0] if self.config.score == "channel0" else output.mean(-1)
         return torch.sigmoid(self.gamma * signal + self.beta)
 
@@ -72,8 +77,8 @@ class Halting(nn.Module):
 def accumulate(state: HaltingState, output: Tensor, score: Tensor, eps: float) -> HaltingState:
     """Add one block's `output` (image, token, channel) with `score` (image, token) to the state.
 
-    A token whose accumulated score reaches 1 - eps halts and gives its remainder to this output; the masks carry no
-    gradient, the weights do.
+    A token whose accumulated score reaches 1 - eps halts and gives its remainder to this output;
+    the masks carry no gradient, the weights do.
     """
     active = state.active
     gained = torch.where(active, score, 0.0)

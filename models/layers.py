@@ -16,7 +16,7 @@ POOL_KERNEL, POOL_STRIDE, POOL_PADDING = 3, 2, 1
 
 
 class Context(NamedTuple):
-    """What a block needs beside its input: the rows to compute, its neurons' membranes, the probe."""
+    """What a block needs beside its input: rows to compute, its neurons' membranes, a probe."""
 
     rows: Rows
     membranes: Membranes
@@ -24,20 +24,24 @@ class Context(NamedTuple):
 
 
 class Norm(nn.BatchNorm1d):
-    """Batch-norm over (row, channel) or (image, channel, height, width) that never sees a halted row.
+    """Batch-norm over (row, channel) or (image, channel, height, width) that never sees a halted
+    row.
 
-    With `from_running` set, training normalises with the running statistics too and lets every batch move them: with
-    halting, timesteps run one after another and per-timestep batch statistics would differ from those of evaluation.
-    In evaluation the norm is x * scale + shift, two roundings whatever the batch's shape.
+    With `from_running` set, training normalises with the running statistics too and lets every
+    batch move them: with halting, timesteps run one after another and per-timestep batch statistics
+    would differ from those of evaluation. In evaluation the norm is x * scale + shift, two
+    roundings whatever the batch's shape.
     """
 
+    running_mean: Tensor
+    running_var: Tensor
     from_running = False
 
     def _check_input_dim(self, input: Tensor) -> None:
         """Accept 2-D and 4-D input."""
 
     def forward(self, input: Tensor, live: Tensor | None = None) -> Tensor:
-        """Normalise over every axis but axis 1; `live` (bool, per row) marks the rows that count."""
+        """Normalise over every axis but axis 1; `live` (bool, per row): the rows that count."""
         counted = input if live is None else input[live.nonzero().squeeze(1)]
         too_few = counted.numel() <= counted.shape[1]
         if self.training and self.from_running and not too_few:
@@ -53,7 +57,6 @@ class Norm(nn.BatchNorm1d):
 
     def affine_map(self) -> tuple[Tensor, Tensor]:
         """Scale and shift (channel,) that evaluation applies."""
-        assert self.running_mean is not None and self.running_var is not None
         mean = self.running_mean.clone()  # a later call may move it before this one's backward
         scale = self.weight / torch.sqrt(self.running_var + self.eps)
         return scale, self.bias - mean * scale
@@ -61,7 +64,6 @@ class Norm(nn.BatchNorm1d):
     @torch.no_grad()
     def _follow(self, input: Tensor) -> None:
         """Move the running mean and the running second moment towards this batch's."""
-        assert self.running_mean is not None and self.running_var is not None
         axes = [axis for axis in range(input.dim()) if axis != 1]
         rate = float(self.momentum or 0.0)
         second = self.running_var + self.running_mean**2
@@ -90,7 +92,9 @@ class SpikingLinear(nn.Module):
 
 
 class SpikingConv(nn.Module):
-    """3x3 convolution without bias, batch-norm, optional max-pool, LIF, on maps of any number of timesteps."""
+    """3x3 convolution without bias, batch-norm, optional max-pool, LIF, on maps of any number of
+    timesteps.
+    """
 
     def __init__(self, name: str, channels: tuple[int, int], pool: str | None) -> None:
         """`channels`: in and out; `pool`: None, `before_lif` or `after_lif`."""
@@ -121,9 +125,11 @@ class SpikingConv(nn.Module):
 
 
 def linear_rows(rows: Tensor, weight: Tensor) -> Tensor:
-    """rows (row, in) times weight (out, in) transposed, as a 1x1 convolution over a channels-last image.
+    """rows (row, in) times weight (out, in) transposed, as a 1x1 convolution over a channels-last
+    image.
 
-    No copy is made; on CPUs whose BLAS is slow, oneDNN's convolution is about three times faster than the product.
+    No copy is made; on CPUs whose BLAS is slow, oneDNN's convolution is about three times faster
+    than the product.
     """
     if not len(rows):
         return rows @ weight.T

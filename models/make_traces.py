@@ -1,4 +1,6 @@
-"""Rebuild the traces that come with the project: python -m models.make_traces [--out traces] [--only cifar10 ...]."""
+"""Rebuild the traces that come with the project: python -m models.make_traces [--out traces]
+[--only cifar10 ...].
+"""
 
 from __future__ import annotations
 

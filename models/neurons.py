@@ -1,7 +1,8 @@
 """The spiking neuron: leaky integrate-and-fire with hard reset.
 
-v' = v + (x - v) / tau; s = [v' >= threshold]; v = v' * (1 - s). Source: Spikformer (ICLR 2023) as SpikingJelly 2.0
-builds it: tau 2, decayed input, reset to 0, the reset detached from the gradient, sigmoid surrogate with alpha 4.
+v' = v + (x - v) / tau; s = [v' >= threshold]; v = v' * (1 - s). Source: Spikformer (ICLR 2023) as
+SpikingJelly 2.0 builds it: tau 2, decayed input, reset to 0, the reset detached from the gradient,
+sigmoid surrogate with alpha 4.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ class _LIF(torch.autograd.Function):
 def lif(
     current: Tensor, membrane: Tensor | None = None, threshold: float = THRESHOLD
 ) -> tuple[Tensor, Tensor]:
-    """Spikes (timestep, ...), 0 or 1, for currents of that shape, and the membrane (...) after the last reset.
+    """Spikes (timestep, ...), 0 or 1, for currents of that shape, and the membrane (...) after the
+    last reset.
 
     `membrane` None stands for the resting state 0.
     """

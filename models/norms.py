@@ -37,7 +37,6 @@ def set_moments(layer: SpikingConv | SpikingLinear, current: Tensor, live: Tenso
     `current` as `Probe.before_norm` sees it; `live` bool (row,) or None.
     """
     norm = layer.norm
-    assert norm.running_mean is not None and norm.running_var is not None
     channels_last = current.movedim(2, -1) if current.dim() == 5 else current
     values = channels_last.reshape(-1, norm.num_features)
     values = (values if live is None else values[live]).double()
@@ -49,8 +48,8 @@ def set_moments(layer: SpikingConv | SpikingLinear, current: Tensor, live: Tenso
 def settle_norms(model: STAS, images: Images) -> None:
     """Re-estimate all running statistics on `images`.
 
-    Without halting: from nothing, the mean over batches of their statistics. With halting: the running statistics
-    normalise too (see layers.Norm) and follow some rounds of batches.
+    Without halting: from nothing, the mean over batches of their statistics. With halting: the
+    running statistics normalise too (see layers.Norm) and follow some rounds of batches.
     """
     norms = [module for module in model.modules() if isinstance(module, Norm)]
     kept = [(norm.momentum, norm.from_running) for norm in norms]

@@ -1,7 +1,9 @@
-"""The network written down as a trace's manifest lists it: stored tensors and operations, in order of execution.
+"""The network written down as a trace's manifest lists it: stored tensors and operations, in order
+of execution.
 
-What is listed is what the forward pass computes: the probe refuses a tensor that is not listed or has another shape.
-Real-valued results (weighted sums, scores, pooled sums) are not stored; their name is that of their operation.
+What is listed is what the forward pass computes: the probe refuses a tensor that is not listed or
+has another shape. Real-valued results (weighted sums, scores, pooled sums) are not stored; their
+name is that of their operation.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ KERNEL, PADDING = 3, 1
 
 
 class Tensor(NamedTuple):
-    """A stored tensor; `planes` is 1 for spikes, else the bit length of the largest value possible there."""
+    """A stored tensor; `planes` is 1 for spikes, else the bit length of the largest value possible
+    there.
+    """
 
     name: str
     kind: str
@@ -47,9 +51,11 @@ class Topology(NamedTuple):
     operations: list[dict[str, Any]]
 
     def dense_macs(self, timesteps: int = 1) -> int:
-        """Multiply-accumulates of convolutions, linear layers and attention over `timesteps` full timesteps.
+        """Multiply-accumulates of convolutions, linear layers and attention over `timesteps` full
+        timesteps.
 
-        Every operation counts in full, whatever halts and however often it really runs; the head is left out.
+        Every operation counts in full, whatever halts and however often it really runs; the head is
+        left out.
         """
         return timesteps * sum(_macs(operation) for operation in self.operations)
 
@@ -67,7 +73,9 @@ def describe(config: ModelConfig, gamma: float = 0.0, beta: float = 0.0) -> Topo
 
 
 class _Plan:
-    """Collects tensors and operations; the open stage, block and mask fill in what all entries share."""
+    """Collects tensors and operations; the open stage, block and mask fill in what all entries
+    share.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         self.config = config
@@ -100,7 +108,7 @@ class _Plan:
         output: str = "",
         parameters: dict[str, Any] | None = None,
     ) -> str:
-        """List an operation and return its output's name (its own, where the output is not stored)."""
+        """List an operation; returns its output's name, its own where the output is not stored."""
         source = self.tensors.get(inputs[0])
         self.operations.append(
             {
@@ -148,9 +156,7 @@ def _patch_splitting(plan: _Plan) -> str:
     grid, dim = config.grid, config.size.embed_dim
     stream = plan.store("blocks.0.x", steps, grid, dim, largest=2)
     shapes = {"rows": config.tokens, "channels": dim}
-    return plan.run(
-        "sps.residual", "residual", ("sps.3.out", source), steps, shapes, output=stream
-    )
+    return plan.run("sps.residual", "residual", ("sps.3.out", source), steps, shapes, output=stream)
 
 
 def _stage(plan: _Plan, stage: int, source: str, steps: int) -> str:
@@ -202,7 +208,13 @@ def _pool(
         "out_grid": list(after),
     }
     return plan.run(
-        f"{name}.pool", "pool", (source,), timesteps, shapes, output=output, parameters={"type": "max"}
+        f"{name}.pool",
+        "pool",
+        (source,),
+        timesteps,
+        shapes,
+        output=output,
+        parameters={"type": "max"},
     )
 
 
@@ -301,7 +313,9 @@ def _macs(operation: dict[str, Any]) -> int:
 
 
 def stored_matrices(topology: Topology) -> Iterator[str]:
-    """Names of the stored tensors that enter a product: inputs of convolutions (less the image) and linears, q, k, v."""
+    """Names of the stored tensors that enter a product: inputs of convolutions (less the image) and
+    linears, q, k, v.
+    """
     products = ("conv2d", "linear", "attention_scores", "attention_context")
     seen = {
         name

@@ -1,4 +1,6 @@
-"""Probes: what watches a network while it runs. A network calls its probe explicitly; the silent one does nothing."""
+"""Probes: what watches a network while it runs. A network calls its probe explicitly; the silent
+one does nothing.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ class Probe:
     """The silent probe, and the interface of all others."""
 
     def record(self, name: str, values: Tensor, rows: Rows) -> None:
-        """Take the stored tensor `name`: computed rows (row, channel) of spikes or of an integer stream."""
+        """Take the stored tensor `name`: computed rows (row, channel) of spikes or of an integer
+        stream.
+        """
 
     def record_maps(self, name: str, maps: Tensor) -> None:
         """Take the stored tensor `name`: maps (step, image, channel, height, width)."""
@@ -30,10 +34,11 @@ class Probe:
         timesteps: int,
         rows: Rows | None,
     ) -> None:
-        """See a layer's weighted sums before its batch-norm, and for how many timesteps its neurons run.
+        """See a layer's weighted sums before its batch-norm, and for how many timesteps its neurons
+        run.
 
-        `current` is (row, channel) of the rows given, or, in the patch splitting, where `rows` is None,
-        (step, image, channel, height, width).
+        `current` is (row, channel) of the rows given, or, in the patch splitting, where `rows` is
+        None, (step, image, channel, height, width).
         """
 
 

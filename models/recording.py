@@ -1,4 +1,4 @@
-"""The probe that records a batch bit-packed, as a trace stores it, and the writing of a trace file."""
+"""The probe that records a batch bit-packed, as a trace stores it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,18 @@ Packed = npt.NDArray[np.uint8]
 
 
 class Recording(NamedTuple):
-    """One image: tensors uint8 (timestep, plane, row, byte) and masks bool (timestep, token) by name."""
+    """One image: tensors uint8 (timestep, plane, row, byte) and masks bool (timestep, token) by
+    name.
+    """
 
     tensors: dict[str, Packed]
     active: dict[str, npt.NDArray[np.bool_]]
 
 
 class RecordingProbe(Probe):
-    """Packs every tensor of a batch on the fly; refuses one that the topology does not list as it comes."""
+    """Packs every tensor of a batch on the fly; refuses one that the topology does not list as it
+    comes.
+    """
 
     def __init__(self, topology: Topology) -> None:
         self.topology = topology

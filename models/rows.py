@@ -1,8 +1,9 @@
 """Which token rows a block computes: all, all but masked to zero, or the active ones alone.
 
-A policy moves activations between the dense form (step, image, token, channel) and the computed rows
-(row, channel), and steps the neurons of the computed rows. `MaskedRows` is the definition of halting, `DroppedRows`
-what inference and training run; both give the same numbers (SSA has no softmax, so a zero K or V row adds nothing).
+A policy moves activations between the dense form (step, image, token, channel) and the computed
+rows (row, channel), and steps the neurons of the computed rows. `MaskedRows` is the definition of
+halting, `DroppedRows` what inference and training run; both give the same numbers (SSA has no
+softmax, so a zero K or V row adds nothing).
 """
 
 from __future__ import annotations
@@ -63,7 +64,9 @@ class AllRows:
 
 
 class MaskedRows(AllRows):
-    """Every row is computed, halted rows are then set to zero and their membranes left as they were."""
+    """Every row is computed, halted rows are then set to zero and their membranes left as they
+    were.
+    """
 
     def __init__(self, active: Tensor) -> None:
         """`active`: bool (step, image, token)."""

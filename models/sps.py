@@ -1,8 +1,9 @@
 """Spiking patch splitting (SPS), plain or integrated (I-SPS, form early_integration).
 
-Four stages conv3x3-BN-(pool)-LIF of d/8, d/4, d/2, d channels, then a fifth as relative position, added.
-I-SPS runs the first convolution once, its neurons for T timesteps, sums their spikes into one graded map and runs the
-other stages once on it; all timesteps share the result. STAS publishes no formula: this form is our choice.
+Four stages conv3x3-BN-(pool)-LIF of d/8, d/4, d/2, d channels, then a fifth as relative position,
+added. I-SPS runs the first convolution once, its neurons for T timesteps, sums their spikes into
+one graded map and runs the other stages once on it; all timesteps share the result. STAS publishes
+no formula: this form is our choice.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ class PatchSplitting(nn.Module):
         return torch.as_tensor(self.stages[0](repeated, timesteps, probe))
 
     def _integrated(self, images: Tensor, probe: Probe) -> Tensor:
-        """One graded map (1, image, channel, h, w): the sum over T of the first stage's spikes, or its mean."""
+        """One graded map (1, image, channel, h, w): the sum over T of the first stage's spikes, or
+        its mean.
+        """
         spikes = self.stages[0](images.unsqueeze(0), self.config.timesteps, probe)
         total = spikes.sum(0, keepdim=True)
         probe.record_maps("sps.0.integrated", total)

@@ -21,8 +21,8 @@ INITIAL_STD = 0.02
 class Output(NamedTuple):
     """What a forward pass gives.
 
-    `logits` (image, class); `active` bool (image, timestep, block, token), None without halting; `ponder`
-    (image, token): A-ViT's rho, None without halting.
+    `logits` (image, class); `active` bool (image, timestep, block, token), None without halting;
+    `ponder` (image, token): A-ViT's rho, None without halting.
     """
 
     logits: Tensor
@@ -31,7 +31,9 @@ class Output(NamedTuple):
 
 
 class STAS(nn.Module):
-    """Spikformer with the switches of its config; without I-SPS and halting it is SpikingJelly's Spikformer."""
+    """Spikformer with the switches of its config; without I-SPS and halting it is SpikingJelly's
+    Spikformer.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -56,10 +58,11 @@ class STAS(nn.Module):
     ) -> Output:
         """Classify images (image, channel, h, w) of pixel values 0..255.
 
-        `path`: `layers` (each layer over all timesteps at once), `serial` (one timestep after another) or `halting`
-        (serial, tokens halt); None takes `halting` where the config halts, else `layers`.
-        `rows`: whether halted rows are `dropped` (gather, compute, scatter) or `masked` (computed, then zeroed).
-        `imposed`: masks bool (image, timestep, block, token) that path `layers` obeys instead of computing any.
+        `path`: `layers` (each layer over all timesteps at once), `serial` (one timestep after
+        another) or `halting` (serial, tokens halt); None takes `halting` where the config halts,
+        else `layers`. `rows`: whether halted rows are `dropped` (gather, compute, scatter) or
+        `masked` (computed, then zeroed). `imposed`: masks bool (image, timestep, block, token) that
+        path `layers` obeys instead of computing any.
         """
         stream = self.sps(self.normalised(images), probe)
         stream = stream.expand(self.config.timesteps, *stream.shape[1:])
@@ -73,7 +76,9 @@ class STAS(nn.Module):
         return Output(self.head(features.mean((0, 2))), None, None)
 
     def normalised(self, images: Tensor) -> Tensor:
-        """Scale pixels (0..255); by our choice with 1/256 and no mean, so that the first sums are exact."""
+        """Scale pixels (0..255); by our choice with 1/256 and no mean, so that the first sums are
+        exact.
+        """
         scaled = images * self.config.pixel_scale
         if not self.config.image_mean:
             return scaled
@@ -88,7 +93,9 @@ class STAS(nn.Module):
         return [m for m in self.modules() if isinstance(m, SpikingConv | SpikingLinear)]
 
     def _layer_by_layer(self, stream: Tensor, probe: Probe, imposed: Tensor | None) -> Tensor:
-        """Each block over all timesteps at once (as SpikingJelly): (timestep, image, token, channel)."""
+        """Each block over all timesteps at once (as SpikingJelly): (timestep, image, token,
+        channel).
+        """
         for index, block in enumerate(self.blocks):
             rows: Rows = AllRows(*stream.shape[:3])
             if imposed is not None:

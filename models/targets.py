@@ -1,4 +1,6 @@
-"""Firing rates that calibration aims at, from the published table in simulator/data/firing_rates.yaml."""
+"""Firing rates that calibration aims at, from the published table in
+simulator/data/firing_rates.yaml.
+"""
 
 from __future__ import annotations
 
@@ -20,17 +22,20 @@ DENSITY_TABLE = "measured_bit_density"
 class Target(NamedTuple):
     """What one layer's neurons should do.
 
-    `of` `spikes`: their mean rate; `stream`: the non-zero fraction of the residual stream once their spikes are added;
-    `attention`: their mean rate too, but of neurons without a batch-norm (see fitting.FittingProbe).
+    `of` `spikes`: their mean rate; `stream`: the non-zero fraction of the residual stream once
+    their spikes are added; `attention`: their mean rate too, but of neurons without a batch-norm
+    (see fitting.FittingProbe). `published`: what the table has, where `value` is not it.
     """
 
     value: float
     source: str
     of: str = "spikes"
+    published: float | None = None
 
 
 class Targets(NamedTuple):
-    """Targets by layer; layers in `common` share one rate, fitted until the overall density is `density`.
+    """Targets by layer; layers in `common` share one rate, fitted until the overall density is
+    `density`.
 
     `table` and `origin` name where the rates come from.
     """
@@ -59,7 +64,9 @@ def published_targets(config: ModelConfig, dataset: str) -> Targets:
 
 
 def _cifar(config: ModelConfig, tables: dict[str, Any], dataset: str) -> Targets:
-    """Q, K and V per block as published for 4-384 on CIFAR-10; one common rate for all other neurons."""
+    """Q, K and V per block as published for 4-384 on CIFAR-10; one common rate for all other
+    neurons.
+    """
     table = tables[CIFAR_TABLE]
     layers = {}
     common = [f"sps.{stage}" for stage in range(5)]
@@ -76,8 +83,8 @@ def _cifar(config: ModelConfig, tables: dict[str, Any], dataset: str) -> Targets
 def _imagenet(config: ModelConfig, tables: dict[str, Any]) -> Targets:
     """The complete tables of Spikingformer-8-512 (also for 8-384) and 8-768.
 
-    Its residual stream is one of spikes and may shrink; Spikformer's integer stream cannot, so its non-zero fraction
-    follows the running maximum of the published one.
+    Its residual stream is one of spikes and may shrink; Spikformer's integer stream cannot, so its
+    non-zero fraction follows the running maximum of the published one.
     """
     table_name = IMAGENET_TABLES.get(config.size.embed_dim, IMAGENET_TABLE)
     table = tables[table_name]
@@ -92,9 +99,11 @@ def _imagenet(config: ModelConfig, tables: dict[str, Any]) -> Targets:
             layers[f"{name}.attn.{part}"] = Target(blocks[part][index], PUBLISHED)
         layers[f"{name}.attn.out"] = Target(blocks["proj_input"][index], PUBLISHED, "attention")
         layers[f"{name}.mlp.hidden"] = Target(blocks["fc2_input"][index], PUBLISHED)
-        highest = max(highest, blocks["fc1_input"][index])
-        layers[f"{name}.attn.proj_out"] = Target(highest, FOLLOWED, "stream")
-        if index + 1 < config.size.blocks:
-            highest = max(highest, blocks["qkv_input"][index + 1])
-        layers[f"{name}.mlp.out"] = Target(highest, FOLLOWED, "stream")
+        published = blocks["fc1_input"][index]
+        highest = max(highest, published)
+        layers[f"{name}.attn.proj_out"] = Target(highest, FOLLOWED, "stream", published)
+        last = index + 1 == config.size.blocks
+        published = None if last else blocks["qkv_input"][index + 1]
+        highest = max(highest, published or 0.0)
+        layers[f"{name}.mlp.out"] = Target(highest, FOLLOWED, "stream", published)
     return Targets(layers, (), None, table_name, table["source"])

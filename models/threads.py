@@ -6,7 +6,9 @@ import os
 
 
 def use_threads(count: int) -> None:
-    """Let torch use `count` threads, repeatably; idle ones sleep, so that runs side by side do not starve each other."""
+    """Let torch use `count` threads, repeatably; idle ones sleep, so that runs side by side do not
+    starve each other.
+    """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
 

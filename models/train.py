@@ -17,7 +17,7 @@ from simulator.errors import SimulatorError
 
 MODEL, DATASET = "stas_spikformer_2_128", "mnist"
 EXAMPLE = """example:
-  python -m models.train --out models/weights/stas_spikformer_2_128_mnist.safetensors --metrics metrics.csv
+  python -m models.train --out stas_spikformer_2_128_mnist.safetensors --metrics metrics.csv
 
 The last epoch's weights are kept: there is no third set of digits to choose a better epoch by.
 """
@@ -27,8 +27,8 @@ The last epoch's weights are kept: there is no third set of digits to choose a b
 class Recipe:
     """How to train; each field is an option of the command.
 
-    The first `epochs` - `halting_epochs` run without halting. `ponder` weighs the mean ponder cost per step,
-    `active_tokens` is the budget that halting begins with, `gamma` its slope then.
+    The first `epochs` - `halting_epochs` run without halting. `ponder` weighs the mean ponder cost
+    per step, `active_tokens` is the budget that halting begins with, `gamma` its slope then.
     """
 
     epochs: int = 20
@@ -52,7 +52,8 @@ class Recipe:
                 raise ModelError(f"--{name} is {getattr(self, name)}; it must be at least 1")
         if not 0 <= self.halting_epochs <= self.epochs:
             raise ModelError(
-                f"--halting-epochs is {self.halting_epochs}; it must lie in 0..{self.epochs} (--epochs)"
+                f"--halting-epochs is {self.halting_epochs}; it must lie in 0..{self.epochs}, "
+                "the value of --epochs"
             )
 
 
@@ -88,7 +89,9 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("models.train: interrupted; no weights were written", file=sys.stderr)
         return 130
-    print(f"{out}: test_top1 {accuracy['test_top1']:.4f}, active_tokens {accuracy['active_tokens']}")
+    print(
+        f"{out}: test_top1 {accuracy['test_top1']:.4f}, active_tokens {accuracy['active_tokens']}"
+    )
     return 0
 
 
@@ -106,7 +109,9 @@ def run(recipe: Recipe, out: Path, metrics: Path | None) -> dict[str, Any]:
 
     def report(row: dict[str, Any]) -> None:
         rows.append(row)
-        print(", ".join(f"{key} {value}" for key, value in row.items()), file=sys.stderr, flush=True)
+        print(
+            ", ".join(f"{key} {value}" for key, value in row.items()), file=sys.stderr, flush=True
+        )
         if metrics:
             write_whole(metrics, _csv(rows))
 

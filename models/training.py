@@ -1,7 +1,7 @@
 """The training loop: first without halting, layer by layer, then with it.
 
-Loss: cross-entropy, plus, with halting, A-ViT's ponder cost (steps taken and remainder, its mean per possible step).
-A-ViT's prior over depth is left out: no budget per block is wanted here.
+Loss: cross-entropy, plus, with halting, A-ViT's ponder cost (steps taken and remainder, its mean
+per possible step). A-ViT's prior over depth is left out: no budget per block is wanted here.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ HALTING_SAMPLE = 250
 def train(
     recipe: Recipe, data: tuple[Images, Images], report: Callable[[dict[str, Any]], None]
 ) -> STAS:
-    """Train on `data` (training, held out), report every epoch, and put the weights on their 8-bit grids.
+    """Train on `data` (training, held out), report every epoch, and put the weights on their 8-bit
+    grids.
 
     The same recipe on the same machine and torch gives the same weights.
     """
@@ -96,7 +97,9 @@ def optimization(
 
 
 def start_halting(model: STAS, training: Images, recipe: Recipe) -> None:
-    """From now on normalise with running statistics (see layers.Norm), and open the halting at its budget."""
+    """From now on normalise with running statistics (see layers.Norm), and open the halting at its
+    budget.
+    """
     for module in model.modules():
         if isinstance(module, Norm):
             module.from_running = True

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -23,7 +22,9 @@ MAX_FILE_BYTES = 1 << 30
 
 
 def weight_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """The convolution and linear weights by name, head included; no batch-norm, no bias, no halting."""
+    """The convolution and linear weights by name, head included; no batch-norm, no bias, no
+    halting.
+    """
     return {
         f"{name}.weight": module.weight
         for name, module in model.named_modules()
@@ -32,7 +33,9 @@ def weight_tensors(model: nn.Module) -> dict[str, Tensor]:
 
 
 def weights_sha256(model: nn.Module) -> str:
-    """Hash over the names and the little-endian float32 values of `weight_tensors`, in order of name."""
+    """Hash over the names and the little-endian float32 values of `weight_tensors`, in order of
+    name.
+    """
     digest = hashlib.sha256()
     for name, tensor in sorted(weight_tensors(model).items()):
         digest.update(name.encode())
@@ -41,10 +44,11 @@ def weights_sha256(model: nn.Module) -> str:
 
 
 def to_grid(weight: Tensor) -> Tensor:
-    """The nearest 8-bit weights: integers -127..127 times one power of two for each output channel (axis 0).
+    """The nearest 8-bit weights: integers -127..127 times one power of two for each output channel
+    (axis 0).
 
-    The powers fold into the batch-norm. Sums of such weights times spikes or small integers are exact in float32, in
-    whatever order they are added.
+    The powers fold into the batch-norm. Sums of such weights times spikes or small integers are
+    exact in float32, in whatever order they are added.
     """
     limit = float(2 ** (WEIGHT_BITS - 1) - 1)
     largest = weight.abs().flatten(1).amax(1).clamp_min(LEAST_WEIGHT)
@@ -61,7 +65,8 @@ def round_weights(model: nn.Module) -> None:
 
 
 def save_weights(path: Path, model: nn.Module, metadata: Mapping[str, Any]) -> None:
-    """Write the whole state as safetensors, `metadata` as JSON in its header; the file appears whole or not at all.
+    """Write the whole state as safetensors, `metadata` as JSON in its header; the file appears
+    whole or not at all.
 
     8-bit weights are stored as float16, which holds them exactly.
     """
@@ -75,7 +80,9 @@ def save_weights(path: Path, model: nn.Module, metadata: Mapping[str, Any]) -> N
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The float32 state and the metadata of a safetensors file; raises ModelError for anything else."""
+    """The float32 state and the metadata of a safetensors file; raises ModelError for anything
+    else.
+    """
     if not path.is_file():
         raise ModelError(f"weights file {path} does not exist")
     if path.stat().st_size > MAX_FILE_BYTES:
@@ -87,6 +94,8 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         metadata = json.loads(header.get("stasim", "{}"))
     except (SafetensorError, OSError, ValueError) as error:
         raise ModelError(f"weights file {path} is not a safetensors file: {error}") from error
+    if not isinstance(metadata, dict):
+        raise ModelError(f"weights file {path}: its metadata must be a JSON object")
     return {name: t.float() if t.is_floating_point() else t for name, t in state.items()}, metadata
 
 
@@ -97,5 +106,7 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> N
     wrong += [n for n in sorted(own.keys() & state.keys()) if own[n].shape != state[n].shape]
     if wrong:
         shown = ", ".join(wrong[:4]) + (", ..." if len(wrong) > 4 else "")
-        raise ModelError(f"weights file {path} does not fit the model: {len(wrong)} tensors ({shown})")
+        raise ModelError(
+            f"weights file {path} does not fit the model: {len(wrong)} tensors ({shown})"
+        )
     model.load_state_dict(dict(state))

@@ -25,6 +25,8 @@ from simulator.errors import ResultError
 from simulator.result_checks import broken_sums
 from simulator.result_files import read_text, write_folder
 from simulator.result_schema import (
+    CAUSES,
+    CONVENTIONS,
     ORIGINS,
     PROVENANCE,
     SCHEMA,
@@ -34,7 +36,7 @@ from simulator.result_schema import (
 )
 from simulator.wording import shown, suggestion
 
-__all__ = ["SCHEMA", "SCHEMAS", "Result", "merge"]
+__all__ = ["CAUSES", "CONVENTIONS", "SCHEMA", "SCHEMAS", "Result", "merge"]
 
 # Of a table with many bad rows the first few are told.
 _TOLD = 5

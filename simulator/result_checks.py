@@ -106,11 +106,13 @@ def _energies(tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
 def _derived(provenance: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
     """What follows from the clock, the power at rest and other columns of the same row."""
     per_ms = provenance["architecture"]["clock_mhz"] * 1e3
+    peak = provenance["architecture"]["roofline"]["peak_accumulations_per_cycle"]
     power_uw = math.fsum(tables["leakage"]["power_uw"].tolist())
     for row in tables["images"].to_dict("records"):
         energy_pj = row["dynamic_energy_pj"] + row["leakage_energy_pj"]
         expected = {
             "latency_ms": row["latency_cycles"] / per_ms,
+            "utilization": row["useful_accumulations"] / (peak * row["latency_cycles"]),
             # 1 uW for 1 ms is 1 nJ.
             "leakage_energy_pj": power_uw * row["latency_ms"] * 1e3,
             "energy_pj": energy_pj,

@@ -65,9 +65,7 @@ _PART = Column("str", "", "part of the machine")
 _ACTION = Column("str", "", "what the part does and counts")
 _CAUSE = Column("str", "", "what the array waited for", choices=tuple(CAUSES))
 _STALL = Column("int64", "cycles", "cycles in which the PE array stood idle for this cause")
-_ACCUMULATIONS = Column(
-    "int64", "", "accumulations whose input spike is 1 and whose token is active"
-)
+_ACCUMULATIONS = Column("int64", "", "accumulations whose input bit is 1 and whose token is active")
 _DRAM = Column("int64", "B", "bytes moved between chip and DRAM, both ways")
 
 
@@ -95,7 +93,7 @@ SCHEMAS: dict[str, TableSchema] = {
             "latency_cycles": _int("cycles", "from the first start to the last finish", 1),
             "latency_ms": _float("ms", "latency_cycles at the machine's clock"),
             "useful_accumulations": _ACCUMULATIONS,
-            "utilization": _float("", "useful accumulations per PE and cycle of latency"),
+            "utilization": _float("", "useful accumulations / (the PE array's peak x latency)"),
             "pe_occupancy": _float("", "share of the latency in which the PE array is held"),
             "dram_bytes": _DRAM,
             "dynamic_energy_pj": _float("pJ", "energy of all counted actions"),

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from simulator.result import Result
-from simulator.result_schema import CAUSES, CONVENTIONS
+from simulator.result import CAUSES, CONVENTIONS, Result
 from simulator.wording import one_line
 
 PERCENTILES = (50, 95, 99)
@@ -245,7 +244,7 @@ def _speed(told: Mapping[str, Any]) -> list[str]:
         ),
         *_entry(
             "Utilization",
-            f"{told['utilization']:.1%} (useful accumulations per PE and cycle)",
+            f"{told['utilization']:.1%} (useful accumulations of what the array could do)",
         ),
         *_entry("Occupancy", held, lines=2),
         *_entry(
@@ -294,13 +293,15 @@ def _token_map(told: Mapping[str, Any]) -> list[str]:
     lines = _entry("Active tokens", head)
     if not grid:
         return lines
-    shown = range(min(len(grid[0]), _BLOCKS))
-    lines.append("  timestep" + "".join(f"{f'block {block}':>7.7}" for block in shown))
-    if len(grid) > _TIMESTEPS:
-        grid = [[sum(column) / len(grid) for column in zip(*grid, strict=True)]]
-    for timestep, row in enumerate(grid):
-        name = "mean" if len(grid) == 1 and told["mean"] else str(timestep)
-        lines.append(f"  {name:<8}" + "".join(f"{row[block]:>7.1f}" for block in shown))
+    blocks = range(min(len(grid[0]), _BLOCKS))
+    more = f"  (of {len(grid[0])})" if len(grid[0]) > _BLOCKS else ""
+    lines.append(f"  {'timestep, block':<16}" + "".join(f"{block:>6}" for block in blocks) + more)
+    rows = [(str(timestep), row) for timestep, row in enumerate(grid)]
+    if len(rows) > _TIMESTEPS:
+        means = [sum(column) / len(grid) for column in zip(*grid, strict=True)]
+        rows = [(f"mean of {len(grid)}", means)]
+    for name, row in rows:
+        lines.append(f"  {name:<16}" + "".join(f"{row[block]:>6.1f}" for block in blocks))
     return lines
 
 

@@ -164,6 +164,9 @@ def _register(cls: type[Component], kind: str | None) -> None:
         raise TypeError(f'{name}: a part names its kind: class X({cls.slot} base, kind="a_name")')
     if not (cls.__doc__ or "").strip() or "example" not in vars(cls) or not cls.example.strip():
         raise TypeError(f"{name}: a part has a docstring and an `example: ClassVar[str]` in YAML")
+    missing = sorted(cls.__abstractmethods__)
+    if missing:
+        raise TypeError(f"{name}: a part of {cls.slot} defines {', '.join(missing)}")
     for field, info in cls.model_fields.items():
         if not (info.description or "").strip():
             raise TypeError(f"{name}.{field}: every field has a description, one line")

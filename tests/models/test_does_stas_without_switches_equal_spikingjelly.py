@@ -1,4 +1,4 @@
-"""Without I-SPS and halting our network is SpikingJelly's Spikformer: every spike and the logits."""
+"""Without I-SPS and halting our network is SpikingJelly's Spikformer, every spike and logit."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def mapped(theirs: dict[str, Tensor], blocks: int) -> dict[str, Tensor]:
 
 
 def rows(spikes: Tensor) -> Tensor:
-    """SpikingJelly's (T, N, C, H, W), (T, N, C, L) or (T, N, heads, C, L) as (T, N, row, channel)."""
+    """(T, N, C, H, W), (T, N, C, L) or (T, N, heads, C, L) as (T, N, row, channel)."""
     if spikes.ndim == 5 and spikes.shape[-1] == 64:
         return spikes.flatten(2, 3).transpose(2, 3)
     return spikes.flatten(3).transpose(2, 3)
@@ -79,7 +79,7 @@ def their_spikes(model: nn.Module) -> tuple[dict[str, Tensor], list[object]]:
             name = "sps.4.out" if "positional" in where[1] else f"sps.{where[2]}.out"
         for old, new in names.items():
             name = name.replace(old, new)
-        handles.append(module.register_forward_hook(keep(name)))  # type: ignore[arg-type]
+        handles.append(module.register_forward_hook(keep(name)))
     return spikes, handles
 
 

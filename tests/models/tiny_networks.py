@@ -32,7 +32,9 @@ def tiny_config(*, halting: bool = True, isps: bool = True, **switches: object) 
 
 
 def lively(config: ModelConfig, seed: int = 0) -> STAS:
-    """A network in evaluation mode whose neurons fire: random weights on grids, norms measured on noise."""
+    """A network in evaluation mode whose neurons fire: random weights on grids, norms measured on
+    noise.
+    """
     torch.manual_seed(seed)
     model = STAS(config)
     with torch.no_grad():

@@ -113,6 +113,7 @@ def test_a_wrong_provenance_is_named(path: str, value: Any, message: str) -> Non
         ("images", "dynamic_energy_pj", "must be the actions'"),
         ("images", "leakage_energy_pj", "images.leakage_energy_pj: image 0"),
         ("images", "energy_pj", "images.energy_pj: image 0"),
+        ("images", "utilization", "images.utilization: image 0"),
         ("images", "latency_ms", "images.latency_ms: image 0"),
         ("images", "energy_delay_pj_ms", "images.energy_delay_pj_ms: image 0"),
         ("layers", "pe_busy_cycles", "must sum to latency_cycles"),
