@@ -8,7 +8,7 @@ PYTHON ?= python3.11
 ARCH ?= arch_configs/sparse_pe.yaml
 TRACE ?= traces/cifar10.npz
 RUN_ARGS ?=
-CAPTURE_ARGS ?= --out $(TRACE)
+TRACES_ARGS ?=
 PYTEST_ARGS ?=
 # Each worker may load torch, so four are enough on any machine.
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 1); \
@@ -47,8 +47,8 @@ format: $(VENV)/.dev  ## let ruff mend what it can
 bench: $(VENV)/.all  ## measure (no workers: they would disturb each other)
 	$(BIN)/python -m pytest tests/bench --benchmark-enable --benchmark-only $(PYTEST_ARGS)
 
-traces: $(VENV)/.all  ## capture the ready trace anew (CAPTURE_ARGS=)
-	$(BIN)/python -m models.capture $(CAPTURE_ARGS)
+traces: $(VENV)/.all  ## capture the shipped traces anew, from images that packages carry (TRACES_ARGS=)
+	$(BIN)/python -m models.make_traces $(TRACES_ARGS)
 
 clean:  ## remove the environment, builds and caches (results and traces stay)
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis \

@@ -370,5 +370,6 @@ def test_a_kind_changed_by_override_blames_the_lines_it_leaves_behind(tmp_path: 
     path = tmp_path / "valid.yaml"
     path.write_text(VALID)
     assert fault(path, "dataflow.kind=any_order") == (
-        f"{path}:24: dataflow.tile: [4, 8]: unknown field (known: kind)"
+        f"{path}:24: dataflow.tile: [4, 8]: unknown field "
+        "(known: accumulator_blocks, kind, local_weight_chunks, reuse_static_input)"
     )

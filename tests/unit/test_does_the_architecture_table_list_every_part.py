@@ -26,7 +26,17 @@ EXPECTED = """\
 | vector_units | `lanes` |  |  |  |  | Updates. |
 |  |  | `lanes` | int > 0 |  | required | elements a cycle |
 | dataflows | `any_order` |  |  |  |  | In any order. |
+|  |  | `local_weight_chunks` | int > 0, ≤ 64 |  | 2 | chunks of weights in the array, the one in use \
+included |
+|  |  | `accumulator_blocks` | int > 0, ≤ 64 |  | 2 | row blocks of partial sums, the one in use included |
+|  |  | `reuse_static_input` | bool |  | true | a stem layer whose input is the same at all timesteps is \
+multiplied once |
 | dataflows | `in_order` |  |  |  |  | One after another. |
+|  |  | `local_weight_chunks` | int > 0, ≤ 64 |  | 2 | chunks of weights in the array, the one in use \
+included |
+|  |  | `accumulator_blocks` | int > 0, ≤ 64 |  | 2 | row blocks of partial sums, the one in use included |
+|  |  | `reuse_static_input` | bool |  | true | a stem layer whose input is the same at all timesteps is \
+multiplied once |
 |  |  | `tile` | tuple[int, ...] |  | (1, 1) | rows, columns |"""
 
 

@@ -1,0 +1,139 @@
+"""A captured trace, read back: every bit, every mask, the sums, the provenance, the same twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models import capture
+from models.arms import Arm, Wish, prepare
+from models.config import ModelConfig, Size
+from models.stas import STAS
+from models.writing import write_trace
+from simulator.trace import Trace, unpack_bits
+from tests.models.tiny_networks import Keeper, lively, pictures, pixels_of, tiny_config
+
+SECTION = {"origin": "random", "seed": 0, "accuracy": None, "sha256": "0" * 64}
+
+
+def written(path: Path, model: STAS, count: int = 3, batch: int = 2) -> Path:
+    write_trace(path, Arm(model, dict(SECTION)), pictures(count), "cifar10", batch)
+    return path
+
+
+def integers(trace: Trace, name: str, packed: np.ndarray) -> np.ndarray:
+    """(timestep, row, channel) values of a stored tensor."""
+    bits = unpack_bits(packed, trace.tensors[name].channels)
+    return sum(bits[:, plane].astype(int) << plane for plane in range(bits.shape[1]))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [tiny_config(), tiny_config(halting=False, isps=False), tiny_config(pool="after_lif")],
+    ids=["stas", "baseline", "after_lif"],
+)
+def test_every_stored_value_is_the_networks(tmp_path: Path, config: ModelConfig) -> None:
+    model = lively(config)
+    keeper = Keeper()
+    with torch.no_grad():
+        model(pixels_of(pictures(3)), keeper)
+    with Trace.open(written(tmp_path / "t.npz", model)) as trace:
+        trace.verify()
+        for image in trace:
+            for name, tensor in keeper.tensors().items():
+                stored = integers(trace, name, image.tensors[name])
+                assert np.array_equal(stored, tensor[:, image.index].numpy()), name
+            for block in range(config.size.blocks):
+                expected = (
+                    torch.stack(keeper.masks[block])[:, image.index].numpy()
+                    if config.halts
+                    else np.ones((config.timesteps, config.tokens), bool)
+                )
+                assert np.array_equal(image.active[str(block)], expected)
+            pixels = integers(trace, "sps.image", image.tensors["sps.image"])[0]
+            original = pictures(3).pixels[image.index]
+            assert np.array_equal(pixels.T.reshape(original.shape), original)
+            assert image.label == pictures(3).labels[image.index]
+            assert image.prediction == -1
+
+
+def test_streams_are_the_sums_of_their_parts(tmp_path: Path) -> None:
+    model = lively(tiny_config())
+    with Trace.open(written(tmp_path / "t.npz", model)) as trace:
+        image = trace.read(0)
+        value = {name: integers(trace, name, bits) for name, bits in image.tensors.items()}
+        active = image.active
+        assert np.array_equal(value["sps.0.integrated"][0], value["sps.0.out"].sum(0))
+        assert np.array_equal(value["blocks.0.x"], value["sps.3.out"] + value["sps.4.out"])
+        for block, after in ((0, "blocks.1.x"), (1, "head.x")):
+            name = f"blocks.{block}"
+            live = active[str(block)][:, :, None]
+            middle = (value[f"{name}.x"] + value[f"{name}.attn.proj_out"]) * live
+            assert np.array_equal(value[f"{name}.mlp.x"], middle)
+            assert np.array_equal(value[after], (middle + value[f"{name}.mlp.out"]) * live)
+        for operation in trace.operations:
+            if operation.kind == "residual" and operation.second_input is not None:
+                assert operation.second_input in value
+
+
+def test_attention_neurons_follow_from_stored_q_k_v(tmp_path: Path) -> None:
+    config = tiny_config()
+    with Trace.open(written(tmp_path / "t.npz", lively(config))) as trace:
+        image = trace.read(1)
+        names = [f"blocks.0.attn.{part}" for part in ("q", "k", "v", "out")]
+        q, k, v, out = (integers(trace, name, image.tensors[name]) for name in names)
+        membrane = np.zeros((config.tokens, config.size.embed_dim))
+        for step in range(config.timesteps):
+            current = np.zeros_like(membrane)
+            for head in range(config.size.heads):
+                at = slice(head * config.head_dim, (head + 1) * config.head_dim)
+                current[:, at] = (q[step][:, at] @ k[step][:, at].T) @ v[step][:, at] * 0.125
+            membrane = membrane + (current - membrane) / 2.0
+            fired = membrane >= 0.5
+            membrane[fired] = 0.0
+            live = image.active["0"][step][:, None]
+            assert np.array_equal(fired & live, out[step].astype(bool))
+
+
+def test_batches_do_not_matter_and_two_captures_are_one_file(tmp_path: Path) -> None:
+    model = lively(tiny_config())
+    first = written(tmp_path / "a.npz", model, batch=1).read_bytes()
+    assert written(tmp_path / "b.npz", model, batch=3).read_bytes() == first
+
+
+def test_twins_share_every_weight_and_nothing_claims_an_accuracy(tmp_path: Path) -> None:
+    config = tiny_config(name="stas_spikformer_1_64", size=Size(1, 64, 2))
+    arms = []
+    for baseline in (False, True):
+        wish = Wish(config, "cifar10", "calibrated", 0, 0.6, baseline, None)
+        arms.append(prepare(wish, pictures(2)))
+    stas, twin = arms
+    assert stas.weights["sha256"] == twin.weights["sha256"]
+    assert twin.model.config.name == "spikformer_1_64"
+    for name, weight in twin.model.state_dict().items():
+        if name.endswith(("conv.weight", "linear.weight", "head.weight")):
+            assert torch.equal(weight, stas.model.state_dict()[name]), name
+    other = prepare(Wish(config, "cifar10", "random", 1, 0.6, False, None), pictures(2))
+    assert other.weights["sha256"] != stas.weights["sha256"]
+    assert stas.weights["accuracy"] is twin.weights["accuracy"] is None
+    assert set(stas.weights["calibration"]["layers"]) >= {"sps.0", "blocks.0.attn.q"}
+
+
+def test_two_runs_of_the_command_are_one_file(tmp_path: Path) -> None:
+    digests, contents = [], []
+    for name in ("a.npz", "b.npz"):
+        words = ["--model", "stas_spikformer_2_256", "--dataset", "cifar10", "--images", "1"]
+        out = tmp_path / name
+        assert capture.main([*words, "--weights", "random", "--out", str(out)]) == 0
+        digests.append(hashlib.sha256(out.read_bytes()).hexdigest())
+        with Trace.open(out) as trace:
+            contents.append(json.dumps(trace.manifest, sort_keys=True))
+    assert digests[0] == digests[1]
+    assert contents[0] == contents[1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npz", "b.npz"]
+    assert str(tmp_path) not in contents[0]
