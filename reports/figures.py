@@ -65,11 +65,10 @@ def energy_plot(result: Result, told: dict[str, Any]) -> Plot:
     if rest:
         _bar(figure, OTHERS, grid.index, grid[rest].sum(axis=1), GREY)
     figure.update_layout(barmode="stack", yaxis_title="energy per image (µJ)", height=420)
-    rows = [
-        [short(entry["part"]), *(number(value) for value in grid[entry["part"]].tolist())]
-        + [number(entry["energy_uj"]), f"{entry['share']:.2%}"]
-        for entry in told["energy_by_part"]
-    ]
+    rows = []
+    for entry in told["energy_by_part"]:
+        values = [*grid[entry["part"]].tolist(), entry["energy_uj"]]
+        rows.append([short(entry["part"]), *map(number, values), f"{entry['share']:.2%}"])
     note = (
         "Mean per image. Sections are the patch splitting, the Transformer blocks with their "
         "halting decisions, and the head; “at rest” is leakage over the whole latency."
@@ -190,7 +189,10 @@ def latency_plot(result: Result, told: dict[str, Any]) -> Plot:
         figure.add_annotation(
             x=value, y=1.0, yref="paper", yanchor="bottom", text=", ".join(same), showarrow=False
         )
-    figure.update_layout(height=320, showlegend=False, xaxis_title="latency (ms)")
+    low, high = told["latency_ms"]["min"], told["latency_ms"]["max"]
+    margin = 0.08 * (high - low) or 0.1 * high
+    figure.update_layout(height=320, showlegend=False)
+    figure.update_xaxes(title="latency (ms)", range=[low - margin, high + margin])
     figure.update_yaxes(title="images at most so slow (%)", range=[0, 104])
     rows = [
         [str(row["image"]), row["image_id"], f"{row['latency_cycles']:,}"]
@@ -198,8 +200,8 @@ def latency_plot(result: Result, told: dict[str, Any]) -> Plot:
         for row in images.to_dict("records")
     ]
     note = (
-        "Each point is an image, run alone; percentiles are latencies of images (nearest rank). The "
-        "floor is below any schedule's latency, the ceiling is one operation after another."
+        "Each point is an image, run alone; percentiles are latencies of images (nearest rank). "
+        "The floor is below any schedule's latency, the ceiling is one operation after another."
     )
     heading = ["image", "name", "cycles", "ms", "floor (cycles)", "ceiling (cycles)"]
     return Plot("latency", "Latency of the images", note, figure, heading, rows)
@@ -228,8 +230,10 @@ def roofline_plot(result: Result, told: dict[str, Any]) -> Plot:
         star = {"symbol": "star", "size": 17, "color": VERMILLION}
         y = [roof["achieved_accumulations_per_cycle"]]
         figure.add_scatter(x=[whole], y=y, text=["all"], name="whole run", marker=star, **points)
-    figure.update_xaxes(type="log", title="useful accumulations per DRAM byte", dtick=1)
-    figure.update_yaxes(type="log", title="useful accumulations per cycle", dtick="D2")
+    ticks = [mantissa * 10.0**power for power in range(-6, 13) for mantissa in (1, 2, 5)]
+    axis = {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:,.10g}" for tick in ticks]}
+    figure.update_xaxes(**axis, title="useful accumulations per DRAM byte")
+    figure.update_yaxes(**axis, title="useful accumulations per cycle")
     figure.update_layout(height=460)
     rows = [
         [str(layer), *(number(value) for value in values)]

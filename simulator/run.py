@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from simulator.errors import SimulatorError
 
     try:
-        return _run(options, shlex.join(["python", "-m", "simulator.run", *_given(arguments)]))
+        return _run(options, _command(options))
     except SimulatorError as error:
         print(error, file=sys.stderr)
         return 2
@@ -77,8 +77,13 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _given(arguments: Sequence[str] | None) -> Sequence[str]:
-    return sys.argv[1:] if arguments is None else arguments
+def _command(options: argparse.Namespace) -> str:
+    """The command that gives this result again: what cannot change it is left out."""
+    words = ["python", "-m", "simulator.run", "--arch", options.arch, "--trace", options.trace]
+    words += ["--images", options.images] if options.images else []
+    for override in options.overrides:
+        words += ["--set", override]
+    return shlex.join(words)
 
 
 def _run(options: argparse.Namespace, command: str) -> int:

@@ -328,5 +328,6 @@ def number(value: float) -> str:
     """Four significant digits, large numbers whole and with separators, no exponent if it fits."""
     if value == 0 or abs(value) >= 1e15 or abs(value) < 1e-4:
         return f"{value:.4g}"
-    digits = max(3 - math.floor(math.log10(abs(value))), 0)
+    rounded = abs(float(f"{value:.4g}"))
+    digits = max(3 - math.floor(math.log10(rounded)), 0)
     return f"{value:,.{digits}f}"
