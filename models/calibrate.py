@@ -22,7 +22,7 @@ from torch import Tensor
 
 from models.census import Census
 from models.data import Images
-from models.evaluate import batches, fit_beta
+from models.evaluate import check_budget, fit_beta, pixels_of
 from models.fitting import FittingProbe, secant
 from models.norms import MomentsProbe
 from models.operations import describe, stored_matrices
@@ -81,9 +81,10 @@ def calibrate(
     Raises ModelError where no rates are published for `dataset` or the token budget cannot be met.
     """
     targets = published_targets(model.config, dataset)
+    check_budget(model.config, active_tokens)
     draw_weights(model, seed)
     model.eval()
-    pixels = batches(images, len(images.labels))[0][0]
+    pixels = pixels_of(images)
     spread = channel_spread(seed)
     masks, rate, reached = None, FIRST_RATE, 1.0
     best: tuple[float, dict[str, Tensor], dict[str, Any]] | None = None
@@ -111,7 +112,7 @@ def random_weights(model: STAS, images: Images, seed: int) -> None:
     draw_weights(model, seed)
     model.eval()
     with torch.no_grad():
-        model(batches(images, len(images.labels))[0][0], MomentsProbe(), path="layers")
+        model(pixels_of(images), MomentsProbe(), path="layers")
 
 
 def _fit_norms(

@@ -4,12 +4,14 @@ token budget.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from models.config import ModelConfig
 from models.data import Images
 from models.errors import ModelError
 from models.stas import STAS
@@ -28,15 +30,16 @@ class Metrics(NamedTuple):
     active_tokens: float
 
 
-def batches(images: Images, size: int) -> list[tuple[Tensor, Tensor]]:
-    """Pixels (image, channel, h, w) as float32 0..255 and labels, in order."""
-    return [
-        (
-            torch.from_numpy(images.pixels[at : at + size].astype(np.float32)),
-            torch.from_numpy(images.labels[at : at + size]),
-        )
-        for at in range(0, len(images.labels), size)
-    ]
+def pixels_of(images: Images) -> Tensor:
+    """Pixels (image, channel, h, w) as a network takes them: float32, 0..255."""
+    return torch.from_numpy(images.pixels.astype(np.float32))
+
+
+def batches(images: Images, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Pixels and labels of `size` images at a time, in order."""
+    for at in range(0, len(images.labels), size):
+        part = images._replace(pixels=images.pixels[at : at + size])
+        yield pixels_of(part), torch.from_numpy(images.labels[at : at + size])
 
 
 @torch.no_grad()
@@ -55,6 +58,16 @@ def evaluate(model: STAS, images: Images, path: str | None = None) -> Metrics:
     return Metrics(right / len(images.labels), active / of if of else 1.0)
 
 
+def check_budget(config: ModelConfig, active_tokens: float) -> None:
+    """Raise ModelError for a mean of active tokens that no halting can reach."""
+    steps = config.timesteps * config.size.blocks
+    if not 1.0 / steps <= active_tokens <= 1.0:
+        raise ModelError(
+            f"active tokens {active_tokens} cannot be met: every token runs at least one of "
+            f"{steps} steps, so the target must lie in {1.0 / steps:.4g}..1"
+        )
+
+
 def fit_beta(model: STAS, images: Images, active_tokens: float) -> float:
     """Set the halting's beta by bisection so that the mean of active tokens on `images` is
     `active_tokens`.
@@ -62,13 +75,8 @@ def fit_beta(model: STAS, images: Images, active_tokens: float) -> float:
     Returns the mean reached. Raises ModelError for a target that no beta can meet (under one step
     per token).
     """
+    check_budget(model.config, active_tokens)
     assert model.halting is not None
-    least = 1.0 / (model.config.timesteps * model.config.size.blocks)
-    if not least <= active_tokens <= 1.0:
-        raise ModelError(
-            f"active tokens {active_tokens} cannot be met: every token runs one of "
-            f"{round(1 / least)} steps, so the target must lie in {least:.4g}..1"
-        )
     low, high = BETA_RANGE
     best = (float("inf"), low, 1.0)
     for _ in range(BETA_STEPS):

@@ -17,9 +17,9 @@ import plotly.graph_objects as go
 from simulator.result import CAUSES, Result
 from simulator.summary import number, short
 
-BLUE, ORANGE, GREEN, VERMILLION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SKY, PURPLE, YELLOW, GREY = "#56B4E9", "#CC79A7", "#F0E442", "#999999"
-PALETTE = (BLUE, ORANGE, GREEN, VERMILLION, SKY, PURPLE, YELLOW)
+PALETTE = (BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE, YELLOW)
 AT_REST = "at rest"
 OTHERS = "other parts"
 
@@ -227,7 +227,7 @@ def roofline_plot(result: Result, told: dict[str, Any]) -> Plot:
     x, y = layers["intensity"].tolist(), layers["achieved"].tolist()
     figure.add_scatter(x=x, y=y, text=names, name="layers", marker=marker, **points)
     if whole:
-        star = {"symbol": "star", "size": 17, "color": VERMILLION}
+        star = {"symbol": "star", "size": 17, "color": VERMILION}
         y = [roof["achieved_accumulations_per_cycle"]]
         figure.add_scatter(x=[whole], y=y, text=["all"], name="whole run", marker=star, **points)
     ticks = [mantissa * 10.0**power for power in range(-6, 13) for mantissa in (1, 2, 5)]

@@ -13,10 +13,11 @@ import torch
 from models import capture
 from models.arms import Arm, Wish, prepare
 from models.config import ModelConfig, Size
+from models.evaluate import pixels_of
 from models.stas import STAS
 from models.writing import write_trace
 from simulator.trace import Trace, unpack_bits
-from tests.models.tiny_networks import Keeper, lively, pictures, pixels_of, tiny_config
+from tests.models.tiny_networks import Keeper, lively, pictures, tiny_config
 
 SECTION = {"origin": "random", "seed": 0, "accuracy": None, "sha256": "0" * 64}
 
@@ -128,6 +129,7 @@ def test_two_runs_of_the_command_are_one_file(tmp_path: Path) -> None:
     digests, contents = [], []
     for name in ("a.npz", "b.npz"):
         words = ["--model", "stas_spikformer_2_256", "--dataset", "cifar10", "--images", "1"]
+        words += ["--threads", "1"]
         out = tmp_path / name
         assert capture.main([*words, "--weights", "random", "--out", str(out)]) == 0
         digests.append(hashlib.sha256(out.read_bytes()).hexdigest())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -60,11 +59,6 @@ def noise(count: int, config: ModelConfig | None = None, seed: int = 0) -> Tenso
 def pictures(count: int) -> Images:
     """Real pictures of CIFAR-10."""
     return sample_images("cifar10", count)
-
-
-def pixels_of(images: Images) -> Tensor:
-    """Pixels as the network takes them."""
-    return torch.from_numpy(images.pixels.astype(np.float32))
 
 
 class Keeper(Probe):
