@@ -258,7 +258,7 @@ def _layer_plan(
         for index, step in enumerate(steps)
         if step.layer == layer.index and step.kind in ("matrix", "vector")
     )
-    static = layer.static_input and layer.mask is None and dataflow.reuse_static_input
+    static = layer.static_input and layer.stage == "sps" and dataflow.reuse_static_input
     chunks = None if layer.kind in ("attention_context", "head") else _chunks(layer, architecture)
     fused = tuple(op for op in layer.vector_ops if op.kind != "halting")
     stored = [op for op in fused if op.output in network.tensors]

@@ -120,5 +120,5 @@ def test_an_unreadable_picture_is_named(tmp_path: Path) -> None:
     folder = tmp_path / "val" / "n0"
     folder.mkdir(parents=True)
     (folder / "bad.png").write_bytes(b"nothing")
-    with pytest.raises(ModelError, match="bad.png is not a readable picture"):
+    with pytest.raises(ModelError, match=r"bad\.png is not a readable picture"):
         full_images("imagenet", tmp_path, 1)

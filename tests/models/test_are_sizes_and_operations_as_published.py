@@ -1,4 +1,4 @@
-"""Parameters and dense MACs against published counts, and the listed operations against what runs."""
+"""Parameters and dense MACs against published counts; listed operations against what runs."""
 
 from __future__ import annotations
 

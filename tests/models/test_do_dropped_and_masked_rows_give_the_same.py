@@ -1,4 +1,4 @@
-"""Leaving halted rows out gives what computing and zeroing them gives: every spike, logits, gradients."""
+"""Leaving halted rows out gives what zeroing them gives: every spike, logits, gradients."""
 
 from __future__ import annotations
 

@@ -30,7 +30,8 @@ def written(path: Path, model: STAS, count: int = 3, batch: int = 2) -> Path:
 def integers(trace: Trace, name: str, packed: np.ndarray) -> np.ndarray:
     """(timestep, row, channel) values of a stored tensor."""
     bits = unpack_bits(packed, trace.tensors[name].channels)
-    return sum(bits[:, plane].astype(int) << plane for plane in range(bits.shape[1]))
+    weights = 2 ** np.arange(bits.shape[1])
+    return np.tensordot(bits, weights, axes=([1], [0]))
 
 
 @pytest.mark.parametrize(

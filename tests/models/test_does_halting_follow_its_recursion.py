@@ -1,7 +1,8 @@
-"""The halting recursion against its plain-Python twin, and the properties that make it a mean field."""
+"""The halting recursion against its plain-Python twin, and what makes it a mean field."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import NamedTuple
 
@@ -49,7 +50,7 @@ def slow_twin(scores: list[float]) -> Token:
 
 
 def run(scores: torch.Tensor) -> tuple[list[HaltingState], torch.Tensor]:
-    """All states from scores (step, token); outputs are one-hot, so that `output` holds the weights."""
+    """All states from scores (step, token); outputs are one-hot: `output` holds the weights."""
     steps, tokens = scores.shape
     halting = Halting(HaltingConfig("two_dimensional", eps=EPS))
     state = halting.start(1, tokens, torch.zeros(steps, dtype=torch.float64))
@@ -101,7 +102,7 @@ def test_output_weights_sum_to_one_and_the_ponder_cost_is_steps_plus_remainder(
 @given(grids)
 def test_a_halted_token_stays_halted_and_the_last_step_halts_all(scores: list[list[float]]) -> None:
     states, _ = run(torch.tensor(scores, dtype=torch.float64).T)
-    for before, after in zip(states, states[1:], strict=False):
+    for before, after in itertools.pairwise(states):
         assert not bool((after.active & ~before.active).any())
     assert bool(states[0].active.all())
     assert not bool(states[-1].active.any())

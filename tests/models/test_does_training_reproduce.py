@@ -1,4 +1,4 @@
-"""Training: the same twice, stored exactly, told truly; and the weights that come with the project."""
+"""Training: the same twice, stored exactly, told truly; and the weights that are shipped."""
 
 from __future__ import annotations
 

@@ -1,0 +1,34 @@
+"""How long does an image take, from packed bits to priced result?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simulator.architecture import load_architecture
+from simulator.result_schema import SCHEMAS
+from simulator.simulate import Simulation
+from simulator.trace import Trace
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.benchmark(group="an image on sparse_pe, from packed bits to priced result")
+@pytest.mark.parametrize("name", ["cifar10", "cifar10_baseline", "imagenet", "mnist"])
+def test_one_image(benchmark: Any, name: str) -> None:
+    architecture = load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml")
+    with Trace.open(ROOT / "traces" / f"{name}.npz") as trace:
+        simulation, image = Simulation(trace, architecture), trace.read(0)
+    rows: dict[str, dict[str, list[Any]]] = {
+        table: {column: [] for column in schema.columns} for table, schema in SCHEMAS.items()
+    }
+    simulation.run_image(image, rows)  # compiles
+    benchmark(simulation.run_image, image, rows)
+
+
+@pytest.mark.benchmark(group="reading an image of a trace")
+def test_reading_an_image(benchmark: Any) -> None:
+    with Trace.open(ROOT / "traces" / "cifar10.npz") as trace:
+        benchmark(trace.read, 0)

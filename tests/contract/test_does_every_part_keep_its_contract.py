@@ -1,0 +1,110 @@
+"""Does every registered part keep what its slot promises?"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import yaml
+
+from simulator.components.base import SLOTS, Component, build, registry
+from simulator.components.memories.base import Memory
+from simulator.components.pe_arrays.base import PEArray, Work
+from simulator.components.token_skip.base import TokenSkip
+from simulator.energy import EnergyTable, table_names
+
+PARTS = [(slot, kind) for slot in SLOTS for kind in registry(slot)]
+TABLES = {name: EnergyTable.load(name) for name in table_names()}
+
+
+def example(slot: str, kind: str) -> Component:
+    return build(slot, yaml.safe_load(registry(slot)[kind].example))
+
+
+def kinds(slot: str) -> list[str]:
+    return list(registry(slot))
+
+
+def array(kind: str) -> PEArray:
+    part = example("pe_arrays", kind)
+    assert isinstance(part, PEArray)
+    return part
+
+
+def work(ones: np.ndarray, inputs: int = 24) -> Work:
+    """One group, one plane, one chunk of `inputs`, all rows in one block."""
+    shaped = ones.astype(np.int32).reshape(1, -1, 1, 1)
+    return Work(shaped, np.array([0, ones.size], np.int64), np.array([inputs], np.int64), False)
+
+
+@pytest.mark.nojit
+@pytest.mark.parametrize(("slot", "kind"), PARTS)
+def test_the_example_loads_and_is_of_its_kind(slot: str, kind: str) -> None:
+    assert example(slot, kind).kind == kind
+
+
+@pytest.mark.parametrize(("slot", "kind"), PARTS)
+@pytest.mark.parametrize("table", TABLES)
+def test_each_action_has_a_price_in_each_table(table: str, slot: str, kind: str) -> None:
+    for name, price in TABLES[table].prices(example(slot, kind).actions()).items():
+        assert price.energy_pj >= 0, name
+    TABLES[table].total_leakage(example(slot, kind).leakage())
+
+
+@pytest.mark.nojit
+@pytest.mark.parametrize("kind", kinds("pe_arrays"))
+def test_no_work_costs_nothing(kind: str) -> None:
+    empty = Work(
+        np.zeros((1, 0, 1, 1), np.int32), np.array([0], np.int64), np.array([24], np.int64), False
+    )
+    cost = array(kind).cost(empty)
+    assert cost.cycles.sum() == 0
+    assert all(values.sum() == 0 for values in (cost.per_output | cost.per_pass).values())
+
+
+@pytest.mark.nojit
+@pytest.mark.parametrize("kind", kinds("pe_arrays"))
+def test_an_array_names_every_action_that_it_counts_and_keeps_its_peak(kind: str) -> None:
+    random = np.random.default_rng(0)
+    part = array(kind)
+    for density in (0.0, 0.1, 0.5, 1.0):
+        cost = part.cost(work(random.binomial(24, density, 40)))
+        assert (cost.per_output | cost.per_pass).keys() <= part.actions().keys()
+        ones = int(work(random.binomial(24, density, 40)).ones.sum()) if density in (0, 1) else 0
+        assert cost.cycles.sum() * part.peak_accumulations_per_cycle >= ones * part.tile_columns
+
+
+@pytest.mark.nojit
+@pytest.mark.parametrize("kind", kinds("pe_arrays"))
+def test_more_ones_never_cost_less(kind: str) -> None:
+    random = np.random.default_rng(1)
+    part = array(kind)
+    for _ in range(50):
+        ones = random.binomial(20, 0.2, 30)
+        more = ones + random.integers(0, 5, 30) * (ones > 0)
+        assert part.cost(work(more)).cycles.sum() >= part.cost(work(ones)).cycles.sum()
+
+
+@pytest.mark.nojit
+@pytest.mark.parametrize("kind", kinds("memories"))
+def test_a_memory_moves_at_least_what_it_is_asked_for(kind: str) -> None:
+    memory = example("memories", kind)
+    assert isinstance(memory, Memory)
+    for bits in (1, 100, 4096, 1_000_000):
+        read = memory.read(bits, 500.0)
+        assert read.busy_cycles * memory.bits_per_cycle(500.0) >= bits * 0.999
+        assert read.counts.keys() <= memory.actions().keys()
+        assert memory.write(bits, 500.0).counts.keys() <= memory.actions().keys()
+        assert memory.read(2 * bits, 500.0).busy_cycles >= read.busy_cycles
+
+
+@pytest.mark.nojit
+@pytest.mark.parametrize("kind", kinds("token_skip"))
+def test_a_token_skip_reads_no_mask_without_tokens_and_names_its_counts(kind: str) -> None:
+    skip = example("token_skip", kind)
+    assert isinstance(skip, TokenSkip)
+    assert skip.scan(0, 0, 3).mask_reads == 0
+    for live in (0, 5, 64):
+        scan = skip.scan(64, live, 3)
+        assert scan.counts.keys() <= skip.actions().keys()
+        assert scan.busy_cycles >= 0
+    assert skip.drops_rows <= skip.spares_energy

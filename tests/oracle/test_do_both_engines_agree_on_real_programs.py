@@ -1,0 +1,32 @@
+"""Do SimPy and Numba agree, op for op, on the programs of the shipped traces?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from simulator.architecture import load_architecture
+from simulator.engine.reference import simulate
+from simulator.engine.replay import replay
+from simulator.lowering import lower, make_plan
+from simulator.operations import read_network
+from simulator.trace import Trace
+
+ROOT = Path(__file__).parents[2]
+MACHINES = sorted(path.stem for path in (ROOT / "arch_configs").glob("*.yaml"))
+TRACES = sorted(path.stem for path in (ROOT / "traces").glob("*.npz"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trace_name", TRACES)
+@pytest.mark.parametrize("machine", MACHINES)
+def test_every_shipped_trace_on_every_shipped_machine(machine: str, trace_name: str) -> None:
+    with Trace.open(ROOT / "traces" / f"{trace_name}.npz") as trace:
+        network, image = read_network(trace), trace.read(0)
+    architecture = load_architecture(ROOT / "arch_configs" / f"{machine}.yaml")
+    program = lower(make_plan(network, architecture), image).program
+    expected, found = simulate(program), replay(program)
+    for name, column in expected._asdict().items():
+        np.testing.assert_array_equal(getattr(found, name), column, err_msg=name)
