@@ -23,11 +23,13 @@ from torch import Tensor
 from models.census import Census
 from models.data import Images
 from models.evaluate import check_budget, fit_beta, pixels_of
-from models.fitting import FittingProbe, secant
+from models.fitting import FittingProbe
 from models.norms import MomentsProbe
-from models.operations import describe, stored_matrices
+from models.operations import describe
+from models.solving import secant
 from models.stas import STAS
 from models.targets import Target, Targets, published_targets
+from models.topology import stored_matrices
 from models.weights import to_grid, weight_tensors
 
 SCALE_SPREAD = 0.25

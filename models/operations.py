@@ -8,56 +8,17 @@ name is that of their operation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from models.blocks import ATTENTION_SCALE
 from models.config import ModelConfig
 from models.layers import POOL_KERNEL, POOL_PADDING, POOL_STRIDE
 from models.neurons import ATTENTION_THRESHOLD, TAU, THRESHOLD
+from models.topology import Tensor, Topology
 
 WEIGHT_BITS = 8
 IMAGE_BITS = 8
 KERNEL, PADDING = 3, 1
-
-
-class Tensor(NamedTuple):
-    """A stored tensor; `planes` is 1 for spikes, else the bit length of the largest value possible
-    there.
-    """
-
-    name: str
-    kind: str
-    timesteps: int
-    planes: int
-    grid: tuple[int, int]
-    channels: int
-    mask: str | None
-
-    @property
-    def rows(self) -> int:
-        """Tokens or pixels."""
-        return self.grid[0] * self.grid[1]
-
-    def manifest(self) -> dict[str, Any]:
-        """The entry of a manifest, less the counts that the writer adds."""
-        return {**self._asdict(), "grid": list(self.grid), "rows": self.rows}
-
-
-class Topology(NamedTuple):
-    """All tensors and operations of a network."""
-
-    tensors: dict[str, Tensor]
-    operations: list[dict[str, Any]]
-
-    def dense_macs(self, timesteps: int = 1) -> int:
-        """Multiply-accumulates of convolutions, linear layers and attention over `timesteps` full
-        timesteps.
-
-        Every operation counts in full, whatever halts and however often it really runs; the head is
-        left out.
-        """
-        return timesteps * sum(_macs(operation) for operation in self.operations)
 
 
 def describe(config: ModelConfig, gamma: float = 0.0, beta: float = 0.0) -> Topology:
@@ -297,30 +258,3 @@ def _head(plan: _Plan, stream: str) -> None:
         "tokens": config.tokens,
     }
     plan.run("head", "head", (source,), timesteps, shapes, output="logits")
-
-
-def _macs(operation: dict[str, Any]) -> int:
-    """Multiply-accumulates of one timestep of an operation, every row computed."""
-    shapes = operation["shapes"]
-    if operation["kind"] == "conv2d":
-        taps = shapes["kernel"][0] * shapes["kernel"][1] * shapes["in_channels"]
-        return int(taps * shapes["out_channels"] * shapes["out_grid"][0] * shapes["out_grid"][1])
-    if operation["kind"] == "linear":
-        return int(shapes["in_features"] * shapes["out_features"] * shapes["rows"])
-    if operation["kind"] in ("attention_scores", "attention_context"):
-        return int(shapes["heads"] * shapes["head_dim"] * shapes["tokens"] ** 2)
-    return 0
-
-
-def stored_matrices(topology: Topology) -> Iterator[str]:
-    """Names of the stored tensors that enter a product: inputs of convolutions (less the image) and
-    linears, q, k, v.
-    """
-    products = ("conv2d", "linear", "attention_scores", "attention_context")
-    seen = {
-        name
-        for operation in topology.operations
-        if operation["kind"] in products
-        for name in (operation["input"], operation["second_input"])
-    }
-    return (name for name in topology.tensors if name in seen and name != "sps.image")

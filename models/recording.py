@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from models.operations import Tensor, Topology
 from models.probes import Probe
 from models.rows import Rows
+from models.topology import Tensor, Topology
 
 Packed = npt.NDArray[np.uint8]
 

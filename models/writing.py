@@ -14,9 +14,10 @@ import simulator
 from models.arms import Arm
 from models.data import Images
 from models.evaluate import batches
-from models.operations import Topology, describe
+from models.operations import describe
 from models.recording import RecordingProbe
 from models.stas import STAS
+from models.topology import Topology
 from simulator.trace import TraceWriter
 
 

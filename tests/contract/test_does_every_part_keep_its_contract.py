@@ -58,7 +58,7 @@ def test_no_work_costs_nothing(kind: str) -> None:
     )
     cost = array(kind).cost(empty)
     assert cost.cycles.sum() == 0
-    assert all(values.sum() == 0 for values in (cost.per_output | cost.per_pass).values())
+    assert all(values.sum() == 0 for values in [*cost.per_output.values(), *cost.per_pass.values()])
 
 
 @pytest.mark.nojit
@@ -68,7 +68,7 @@ def test_an_array_names_every_action_that_it_counts_and_keeps_its_peak(kind: str
     part = array(kind)
     for density in (0.0, 0.1, 0.5, 1.0):
         cost = part.cost(work(random.binomial(24, density, 40)))
-        assert (cost.per_output | cost.per_pass).keys() <= part.actions().keys()
+        assert {*cost.per_output, *cost.per_pass} <= part.actions().keys()
         ones = int(work(random.binomial(24, density, 40)).ones.sum()) if density in (0, 1) else 0
         assert cost.cycles.sum() * part.peak_accumulations_per_cycle >= ones * part.tile_columns
 

@@ -11,7 +11,8 @@ from models.arms import Wish, prepare
 from models.config import named_config
 from models.data import mnist_digits
 from models.make_traces import RECIPES, WEIGHTS
-from models.operations import describe, stored_matrices
+from models.operations import describe
+from models.topology import stored_matrices
 from models.writing import write_trace
 from simulator.trace import Trace
 

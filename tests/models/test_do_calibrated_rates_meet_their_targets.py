@@ -12,10 +12,11 @@ from models.census import Census
 from models.config import DATASETS, ModelConfig, Size
 from models.errors import ModelError
 from models.evaluate import pixels_of
-from models.fitting import Sums, activity, secant, solve_shift
-from models.operations import describe, stored_matrices
+from models.operations import describe
+from models.solving import Sums, activity, secant, solve_shift
 from models.stas import STAS
 from models.targets import Target, published_targets
+from models.topology import stored_matrices
 from models.weights import weight_tensors
 from tests.models.tiny_networks import pictures, tiny_config
 
