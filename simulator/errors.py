@@ -28,3 +28,7 @@ class PricingError(SimulatorError):
 
 class ResultError(SimulatorError):
     """A saved result cannot be read back, or breaks one of its own bounds."""
+
+
+class DeviceError(SimulatorError):
+    """A device cannot be built or reached, does not answer in time, or answers nonsense."""
