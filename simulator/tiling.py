@@ -17,6 +17,7 @@ from simulator.operations import Window
 
 Ints = npt.NDArray[np.int64]
 Packed = npt.NDArray[np.uint8]
+Words = npt.NDArray[np.uint64]
 
 _ONES = np.bitwise_count(np.arange(256, dtype=np.uint8)).astype(np.int64)
 """Set bits of each byte; a constant of the kernels."""
@@ -121,14 +122,79 @@ def count_ones(bits: Packed, rows: Rows, window: Window, chunks: Chunks) -> npt.
     `bits`: uint8 (timestep, plane, row, byte), one timestep feeds all. Padding has no ones.
     """
     counts = _range_counts(bits, chunks.start, chunks.stop)
-    geometry = np.array(
+    ones: npt.NDArray[np.int32] = _gather_counts(
+        counts,
+        rows.timestep,
+        rows.row,
+        _geometry(window),
+        chunks.ptr,
+        chunks.tap,
+        chunks.channel_range,
+    )
+    return ones
+
+
+def _geometry(window: Window) -> Ints:
+    """A window as the kernels take it: height before width of all its five fields."""
+    return np.array(
         [*window.kernel, *window.stride, *window.padding, *window.in_grid, *window.out_grid],
         np.int64,
     )
-    ones: npt.NDArray[np.int32] = _gather_counts(
-        counts, rows.timestep, rows.row, geometry, chunks.ptr, chunks.tap, chunks.channel_range
-    )
-    return ones
+
+
+class RowGather(NamedTuple):
+    """The bits of a layer's rows, chunk by chunk: what an array asks for that looks at them.
+
+    `bits`, `rows`, `window`, `chunks` as for `count_ones`; of a product of several groups the
+    chunks of group g follow those of group g - 1. `kept`: bool (row,), the others read as zeros.
+    """
+
+    bits: Packed
+    rows: Rows
+    window: Window
+    chunks: Chunks
+    kept: npt.NDArray[np.bool_]
+
+    def __call__(self, group: int, chunk: int) -> Words:
+        """uint64 (row, plane, word) of one chunk, in the order of its segments."""
+        chunks = self.chunks
+        index = group * len(chunks.inputs) + chunk
+        segments = slice(int(chunks.ptr[index]), int(chunks.ptr[index + 1]))
+        pieces = chunks.channel_range[segments]
+        words = -(-int(chunks.inputs[chunk]) // 64)
+        found = np.zeros((len(self.rows.row), self.bits.shape[1], words), np.uint64)
+        _gather_bits(
+            self.bits,
+            self.rows.timestep,
+            self.rows.row,
+            self.kept,
+            _geometry(self.window),
+            chunks.tap[segments],
+            chunks.start[pieces],
+            chunks.stop[pieces],
+            found,
+        )
+        return found
+
+
+class ColumnGather(NamedTuple):
+    """The bits of a transposed operand: rows are the channels of a head, inputs its tokens.
+
+    `bits`: uint8 (row, byte), one timestep; `tokens`: its live rows; `channels`: of a head;
+    `chunk_rows`: tokens of a chunk.
+    """
+
+    bits: Packed
+    tokens: npt.NDArray[np.int32]
+    channels: int
+    chunk_rows: int
+
+    def __call__(self, group: int, chunk: int) -> Words:
+        """uint64 (channel, 1, word) of one chunk of tokens."""
+        tokens = self.tokens[chunk * self.chunk_rows :][: self.chunk_rows]
+        found = np.zeros((self.channels, 1, -(-len(tokens) // 64)), np.uint64)
+        _gather_columns(self.bits, tokens, group * self.channels, found)
+        return found
 
 
 def count_column_ones(
@@ -205,6 +271,67 @@ def _gather_counts(
                             step, plane, y * in_width + x, channel_range[segment]
                         ]
     return result
+
+
+@njit(cache=True, nogil=True)
+def _append_bits(source: Packed, start: int, stop: int, target: Words, position: int) -> None:
+    """Copy bits start..stop of a little-endian row to `position` of a row of words, set to 0."""
+    while start < stop:
+        taken = min(8 - (start & 7), stop - start)
+        value = np.uint64((source[start >> 3] >> (start & 7)) & ((1 << taken) - 1))
+        place = position & 63
+        target[position >> 6] |= value << np.uint64(place)
+        if place + taken > 64:
+            target[(position >> 6) + 1] |= value >> np.uint64(64 - place)
+        start += taken
+        position += taken
+
+
+@njit(cache=True, nogil=True)
+def _gather_bits(
+    bits: Packed,
+    timestep: npt.NDArray[np.int32],
+    row: npt.NDArray[np.int32],
+    kept: npt.NDArray[np.bool_],
+    geometry: Ints,
+    tap: Ints,
+    start: Ints,
+    stop: Ints,
+    found: Words,
+) -> None:
+    """Inputs of each output row, segment after segment, gathered over the window of the row."""
+    kernel_width, in_height, in_width = geometry[1], geometry[6], geometry[7]
+    out_width = geometry[9]
+    for item in range(len(row)):
+        if not kept[item]:
+            continue
+        step = timestep[item] if bits.shape[0] > 1 else 0
+        top = row[item] // out_width * geometry[2] - geometry[4]
+        left = row[item] % out_width * geometry[3] - geometry[5]
+        position = 0
+        for segment in range(len(tap)):
+            y = top + tap[segment] // kernel_width
+            x = left + tap[segment] % kernel_width
+            if 0 <= y < in_height and 0 <= x < in_width:
+                for plane in range(bits.shape[1]):
+                    _append_bits(
+                        bits[step, plane, y * in_width + x],
+                        start[segment],
+                        stop[segment],
+                        found[item, plane],
+                        position,
+                    )
+            position += stop[segment] - start[segment]
+
+
+@njit(cache=True, nogil=True)
+def _gather_columns(bits: Packed, tokens: npt.NDArray[np.int32], first: int, found: Words) -> None:
+    """Bit t of row c is bit first + c of token t."""
+    for item in range(len(tokens)):
+        for channel in range(found.shape[0]):
+            place = first + channel
+            value = np.uint64((bits[tokens[item], place >> 3] >> (place & 7)) & 1)
+            found[channel, 0, item >> 6] |= value << np.uint64(item & 63)
 
 
 @njit(cache=True, nogil=True)

@@ -11,7 +11,15 @@ from simulator.components.dataflows.base import ALL_TIMESTEPS
 from simulator.components.pe_arrays.base import ArrayCost, Work
 from simulator.lowering.plan import LayerPlan, Plan
 from simulator.operations import live_rows
-from simulator.tiling import Rows, count_column_ones, count_ones, cut_heads, cut_rows
+from simulator.tiling import (
+    ColumnGather,
+    RowGather,
+    Rows,
+    count_column_ones,
+    count_ones,
+    cut_heads,
+    cut_rows,
+)
 from simulator.trace import Image
 
 Ints = npt.NDArray[np.int64]
@@ -125,8 +133,10 @@ def _product(
         assert layer_plan.chunks is not None
         chunks = layer_plan.chunks
         ones = count_ones(bits, rows, layer.window, chunks)[None]
+    kept = np.ones(len(rows.row), np.bool_)
     if active is not None:
-        ones = ones * active[rows.timestep, rows.row][None, :, None, None].astype(np.int32)
+        kept = active[rows.timestep, rows.row]
+        ones = ones * kept[None, :, None, None].astype(np.int32)
     scope_blocks = np.diff(rows.scope_ptr)
     if scores:
         outputs = np.array([len(tokens) for tokens in executed], np.int64)
@@ -139,7 +149,16 @@ def _product(
     else:
         outputs = np.full(len(scope_blocks), layer.outputs, np.int64)
         useful = int(ones.sum(dtype=np.int64)) * layer.outputs
-    cost = array.cost(Work(ones, rows.block_ptr, chunks.inputs, layer.integer_input))
+    work = Work(
+        ones,
+        rows.block_ptr,
+        chunks.inputs,
+        layer.integer_input,
+        rows.timestep,
+        rows.row,
+        RowGather(bits, rows, layer.window, chunks, kept) if array.reads_bits else None,
+    )
+    cost = array.cost(work)
     part = Part(
         costs=(cost,),
         rows=np.diff(rows.block_ptr),
@@ -178,8 +197,9 @@ def _transposed(
     """Scores times values at each timestep: rows are a head's channels, inputs its tokens."""
     layer, array = layer_plan.layer, plan.architecture.core.pe_array
     size = array.tile_inputs or layer.inputs
+    bits = image.tensors[layer.operand or ""]
     counts, ptr = count_column_ones(
-        image.tensors[layer.operand or ""],
+        bits,
         cut_rows(_scopes(tokens, together=False), 1 << 30),
         layer.groups * layer.rows,
         size,
@@ -191,7 +211,18 @@ def _transposed(
         by_head = part.reshape(len(part), layer.groups, layer.rows, 1)
         ones = np.ascontiguousarray(by_head.transpose(1, 2, 3, 0))
         sizes.append(np.minimum(size, len(live) - np.arange(len(part), dtype=np.int64) * size))
-        costs.append(array.cost(Work(ones, block_ptr.astype(np.int64), sizes[-1], False)))
+        work = Work(
+            ones,
+            block_ptr.astype(np.int64),
+            sizes[-1],
+            False,
+            np.full(layer.rows, step, np.int32),
+            np.arange(layer.rows, dtype=np.int32),
+            ColumnGather(bits[step if len(bits) > 1 else 0, 0], live, layer.rows, size)
+            if array.reads_bits
+            else None,
+        )
+        costs.append(array.cost(work))
     blocks = len(block_ptr) - 1
     live_blocks = [blocks if len(live) else 0 for live in tokens]
     return Part(

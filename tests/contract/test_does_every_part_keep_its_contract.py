@@ -8,9 +8,10 @@ import yaml
 
 from simulator.components.base import SLOTS, Component, build, registry
 from simulator.components.memories.base import Memory
-from simulator.components.pe_arrays.base import PEArray, Work
+from simulator.components.pe_arrays.base import PEArray
 from simulator.components.token_skip.base import TokenSkip
 from simulator.energy import EnergyTable, table_names
+from tests.works import work_of_bits
 
 PARTS = [(slot, kind) for slot in SLOTS for kind in registry(slot)]
 TABLES = {name: EnergyTable.load(name) for name in table_names()}
@@ -30,12 +31,6 @@ def array(kind: str) -> PEArray:
     return part
 
 
-def work(ones: np.ndarray, inputs: int = 24) -> Work:
-    """One group, one plane, one chunk of `inputs`, all rows in one block."""
-    shaped = ones.astype(np.int32).reshape(1, -1, 1, 1)
-    return Work(shaped, np.array([0, ones.size], np.int64), np.array([inputs], np.int64), False)
-
-
 @pytest.mark.nojit
 @pytest.mark.parametrize(("slot", "kind"), PARTS)
 def test_the_example_loads_and_is_of_its_kind(slot: str, kind: str) -> None:
@@ -53,9 +48,7 @@ def test_each_action_has_a_price_in_each_table(table: str, slot: str, kind: str)
 @pytest.mark.nojit
 @pytest.mark.parametrize("kind", kinds("pe_arrays"))
 def test_no_work_costs_nothing(kind: str) -> None:
-    empty = Work(
-        np.zeros((1, 0, 1, 1), np.int32), np.array([0], np.int64), np.array([24], np.int64), False
-    )
+    empty = work_of_bits(np.zeros((0, 24), np.bool_))
     cost = array(kind).cost(empty)
     assert cost.cycles.sum() == 0
     assert all(values.sum() == 0 for values in [*cost.per_output.values(), *cost.per_pass.values()])
@@ -67,10 +60,11 @@ def test_an_array_names_every_action_that_it_counts_and_keeps_its_peak(kind: str
     random = np.random.default_rng(0)
     part = array(kind)
     for density in (0.0, 0.1, 0.5, 1.0):
-        cost = part.cost(work(random.binomial(24, density, 40)))
+        work = work_of_bits(random.random((40, 24)) < density)
+        cost = part.cost(work)
         assert {*cost.per_output, *cost.per_pass} <= part.actions().keys()
-        ones = int(work(random.binomial(24, density, 40)).ones.sum()) if density in (0, 1) else 0
-        assert cost.cycles.sum() * part.peak_accumulations_per_cycle >= ones * part.tile_columns
+        peak = part.peak_accumulations_per_cycle
+        assert cost.cycles.sum() * peak >= work.ones.sum() * part.tile_columns * (density == 1.0)
 
 
 @pytest.mark.nojit
@@ -79,9 +73,10 @@ def test_more_ones_never_cost_less(kind: str) -> None:
     random = np.random.default_rng(1)
     part = array(kind)
     for _ in range(50):
-        ones = random.binomial(20, 0.2, 30)
-        more = ones + random.integers(0, 5, 30) * (ones > 0)
-        assert part.cost(work(more)).cycles.sum() >= part.cost(work(ones)).cycles.sum()
+        bits = random.random((30, 24)) < 0.2
+        more = bits | (random.random(bits.shape) < 0.2) & bits.any(axis=1, keepdims=True)
+        before, after = (part.cost(work_of_bits(each)).cycles.sum() for each in (bits, more))
+        assert after >= before
 
 
 @pytest.mark.nojit

@@ -17,9 +17,19 @@ from simulator.lowering import make_plan
 from simulator.lowering.pieces import _scopes, layer_pieces
 from simulator.lowering.plan import LayerPlan, Plan
 from simulator.operations import Layer, live_rows, read_network
-from simulator.tiling import Chunks, Rows, count_column_ones, count_ones, cut_heads, cut_rows
+from simulator.tiling import (
+    Chunks,
+    ColumnGather,
+    RowGather,
+    Rows,
+    count_column_ones,
+    count_ones,
+    cut_heads,
+    cut_rows,
+)
 from simulator.trace import Image, Trace
 from tests.factories import tiny_trace, unpack_planes
+from tests.works import pack_words
 
 ROOT = Path(__file__).parents[2]
 WS = "{kind: dense_systolic, rows: 5, columns: 3, stationary: ws}"
@@ -165,12 +175,16 @@ def test_ones_are_counted_as_unpacking_them_would(
     rows = cut_rows([(steps.astype(np.int32), row.astype(np.int32))], 4)
     counted = count_ones(packed, rows, window, chunks)
     padded = np.pad(bits.reshape(2, 2, 4, 5, channels), ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0)))
+    kept = random.random(17) < 0.8
+    gather = RowGather(packed, rows, window, chunks, kept)
     for item, (step, place) in enumerate(zip(steps, row, strict=True)):
         y, x = divmod(int(place), 5)
         patch = padded[step, :, y : y + 3, x : x + 3].reshape(2, -1)
         for number in range(len(chunks.inputs)):
             places = chunk_inputs_of(chunks, number, channels)
             np.testing.assert_array_equal(counted[item, :, number], patch[:, places].sum(axis=1))
+            expected = pack_words(patch[:, places] & kept[item])
+            np.testing.assert_array_equal(gather(0, number)[item], expected)
 
 
 @pytest.mark.nojit
@@ -199,8 +213,20 @@ def test_the_pieces_of_both_attention_products_hold_every_spike_of_live_tokens(
             by_head = counted.reshape(len(rows.row), layer.groups, -1).sum(axis=2)
             slow = values[rows.timestep, rows.row].reshape(len(rows.row), layer.groups, -1)
             np.testing.assert_array_equal(by_head, slow.sum(axis=2))
+            everything = np.ones(len(rows.row), np.bool_)
+            packed = image.tensors[str(layer.operand)]
+            gather = RowGather(packed, rows, layer.window, chunks, everything)
+            for group, chunk in np.ndindex(layer.groups, len(chunks.inputs)):
+                bits = slow[:, group, 5 * chunk : 5 * chunk + 5] > 0
+                np.testing.assert_array_equal(gather(group, chunk)[:, 0], pack_words(bits))
         else:
             columns, ptr = count_column_ones(image.tensors[str(layer.operand)], rows, channels, 3)
             for step, tokens in enumerate(live):
                 slow = values[step, tokens].sum(axis=0)
                 np.testing.assert_array_equal(columns[ptr[step] : ptr[step + 1]].sum(axis=0), slow)
+                packed = image.tensors[str(layer.operand)][step, 0]
+                columns_of = ColumnGather(packed, tokens, layer.rows, 3)
+                for group, chunk in np.ndindex(layer.groups, int(ptr[step + 1] - ptr[step])):
+                    head = slice(group * layer.rows, (group + 1) * layer.rows)
+                    bits = values[step, tokens[3 * chunk : 3 * chunk + 3], head].T > 0
+                    np.testing.assert_array_equal(columns_of(group, chunk)[:, 0], pack_words(bits))

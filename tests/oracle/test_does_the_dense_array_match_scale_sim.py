@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.components.base import build
-from simulator.components.pe_arrays.base import PEArray, Work
+from simulator.components.pe_arrays.base import PEArray
+from tests.works import work_of_counts
 
 TABLE = Path(__file__).parents[2].parent / "shared" / "oracles" / "scalesim" / "gemm_cycles.csv"
 
@@ -25,8 +26,7 @@ def gemm_cycles(stationary: str, rows: int, columns: int, m: int, k: int, n: int
     assert isinstance(array, PEArray)
     size = array.tile_inputs or k
     inputs = np.minimum(size, k - np.arange(0, k, size)).astype(np.int64)
-    ones = np.zeros((1, m, 1, len(inputs)), np.int32)
-    cost = array.cost(Work(ones, np.array([0, m], np.int64), inputs, False))
+    cost = array.cost(work_of_counts(np.zeros((m, len(inputs))), inputs))
     # SCALE-Sim prints the number of the last cycle, counted from 0.
     return int(cost.cycles.sum()) * -(-n // array.tile_columns) - 1
 

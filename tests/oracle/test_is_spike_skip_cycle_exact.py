@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.components.base import build
-from simulator.components.pe_arrays.base import PEArray, Work
+from simulator.components.pe_arrays.base import PEArray
+from tests.works import work_of_counts
 
 
 def slow_cycles(words: list[int], rows: int, lanes: int, fifo_words: int) -> int:
@@ -49,9 +50,7 @@ def kernel_cycles(words: list[int], rows: int, lanes: int, fifo_words: int) -> i
         },
     )
     assert isinstance(array, PEArray)
-    ones = np.array(words, np.int32).reshape(1, -1, 1, 1)
-    work = Work(ones, np.array([0, len(words)], np.int64), np.array([128], np.int64), False)
-    cost = array.cost(work)
+    cost = array.cost(work_of_counts(np.array(words)[:, None], np.array([128])))
     assert cost.per_output["accumulate"].sum() == sum(words)
     return int(cost.cycles[0, 0, 0])
 

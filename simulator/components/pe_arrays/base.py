@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,13 @@ import numpy.typing as npt
 from simulator.components.base import Component
 
 Ints = npt.NDArray[np.int64]
+Words = npt.NDArray[np.uint64]
+
+
+class Gather(Protocol):
+    """What gives the bits of one chunk of one group, uint64 (row, plane, word)."""
+
+    def __call__(self, group: int, chunk: int, /) -> Words: ...
 
 
 class Work(NamedTuple):
@@ -19,13 +26,27 @@ class Work(NamedTuple):
 
     `ones`: int32 (group, row, plane, chunk), set bits; `block_ptr` (blocks + 1,): rows of each
     block; `chunk_inputs` (chunk,): inputs of each chunk; `integer`: the planes are digits of one
-    number, which an array with multipliers may take at once.
+    number, which an array with multipliers may take at once; `timestep`, `row`: int32 (row,), what
+    each row is: rows of one `row` are the timesteps of one token or pixel; `gather`: of a group
+    and a chunk, the bits behind `ones`, only for an array that `reads_bits`.
     """
 
     ones: npt.NDArray[np.int32]
     block_ptr: Ints
     chunk_inputs: Ints
     integer: bool
+    timestep: npt.NDArray[np.int32]
+    row: npt.NDArray[np.int32]
+    gather: Gather | None = None
+
+    def bits(self, group: int, chunk: int) -> Words:
+        """uint64 (row, plane, word): the inputs of a chunk, input i is bit i % 64 of word i // 64.
+
+        Gathered anew at each call, so that no more than one chunk is held.
+        """
+        if self.gather is None:
+            raise ValueError("the bits of the rows were not offered: the array must say reads_bits")
+        return self.gather(group, chunk)
 
 
 class ArrayCost(NamedTuple):
@@ -63,6 +84,11 @@ class PEArray(Component, slot="pe_arrays"):
     @property
     def across_taps(self) -> bool:
         """Whether a chunk may end in the middle of a kernel's tap."""
+        return False
+
+    @property
+    def reads_bits(self) -> bool:
+        """Whether `cost` looks at the bits of the rows, not only at how many are set."""
         return False
 
     @property
