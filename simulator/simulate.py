@@ -26,7 +26,7 @@ from simulator.engine.reference import simulate as simpy_engine
 from simulator.engine.replay import replay as numba_engine
 from simulator.errors import PricingError
 from simulator.lowering import Lowered, lower, make_plan
-from simulator.lowering.emit import CATEGORIES, DRAM, PE_ARRAY, UNITS, VECTOR_UNIT
+from simulator.lowering.emit import CATEGORIES, DRAM, PE_ARRAY, VECTOR_UNIT
 from simulator.operations import Network, read_network
 from simulator.program import Program, Timeline
 from simulator.result import Result
@@ -86,16 +86,20 @@ class Simulation:
 
     def run_image(self, image: Image, rows: dict[str, Rows]) -> None:
         """Simulate one image and append its rows to the tables."""
-        lowered = lower(self.plan, image)
-        timeline = ENGINES[self.engine](lowered.program)
+        lowered, timeline = self.replay(image)
         latency = timeline.makespan_cycles
         energies = self._actions(image.index, lowered, rows)
         self._layers(image.index, lowered, timeline, energies, rows)
         self._stalls(image.index, lowered, timeline, rows)
-        busy = self._units(image.index, lowered.program, latency, rows)
+        busy = self._units(image.index, lowered, latency, rows)
         self._active_tokens(image, rows)
         self._field_energy(image, rows)
         self._image(image, lowered, latency, busy, sum(energies), rows)
+
+    def replay(self, image: Image) -> tuple[Lowered, Timeline]:
+        """An image's program and when each of its operations runs."""
+        lowered = lower(self.plan, image)
+        return lowered, ENGINES[self.engine](lowered.program)
 
     def _actions(self, image: int, lowered: Lowered, rows: dict[str, Rows]) -> list[float]:
         """Counts times prices; returns the energy of each layer in pJ."""
@@ -177,13 +181,14 @@ class Simulation:
             table["stall_cycles"].append(int(matrix[layer, cause]))
 
     def _units(
-        self, image: int, program: Program, latency: int, rows: dict[str, Rows]
+        self, image: int, lowered: Lowered, latency: int, rows: dict[str, Rows]
     ) -> npt.NDArray[np.int64]:
+        program = lowered.program
         real = program.unit >= 0
         busy = np.bincount(
-            program.unit[real], program.busy_cycles[real], minlength=len(UNITS)
+            program.unit[real], program.busy_cycles[real], minlength=len(program.unit_servers)
         ).astype(np.int64)
-        for unit, name in enumerate(UNITS):
+        for unit, name in enumerate(lowered.unit_names):
             servers = int(program.unit_servers[unit])
             table = rows["units"]
             table["image"].append(image)

@@ -118,12 +118,12 @@ class Flat(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """The program under construction: ops with layer and category, and edges."""
+    """The program under construction: ops with step and category, and edges."""
 
     unit: npt.NDArray[np.int32]
     busy: Ints
     latency: Ints
-    layer: npt.NDArray[np.int32]
+    step: npt.NDArray[np.int32]
     category: npt.NDArray[np.int32]
     pred_ptr: Ints
     pred: npt.NDArray[np.int32]
@@ -139,7 +139,7 @@ def emit(machine: Machine, steps: Steps, flat: Flat) -> Columns:
         unit=np.empty(ops, np.int32),
         busy=np.zeros(ops, np.int64),
         latency=np.zeros(ops, np.int64),
-        layer=np.empty(ops, np.int32),
+        step=np.empty(ops, np.int32),
         category=np.zeros(ops, np.int32),
         pred_ptr=np.zeros(ops + 1, np.int64),
         pred=np.empty(edges, np.int32),
@@ -151,7 +151,7 @@ def emit(machine: Machine, steps: Steps, flat: Flat) -> Columns:
         unit=columns.unit[:used],
         busy=columns.busy[:used],
         latency=columns.latency[:used],
-        layer=columns.layer[:used],
+        step=columns.step[:used],
         category=columns.category[:used],
         pred_ptr=columns.pred_ptr[: used + 1],
         pred=columns.pred[:last],
@@ -159,12 +159,12 @@ def emit(machine: Machine, steps: Steps, flat: Flat) -> Columns:
 
 
 @njit(cache=True, nogil=True)
-def _op(c: Columns, op: int, unit: int, busy: int, latency: int, layer: int, category: int) -> None:
+def _op(c: Columns, op: int, unit: int, busy: int, latency: int, step: int, category: int) -> None:
     """Writes an op; its predecessors have been written behind those of the op before."""
     c.unit[op] = unit
     c.busy[op] = busy
     c.latency[op] = latency
-    c.layer[op] = layer
+    c.step[op] = step
     c.category[op] = category
 
 
@@ -198,7 +198,6 @@ def _emit(machine: Machine, steps: Steps, flat: Flat, c: Columns, widest: int) -
         np.int64,
     )
     for step in range(len(steps.kind)):
-        layer = steps.layer[step]
         for dep in range(steps.dep_ptr[step], steps.dep_ptr[step + 1]):
             if end_of[steps.dep[dep]] >= 0:
                 c.pred[edge] = end_of[steps.dep[dep]]
@@ -217,7 +216,7 @@ def _emit(machine: Machine, steps: Steps, flat: Flat, c: Columns, widest: int) -
                     DRAM,
                     flat.fetch_busy[steps.chunk_at[step], 0],
                     machine.dram_latency,
-                    layer,
+                    step,
                     DRAM_WEIGHTS,
                 )
                 for place in range(waiting):
@@ -233,14 +232,14 @@ def _emit(machine: Machine, steps: Steps, flat: Flat, c: Columns, widest: int) -
                 steps.unit[step],
                 steps.busy[step],
                 steps.latency[step],
-                layer,
+                step,
                 steps.category[step],
             )
             end_of[step] = op
             op += 1
             continue
         c.pred_ptr[op + 1] = edge
-        _op(c, op, -1, 0, 0, layer, 0)
+        _op(c, op, -1, 0, 0, step, 0)
         begin = op
         op += 1
         if steps.kind[step] == SINGLE or steps.outputs[step] == 0 or steps.blocks[step] == 0:
@@ -278,7 +277,7 @@ def _emit(machine: Machine, steps: Steps, flat: Flat, c: Columns, widest: int) -
                         DRAM,
                         flat.operand_busy[at_block + block],
                         machine.dram_latency,
-                        layer,
+                        step,
                         DRAM_ACTIVATIONS,
                     )
                     operand = op
@@ -298,7 +297,7 @@ def _emit(machine: Machine, steps: Steps, flat: Flat, c: Columns, widest: int) -
                             DRAM,
                             flat.fetch_busy[at_chunk + chunk, ragged],
                             machine.dram_latency,
-                            layer,
+                            step,
                             DRAM_WEIGHTS,
                         )
                         fetched[piece] = op
@@ -323,7 +322,7 @@ def _emit(machine: Machine, steps: Steps, flat: Flat, c: Columns, widest: int) -
                             WEIGHT_PORT,
                             (bits + machine.port_bits - 1) // machine.port_bits,
                             machine.port_latency,
-                            layer,
+                            step,
                             PORT_LOAD,
                         )
                         loaded[chunk] = op
@@ -351,7 +350,7 @@ def _emit(machine: Machine, steps: Steps, flat: Flat, c: Columns, widest: int) -
                         PE_ARRAY,
                         flat.cycles[where],
                         machine.array_latency,
-                        layer,
+                        step,
                         ARRAY_LATENCY,
                     )
                     if steps.from_dram[step] == 1:
@@ -382,7 +381,7 @@ def _emit(machine: Machine, steps: Steps, flat: Flat, c: Columns, widest: int) -
                             DRAM,
                             flat.state_busy[at_block + block, ragged],
                             machine.dram_latency,
-                            layer,
+                            step,
                             DRAM_ACTIVATIONS,
                         )
                         state = op
@@ -400,7 +399,7 @@ def _emit(machine: Machine, steps: Steps, flat: Flat, c: Columns, widest: int) -
                         VECTOR_UNIT,
                         (work + machine.vector_lanes - 1) // machine.vector_lanes,
                         machine.vector_latency,
-                        layer,
+                        step,
                         VECTOR_WORK,
                     )
                     end = op
@@ -419,7 +418,7 @@ def _emit(machine: Machine, steps: Steps, flat: Flat, c: Columns, widest: int) -
                         DRAM,
                         flat.state_busy[at_block + block, ragged],
                         machine.dram_latency,
-                        layer,
+                        step,
                         DRAM_ACTIVATIONS,
                     )
                     op += 1
@@ -433,7 +432,7 @@ def _emit(machine: Machine, steps: Steps, flat: Flat, c: Columns, widest: int) -
                         DRAM,
                         flat.spill_busy[at_block + block, ragged],
                         machine.dram_latency,
-                        layer,
+                        step,
                         DRAM_ACTIVATIONS,
                     )
                     tails[ended - 1] = op
@@ -442,7 +441,7 @@ def _emit(machine: Machine, steps: Steps, flat: Flat, c: Columns, widest: int) -
             c.pred[edge] = tails[tail]
             edge += 1
         c.pred_ptr[op + 1] = edge
-        _op(c, op, -1, 0, 0, layer, 0)
+        _op(c, op, -1, 0, 0, step, 0)
         end_of[step] = op
         op += 1
     return op

@@ -38,13 +38,16 @@ Ints = npt.NDArray[np.int64]
 
 
 class Lowered(NamedTuple):
-    """A program with the meaning of its ops, and the counts of the image.
+    """A program with the meaning of its units and ops, and the counts of the image.
 
-    `op_layer`, `op_category`: int32 (ops,); `counts`: by (layer, part, action); the others are
+    `unit_names`: of the program's units; `op_step`, `op_layer`, `op_category`: int32 (ops,), step
+    of the plan, layer, index into CATEGORIES; `counts`: by (layer, part, action); the others are
     int64 (layers,): useful accumulations, DRAM bits, rows with nothing halted and live rows.
     """
 
     program: Program
+    unit_names: tuple[str, ...]
+    op_step: npt.NDArray[np.int32]
     op_layer: npt.NDArray[np.int32]
     op_category: npt.NDArray[np.int32]
     counts: dict[Key, int]
@@ -76,7 +79,9 @@ def lower(plan: Plan, image: Image) -> Lowered:
     dram = filler.counter.dram_bits
     return Lowered(
         program,
-        columns.layer,
+        UNITS,
+        columns.step,
+        filler.table["layer"].astype(np.int32)[columns.step],
         columns.category,
         filler.counter.counts,
         np.array(filler.useful, np.int64),
