@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from reports.figures import Plot, plots
 from simulator.errors import ResultError, SimulatorError
 from simulator.result import Result
 from simulator.summary import number, short, summary
+from simulator.whole_file import whole_file
 
 TEMPLATES = Path(__file__).parent / "templates"
 EXAMPLE = "python -m reports.page reports/out/cifar10 --out page.html"
@@ -33,7 +32,8 @@ def write_page(result: Result, path: str | Path) -> None:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, text)
+        with whole_file(path) as file:
+            file.write(text.encode("utf-8", errors="backslashreplace"))
     except OSError as error:
         raise ResultError(f"{path}: {error.strerror or error}") from None
 
@@ -109,22 +109,6 @@ def _embedded(plot: Plot) -> Markup:
             config={"responsive": True, "displayModeBar": False, "displaylogo": False},
         )
     )
-
-
-def _replace(path: Path, text: str) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(temporary).chmod(0o666 & ~mask)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -30,5 +30,9 @@ class ResultError(SimulatorError):
     """A saved result cannot be read back, or breaks one of its own bounds."""
 
 
+class TimelineError(SimulatorError):
+    """A timeline cannot be written where or how it was asked for."""
+
+
 class DeviceError(SimulatorError):
     """A device cannot be built or reached, does not answer in time, or answers nonsense."""

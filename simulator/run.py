@@ -67,6 +67,14 @@ def _parser() -> argparse.ArgumentParser:
         dest="overrides",
         help="replace a value of the architecture, such as dataflow.kind=tick_batched",
     )
+    add("--timeline", metavar="FILE", help="write a Perfetto timeline: FILE.json or FILE.pftrace")
+    add(
+        "--timeline-images",
+        type=_positive,
+        default=1,
+        metavar="N",
+        help="of the first N simulated images (default 1)",
+    )
     add("--json", action="store_true", help="print the whole result as JSON instead of a summary")
     return parser
 
@@ -89,12 +97,18 @@ def _command(options: argparse.Namespace) -> str:
 def _run(options: argparse.Namespace, command: str) -> int:
     from simulator.trace import Trace
 
+    if options.timeline:
+        from simulator.timeline import check_target
+
+        check_target(Path(options.timeline))
     with Trace.open(options.trace) as trace:
         images = _images(options.images, trace.images)
     result = _simulate(options, images, command)
     result.check()
     if options.out:
         _write(result, Path(options.out))
+    if options.timeline:
+        _write_timeline(options, images[: options.timeline_images])
     if options.json:
         sys.stdout.write(result.to_json())
     else:
@@ -174,6 +188,20 @@ def _write(result: Result, folder: Path) -> None:
 
     write_page(result, folder / "page.html")
     print(f"written: {folder}", file=sys.stderr)
+
+
+def _write_timeline(options: argparse.Namespace, images: range) -> None:
+    """Replay these images once more and write when each operation ran."""
+    from simulator.architecture import load_architecture
+    from simulator.simulate import Simulation
+    from simulator.timeline import write_timeline
+    from simulator.trace import Trace
+
+    with Trace.open(options.trace) as trace:
+        architecture = load_architecture(options.arch, options.overrides)
+        simulation = Simulation(trace, architecture, engine=options.engine)
+        write_timeline((simulation.record(index) for index in images), Path(options.timeline))
+    print(f"written: {options.timeline}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from simulator.operations import Network, read_network
 from simulator.program import Program, Timeline
 from simulator.result import Result
 from simulator.result_schema import SCHEMA, SCHEMAS
+from simulator.timeline import Recording, record
 from simulator.trace import Image, Trace
 
 ENGINES: dict[str, Callable[[Program], Timeline]] = {
@@ -100,6 +101,13 @@ class Simulation:
         """An image's program and when each of its operations runs."""
         lowered = lower(self.plan, image)
         return lowered, ENGINES[self.engine](lowered.program)
+
+    def record(self, index: int) -> Recording:
+        """An image of the trace as a timeline."""
+        image = self.trace.read(index)
+        lowered, timeline = self.replay(image)
+        name = f"{self.architecture.name}, image {index} ({self._image_id(index)})"
+        return record(self.plan, image, lowered, timeline, name)
 
     def _actions(self, image: int, lowered: Lowered, rows: dict[str, Rows]) -> list[float]:
         """Counts times prices; returns the energy of each layer in pJ."""
@@ -238,10 +246,9 @@ class Simulation:
         latency_ms = latency / (self.architecture.clock_mhz * 1e3)
         leakage_pj = sum(leak.power_uw for leak in self.leakage.values()) * latency_ms * 1e3
         active = sum(int(mask.sum()) for mask in image.active.values())
-        ids = self.trace.manifest["dataset"].get("image_ids", [])
         values = {
             "image": image.index,
-            "image_id": str(ids[image.index]) if image.index < len(ids) else str(image.index),
+            "image_id": self._image_id(image.index),
             "label": image.label,
             "prediction": image.prediction,
             "latency_cycles": latency,
@@ -261,6 +268,11 @@ class Simulation:
         }
         for name, value in values.items():
             rows["images"][name].append(value)
+
+    def _image_id(self, index: int) -> str:
+        """The data set's name of an image, or its number."""
+        ids = self.trace.manifest["dataset"].get("image_ids", [])
+        return str(ids[index]) if index < len(ids) else str(index)
 
     def _price_rows(self, rows: dict[str, Rows]) -> None:
         for name, price in self.prices.items():

@@ -1,0 +1,265 @@
+"""What a timeline shows of one replayed image: tracks of slices, and counters.
+
+A track is one server of a unit. On it stand the operations as they held the server, in runs: a run
+is what the server did for one step (a layer at a timestep) without serving another in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.components.dataflows.base import ALL_TIMESTEPS
+from simulator.lowering import Lowered, Plan
+from simulator.lowering.emit import CATEGORIES
+from simulator.program import Program, Timeline
+from simulator.trace import Image
+
+WORK = {
+    "array_latency": "compute",
+    "weight_port": "load weights",
+    "dram_weights": "fetch weights",
+    "dram_activations": "move activations",
+    "vector_unit": "neurons",
+    "token_skip": "scan mask",
+    "halting": "halting decision",
+}
+"""What an operation of a category does."""
+
+LOADS = ("weight_port", "dram_weights", "dram_activations")
+"""Categories whose operations bring what another one needs: an arrow leads to whoever used it."""
+
+WINDOWS = 1000
+"""The bandwidth counter is a mean over so many equal parts of the latency."""
+
+Ints = npt.NDArray[np.int64]
+
+
+class Slice(NamedTuple):
+    """Something from one cycle up to another; `sends` and `receives` are ids of arrows."""
+
+    name: str
+    start_cycle: int
+    end_cycle: int
+    arguments: Mapping[str, int | str]
+    sends: tuple[int, ...] = ()
+    receives: tuple[int, ...] = ()
+
+
+class Run(NamedTuple):
+    """What a server did for one step in a row: from its first operation to its last."""
+
+    whole: Slice
+    operations: list[Slice]
+
+
+class Track(NamedTuple):
+    """One server of a unit; runs follow one another, and so do the operations in a run."""
+
+    name: str
+    runs: list[Run]
+
+
+class Counter(NamedTuple):
+    """A quantity that keeps each value until the next sample (cycle, value)."""
+
+    name: str
+    unit: str
+    samples: list[tuple[int, float]]
+
+
+class Recording(NamedTuple):
+    """One image from an idle machine on; cycle 0 is its start."""
+
+    name: str
+    clock_mhz: float
+    latency_cycles: int
+    tracks: list[Track]
+    counters: list[Counter]
+
+
+def record(plan: Plan, image: Image, lowered: Lowered, timeline: Timeline, name: str) -> Recording:
+    """All that happened to an image; operations keep the cycles that the engine gave them."""
+    ops = _Operations(plan, lowered, timeline)
+    tracks = [
+        track
+        for unit, unit_name in enumerate(lowered.unit_names)
+        for track in ops.tracks(unit, unit_name)
+    ]
+    counters = [
+        _active_tokens(plan, image, lowered, timeline),
+        _fetched_tiles(lowered, timeline),
+        _bandwidth(plan, lowered, timeline),
+    ]
+    clock_mhz = plan.architecture.clock_mhz
+    return Recording(name, clock_mhz, timeline.makespan_cycles, tracks, counters)
+
+
+class _Operations:
+    """The operations of a program as slices."""
+
+    def __init__(self, plan: Plan, lowered: Lowered, timeline: Timeline) -> None:
+        self.program, self.timeline = lowered.program, timeline
+        self.step = lowered.op_step
+        self.work = [WORK[CATEGORIES[category]] for category in lowered.op_category.tolist()]
+        self.places = [_place(plan, step) for step in range(len(plan.steps))]
+        self.sends, self.receives = _arrows(lowered)
+
+    def tracks(self, unit: int, name: str) -> Iterator[Track]:
+        """A track for each server of a unit that did anything."""
+        servers = _by_server(self.program, self.timeline, unit)
+        for server, ops in enumerate(servers):
+            if ops:
+                yield Track(name if len(servers) == 1 else f"{name} {server}", self._runs(ops))
+
+    def _runs(self, ops: list[int]) -> list[Run]:
+        """The operations of a server, cut wherever the step changes."""
+        runs: list[Run] = []
+        first = 0
+        for place in range(1, len(ops) + 1):
+            if place == len(ops) or self.step[ops[place]] != self.step[ops[first]]:
+                inside = [self._slice(op) for op in ops[first:place]]
+                label, arguments = self.places[self.step[ops[first]]]
+                span = (inside[0].start_cycle, inside[-1].end_cycle)
+                runs.append(Run(Slice(label, *span, arguments), inside))
+                first = place
+        return runs
+
+    def _slice(self, op: int) -> Slice:
+        start, ready = int(self.timeline.start[op]), int(self.timeline.ready[op])
+        end = start + int(self.program.busy_cycles[op])
+        label, _ = self.places[self.step[op]]
+        return Slice(
+            f"{self.work[op]}: {label}",
+            start,
+            end,
+            {
+                "op": op,
+                "ready_cycle": ready,
+                "waited_cycles": start - ready,
+                "results_after_cycles": int(self.program.latency_cycles[op]),
+            },
+            self.sends.get(op, ()),
+            self.receives.get(op, ()),
+        )
+
+
+def _place(plan: Plan, index: int) -> tuple[str, dict[str, int | str]]:
+    """The name of a step by layer, block and timestep, and the same as arguments."""
+    step = plan.steps[index]
+    layer = plan.layers[step.layer].layer
+    arguments: dict[str, int | str] = {"layer": layer.name, "stage": layer.stage}
+    label = layer.name
+    if layer.block is not None:
+        arguments["block"] = layer.block
+        label += f", block {layer.block}"
+    every = step.timestep == ALL_TIMESTEPS
+    arguments["timestep"] = "all" if every else step.timestep
+    arguments["step"] = step.kind
+    return f"{label}, {'all timesteps' if every else f'timestep {step.timestep}'}", arguments
+
+
+def _arrows(lowered: Lowered) -> tuple[dict[int, tuple[int, ...]], dict[int, tuple[int, ...]]]:
+    """An arrow for each edge from a load to an operation on another unit; ids count from 1."""
+    source, target = _edges(lowered.program)
+    loads = np.isin(lowered.op_category[source], [CATEGORIES.index(name) for name in LOADS])
+    unit = lowered.program.unit
+    kept = loads & (unit[source] >= 0) & (unit[target] >= 0) & (unit[source] != unit[target])
+    sends: dict[int, tuple[int, ...]] = {}
+    receives: dict[int, tuple[int, ...]] = {}
+    pairs = zip(source[kept].tolist(), target[kept].tolist(), strict=True)
+    for arrow, (one, other) in enumerate(pairs, start=1):
+        sends[one] = (*sends.get(one, ()), arrow)
+        receives[other] = (*receives.get(other, ()), arrow)
+    return sends, receives
+
+
+def _edges(program: Program) -> tuple[Ints, Ints]:
+    """Predecessor and successor of every edge."""
+    counts = np.diff(program.pred_ptr)
+    return program.pred.astype(np.int64), np.repeat(np.arange(len(counts)), counts)
+
+
+def _by_server(program: Program, timeline: Timeline, unit: int) -> list[list[int]]:
+    """The operations of a unit by the server that held them, in time order.
+
+    Which of several free servers takes an operation changes no cycle; here it is the first one.
+    """
+    servers: list[list[int]] = [[] for _ in range(int(program.unit_servers[unit]))]
+    free_at = [0] * len(servers)
+    own = np.flatnonzero(program.unit == unit)
+    for op in own[np.lexsort((own, timeline.start[own]))].tolist():
+        start = int(timeline.start[op])
+        server = next(place for place, cycle in enumerate(free_at) if cycle <= start)
+        servers[server].append(op)
+        free_at[server] = start + int(program.busy_cycles[op])
+    return servers
+
+
+def _active_tokens(plan: Plan, image: Image, lowered: Lowered, timeline: Timeline) -> Counter:
+    """Active tokens of the block and timestep that began last (of all timesteps run together)."""
+    begins: dict[tuple[str, int], int] = {}
+    real = lowered.program.unit >= 0
+    first = np.full(len(plan.steps), np.iinfo(np.int64).max)
+    computing = real & (lowered.op_category == CATEGORIES.index("array_latency"))
+    np.minimum.at(first, lowered.op_step[computing], timeline.start[computing])
+    for index, step in enumerate(plan.steps):
+        mask = plan.layers[step.layer].layer.mask
+        if mask is not None and first[index] < np.iinfo(np.int64).max:
+            key = (mask, step.timestep)
+            begins[key] = min(begins.get(key, int(first[index])), int(first[index]))
+    samples = []
+    for (mask, timestep), cycle in begins.items():
+        rows = image.active[mask]
+        active = rows if timestep == ALL_TIMESTEPS else rows[timestep]
+        samples.append((cycle, float(active.sum())))
+    return Counter("active tokens", "tokens", sorted(samples))
+
+
+def _fetched_tiles(lowered: Lowered, timeline: Timeline) -> Counter:
+    """Tiles of weights between the start of their fetch from DRAM and the end of their last use."""
+    program, finish = lowered.program, timeline.finish
+    source, target = _edges(program)
+    category = lowered.op_category
+    fetch, load = CATEGORIES.index("dram_weights"), CATEGORIES.index("weight_port")
+    used_until = np.zeros(len(program.unit), np.int64)
+    direct = category[target] != load
+    np.maximum.at(used_until, source[direct], finish[target[direct]])
+    # Behind a load through the weight port stands the computation that uses what it loaded.
+    through = (category[source] == fetch) & (category[target] == load)
+    np.maximum.at(used_until, source[through], used_until[target[through]])
+    fetches = np.flatnonzero((category == fetch) & (program.unit >= 0))
+    cycles = np.concatenate([timeline.start[fetches], used_until[fetches]])
+    changes = np.repeat(np.array([1, -1]), len(fetches))
+    at, group = np.unique(cycles, return_inverse=True)
+    held = np.cumsum(np.bincount(group, changes, minlength=len(at))) if len(at) else np.zeros(0)
+    samples = list(zip(at.tolist(), held.tolist(), strict=True))
+    return Counter("weight tiles on chip or on their way", "tiles", samples)
+
+
+def _bandwidth(plan: Plan, lowered: Lowered, timeline: Timeline) -> Counter:
+    """Mean DRAM traffic of each window; a layer's bytes are spread over its busy DRAM cycles."""
+    program = lowered.program
+    dram = lowered.unit_names.index("dram") if "dram" in lowered.unit_names else -2
+    ops = np.flatnonzero(program.unit == dram)
+    latency = timeline.makespan_cycles
+    if not len(ops) or not latency:
+        return Counter("DRAM bandwidth", "GB/s", [])
+    busy, layer = program.busy_cycles[ops], lowered.op_layer[ops]
+    by_layer = np.bincount(layer, busy, minlength=len(plan.layers))
+    bytes_per_cycle = (lowered.dram_bits / 8)[layer] / by_layer[layer]
+    edges = np.unique(np.linspace(0, latency, WINDOWS + 1).astype(np.int64))
+    moved = np.zeros(len(edges))
+    for ops_of_server in _by_server(program, timeline, dram):
+        place = np.searchsorted(ops, ops_of_server)
+        start = timeline.start[ops_of_server]
+        points = np.stack([start, start + busy[place]], axis=1).reshape(-1)
+        amounts = np.stack([np.zeros(len(place)), bytes_per_cycle[place] * busy[place]], axis=1)
+        moved += np.interp(edges, points, np.cumsum(amounts.reshape(-1)), left=0.0)
+    # bytes a cycle x million cycles a second = MB/s
+    rates = np.diff(moved) / np.diff(edges) * plan.architecture.clock_mhz / 1e3
+    samples = [*zip(edges[:-1].tolist(), rates.tolist(), strict=True), (latency, 0.0)]
+    return Counter("DRAM bandwidth", "GB/s", samples)
