@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -59,57 +59,82 @@ class Lowered(NamedTuple):
 
 def lower(plan: Plan, image: Image) -> Lowered:
     """Lower one image of the plan's trace."""
-    filler = _Filler(plan, image)
-    for layer_plan in plan.layers:
-        if layer_plan.layer.kind == "head":
-            filler.head(layer_plan)
-        else:
-            filler.matrix(layer_plan)
-    filler.scans_and_halting()
-    columns = emit(plan.machine, filler.steps(), filler.flat())
-    program = Program(
-        unit=columns.unit,
-        busy_cycles=columns.busy,
-        latency_cycles=columns.latency,
-        pred_ptr=columns.pred_ptr,
-        pred=columns.pred,
-        unit_servers=np.ones(len(UNITS), np.int32),
-    )
-    layers = range(len(plan.layers))
-    dram = filler.counter.dram_bits
-    return Lowered(
-        program,
-        UNITS,
-        columns.step,
-        filler.table["layer"].astype(np.int32)[columns.step],
-        columns.category,
-        filler.counter.counts,
-        np.array(filler.useful, np.int64),
-        np.array([dram.get(layer, 0) for layer in layers], np.int64),
-        np.array(filler.rows, np.int64),
-        np.array(filler.live, np.int64),
-    )
+    lowering = Lowering(plan, image)
+    lowering.fill(plan.layers)
+    return lowering.lowered()
 
 
-class _Filler:
-    """Collects the step table, the flat tables and the counts of one image."""
+class Lowering:
+    """The step table, the flat tables and the counts of one image, filled layer by layer.
+
+    A layer may be filled again when the image has changed: whoever lowers a growing image (a live
+    run) fills anew only what has. Offsets in the step table are those within the layer's own lists
+    until `lowered` joins them.
+    """
 
     def __init__(self, plan: Plan, image: Image) -> None:
-        count = len(plan.steps)
+        count, layers = len(plan.steps), len(plan.layers)
         self.plan = plan
         self.image = image
         self.clock_mhz = plan.architecture.clock_mhz
-        self.counter = Counter(plan.architecture)
         self.table = {name: np.zeros(count, np.int64) for name in Steps._fields}
         self.table["layer"][:] = [step.layer for step in plan.steps]
         self.table["kind"][:] = SINGLE
-        self.lists: dict[str, list[Ints]] = {name: [] for name in Flat._fields}
-        self.sizes = {"cycles": 0, "vector": 0, "inputs": 0}
-        self.useful: list[int] = []
-        self.rows: list[int] = []
-        self.live: list[int] = []
+        self.counter = Counter(plan.architecture)
+        self.counters: list[Counter] = [self.counter] * layers
+        self.of_layer: list[dict[str, list[Ints]]] = [_no_lists() for _ in range(layers)]
+        self.lists = _no_lists()
+        self.sizes: dict[str, int] = {}
+        self.useful, self.rows, self.live = (np.zeros(layers, np.int64) for _ in range(3))
         self.row_cache = RowCache()
         self.shared: dict[tuple[object, ...], Pieces] = {}
+
+    def fill(self, layers: Iterable[LayerPlan]) -> None:
+        """Fill these layers, whether or not they have been filled before."""
+        self.row_cache = RowCache()
+        self.shared = {}
+        for layer_plan in layers:
+            index = layer_plan.layer.index
+            self.counter = self.counters[index] = Counter(self.plan.architecture)
+            self.lists = self.of_layer[index] = _no_lists()
+            self.sizes = dict.fromkeys(_OFFSETS.values(), 0)
+            if layer_plan.layer.kind == "head":
+                self.head(layer_plan)
+            else:
+                self.matrix(layer_plan)
+
+    def lowered(self) -> Lowered:
+        """The program and the counts of all layers; each must have been filled."""
+        self.counter = Counter(self.plan.architecture)
+        self.scans_and_halting()
+        columns = emit(self.plan.machine, self.steps(), self.flat())
+        program = Program(
+            unit=columns.unit,
+            busy_cycles=columns.busy,
+            latency_cycles=columns.latency,
+            pred_ptr=columns.pred_ptr,
+            pred=columns.pred,
+            unit_servers=np.ones(len(UNITS), np.int32),
+        )
+        counts, dram_bits = self.counter.counts, np.zeros(len(self.plan.layers), np.int64)
+        for counter in (self.counter, *self.counters):
+            for layer, bits in counter.dram_bits.items():
+                dram_bits[layer] += bits
+        for counter in self.counters:
+            for key, count in counter.counts.items():
+                counts[key] = counts.get(key, 0) + count
+        return Lowered(
+            program,
+            UNITS,
+            columns.step,
+            self.table["layer"].astype(np.int32)[columns.step],
+            columns.category,
+            counts,
+            self.useful.copy(),
+            dram_bits,
+            self.rows.copy(),
+            self.live.copy(),
+        )
 
     def matrix(self, layer_plan: LayerPlan) -> None:
         """Fill the steps of a layer that runs on the array, and count it."""
@@ -135,10 +160,10 @@ class _Filler:
         count_array(self.counter, self.plan, layer_plan, pieces)
         count_weights(self.counter, self.plan, layer_plan, pieces)
         count_results(self.counter, self.plan, layer_plan, pieces)
-        self.useful.append(pieces.useful)
+        self.useful[layer.index] = pieces.useful
         tokens = self.plan.network.tokens if layer.is_attention else layer.rows
-        self.rows.append(tokens * layer_plan.computed_timesteps)
-        self.live.append(pieces.live_rows)
+        self.rows[layer.index] = tokens * layer_plan.computed_timesteps
+        self.live[layer.index] = pieces.live_rows
 
     def _cycles(self, layer_plan: LayerPlan, pieces: Pieces) -> None:
         part = pieces.timed
@@ -277,9 +302,8 @@ class _Filler:
         self.counter.dram_transfer(layer.index, transfer)
         self._vector(layer.index, "head", layer.dense_macs)
         self._vector(layer.index, "mean", adds)
-        self.useful.append(layer.dense_macs)
-        self.rows.append(1)
-        self.live.append(1)
+        self.useful[layer.index] = layer.dense_macs
+        self.rows[layer.index] = self.live[layer.index] = 1
 
     def scans_and_halting(self) -> None:
         """Mask scans before and halting decisions after the blocks."""
@@ -345,11 +369,29 @@ class _Filler:
             self.sizes[name] += len(values)
 
     def steps(self) -> Steps:
+        """The step table, its offsets shifted to where the layers' lists begin in `flat`."""
         table = self.table | {"dep_ptr": self.plan.dep_ptr, "dep": self.plan.dep}
+        for column, name in _OFFSETS.items():
+            sizes = [sum(map(len, lists[name])) for lists in self.of_layer]
+            begin = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes, dtype=np.int64)])
+            table[column] = table[column] + begin[table["layer"]]
         return Steps(**table)
 
     def flat(self) -> Flat:
-        return Flat(**{name: _joined(parts, name) for name, parts in self.lists.items()})
+        """The lists of all layers, one after another."""
+        joined = {
+            name: _joined([part for lists in self.of_layer for part in lists[name]], name)
+            for name in Flat._fields
+        }
+        return Flat(**joined)
+
+
+_OFFSETS = {"cycles_at": "cycles", "block_at": "vector", "chunk_at": "inputs"}
+"""Columns of the step table that point into lists, and a list that such a column counts by."""
+
+
+def _no_lists() -> dict[str, list[Ints]]:
+    return {name: [] for name in Flat._fields}
 
 
 def _joined(parts: Sequence[Ints], name: str) -> Ints:
