@@ -77,5 +77,5 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 
 $(VENV)/.all: pyproject.toml | $(BIN)/python
 	@echo "installing the simulator, its developers' tools and torch (some minutes the first time)"
-	@$(PIP_INSTALL) -e ".[dev,models]"
+	@$(PIP_INSTALL) -e ".[dev,models,search,cluster]"
 	@touch $@ $(VENV)/.dev $(VENV)/.core

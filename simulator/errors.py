@@ -36,3 +36,7 @@ class TimelineError(SimulatorError):
 
 class DeviceError(SimulatorError):
     """A device cannot be built or reached, does not answer in time, or answers nonsense."""
+
+
+class ExecutionError(SimulatorError):
+    """The processes or the cluster that work was to run on are not there, or died over it."""

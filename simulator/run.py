@@ -7,15 +7,16 @@ the input is one message and exit code 2.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tqdm import tqdm
+
     from simulator.result import Result
 
 EXAMPLE = "python -m simulator.run --arch arch_configs/sparse_pe.yaml --trace traces/cifar10.npz"
@@ -58,7 +59,9 @@ def _parser() -> argparse.ArgumentParser:
         default="numba",
         help="numba, or the slow reference simpy (same result)",
     )
-    add("--jobs", type=_positive, default=1, metavar="N", help="worker processes (default 1)")
+    where = parser.add_mutually_exclusive_group().add_argument
+    where("--jobs", type=_positive, default=1, metavar="N", help="worker processes (default 1)")
+    where("--dask", metavar="ADDRESS", help="Dask cluster: tcp://HOST:PORT, or local:N processes")
     add(
         "--set",
         action="append",
@@ -136,48 +139,35 @@ def _images(text: str | None, count: int) -> range:
 
 def _simulate(options: argparse.Namespace, images: range, command: str) -> Result:
     """All images, in this process or spread over workers, in order."""
-    from simulator.result import merge
+    from simulator.executor import open_executor
+    from simulator.parts import Part, simulate_part, simulate_parts, split
 
-    jobs = min(options.jobs, len(images))
-    task = (options.arch, options.overrides, options.trace, options.engine, command)
-    if jobs == 1:
-        return _simulate_part(task, images, quiet=False)
-    import concurrent.futures
-    import multiprocessing
-
-    size = -(-len(images) // jobs)
-    parts = [images[first : first + size] for first in range(0, len(images), size)]
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        futures = [pool.submit(_simulate_part, task, part, quiet=True) for part in parts]
-        return merge([future.result() for future in futures])
-
-
-def _simulate_part(
-    task: tuple[str, list[str], str, str, str], images: range, *, quiet: bool
-) -> Result:
-    """Some neighbouring images, as a worker does them."""
-    from simulator.architecture import load_architecture
-    from simulator.simulate import Simulation
-    from simulator.trace import Trace
-
-    arch, overrides, path, engine, command = task
-    with Trace.open(path) as trace:
-        simulation = Simulation(
-            trace, load_architecture(arch, overrides), engine=engine, command=command
-        )
-        with _progress(images, quiet) as steps:
-            return simulation.run(steps)
+    with open_executor(min(options.jobs, len(images)), options.dask) as executor:
+        paths = [options.arch, options.trace]
+        if executor.is_remote:
+            paths = [os.path.abspath(path) for path in paths]
+        overrides = tuple(options.overrides)
+        span = (images.start, images.stop)
+        whole = Part(paths[0], overrides, paths[1], options.engine, command, *span)
+        with _progress(len(images)) as bar:
+            if executor.workers == 1:
+                return simulate_part(whole, lambda images: _ticking(images, bar))
+            parts = split(whole, -(-len(images) // executor.workers))
+            return simulate_parts(parts, executor, bar.update)
 
 
-@contextlib.contextmanager
-def _progress(images: range, quiet: bool) -> Iterator[Iterator[int]]:
-    """The images, with a bar on a terminal."""
+def _ticking(images: range, bar: tqdm[Any]) -> Iterator[int]:
+    for image in images:
+        yield image
+        bar.update()
+
+
+def _progress(images: int) -> tqdm[Any]:
+    """A bar on a terminal."""
     from tqdm import tqdm
 
-    hidden = quiet or not sys.stderr.isatty()
-    with tqdm(images, unit="image", disable=hidden, leave=False, file=sys.stderr) as bar:
-        yield iter(bar)
+    hidden = not sys.stderr.isatty()
+    return tqdm(total=images, unit="image", disable=hidden, leave=False, file=sys.stderr)
 
 
 def _write(result: Result, folder: Path) -> None:

@@ -1,0 +1,152 @@
+"""One function over many tasks: in this process, on all cores, or on a Dask cluster.
+
+    with open_executor(jobs=4) as executor:
+        for position, result in executor.run(function, tasks):
+            ...
+
+Wherever it runs, a task gives the same result; only the order in which results arrive differs. A
+worker that dies (out of memory, killed, machine gone) loses nothing: its tasks run again elsewhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+from simulator.errors import ExecutionError
+
+ATTEMPTS = 4
+"""How often in all a task is given to local workers, if they die over it."""
+CONNECT_SECONDS = 20
+LOCAL_CLUSTER = re.compile(r"local:([1-9][0-9]{0,2})")
+
+Task = TypeVar("Task")
+Answer = TypeVar("Answer")
+
+
+class Executor(NamedTuple):
+    """Where tasks run. `workers`: how many at once; `client`: of a Dask cluster, or None."""
+
+    workers: int
+    client: Any = None
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether workers may have another current folder, so that paths must be absolute."""
+        return self.client is not None
+
+    def run(
+        self, function: Callable[[Task], Answer], tasks: Sequence[Task]
+    ) -> Iterator[tuple[int, Answer]]:
+        """(position in `tasks`, result) of each task, as they end.
+
+        `function` must be importable by workers. What it raises is raised here. Raises
+        ExecutionError when workers die again and again, or when the cluster is lost.
+        """
+        if self.client is None and self.workers == 1:
+            return ((position, function(task)) for position, task in enumerate(tasks))
+        if self.client is None:
+            return _on_cores(function, tasks, self.workers)
+        return _on_cluster(function, tasks, self.client)
+
+
+@contextlib.contextmanager
+def open_executor(jobs: int = 1, dask: str | None = None) -> Iterator[Executor]:
+    """This process (`jobs` 1), so many processes, or a Dask cluster, closed at the end.
+
+    `dask`: address of a scheduler (`tcp://host:8786`), or `local:N` for a scheduler and N
+    processes on this machine's loopback. Raises ExecutionError if there is no such cluster.
+    """
+    if dask is None:
+        yield Executor(jobs)
+        return
+    with contextlib.ExitStack() as stack:
+        client = _connect(dask, stack)
+        workers = sum(
+            worker["nthreads"] for worker in client.scheduler_info(-1)["workers"].values()
+        )
+        if not workers:
+            raise ExecutionError(f"--dask {dask}: the scheduler has no workers")
+        yield Executor(workers, client)
+
+
+def _connect(dask: str, stack: contextlib.ExitStack) -> Any:
+    """A client of the cluster; the stack closes what was opened."""
+    local = LOCAL_CLUSTER.fullmatch(dask)
+    if not local and not re.match(r"(tcp|tls|ucx|ws|wss)://", dask):
+        raise ExecutionError(f"--dask {dask}: must be a scheduler's tcp://HOST:PORT, or local:N")
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError:
+        rule = "needs the extra 'cluster': pip install 'stasim[cluster]'"
+        raise ExecutionError(f"--dask {dask}: {rule}") from None
+    try:
+        if not local:
+            return stack.enter_context(Client(dask, timeout=CONNECT_SECONDS))
+        cluster = LocalCluster(
+            n_workers=int(local[1]),
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        )
+        return stack.enter_context(Client(stack.enter_context(cluster)))
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ExecutionError(f"--dask {dask}: no scheduler answers: {error}") from None
+
+
+def _on_cores(
+    function: Callable[[Task], Answer], tasks: Sequence[Task], jobs: int
+) -> Iterator[tuple[int, Answer]]:
+    """loky ends all its workers when one dies; what they had not finished is begun again."""
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    left = dict(enumerate(tasks))
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            for position, answer in _joblib(function, left, "loky", jobs):
+                del left[position]
+                yield position, answer
+            return
+        except TerminatedWorkerError:
+            if attempt == ATTEMPTS:
+                raise ExecutionError(
+                    f"worker processes died {ATTEMPTS} times; {len(left)} of {len(tasks)} tasks "
+                    "are left (out of memory? try fewer --jobs)"
+                ) from None
+
+
+def _on_cluster(
+    function: Callable[[Task], Answer], tasks: Sequence[Task], client: Any
+) -> Iterator[tuple[int, Answer]]:
+    """The scheduler itself gives a dead worker's tasks to others."""
+    from distributed import CancelledError, KilledWorker
+
+    try:
+        yield from _joblib(function, dict(enumerate(tasks)), "dask", -1, client=client)
+    except KilledWorker as error:
+        raise ExecutionError(f"workers of the cluster died again and again: {error}") from None
+    except (CancelledError, OSError) as error:
+        raise ExecutionError(f"the cluster was lost: {error}") from None
+
+
+def _joblib(
+    function: Callable[[Task], Answer],
+    tasks: dict[int, Task],
+    backend: str,
+    jobs: int,
+    **options: Any,
+) -> Iterator[tuple[int, Answer]]:
+    from joblib import Parallel, delayed, parallel_config
+
+    calls = [delayed(_numbered)(function, *item) for item in tasks.items()]
+    with parallel_config(backend=backend, n_jobs=jobs, **options):
+        parallel = Parallel(return_as="generator_unordered", batch_size=1)
+        yield from parallel(calls)
+
+
+def _numbered(function: Callable[[Task], Answer], position: int, task: Task) -> tuple[int, Answer]:
+    return position, function(task)

@@ -1,0 +1,51 @@
+"""Neighbouring images of a trace on a machine: the piece of work that a worker takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from simulator.architecture import load_architecture
+from simulator.executor import Executor
+from simulator.result import Result, merge
+from simulator.simulate import Simulation
+from simulator.trace import Trace
+
+
+class Part(NamedTuple):
+    """What to simulate: images `first` to `stop` - 1; the rest as `simulator.run` takes it."""
+
+    arch: str
+    overrides: tuple[str, ...]
+    trace: str
+    engine: str
+    command: str
+    first: int
+    stop: int
+
+
+def simulate_part(part: Part, seen: Callable[[range], Iterator[int]] = iter) -> Result:
+    """The result of a part. `seen` walks over its images, to show progress."""
+    with Trace.open(part.trace) as trace:
+        architecture = load_architecture(part.arch, part.overrides)
+        simulation = Simulation(trace, architecture, engine=part.engine, command=part.command)
+        return simulation.run(seen(range(part.first, part.stop)))
+
+
+def split(part: Part, size: int) -> list[Part]:
+    """The same work in parts of at most `size` images."""
+    return [
+        part._replace(first=first, stop=min(first + size, part.stop))
+        for first in range(part.first, part.stop, size)
+    ]
+
+
+def simulate_parts(
+    parts: Sequence[Part], executor: Executor, done: Callable[[int], object]
+) -> Result:
+    """One result of all parts, in their order; `done` is told the images of each that ends."""
+    results: dict[int, Result] = {}
+    for position, result in executor.run(simulate_part, parts):
+        results[position] = result
+        done(result.images)
+    return merge([results[position] for position in range(len(parts))])
