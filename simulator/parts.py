@@ -13,7 +13,10 @@ from simulator.trace import Trace
 
 
 class Part(NamedTuple):
-    """What to simulate: images `first` to `stop` - 1; the rest as `simulator.run` takes it."""
+    """What to simulate: images `first` to `stop` - 1; the rest as `simulator.run` takes it.
+
+    `pictured`: of these images the result keeps picture and token masks.
+    """
 
     arch: str
     overrides: tuple[str, ...]
@@ -22,13 +25,20 @@ class Part(NamedTuple):
     command: str
     first: int
     stop: int
+    pictured: range = range(0)
 
 
 def simulate_part(part: Part, seen: Callable[[range], Iterator[int]] = iter) -> Result:
     """The result of a part. `seen` walks over its images, to show progress."""
     with Trace.open(part.trace) as trace:
         architecture = load_architecture(part.arch, part.overrides)
-        simulation = Simulation(trace, architecture, engine=part.engine, command=part.command)
+        simulation = Simulation(
+            trace,
+            architecture,
+            engine=part.engine,
+            command=part.command,
+            pictured=part.pictured,
+        )
         return simulation.run(seen(range(part.first, part.stop)))
 
 

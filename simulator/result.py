@@ -12,6 +12,7 @@ only file that is read back; the CSV files beside it are for other tools.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -196,11 +197,12 @@ def _checked_tables(
             problems.append(f"{name}: unknown table {suggestion(name, SCHEMAS)}")
     tables = {}
     for name, schema in SCHEMAS.items():
-        if name not in given:
+        if name not in given and not schema.optional:
             problems.append(f"{name}: table is missing")
             continue
         before = len(problems)
-        table = _checked_table(name, given[name], problems)
+        table = given.get(name, pd.DataFrame(columns=[*schema.columns]))
+        table = _checked_table(name, table, problems)
         if len(problems) == before:
             _check_key(name, table, problems)
             if schema.per_image:
@@ -244,6 +246,8 @@ def _checked_column(values: npt.NDArray[Any], rule: Column) -> npt.NDArray[Any] 
             return f"row {row}: {shown(item)}: must be {rule.dtype}"
         if rule.choices and item not in rule.choices:
             return f"row {row}: {shown(item)}: unknown {suggestion(item, rule.choices)}"
+        if rule.pattern and not re.fullmatch(rule.pattern, item):
+            return f"row {row}: {shown(item)}: must match {rule.pattern}"
         if rule.dtype == "int64" and not _INT64.min <= item <= _INT64.max:
             return f"row {row}: {item}: must fit into 64 bits"
         # `not >=` is also true for NaN.

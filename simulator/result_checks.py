@@ -22,6 +22,7 @@ def broken_sums(provenance: Mapping[str, Any], tables: Mapping[str, pd.DataFrame
     problems = [
         *_cycles(tables),
         *_counts(tables),
+        *_masks(tables),
         *_energies(tables),
         *_derived(provenance, tables),
     ]
@@ -75,6 +76,20 @@ def _counts(tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
         frame = tables[table]
         for image in frame.loc[frame[part] > frame[whole], "image"].unique():
             yield f"{table}.{part}: image {image}: must be at most {whole}"
+
+
+def _masks(tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
+    """A mask holds as many tokens as are active, and room for all."""
+    key = ["image", "timestep", "block"]
+    rows = tables["token_masks"].merge(tables["active_tokens"], on=key, how="left")
+    for row in rows.to_dict("records"):
+        bits = bytes.fromhex(row["active_hex"])
+        active = int.from_bytes(bits, "little").bit_count()
+        place = "token_masks.active_hex: " + ", ".join(f"{name} {row[name]}" for name in key)
+        if active != row["active_tokens"]:
+            yield f"{place}: {active} tokens: must be the active_tokens, {row['active_tokens']}"
+        elif len(bits) != -(-int(row["tokens"]) // 8):
+            yield f"{place}: {len(bits)} bytes: must hold a bit for each of {row['tokens']} tokens"
 
 
 def _energies(tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:

@@ -33,7 +33,7 @@ ORIGINS = ("trained", "calibrated", "random")
 
 
 class Column(NamedTuple):
-    """A column of a table: its type, unit and meaning, the smallest value and the allowed words."""
+    """A column of a table: its type, unit, meaning, smallest value, allowed words, or pattern."""
 
     dtype: str
     """int64 | float64 | str"""
@@ -41,14 +41,19 @@ class Column(NamedTuple):
     meaning: str
     minimum: int = 0
     choices: tuple[str, ...] = ()
+    pattern: str = ""
 
 
 class TableSchema(NamedTuple):
-    """A table: what a row is, the columns that name it, and all columns in order."""
+    """A table: what a row is, the columns that name it, and all columns in order.
+
+    A result that lacks an optional table has an empty one.
+    """
 
     meaning: str
     key: tuple[str, ...]
     columns: dict[str, Column]
+    optional: bool = False
 
     @property
     def per_image(self) -> bool:
@@ -200,6 +205,33 @@ SCHEMAS: dict[str, TableSchema] = {
             "active_tokens": _int("", "tokens computed there"),
             "tokens": _int("", "tokens there would be without halting"),
         },
+    ),
+    "token_masks": TableSchema(
+        "which tokens a block computed at a timestep, of the first images",
+        ("image", "timestep", "block"),
+        {
+            "image": _IMAGE,
+            "timestep": _int("", "timestep, from 0"),
+            "block": _int("", "Transformer block, from 0"),
+            "active_hex": Column(
+                "str",
+                "",
+                "a bit per token in hexadecimal bytes, token 0 in the lowest bit of the first",
+                pattern="([0-9a-f]{2})*",
+            ),
+        },
+        optional=True,
+    ),
+    "pictures": TableSchema(
+        "the picture that the network looked at, of the first images",
+        ("image",),
+        {
+            "image": _IMAGE,
+            "png_base64": Column(
+                "str", "", "a small PNG in base64", pattern="[A-Za-z0-9+/]+={0,2}"
+            ),
+        },
+        optional=True,
     ),
     "field_energy": TableSchema(
         "a stage's energy by the field's habit",

@@ -70,6 +70,13 @@ def _parser() -> argparse.ArgumentParser:
         dest="overrides",
         help="replace a value of the architecture, such as dataflow.kind=tick_batched",
     )
+    add(
+        "--pictures",
+        type=_count,
+        default=8,
+        metavar="N",
+        help="keep picture and token masks of the first N simulated images (default 8)",
+    )
     add("--timeline", metavar="FILE", help="write a Perfetto timeline: FILE.json or FILE.pftrace")
     add(
         "--timeline-images",
@@ -88,12 +95,17 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _count(text: str) -> int:
+    return 0 if text == "0" else _positive(text)
+
+
 def _command(options: argparse.Namespace) -> str:
     """The command that gives this result again: what cannot change it is left out."""
     words = ["python", "-m", "simulator.run", "--arch", options.arch, "--trace", options.trace]
     words += ["--images", options.images] if options.images else []
     for override in options.overrides:
         words += ["--set", override]
+    words += ["--pictures", str(options.pictures)] if options.pictures != 8 else []
     return shlex.join(words)
 
 
@@ -148,7 +160,15 @@ def _simulate(options: argparse.Namespace, images: range, command: str) -> Resul
             paths = [os.path.abspath(path) for path in paths]
         overrides = tuple(options.overrides)
         span = (images.start, images.stop)
-        whole = Part(paths[0], overrides, paths[1], options.engine, command, *span)
+        whole = Part(
+            paths[0],
+            overrides,
+            paths[1],
+            options.engine,
+            command,
+            *span,
+            pictured=images[: options.pictures],
+        )
         with _progress(len(images)) as bar:
             if executor.workers == 1:
                 return simulate_part(whole, lambda images: _ticking(images, bar))

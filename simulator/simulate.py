@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import importlib.metadata
 import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import numpy as np
@@ -28,11 +29,12 @@ from simulator.errors import PricingError
 from simulator.lowering import Lowered, lower, make_plan
 from simulator.lowering.emit import CATEGORIES, DRAM, PE_ARRAY, VECTOR_UNIT
 from simulator.operations import Network, read_network
+from simulator.picture import png, thumbnail
 from simulator.program import Program, Timeline
 from simulator.result import Result
 from simulator.result_schema import SCHEMA, SCHEMAS
 from simulator.timeline import Recording, record
-from simulator.trace import Image, Trace
+from simulator.trace import Image, Trace, pack_bits
 
 ENGINES: dict[str, Callable[[Program], Timeline]] = {
     "numba": numba_engine,
@@ -44,17 +46,26 @@ Rows = dict[str, list[Any]]
 class Simulation:
     """A trace opened on a machine; `run` turns images into a Result.
 
+    `pictured`: images of which the result keeps the picture and the masks, token by token.
+
     Raises LoweringError if the trace cannot be executed there, PricingError if an action of the
     machine has no price in its energy table: both before anything is simulated.
     """
 
     def __init__(
-        self, trace: Trace, architecture: Architecture, *, engine: str = "numba", command: str = ""
+        self,
+        trace: Trace,
+        architecture: Architecture,
+        *,
+        engine: str = "numba",
+        command: str = "",
+        pictured: Collection[int] = (),
     ) -> None:
         self.trace = trace
         self.architecture = architecture
         self.engine = engine
         self.command = command
+        self.pictured = pictured
         self.network = read_network(trace)
         self.plan = make_plan(self.network, architecture)
         self.table = _energy_table(architecture)
@@ -94,6 +105,8 @@ class Simulation:
         self._stalls(image.index, lowered, timeline, rows)
         busy = self._units(image.index, lowered, latency, rows)
         self._active_tokens(image, rows)
+        if image.index in self.pictured:
+            self._picture(image, rows)
         self._field_energy(image, rows)
         self._image(image, lowered, latency, busy, sum(energies), rows)
 
@@ -215,6 +228,21 @@ class Simulation:
                 table["block"].append(block)
                 table["active_tokens"].append(int(image.active[str(block)][step].sum()))
                 table["tokens"].append(self.network.tokens)
+
+    def _picture(self, image: Image, rows: dict[str, Rows]) -> None:
+        """What the network saw, and which of its tokens were computed where."""
+        table = rows["token_masks"]
+        for step in range(self.network.timesteps):
+            for block in range(self.network.blocks):
+                table["image"].append(image.index)
+                table["timestep"].append(step)
+                table["block"].append(block)
+                packed = pack_bits(image.active[str(block)][step])
+                table["active_hex"].append(packed.tobytes().hex())
+        pixels = thumbnail(self.network, image)
+        if pixels is not None:
+            rows["pictures"]["image"].append(image.index)
+            rows["pictures"]["png_base64"].append(base64.b64encode(png(pixels)).decode("ascii"))
 
     def _field_energy(self, image: Image, rows: dict[str, Rows]) -> None:
         layers = field_layers(self.network, image)

@@ -16,6 +16,13 @@ from simulator.result import SCHEMA, SCHEMAS, Result
 CLOCK_MHZ = 500
 PEAK = 1024
 TOKENS = 64
+GRID = (8, 8)
+PICTURED = 2
+# A grey picture of 2 x 2 pixels.
+PICTURE = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAAAAABX3VL4AAAADklEQVR42mNgcGBo"
+    "+A8AAwUBwFNbFZ8AAAAASUVORK5CYII="
+)
 PRICES = {
     ("pe_array", "accumulate"): 0.05,
     ("spike_buffer", "read"): 1.5,
@@ -93,6 +100,11 @@ def _add_image(
     }
     for (timestep, block), count in active.items():
         rows["active_tokens"].append((image, timestep, block, count, TOKENS))
+        if image < PICTURED:
+            packed = ((1 << count) - 1).to_bytes(TOKENS // 8, "little")
+            rows["token_masks"].append((image, timestep, block, packed.hex()))
+    if image < PICTURED:
+        rows["pictures"].append((image, PICTURE))
     cycle, energies, useful, traffic, busy, vector = 0, [], 0, 0, 0, 0
     for position, layer in enumerate(layers(blocks)):
         live = sum(n for (_, b), n in active.items() if b == layer.block) or TOKENS * timesteps
@@ -199,6 +211,7 @@ def provenance(engine: str, origin: str, blocks: int, timesteps: int) -> dict[st
                 "timesteps": timesteps,
                 "blocks": blocks,
                 "tokens": TOKENS,
+                "token_grid": list(GRID),
                 "halting": {"granularity": "two_dimensional"},
             },
             "dataset": {"name": "cifar10", "split": "test", "source": "samples", "images": 20},

@@ -135,6 +135,37 @@ def test_a_sum_that_is_off_by_one_is_found(table: str, column: str, message: str
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        ("ff" * 8 + "01", "token_masks.active_hex: image 0, timestep 0, block 0: 65 tokens"),
+        ("ff" * 8 + "00", "9 bytes: must hold a bit for each of 64 tokens"),
+    ],
+)
+def test_a_mask_that_is_not_the_active_tokens_is_found(mask: str, message: str) -> None:
+    result = sample_result()
+    result.tables["token_masks"].loc[0, "active_hex"] = mask
+    with pytest.raises(ResultError) as caught:
+        result.check()
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "text"),
+    [
+        ("token_masks", "active_hex", "fff"),
+        ("token_masks", "active_hex", "FF"),
+        ("pictures", "png_base64", "x' onload='y"),
+        ("pictures", "png_base64", "AAAA\n"),
+    ],
+)
+def test_a_text_of_another_form_is_refused(table: str, column: str, text: str) -> None:
+    source = sample_result()
+    source.tables[table].loc[0, column] = text
+    with pytest.raises(ResultError, match=rf"{table}\.{column}: row 0: .*: must match"):
+        Result(source.provenance, source.tables)
+
+
 @pytest.mark.parametrize("column", ["floor_cycles", "ceiling_cycles"])
 def test_a_latency_outside_its_bounds_is_found(column: str) -> None:
     result = sample_result()

@@ -25,6 +25,8 @@ FILES = {"result.json", *(f"{name}.csv" for name in SCHEMAS)}
 def _column(rule: Any) -> st.SearchStrategy[Any]:
     if rule.choices:
         return st.sampled_from(rule.choices)
+    if rule.pattern:
+        return st.from_regex(rule.pattern, fullmatch=True)
     if rule.dtype == "str":
         return st.text(max_size=8)
     if rule.dtype == "int64":
@@ -207,6 +209,18 @@ def test_broken_files_give_one_message(tmp_path: Path) -> None:
     data = json.loads(text)
     data["tables"]["images"]["latency_cycles"][1] = 2.5
     assert "images.latency_cycles: row 1: 2.5: must be int64" in _broken(tmp_path, json.dumps(data))
+
+
+def test_a_result_from_before_an_optional_table_is_read(tmp_path: Path) -> None:
+    data = json.loads(sample_result().to_json())
+    for name in ("token_masks", "pictures"):
+        del data["tables"][name]
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps(data))
+    old = Result.load(path)
+    old.check()
+    assert [len(old.tables[name]) for name in ("token_masks", "pictures")] == [0, 0]
+    assert Result.load(path) == old
 
 
 @pytest.mark.parametrize("where", ["missing", "binary", "folder"])
