@@ -91,8 +91,6 @@ def _loaded(wish: Wish) -> Arm:
     state, metadata = read_weights(path)
     config = _config_of_file(wish, path, metadata)
     model = STAS(config.baseline() if wish.baseline else config)
-    if wish.baseline:
-        state = {name: value for name, value in state.items() if not name.startswith("halting.")}
     load_weights(model, state, path)
     model.eval()
     seed, accuracy = metadata.get("seed", 0), metadata.get("accuracy")

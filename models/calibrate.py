@@ -22,7 +22,7 @@ from torch import Tensor
 
 from models.census import Census
 from models.data import Images
-from models.evaluate import check_budget, fit_beta, pixels_of
+from models.evaluate import check_budget, evaluate, fit_beta, pixels_of
 from models.fitting import FittingProbe
 from models.norms import MomentsProbe
 from models.operations import describe
@@ -83,7 +83,8 @@ def calibrate(
     Raises ModelError where no rates are published for `dataset` or the token budget cannot be met.
     """
     targets = published_targets(model.config, dataset)
-    check_budget(model.config, active_tokens)
+    if model.config.scores:
+        check_budget(model.config, active_tokens)
     draw_weights(model, seed)
     model.eval()
     pixels = pixels_of(images)
@@ -92,14 +93,16 @@ def calibrate(
     best: tuple[float, dict[str, Tensor], dict[str, Any]] | None = None
     for _ in range(1 if model.halting is None else HALTING_ROUNDS):
         rate = _fit_norms(model, pixels, targets, spread, masks, rate)
-        if model.halting is not None:
+        if model.config.scores:
             reached = fit_beta(model, images, active_tokens)
+        elif model.halting is not None:
+            reached = evaluate(model, images).active_tokens
         census = Census()
         with torch.no_grad():
             masks = model(pixels, census).active
         report = _report(model, targets, rate, census)
         report["images"] = len(images.labels)
-        goal = 1.0 if model.halting is None else active_tokens
+        goal = active_tokens if model.config.scores else reached
         report["active_tokens"] = {"target": goal, "measured": round(reached, 6)}
         deviation = _mean_deviation(report)
         if best is None or deviation < best[0]:

@@ -11,9 +11,12 @@ from typing import NamedTuple
 
 from models.errors import ModelError
 
-ISPS_FORMS = ("none", "early_integration")
-GRANULARITIES = ("none", "two_dimensional")
-PLANNED = ("late_sum", "single_step", "block", "timestep")
+FAMILIES = ("spikformer",)
+ISPS_FORMS = ("none", "late_sum", "early_integration", "single_step")
+GRANULARITIES = ("none", "block", "timestep", "two_dimensional")
+POLICIES = ("score", "random", "token_importance", "entropy_exit")
+OUTPUTS = ("mean_field", "last")
+MEMBRANES = ("frozen", "zero_input")
 
 
 class Size(NamedTuple):
@@ -25,12 +28,16 @@ class Size(NamedTuple):
 
 
 class Dataset(NamedTuple):
-    """What a network must know of a data set: its classes, and the images it is shown."""
+    """What a network must know of a data set: its classes, and the images it is shown.
+
+    `sequential`: an image has a picture for each timestep, (timestep, channel, h, w).
+    """
 
     classes: int
     image_channels: int
     image_size: int
     pooled_stages: tuple[int, ...]
+    sequential: bool = False
 
 
 # Heads: 12 on CIFAR for 384 and 8 (8-768: 12) on ImageNet are published; elsewhere head_dim 32 is
@@ -43,25 +50,43 @@ CIFAR_SIZES = (
     Size(2, 512, 16),
 )
 IMAGENET_SIZES = (Size(8, 384, 8), Size(8, 512, 8), Size(8, 768, 12))
-MNIST_SIZES = (Size(2, 128, 4),)
+SMALL_SIZES = (Size(2, 64, 2), Size(2, 128, 4))
+DVS_SIZES = (Size(2, 256, 16),)
 
 DATASETS = {
     "cifar10": Dataset(10, 3, 32, (2, 3)),
     "cifar100": Dataset(100, 3, 32, (2, 3)),
     "imagenet": Dataset(1000, 3, 224, (0, 1, 2, 3)),
     "mnist": Dataset(10, 1, 32, (2, 3)),
+    "mnist_sequential": Dataset(10, 1, 32, (2, 3), sequential=True),
+    "digits": Dataset(10, 1, 16, (2, 3)),
+    "digits_sequential": Dataset(10, 1, 16, (2, 3), sequential=True),
+    "cifar10dvs": Dataset(10, 2, 128, (0, 1, 2, 3), sequential=True),
 }
 SIZES_OF_DATASET = {
     "cifar10": CIFAR_SIZES,
     "cifar100": CIFAR_SIZES,
     "imagenet": IMAGENET_SIZES,
-    "mnist": MNIST_SIZES,
+    "mnist": SMALL_SIZES,
+    "mnist_sequential": SMALL_SIZES,
+    "digits": SMALL_SIZES,
+    "digits_sequential": SMALL_SIZES,
+    "cifar10dvs": DVS_SIZES,
 }
 
 
 @dataclass(frozen=True)
 class HaltingConfig:
-    """The switches of A-SSA's halting; `learned` makes gamma and beta parameters of the network."""
+    """The switches of halting: A-SSA's, and those of the controls it is compared with.
+
+    `granularity`: where the score is checked and when it starts anew (docs/stas.md). `policy`:
+    `score` is A-SSA; `random` and `token_importance` (TP-Spikformer's score) keep so many tokens as
+    `profile`, a fraction for each step, or, if it is empty, a mean of `budget` asks for;
+    `entropy_exit` (DT-SNN) ends an image whose normalised entropy falls under `entropy`.
+    `learned` makes gamma and beta parameters of the network; `output` is what the head sees;
+    `membranes` what happens to those of a halted token; `seed` draws the random policy's tokens;
+    `neighbourhood` is the side, in tokens, of token_importance's square.
+    """
 
     granularity: str = "none"
     gamma: float = 1.0
@@ -69,16 +94,52 @@ class HaltingConfig:
     learned: bool = False
     eps: float = 0.01
     score: str = "channel0"
+    policy: str = "score"
+    output: str = "mean_field"
+    membranes: str = "frozen"
+    budget: float = 1.0
+    profile: tuple[float, ...] = ()
+    seed: int = 0
+    neighbourhood: int = 3
+    entropy: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Refuse values and pairings that no halting can have."""
+        object.__setattr__(self, "profile", tuple(self.profile))  # a list, from a JSON file
+        for what, value, known in (
+            ("halting granularity", self.granularity, GRANULARITIES),
+            ("halting score", self.score, ("channel0", "mean")),
+            ("halting policy", self.policy, POLICIES),
+            ("halting output", self.output, OUTPUTS),
+            ("halting membranes", self.membranes, MEMBRANES),
+        ):
+            _one_of(what, value, known)
+        if not 0.0 < self.eps < 1.0:
+            raise ModelError(f"halting eps is {self.eps}; it must lie between 0 and 1")
+        if not 0.0 <= self.entropy <= 1.0:
+            raise ModelError(f"halting entropy is {self.entropy}; it must lie in 0..1")
+        if self.neighbourhood < 1 or self.neighbourhood % 2 == 0:
+            raise ModelError(f"halting neighbourhood is {self.neighbourhood}; it must be odd")
+        if self.policy != "score" and self.output == "mean_field" and self.granularity != "none":
+            raise ModelError(
+                f"halting policy {self.policy} gives no weights for the output mean_field; "
+                "it must go with output last"
+            )
+        if self.policy == "entropy_exit" and self.granularity not in ("none", "timestep"):
+            raise ModelError(
+                f"halting granularity is {self.granularity}; with policy entropy_exit it must be "
+                "timestep"
+            )
 
 
 @dataclass(frozen=True)
 class ModelConfig:
     """Everything that shapes a network.
 
-    `isps`: form of I-SPS; `integration`: `mean` feeds the later convolutions sum/T, so that they
-    see the scale of one spike map, `sum` the graded map itself. `pool`: max-pooling before the LIF
-    (SpikingJelly) or after it (the original repository). `pooled_stages`: SPS stages that halve the
-    grid. A pixel enters as (value * pixel_scale - image_mean) / image_std.
+    `isps`: form of I-SPS; `integration`: `mean` feeds what follows the integration with sum/T, so
+    that it sees the scale of one spike map, `sum` with the graded map itself. `pool`: max-pooling
+    before the LIF (SpikingJelly) or after it (the original repository). `pooled_stages`: SPS stages
+    that halve the grid. A pixel enters as (value * pixel_scale - image_mean) / image_std.
     """
 
     name: str
@@ -93,23 +154,23 @@ class ModelConfig:
     pixel_scale: float = 1.0 / 256.0
     image_mean: tuple[float, ...] = ()
     image_std: tuple[float, ...] = ()
+    family: str = "spikformer"
 
     def __post_init__(self) -> None:
         """Refuse values that no network can have."""
+        _one_of("family", self.family, FAMILIES)
         _one_of("isps", self.isps, ISPS_FORMS)
-        _one_of("halting granularity", self.halting.granularity, GRANULARITIES)
         _one_of("integration", self.integration, ("mean", "sum"))
         _one_of("pool", self.pool, ("before_lif", "after_lif"))
-        _one_of("halting score", self.halting.score, ("channel0", "mean"))
         if not 1 <= self.timesteps <= 64:
             raise ModelError(f"timesteps is {self.timesteps}; it must lie in 1..64")
-        if not 0.0 < self.halting.eps < 1.0:
-            raise ModelError(f"halting eps is {self.halting.eps}; it must lie between 0 and 1")
         if self.size.embed_dim % self.size.heads or self.size.embed_dim % 8:
             raise ModelError(
                 f"embed_dim is {self.size.embed_dim}; it must be a multiple of 8 and of heads "
                 f"({self.size.heads})"
             )
+        if self.halts:
+            check_profile(self.halting, self.timesteps, self.size.blocks)
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -138,13 +199,26 @@ class ModelConfig:
         """Whether tokens halt."""
         return self.halting.granularity != "none"
 
+    @property
+    def scores(self) -> bool:
+        """Whether a score is accumulated, so that there are a gamma, a beta and a ponder cost."""
+        return self.halts and self.halting.policy == "score"
+
+    @property
+    def halting_steps(self) -> int:
+        """Checks that a token can pass: a ponder cost counts these."""
+        each = 1 if self.halting.granularity == "timestep" else self.size.blocks
+        return self.timesteps * each
+
     def baseline(self) -> ModelConfig:
         """The twin without I-SPS and without halting: the same weights fit it."""
         return dataclasses.replace(
             self,
             name=self.name.removeprefix("stas_"),
             isps="none",
-            halting=dataclasses.replace(self.halting, granularity="none", learned=False),
+            halting=dataclasses.replace(
+                self.halting, granularity="none", policy="score", learned=False
+            ),
         )
 
 
@@ -177,9 +251,35 @@ def named_config(name: str, dataset: str, timesteps: int = 4) -> ModelConfig:
     )
 
 
+def check_profile(halting: HaltingConfig, timesteps: int, blocks: int) -> None:
+    """Raise ModelError for a profile or budget that no halting of this granularity can keep."""
+    if halting.policy not in ("random", "token_importance"):
+        return
+    steps = timesteps if halting.granularity == "timestep" else timesteps * blocks
+    profile, least = halting.profile, 1.0 / steps
+    if halting.granularity == "block":
+        least = 1.0 / blocks
+    if not profile and not least <= halting.budget <= 1.0:
+        raise ModelError(
+            f"halting budget is {halting.budget}; with granularity {halting.granularity} it must "
+            f"lie in {least:.4g}..1"
+        )
+    if not profile:
+        return
+    if len(profile) != steps or not all(0.0 <= value <= 1.0 for value in profile):
+        raise ModelError(
+            f"halting profile has {len(profile)} values; it must have {steps}, each in 0..1"
+        )
+    anew = blocks if halting.granularity == "block" else steps
+    for at in range(1, steps):
+        if at % anew and profile[at] > profile[at - 1]:
+            raise ModelError(
+                f"halting profile rises from {profile[at - 1]} to {profile[at]} at step {at}; "
+                "a halted token must stay halted"
+            )
+
+
 def _one_of(what: str, value: str, known: tuple[str, ...]) -> None:
-    if value in PLANNED and value not in known:
-        raise ModelError(f"{what} {value!r} is not built yet; built are {', '.join(known)}")
     if value not in known:
         raise ModelError(_unknown(what, value, known))
 

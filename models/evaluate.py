@@ -14,6 +14,7 @@ from torch import Tensor
 from models.config import ModelConfig
 from models.data import Images
 from models.errors import ModelError
+from models.halting import Halting
 from models.stas import STAS
 
 EVALUATION_BATCH = 100
@@ -23,15 +24,17 @@ BETA_STEPS = 15
 
 class Metrics(NamedTuple):
     """`accuracy`: top-1 fraction; `active_tokens`: mean fraction over (image, timestep, block,
-    token).
+    token); `profile`: the same for each step, timesteps outside, blocks inside (empty without
+    halting).
     """
 
     accuracy: float
     active_tokens: float
+    profile: tuple[float, ...] = ()
 
 
 def pixels_of(images: Images) -> Tensor:
-    """Pixels (image, channel, h, w) as a network takes them: float32, 0..255."""
+    """Pixels (image, [timestep,] channel, h, w) as a network takes them: float32, 0..255."""
     return torch.from_numpy(images.pixels.astype(np.float32))
 
 
@@ -48,14 +51,18 @@ def evaluate(model: STAS, images: Images, path: str | None = None) -> Metrics:
     was_training = model.training
     model.eval()
     right, active, of = 0, 0, 0
+    by_step = torch.zeros(model.config.timesteps, model.config.size.blocks, dtype=torch.int64)
     for pixels, labels in batches(images, EVALUATION_BATCH):
         output = model(pixels, path=path)
         right += int((output.logits.argmax(1) == labels).sum())
         if output.active is not None:
             active += int(output.active.sum())
             of += output.active.numel()
+            by_step += output.active.sum((0, 3)).cpu()
     model.train(was_training)
-    return Metrics(right / len(images.labels), active / of if of else 1.0)
+    each = of / by_step.numel()
+    profile = tuple((by_step.flatten() / each).tolist()) if of else ()
+    return Metrics(right / len(images.labels), active / of if of else 1.0, profile)
 
 
 def check_budget(config: ModelConfig, active_tokens: float) -> None:
@@ -76,7 +83,7 @@ def fit_beta(model: STAS, images: Images, active_tokens: float) -> float:
     per token).
     """
     check_budget(model.config, active_tokens)
-    assert model.halting is not None
+    assert isinstance(model.halting, Halting)
     low, high = BETA_RANGE
     best = (float("inf"), low, 1.0)
     for _ in range(BETA_STEPS):

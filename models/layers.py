@@ -107,12 +107,16 @@ class SpikingConv(nn.Module):
     def forward(self, maps: Tensor, timesteps: int, probe: Probe) -> Tensor:
         """Spikes (timestep, image, channel, h, w) from maps (step, image, channel, h, w).
 
-        One map for several timesteps (step 1) is a constant current.
+        One map for several timesteps (step 1) is a constant current; several maps for one timestep
+        enter as their mean current.
         """
         steps, images = maps.shape[:2]
         current = self.conv(maps.flatten(0, 1))
         probe.before_norm(self, current.unflatten(0, (steps, images)), timesteps, None)
         current = self.norm(current)
+        if steps > timesteps:
+            current = current.unflatten(0, (steps, images)).mean(0)
+            steps = 1
         if self.pool == "before_lif":
             current = max_pool(current)
         by_step = current.unflatten(0, (steps, images))

@@ -26,8 +26,10 @@ def describe(config: ModelConfig, gamma: float = 0.0, beta: float = 0.0) -> Topo
     plan = _Plan(config)
     stream = _patch_splitting(plan)
     for index in range(config.size.blocks):
+        if config.halts and config.halting.policy == "token_importance":
+            _halting(plan, index, stream, gamma, beta)
         stream = _block(plan, index, stream)
-        if config.halts:
+        if config.scores and (index + 1 == config.size.blocks or _checks_blocks(config)):
             _halting(plan, index, stream, gamma, beta)
     _head(plan, stream)
     return Topology(plan.tensors, plan.operations)
@@ -50,12 +52,18 @@ class _Plan:
         return str(self.block) if self.config.halts and self.block is not None else None
 
     def store(
-        self, name: str, timesteps: int, grid: tuple[int, int], channels: int, largest: int = 1
+        self,
+        name: str,
+        timesteps: int,
+        grid: tuple[int, int],
+        channels: int,
+        largest: int = 1,
+        unit: int = 1,
     ) -> str:
         """List a stored tensor of values 0..`largest` and return its name."""
         kind = "spikes" if largest == 1 else "integer"
         planes = largest.bit_length()
-        self.tensors[name] = Tensor(name, kind, timesteps, planes, grid, channels, self.mask)
+        self.tensors[name] = Tensor(name, kind, timesteps, planes, grid, channels, self.mask, unit)
         return name
 
     def run(
@@ -106,18 +114,24 @@ def _patch_splitting(plan: _Plan) -> str:
     """SPS or I-SPS; returns the name of the first block's input."""
     config = plan.config
     side = config.dataset.image_size
-    steps = config.timesteps if config.isps == "none" else 1
+    steps = config.timesteps if config.isps in ("none", "late_sum") else 1
     source = plan.store(
-        "sps.image", 1, (side, side), config.dataset.image_channels, 2**IMAGE_BITS - 1
+        "sps.image",
+        config.timesteps if config.dataset.sequential else 1,
+        (side, side),
+        config.dataset.image_channels,
+        2**IMAGE_BITS - 1,
     )
     for stage in range(5):
         source = _stage(plan, stage, source, steps)
-        if stage == 0 and config.isps != "none":
-            source = _integrate(plan, source)
+        if stage == 0 and config.isps == "early_integration":
+            source = _integrate(plan, source, "sps.0.integrated", config.timesteps)
     grid, dim = config.grid, config.size.embed_dim
-    stream = plan.store("blocks.0.x", steps, grid, dim, largest=2)
+    late = config.isps == "late_sum"
+    stream = plan.store("sps.x" if late else "blocks.0.x", steps, grid, dim, largest=2)
     shapes = {"rows": config.tokens, "channels": dim}
-    return plan.run("sps.residual", "residual", ("sps.3.out", source), steps, shapes, output=stream)
+    plan.run("sps.residual", "residual", ("sps.3.out", source), steps, shapes, output=stream)
+    return _integrate(plan, stream, "blocks.0.x", 2 * config.timesteps) if late else stream
 
 
 def _stage(plan: _Plan, stage: int, source: str, steps: int) -> str:
@@ -125,7 +139,7 @@ def _stage(plan: _Plan, stage: int, source: str, steps: int) -> str:
     config, before = plan.config, plan.tensors[source]
     channels = config.stage_channels[stage]
     name, grid = f"sps.{stage}", before.grid
-    fires = config.timesteps if stage == 0 else steps
+    fires = config.timesteps if stage == 0 and config.isps == "early_integration" else steps
     convolution = {
         "in_channels": before.channels,
         "out_channels": channels,
@@ -135,7 +149,10 @@ def _stage(plan: _Plan, stage: int, source: str, steps: int) -> str:
         "in_grid": list(grid),
         "out_grid": list(grid),
     }
-    current = plan.run(f"{name}.conv", "conv2d", (source,), steps, convolution)
+    shown = before.timesteps if stage == 0 and config.dataset.sequential else steps
+    current = plan.run(f"{name}.conv", "conv2d", (source,), shown, convolution)
+    if shown > fires:
+        current = _mean_current(plan, current, grid, channels)
     pooled = stage in config.dataset.pooled_stages
     half = (grid[0] // POOL_STRIDE, grid[1] // POOL_STRIDE)
     if pooled and config.pool == "after_lif":
@@ -179,12 +196,19 @@ def _pool(
     )
 
 
-def _integrate(plan: _Plan, source: str) -> str:
-    """I-SPS: T spike maps become one map of 0..T."""
-    spikes, timesteps = plan.tensors[source], plan.config.timesteps
-    total = plan.store("sps.0.integrated", 1, spikes.grid, spikes.channels, largest=timesteps)
+def _integrate(plan: _Plan, source: str, output: str, largest: int) -> str:
+    """I-SPS: T maps become one map of 0..`largest`."""
+    spikes = plan.tensors[source]
+    total = plan.store(output, 1, spikes.grid, spikes.channels, largest)
     shapes = {"rows": spikes.rows, "channels": spikes.channels}
+    timesteps = plan.config.timesteps
     return plan.run("sps.integrate", "integrate", (source,), timesteps, shapes, output=total)
+
+
+def _mean_current(plan: _Plan, current: str, grid: tuple[int, int], channels: int) -> str:
+    """I-SPS `single_step` of an image that changes: the first convolution's sums become one."""
+    shapes = {"rows": grid[0] * grid[1], "channels": channels}
+    return plan.run("sps.0.mean", "integrate", (current,), plan.config.timesteps, shapes)
 
 
 def _block(plan: _Plan, index: int, stream: str) -> str:
@@ -201,10 +225,19 @@ def _block(plan: _Plan, index: int, stream: str) -> str:
         spikes = plan.store(f"{name}.{output}", timesteps, config.grid, features[1])
         return plan.lif(f"{name}.{layer}_lif", current, spikes, timesteps)
 
-    def residual(part: str, inputs: tuple[str, str], output: str, largest: int) -> str:
-        total = plan.store(output, timesteps, config.grid, dim, largest)
+    unit = stream_unit(config)
+    entering = largest_entering(config)
+
+    def residual(part: str, inputs: tuple[str, str], output: str, added: int) -> str:
+        total = plan.store(output, timesteps, config.grid, dim, entering + added * unit, unit)
         return plan.run(
-            f"{name}.{part}.residual", "residual", inputs, timesteps, rows, output=total
+            f"{name}.{part}.residual",
+            "residual",
+            inputs,
+            timesteps,
+            rows,
+            output=total,
+            parameters={"second_scale": unit} if unit > 1 else None,
         )
 
     q, k, v = (spiking_linear(f"attn.{x}", stream, (dim, dim), f"attn.{x}") for x in "qkv")
@@ -221,24 +254,42 @@ def _block(plan: _Plan, index: int, stream: str) -> str:
     mixed = plan.store(f"{name}.attn.out", timesteps, config.grid, dim)
     plan.lif(f"{name}.attn.lif", context, mixed, timesteps, threshold=ATTENTION_THRESHOLD)
     projected = spiking_linear("attn.proj", mixed, (dim, dim), "attn.proj_out")
-    middle = residual("attn", (stream, projected), f"{name}.mlp.x", 2 * index + 3)
+    middle = residual("attn", (stream, projected), f"{name}.mlp.x", 2 * index + 1)
     hidden_dim = dim * config.mlp_ratio
     hidden = spiking_linear("mlp.fc1", middle, (dim, hidden_dim), "mlp.hidden")
     out = spiking_linear("mlp.fc2", hidden, (hidden_dim, dim), "mlp.out")
     last = index == config.size.blocks - 1
     output = "head.x" if last else f"blocks.{index + 1}.x"
-    return residual("mlp", (middle, out), output, 2 * index + 4)
+    return residual("mlp", (middle, out), output, 2 * index + 2)
+
+
+def _checks_blocks(config: ModelConfig) -> bool:
+    """Whether the score is checked after every block."""
+    return config.halting.granularity != "timestep"
+
+
+def stream_unit(config: ModelConfig) -> int:
+    """What a 1 of the residual stream is stored as: T where the blocks are fed a sum over T."""
+    mean = config.isps == "late_sum" and config.integration == "mean"
+    return config.timesteps if mean else 1
+
+
+def largest_entering(config: ModelConfig) -> int:
+    """The largest stored value of the stream that enters the first block."""
+    return 2 * config.timesteps if config.isps == "late_sum" else 2
 
 
 def _halting(plan: _Plan, index: int, stream: str, gamma: float, beta: float) -> None:
     """Score, accumulate, compare, and add to the mean field."""
-    config, plan.stage = plan.config, "halting"
+    config, plan.stage, plan.block = plan.config, "halting", index
+    halting = config.halting
+    importance = halting.policy == "token_importance"
     parameters = {
         "gamma": gamma,
         "beta": beta,
-        "threshold": 1.0 - config.halting.eps,
-        "mean_field": 1,
-        "score": config.halting.score,
+        "threshold": 0.0 if importance else 1.0 - halting.eps,
+        "mean_field": int(halting.output == "mean_field"),
+        "score": halting.policy if importance else halting.score,
     }
     shapes = {"tokens": config.tokens, "channels": config.size.embed_dim}
     name = f"blocks.{index}.halting"
@@ -246,11 +297,11 @@ def _halting(plan: _Plan, index: int, stream: str, gamma: float, beta: float) ->
 
 
 def _head(plan: _Plan, stream: str) -> None:
-    """Mean over tokens (and, without halting, over timesteps), then the classifier."""
+    """Mean over tokens (and, without a mean field, over timesteps), then the classifier."""
     config = plan.config
     plan.stage, plan.block = "head", None
     source, timesteps = stream, config.timesteps
-    if config.halts:
+    if config.scores and config.halting.output == "mean_field":
         source, timesteps = f"blocks.{config.size.blocks - 1}.halting", 1
     shapes = {
         "in_features": config.size.embed_dim,

@@ -48,8 +48,13 @@ class RecordingProbe(Probe):
         self._active.setdefault(str(block), []).append(active.numpy().copy())
 
     def record_image(self, pixels: npt.NDArray[np.uint8]) -> None:
-        """Pack the 8-bit image (image, channel, h, w) as it is stored, before any scaling."""
-        self.record_maps("sps.image", torch.from_numpy(pixels).unsqueeze(0))
+        """Pack the 8-bit image (image, [timestep,] channel, h, w) as it is stored, before any
+        scaling.
+        """
+        frames = torch.from_numpy(pixels)
+        self.record_maps(
+            "sps.image", frames.unsqueeze(0) if frames.dim() == 4 else frames.transpose(0, 1)
+        )
 
     def take(self) -> Iterator[Recording]:
         """Hand out the batch image by image and forget it."""
@@ -61,18 +66,37 @@ class RecordingProbe(Probe):
                 raise RuntimeError(f"{name}: {len(tensors[name])} of {listed.timesteps} timesteps")
         active = {name: np.stack(parts) for name, parts in self._active.items()}
         self._active.clear()
+        if active:
+            self._leave_out_unneeded(tensors, active["0"])
         for image in range(tensors["sps.image"].shape[1]):
             yield Recording(
                 {name: packed[:, image] for name, packed in tensors.items()},
                 {name: mask[:, image] for name, mask in active.items()},
             )
 
+    def _leave_out_unneeded(
+        self, tensors: dict[str, Packed], entering: npt.NDArray[np.bool_]
+    ) -> None:
+        """Zero what the patch splitting made for timesteps that no token of an image ran.
+
+        No later timestep depends on it, so inference never computes it; `entering` is the first
+        block's mask bool (timestep, image, token). The image itself stays.
+        """
+        first = self.topology.tensors.get("blocks.0.x")
+        if first is None or first.timesteps == 1:
+            return
+        needed = entering.any(2)
+        for name, packed in tensors.items():
+            if name == "blocks.0.x" or (name.startswith("sps.") and name != "sps.image"):
+                packed[~needed] = 0
+
     def _pack(self, name: str, values: torch.Tensor) -> None:
         """Pack (step, image, row, channel) into (step, image, plane, row, byte)."""
         listed: Tensor | None = self.topology.tensors.get(name)
         if listed is None or tuple(values.shape[2:]) != (listed.rows, listed.channels):
             raise RuntimeError(f"{name}: the topology does not list a tensor of {values.shape[2:]}")
-        integers = values.to(torch.uint8).numpy()
+        whole = values if listed.unit == 1 else (values * listed.unit).round()
+        integers = whole.to(torch.uint8).numpy()
         if int(integers.max(initial=0)) >> listed.planes:
             raise RuntimeError(f"{name}: {integers.max()} does not fit {listed.planes} planes")
         planes = [

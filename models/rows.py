@@ -13,9 +13,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from models.neurons import lif
+from models.neurons import TAU, lif
 
 Membranes = dict[str, Tensor]
+LEAKS = {"frozen": 1.0, "zero_input": 1.0 - 1.0 / TAU}
 
 
 class Rows(Protocol):
@@ -35,7 +36,7 @@ class Rows(Protocol):
         """Which computed rows are active, bool (row,); None when all are."""
 
     def fire(self, current: Tensor, membranes: Membranes, name: str, threshold: float) -> Tensor:
-        """Spikes of the computed rows; the membranes of halted tokens stay frozen."""
+        """Spikes of the computed rows; the membranes of halted tokens at most leak."""
 
 
 class AllRows:
@@ -64,13 +65,12 @@ class AllRows:
 
 
 class MaskedRows(AllRows):
-    """Every row is computed, halted rows are then set to zero and their membranes left as they
-    were.
-    """
+    """Every row is computed; halted rows are then set to zero and their membranes leak at most."""
 
-    def __init__(self, active: Tensor) -> None:
-        """`active`: bool (step, image, token)."""
+    def __init__(self, active: Tensor, leak: float = 1.0) -> None:
+        """`active`: bool (step, image, token); `leak`: what a step leaves of a halted membrane."""
         super().__init__(*active.shape)
+        self.leak = leak
         self.active = active.contiguous().view(self.steps, -1, 1)
 
     def restore(self, rows: Tensor) -> Tensor:
@@ -82,13 +82,13 @@ class MaskedRows(AllRows):
         return self.active.flatten()
 
     def fire(self, current: Tensor, membranes: Membranes, name: str, threshold: float) -> Tensor:
-        """Step the neurons, keep the old membrane where the token is halted."""
+        """Step the neurons, but those of halted tokens, whose membrane at most leaks."""
         spikes = []
         by_step = current.view(self.steps, -1, current.shape[-1])
         for at_step, active in zip(by_step, self.active, strict=True):
             before = membranes.get(name)
             fired, after = lif(at_step.unsqueeze(0), before, threshold)
-            kept = torch.zeros_like(after) if before is None else before
+            kept = torch.zeros_like(after) if before is None else before * self.leak
             membranes[name] = torch.where(active, after, kept)
             spikes.append(fired[0] * active)
         return torch.cat(spikes)
@@ -97,8 +97,9 @@ class MaskedRows(AllRows):
 class DroppedRows:
     """Only active rows of one timestep are computed: gather, compute, scatter."""
 
-    def __init__(self, active: Tensor) -> None:
-        """`active`: bool (1, image, token)."""
+    def __init__(self, active: Tensor, leak: float = 1.0) -> None:
+        """`active`: bool (1, image, token); `leak`: what a step leaves of a halted membrane."""
+        self.leak = leak
         self.steps, self.images, self.tokens = active.shape
         self.total = active.numel()
         self.index = active.flatten().nonzero().squeeze(1)
@@ -121,6 +122,7 @@ class DroppedRows:
         before = membranes.get(name)
         gathered = None if before is None else before.index_select(0, self.index)
         spikes, after = lif(current.unsqueeze(0), gathered, threshold)
-        base = current.new_zeros(self.total, current.shape[-1]) if before is None else before
+        zeros = current.new_zeros(self.total, current.shape[-1])
+        base = zeros if before is None else before * self.leak
         membranes[name] = base.index_copy(0, self.index, after)
         return spikes[0]

@@ -9,10 +9,12 @@ from torch import Tensor, nn
 
 from models.blocks import Block
 from models.config import ModelConfig
-from models.halting import Halting
+from models.errors import ModelError
+from models.halting import HaltingState, Step
 from models.layers import Context, SpikingConv, SpikingLinear
+from models.policies import make_policy
 from models.probes import SILENT, Probe
-from models.rows import AllRows, DroppedRows, MaskedRows, Membranes, Rows
+from models.rows import LEAKS, AllRows, DroppedRows, MaskedRows, Membranes, Rows
 from models.sps import PatchSplitting
 
 INITIAL_STD = 0.02
@@ -22,12 +24,14 @@ class Output(NamedTuple):
     """What a forward pass gives.
 
     `logits` (image, class); `active` bool (image, timestep, block, token), None without halting;
-    `ponder` (image, token): A-ViT's rho, None without halting.
+    `ponder` (image, token): A-ViT's rho, and `weights` (image, check, token): the weights of the
+    mean field, which sum to 1 over the checks; None where no score is accumulated.
     """
 
     logits: Tensor
     active: Tensor | None
     ponder: Tensor | None
+    weights: Tensor | None = None
 
 
 class STAS(nn.Module):
@@ -40,7 +44,7 @@ class STAS(nn.Module):
         self.config = config
         self.sps = PatchSplitting(config)
         self.blocks = nn.ModuleList(Block(index, config) for index in range(config.size.blocks))
-        self.halting = Halting(config.halting) if config.halts else None
+        self.halting = make_policy(config)
         self.head = nn.Linear(config.size.embed_dim, config.dataset.classes)
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Conv2d):
@@ -56,7 +60,8 @@ class STAS(nn.Module):
         rows: str = "dropped",
         imposed: Tensor | None = None,
     ) -> Output:
-        """Classify images (image, channel, h, w) of pixel values 0..255.
+        """Classify images (image, channel, h, w) of pixel values 0..255, or, of a sequential data
+        set, (image, timestep, channel, h, w).
 
         `path`: `layers` (each layer over all timesteps at once), `serial` (one timestep after
         another) or `halting` (serial, tokens halt); None takes `halting` where the config halts,
@@ -64,16 +69,32 @@ class STAS(nn.Module):
         `masked` (computed, then zeroed). `imposed`: masks bool (image, timestep, block, token) that
         path `layers` obeys instead of computing any.
         """
-        stream = self.sps(self.normalised(images), probe)
+        stream = self.sps(self._frames(images), probe)
         stream = stream.expand(self.config.timesteps, *stream.shape[1:])
         path = path or ("layers" if self.halting is None else "halting")
         if path == "halting":
-            return self._halting_serially(stream, probe, rows)
+            return self._halting_serially(images, stream, probe, rows)
         if path == "serial":
             features = self._serial(stream, probe)
         else:
             features = self._layer_by_layer(stream, probe, imposed)
         return Output(self.head(features.mean((0, 2))), None, None)
+
+    def _frames(self, images: Tensor) -> Tensor:
+        """Normalised pictures (step, image, channel, h, w), one step where images are constant."""
+        config = self.config
+        if not config.dataset.sequential:
+            return self.normalised(images).unsqueeze(0)
+        if images.dim() != 5 or images.shape[1] != config.timesteps:
+            raise ModelError(
+                f"images of shape {tuple(images.shape)}: a sequential data set must give "
+                f"{config.timesteps} timesteps, (image, timestep, channel, h, w)"
+            )
+        return self.normalised(images).transpose(0, 1)
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Logits (image, class) from features (timestep, image, channel), means over tokens."""
+        return torch.as_tensor(self.head(features.mean(0)))
 
     def normalised(self, images: Tensor) -> Tensor:
         """Scale pixels (0..255); by our choice with 1/256 and no mean, so that the first sums are
@@ -99,7 +120,7 @@ class STAS(nn.Module):
         for index, block in enumerate(self.blocks):
             rows: Rows = AllRows(*stream.shape[:3])
             if imposed is not None:
-                rows = MaskedRows(imposed[:, :, index].transpose(0, 1))
+                rows = MaskedRows(imposed[:, :, index].transpose(0, 1), self._leak)
             stream = block(stream, Context(rows, {}, probe))
         return stream
 
@@ -114,32 +135,50 @@ class STAS(nn.Module):
             outputs.append(current)
         return torch.cat(outputs)
 
-    def _halting_serially(self, stream: Tensor, probe: Probe, rows: str) -> Output:
-        """Timesteps outside, blocks inside; a token halted anywhere stays halted."""
-        assert self.halting is not None
-        timesteps, images, tokens, _ = stream.shape
-        state = self.halting.start(images, tokens, stream)
+    def _halting_serially(self, images: Tensor, stream: Tensor, probe: Probe, rows: str) -> Output:
+        """Timesteps outside, blocks inside; the policy says who runs."""
+        policy = self.halting
+        assert policy is not None
+        timesteps, count, tokens, _ = stream.shape
+        policy.look(images)
+        state = policy.start(count, tokens, stream)
         membranes: list[Membranes] = [{} for _ in self.blocks]
         masks = []
-        for step in range(timesteps):
-            current = stream[step : step + 1]
+        for timestep in range(timesteps):
+            current = stream[timestep : timestep + 1]
             for index, block in enumerate(self.blocks):
-                active = state.active
-                masks.append(active)
-                probe.record_active(index, active)
-                policy: Rows = _policy(rows, active)
-                current = block(current, Context(policy, membranes[index], probe))
-                last = step == timesteps - 1 and index == len(self.blocks) - 1
-                state = self.halting.advance(state, current[0], last)
-        logits = self.head(state.output.mean(1))
-        active_map = torch.stack(masks, 1).unflatten(1, (timesteps, len(self.blocks)))
-        return Output(logits, active_map, state.ponder)
+                step = Step(timestep, index, timesteps, len(self.blocks))
+                state = policy.before(state, current[0], step)
+                masks.append(state.active)
+                probe.record_active(index, state.active)
+                chosen = self._rows(rows, state.active)
+                current = block(current, Context(chosen, membranes[index], probe))
+                state = policy.after(state, current[0], step, self.classify)
+        active = torch.stack(masks, 1).unflatten(1, (timesteps, len(self.blocks)))
+        logits = self._logits(state)
+        return Output(logits, active, policy.ponder(state), policy.weights(state, timesteps))
 
+    def _logits(self, state: HaltingState) -> Tensor:
+        """What the head makes of the tokens at the end."""
+        halting = self.config.halting
+        if state.logits is not None:
+            return state.logits
+        if halting.output == "last":
+            return self.classify(torch.stack(state.features))
+        field = state.output.mean(1)
+        if halting.granularity == "block":
+            field = field / self.config.timesteps
+        return torch.as_tensor(self.head(field))
 
-def _policy(rows: str, active: Tensor) -> Rows:
-    """The row policy for a mask (image, token) of one timestep."""
-    if rows == "masked":
-        return MaskedRows(active.unsqueeze(0))
-    if bool(active.all()):
-        return AllRows(1, *active.shape)
-    return DroppedRows(active.unsqueeze(0))
+    @property
+    def _leak(self) -> float:
+        """What a timestep leaves of a halted token's membrane."""
+        return LEAKS[self.config.halting.membranes]
+
+    def _rows(self, rows: str, active: Tensor) -> Rows:
+        """The row policy for a mask (image, token) of one timestep."""
+        if rows == "masked":
+            return MaskedRows(active.unsqueeze(0), self._leak)
+        if bool(active.all()):
+            return AllRows(1, *active.shape)
+        return DroppedRows(active.unsqueeze(0), self._leak)

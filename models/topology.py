@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 class Tensor(NamedTuple):
     """A stored tensor; `planes` is 1 for spikes, else the bit length of the largest value possible
-    there.
+    there. `unit`: what a 1 of the network is stored as.
     """
 
     name: str
@@ -18,6 +18,7 @@ class Tensor(NamedTuple):
     grid: tuple[int, int]
     channels: int
     mask: str | None
+    unit: int = 1
 
     @property
     def rows(self) -> int:
@@ -26,7 +27,9 @@ class Tensor(NamedTuple):
 
     def manifest(self) -> dict[str, Any]:
         """The entry of a manifest, less the counts that the writer adds."""
-        return {**self._asdict(), "grid": list(self.grid), "rows": self.rows}
+        entry = {**self._asdict(), "grid": list(self.grid), "rows": self.rows}
+        del entry["unit"]  # an operation's `second_scale` tells it
+        return entry
 
 
 class Topology(NamedTuple):

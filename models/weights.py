@@ -100,8 +100,13 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def load_weights(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
-    """Put `state` into the model; raises ModelError naming the first tensors that do not fit."""
+    """Put `state` into the model; raises ModelError naming the first tensors that do not fit.
+
+    Halting may differ: a model without the file's leaves it out, one with another keeps its own.
+    """
     own = model.state_dict()
+    state = {n: t for n, t in state.items() if n in own or not n.startswith("halting.")}
+    state |= {n: t for n, t in own.items() if n.startswith("halting.") and n not in state}
     wrong = sorted(own.keys() ^ state.keys())
     wrong += [n for n in sorted(own.keys() & state.keys()) if own[n].shape != state[n].shape]
     if wrong:

@@ -14,7 +14,9 @@ import simulator
 from models.arms import Arm
 from models.data import Images
 from models.evaluate import batches
+from models.halting import Halting
 from models.operations import describe
+from models.policies import BudgetedTokens
 from models.recording import RecordingProbe
 from models.stas import STAS
 from models.topology import Topology
@@ -28,9 +30,7 @@ def write_trace(path: Path, arm: Arm, images: Images, dataset: str, batch: int) 
     Memory is bounded by one batch. Predictions are stored for trained weights only.
     """
     model = arm.model
-    halting = model.halting
-    gamma, beta = (float(halting.gamma), float(halting.beta)) if halting is not None else (0.0, 0.0)
-    topology = describe(model.config, gamma, beta)
+    topology = describe(model.config, *_slope_and_offset(model))
     probe = RecordingProbe(topology)
     trained = arm.weights["origin"] == "trained"
     manifest = _manifest(arm, topology, images, dataset)
@@ -49,6 +49,12 @@ def write_trace(path: Path, arm: Arm, images: Images, dataset: str, batch: int) 
                 shown = prediction if trained else -1
                 writer.add(recording.tensors, _masks(recording.active, model), label, shown)
                 bar.update()
+
+
+def _slope_and_offset(model: STAS) -> tuple[float, float]:
+    """gamma and beta of the halting; zeros where no score is accumulated."""
+    halting = model.halting
+    return (float(halting.gamma), float(halting.beta)) if isinstance(halting, Halting) else (0, 0)
 
 
 def _masks(active: dict[str, Any], model: STAS) -> dict[str, Any]:
@@ -86,19 +92,9 @@ def _manifest(arm: Arm, topology: Topology, images: Images, dataset: str) -> dic
 def _model_section(model: STAS) -> dict[str, Any]:
     """The manifest's section `model`."""
     config = model.config
-    halting: dict[str, Any] = {"granularity": config.halting.granularity}
-    if model.halting is not None:
-        halting |= {
-            "gamma": float(model.halting.gamma),
-            "beta": float(model.halting.beta),
-            "learned": config.halting.learned,
-            "eps": config.halting.eps,
-            "score": config.halting.score,
-            "output": "mean_field",
-        }
     section: dict[str, Any] = {
         "name": config.name,
-        "family": "spikformer",
+        "family": config.family,
         "timesteps": config.timesteps,
         "blocks": config.size.blocks,
         "embed_dim": config.size.embed_dim,
@@ -108,8 +104,34 @@ def _model_section(model: STAS) -> dict[str, Any]:
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "isps": config.isps,
         "pool": config.pool,
-        "halting": halting,
+        "halting": _halting_section(model),
     }
-    if config.isps != "none":
+    if config.isps in ("late_sum", "early_integration"):
         section["integration"] = config.integration
+    return section
+
+
+def _halting_section(model: STAS) -> dict[str, Any]:
+    """What the section `model` says of halting: what is not as by default, or always told."""
+    switches = model.config.halting
+    section: dict[str, Any] = {"granularity": switches.granularity}
+    if not model.config.halts:
+        return section
+    section["output"] = switches.output
+    if model.config.scores:
+        gamma, beta = _slope_and_offset(model)
+        told = {"learned": switches.learned, "eps": switches.eps, "score": switches.score}
+        section |= {"gamma": gamma, "beta": beta, **told}
+    else:
+        section["policy"] = switches.policy
+    if isinstance(model.halting, BudgetedTokens):
+        section["kept_fractions"] = list(model.halting.fractions)
+    if switches.policy == "random":
+        section["seed"] = switches.seed
+    if switches.policy == "token_importance":
+        section["neighbourhood"] = switches.neighbourhood
+    if switches.policy == "entropy_exit":
+        section["entropy"] = switches.entropy
+    if switches.membranes != "frozen":
+        section["membranes"] = switches.membranes
     return section

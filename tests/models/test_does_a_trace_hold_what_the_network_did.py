@@ -12,13 +12,17 @@ import torch
 
 from models import capture
 from models.arms import Arm, Wish, prepare
-from models.config import ModelConfig, Size
+from models.config import DATASETS, HaltingConfig, ModelConfig, Size
+from models.data import mnist_digits
 from models.evaluate import pixels_of
+from models.operations import describe
+from models.sequences import in_time
 from models.stas import STAS
 from models.writing import write_trace
 from simulator.trace import Trace, unpack_bits
 from tests.models.tiny_networks import Keeper, lively, pictures, tiny_config
 
+IMPORTANT = HaltingConfig("block", policy="token_importance", output="last", budget=0.6)
 SECTION = {"origin": "random", "seed": 0, "accuracy": None, "sha256": "0" * 64}
 
 
@@ -36,12 +40,19 @@ def integers(trace: Trace, name: str, packed: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize(
     "config",
-    [tiny_config(), tiny_config(halting=False, isps=False), tiny_config(pool="after_lif")],
-    ids=["stas", "baseline", "after_lif"],
+    [
+        tiny_config(),
+        tiny_config(halting=False, isps=False),
+        tiny_config(pool="after_lif"),
+        tiny_config(halting=HaltingConfig("block", gamma=6.0, beta=-5.0), isps="late_sum"),
+        tiny_config(halting=IMPORTANT, isps="late_sum", integration="sum"),
+        tiny_config(halting=HaltingConfig("timestep", beta=-1.0), isps="single_step"),
+    ],
+    ids=["stas", "baseline", "after_lif", "block", "importance", "timestep"],
 )
 def test_every_stored_value_is_the_networks(tmp_path: Path, config: ModelConfig) -> None:
     model = lively(config)
-    keeper = Keeper()
+    keeper, topology = Keeper(), describe(config)
     with torch.no_grad():
         model(pixels_of(pictures(3)), keeper)
     with Trace.open(written(tmp_path / "t.npz", model)) as trace:
@@ -49,7 +60,8 @@ def test_every_stored_value_is_the_networks(tmp_path: Path, config: ModelConfig)
         for image in trace:
             for name, tensor in keeper.tensors().items():
                 stored = integers(trace, name, image.tensors[name])
-                assert np.array_equal(stored, tensor[:, image.index].numpy()), name
+                unit = topology.tensors[name].unit
+                assert np.array_equal(stored, (tensor[:, image.index] * unit).round().numpy()), name
             for block in range(config.size.blocks):
                 expected = (
                     torch.stack(keeper.masks[block])[:, image.index].numpy()
@@ -62,6 +74,36 @@ def test_every_stored_value_is_the_networks(tmp_path: Path, config: ModelConfig)
             assert np.array_equal(pixels.T.reshape(original.shape), original)
             assert image.label == pictures(3).labels[image.index]
             assert image.prediction == -1
+
+
+def test_what_an_ended_image_never_needs_is_not_stored(tmp_path: Path) -> None:
+    halting = HaltingConfig("timestep", policy="entropy_exit", output="last", entropy=0.998)
+    model = lively(tiny_config(halting=halting, isps=False))
+    with Trace.open(written(tmp_path / "t.npz", model)) as trace:
+        trace.verify()
+        told = trace.manifest["model"]["halting"]
+        assert (told["policy"], told["entropy"]) == ("entropy_exit", 0.998)
+        ended = 0
+        for image in trace:
+            ran = image.active["0"].any(1)
+            ended += int((~ran).sum())
+            for name in ("sps.0.out", "sps.4.out", "blocks.0.x"):
+                spikes = image.tensors[name].reshape(3, -1).any(1)
+                assert spikes.tolist() == ran.tolist(), name
+    assert ended
+
+
+def test_a_sequence_is_stored_picture_by_picture(tmp_path: Path) -> None:
+    model = lively(tiny_config(dataset=DATASETS["mnist_sequential"]))
+    images = in_time(mnist_digits()[1].first(2), "rows", 3)
+    write_trace(tmp_path / "t.npz", Arm(model, dict(SECTION)), images, "mnist_sequential", 2)
+    with Trace.open(tmp_path / "t.npz") as trace:
+        trace.verify()
+        assert "in time: rows" in trace.manifest["dataset"]["source"]
+        for image in trace:
+            stored = integers(trace, "sps.image", image.tensors["sps.image"])
+            pixels = images.pixels[image.index]
+            assert np.array_equal(stored.transpose(0, 2, 1).reshape(pixels.shape), pixels)
 
 
 def test_streams_are_the_sums_of_their_parts(tmp_path: Path) -> None:

@@ -17,15 +17,24 @@ from models.weights import round_weights
 TINY = Size(2, 32, 2)
 
 
-def tiny_config(*, halting: bool = True, isps: bool = True, **switches: object) -> ModelConfig:
-    """2 blocks of 32 channels on 32x32 pictures, 64 tokens, T = 3."""
+def tiny_config(
+    *, halting: bool | HaltingConfig = True, isps: bool | str = True, **switches: object
+) -> ModelConfig:
+    """2 blocks of 32 channels on 32x32 pictures, 64 tokens, T = 3; `isps` True is the default form,
+    `halting` True the two-dimensional one.
+    """
+    if isinstance(halting, bool):
+        granularity = "two_dimensional" if halting else "none"
+        halting = HaltingConfig(granularity, gamma=1.0, beta=-1.5)
+    if isinstance(isps, bool):
+        isps = "early_integration" if isps else "none"
     config = ModelConfig(
         name="tiny",
         size=TINY,
         dataset=DATASETS["cifar10"],
         timesteps=3,
-        isps="early_integration" if isps else "none",
-        halting=HaltingConfig("two_dimensional" if halting else "none", gamma=1.0, beta=-1.5),
+        isps=isps,
+        halting=halting,
     )
     return dataclasses.replace(config, **switches)  # type: ignore[arg-type]
 
@@ -49,10 +58,12 @@ def lively(config: ModelConfig, seed: int = 0) -> STAS:
 
 
 def noise(count: int, config: ModelConfig | None = None, seed: int = 0) -> Tensor:
-    """Random pixels 0..255 (image, channel, h, w)."""
+    """Random pixels 0..255 (image, [timestep,] channel, h, w)."""
     dataset = DATASETS["cifar10"] if config is None else config.dataset
     generator = torch.Generator().manual_seed(seed)
-    shape = (count, dataset.image_channels, dataset.image_size, dataset.image_size)
+    side = (dataset.image_size, dataset.image_size)
+    times = (config.timesteps,) if config is not None and dataset.sequential else ()
+    shape = (count, *times, dataset.image_channels, *side)
     return torch.randint(0, 256, shape, generator=generator).float()
 
 
