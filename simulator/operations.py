@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.errors import LoweringError
-from simulator.trace import Image, OperationSpec, TensorSpec, Trace
+from simulator.trace import Image, OperationSpec, Outline, TensorSpec, Trace
 
 MATRIX_KINDS = ("conv2d", "linear", "attention_scores", "attention_context", "head")
 VECTOR_KINDS = ("lif", "pool", "integrate", "residual", "halting")
@@ -110,7 +110,7 @@ class Network:
     granularity: str
 
 
-def read_network(trace: Trace) -> Network:
+def read_network(trace: Trace | Outline) -> Network:
     """Group a trace's operations into layers. Raises LoweringError for what has no place in one."""
     model = trace.manifest["model"]
     layers: list[Layer] = []

@@ -15,17 +15,16 @@ import pandas as pd
 import simulator
 from simulator.architecture import Architecture
 from simulator.bounds import check_latency, latency_bounds
-from simulator.energy import EnergyTable
 from simulator.energy.field_convention import (
     CONVENTIONS,
     FieldAttention,
     FieldLayer,
     trace_field_energy,
 )
+from simulator.energy.machine import MachinePrices
 from simulator.engine.attribution import stalls
 from simulator.engine.reference import simulate as simpy_engine
 from simulator.engine.replay import replay as numba_engine
-from simulator.errors import PricingError
 from simulator.lowering import Lowered, lower, make_plan
 from simulator.lowering.emit import CATEGORIES, DRAM, PE_ARRAY, VECTOR_UNIT
 from simulator.operations import Network, read_network
@@ -68,20 +67,7 @@ class Simulation:
         self.pictured = pictured
         self.network = read_network(trace)
         self.plan = make_plan(self.network, architecture)
-        self.table = _energy_table(architecture)
-        actions = {
-            f"{path}.{name}": action
-            for path, part in architecture.parts()
-            for name, action in part.actions().items()
-        }
-        self.table.check_overrides(actions)
-        self.prices = self.table.prices(actions)
-        self.meanings = {name: action.meaning for name, action in actions.items()}
-        self.leakage = {
-            path: self.table.total_leakage(part.leakage())
-            for path, part in architecture.parts()
-            if part.leakage()
-        }
+        self.prices = MachinePrices(architecture)
         array = architecture.core.pe_array
         self.peak = array.peak_accumulations_per_cycle
 
@@ -124,18 +110,16 @@ class Simulation:
 
     def _actions(self, image: int, lowered: Lowered, rows: dict[str, Rows]) -> list[float]:
         """Counts times prices; returns the energy of each layer in pJ."""
-        energies = [0.0] * len(self.plan.layers)
         table = rows["actions"]
         for (layer, part, action), count in sorted(lowered.counts.items()):
-            energy_pj = count * self.prices[f"{part}.{action}"].energy_pj
-            energies[layer] += energy_pj
+            energy_pj = count * self.prices.actions[f"{part}.{action}"].energy_pj
             table["image"].append(image)
             table["layer"].append(self.plan.layers[layer].layer.name)
             table["part"].append(part)
             table["action"].append(action)
             table["count"].append(count)
             table["energy_pj"].append(energy_pj)
-        return energies
+        return self.prices.layer_energies_pj(lowered.counts, len(self.plan.layers))
 
     def _layers(
         self,
@@ -272,7 +256,7 @@ class Simulation:
         bounds = latency_bounds(lowered.program)
         check_latency(latency, bounds, f"{self.trace.path}: image {image.index}")
         latency_ms = latency / (self.architecture.clock_mhz * 1e3)
-        leakage_pj = sum(leak.power_uw for leak in self.leakage.values()) * latency_ms * 1e3
+        leakage_pj = self.prices.leakage_pj(latency)
         active = sum(int(mask.sum()) for mask in image.active.values())
         values = {
             "image": image.index,
@@ -303,12 +287,12 @@ class Simulation:
         return str(ids[index]) if index < len(ids) else str(index)
 
     def _price_rows(self, rows: dict[str, Rows]) -> None:
-        for name, price in self.prices.items():
+        for name, price in self.prices.actions.items():
             part, _, action = name.rpartition(".")
-            values = (part, action, self.meanings[name], price.energy_pj, price.source)
+            values = (part, action, self.prices.meanings[name], price.energy_pj, price.source)
             for column, value in zip(SCHEMAS["prices"].columns, values, strict=True):
                 rows["prices"][column].append(value)
-        for part, leak in self.leakage.items():
+        for part, leak in self.prices.leakage.items():
             rows["leakage"]["part"].append(part)
             rows["leakage"]["power_uw"].append(leak.power_uw)
             rows["leakage"]["source"].append(leak.source)
@@ -339,10 +323,10 @@ class Simulation:
                 },
             },
             "energy_table": {
-                "name": self.table.name,
-                "summary": self.table.summary,
-                "node_nm": self.table.node_nm,
-                "voltage_v": self.table.voltage_v,
+                "name": self.prices.table.name,
+                "summary": self.prices.table.summary,
+                "node_nm": self.prices.table.node_nm,
+                "voltage_v": self.prices.table.voltage_v,
             },
             "trace": {
                 "file": self.trace.path.name,
@@ -354,19 +338,6 @@ class Simulation:
             "versions": {"python": platform.python_version()}
             | {name: importlib.metadata.version(name) for name in ("numpy", "numba", "simpy")},
         }
-
-
-def _energy_table(architecture: Architecture) -> EnergyTable:
-    """The table that a machine names, for the node that the machine states."""
-    name = architecture.technology.energy_table
-    path = architecture.folder / name
-    table = EnergyTable.load(path if name.endswith((".yaml", ".yml")) else name)
-    if table.node_nm != architecture.technology.node_nm:
-        raise PricingError(
-            f"{architecture.name}: technology.energy_table: {name} is for {table.node_nm} nm: must "
-            f"be for technology.node_nm, {architecture.technology.node_nm}"
-        )
-    return table
 
 
 def field_layers(network: Network, image: Image) -> list[FieldLayer | FieldAttention]:

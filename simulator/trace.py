@@ -14,9 +14,9 @@ Needs numpy and the standard library only. Everything wrong with a file is one `
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -35,18 +35,34 @@ from simulator.trace_format.image import (
 from simulator.trace_format.manifest import check_manifest
 from simulator.trace_format.schema import hint
 from simulator.trace_format.specs import SCHEMA, OperationSpec, TensorSpec, parse_manifest
-from simulator.trace_format.writer import TraceWriter
+from simulator.trace_format.writer import TraceWriter, read_announcement
 
 __all__ = [
     "SCHEMA",
     "Image",
     "OperationSpec",
+    "Outline",
     "TensorSpec",
     "Trace",
     "TraceWriter",
     "pack_bits",
     "unpack_bits",
 ]
+
+
+class Outline:
+    """A trace whose images are still to come: its network, before anything has run.
+
+    `path` names it in messages; `manifest`, `tensors` and `operations` are those of a Trace, with
+    counts of 0.
+    """
+
+    def __init__(self, manifest: Mapping[str, Any], source: str) -> None:
+        """Check the manifest, as TraceWriter takes it; raises TraceError."""
+        self.path = Path(source)
+        self.manifest, layout = read_announcement(manifest, f"{source}: manifest")
+        self.tensors: dict[str, TensorSpec] = layout.tensors
+        self.operations: tuple[OperationSpec, ...] = layout.operations
 
 
 class Trace:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -25,6 +26,7 @@ from simulator.lowering.emit import (
     UNITS,
     VECTOR_UNIT,
     VECTOR_WORK,
+    Columns,
     Flat,
     Steps,
     emit,
@@ -77,6 +79,7 @@ class Lowering:
         self.plan = plan
         self.image = image
         self.clock_mhz = plan.architecture.clock_mhz
+        self.has_scan = any(step.kind == "scan" for step in plan.steps)
         self.table = {name: np.zeros(count, np.int64) for name in Steps._fields}
         self.table["layer"][:] = [step.layer for step in plan.steps]
         self.table["kind"][:] = SINGLE
@@ -88,6 +91,22 @@ class Lowering:
         self.useful, self.rows, self.live = (np.zeros(layers, np.int64) for _ in range(3))
         self.row_cache = RowCache()
         self.shared: dict[tuple[object, ...], Pieces] = {}
+
+    @property
+    def unit_names(self) -> tuple[str, ...]:
+        """Of the program's units."""
+        return UNITS
+
+    def copy(self, image: Image) -> Lowering:
+        """The same fills, to go on from with an image that differs in the layers filled next."""
+        other = copy.copy(self)
+        other.image = image
+        other.table = {name: column.copy() for name, column in self.table.items()}
+        other.counters, other.of_layer = self.counters.copy(), self.of_layer.copy()
+        other.useful, other.rows, other.live = (
+            column.copy() for column in (self.useful, self.rows, self.live)
+        )
+        return other
 
     def fill(self, layers: Iterable[LayerPlan]) -> None:
         """Fill these layers, whether or not they have been filled before."""
@@ -102,11 +121,10 @@ class Lowering:
                 self.head(layer_plan)
             else:
                 self.matrix(layer_plan)
+            self.scans_and_halting(index)
 
-    def lowered(self) -> Lowered:
-        """The program and the counts of all layers; each must have been filled."""
-        self.counter = Counter(self.plan.architecture)
-        self.scans_and_halting()
+    def program(self) -> tuple[Program, Columns]:
+        """The program of all layers, and what its ops mean; each layer must have been filled."""
         columns = emit(self.plan.machine, self.steps(), self.flat())
         program = Program(
             unit=columns.unit,
@@ -116,22 +134,22 @@ class Lowering:
             pred=columns.pred,
             unit_servers=np.ones(len(UNITS), np.int32),
         )
-        counts, dram_bits = self.counter.counts, np.zeros(len(self.plan.layers), np.int64)
-        for counter in (self.counter, *self.counters):
-            for layer, bits in counter.dram_bits.items():
-                dram_bits[layer] += bits
-        for counter in self.counters:
-            for key, count in counter.counts.items():
-                counts[key] = counts.get(key, 0) + count
+        return program, columns
+
+    def lowered(self) -> Lowered:
+        """The program and the counts of all layers; each must have been filled."""
+        program, columns = self.program()
+        layers = range(len(self.plan.layers))
+        dram = [self.counters[layer].dram_bits.get(layer, 0) for layer in layers]
         return Lowered(
             program,
             UNITS,
             columns.step,
             self.table["layer"].astype(np.int32)[columns.step],
             columns.category,
-            counts,
+            {key: count for each in self.counters for key, count in each.counts.items()},
             self.useful.copy(),
-            dram_bits,
+            np.array(dram, np.int64),
             self.rows.copy(),
             self.live.copy(),
         )
@@ -305,16 +323,18 @@ class Lowering:
         self.useful[layer.index] = layer.dense_macs
         self.rows[layer.index] = self.live[layer.index] = 1
 
-    def scans_and_halting(self) -> None:
-        """Mask scans before and halting decisions after the blocks."""
+    def scans_and_halting(self, layer_index: int) -> None:
+        """A layer's mask scans before and halting decisions after its block."""
         plan, skip = self.plan, self.plan.architecture.token_skip
-        vector = plan.architecture.core.vector_unit
-        checked: set[tuple[int, int]] = set()
-        for index, step in enumerate(plan.steps):
-            layer = plan.layers[step.layer].layer
-            if step.kind == "vector" or layer.mask is None:
+        layer, mask = plan.layers[layer_index].layer, plan.layers[layer_index].layer.mask
+        if mask is None:
+            return
+        vector, active = plan.architecture.core.vector_unit, self.image.active[mask]
+        checked: set[int] = set()
+        for index in np.flatnonzero(self.table["layer"] == layer_index).tolist():
+            step = plan.steps[index]
+            if step.kind == "vector":
                 continue
-            active = self.image.active[layer.mask]
             rows = active if step.timestep == ALL_TIMESTEPS else active[step.timestep]
             tokens, live = rows.size, int(rows.sum())
             if step.kind == "halting":
@@ -322,22 +342,19 @@ class Lowering:
                 self._single(
                     index, VECTOR_UNIT, live * (width + 1), vector.halting_latency_cycles, HALTING
                 )
-                self._vector(step.layer, "halting", live * width)
-                self._vector(step.layer, "score", live)
-                self.counter.access(step.layer, "masks", tokens, write=True)
+                self._vector(layer_index, "halting", live * width)
+                self._vector(layer_index, "score", live)
+                self.counter.access(layer_index, "masks", tokens, write=True)
             elif step.kind == "scan":
-                scan = skip.scan(tokens, live, self._passes(layer.mask))
+                scan = skip.scan(tokens, live, self._passes(mask))
                 self._single(index, TOKEN_SKIP, 0, scan.latency_cycles, MASK_SCAN)
                 self.table["busy"][index] = scan.busy_cycles
-                self._count_scan(step.layer, scan.mask_reads, scan.counts)
-            elif not self._has_scan() and (step.layer, step.timestep) not in checked:
-                checked.add((step.layer, step.timestep))
+                self._count_scan(layer_index, scan.mask_reads, scan.counts)
+            elif not self.has_scan and step.timestep not in checked:
+                checked.add(step.timestep)
                 tiles = -(-layer.outputs // plan.machine.columns)
                 scan = skip.scan(tokens, live, tiles)
-                self._count_scan(step.layer, scan.mask_reads, scan.counts)
-
-    def _has_scan(self) -> bool:
-        return any(step.kind == "scan" for step in self.plan.steps)
+                self._count_scan(layer_index, scan.mask_reads, scan.counts)
 
     def _passes(self, mask: str) -> int:
         """Column passes of all layers under a mask at one timestep."""

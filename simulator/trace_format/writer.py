@@ -30,6 +30,7 @@ from simulator.trace_format.image import (
 from simulator.trace_format.manifest import check_manifest
 from simulator.trace_format.specs import (
     MANIFEST_LIMIT_BYTES,
+    Layout,
     canonical_json,
     content_hash,
     parse_manifest,
@@ -59,17 +60,7 @@ class TraceWriter:
         """
         self.path = Path(path)
         self._place = f"{self.path}: manifest"
-        try:
-            text = json.dumps(dict(manifest))
-        except (TypeError, ValueError, RecursionError) as error:
-            raise TraceError(f"{self._place}: {reason(error)}: must be JSON") from error
-        self._manifest = parse_manifest(text.encode(), self._place)
-        images = _images_told(self._manifest)
-        if images > _MOST_IMAGES:
-            rule = f"must be at most {_MOST_IMAGES}, whose hashes a manifest can hold"
-            raise TraceError(f"{self._place}: dataset.images = {images}: {rule}")
-        _complete(self._manifest, [_NO_DIGEST] * images, {})
-        self._layout = check_manifest(self._manifest, self._place)
+        self._manifest, self._layout = read_announcement(manifest, self._place)
         self._digests: list[str] = []
         self._totals = dict.fromkeys(self._layout.tensors, (0, 0))
         self._spool: Path | None = None
@@ -166,6 +157,24 @@ class TraceWriter:
         """The spool's file for a member."""
         assert self._spool is not None
         return self._spool / name.replace("/", " ")
+
+
+def read_announcement(manifest: Mapping[str, Any], source: str) -> tuple[dict[str, Any], Layout]:
+    """A copy of a manifest whose images are still to come, and its layout.
+
+    Counts are 0 and hashes are placeholders in it. Raises TraceError, a line for each problem.
+    """
+    try:
+        text = json.dumps(dict(manifest))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TraceError(f"{source}: {reason(error)}: must be JSON") from error
+    parsed = parse_manifest(text.encode(), source)
+    images = _images_told(parsed)
+    if images > _MOST_IMAGES:
+        rule = f"must be at most {_MOST_IMAGES}, whose hashes a manifest can hold"
+        raise TraceError(f"{source}: dataset.images = {images}: {rule}")
+    _complete(parsed, [_NO_DIGEST] * images, {})
+    return parsed, check_manifest(parsed, source)
 
 
 def _images_told(manifest: dict[str, Any]) -> int:

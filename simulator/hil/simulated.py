@@ -1,0 +1,168 @@
+"""A simulated machine as a device: what an image has cost so far, while its network still runs.
+
+Causal and exact at once: after each piece of work the device answers for the image as if every
+token halted there. That image is lowered and replayed like any other, so the running total is what
+`simulator.run` would say of it, with the mask scans that follow and the head, which every image
+pays (they are counted from the first piece on). When the last piece has come, the image is the
+whole one, and the total is that of its trace: the same cycles, the same energy to the last bit.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from simulator.architecture import Architecture
+from simulator.energy.machine import MachinePrices
+from simulator.engine.replay import replay
+from simulator.errors import DeviceError
+from simulator.hil.base import Cost, Work
+from simulator.lowering import Lowering, make_plan
+from simulator.lowering.plan import LayerPlan
+from simulator.operations import Network, read_network
+from simulator.trace import Image, Outline, Trace
+from simulator.wording import suggestion
+
+
+class RunningTotal(NamedTuple):
+    """What an image has cost so far, leakage included; `busy_cycles` by unit."""
+
+    cycles: int
+    energy_pj: float
+    busy_cycles: dict[str, int]
+
+
+NOTHING = RunningTotal(0, 0.0, {})
+
+
+class SimulatedDevice:
+    """A machine of an architecture file; its clock stands still between two pieces of work.
+
+    The costs of an image, added in the order in which they came, give its running total. A piece
+    may in principle make a total smaller (who halts later may use a unit at another time); no
+    answer is negative, so such a loss is taken from the next answers.
+    """
+
+    def __init__(self, trace: Trace | Outline, architecture: Architecture) -> None:
+        """Plan the trace's network on the machine.
+
+        Raises LoweringError if it cannot be executed there, DeviceError if its tokens never halt,
+        PricingError if an action has no price.
+        """
+        self.architecture = architecture
+        self.network = read_network(trace)
+        _check_halting(self.network, self.name)
+        self.plan = make_plan(self.network, architecture)
+        self.prices = MachinePrices(architecture)
+        self._layers = {plan.layer.name: plan for plan in self.plan.layers}
+        self._blank = Lowering(self.plan, blank_image(self.network))
+        self._blank.fill(self.plan.layers)
+        self._blank_energies = [self._energy_pj(self._blank, plan) for plan in self.plan.layers]
+        self.begin_image()
+
+    @property
+    def name(self) -> str:
+        """The machine's name."""
+        return f"simulated {self.architecture.name}"
+
+    def begin_image(self) -> None:
+        """Start an image of which nothing has run."""
+        self.image = blank_image(self.network)
+        self._lowering = self._blank.copy(self.image)
+        self._energies = self._blank_energies.copy()
+        self.total = self.answered = NOTHING
+
+    def estimate(self, work: Work) -> Cost:
+        """What the piece adds to the image's total; raises DeviceError for work of another net."""
+        self._take_in(work)
+        changed = [self._layers[name] for name in work.layers]
+        self._lowering.fill(changed)
+        for plan in changed:
+            self._energies[plan.layer.index] = self._energy_pj(self._lowering, plan)
+        self.total = self._measured()
+        before, busy = self.answered, self.total.busy_cycles
+        self.answered = RunningTotal(
+            max(before.cycles, self.total.cycles),
+            max(before.energy_pj, self.total.energy_pj),
+            {unit: max(count, before.busy_cycles.get(unit, 0)) for unit, count in busy.items()},
+        )
+        return Cost(
+            self.answered.cycles - before.cycles,
+            self.architecture.clock_mhz,
+            self.answered.energy_pj - before.energy_pj,
+            {
+                unit: count - before.busy_cycles.get(unit, 0)
+                for unit, count in self.answered.busy_cycles.items()
+            },
+        )
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _measured(self) -> RunningTotal:
+        """Replay the image as it stands."""
+        program, _ = self._lowering.program()
+        cycles = replay(program).makespan_cycles
+        real = program.unit >= 0
+        names = self._lowering.unit_names
+        busy = np.bincount(program.unit[real], program.busy_cycles[real], minlength=len(names))
+        return RunningTotal(
+            cycles,
+            sum(self._energies) + self.prices.leakage_pj(cycles),
+            dict(zip(names, busy.astype(np.int64).tolist(), strict=True)),
+        )
+
+    def _energy_pj(self, lowering: Lowering, plan: LayerPlan) -> float:
+        """Dynamic energy of a filled layer."""
+        index, counts = plan.layer.index, lowering.counters[plan.layer.index].counts
+        return self.prices.layer_energies_pj(counts, index + 1)[index]
+
+    def _take_in(self, work: Work) -> None:
+        """Put the work's spikes and masks into the image; all of them or none."""
+        for name in work.layers:
+            if name not in self._layers:
+                raise DeviceError(f"{self.name}: layer {name} {suggestion(name, self._layers)}")
+        places = []
+        for kind, given, known in (
+            ("tensor", work.tensors, self.image.tensors),
+            ("mask", work.active, self.image.active),
+        ):
+            for name, array in given.items():
+                if name not in known:
+                    raise DeviceError(f"{self.name}: {kind} {name} {suggestion(name, known)}")
+                whole = known[name]
+                first = work.timestep if len(whole) > 1 else 0
+                place = whole[first : first + len(array)]
+                if place.shape != array.shape or place.dtype != array.dtype:
+                    raise DeviceError(
+                        f"{self.name}: {kind} {name} from timestep {first}: {array.dtype} "
+                        f"{array.shape}: must be {place.dtype} {place.shape}"
+                    )
+                places.append((place, array))
+        for place, array in places:
+            place[...] = array
+
+
+def blank_image(network: Network) -> Image:
+    """An image whose tokens all halted before the first block, and whose spikes are all zero."""
+    return Image(
+        0,
+        {name: np.zeros(tensor.shape, np.uint8) for name, tensor in network.tensors.items()},
+        {
+            str(block): np.zeros((network.timesteps, network.tokens), np.bool_)
+            for block in range(network.blocks)
+        },
+        -1,
+        -1,
+    )
+
+
+def _check_halting(network: Network, name: str) -> None:
+    """Every layer of a block obeys a mask: else nothing could be told of an unfinished image."""
+    for layer in network.layers:
+        if layer.block is not None and layer.mask is None:
+            raise DeviceError(
+                f"{name}: halting {network.granularity!r}: layer {layer.name} runs whatever halts: "
+                "a cost after each block needs a network whose tokens halt"
+            )
