@@ -6,18 +6,15 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from simulator.trace_format.kinds import KINDS, OPERATION, Flow, Size
 from simulator.trace_format.schema import (
     DATASET,
     HALTING,
-    KINDS,
     MANIFEST,
     MODEL,
-    OPERATION,
     TENSOR,
     WEIGHTS,
-    Flow,
     Problems,
-    Size,
 )
 from simulator.trace_format.specs import (
     IMAGE_LIMIT_BYTES,
@@ -248,12 +245,14 @@ class _Operations:
         self.names.add(operation.name)
         flow = KINDS[operation.kind].flow(operation.shapes)
         self._check_windows(place, operation)
+        self._check_gate(place, operation)
         self._check_place_and_bits(place, operation)
         first = self._check_input(place, operation, "input", flow.input, flow)
         self._check_second(place, operation, flow)
         if self.model:
             _check_steps(self.problems, place, operation.timesteps, self.model)
-            size = (operation.timesteps, flow.output[0])
+            masked = flow.input if KINDS[operation.kind].sums_tokens else flow.output
+            size = (operation.timesteps, masked[0])
             _check_mask(self.problems, place, operation.mask, size, self.model)
         self._produce(place, operation, flow, first)
 
@@ -269,6 +268,18 @@ class _Operations:
         if list(shapes["out_grid"]) != grid:
             rule = f"{grid}, (in_grid + 2 padding - kernel) // stride + 1"
             self.problems.add(f"{place}.shapes.out_grid", shapes["out_grid"], rule)
+
+    def _check_gate(self, place: str, operation: OperationSpec) -> None:
+        """A gate's rows and channels serve those of what they gate evenly."""
+        if operation.kind != "spike_gate":
+            return
+        shapes: Mapping[str, Any] = operation.shapes
+        if shapes["gate_rows"] not in (1, shapes["rows"]):
+            rule = f"1 or its rows, {shapes['rows']}"
+            self.problems.add(f"{place}.shapes.gate_rows", shapes["gate_rows"], rule)
+        if shapes["channels"] % shapes["gate_channels"]:
+            rule = f"a divisor of its channels, {shapes['channels']}"
+            self.problems.add(f"{place}.shapes.gate_channels", shapes["gate_channels"], rule)
 
     def _check_place_and_bits(self, place: str, operation: OperationSpec) -> None:
         """Stage and block agree; weights have bits where there are weights."""
@@ -333,6 +344,8 @@ class _Operations:
             self.problems.add(f"{place}.output", name, "a name that no earlier operation gave")
         once = operation.kind in ("integrate", "halting", "head")  # these sum over the timesteps
         grid = flow.out_grid or (first.grid if first else (0, 0))
+        if flow.output[0] == 1:
+            grid = (1, 1)
         steps = 1 if once else operation.timesteps
         result = _Value(steps, *flow.output, grid, 0)
         tensor = self.tensors.get(name)

@@ -1,9 +1,11 @@
-"""The schema of a trace's manifest as tables: what each field must be, by kind of operation."""
+"""The schema of a trace's manifest as tables: what each field must be.
+
+Operations, whose fields depend on their kind, stand in trace_format/kinds.py.
+"""
 
 from __future__ import annotations
 
 import difflib
-import math
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -188,123 +190,4 @@ TENSOR = {
     "mask": MASK,
     "ones": TOTAL,
     "nonzero": TOTAL,
-}
-
-# (rows, channels); channels None: any number.
-Size = tuple[int, int | None]
-
-
-class Flow(NamedTuple):
-    """What an operation's shapes imply of inputs and output; grids where it works on maps."""
-
-    input: Size
-    second: Size | None
-    output: Size
-    in_grid: tuple[int, int] | None = None
-    out_grid: tuple[int, int] | None = None
-
-
-class Kind(NamedTuple):
-    """What a kind of operation has.
-
-    `parameters`: those that must be there. `second`: whether there is a second input; None: maybe.
-    """
-
-    shapes: dict[str, Rule]
-    flow: Callable[[Mapping[str, Any]], Flow]
-    parameters: dict[str, Rule]
-    second: bool | None = False
-    weighted: bool = False
-
-
-def _conv2d_flow(shapes: Mapping[str, Any]) -> Flow:
-    before, after = shapes["in_grid"], shapes["out_grid"]
-    inputs = (math.prod(before), shapes["in_channels"])
-    return Flow(inputs, None, (math.prod(after), shapes["out_channels"]), before, after)
-
-
-def _pool_flow(shapes: Mapping[str, Any]) -> Flow:
-    channels = shapes["channels"]
-    return _conv2d_flow({**shapes, "in_channels": channels, "out_channels": channels})
-
-
-def _linear_flow(shapes: Mapping[str, Any]) -> Flow:
-    rows = shapes["rows"]
-    return Flow((rows, shapes["in_features"]), None, (rows, shapes["out_features"]))
-
-
-def _scores_flow(shapes: Mapping[str, Any]) -> Flow:
-    tokens, heads = shapes["tokens"], shapes["heads"]
-    spikes = (tokens, heads * shapes["head_dim"])
-    return Flow(spikes, spikes, (tokens, heads * tokens))
-
-
-def _context_flow(shapes: Mapping[str, Any]) -> Flow:
-    scores = _scores_flow(shapes)
-    return Flow(scores.output, scores.input, scores.input)
-
-
-def _attention_flow(shapes: Mapping[str, Any]) -> Flow:
-    tokens = shapes["tokens"]
-    return Flow((tokens, None), (tokens, None), (tokens, shapes["heads"] * shapes["head_dim"]))
-
-
-def _rows_flow(shapes: Mapping[str, Any]) -> Flow:
-    size = (shapes["rows"], shapes["channels"])
-    return Flow(size, size, size)
-
-
-def _halting_flow(shapes: Mapping[str, Any]) -> Flow:
-    size = (shapes["tokens"], shapes["channels"])
-    return Flow(size, None, size)
-
-
-def _head_flow(shapes: Mapping[str, Any]) -> Flow:
-    return Flow((shapes["tokens"], shapes["in_features"]), None, (1, shapes["classes"]))
-
-
-_WINDOW = {
-    **dict.fromkeys(("kernel", "stride", "in_grid", "out_grid"), PAIR),
-    "padding": list_of(whole(0), 2),
-}
-_CONV2D = {"in_channels": COUNT, "out_channels": COUNT, **_WINDOW}
-_LINEAR = {"in_features": COUNT, "out_features": COUNT, "rows": COUNT}
-_HEADS = {"heads": COUNT, "head_dim": COUNT, "tokens": COUNT}
-_ROWS = {"rows": COUNT, "channels": COUNT}
-_HALTING = {"tokens": COUNT, "channels": COUNT}
-_HEAD = {"in_features": COUNT, "classes": COUNT, "tokens": COUNT}
-_LIF_PARAMETERS = dict.fromkeys(("tau", "threshold", "reset", "decay_input"), NUMBER)
-_SCORE_PARAMETERS = dict.fromkeys(("gamma", "beta", "threshold"), NUMBER) | {"mean_field": PLAIN}
-# The schema knows these forms of attention; which of their inputs are stored is not settled yet.
-_OTHER_ATTENTION = Kind(_HEADS, _attention_flow, {}, second=None)
-
-KINDS = {
-    "conv2d": Kind(_CONV2D, _conv2d_flow, {}, weighted=True),
-    "linear": Kind(_LINEAR, _linear_flow, {}, weighted=True),
-    "attention_scores": Kind(_HEADS, _scores_flow, {}, second=True),
-    "attention_context": Kind(_HEADS, _context_flow, {}, second=True),
-    "linear_attention": _OTHER_ATTENTION,
-    "spike_driven_attention": _OTHER_ATTENTION,
-    "token_qk_attention": _OTHER_ATTENTION,
-    "lif": Kind(_ROWS, _rows_flow, _LIF_PARAMETERS),
-    "pool": Kind({"channels": COUNT, **_WINDOW}, _pool_flow, {"type": one_of(("max",))}),
-    "integrate": Kind(_ROWS, _rows_flow, {}),
-    "residual": Kind(_ROWS, _rows_flow, {}, second=True),
-    "halting": Kind(_HALTING, _halting_flow, _SCORE_PARAMETERS),
-    "head": Kind(_HEAD, _head_flow, {}, weighted=True),
-}
-OPERATION = {
-    "name": NAME,
-    "kind": one_of(KINDS),
-    "stage": one_of(("sps", "blocks", "halting", "head")),
-    "block": or_null(whole(0, 1023)),
-    "input": NAME,
-    "second_input": or_null(NAME),
-    "output": NAME,
-    "timesteps": COUNT,
-    "shapes": OBJECT,
-    "parameters": map_of(PLAIN),
-    "weight_bits": BITS,
-    "input_bits": BITS,
-    "mask": MASK,
 }

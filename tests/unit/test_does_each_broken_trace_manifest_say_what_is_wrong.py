@@ -10,8 +10,8 @@ import pytest
 
 from simulator.errors import TraceError
 from simulator.trace import Trace
+from simulator.trace_format.kinds import KINDS
 from simulator.trace_format.manifest import check_manifest
-from simulator.trace_format.schema import KINDS
 from tests.broken_traces import Unzipped
 from tests.factories import tiny_content, tiny_trace
 
@@ -375,36 +375,105 @@ def test_is_provenance_free_to_say_more(change: Change, sound: Unzipped) -> None
     check_manifest(sound.seal_manifest().manifest, "x.npz: manifest")
 
 
-@pytest.mark.parametrize(
-    "kind", ["linear_attention", "spike_driven_attention", "token_qk_attention"]
-)
-@pytest.mark.parametrize("second", [True, False])
-def test_does_the_schema_know_the_other_forms_of_attention(
-    kind: str, second: bool, sound: Unzipped
-) -> None:
-    """In the place of scores and context."""
-    operations = sound.manifest["operations"]
+def without_products(manifest: dict[str, Any], kind: str) -> list[dict[str, Any]]:
+    """Puts the three operations of `kind` in the place of block 0's scores, context and LIF."""
+    operations = manifest["operations"]
     index = next(i for i, item in enumerate(operations) if item["kind"] == "attention_scores")
-    scores, context = operations[index : index + 2]
-    operations[index : index + 2] = [
-        {
-            **context,
-            "kind": kind,
-            "input": scores["input"],
-            "input_bits": 1,
-            "second_input": scores["second_input"] if second else None,
-        }
-    ]
+    scores, context, lif = operations[index : index + 3]
+    q = next(item for item in manifest["tensors"] if item["name"] == scores["input"])
+    tokens, heads, channels = q["rows"], scores["shapes"]["heads"], q["channels"]
+    columns = kind == "spike_driven_attention"
+    rows, width = (1, channels) if columns else (tokens, heads)
+    gate = {**q, "name": "blocks.0.attn.gate", "rows": rows, "channels": width, "mask": q["mask"]}
+    gate |= {"ones": 0, "nonzero": 0}
+    if columns:
+        gate |= {"grid": [1, 1], "mask": None}
+    manifest["tensors"].insert(manifest["tensors"].index(q) + 1, gate)
+    k, v = scores["second_input"], context["second_input"]
+    summed = {
+        **scores,
+        "name": "blocks.0.attn.sums",
+        "output": "blocks.0.attn.sums",
+        "kind": kind,
+        "input": k if columns else q["name"],
+        "second_input": v if columns else None,
+    }
+    fired = {
+        **lif,
+        "input": "blocks.0.attn.sums",
+        "shapes": {"rows": rows, "channels": width},
+        "output": gate["name"],
+        "mask": gate["mask"],
+    }
+    gated = {
+        **scores,
+        "name": "blocks.0.attn.gated",
+        "kind": "spike_gate",
+        "input": q["name"] if columns else k,
+        "second_input": gate["name"],
+        "output": lif["output"],
+        "shapes": {"rows": tokens, "channels": channels, "gate_rows": rows, "gate_channels": width},
+    }
+    operations[index : index + 3] = [summed, fired, gated]
+    return [summed, fired, gated]
+
+
+GATED = ("spike_driven_attention", "token_qk_attention")
+
+
+@pytest.mark.parametrize("kind", GATED)
+def test_does_the_schema_know_attention_without_products(kind: str, sound: Unzipped) -> None:
+    without_products(sound.manifest, kind)
     check_manifest(sound.seal_manifest().manifest, "x.npz: manifest")
 
 
-def test_do_the_tiny_traces_hold_every_kind_but_the_other_forms_of_attention() -> None:
+@pytest.mark.parametrize("kind", GATED)
+@pytest.mark.parametrize(
+    ("at", "change", "words"),
+    [
+        (0, {"shapes": {"heads": 2, "head_dim": 12, "tokens": 15}}, "15 rows of 24 channels"),
+        (2, {"second_input": None}, "a name for kind 'spike_gate'"),
+        (2, {"gate_rows": 2}, "must be 1 or its rows, 16"),
+        (2, {"gate_channels": 7}, "must be a divisor of its channels, 24"),
+    ],
+)
+def test_is_attention_without_products_held_to_its_shapes(
+    kind: str, at: int, change: dict[str, Any], words: str, sound: Unzipped
+) -> None:
+    operation = without_products(sound.manifest, kind)[at]
+    inner = {key: value for key, value in change.items() if key.startswith("gate")}
+    operation["shapes"] = {**operation["shapes"], **inner}
+    operation |= {key: value for key, value in change.items() if key not in inner}
+    lines = problems_of(sound)
+    assert any(words in line for line in lines), lines
+
+
+@pytest.mark.parametrize("second", [True, False])
+def test_is_the_second_input_of_linear_attention_free(second: bool, sound: Unzipped) -> None:
+    operations = sound.manifest["operations"]
+    index = next(i for i, item in enumerate(operations) if item["kind"] == "attention_scores")
+    scores, context = operations[index : index + 2]
+    linear = {**context, "kind": "linear_attention", "input": scores["input"], "input_bits": 1}
+    linear["second_input"] = scores["second_input"] if second else None
+    operations[index : index + 2] = [linear]
+    check_manifest(sound.seal_manifest().manifest, "x.npz: manifest")
+
+
+def test_is_a_mean_over_tokens_one_row(sound: Unzipped) -> None:
+    operations = sound.manifest["operations"]
+    head = operations[-1]
+    size = {"tokens": head["shapes"]["tokens"], "channels": head["shapes"]["in_features"]}
+    mean = {**head, "name": "mean", "output": "mean", "kind": "token_mean", "shapes": size}
+    operations.insert(-1, mean | {"weight_bits": 0})
+    head |= {"input": "mean", "input_bits": 0, "shapes": {**head["shapes"], "tokens": 1}}
+    check_manifest(sound.seal_manifest().manifest, "x.npz: manifest")
+    head["shapes"]["tokens"] = 2
+    assert any("must be 2 rows" in line for line in problems_of(sound))
+
+
+def test_do_the_tiny_traces_hold_every_kind_but_those_tested_above() -> None:
     kinds = {item["kind"] for item in tiny_content().manifest["operations"]}
-    assert KINDS.keys() - kinds == {
-        "linear_attention",
-        "spike_driven_attention",
-        "token_qk_attention",
-    }
+    assert KINDS.keys() - kinds == {"linear_attention", "spike_gate", "token_mean", *GATED}
 
 
 def test_does_opening_a_file_tell_the_problems_of_its_manifest(

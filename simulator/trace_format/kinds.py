@@ -1,0 +1,186 @@
+"""The kinds of operation that a trace may list: their shapes, inputs, outputs and parameters.
+
+Attention without products is written down as three operations, so that each spike tensor that
+enters a weighted sum, and each that gates one, is stored:
+
+- `spike_driven_attention` (input k, second input v): for each channel, the number of live tokens
+  whose k and v both spiked; one row. A `lif` makes the channel gate of it, stored as one row a
+  timestep, and a `spike_gate` lets q through where its channel's gate is 1.
+- `token_qk_attention` (input q): for each token and head, q's spikes over the head's channels. A
+  `lif` makes the token gate of it, stored as (token, head), and a `spike_gate` lets k through where
+  its token's and head's gate is 1.
+- `spike_gate`: input (rows, channels) AND second input (gate_rows, gate_channels). One gate row
+  serves all rows, or each row has its own; a gate channel serves channels / gate_channels
+  neighbouring channels.
+
+`token_mean` is the mean over all tokens, one row a timestep. A `residual` whose parameters have a
+`second_scale` adds that many times its second input. A residual stream of real-valued sums
+(membrane potentials) is not stored: its operations have input_bits 0, and what is stored are the
+spikes that neurons make of it ahead of each weighted sum. In stage `sps` stands everything ahead of
+the tokens that can halt, so of a network in several stages all stages but the last.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from simulator.trace_format.schema import (
+    BITS,
+    COUNT,
+    MASK,
+    NAME,
+    NUMBER,
+    OBJECT,
+    PAIR,
+    PLAIN,
+    Rule,
+    list_of,
+    map_of,
+    one_of,
+    or_null,
+    whole,
+)
+
+# (rows, channels); channels None: any number.
+Size = tuple[int, int | None]
+
+
+class Flow(NamedTuple):
+    """What an operation's shapes imply of inputs and output; grids where it works on maps."""
+
+    input: Size
+    second: Size | None
+    output: Size
+    in_grid: tuple[int, int] | None = None
+    out_grid: tuple[int, int] | None = None
+
+
+class Kind(NamedTuple):
+    """What a kind of operation has.
+
+    `parameters`: those that must be there. `second`: whether there is a second input; None: maybe.
+    `sums_tokens`: the output has one row for all tokens, so that a mask is one over the input's.
+    """
+
+    shapes: dict[str, Rule]
+    flow: Callable[[Mapping[str, Any]], Flow]
+    parameters: dict[str, Rule]
+    second: bool | None = False
+    weighted: bool = False
+    sums_tokens: bool = False
+
+
+def _conv2d_flow(shapes: Mapping[str, Any]) -> Flow:
+    before, after = shapes["in_grid"], shapes["out_grid"]
+    inputs = (math.prod(before), shapes["in_channels"])
+    return Flow(inputs, None, (math.prod(after), shapes["out_channels"]), before, after)
+
+
+def _pool_flow(shapes: Mapping[str, Any]) -> Flow:
+    channels = shapes["channels"]
+    return _conv2d_flow({**shapes, "in_channels": channels, "out_channels": channels})
+
+
+def _linear_flow(shapes: Mapping[str, Any]) -> Flow:
+    rows = shapes["rows"]
+    return Flow((rows, shapes["in_features"]), None, (rows, shapes["out_features"]))
+
+
+def _scores_flow(shapes: Mapping[str, Any]) -> Flow:
+    tokens, heads = shapes["tokens"], shapes["heads"]
+    spikes = (tokens, heads * shapes["head_dim"])
+    return Flow(spikes, spikes, (tokens, heads * tokens))
+
+
+def _context_flow(shapes: Mapping[str, Any]) -> Flow:
+    scores = _scores_flow(shapes)
+    return Flow(scores.output, scores.input, scores.input)
+
+
+def _attention_flow(shapes: Mapping[str, Any]) -> Flow:
+    tokens = shapes["tokens"]
+    return Flow((tokens, None), (tokens, None), (tokens, shapes["heads"] * shapes["head_dim"]))
+
+
+def _column_flow(shapes: Mapping[str, Any]) -> Flow:
+    spikes = _scores_flow(shapes).input
+    return Flow(spikes, spikes, (1, spikes[1]))
+
+
+def _token_sum_flow(shapes: Mapping[str, Any]) -> Flow:
+    return Flow(_scores_flow(shapes).input, None, (shapes["tokens"], shapes["heads"]))
+
+
+def _gate_flow(shapes: Mapping[str, Any]) -> Flow:
+    size = (shapes["rows"], shapes["channels"])
+    return Flow(size, (shapes["gate_rows"], shapes["gate_channels"]), size)
+
+
+def _mean_flow(shapes: Mapping[str, Any]) -> Flow:
+    return Flow((shapes["tokens"], shapes["channels"]), None, (1, shapes["channels"]))
+
+
+def _rows_flow(shapes: Mapping[str, Any]) -> Flow:
+    size = (shapes["rows"], shapes["channels"])
+    return Flow(size, size, size)
+
+
+def _halting_flow(shapes: Mapping[str, Any]) -> Flow:
+    size = (shapes["tokens"], shapes["channels"])
+    return Flow(size, None, size)
+
+
+def _head_flow(shapes: Mapping[str, Any]) -> Flow:
+    return Flow((shapes["tokens"], shapes["in_features"]), None, (1, shapes["classes"]))
+
+
+_WINDOW = {
+    **dict.fromkeys(("kernel", "stride", "in_grid", "out_grid"), PAIR),
+    "padding": list_of(whole(0), 2),
+}
+_CONV2D = {"in_channels": COUNT, "out_channels": COUNT, **_WINDOW}
+_LINEAR = {"in_features": COUNT, "out_features": COUNT, "rows": COUNT}
+_HEADS = {"heads": COUNT, "head_dim": COUNT, "tokens": COUNT}
+_ROWS = {"rows": COUNT, "channels": COUNT}
+_GATE = {**_ROWS, "gate_rows": COUNT, "gate_channels": COUNT}
+_HALTING = {"tokens": COUNT, "channels": COUNT}
+_HEAD = {"in_features": COUNT, "classes": COUNT, "tokens": COUNT}
+_LIF_PARAMETERS = dict.fromkeys(("tau", "threshold", "reset", "decay_input"), NUMBER)
+_SCORE_PARAMETERS = dict.fromkeys(("gamma", "beta", "threshold"), NUMBER) | {"mean_field": PLAIN}
+# K^T V first: no network here is captured so, and which inputs are stored is not settled.
+_LINEAR_ATTENTION = Kind(_HEADS, _attention_flow, {}, second=None)
+
+KINDS = {
+    "conv2d": Kind(_CONV2D, _conv2d_flow, {}, weighted=True),
+    "linear": Kind(_LINEAR, _linear_flow, {}, weighted=True),
+    "attention_scores": Kind(_HEADS, _scores_flow, {}, second=True),
+    "attention_context": Kind(_HEADS, _context_flow, {}, second=True),
+    "linear_attention": _LINEAR_ATTENTION,
+    "spike_driven_attention": Kind(_HEADS, _column_flow, {}, second=True, sums_tokens=True),
+    "token_qk_attention": Kind(_HEADS, _token_sum_flow, {}),
+    "spike_gate": Kind(_GATE, _gate_flow, {}, second=True),
+    "lif": Kind(_ROWS, _rows_flow, _LIF_PARAMETERS),
+    "pool": Kind({"channels": COUNT, **_WINDOW}, _pool_flow, {"type": one_of(("max",))}),
+    "integrate": Kind(_ROWS, _rows_flow, {}),
+    "residual": Kind(_ROWS, _rows_flow, {}, second=True),
+    "token_mean": Kind(_HALTING, _mean_flow, {}, sums_tokens=True),
+    "halting": Kind(_HALTING, _halting_flow, _SCORE_PARAMETERS),
+    "head": Kind(_HEAD, _head_flow, {}, weighted=True),
+}
+OPERATION = {
+    "name": NAME,
+    "kind": one_of(KINDS),
+    "stage": one_of(("sps", "blocks", "halting", "head")),
+    "block": or_null(whole(0, 1023)),
+    "input": NAME,
+    "second_input": or_null(NAME),
+    "output": NAME,
+    "timesteps": COUNT,
+    "shapes": OBJECT,
+    "parameters": map_of(PLAIN),
+    "weight_bits": BITS,
+    "input_bits": BITS,
+    "mask": MASK,
+}
