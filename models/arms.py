@@ -37,6 +37,10 @@ RANDOM_NOTE = (
 )
 TRAINED_NOTE = "Trained by models.train; weights on 8-bit grids."
 FOREIGN_NOTE = "From a file that does not tell how it was trained."
+SWITCHED_NOTE = (
+    "Run with another halting threshold or number of timesteps than it was trained with; its "
+    "accuracy was measured so."
+)
 UNTRAINED_TWIN_NOTE = (
     "The twin was not trained: its batch-norm statistics are re-estimated on training images."
 )
@@ -46,7 +50,7 @@ class Wish(NamedTuple):
     """What to make ready.
 
     `weights`: `calibrated`, `random` or the path of a safetensors file; `data`: folder of the full
-    data set, if given.
+    data set, if given; `halting_threshold`, `timesteps`: others than the weights file's.
     """
 
     config: ModelConfig
@@ -56,6 +60,8 @@ class Wish(NamedTuple):
     active_tokens: float
     baseline: bool
     data: Path | None
+    halting_threshold: float | None = None
+    timesteps: int | None = None
 
 
 class Arm(NamedTuple):
@@ -73,6 +79,8 @@ def prepare(wish: Wish, images: Images) -> Arm:
     """
     if wish.weights not in ("calibrated", "random"):
         return _loaded(wish)
+    if wish.halting_threshold is not None:
+        raise ModelError("--halting-threshold needs a weights file: --weights FILE.safetensors")
     model = STAS(wish.config.baseline() if wish.baseline else wish.config)
     extra: dict[str, Any] = {}
     if wish.weights == "calibrated":
@@ -89,7 +97,8 @@ def _loaded(wish: Wish) -> Arm:
     """The network of a weights file, or its baseline twin with norms settled on training images."""
     path = Path(wish.weights)
     state, metadata = read_weights(path)
-    config = _config_of_file(wish, path, metadata)
+    trained = _config_of_file(wish, path, metadata)
+    config = _switched(trained, wish)
     model = STAS(config.baseline() if wish.baseline else config)
     load_weights(model, state, path)
     model.eval()
@@ -98,7 +107,10 @@ def _loaded(wish: Wish) -> Arm:
     if wish.baseline:
         settle_norms(model, training_images(wish))
         note = f"{note} {UNTRAINED_TWIN_NOTE}"
-        accuracy = accuracy_of(model, mnist_digits()[1]) if wish.dataset == "mnist" else None
+        accuracy = _measured(wish, model)
+    elif config != trained:
+        note = f"{note} {SWITCHED_NOTE}"
+        accuracy = _measured(wish, model)
     return Arm(model, _section(model, "trained", seed, accuracy, note))
 
 
@@ -120,6 +132,25 @@ def _config_of_file(wish: Wish, path: Path, metadata: dict[str, Any]) -> ModelCo
         raise ModelError(
             f"weights file {path}: its config has unknown switches: {error}"
         ) from error
+
+
+def _switched(config: ModelConfig, wish: Wish) -> ModelConfig:
+    """The config with the halting threshold and the timesteps that were asked for."""
+    if wish.timesteps is not None:
+        config = dataclasses.replace(config, timesteps=wish.timesteps)
+    if wish.halting_threshold is None:
+        return config
+    if not config.halts:
+        raise ModelError(f"--halting-threshold: {config.name} does not halt tokens")
+    # Rounded, so that 1 - 0.99 is the 0.01 that a file says.
+    eps = round(1.0 - wish.halting_threshold, 12)
+    halting = dataclasses.replace(config.halting, eps=eps)
+    return dataclasses.replace(config, halting=halting)
+
+
+def _measured(wish: Wish, model: STAS) -> dict[str, Any] | None:
+    """Accuracy over held-out digits; None for a data set of which no test images are at hand."""
+    return accuracy_of(model, mnist_digits()[1]) if wish.dataset == "mnist" else None
 
 
 def switches_of(config: ModelConfig) -> dict[str, Any]:

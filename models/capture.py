@@ -20,7 +20,10 @@ EXAMPLE = """example:
       --out traces/cifar10.npz
 """
 ACTIVE_TOKENS = 0.576
+TIMESTEPS = 4
 CALIBRATION_IMAGES = 32
+# How many images the installed packages bundle.
+BUNDLED_IMAGES = {"mnist": 1000, "cifar10": 20, "cifar100": 20, "imagenet": 20}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -33,7 +36,12 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--model", required=True, help="such as stas_spikformer_4_384")
     made.add_argument("--dataset", required=True, help=", ".join(DATASETS))
-    made.add_argument("--out", required=True, type=Path, help="the trace to write (.npz)")
+    made.add_argument(
+        "--out",
+        required=True,
+        type=Path,
+        help="the trace to write: .npz, or .zarr, a store for 10^4 images and more",
+    )
     made.add_argument(
         "--source",
         choices=("samples", "full"),
@@ -47,13 +55,24 @@ def parser() -> argparse.ArgumentParser:
         "--images", type=int, default=20, help="how many, from the first on (default 20)"
     )
     made.add_argument(
+        "--augmented",
+        action="store_true",
+        help="more --images than there are: go on with turned and shifted copies, named as such",
+    )
+    made.add_argument(
+        "--halting-threshold",
+        type=float,
+        help="of the accumulated score at which a token halts; only for a weights file, whose "
+        "accuracy is then measured again (default: the file's, 0.99)",
+    )
+    made.add_argument(
         "--weights",
         default="calibrated",
         help="calibrated (random weights, norms fitted to published firing rates; default), "
         "random, or a .safetensors file",
     )
     made.add_argument("--baseline", action="store_true", help="the twin without I-SPS and halting")
-    made.add_argument("--timesteps", type=int, default=4, help="default 4")
+    made.add_argument("--timesteps", type=int, help="default 4, or the weights file's")
     made.add_argument("--seed", type=int, default=0, help="of drawn weights (default 0)")
     made.add_argument("--batch", type=int, default=8, help="images at a time (default 8)")
     made.add_argument(
@@ -85,7 +104,7 @@ def capture(options: argparse.Namespace) -> Path:
     """Make one trace as the options ask; raises SimulatorError for bad input and leaves no partial
     file.
     """
-    config = named_config(options.model, options.dataset, options.timesteps)
+    config = named_config(options.model, options.dataset, options.timesteps or TIMESTEPS)
     for name in ("images", "batch", "threads"):
         if getattr(options, name) < 1:
             raise ModelError(f"--{name} is {getattr(options, name)}; it must be at least 1")
@@ -104,6 +123,8 @@ def capture(options: argparse.Namespace) -> Path:
         options.active_tokens,
         options.baseline,
         options.data,
+        options.halting_threshold,
+        options.timesteps,
     )
     arm = prepare(wish, images.first(CALIBRATION_IMAGES))
     write_trace(options.out, arm, images, options.dataset, options.batch)
@@ -114,6 +135,12 @@ def load_images(options: argparse.Namespace) -> Images:
     """The images that the options name."""
     from models.data import full_images, mnist_digits, sample_images
 
+    if options.augmented:
+        from models.augmenting import stretched
+
+        plain = argparse.Namespace(**{**vars(options), "augmented": False})
+        plain.images = min(options.images, BUNDLED_IMAGES[options.dataset])
+        return stretched(load_images(plain), options.images, options.seed)
     if options.source == "full":
         if options.data is None:
             raise ModelError("--source full needs --data, the folder of the data set")

@@ -20,7 +20,7 @@ from models.policies import BudgetedTokens
 from models.recording import RecordingProbe
 from models.stas import STAS
 from models.topology import Topology
-from simulator.trace import TraceWriter
+from simulator.trace import open_writer
 
 
 @torch.no_grad()
@@ -37,7 +37,7 @@ def write_trace(path: Path, arm: Arm, images: Images, dataset: str, batch: int) 
     bar = tqdm(
         total=len(images.labels), desc=path.name, unit="image", disable=not sys.stderr.isatty()
     )
-    with bar, TraceWriter(path, manifest) as writer:
+    with bar, open_writer(path, manifest) as writer:
         at = 0
         for pixels, labels in batches(images, batch):
             probe.record_image(images.pixels[at : at + len(labels)])

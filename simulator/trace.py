@@ -1,4 +1,4 @@
-"""The contract between models and simulator: a trace of spikes and masks, and its .npz form.
+"""The contract between models and simulator: a trace of spikes and masks, and its two forms.
 
 A trace (`stasim-trace/1`) is a zip of .npy members, stored or deflated, without pickles:
 
@@ -7,6 +7,10 @@ A trace (`stasim-trace/1`) is a zip of .npy members, stored or deflated, without
   byte); integer tensors have a plane axis before the row, least significant plane first;
 - `active/<block>`: uint8 (image, timestep, byte), a bit per token, 1 = computed in that block;
 - `labels`, `predictions`: int64 (image,), -1 = none.
+
+Above some 10^4 images the same arrays, by the same names, lie in a folder: a sharded zarr v3 store
+(`trace_format/store.py`). `Trace.open` takes either and checks them alike; the same content has the
+same content hash in both. A store is written by `StoreWriter`, which needs the package zarr.
 
 Needs numpy and the standard library only. Everything wrong with a file is one `TraceError`.
 """
@@ -21,7 +25,7 @@ from typing import Any, Self
 import numpy as np
 
 from simulator.errors import TraceError
-from simulator.trace_format.archive import Archive, Member
+from simulator.trace_format.archive import Archive
 from simulator.trace_format.image import (
     Image,
     Packed,
@@ -33,18 +37,22 @@ from simulator.trace_format.image import (
     unpack_mask,
 )
 from simulator.trace_format.manifest import check_manifest
-from simulator.trace_format.schema import hint
 from simulator.trace_format.specs import SCHEMA, OperationSpec, TensorSpec, parse_manifest
+from simulator.trace_format.store import Store
+from simulator.trace_format.store_writer import STORE_SUFFIX, StoreWriter
 from simulator.trace_format.writer import TraceWriter, read_announcement
 
 __all__ = [
     "SCHEMA",
+    "STORE_SUFFIX",
     "Image",
     "OperationSpec",
     "Outline",
+    "StoreWriter",
     "TensorSpec",
     "Trace",
     "TraceWriter",
+    "open_writer",
     "pack_bits",
     "unpack_bits",
 ]
@@ -68,9 +76,10 @@ class Outline:
 class Trace:
     """An open trace; holds the manifest and a few images' bytes at most, however long the file is.
 
-    Images are read in order at the cost of one image each. Reading an earlier image than the last
-    one starts the file anew and inflates everything before it, as does a first read far inside: a
-    worker should take neighbouring images. An open trace belongs to one thread of one process.
+    Images are read in order at the cost of one image each. In an archive, reading an earlier image
+    than the last one starts the file anew and inflates everything before it, as does a first read
+    far inside; in a store, a read anywhere costs one chunk of images. So a worker should take
+    neighbouring images. An open trace belongs to one thread of one process.
 
     `manifest`: the parsed JSON, not to be changed. `tensors`, `operations`: its entries as specs.
     `images`: their number. `content_hash`: of the manifest, and through it of the data.
@@ -79,14 +88,14 @@ class Trace:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Open and check structure, manifest and sizes; `Trace.open` is the same by name."""
         self.path = Path(path)
-        self._archive = Archive(self.path)
+        self._container = Store(self.path) if self.path.is_dir() else Archive(self.path)
         try:
             source = f"{self.path}: manifest"
-            self.manifest = parse_manifest(self._archive.read_manifest(), source)
+            self.manifest = parse_manifest(self._container.read_manifest(), source)
             self._layout = check_manifest(self.manifest, source)
-            self._members = self._open_members()
+            self._members = self._container.open_members(self._layout.members())
         except BaseException:
-            self._archive.close()
+            self._container.close()
             raise
 
     @classmethod
@@ -163,7 +172,7 @@ class Trace:
 
     def close(self) -> None:
         """Close the file; closing twice is fine."""
-        self._archive.close()
+        self._container.close()
 
     def __len__(self) -> int:
         return self.images
@@ -177,21 +186,11 @@ class Trace:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _open_members(self) -> dict[str, Member]:
-        """A reader for every member that the manifest implies; there must be no other."""
-        wanted = self._layout.members()
-        for name in self._archive.entries.keys() - wanted.keys() - {"manifest"}:
-            tail = hint(name, wanted)
-            raise TraceError(f"{self.path}: {name}.npy: must be in the manifest {tail}")
-        for name in wanted:
-            if name not in self._archive.entries:
-                raise TraceError(
-                    f"{self.path}: {name}.npy is missing: must be there, by the manifest"
-                )
-        return {
-            name: Member(self._archive, name, dtype, shape)
-            for name, (dtype, shape) in wanted.items()
-        }
-
     def _array(self, member: str, index: int) -> Packed:
         return np.frombuffer(self._members[member].read(index), np.uint8)
+
+
+def open_writer(path: str | os.PathLike[str], manifest: Mapping[str, Any]) -> TraceWriter:
+    """A writer of the form that the path's name asks for: a store for .zarr, else an archive."""
+    kind = StoreWriter if Path(path).suffix == STORE_SUFFIX else TraceWriter
+    return kind(path, manifest)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from simulator.errors import TraceError
+from simulator.trace_format.schema import hint
 from simulator.trace_format.specs import MANIFEST_LIMIT_BYTES, MEMBER_LIMIT, reason
 from simulator.wording import shown
 
@@ -40,7 +41,7 @@ _NPY_HEADER = re.compile(
     r"\{ *'descr': *'([^']{1,16})', *'fortran_order': *(True|False), *"
     r"'shape': *\(((?:\d{1,18}, *)*(?:\d{1,18})?)\),? *\} *\n"
 )
-_ITEM_BYTES = {"|u1": 1, "<i8": 8}
+ITEM_BYTES = {"|u1": 1, "<i8": 8}
 
 # What the standard library raises over a broken file; MemoryError is not among what we let happen.
 _FAULTS = (
@@ -93,6 +94,18 @@ class Archive:
         """A new stream over a member, at its first byte."""
         return self._zip.open(self.entries[name])
 
+    def open_members(self, wanted: Mapping[str, tuple[str, tuple[int, ...]]]) -> dict[str, Member]:
+        """A reader for every member that the manifest implies; there must be no other."""
+        for name in self.entries.keys() - wanted.keys() - {"manifest"}:
+            tail = hint(name, wanted)
+            raise TraceError(f"{self.path}: {name}.npy: must be in the manifest {tail}")
+        for name in wanted:
+            if name not in self.entries:
+                raise TraceError(
+                    f"{self.path}: {name}.npy is missing: must be there, by the manifest"
+                )
+        return {name: Member(self, name, dtype, shape) for name, (dtype, shape) in wanted.items()}
+
     def read_manifest(self) -> bytes:
         """The bytes of the member `manifest`."""
         place = f"{self.path}: manifest.npy"
@@ -126,7 +139,7 @@ class Member:
 
     def __init__(self, archive: Archive, name: str, dtype: str, shape: tuple[int, ...]) -> None:
         self.archive, self.name, self.images = archive, name, shape[0]
-        self.image_bytes = _ITEM_BYTES[dtype] * math.prod(shape[1:])
+        self.image_bytes = ITEM_BYTES[dtype] * math.prod(shape[1:])
         place = f"{archive.path}: {name}.npy"
         with one_error(archive.path, f"{name}.npy", "must be an intact member"):
             self._stream = archive.open_member(name)

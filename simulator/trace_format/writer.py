@@ -94,9 +94,7 @@ class TraceWriter:
             **{f"spikes/{name}": tensor for name, tensor in tensors.items()},
         }
         with one_error(self.path, "spool", "must be in a folder that can be written"):
-            for name, array in members.items():
-                with open(self._spooled(name), "ab") as file:
-                    file.write(array.tobytes())
+            self._keep(members)
         add_counts(self._totals, tensors)
         self._digests.append(image_digest(layout, image))
 
@@ -110,13 +108,13 @@ class TraceWriter:
         assert self._spool is not None
         try:
             if kind is None:
-                self._finish(self._spool / "archive")
+                self._finish(self._spool)
         finally:
             shutil.rmtree(self._spool, ignore_errors=True)
             self._spool = None
 
-    def _finish(self, archive: Path) -> None:
-        """Write the archive and move it to its place."""
+    def _finish(self, spool: Path) -> None:
+        """Complete the manifest, write the rest and move it to its place."""
         added, told = len(self._digests), self._layout.images
         if added != told:
             rule = f"must be {told}, dataset.images of the manifest"
@@ -128,12 +126,23 @@ class TraceWriter:
             rule = f"must be at most {MANIFEST_LIMIT_BYTES}"
             raise TraceError(f"{self._place}: {len(text)} bytes: {rule}")
         with one_error(self.path, "file", "must be in a folder that can be written"):
-            with open(archive, "wb") as file:
-                self._write_archive(file, text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(archive, self.path)
-            _sync_folder(self.path.parent)
+            os.replace(self._written(spool, text), self.path)
+            sync_folder(self.path.parent)
+
+    def _keep(self, members: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Put one image's arrays by."""
+        for name, array in members.items():
+            with open(self._spooled(name), "ab") as file:
+                file.write(array.tobytes())
+
+    def _written(self, spool: Path, manifest: bytes) -> Path:
+        """What is to take the target's place, written and safe on the disk."""
+        archive = spool / "archive"
+        with open(archive, "wb") as file:
+            self._write_archive(file, manifest)
+            file.flush()
+            os.fsync(file.fileno())
+        return archive
 
     def _write_archive(self, file: IO[bytes], manifest: bytes) -> None:
         """All members in order; zipfile dates a member opened by name 1980-01-01."""
@@ -196,7 +205,7 @@ def _complete(
     manifest["content_hash"] = content_hash(manifest)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make the rename last; not every system can."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)

@@ -1,0 +1,202 @@
+"""Whatever happens to a store: one TraceError, or what it held before, and no memory taken."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import shutil
+import struct
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simulator.errors import TraceError
+from simulator.trace import StoreWriter, Trace
+from tests.factories import tiny_content
+
+TINY = {"tokens": 3, "channels": 5, "blocks": 1, "heads": 1, "mlp_ratio": 1}
+SHARD = "spikes/sps.image/c/0/0/0/0/0"
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sound") / "x.zarr"
+    content = tiny_content(images=40, **TINY)
+    with StoreWriter(path, content.manifest, shard_bytes=1) as writer:
+        for image in content.images:
+            writer.add(image.tensors, image.active, image.label, image.prediction)
+    return path
+
+
+@pytest.fixture
+def store(sound: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(sound, tmp_path / "x.zarr"))
+
+
+def in_json(name: str, *keys: Any, value: Any) -> Callable[[Path], None]:
+    """Puts a value at a place of a zarr.json."""
+
+    def damage(store: Path) -> None:
+        file = store / name / "zarr.json"
+        data = json.loads(file.read_text())
+        target = data
+        for key in keys[:-1]:
+            target = target[key]
+        target[keys[-1]] = value
+        file.write_text(json.dumps(data))
+
+    return damage
+
+
+def indexed(start: int, length: int) -> Callable[[Path], None]:
+    """Lets a shard's index point its first chunk elsewhere."""
+
+    def damage(store: Path) -> None:
+        file = store / SHARD
+        data = file.read_bytes()
+        file.write_bytes(data[:-20] + struct.pack("<2Q", start, length) + data[-4:])
+
+    return damage
+
+
+def with_bomb(store: Path) -> None:
+    """A first chunk of few bytes that inflates to many."""
+    bomb = gzip.compress(bytes(1 << 20))
+    (store / SHARD).write_bytes(bomb + struct.pack("<2Q", 0, len(bomb)) + bytes(4))
+
+
+def cut_off(name: str, size: int) -> Callable[[Path], None]:
+    return lambda store: os.truncate(store / name, size)
+
+
+def removed(name: str) -> Callable[[Path], None]:
+    def damage(store: Path) -> None:
+        target = store / name
+        shutil.rmtree(target) if target.is_dir() else target.unlink()
+
+    return damage
+
+
+def written(name: str, data: bytes) -> Callable[[Path], None]:
+    def damage(store: Path) -> None:
+        (store / name).parent.mkdir(exist_ok=True)
+        (store / name).write_bytes(data)
+
+    return damage
+
+
+def piped(store: Path) -> None:
+    (store / SHARD).unlink()
+    os.mkfifo(store / SHARD)
+
+
+SHARDING = ("codecs", 0, "configuration")
+DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
+    "no zarr.json": (removed("zarr.json"), "must be a .npz archive, or a zarr store"),
+    "future version": (
+        in_json("", "attributes", "stasim", "schema", value="stasim-trace/9"),
+        "this program's version",
+    ),
+    "foreign zarr": (in_json("", "attributes", value={}), "stasim.schema = null"),
+    "zarr v2": (in_json("", "zarr_format", value=2), "zarr_format = 2: must be 3"),
+    "chunks of nothing": (
+        in_json("", "attributes", "stasim", "chunk_images", value=0),
+        "shard_images, chunk_images",
+    ),
+    "chunks of millions": (
+        in_json(
+            "",
+            "attributes",
+            "stasim",
+            value={"schema": "stasim-trace/1", "shard_images": 65536, "chunk_images": 65536},
+        ),
+        "chunk_grid",
+    ),
+    "no manifest": (removed("manifest"), "manifest/zarr.json"),
+    "manifest of terabytes": (
+        in_json("manifest", "shape", value=[10**13]),
+        "manifest: shape [10000000000000]",
+    ),
+    "manifest cut off": (cut_off("manifest/c/0", 100), "manifest/c/0"),
+    "array lost": (removed("spikes/sps.image"), "spikes/sps.image is missing"),
+    "array too many": (written("spikes/more/zarr.json", b"{}"), "must be in the manifest"),
+    "file too many": (written("notes.txt", b"x"), "must be in the manifest"),
+    "other shape": (in_json("labels", "shape", value=[10**12]), "labels/zarr.json: shape"),
+    "other type": (in_json("labels", "data_type", value="float64"), "data_type"),
+    "other codec": (
+        in_json("labels", *SHARDING, "codecs", 1, "name", value="zstd"),
+        "labels/zarr.json: codecs",
+    ),
+    "transformers": (in_json("labels", "storage_transformers", value=["x"]), "must be empty"),
+    "unknown key": (in_json("labels", "fill_valu", value=1), "did you mean 'fill_value'"),
+    "metadata no JSON": (written("labels/zarr.json", b"{"), "must be JSON"),
+    "metadata deep": (written("labels/zarr.json", b"[" * 60000), "labels/zarr.json"),
+    "metadata huge": (written("labels/zarr.json", b" " * 70000), "must be at most 65536"),
+    "shard lost": (removed(SHARD), SHARD),
+    "shard cut off": (cut_off(SHARD, 300), SHARD),
+    "shard empty": (cut_off(SHARD, 0), "must end with an index"),
+    "shard a pipe": (piped, "is no regular file"),
+    "index beyond the file": (indexed(10**9, 100), "is cut off"),
+    "index of an absent chunk": (indexed(2**64 - 1, 2**64 - 1), "must hold"),
+    "chunk of gigabytes": (indexed(0, 10**10), "must hold"),
+    "bomb": (with_bomb, "must be one gzip stream of exactly"),
+}
+
+
+@pytest.mark.parametrize(("damage", "message"), DAMAGE.values(), ids=DAMAGE.keys())
+def test_each_damage_is_one_message(
+    damage: Callable[[Path], None], message: str, store: Path
+) -> None:
+    damage(store)
+    tracemalloc.start()
+    try:
+        with pytest.raises(TraceError) as error, Trace.open(store) as trace:
+            trace.verify()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert str(error.value).startswith(f"{store}: ")
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+    assert peak < 8 << 20
+
+
+@settings(max_examples=150)
+@given(data=st.data())
+def test_is_a_flipped_bit_refused_or_harmless(data: st.DataObject, sound: Path) -> None:
+    """A flip in what means nothing (a checksum of the index, a date in a gzip header) may pass."""
+    files = sorted(file for file in sound.rglob("*") if file.is_file())
+    file = data.draw(st.sampled_from(files))
+    intact = file.read_bytes()
+    position = data.draw(st.integers(0, 8 * len(intact) - 1))
+    damaged = bytearray(intact)
+    damaged[position // 8] ^= 1 << position % 8
+    wanted = seen(sound)
+    try:
+        file.write_bytes(damaged)
+        found = seen(sound)
+    finally:
+        file.write_bytes(intact)
+    assert found == wanted or str(found).startswith(f"{sound}: ")
+
+
+def seen(path: Path) -> Any:
+    """The manifest, which binds all data, if they are as it says; else the one message."""
+    try:
+        with Trace.open(path) as trace:
+            trace.verify()
+            return trace.manifest
+    except TraceError as error:
+        return str(error)
+
+
+def test_no_chunk_is_larger_than_the_limit(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("simulator.trace_format.store.CHUNK_LIMIT_BYTES", 1000)
+    with pytest.raises(TraceError, match="a chunk of all arrays has"):
+        Trace.open(sound)
