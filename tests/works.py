@@ -7,7 +7,7 @@ import numpy as np
 from simulator.components.pe_arrays.base import Words, Work
 
 
-def work_of_counts(ones: np.ndarray, inputs: np.ndarray) -> Work:
+def work_of_counts(ones: np.ndarray, inputs: np.ndarray, outputs: int = 1) -> Work:
     """Rows of one timestep in one block: `ones` (row, chunk), nothing known of the bits."""
     rows = np.arange(len(ones), dtype=np.int32)
     return Work(
@@ -17,6 +17,7 @@ def work_of_counts(ones: np.ndarray, inputs: np.ndarray) -> Work:
         False,
         np.zeros_like(rows),
         rows,
+        np.full(int(len(ones) > 0), outputs, np.int64),
     )
 
 
@@ -29,7 +30,7 @@ def pack_words(bits: np.ndarray) -> Words:
 
 
 def work_of_bits(
-    bits: np.ndarray, chunk_inputs: int = 0, block: int = 0, timesteps: int = 1
+    bits: np.ndarray, chunk_inputs: int = 0, block: int = 0, timesteps: int = 1, outputs: int = 1
 ) -> Work:
     """Work of bool (group, row, plane, input), or (row, input).
 
@@ -54,5 +55,6 @@ def work_of_bits(
         bits.shape[2] > 1,
         timestep.astype(np.int32),
         row.astype(np.int32),
-        gather,
+        np.full(len(blocks) if rows else 0, outputs, np.int64),
+        gather=gather,
     )

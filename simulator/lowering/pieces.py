@@ -156,6 +156,8 @@ def _product(
         layer.integer_input,
         rows.timestep,
         rows.row,
+        np.repeat(outputs, scope_blocks),
+        scores,
         RowGather(bits, rows, layer.window, chunks, kept) if array.reads_bits else None,
     )
     cost = array.cost(work)
@@ -218,6 +220,8 @@ def _transposed(
             False,
             np.full(layer.rows, step, np.int32),
             np.arange(layer.rows, dtype=np.int32),
+            np.full(len(block_ptr) - 1, len(live), np.int64),
+            True,
             ColumnGather(bits[step if len(bits) > 1 else 0, 0], live, layer.rows, size)
             if array.reads_bits
             else None,

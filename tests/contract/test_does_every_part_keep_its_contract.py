@@ -69,9 +69,11 @@ def test_an_array_names_every_action_that_it_counts_and_keeps_its_peak(kind: str
 
 @pytest.mark.nojit
 @pytest.mark.parametrize("kind", kinds("pe_arrays"))
-def test_more_ones_never_cost_less(kind: str) -> None:
+def test_more_ones_never_cost_less_where_the_design_says_so(kind: str) -> None:
     random = np.random.default_rng(1)
     part = array(kind)
+    if not part.monotone:
+        pytest.skip("rows share results, so one more spike can make a piece shorter")
     for _ in range(50):
         bits = random.random((30, 24)) < 0.2
         more = bits | (random.random(bits.shape) < 0.2) & bits.any(axis=1, keepdims=True)

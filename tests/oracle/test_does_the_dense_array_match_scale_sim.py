@@ -21,12 +21,18 @@ def gemm_cycles(stationary: str, rows: int, columns: int, m: int, k: int, n: int
     """Cycles of a product of M x K by K x N through the part's own tiles, counted from 0."""
     array = build(
         "pe_arrays",
-        {"kind": "dense_systolic", "rows": rows, "columns": columns, "stationary": stationary},
+        {
+            "kind": "dense_systolic",
+            "rows": rows,
+            "columns": columns,
+            "stationary": stationary,
+            "tile_outputs": 4096,
+        },
     )
     assert isinstance(array, PEArray)
     size = array.tile_inputs or k
     inputs = np.minimum(size, k - np.arange(0, k, size)).astype(np.int64)
-    cost = array.cost(work_of_counts(np.zeros((m, len(inputs))), inputs))
+    cost = array.cost(work_of_counts(np.zeros((m, len(inputs))), inputs, n))
     # SCALE-Sim prints the number of the last cycle, counted from 0.
     return int(cost.cycles.sum()) * -(-n // array.tile_columns) - 1
 
@@ -54,3 +60,5 @@ def test_every_product_follows_the_closed_formula(
     assert gemm_cycles("os", rows, columns, m, k, n) == folds * (k + rows + columns - 2) - 1
     folds = -(-k // rows) * -(-n // columns)
     assert gemm_cycles("ws", rows, columns, m, k, n) == folds * (m + 2 * rows + columns - 2) - 1
+    folds = -(-k // rows) * -(-m // columns)
+    assert gemm_cycles("is", rows, columns, m, k, n) == folds * (n + 2 * rows + columns - 2) - 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +27,9 @@ class Work(NamedTuple):
     `ones`: int32 (group, row, plane, chunk), set bits; `block_ptr` (blocks + 1,): rows of each
     block; `chunk_inputs` (chunk,): inputs of each chunk; `integer`: the planes are digits of one
     number, which an array with multipliers may take at once; `timestep`, `row`: int32 (row,), what
-    each row is: rows of one `row` are the timesteps of one token or pixel; `gather`: of a group
-    and a chunk, the bits behind `ones`, only for an array that `reads_bits`.
+    each row is: rows of one `row` are the timesteps of one token or pixel; `outputs` (block,): of
+    the product that a block belongs to; `attention`: the other operand is activations too;
+    `gather`: of a group and a chunk, the bits behind `ones`, only for an array that `reads_bits`.
     """
 
     ones: npt.NDArray[np.int32]
@@ -37,6 +38,8 @@ class Work(NamedTuple):
     integer: bool
     timestep: npt.NDArray[np.int32]
     row: npt.NDArray[np.int32]
+    outputs: Ints
+    attention: bool = False
     gather: Gather | None = None
 
     def bits(self, group: int, chunk: int) -> Words:
@@ -47,6 +50,19 @@ class Work(NamedTuple):
         if self.gather is None:
             raise ValueError("the bits of the rows were not offered: the array must say reads_bits")
         return self.gather(group, chunk)
+
+    def piece_ones(self) -> Ints:
+        """int64 (group, block, chunk): set bits of each piece, over its rows and planes."""
+        by_row = self.ones.sum(axis=2, dtype=np.int64)
+        total = np.zeros((by_row.shape[0], by_row.shape[1] + 1, by_row.shape[2]), np.int64)
+        np.cumsum(by_row, axis=1, out=total[:, 1:])
+        pieces: Ints = total[:, self.block_ptr[1:]] - total[:, self.block_ptr[:-1]]
+        return pieces
+
+    def block_ones(self) -> Ints:
+        """int64 (block,): set bits of each block, over groups, planes and chunks."""
+        ones: Ints = self.piece_ones().sum(axis=(0, 2))
+        return ones
 
 
 class ArrayCost(NamedTuple):
@@ -70,6 +86,9 @@ class ArrayCost(NamedTuple):
 
 class PEArray(Component, slot="pe_arrays"):
     """An array of processing elements."""
+
+    monotone: ClassVar[bool] = True
+    """Whether a piece with more spikes never takes less time; false where rows share results."""
 
     @property
     @abstractmethod

@@ -16,18 +16,24 @@ class DenseSystolic(PEArray, kind="dense_systolic"):
 
     Output-stationary (`os`): a fold of rows x columns outputs takes inputs + rows + columns - 2
     cycles. Weight-stationary (`ws`): a fold of rows inputs x columns outputs takes M + 2 rows +
-    columns - 2 cycles for M operand rows, their preload included. These are the compute cycles of
-    SCALE-Sim 3.0.0 with unlimited bandwidth (which prints the number of the last cycle, counted
-    from 0, hence one less in all). With `zero_gating` a PE whose input is 0 spends no energy, yet
-    its cycle passes (binary inputs only: integers are always multiplied).
+    columns - 2 cycles for M operand rows, their preload included. Input-stationary (`is`): a fold
+    of rows inputs x columns operand rows takes N + 2 rows + columns - 2 cycles for N outputs, of
+    which a tile has `tile_outputs` at most; tiles are charged as the widest of a layer. These are
+    the compute cycles of SCALE-Sim 3.0.0 with unlimited bandwidth (which prints the number of the
+    last cycle, counted from 0, hence one less in all), for `is` while N fits one tile. With
+    `zero_gating` a PE whose input is 0 spends no energy, yet its cycle passes (binary inputs only:
+    integers are always multiplied).
     """
 
     example: ClassVar[str] = "kind: dense_systolic\nrows: 8\ncolumns: 32\nstationary: os\n"
 
     rows: int = Field(gt=0, le=4096, description="rows of PEs")
     columns: int = Field(gt=0, le=4096, description="columns of PEs")
-    stationary: Literal["os", "ws"] = Field(
-        default="os", description="what stays in a PE: its output (os) or its weight (ws)"
+    stationary: Literal["os", "ws", "is"] = Field(
+        default="os", description="what stays in a PE: its output (os), weight (ws) or input (is)"
+    )
+    tile_outputs: int = Field(
+        default=512, gt=0, le=65536, description="outputs that pass one fold of inputs (is only)"
     )
     zero_gating: bool = Field(default=False, description="a PE with a zero input spends no energy")
     weight_bits: int = Field(default=8, gt=0, le=32, description="bits of a weight")
@@ -38,7 +44,7 @@ class DenseSystolic(PEArray, kind="dense_systolic"):
 
     @property
     def tile_columns(self) -> int:
-        return self.columns
+        return self.tile_outputs if self.stationary == "is" else self.columns
 
     @property
     def tile_inputs(self) -> int:
@@ -68,6 +74,12 @@ class DenseSystolic(PEArray, kind="dense_systolic"):
             folds = -(-sizes // self.rows)
             cycles = folds[:, None] * (work.chunk_inputs + self.rows + self.columns - 2)[None, :]
             weight_passes, sums = folds, sizes
+        elif self.stationary == "is":
+            outputs = np.minimum(work.outputs, self.tile_outputs)
+            folds = -(-sizes // self.columns)
+            fold_cycles = outputs + 2 * self.rows + self.columns - 2
+            cycles = np.repeat((folds * fold_cycles)[:, None], chunks, axis=1)
+            weight_passes, sums = folds, sizes * chunks
         else:
             fixed = 2 * self.rows + self.columns - 2
             cycles = np.repeat((sizes + fixed)[:, None], chunks, axis=1)
@@ -91,9 +103,7 @@ class DenseSystolic(PEArray, kind="dense_systolic"):
             return {"multiply_accumulate": positions}
         if not self.zero_gating:
             return {"accumulate": positions}
-        by_row = work.ones.sum(axis=(0, 2, 3), dtype=np.int64)
-        total = np.concatenate([np.zeros(1, np.int64), np.cumsum(by_row)])
-        return {"accumulate": np.diff(total[work.block_ptr])}
+        return {"accumulate": work.block_ones()}
 
     def actions(self) -> dict[str, Action]:
         add = Primitive("add", bits=self.sum_bits)

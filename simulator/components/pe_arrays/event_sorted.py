@@ -1,0 +1,83 @@
+"""PEs side by side that take the spikes of a token in the order of their time."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from simulator.components.base import Action, Primitive
+from simulator.components.pe_arrays.base import ArrayCost, PEArray, Work
+from simulator.components.pe_arrays.windows import window_ptr, windows
+
+
+class EventSorted(PEArray, kind="event_sorted"):
+    """A sorted stream of a token's spikes passes all PEs, a spike a cycle; PEs keep their neuron.
+
+    A merge of `merge_inputs` streams puts the spikes of all inputs and timesteps of a token or
+    pixel into the order of their time; each is broadcast to `columns` PEs, which add their weight
+    of its input and keep the membrane in a register until the token's last spike. So a token takes
+    as many cycles as it has spikes, and `token_cycles` for filling the merge and draining the
+    results. No partial sums leave a PE, for which a tile holds the weights of all inputs. Source:
+    SpinalFlow (ISCA'20), which codes a value in the time of at most one spike; here a neuron may
+    spike at every timestep, as Transformers do, so its stream is longer than the paper's.
+    """
+
+    example: ClassVar[str] = "kind: event_sorted\ncolumns: 128\n"
+
+    columns: int = Field(gt=0, le=4096, description="PEs, one an output of a tile")
+    merge_inputs: int = Field(default=16, gt=1, le=1024, description="streams of the merge")
+    token_cycles: int = Field(default=4, ge=0, le=1024, description="fill and drain, of each token")
+    weight_bits: int = Field(default=8, gt=0, le=32, description="bits of a weight")
+    sum_bits: int = Field(default=16, ge=8, le=32, description="bits of an accumulator")
+    latency_cycles: int = Field(default=3, ge=0, description="add, compare and write back")
+
+    @property
+    def tile_columns(self) -> int:
+        return self.columns
+
+    @property
+    def tile_inputs(self) -> int:
+        return 0
+
+    @property
+    def accumulator_bits(self) -> int:
+        return self.sum_bits
+
+    @property
+    def pipeline_latency_cycles(self) -> int:
+        return self.latency_cycles
+
+    @property
+    def peak_accumulations_per_cycle(self) -> int:
+        return self.columns
+
+    def cost(self, work: Work) -> ArrayCost:
+        groups, _, planes, chunks = work.ones.shape
+        sizes = np.diff(work.block_ptr)
+        first, _ = windows(work, 1 << 30)
+        tokens = np.diff(window_ptr(work, first))
+        spikes = work.piece_ones()
+        ones = spikes.sum(axis=(0, 2))
+        return ArrayCost(
+            cycles=np.maximum(spikes + (tokens * self.token_cycles)[None, :, None], 1),
+            per_output={"accumulate": ones},
+            per_pass={"merge": ones},
+            partial_sum_read_vectors=np.zeros_like(sizes),
+            partial_sum_write_vectors=groups * sizes,
+            spike_bits=groups * planes * sizes * int(work.chunk_inputs.sum()) * (chunks > 0),
+            weights_per_output=ones,
+        )
+
+    def actions(self) -> dict[str, Action]:
+        levels = (self.merge_inputs - 1).bit_length()
+        return {
+            "accumulate": Action(
+                "adds one weight to one accumulator", (Primitive("add", bits=self.sum_bits),)
+            ),
+            "merge": Action(
+                "passes a spike through the merge (a compare of 8 bits at each level of its tree)",
+                (Primitive("compare", bits=8, times=levels),),
+            ),
+        }

@@ -1,0 +1,80 @@
+"""PEs side by side that take one spike a cycle between them."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from simulator.components.base import Action, Primitive
+from simulator.components.pe_arrays.base import ArrayCost, PEArray, Work
+
+
+class SpikeCount(PEArray, kind="spike_count"):
+    """Each spike takes one cycle, in which all `columns` PEs add their weight of its input.
+
+    Zeros cost nothing; rows, timesteps and planes follow one another without a gap, so the cycles
+    of a piece are its set bits (an empty piece takes one, to see that it is empty). Source: MINT
+    (quantised spiking networks on 128 PEs) as re-modelled in Prosperity's public simulator
+    (HPCA'25), whose rule this is. Approximate: MINT's 2-bit weights and membranes are taken at
+    the widths given here, its multiplier-less scaling is free, finding the next spike is free.
+    """
+
+    example: ClassVar[str] = "kind: spike_count\ncolumns: 128\n"
+
+    columns: int = Field(gt=0, le=4096, description="PEs, one an output of a tile")
+    chunk_inputs: int = Field(
+        default=256, gt=0, le=65536, description="inputs whose weights a tile holds"
+    )
+    weight_bits: int = Field(default=8, gt=0, le=32, description="bits of a weight")
+    sum_bits: int = Field(default=16, ge=8, le=32, description="bits of an accumulator")
+    latency_cycles: int = Field(default=3, ge=0, description="read, add and write back")
+
+    @property
+    def tile_columns(self) -> int:
+        return self.columns
+
+    @property
+    def tile_inputs(self) -> int:
+        return self.chunk_inputs
+
+    @property
+    def across_taps(self) -> bool:
+        return True
+
+    @property
+    def accumulator_bits(self) -> int:
+        return self.sum_bits
+
+    @property
+    def pipeline_latency_cycles(self) -> int:
+        return self.latency_cycles
+
+    @property
+    def peak_accumulations_per_cycle(self) -> int:
+        return self.columns
+
+    def cost(self, work: Work) -> ArrayCost:
+        groups, _, planes, chunks = work.ones.shape
+        sizes = np.diff(work.block_ptr)
+        spikes = work.piece_ones()
+        ones = spikes.sum(axis=(0, 2))
+        visits = np.full(len(sizes), groups * chunks) * sizes
+        return ArrayCost(
+            cycles=np.maximum(spikes, 1),
+            per_output={"accumulate": ones},
+            per_pass={},
+            # A row's sums stay in the PEs while its spikes of one chunk last.
+            partial_sum_read_vectors=visits - groups * sizes,
+            partial_sum_write_vectors=visits,
+            spike_bits=groups * planes * sizes * int(work.chunk_inputs.sum()),
+            weights_per_output=ones,
+        )
+
+    def actions(self) -> dict[str, Action]:
+        return {
+            "accumulate": Action(
+                "adds one weight to one accumulator", (Primitive("add", bits=self.sum_bits),)
+            )
+        }

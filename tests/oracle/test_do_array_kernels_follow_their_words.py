@@ -1,0 +1,153 @@
+"""Do the kernels of the arrays do what their descriptions say, beside slow and obvious twins?"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simulator.components.pe_arrays import product_sparse as product
+from simulator.components.pe_arrays.sorted_rows import fullest_load
+from simulator.components.pe_arrays.time_batched import paired_length, window_slots
+from simulator.components.pe_arrays.windows import join_windows, windows
+from tests.works import pack_words, work_of_bits
+
+BITS = st.integers(0, 2**16 - 1)
+SOME_BITS = st.one_of(BITS, st.sampled_from([0, 1, 3, 7, 0x8001, 0xFFFF]))
+
+
+def slow_search(rows: list[int]) -> tuple[list[int], list[int]]:
+    """The prefix and the rest of each row, said as the description says it."""
+    prefixes, rest = [], []
+    for index, row in enumerate(rows):
+        best, size = -1, 0
+        if row.bit_count() > 1:
+            for other, candidate in enumerate(rows):
+                subset = candidate & row == candidate
+                if candidate == row and other >= index:
+                    continue
+                if subset and candidate.bit_count() > size:
+                    best, size = other, candidate.bit_count()
+        prefixes.append(best)
+        rest.append(row ^ rows[best] if best >= 0 else row)
+    return prefixes, rest
+
+
+def slow_pairs(flags: list[int], full: int) -> int:
+    """First fit over the inputs that are neither silent nor full."""
+    left = [flag for flag in flags if flag and flag != full]
+    slots = sum(flag == full and flag > 0 for flag in flags)
+    while left:
+        flag = left.pop(0)
+        slots += 1
+        for place, other in enumerate(left):
+            if not other & flag:
+                del left[place]
+                break
+    return slots
+
+
+@pytest.mark.nojit
+@given(st.lists(SOME_BITS, max_size=40))
+def test_each_row_finds_its_largest_subset(rows: list[int]) -> None:
+    words = np.array(rows, np.uint64)
+    prefix, rest = np.empty(len(rows), np.int32), np.empty(len(rows), np.uint64)
+    found = np.zeros(4, np.int64)
+    product.product_search(words, prefix, rest, found)
+    expected_prefix, expected_rest = slow_search(rows)
+    assert prefix.tolist() == expected_prefix
+    assert rest.tolist() == expected_rest
+    copied = sum(not left and row > 0 for row, left in zip(rows, expected_rest, strict=True))
+    assert found.tolist() == [
+        sum(row.bit_count() for row in rows),
+        sum(left.bit_count() for left in expected_rest),
+        copied,
+        sum(row.bit_count() > 1 for row in rows),
+    ]
+
+
+@pytest.mark.nojit
+@given(st.lists(SOME_BITS, min_size=1, max_size=30), st.integers(0, 2**31))
+def test_prefixes_and_rests_give_the_matrix_product(rows: list[int], seed: int) -> None:
+    words = np.array(rows, np.uint64)
+    prefix, rest = np.empty(len(rows), np.int32), np.empty(len(rows), np.uint64)
+    product.product_search(words, prefix, rest, np.zeros(4, np.int64))
+    weights = np.random.default_rng(seed).integers(-128, 128, (16, 3))
+    dense = (words[:, None] >> np.arange(16, dtype=np.uint64) & np.uint64(1)).astype(np.int64)
+    added = (rest[:, None] >> np.arange(16, dtype=np.uint64) & np.uint64(1)).astype(np.int64)
+    sums = np.zeros((len(rows), 3), np.int64)
+    for row in np.argsort(np.bitwise_count(words), kind="stable"):
+        # A prefix has fewer spikes, or as many and comes earlier: its sum is there already.
+        taken = sums[prefix[row]] if prefix[row] >= 0 else 0
+        sums[row] = taken + added[row] @ weights
+    np.testing.assert_array_equal(sums, dense @ weights)
+
+
+@pytest.mark.nojit
+@pytest.mark.parametrize(("inputs", "tile_rows", "tile_inputs"), [(70, 8, 16), (16, 5, 7)])
+def test_a_matrix_is_the_sum_of_its_tiles(inputs: int, tile_rows: int, tile_inputs: int) -> None:
+    bits = np.random.default_rng(0).random((21, inputs)) < 0.3
+    found = product.product_matrix(pack_words(bits), inputs, tile_rows, tile_inputs)
+    expected = np.zeros(4, np.int64)
+    for first in range(0, 21, tile_rows):
+        for start in range(0, inputs, tile_inputs):
+            tile = bits[first : first + tile_rows, start : start + tile_inputs]
+            values = [int(pack_words(row)[0]) for row in tile]
+            _, rest = slow_search(values)
+            expected[product.SPIKES] += tile.sum()
+            expected[product.REMAINING] += sum(left.bit_count() for left in rest)
+            expected[product.EMPTIED] += sum(
+                not left and value > 0 for value, left in zip(values, rest, strict=True)
+            )
+            expected[product.SEARCHED] += (tile.sum(axis=1) > 1).sum()
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.nojit
+@given(st.lists(st.integers(0, 255), max_size=60))
+def test_inputs_are_paired_first_fit(flags: list[int]) -> None:
+    left = np.empty(max(len(flags), 1), np.uint64)
+    slots = paired_length(np.array(flags, np.uint64), np.uint64(255), left)
+    assert slots == slow_pairs(flags, 255)
+
+
+@pytest.mark.nojit
+@pytest.mark.parametrize("count", [1, 5, 8, 16, 19])
+def test_windows_are_dealt_to_the_columns_part_by_part(count: int) -> None:
+    bits = np.random.default_rng(count).random((count, 70)) < 0.2
+    found = np.zeros(3, np.int64)
+    slots = window_slots(pack_words(bits), 70, 8, found)
+    groups = -(-count // 8)
+    expected, live = 0, 0
+    for group in range(groups):
+        members = bits[group::groups]
+        flags = (members.T * (1 << np.arange(len(members)))).sum(axis=1)
+        expected += slow_pairs(flags.tolist(), (1 << len(members)) - 1)
+        live += int((flags > 0).sum())
+    assert slots == expected
+    assert found.tolist() == [live, expected, groups * 70]
+
+
+@pytest.mark.nojit
+def test_a_window_holds_the_timesteps_of_one_token_and_ends_with_its_block() -> None:
+    bits = np.random.default_rng(1).random((24, 9)) < 0.3
+    work = work_of_bits(bits, block=10, timesteps=8)
+    first, length = windows(work, 4)
+    assert first.tolist() == [0, 4, 8, 10, 12, 16, 20]
+    assert length.tolist() == [4, 4, 2, 2, 4, 4, 4]
+    joined = join_windows(pack_words(bits), first, length)
+    expected = [
+        pack_words(np.logical_or.reduce(bits[a : a + n], axis=0))
+        for a, n in zip(first, length, strict=True)
+    ]
+    np.testing.assert_array_equal(joined, np.stack(expected))
+
+
+@pytest.mark.nojit
+@given(st.lists(st.integers(0, 30), max_size=50), st.integers(1, 9))
+def test_rows_go_to_the_least_loaded(spikes: list[int], pes: int) -> None:
+    loads = [0] * pes
+    for count in spikes:
+        loads[loads.index(min(loads))] += count
+    assert fullest_load(np.array(spikes, np.int64), pes) == max(loads)
