@@ -110,14 +110,14 @@ def _command(options: argparse.Namespace) -> str:
 
 
 def _run(options: argparse.Namespace, command: str) -> int:
-    from simulator.trace import Trace
+    from simulator.trace import Trace, image_range
 
     if options.timeline:
         from simulator.timeline import check_target
 
         check_target(Path(options.timeline))
     with Trace.open(options.trace) as trace:
-        images = _images(options.images, trace.images)
+        images = image_range(options.images, trace.images)
     result = _simulate(options, images, command)
     result.check()
     if options.out:
@@ -131,22 +131,6 @@ def _run(options: argparse.Namespace, command: str) -> int:
 
         print(terminal_table(result))
     return 0
-
-
-def _images(text: str | None, count: int) -> range:
-    """The images that --images names. Raises TraceError for what is not there."""
-    from simulator.errors import TraceError
-
-    if text is None:
-        return range(count)
-    first, colon, last = text.partition(":")
-    if not all(part == "" or part.isdigit() for part in (first, last)) or text in ("", ":"):
-        raise TraceError(f"--images {text}: must be A:B or A, with numbers from 0")
-    start = int(first or 0)
-    stop = int(last or count) if colon else start + 1
-    if not 0 <= start < stop <= count:
-        raise TraceError(f"--images {text}: must lie within the trace's images, 0:{count}")
-    return range(start, stop)
 
 
 def _simulate(options: argparse.Namespace, images: range, command: str) -> Result:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from simulator.architecture import Architecture
 from simulator.energy.machine import MachinePrices
@@ -23,6 +24,8 @@ from simulator.lowering.plan import LayerPlan
 from simulator.operations import Network, read_network
 from simulator.trace import Image, Outline, Trace
 from simulator.wording import suggestion
+
+Bits = npt.NDArray[np.bool_]
 
 
 class RunningTotal(NamedTuple):
@@ -96,6 +99,27 @@ class SimulatedDevice:
                 for unit, count in self.answered.busy_cycles.items()
             },
         )
+
+    def whole(self, image: Image) -> RunningTotal:
+        """The total of an image of which everything is known."""
+        self.begin_image()
+        self.estimate(Work(tuple(self._layers), 0, image.tensors, image.active))
+        return self.total
+
+    def again(self, image: Image, timestep: int, block: int, live: Bits) -> RunningTotal:
+        """The total with other live tokens, bool (token,), at one step of an image taken in whole.
+
+        What the step hands on to other blocks stays as it was.
+        """
+        names = [plan.layer.name for plan in self.plan.layers if plan.layer.block == block]
+        own = {plan.layer.index for plan in self.plan.layers if plan.layer.block == block}
+        tensors = {}
+        for name, tensor in self.network.tensors.items():
+            if tensor.mask == str(block) and own >= set(self.network.consumers.get(name, ())):
+                bits = image.tensors[name][timestep : timestep + 1]
+                tensors[name] = np.where(live[:, None], bits, np.uint8(0))
+        self.estimate(Work(tuple(names), timestep, tensors, {str(block): live[None]}))
+        return self.total
 
     def close(self) -> None:
         """Nothing is held."""
