@@ -154,7 +154,7 @@ def _simulate(options: argparse.Namespace, images: range, command: str) -> Resul
             pictured=images[: options.pictures],
         )
         with _progress(len(images)) as bar:
-            if executor.workers == 1:
+            if executor.workers == 1 and not executor.is_remote:
                 return simulate_part(whole, lambda images: _ticking(images, bar))
             parts = split(whole, -(-len(images) // executor.workers))
             return simulate_parts(parts, executor, bar.update)

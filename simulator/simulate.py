@@ -76,7 +76,7 @@ class Simulation:
         rows: dict[str, Rows] = {
             name: {column: [] for column in schema.columns} for name, schema in SCHEMAS.items()
         }
-        self._price_rows(rows)
+        add_price_rows(self.prices, rows)
         for index in images:
             self.run_image(self.trace.read(index), rows)
         tables = {name: pd.DataFrame(columns) for name, columns in rows.items()}
@@ -286,48 +286,15 @@ class Simulation:
         ids = self.trace.manifest["dataset"].get("image_ids", [])
         return str(ids[index]) if index < len(ids) else str(index)
 
-    def _price_rows(self, rows: dict[str, Rows]) -> None:
-        for name, price in self.prices.actions.items():
-            part, _, action = name.rpartition(".")
-            values = (part, action, self.prices.meanings[name], price.energy_pj, price.source)
-            for column, value in zip(SCHEMAS["prices"].columns, values, strict=True):
-                rows["prices"][column].append(value)
-        for part, leak in self.prices.leakage.items():
-            rows["leakage"]["part"].append(part)
-            rows["leakage"]["power_uw"].append(leak.power_uw)
-            rows["leakage"]["source"].append(leak.source)
-
     def provenance(self) -> dict[str, Any]:
         """What was run on what, and by what."""
-        architecture, manifest = self.architecture, self.trace.manifest
-        dram = architecture.memories.dram
+        manifest = self.trace.manifest
         return {
             "schema": SCHEMA,
             "stasim": simulator.__version__,
             "engine": self.engine,
             "command": self.command,
-            "architecture": {
-                "name": architecture.name,
-                "source": architecture.source,
-                "content_hash": architecture.content_hash,
-                "clock_mhz": architecture.clock_mhz,
-                "node_nm": architecture.technology.node_nm,
-                "voltage_v": architecture.technology.voltage_v,
-                "pe_array": architecture.core.pe_array.kind,
-                "token_skip": architecture.token_skip.kind,
-                "dataflow": architecture.dataflow.kind,
-                "document": architecture.model_dump(mode="json", by_alias=True),
-                "roofline": {
-                    "peak_accumulations_per_cycle": self.peak,
-                    "dram_bytes_per_cycle": dram.bits_per_cycle(architecture.clock_mhz) / 8,
-                },
-            },
-            "energy_table": {
-                "name": self.prices.table.name,
-                "summary": self.prices.table.summary,
-                "node_nm": self.prices.table.node_nm,
-                "voltage_v": self.prices.table.voltage_v,
-            },
+            **machine_provenance(self.architecture, self.prices),
             "trace": {
                 "file": self.trace.path.name,
                 "content_hash": self.trace.content_hash,
@@ -338,6 +305,48 @@ class Simulation:
             "versions": {"python": platform.python_version()}
             | {name: importlib.metadata.version(name) for name in ("numpy", "numba", "simpy")},
         }
+
+
+def add_price_rows(prices: MachinePrices, rows: dict[str, Rows]) -> None:
+    """Append a machine's prices and leakage to the tables."""
+    for name, price in prices.actions.items():
+        part, _, action = name.rpartition(".")
+        values = (part, action, prices.meanings[name], price.energy_pj, price.source)
+        for column, value in zip(SCHEMAS["prices"].columns, values, strict=True):
+            rows["prices"][column].append(value)
+    for part, leak in prices.leakage.items():
+        rows["leakage"]["part"].append(part)
+        rows["leakage"]["power_uw"].append(leak.power_uw)
+        rows["leakage"]["source"].append(leak.source)
+
+
+def machine_provenance(architecture: Architecture, prices: MachinePrices) -> dict[str, Any]:
+    """The sections of the provenance that tell of the machine and of its prices."""
+    dram, array = architecture.memories.dram, architecture.core.pe_array
+    return {
+        "architecture": {
+            "name": architecture.name,
+            "source": architecture.source,
+            "content_hash": architecture.content_hash,
+            "clock_mhz": architecture.clock_mhz,
+            "node_nm": architecture.technology.node_nm,
+            "voltage_v": architecture.technology.voltage_v,
+            "pe_array": architecture.core.pe_array.kind,
+            "token_skip": architecture.token_skip.kind,
+            "dataflow": architecture.dataflow.kind,
+            "document": architecture.model_dump(mode="json", by_alias=True),
+            "roofline": {
+                "peak_accumulations_per_cycle": array.peak_accumulations_per_cycle,
+                "dram_bytes_per_cycle": dram.bits_per_cycle(architecture.clock_mhz) / 8,
+            },
+        },
+        "energy_table": {
+            "name": prices.table.name,
+            "summary": prices.table.summary,
+            "node_nm": prices.table.node_nm,
+            "voltage_v": prices.table.voltage_v,
+        },
+    }
 
 
 def field_layers(network: Network, image: Image) -> list[FieldLayer | FieldAttention]:

@@ -126,6 +126,15 @@ class Component(BaseModel):
         """What leaks as long as the machine is on, as primitives of power."""
         return ()
 
+    def simulated(self, clock_mhz: float) -> dict[str, Any]:
+        """All that the part's cycles and counts follow from.
+
+        A replay on parts that are equal in this has the same cycles and counts, so it need only be
+        priced anew (simulator/repricing.py). All fields, unless a part knows of some that decide
+        prices alone.
+        """
+        return self.model_dump()
+
 
 _parts: dict[str, dict[str, type[Component]]] = {slot: {} for slot in SLOTS}
 _discovered = False

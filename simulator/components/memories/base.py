@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from simulator.components.base import Component
 
@@ -35,3 +35,6 @@ class Memory(Component, slot="memories"):
     @abstractmethod
     def write(self, bits: int, clock_mhz: float) -> Transfer:
         """A write of so many bits in one piece."""
+
+    def simulated(self, clock_mhz: float) -> dict[str, Any]:
+        return super().simulated(clock_mhz) | {"clock_mhz": clock_mhz}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -68,6 +68,17 @@ class Dram(Memory, kind="dram"):
                 "row_hit": bursts - misses,
             },
         )
+
+    def simulated(self, clock_mhz: float) -> dict[str, Any]:
+        # Cycles follow from times x clock, and stay the same to the last bit when all times are
+        # divided and the clock is multiplied by a power of two. The standard decides prices only.
+        mantissa, exponent = math.frexp(clock_mhz)
+        fields = super().simulated(clock_mhz)
+        del fields["technology"]
+        for name in ("latency_ns", "row_miss_ns"):
+            fields[name] = math.ldexp(getattr(self, name), exponent)
+        fields["bandwidth_gb_per_s"] = math.ldexp(self.bandwidth_gb_per_s, -exponent)
+        return fields | {"clock_mhz": mantissa}
 
     def actions(self) -> dict[str, Action]:
         read = Primitive("dram_read", bits=1, technology=self.technology)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -42,6 +42,9 @@ class Sram(Memory, kind="sram"):
     def write(self, bits: int, clock_mhz: float) -> Transfer:
         words = self.words(bits)
         return Transfer(-(-words // self.banks), self.latency_cycles, {"write_word": words})
+
+    def simulated(self, clock_mhz: float) -> dict[str, Any]:
+        return self.model_dump()  # whatever the clock: nothing takes a time in nanoseconds
 
     def actions(self) -> dict[str, Action]:
         bank_kib = self.size_kib / self.banks

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -62,6 +62,11 @@ class Simd(VectorUnit, kind="simd"):
                 "mean": "add",
             }[kind]: 1
         }
+
+    def simulated(self, clock_mhz: float) -> dict[str, Any]:
+        fields = super().simulated(clock_mhz)
+        del fields["sum_bits"]  # which decides prices only
+        return fields
 
     def actions(self) -> dict[str, Action]:
         add = Primitive("add", bits=self.sum_bits)
