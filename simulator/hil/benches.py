@@ -115,10 +115,10 @@ def run_tiles(array: SpikeSkip, tiles: Sequence[Tile], items: int = 256) -> list
     runs, place = [], 0
     for tile in tiles:
         count = int(tile.item.max(initial=-1)) + 1
-        counts = answer[place : place + 7].tolist()
+        cycles, adding, pushed, dropped, waited, merged, drain = answer[place : place + 7].tolist()
         end = place + 7 + count * array.columns
         sums = answer[place + 7 : end].reshape(count, array.columns).astype(np.int64)
-        runs.append(TileRun(*counts, sums))
+        runs.append(TileRun(cycles, adding, pushed, dropped, waited, merged, drain, sums))
         place = end
     return runs
 
@@ -173,7 +173,7 @@ def lif_design(lanes: int, sum_bits: int, membrane_bits: int, fraction_bits: int
 def run_lif(
     design: Design, sums: Ints, bias: Ints, membrane: Ints, threshold: int, at_rest: Bools
 ) -> LifRun:
-    """One step of neurons, int (vector, lane); `at_rest` bool (vector,); the rest in fixed point."""
+    """One step of neurons: bool `at_rest` (vector,), the other arrays int (vector, lane)."""
     lanes = design.parameters["LANES"]
     sum_bits, membrane_bits = design.parameters["SUM_BITS"], design.parameters["MEMBRANE_BITS"]
     fields = [field_words(sums, sum_bits), field_words(bias, sum_bits)]

@@ -7,9 +7,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from simulator.components.dataflows.base import ALL_TIMESTEPS
+from simulator.lowering.pieces import RowCache
 from simulator.lowering.plan import LayerPlan, Plan
 from simulator.operations import live_rows
-from simulator.tiling import Rows, cut_heads, cut_inputs, cut_rows
+from simulator.tiling import Chunks, ColumnGather, RowGather, Rows, cut_heads
 from simulator.trace import Image
 
 Bools = npt.NDArray[np.bool_]
@@ -25,9 +27,9 @@ class Words(NamedTuple):
 
 
 class LayerTiles:
-    """A layer of one image, cut as on a machine: its (row block, chunk of inputs) pieces by number.
+    """A layer of one image, cut as on a machine: the words of each (group, row block, chunk).
 
-    Attention's context is left out: its rows are channels, cut anew at each timestep.
+    Not for attention's context, whose rows are channels: see `context_words`.
     """
 
     def __init__(self, plan: Plan, layer_plan: LayerPlan, image: Image) -> None:
@@ -35,58 +37,57 @@ class LayerTiles:
         self.layer = layer
         self.bits = image.tensors[layer.operand or ""]
         self.rows = _rows(plan, layer_plan, image)
-        size = array.tile_inputs or layer.inputs
+        self.chunks: Chunks
         if layer.kind == "attention_scores":
+            size = array.tile_inputs or layer.inputs
             self.chunks = cut_heads(layer.groups, layer.inputs, size)
         else:
-            channels = layer.inputs // layer.window.taps
-            taps = layer.window.taps
-            self.chunks = cut_inputs(taps, channels, size, across_taps=array.across_taps)
+            assert layer_plan.chunks is not None
+            self.chunks = layer_plan.chunks
 
-    def __len__(self) -> int:
-        return (len(self.rows.block_ptr) - 1) * (len(self.chunks.ptr) - 1)
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Groups, row blocks of all scopes, and chunks."""
+        return self.layer.groups, len(self.rows.block_ptr) - 1, len(self.chunks.inputs)
 
-    def __getitem__(self, number: int) -> Words:
-        block, chunk = divmod(number, len(self.chunks.ptr) - 1)
+    def words(self, group: int, block: int, chunk: int) -> Words:
+        """The words of one tile, item by item and plane by plane."""
         items = slice(int(self.rows.block_ptr[block]), int(self.rows.block_ptr[block + 1]))
-        step = self.rows.timestep[items] if self.bits.shape[0] > 1 else 0
-        pieces = [
-            self._segment(step, self.rows.row[items], int(self.chunks.tap[segment]), segment)
-            for segment in range(self.chunks.ptr[chunk], self.chunks.ptr[chunk + 1])
-        ]
-        words = np.concatenate(pieces, axis=2)
-        count, planes, inputs = words.shape
-        item, plane = np.divmod(np.arange(count * planes, dtype=np.int64), planes)
-        return Words(words.reshape(-1, inputs), item, plane)
+        rows = self.rows._replace(
+            timestep=self.rows.timestep[items],
+            row=self.rows.row[items],
+        )
+        kept = np.ones(len(rows.row), np.bool_)
+        gather = RowGather(self.bits, rows, self.layer.window, self.chunks, kept)
+        return _unpacked(gather(group, chunk), int(self.chunks.inputs[chunk]))
 
-    def _segment(
-        self, step: npt.NDArray[np.int32] | int, row: npt.NDArray[np.int32], tap: int, segment: int
-    ) -> Bools:
-        """bool (item, plane, input): a range of channels under one tap, zeros in the padding."""
-        window, where = self.layer.window, self.chunks.channel_range[segment]
-        start, stop = int(self.chunks.start[where]), int(self.chunks.stop[where])
-        y = row // window.out_grid[1] * window.stride[0] - window.padding[0]
-        x = row % window.out_grid[1] * window.stride[1] - window.padding[1]
-        y, x = y + tap // window.kernel[1], x + tap % window.kernel[1]
-        height, width = window.in_grid
-        inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
-        pixel = np.where(inside, y * width + x, 0)
-        packed = self.bits[step, :, pixel, start // 8 : -(-stop // 8)]
-        bits = np.unpackbits(packed, axis=2, bitorder="little").view(np.bool_)
-        found: Bools = bits[:, :, start % 8 : start % 8 + stop - start] & inside[:, None, None]
-        return found
+
+def context_words(
+    layer_plan: LayerPlan, image: Image, timestep: int, group: int, chunk_rows: int, chunk: int
+) -> Words:
+    """The words of a tile of attention's context: a head's channels over its live tokens."""
+    layer = layer_plan.layer
+    tokens = np.flatnonzero(image.active[layer.mask or ""][timestep]).astype(np.int32)
+    bits = image.tensors[layer.operand or ""][timestep, 0]
+    gather = ColumnGather(bits, tokens, layer.rows, chunk_rows)
+    return _unpacked(gather(group, chunk), min(chunk_rows, len(tokens) - chunk * chunk_rows))
+
+
+def _unpacked(packed: npt.NDArray[np.uint64], inputs: int) -> Words:
+    """Words of uint64 (row, plane, 64 inputs)."""
+    rows, planes, _ = packed.shape
+    flat = np.ascontiguousarray(packed.reshape(rows * planes, -1).astype("<u8")).view(np.uint8)
+    bits = np.unpackbits(flat, axis=1, count=inputs, bitorder="little").view(np.bool_)
+    item, plane = np.divmod(np.arange(rows * planes, dtype=np.int64), planes)
+    return Words(bits, item, plane)
 
 
 def _rows(plan: Plan, layer_plan: LayerPlan, image: Image) -> Rows:
-    """The rows that run: those of each timestep, or of all together, token-major."""
+    """The rows that run, cut as the lowering cuts them."""
     layer = layer_plan.layer
     live = live_rows(layer, image, plan.network.tokens)[: layer_plan.computed_timesteps]
     if not plan.architecture.token_skip.drops_rows and layer.mask is not None:
         live = [np.arange(plan.network.tokens, dtype=np.int32)] * len(live)
-    scopes = [(np.full(len(row), step, np.int32), row) for step, row in enumerate(live)]
-    if len(layer_plan.scopes) == 1:
-        steps = np.concatenate([step for step, _ in scopes])
-        row = np.concatenate([row for _, row in scopes])
-        order = np.lexsort((steps, row))
-        scopes = [(steps[order], row[order])]
-    return cut_rows(scopes, layer_plan.row_block)
+    scopes = layer_plan.scopes
+    together = len(scopes) == 1 and plan.steps[scopes[0]].timestep == ALL_TIMESTEPS
+    return RowCache().cut(live, together, layer_plan.row_block)

@@ -29,8 +29,8 @@ RUN_LIMIT_S = 600
 Words = npt.NDArray[np.int32]
 
 _FLAGS = ("--cc", "--prefix", "Vdut", "-O3", "--quiet")
-_COMPILER_FLAGS = ("-std=c++20", "-O1", "-w", "-pthread", "-DVERILATOR=1")
-_COMPILER_FLAGS += tuple(f"-DVM_{name}=0" for name in ("COVERAGE", "SC", "TIMING", "TRACE"))
+_NO_PARTS = tuple(f"-DVM_{name}=0" for name in ("COVERAGE", "SC", "TIMING", "TRACE"))
+_COMPILER_FLAGS = ("-std=c++20", "-O1", "-w", "-pthread", "-DVERILATOR=1", *_NO_PARTS)
 _RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
 
 

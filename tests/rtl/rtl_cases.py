@@ -10,7 +10,6 @@ import pytest
 
 from simulator.architecture import load_architecture
 from simulator.components.base import build
-from simulator.components.pe_arrays.base import Work
 from simulator.components.pe_arrays.spike_skip import SpikeSkip
 from simulator.errors import DeviceError
 from simulator.hil.tiles import LayerTiles, Words
@@ -18,6 +17,7 @@ from simulator.hil.verilator import find_verilator
 from simulator.lowering import make_plan
 from simulator.operations import read_network
 from simulator.trace import Trace
+from tests.works import work_of_counts
 
 ROOT = Path(__file__).parents[2]
 TRACES = ("cifar10", "cifar10_baseline", "cifar100", "imagenet", "mnist", "mnist_baseline")
@@ -44,10 +44,9 @@ def spike_skip(**fields: int) -> SpikeSkip:
 
 def model_cycles(array: SpikeSkip, words: Words) -> int:
     """What the Numba kernel says of a tile."""
-    ones = words.words.sum(axis=1).astype(np.int32).reshape(1, -1, 1, 1)
-    block = np.array([0, len(words.words)], np.int64)
+    ones = words.words.sum(axis=1, keepdims=True)
     inputs = np.array([words.words.shape[1]], np.int64)
-    return int(array.cost(Work(ones, block, inputs, False)).cycles[0, 0, 0])
+    return int(array.cost(work_of_counts(ones, inputs)).cycles[0, 0, 0])
 
 
 def product(words: Words, weights: np.ndarray, bits: int) -> np.ndarray:
@@ -73,10 +72,11 @@ def trace_tiles(name: str, count: int) -> tuple[Words, ...]:
             for each in plan.layers
             if each.layer.kind in ("conv2d", "linear", "attention_scores")
         ]
-        layers = [each for each in layers if len(each)]
+        layers = [each for each in layers if 0 not in each.shape]
         for turn in range(count):
-            cut = layers[turn % len(layers)]
-            found.append(cut[int(random.integers(len(cut)))])
+            layer = layers[turn % len(layers)]
+            group, block, chunk = (int(random.integers(size)) for size in layer.shape)
+            found.append(layer.words(group, block, chunk))
     return tuple(found)
 
 
