@@ -12,55 +12,51 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
-import plotly.offline
-from markupsafe import Markup
-
-from reports.figures import Plot, plots
-from simulator.errors import ResultError, SimulatorError
+from reports.figures.base import Card
+from reports.figures.cycles import cycles_card
+from reports.figures.energy import energy_card
+from reports.figures.latency import latency_card
+from reports.figures.roofline import roofline_card
+from reports.figures.tokens import halting_cards, tokens_card
+from reports.html import render, write_html
+from simulator.errors import SimulatorError
 from simulator.result import Result
 from simulator.summary import number, short, summary
-from simulator.whole_file import whole_file
 
-TEMPLATES = Path(__file__).parent / "templates"
 EXAMPLE = "python -m reports.page reports/out/cifar10 --out page.html"
 
 
 def write_page(result: Result, path: str | Path) -> None:
     """Write the page whole or not at all. Raises ResultError where nothing can be written."""
-    text = render(result)
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as file:
-            file.write(text.encode("utf-8", errors="backslashreplace"))
-    except OSError as error:
-        raise ResultError(f"{path}: {error.strerror or error}") from None
+    write_html(page(result), path)
 
 
-def render(result: Result) -> str:
+def page(result: Result) -> str:
     """The page as text; equal results give equal pages."""
     told = summary(result)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = number
-    environment.filters["short"] = short
-    return environment.get_template("page.html.j2").render(
+    return render(
+        "page.html.j2",
+        result_cards(result, told),
         told=told,
         tiles=_tiles(told),
-        plots=[(plot, _embedded(plot)) for plot in plots(result, told)],
-        plotly_js=Markup(plotly.offline.get_plotlyjs()),
         provenance=result.provenance,
         prices=result.tables["prices"].to_dict("records"),
         leakage=result.tables["leakage"].to_dict("records"),
         machine=json.dumps(result.provenance["architecture"]["document"], indent=2),
         weights=json.dumps(result.provenance["trace"]["weights"], indent=2),
     )
+
+
+def result_cards(result: Result, told: dict[str, Any]) -> list[Card]:
+    """All cards of a result, in the order of the page; `told` is its summary."""
+    return [
+        energy_card(result, told),
+        cycles_card(result),
+        tokens_card(told),
+        *halting_cards(result),
+        latency_card(result, told),
+        roofline_card(result, told),
+    ]
 
 
 def _tiles(told: dict[str, Any]) -> list[tuple[str, str, str]]:
@@ -86,29 +82,6 @@ def _tiles(told: dict[str, Any]) -> list[tuple[str, str, str]]:
         ("Roofline", f"{roof['bound_by']}-bound", per_byte),
         ("DRAM traffic", f"{number(told['dram_bytes_mean'] / 1024)} KiB", "per image, both ways"),
     ]
-
-
-def _embedded(plot: Plot) -> Markup:
-    """The figure as a piece of HTML; plotly escapes what could end the script."""
-    plot.figure.update_layout(
-        template="none",
-        margin={"l": 10, "r": 10, "t": 30, "b": 10},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"family": "system-ui, sans-serif", "size": 12},
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "traceorder": "normal"},
-    )
-    plot.figure.update_xaxes(automargin=True, fixedrange=True)
-    plot.figure.update_yaxes(automargin=True, fixedrange=True)
-    return Markup(
-        plot.figure.to_html(
-            full_html=False,
-            include_plotlyjs=False,
-            include_mathjax=False,
-            div_id=f"plot-{plot.name}",
-            config={"responsive": True, "displayModeBar": False, "displaylogo": False},
-        )
-    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -194,7 +194,12 @@ def provenance(engine: str, origin: str, blocks: int, timesteps: int) -> dict[st
             "token_skip": "compact",
             "dataflow": "timestep_serial",
             "roofline": {"peak_accumulations_per_cycle": PEAK, "dram_bytes_per_cycle": 25.6},
-            "document": {"schema": "stasim-architecture/1", "clock_mhz": CLOCK_MHZ},
+            "document": {
+                "schema": "stasim-architecture/1",
+                "clock_mhz": CLOCK_MHZ,
+                "weight_buffer": {"width_bits": 128},
+                "spike_buffer": {"width_bits": 64},
+            },
         },
         "energy_table": {
             "name": "horowitz_28nm",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -52,10 +53,18 @@ def test_it_says_where_the_numbers_come_from(page: str) -> None:
         assert text in own or text in " ".join(own.split())
 
 
-def test_every_plot_has_its_table(page: str) -> None:
-    plots = page.count('class="plotly-graph-div"')
-    assert plots >= 4
-    assert _own(page).count("<details>") >= plots
+def test_every_plot_has_its_table_and_its_definition(page: str) -> None:
+    own = _own(page)
+    data = re.findall(r'<script type="application/json">(.*?)</script>', own)
+    plots = [plot for text in data for plot in json.loads(text)["plots"]]
+    assert len(data) >= 6
+    for plot in plots:
+        assert plot["figure"]["data"]
+        assert plot["table"]["rows"]
+        assert all(len(row) == len(plot["table"]["heading"]) for row in plot["table"]["rows"])
+    wanted = re.findall(r'data-definition="([^"]+)"', own)
+    assert len(wanted) == len(data)
+    assert set(wanted) == set(re.findall(r'<template data-heading="([^"]+)">', own))
 
 
 def test_names_cannot_break_out_of_the_page(tmp_path: Path) -> None:

@@ -1,1 +1,0 @@
-"""Training: recipes, augmentation, the loop, checkpoints, and what is logged."""

@@ -1,0 +1,147 @@
+"""Designs side by side on one offline page.
+
+python -m reports.compare reports/out --out reports/out/compare.html
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from reports.figures.base import Card, Run, by_workload
+from reports.figures.cycles import cycles_cards
+from reports.figures.designs import design_cards
+from reports.figures.energy import energy_cards, field_card
+from reports.figures.latency import latency_cards
+from reports.figures.roofline import roofline_cards
+from reports.figures.tokens import tokens_cards
+from reports.figures.traffic import traffic_cards
+from reports.html import render, write_html
+from reports.runs import load_runs
+from reports.tables import SUFFIXES, paper_tables
+from simulator.errors import ResultError, SimulatorError
+
+EXAMPLE = "python -m reports.compare reports/out --baseline dense_pe --out reports/out/compare.html"
+
+
+def compare_page(runs: Sequence[Run], baseline: str | None = None) -> str:
+    """The page as text; equal runs give equal pages."""
+    return render(
+        "compare.html.j2",
+        compare_cards(runs, baseline),
+        designs=list(dict.fromkeys(run.design for run in runs)),
+        workloads=[_workload(group) for group in by_workload(runs).values()],
+        runs=runs,
+        machines=_machines(runs),
+        tables={run.result.provenance["energy_table"]["name"]: run for run in runs},
+        prices=_prices(runs),
+    )
+
+
+def compare_cards(runs: Sequence[Run], baseline: str | None = None) -> list[Card]:
+    """All cards, in the order of the page."""
+    return [
+        *design_cards(runs, baseline),
+        *latency_cards(runs),
+        *energy_cards(runs),
+        *cycles_cards(runs),
+        *roofline_cards(runs),
+        *tokens_cards(runs),
+        *traffic_cards(runs),
+        field_card(runs),
+    ]
+
+
+def _workload(group: Sequence[Run]) -> dict[str, Any]:
+    """What a workload is, from the trace that its runs name."""
+    trace = group[0].result.provenance["trace"]
+    images = sorted({run.result.images for run in group})
+    return {
+        "name": group[0].workload,
+        "network": group[0].told["network"],
+        "origin": group[0].told["origin"],
+        "images": " or ".join(map(str, images)),
+        "trace": trace,
+        "weights": json.dumps(trace["weights"], indent=2),
+        "alike": len(images) == 1,
+    }
+
+
+def _machines(runs: Sequence[Run]) -> list[tuple[str, dict[str, Any], str]]:
+    """Each design once: its name, provenance, and document as text."""
+    first = {run.design: run.result.provenance["architecture"] for run in reversed(runs)}
+    designs = dict.fromkeys(run.design for run in runs)
+    return [(name, first[name], json.dumps(first[name]["document"], indent=2)) for name in designs]
+
+
+def _prices(runs: Sequence[Run]) -> list[tuple[dict[str, Any], str]]:
+    """Each price once, with the designs that pay it."""
+    designs: dict[tuple[Any, ...], dict[str, None]] = {}
+    for run in runs:
+        for row in run.result.tables["prices"].itertuples(index=False):
+            designs.setdefault(tuple(row), {})[run.design] = None
+    every = {run.design for run in runs}
+    fields = ("part", "action", "meaning", "energy_pj", "source")
+    return [
+        (dict(zip(fields, row, strict=True)), "all" if set(names) == every else ", ".join(names))
+        for row, names in sorted(designs.items(), key=lambda item: item[0][:2])
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        _run(options)
+    except SimulatorError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; nothing more was written", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m reports.compare",
+        description="Draw saved results side by side on one HTML page that needs no network.",
+        epilog=f"example: {EXAMPLE}",
+    )
+    add = parser.add_argument
+    add("results", nargs="+", metavar="RESULT", help="a result, or a folder of results")
+    add("--out", required=True, metavar="FILE", help="page to write")
+    add(
+        "--baseline",
+        metavar="DESIGN",
+        help="compare with this design first, or with one run of it, DESIGN@WORKLOAD",
+    )
+    add(
+        "--tables",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="write tables for papers too: FILE.md or FILE.tex",
+    )
+    return parser
+
+
+def _run(options: argparse.Namespace) -> None:
+    for name in options.tables:
+        if Path(name).suffix not in SUFFIXES:
+            raise ResultError(f"--tables {name}: must end with {' or '.join(SUFFIXES)}")
+    runs = load_runs(options.results)
+    texts = {options.out: compare_page(runs, options.baseline)}
+    for name in options.tables:
+        texts[name] = paper_tables(runs, options.baseline or runs[0].design, Path(name).suffix)
+    for name, text in texts.items():
+        write_html(text, name)
+        print(f"written: {name}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The figures of a page, from results and their summaries."""

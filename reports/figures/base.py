@@ -1,0 +1,196 @@
+"""What every figure is made of: a plot with its note and numbers, cards of plots, colours.
+
+Colours are those of Okabe and Ito (2008), told apart by colour-blind readers too; where there are
+more series than colours, symbols differ as well. Nothing here sets a colour of text or paper: the
+page does, for light and for dark screens.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+import plotly.graph_objects as go
+from markupsafe import Markup
+
+from simulator.result import Result
+
+BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+SKY, PURPLE, YELLOW, GREY = "#56B4E9", "#CC79A7", "#F0E442", "#999999"
+PALETTE = (BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE, YELLOW)
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "pentagon", "hexagram")
+OTHERS = "all others"
+
+WORKLOAD, DESIGN, BASELINE, IMAGE = "workload", "design", "baseline", "image"
+"""What a reader can choose; the same choice holds for all cards of a page."""
+
+_ROW_PX = 17
+"""Height of a bar among many, enough for its name."""
+
+
+class Run(NamedTuple):
+    """A result among others: what it is called, what it holds, and its summary."""
+
+    design: str
+    workload: str
+    result: Result
+    told: dict[str, Any]
+
+
+class Plot(NamedTuple):
+    """A figure, what it says, and its numbers: raw values under headings with units.
+
+    `drawing`: SVG that stands beside the figure.
+    """
+
+    note: str
+    figure: go.Figure | None
+    table: pd.DataFrame
+    drawing: Markup = Markup("")
+
+
+Plots = Mapping[tuple[str, ...], Plot]
+
+
+class Card(NamedTuple):
+    """A plot for each choice that its reader can make, under one title.
+
+    `definition`: the heading in docs/metrics.md that defines what is shown; `choices`: names of
+    what can be chosen; `plots`: by the chosen values, in that order; the first is shown first.
+    `wide`: takes the whole width; `open`: its table is shown at once.
+    """
+
+    name: str
+    title: str
+    definition: str
+    choices: tuple[str, ...]
+    plots: Plots
+    wide: bool = True
+    open: bool = False
+
+
+def single(name: str, title: str, definition: str, plot: Plot) -> Card:
+    """A card with nothing to choose."""
+    return Card(name, title, definition, (), {(): plot})
+
+
+def per_workload(
+    name: str,
+    title: str,
+    definition: str,
+    runs: Sequence[Run],
+    draw: Callable[[Sequence[Run]], Plot],
+) -> Card:
+    """A card whose reader chooses the workload; `draw` gets the runs of it."""
+    plots: Plots = {(workload,): draw(group) for workload, group in by_workload(runs).items()}
+    return Card(name, title, definition, (WORKLOAD,), plots)
+
+
+def by_workload(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """The runs of each workload, both in the order in which they were given."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(run.workload, []).append(run)
+    return groups
+
+
+def escaped(names: Any) -> list[str]:
+    """Names as plotly shows them: it takes a little HTML in its texts."""
+    return [html.escape(str(name)) for name in names]
+
+
+def words(name: str) -> str:
+    """A name of the code as words."""
+    return name.replace("_", " ")
+
+
+def bar(
+    figure: go.Figure,
+    name: str,
+    labels: Any,
+    values: Sequence[float],
+    colour: str,
+    **more: Any,
+) -> None:
+    """One colour of a chart of horizontal bars."""
+    figure.add_bar(
+        x=[*values],
+        y=escaped(labels),
+        name=html.escape(name),
+        orientation="h",
+        marker={"color": colour, "line": {"width": 0}},
+        hovertemplate="%{y}: %{x:.4~g}<extra>" + html.escape(name) + "</extra>",
+        **more,
+    )
+
+
+def stacked(frame: pd.DataFrame, axis: str, colours: Mapping[str, str] | None = None) -> go.Figure:
+    """A row a bar, a column a colour; of many columns the largest, and the rest in grey."""
+    order = [str(column) for column in frame.columns if frame[column].any()]
+    kept, rest = order[: len(PALETTE)], order[len(PALETTE) :]
+    if colours is not None:
+        kept, rest = order, []
+    figure = go.Figure()
+    for place, column in enumerate(kept):
+        colour = colours[column] if colours else PALETTE[place]
+        bar(figure, words(column), frame.index, frame[column].tolist(), colour)
+    if rest:
+        bar(figure, OTHERS, frame.index, frame[rest].sum(axis=1).tolist(), GREY)
+    figure.update_layout(barmode="stack", height=height_px(len(frame)))
+    figure.update_xaxes(title=axis)
+    upside_down(figure)
+    return figure
+
+
+def grouped(frame: pd.DataFrame, axis: str) -> go.Figure:
+    """A row a group of bars, a column a colour."""
+    figure = go.Figure()
+    for place, column in enumerate(frame.columns):
+        colour = PALETTE[place] if place < len(PALETTE) else GREY
+        bar(figure, words(str(column)), frame.index, frame[column].tolist(), colour)
+    rows = max(len(frame) * len(frame.columns) * 0.6, len(frame))
+    figure.update_layout(barmode="group", height=height_px(rows))
+    figure.update_xaxes(title=axis)
+    upside_down(figure)
+    return figure
+
+
+def height_px(rows: float, row_px: int = 30) -> int:
+    """Height of a chart of so many bars with its axis and legend."""
+    return round(170 + row_px * rows)
+
+
+def upside_down(figure: go.Figure) -> None:
+    """The first name on top."""
+    figure.update_yaxes(autorange="reversed")
+
+
+def many_rows(figure: go.Figure, rows: int) -> None:
+    """Narrow bars, each with its name."""
+    figure.update_layout(height=height_px(rows, _ROW_PX))
+    figure.update_yaxes(dtick=1, tickfont={"size": 10})
+
+
+def log_axis(values: Sequence[float]) -> dict[str, Any]:
+    """A logarithmic axis with 1, 2 and 5 of each power of ten, if the values span that much."""
+    if max(values) < 8 * min(values):
+        return {"type": "log"}
+    ticks = [mantissa * 10.0**power for power in range(-9, 16) for mantissa in (1, 2, 5)]
+    shown = [f"{tick:,.10g}" if 1e-4 < tick < 1e7 else f"{tick:.0e}" for tick in ticks]
+    return {"type": "log", "tickvals": ticks, "ticktext": shown}
+
+
+def table(frame: pd.DataFrame, name: str, heading: Mapping[str, str] | str = "") -> pd.DataFrame:
+    """A frame as the table of a plot: its index as first column `name`, headings with units.
+
+    `heading`: new headings by column, or what is appended to all of them.
+    """
+    if isinstance(heading, str):
+        renamed = {column: f"{words(str(column))}{heading}" for column in frame.columns}
+    else:
+        renamed = {column: heading.get(str(column), str(column)) for column in frame.columns}
+    told = frame.rename(columns=renamed)
+    told.insert(0, name, [str(label) for label in frame.index])
+    return told.reset_index(drop=True)

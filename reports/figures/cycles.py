@@ -1,0 +1,138 @@
+"""Where the time goes: busy cycles and stalls by layer and cause, occupancy of the units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from reports.figures.base import (
+    BLUE,
+    DESIGN,
+    GREY,
+    PALETTE,
+    SYMBOLS,
+    WORKLOAD,
+    Card,
+    Plot,
+    Plots,
+    Run,
+    escaped,
+    grouped,
+    many_rows,
+    per_workload,
+    single,
+    stacked,
+    table,
+    upside_down,
+)
+from simulator.result import CAUSES, Result
+
+ARRAY = "The PE array: utilization, occupancy, stalls"
+COLOURS = {"busy": BLUE, **dict(zip(CAUSES, [*PALETTE[1:], GREY], strict=False))}
+CYCLES_NOTE = (
+    "Mean per image. Busy cycles of the PE array, and its idle cycles by the layer that was waited "
+    "for and what it was busy with; all bars together are the latency."
+)
+
+
+def cycles_card(result: Result) -> Card:
+    """Mean cycles of the PE array by layer: busy, and idle by cause."""
+    return single("cycles", "Cycles by layer and cause", ARRAY, _cycles_plot(result))
+
+
+def _cycles_plot(result: Result) -> Plot:
+    grid = cycles_by_layer(result)
+    figure = stacked(grid, "cycles of the PE array per image", COLOURS)
+    many_rows(figure, len(grid))
+    told = table(grid.assign(all=grid.sum(axis=1)), "layer", " (cycles)")
+    return Plot(CYCLES_NOTE, figure, told)
+
+
+def cycles_by_layer(result: Result) -> pd.DataFrame:
+    """Mean cycles, layers x (busy and all causes), in the order of the layers."""
+    layers, stalls = result.tables["layers"], result.tables["layer_stalls"]
+    busy = layers.groupby("layer", sort=False)["pe_busy_cycles"].sum()
+    by_cause = stalls.groupby(["layer", "cause"])["stall_cycles"].sum().unstack(fill_value=0)
+    order = [*busy.index, *(layer for layer in by_cause.index if layer not in busy.index)]
+    grid = by_cause.reindex(index=order, columns=[*CAUSES], fill_value=0)
+    grid.insert(0, "busy", busy.reindex(order, fill_value=0))
+    return grid / result.images
+
+
+def cycles_cards(runs: Sequence[Run]) -> list[Card]:
+    """Designs side by side: occupancy, stalls, cycles of each layer, and each design by itself."""
+    own: Plots = {(run.workload, run.design): _cycles_plot(run.result) for run in runs}
+    title = "Cycles by layer and cause, one design"
+    return [
+        per_workload("occupancy", "Utilization and occupancy", ARRAY, runs, _occupancy_plot),
+        per_workload("stalls", "Stalls by cause", ARRAY, runs, _stalls_plot),
+        per_workload("layers", "Cycles by layer, all designs", ARRAY, runs, _layers_plot),
+        Card("cycles", title, ARRAY, (WORKLOAD, DESIGN), own),
+    ]
+
+
+def _occupancy_plot(group: Sequence[Run]) -> Plot:
+    rows = {
+        run.design: {"utilization": run.told["utilization"]}
+        | {f"occupancy of {unit}": share for unit, share in run.told["occupancy"].items()}
+        for run in group
+    }
+    frame = pd.DataFrame.from_dict(rows, orient="index").fillna(0.0)
+    frame = frame.loc[:, frame.any()]
+    note = (
+        "Utilization: useful accumulations of what the PE array could do. Occupancy: share of the "
+        "latency in which a unit was held, by useful work or not."
+    )
+    figure = grouped(frame, "share of the latency")
+    figure.update_xaxes(tickformat=".0%")
+    return Plot(note, figure, table(frame, "design"))
+
+
+def _stalls_plot(group: Sequence[Run]) -> Plot:
+    rows = {}
+    for run in group:
+        shares = {entry["cause"]: entry["share"] for entry in run.told["stalls"]}
+        rows[run.design] = {"busy": 1 - sum(shares.values())} | shares
+    frame = pd.DataFrame.from_dict(rows, orient="index")[["busy", *CAUSES]]
+    note = (
+        "Share of the latency in which the PE array was busy, and in which it waited, by cause. "
+        "Removing a cause does not save all of its share: what was second then decides."
+    )
+    figure = stacked(frame, "share of the latency", COLOURS)
+    figure.update_xaxes(tickformat=".0%", range=[0, 1])
+    return Plot(note, figure, table(frame, "design"))
+
+
+def _layers_plot(group: Sequence[Run]) -> Plot:
+    """A row a layer, a marker a design."""
+    frame = pd.DataFrame({run.design: cycles_by_layer(run.result).sum(axis=1) for run in group})
+    first = [*cycles_by_layer(group[0].result).index]
+    order = [*first, *(layer for layer in frame.index if layer not in first)]
+    frame = frame.reindex(order)
+    figure = go.Figure()
+    for place, design in enumerate(frame.columns):
+        kept = frame[design].dropna()
+        figure.add_scatter(
+            x=kept.tolist(),
+            y=escaped(kept.index),
+            name=escaped([design])[0],
+            mode="markers",
+            marker=marker(place, 8),
+            hovertemplate="%{y}: %{x:,.0f} cycles<extra>" + escaped([design])[0] + "</extra>",
+        )
+    many_rows(figure, len(frame))
+    upside_down(figure)
+    figure.update_xaxes(title="cycles per image, busy and waited for")
+    note = (
+        "Mean per image: busy cycles of the PE array for a layer, and idle ones that waited for it."
+    )
+    return Plot(note, figure, table(frame, "layer", " (cycles)"))
+
+
+def marker(place: int, size: int) -> dict[str, object]:
+    """Colour and symbol of the design at a place; no two of the first 56 are alike."""
+    line = {"width": 1, "color": GREY}
+    colour = PALETTE[place % len(PALETTE)]
+    return {"color": colour, "symbol": SYMBOLS[place % len(SYMBOLS)], "size": size, "line": line}

@@ -1,0 +1,210 @@
+"""Whole designs side by side: headline numbers, improvement over a baseline, Pareto front."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from reports.figures.base import (
+    BASELINE,
+    GREY,
+    PALETTE,
+    Card,
+    Plot,
+    Run,
+    bar,
+    escaped,
+    height_px,
+    log_axis,
+    per_workload,
+    single,
+    table,
+    upside_down,
+)
+from reports.figures.cycles import marker
+from simulator.errors import ResultError
+from simulator.wording import suggestion
+
+COMPARING = "Comparing designs"
+GEOMEAN = "geometric mean"
+
+
+class Metric(NamedTuple):
+    """A headline number of which less is better: its name in `headline`, and how to speak of it."""
+
+    name: str
+    title: str
+
+
+METRICS = (
+    Metric("latency (ms)", "Latency against the baseline"),
+    Metric("energy (µJ)", "Energy against the baseline"),
+    Metric("EDP (µJ ms)", "EDP against the baseline"),
+    Metric("DRAM (MB)", "DRAM traffic against the baseline"),
+)
+
+
+def headline(run: Run) -> dict[str, float]:
+    """The numbers of the overview, means per image."""
+    told = run.told
+    by_habit = {entry["convention"]: entry["energy_uj"] for entry in told["field_energy"]}
+    return {
+        "latency (ms)": told["latency_ms"]["mean"],
+        "p99 (ms)": told["latency_ms"]["p99"],
+        "throughput (images/s)": told["throughput_images_per_s"],
+        "utilization": told["utilization"],
+        "array occupancy": told["occupancy"].get("pe_array", math.nan),
+        "energy (µJ)": told["energy_uj"],
+        "leakage (µJ)": told["leakage_energy_uj"],
+        "EDP (µJ ms)": told["energy_delay_uj_ms"],
+        "DRAM (MB)": told["dram_bytes_mean"] / 1e6,
+        "active tokens": told["active_tokens"]["share"],
+        "field, as ACs (µJ)": by_habit["integers_as_acs"],
+        "field, as MACs (µJ)": by_habit["integers_as_macs"],
+    }
+
+
+def overview(runs: Sequence[Run]) -> pd.DataFrame:
+    """A row for each run: workload, design and its headline numbers."""
+    rows = [{"workload": run.workload, "design": run.design} | headline(run) for run in runs]
+    return pd.DataFrame(rows).dropna(axis="columns")
+
+
+def design_cards(runs: Sequence[Run], baseline: str | None = None) -> list[Card]:
+    """Overview, improvement over each possible baseline, Pareto front; `baseline` comes first."""
+    note = (
+        "Means per image. The last two columns are the field's habit (4.6 pJ a MAC, 0.9 pJ an AC, "
+        "nothing else; integers as ACs or as MACs): they depend on the workload only and price no "
+        "machine."
+    )
+    plot = Plot(note, None, overview(runs))
+    whole = single("overview", "Overview", COMPARING, plot)._replace(open=True)
+    title = "Latency and energy: the Pareto front"
+    return [
+        whole,
+        *improvement_cards(runs, baseline),
+        per_workload("pareto", title, COMPARING, runs, _pareto),
+    ]
+
+
+def improvement_cards(runs: Sequence[Run], baseline: str | None = None) -> list[Card]:
+    """For each metric, how many times smaller it is than that of a baseline."""
+    designs = list(dict.fromkeys(run.design for run in runs))
+    if baseline is not None:
+        if baseline not in [*designs, *_spots(runs)]:
+            raise ResultError(
+                f"--baseline {baseline}: unknown design {suggestion(baseline, designs)}; or one "
+                "run of it, as DESIGN@WORKLOAD"
+            )
+        designs = list(dict.fromkeys([baseline, *designs]))
+    return [
+        Card(
+            "against-" + metric.name.partition(" ")[0].lower(),
+            metric.title,
+            COMPARING,
+            (BASELINE,),
+            {(name,): _improvement(runs, metric, name) for name in designs},
+            wide=False,
+        )
+        for metric in METRICS
+    ]
+
+
+def _spots(runs: Sequence[Run]) -> dict[str, Run]:
+    return {f"{run.design}@{run.workload}": run for run in runs}
+
+
+def _improvement(runs: Sequence[Run], metric: Metric, baseline: str) -> Plot:
+    """Bars of baseline / design, with the ratio printed; workloads without the baseline lack."""
+    frame = ratios(runs, metric.name, baseline)
+    figure = go.Figure()
+    for place, column in enumerate(frame.columns):
+        kept = frame[column].dropna()
+        colour = GREY if column == GEOMEAN else PALETTE[place % len(PALETTE)]
+        printed = [f"{value:.{2 if value < 10 else 1}f}×" for value in kept]
+        texts = {"text": printed, "textposition": "outside", "cliponaxis": False}
+        bar(figure, str(column), kept.index, kept.tolist(), colour, **texts)
+    figure.add_vline(1.0, line_color=GREY, line_dash="dot", line_width=1.5)
+    rows = len(frame) * max(len(frame.columns) * 0.6, 1)
+    figure.update_layout(barmode="group", height=height_px(rows, 28))
+    high = max(frame.max().max(), 1.0)
+    figure.update_xaxes(title="times better than the baseline", range=[0, 1.18 * high])
+    upside_down(figure)
+    note = f"{metric.name} of {baseline} / that of each design, means per image: above 1 is better."
+    return Plot(note, figure, table(frame, "design", " (×)"))
+
+
+def ratios(runs: Sequence[Run], metric: str, baseline: str) -> pd.DataFrame:
+    """Designs x workloads: the baseline's value / the design's; with a mean if there are several.
+
+    `baseline`: a design, taken on each workload, or `DESIGN@WORKLOAD`, one run for all workloads of
+    its data set: a network and its twin differ in method, two data sets in the task.
+    """
+    spots = _spots(runs)
+    values: dict[str, dict[str, float]] = {}
+    for run in runs:
+        base = spots.get(baseline) or spots.get(f"{baseline}@{run.workload}")
+        own = headline(run)[metric]
+        if base is not None and own > 0 and _dataset(base) == _dataset(run):
+            values.setdefault(run.workload, {})[run.design] = headline(base)[metric] / own
+    frame = pd.DataFrame(values)
+    frame = frame.reindex(list(dict.fromkeys(run.design for run in runs)))
+    if len(frame.columns) > 1 and baseline not in spots:
+        whole = frame.dropna()
+        frame[GEOMEAN] = (whole.map(math.log).sum(axis=1) / len(frame.columns)).map(math.exp)
+    return frame
+
+
+def _dataset(run: Run) -> object:
+    return run.result.provenance["trace"]["dataset"].get("name")
+
+
+def _pareto(group: Sequence[Run]) -> Plot:
+    """Every design by latency and energy; who is beaten in both is off the front."""
+    frame = pd.DataFrame(
+        {
+            "latency": [run.told["latency_ms"]["mean"] for run in group],
+            "energy": [run.told["energy_uj"] for run in group],
+            "EDP": [run.told["energy_delay_uj_ms"] for run in group],
+        },
+        index=[run.design for run in group],
+    )
+    frame["on the front"] = front(frame["latency"].tolist(), frame["energy"].tolist())
+    edge = frame[frame["on the front"]].sort_values(["latency", "energy"])
+    figure = go.Figure()
+    # Steps: between two designs nothing is known to exist.
+    figure.add_scatter(
+        x=edge["latency"].tolist(),
+        y=edge["energy"].tolist(),
+        name="Pareto front",
+        mode="lines",
+        line={"shape": "hv", "color": GREY, "width": 2, "dash": "dot"},
+        hoverinfo="skip",
+    )
+    for place, (design, row) in enumerate(frame.iterrows()):
+        shown = escaped([design])[0]
+        figure.add_scatter(
+            x=[row["latency"]],
+            y=[row["energy"]],
+            name=shown,
+            mode="markers",
+            marker=marker(place, 13),
+            hovertemplate=f"{shown}: %{{x:.4~g}} ms, %{{y:.4~g}} µJ<extra></extra>",
+        )
+    figure.update_xaxes(**log_axis(frame["latency"].tolist()), title="mean latency (ms)")
+    figure.update_yaxes(**log_axis(frame["energy"].tolist()), title="mean energy (µJ)")
+    figure.update_layout(height=440)
+    note = "Lower left is better. On the front: no other design here is both faster and thriftier."
+    heading = {"latency": "latency (ms)", "energy": "energy (µJ)", "EDP": "EDP (µJ ms)"}
+    told = frame.assign(**{"on the front": frame["on the front"].map({True: "yes", False: "no"})})
+    return Plot(note, figure, table(told, "design", heading))
+
+
+def front(first: Sequence[float], second: Sequence[float]) -> list[bool]:
+    """Which points no other point beats: at most as large in both, and smaller in one."""
+    points = list(zip(first, second, strict=True))
+    return [not any(a <= x and b <= y and (a < x or b < y) for a, b in points) for x, y in points]

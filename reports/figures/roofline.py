@@ -1,0 +1,176 @@
+"""Where layers and whole runs stand under the machine's two roofs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from reports.figures.base import (
+    BLUE,
+    GREY,
+    ORANGE,
+    VERMILION,
+    Card,
+    Plot,
+    Run,
+    escaped,
+    log_axis,
+    per_workload,
+    single,
+    table,
+)
+from reports.figures.cycles import cycles_by_layer, marker
+from simulator.result import Result
+from simulator.summary import number
+
+ROOFLINE = "Roofline"
+HOVER = "%{text}: %{x:.3~g} acc/B, %{y:.3~g} acc/cycle"
+HEADING = {
+    "useful": "useful accumulations",
+    "bytes": "DRAM bytes",
+    "cycles": "cycles",
+    "intensity": "useful accumulations per byte",
+    "achieved": "useful accumulations per cycle",
+}
+
+
+def roofline_card(result: Result, told: dict[str, Any]) -> Card:
+    """The machine's two roofs, the layers and the whole run."""
+    roof, layers = told["roofline"], layer_points(result)
+    figure = go.Figure()
+    low, high = _span([(roof, layers)])
+    _add_roofs(figure, roof, low, high, "roofs", {"color": BLUE, "width": 2.5})
+    style = {"color": ORANGE, "size": 8, "line": {"width": 1, "color": GREY}}
+    _add_layers(figure, layers, "layers", style)
+    _add_whole(figure, roof, "whole run", {"symbol": "star", "size": 17, "color": VERMILION})
+    _axes(figure, [(roof, layers)])
+    peak, bandwidth = roof["peak_accumulations_per_cycle"], roof["dram_bytes_per_cycle"]
+    note = (
+        f"Roofs: {number(peak)} accumulations a cycle and {number(bandwidth)} bytes a cycle from "
+        f"DRAM. The whole run is {roof['bound_by']}-bound and reaches {roof['achieved_share']:.1%} "
+        "of what is attainable there. A layer whose data came while another was computing may "
+        "stand above the slanted roof; a layer without DRAM traffic has no place here."
+    )
+    return single("roofline", "Roofline", ROOFLINE, Plot(note, figure, _table(layers)))
+
+
+def _table(layers: pd.DataFrame) -> pd.DataFrame:
+    return table(layers, "layer", HEADING)
+
+
+def roofline_cards(runs: Sequence[Run]) -> list[Card]:
+    """All designs under their roofs, each layer a point."""
+    return [per_workload("roofline", "Roofline", ROOFLINE, runs, _together)]
+
+
+def _together(group: Sequence[Run]) -> Plot:
+    points = [(run.told["roofline"], layer_points(run.result)) for run in group]
+    low, high = _span(points)
+    figure, tables = go.Figure(), []
+    drawn = set()
+    for place, (run, (roof, layers)) in enumerate(zip(group, points, strict=True)):
+        style = marker(place, 7)
+        whole = marker(place, 16) | {"line": {"width": 2, "color": VERMILION}}
+        _add_layers(figure, layers, run.design, style)
+        _add_whole(figure, roof, run.design, whole, legend=False)
+        roofs = (roof["peak_accumulations_per_cycle"], roof["dram_bytes_per_cycle"])
+        if roofs not in drawn:
+            drawn.add(roofs)
+            name = f"roofs: {number(roofs[0])} acc/cycle, {number(roofs[1])} B/cycle"
+            dash = ("solid", "dash", "dot", "dashdot")[(len(drawn) - 1) % 4]
+            _add_roofs(figure, roof, low, high, name, {"color": GREY, "width": 2, "dash": dash})
+        tables.append(_table(layers).assign(design=run.design))
+    _axes(figure, points)
+    told = pd.concat(tables, ignore_index=True)
+    told.insert(0, "design", told.pop("design"))
+    note = (
+        "Each small mark is a layer, the large one of the same shape the whole run. A layer whose "
+        "data came while another was computing may stand above the slanted roof; a layer without "
+        "DRAM traffic has no place here."
+    )
+    return Plot(note, figure, told)
+
+
+def _span(points: Sequence[tuple[dict[str, Any], pd.DataFrame]]) -> tuple[float, float]:
+    """From left of everything to right of everything."""
+    xs = []
+    for roof, layers in points:
+        whole = roof["operational_intensity_accumulations_per_byte"]
+        ridge = roof["ridge_accumulations_per_byte"]
+        xs += [*layers["intensity"].tolist(), ridge, whole or ridge]
+    return min(xs) / 3, max(xs) * 3
+
+
+def _add_roofs(
+    figure: go.Figure, roof: dict[str, Any], low: float, high: float, name: str, line: Any
+) -> None:
+    peak, bandwidth = roof["peak_accumulations_per_cycle"], roof["dram_bytes_per_cycle"]
+    xs = [low, roof["ridge_accumulations_per_byte"], high]
+    ys = [low * bandwidth, peak, peak]
+    figure.add_scatter(x=xs, y=ys, name=name, mode="lines", line=line, hoverinfo="skip")
+
+
+def _add_layers(figure: go.Figure, layers: pd.DataFrame, name: str, style: Any) -> None:
+    shown = escaped([name])[0]
+    figure.add_scatter(
+        x=layers["intensity"].tolist(),
+        y=layers["achieved"].tolist(),
+        text=escaped(layers.index),
+        name=shown,
+        legendgroup=shown,
+        mode="markers",
+        marker=style,
+        hovertemplate=f"{HOVER}<extra>{shown}</extra>",
+    )
+
+
+def _add_whole(
+    figure: go.Figure, roof: dict[str, Any], name: str, style: Any, *, legend: bool = True
+) -> None:
+    intensity = roof["operational_intensity_accumulations_per_byte"]
+    if intensity is None:
+        return
+    shown = escaped([name])[0]
+    figure.add_scatter(
+        x=[intensity],
+        y=[roof["achieved_accumulations_per_cycle"]],
+        text=["whole run"],
+        name=shown,
+        legendgroup=shown,
+        showlegend=legend,
+        mode="markers",
+        marker=style,
+        hovertemplate=f"{HOVER}<extra>{shown}</extra>",
+    )
+
+
+def _axes(figure: go.Figure, points: Sequence[tuple[dict[str, Any], pd.DataFrame]]) -> None:
+    rates = [roof["peak_accumulations_per_cycle"] for roof, _ in points]
+    rates += [roof["achieved_accumulations_per_cycle"] for roof, _ in points]
+    for _, layers in points:
+        rates += layers["achieved"].tolist()
+    figure.update_xaxes(**log_axis(_span(points)), title="useful accumulations per DRAM byte")
+    figure.update_yaxes(**log_axis(rates), title="useful accumulations per cycle")
+    figure.update_layout(height=480)
+
+
+def layer_points(result: Result) -> pd.DataFrame:
+    """Layers that have both useful work and DRAM traffic: their intensity and achieved rate."""
+    layers = result.tables["layers"].groupby("layer", sort=False)
+    frame = pd.DataFrame(
+        {
+            "useful": layers["useful_accumulations"].sum(),
+            "bytes": layers["dram_bytes"].sum(),
+        }
+    )
+    cycles = cycles_by_layer(result).sum(axis=1) * result.images
+    frame["cycles"] = cycles.reindex(frame.index)
+    frame = frame[(frame["useful"] > 0) & (frame["bytes"] > 0) & (frame["cycles"] > 0)]
+    frame = frame.assign(
+        intensity=frame["useful"] / frame["bytes"], achieved=frame["useful"] / frame["cycles"]
+    )
+    return frame[frame["intensity"].map(math.isfinite)]

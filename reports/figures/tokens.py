@@ -1,0 +1,226 @@
+"""Which tokens were computed: by block and timestep, and patch by patch over the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import plotly.graph_objects as go
+from markupsafe import Markup, escape
+
+from reports.figures.base import (
+    IMAGE,
+    WORKLOAD,
+    Card,
+    Plot,
+    Plots,
+    Run,
+    by_workload,
+    per_workload,
+    single,
+)
+from simulator.result import Result
+from simulator.summary import number
+
+TOKENS = "Traffic and tokens"
+TITLE = "Which patch halted when"
+Masks = npt.NDArray[np.bool_]
+
+
+def tokens_card(told: dict[str, Any]) -> Card:
+    """Mean active tokens by block and timestep."""
+    return single("tokens", "Active tokens", TOKENS, _tokens_plot(told))
+
+
+def tokens_cards(runs: Sequence[Run]) -> list[Card]:
+    """Of each workload, since no machine changes them: active tokens, and pictures if there are."""
+    firsts = {workload: group[0] for workload, group in by_workload(runs).items()}
+    title = "Active tokens"
+    cards = [per_workload("tokens", title, TOKENS, runs, lambda group: _tokens_plot(group[0].told))]
+    drawn: Plots = {
+        (workload, image): plot
+        for workload, run in firsts.items()
+        for image, plot in _halting_plots(run.result).items()
+    }
+    if drawn:
+        cards.append(Card("halting", TITLE, TOKENS, (WORKLOAD, IMAGE), drawn))
+    return cards
+
+
+def halting_cards(result: Result) -> list[Card]:
+    """The pictures of a result, if it kept any."""
+    plots: Plots = {(image,): plot for image, plot in _halting_plots(result).items()}
+    return [Card("halting", TITLE, TOKENS, (IMAGE,), plots)] if plots else []
+
+
+def _tokens_plot(told: dict[str, Any]) -> Plot:
+    tokens = told["active_tokens"]
+    grid, full = tokens["by_timestep_and_block"], tokens["tokens_by_timestep_and_block"]
+    blocks = [f"block {block}" for block in range(len(grid[0]))] if grid else []
+    steps = [f"timestep {step}" for step in range(len(grid))]
+    figure = go.Figure(
+        go.Heatmap(
+            z=grid,
+            x=blocks,
+            y=steps,
+            zmin=0,
+            zmax=max((max(row) for row in full), default=1),
+            colorscale="Cividis",
+            texttemplate="%{z:.1f}",
+            hovertemplate="%{y}, %{x}: %{z:.2f} tokens<extra></extra>",
+            xgap=2,
+            ygap=2,
+            colorbar={"title": "tokens", "thickness": 12},
+        )
+    )
+    figure.update_layout(yaxis_autorange="reversed", height=150 + 44 * len(grid))
+    figure.update_xaxes(showgrid=False)
+    figure.update_yaxes(showgrid=False)
+    note = (
+        f"Mean per image. {number(tokens['mean'])} of {number(tokens['slots'])} tokens are "
+        f"computed ({tokens['share']:.1%}); the others are halted."
+    )
+    frame = pd.DataFrame(grid, columns=[f"{block} (tokens)" for block in blocks])
+    frame.insert(0, "timestep", range(len(grid)))
+    return Plot(note, figure, frame)
+
+
+def _halting_plots(result: Result) -> dict[str, Plot]:
+    """A plot for each image of which the result kept masks, by the image's name."""
+    rows, columns = result.provenance["trace"]["model"].get("token_grid", (0, 0))
+    pictures = result.tables["pictures"].set_index("image")["png_base64"].to_dict()
+    images = result.tables["images"].set_index("image")
+    plots = {}
+    for image, masks in result.tables["token_masks"].groupby("image"):
+        if rows * columns == 0:
+            break
+        active = _unpacked(masks, rows * columns).reshape(-1, *_shape(masks), rows, columns)[0]
+        told = images.loc[image]
+        label = f"image {image}: {told['image_id']}"
+        source = pictures.get(image, "")
+        drawing = _mosaic(active, source)
+        figure, table = _halting_figure(active, source)
+        plots[label] = Plot(_note(told, active), figure, table, drawing)
+    return plots
+
+
+def _shape(masks: pd.DataFrame) -> tuple[int, int]:
+    return masks["timestep"].nunique(), masks["block"].nunique()
+
+
+def _unpacked(masks: pd.DataFrame, tokens: int) -> Masks:
+    """Bool (timestep x block, token), in order of timestep and block."""
+    ordered = masks.sort_values(["timestep", "block"])
+    packed = [bytes.fromhex(text) for text in ordered["active_hex"]]
+    bits = np.frombuffer(b"".join(packed), np.uint8).reshape(len(packed), -1)
+    return np.unpackbits(bits, axis=1, count=tokens, bitorder="little").view(np.bool_)
+
+
+def _note(told: Any, active: Masks) -> str:
+    seen = f"class {told['label']}" if told["label"] >= 0 else "class unknown"
+    answered = f", answered {told['prediction']}" if told["prediction"] >= 0 else ""
+    steps, blocks = active.shape[:2]
+    return (
+        f"{seen}{answered}; {int(active.sum()):,} of {active.size:,} tokens computed. Left: in how "
+        f"many of the {steps * blocks} steps ({steps} timesteps of {blocks} blocks) each patch was "
+        "computed. Right: the picture as each step saw it; halted patches are blank."
+    )
+
+
+def _halting_figure(active: Masks, source: str) -> tuple[go.Figure, pd.DataFrame]:
+    """In how many steps each patch was computed, over the picture."""
+    steps, blocks, rows, columns = active.shape
+    flat = active.reshape(steps * blocks, rows, columns)
+    count = flat.sum(axis=0)
+    last = np.where(count > 0, steps * blocks - 1 - flat[::-1].argmax(axis=0), -1)
+    names = [f"last in timestep {t}, block {b}" for t in range(steps) for b in range(blocks)]
+    # The last of the names belongs to -1, a patch that was never computed.
+    where = np.array([*names, "never"], dtype=object)[last].tolist()
+    figure = go.Figure(
+        go.Heatmap(
+            z=count.tolist(),
+            text=where,
+            zmin=0,
+            zmax=steps * blocks,
+            colorscale="Cividis",
+            opacity=0.55 if source else 1.0,
+            xgap=1,
+            ygap=1,
+            hovertemplate="row %{y}, column %{x}: computed in %{z} steps, %{text}<extra></extra>",
+            colorbar={"title": "steps", "thickness": 12},
+        )
+    )
+    if source:
+        figure.add_layout_image(
+            source=f"data:image/png;base64,{source}",
+            xref="x",
+            yref="y",
+            x=-0.5,
+            y=-0.5,
+            sizex=columns,
+            sizey=rows,
+            sizing="stretch",
+            layer="below",
+        )
+    hidden = {"showgrid": False, "zeroline": False, "showticklabels": False, "ticks": ""}
+    figure.update_xaxes(range=[-0.5, columns - 0.5], constrain="domain", **hidden)
+    figure.update_yaxes(range=[rows - 0.5, -0.5], scaleanchor="x", constrain="domain", **hidden)
+    figure.update_layout(height=340)
+    at = np.indices((rows, columns)).reshape(2, -1)
+    told = pd.DataFrame(
+        {
+            "row": at[0],
+            "column": at[1],
+            "computed (steps)": count.reshape(-1),
+            "last timestep": np.where(last >= 0, last // blocks, -1).reshape(-1),
+            "last block": np.where(last >= 0, last % blocks, -1).reshape(-1),
+        }
+    )
+    return figure, told
+
+
+def _mosaic(active: Masks, source: str) -> Markup:
+    """The picture once for each step, blocks across and timesteps down, halted patches blank.
+
+    SVG in units of a patch; the blanks take the colour of the page's cards.
+    """
+    steps, blocks, rows, columns = active.shape
+    gap, left, top = 0.08 * columns, 0.42 * columns, 0.28 * rows
+    width, height = left + blocks * (columns + gap), top + steps * (rows + gap)
+    size = 0.16 * min(rows, columns)
+    picture = "picture-seen"
+    parts = [
+        Markup('<svg class="mosaic" viewBox="0 0 {:.4g} {:.4g}" role="img"><defs>').format(
+            width, height
+        )
+    ]
+    whole = Markup('width="{}" height="{}"').format(columns, rows)
+    if source:
+        shape = Markup(
+            '<image id="{}" {} preserveAspectRatio="none" href="data:image/png;base64,{}"/>'
+        ).format(picture, whole, source)
+    else:
+        shape = Markup('<rect id="{}" {} fill="#56B4E9"/>').format(picture, whole)
+    parts += [shape, Markup("</defs>")]
+    text = Markup('<text x="{:.4g}" y="{:.4g}" font-size="{:.3g}" {}>{}</text>')
+    middle, end = Markup('text-anchor="middle"'), Markup('text-anchor="end"')
+    for block in range(blocks):
+        x = left + block * (columns + gap) + columns / 2
+        parts.append(text.format(x, top - 0.08 * rows, size, middle, f"block {block}"))
+    for step in range(steps):
+        y = top + step * (rows + gap)
+        parts.append(text.format(left - gap, y + rows / 2 + size / 3, size, end, f"t = {step}"))
+        for block in range(blocks):
+            mask = active[step, block]
+            title = escape(f"timestep {step}, block {block}: {mask.sum()} of {mask.size} tokens")
+            blanks = "".join(f"M{x} {y}h1v1h-1z" for y, x in np.argwhere(~mask).tolist())
+            parts.append(
+                Markup(
+                    '<g transform="translate({:.4g} {:.4g})"><title>{}</title><use href="#{}"/>'
+                    '<path class="halted" d="{}"/></g>'
+                ).format(left + block * (columns + gap), y, title, picture, blanks)
+            )
+    return Markup("").join([*parts, Markup("</svg>")])

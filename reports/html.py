@@ -1,0 +1,102 @@
+"""Cards as one HTML file that asks no network for anything.
+
+Figures and tables travel as JSON beside their card and are drawn when the card comes into view.
+Numbers are rounded to DIGITS significant digits; whole numbers stay whole.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+import plotly.offline
+from markupsafe import Markup
+
+from reports.definitions import definitions
+from reports.figures.base import Card, Plot
+from simulator.errors import ResultError
+from simulator.summary import number, short
+from simulator.whole_file import whole_file
+
+TEMPLATES = Path(__file__).parent / "templates"
+DIGITS = 7
+
+
+def write_html(text: str, path: str | Path) -> None:
+    """Write a page whole or not at all. Raises ResultError where nothing can be written."""
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as file:
+            file.write(text.encode("utf-8", errors="backslashreplace"))
+    except OSError as error:
+        raise ResultError(f"{path}: {error.strerror or error}") from None
+
+
+def render(template: str, cards: Sequence[Card], **context: Any) -> str:
+    """A page of cards; equal cards and contexts give equal texts."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = number
+    environment.filters["short"] = short
+    known = definitions()
+    headings = list(dict.fromkeys(card.definition for card in cards))
+    return environment.get_template(template).render(
+        cards=[(card, _data(card)) for card in cards],
+        definitions=[(heading, known[heading]) for heading in headings],
+        style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
+        script=Markup((TEMPLATES / "page.js").read_text(encoding="utf-8")),
+        plotly_js=Markup(plotly.offline.get_plotlyjs()),
+        **context,
+    )
+
+
+def _data(card: Card) -> Markup:
+    """A card's plots as JSON that cannot end the script element it stands in."""
+    told = {
+        "choices": card.choices,
+        "plots": [{"at": at, **_plot(plot)} for at, plot in card.plots.items()],
+    }
+    text = json.dumps(_rounded(told), ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+def _plot(plot: Plot) -> dict[str, Any]:
+    told: dict[str, Any] = {"note": plot.note, "table": _table(plot.table)}
+    if plot.figure is not None:
+        figure = plot.figure.to_plotly_json()
+        figure["layout"].pop("template", None)
+        told["figure"] = {name: figure[name] for name in ("data", "layout")}
+    if plot.drawing:
+        told["drawing"] = str(plot.drawing)
+    return told
+
+
+def _table(frame: pd.DataFrame) -> dict[str, Any]:
+    columns = [frame[column].tolist() for column in frame.columns]
+    return {"heading": [*frame.columns], "rows": [*zip(*columns, strict=True)]}
+
+
+def _rounded(value: Any) -> Any:
+    """The value as plain JSON; what is no number becomes null."""
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return None
+        return (
+            int(value) if value.is_integer() and abs(value) < 1e15 else float(f"{value:.{DIGITS}g}")
+        )
+    if isinstance(value, Mapping):
+        return {name: _rounded(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(each) for each in value]
+    return value.tolist() if hasattr(value, "tolist") else value

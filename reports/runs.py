@@ -1,0 +1,99 @@
+"""Results out of files and folders, each with a name that tells it from the others."""
+
+from __future__ import annotations
+
+import itertools
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from reports.figures.base import Run
+from simulator.errors import ResultError
+from simulator.result import Result
+from simulator.summary import summary
+
+_HASH_DIGITS = 8
+
+
+def load_runs(paths: Sequence[str]) -> list[Run]:
+    """The results at these paths, and in the folders below them, in order of the paths.
+
+    A design is named as its architecture is, with what its command replaced in it; a workload as
+    its trace's file; both with a hash where that is not enough. Raises ResultError for a path
+    without a result, and for two results of one design on one workload.
+    """
+    files = [file for path in paths for file in _files(Path(path))]
+    results = [Result.load(file) for file in files]
+    designs = _names([_design_names(result) for result in results])
+    workloads = _names([_workload_names(result) for result in results])
+    runs: dict[tuple[str, str], Path] = {}
+    for file, design, workload in zip(files, designs, workloads, strict=True):
+        if (design, workload) in runs:
+            rule = f"{runs[design, workload]} is that too: give each once"
+            raise ResultError(f"{file}: {design} on {workload}: {rule}")
+        runs[design, workload] = file
+    return [
+        Run(design, workload, result, summary(result))
+        for design, workload, result in zip(designs, workloads, results, strict=True)
+    ]
+
+
+def _files(path: Path) -> list[Path]:
+    """The result at a path, or all results in the folders below it."""
+    if not path.is_dir() or (path / "result.json").is_file():
+        return [path]
+    found = sorted(path.rglob("result.json"))
+    if not found:
+        raise ResultError(f"{path}: holds no result: must be a result, or a folder with results")
+    return found
+
+
+def _names(candidates: Sequence[tuple[str, ...]]) -> list[str]:
+    """For each entry its first name that no entry of another identity shares.
+
+    A candidate is names from short to long; the last one is the identity itself.
+    """
+    identities: dict[str, set[str]] = {}
+    for names in candidates:
+        for name in names:
+            identities.setdefault(name, set()).add(names[-1])
+    shared = Counter({name: len(those) for name, those in identities.items()})
+    return [
+        next((name for name in names[:-1] if shared[name] == 1), names[-1]) for names in candidates
+    ]
+
+
+def _design_names(result: Result) -> tuple[str, ...]:
+    machine: dict[str, Any] = result.provenance["architecture"]
+    name, digest = str(machine["name"]), _short_hash(machine["content_hash"])
+    overrides = _overrides(result.provenance["command"])
+    accounting = result.provenance.get("accounting", "full")
+    if accounting != "full":
+        name, digest = f"{name} ({accounting})", f"{digest} {accounting}"
+    name = ", ".join([name, *overrides])
+    return name, f"{name} {digest}"
+
+
+def _overrides(command: str) -> list[str]:
+    """What `--set` replaced, each by the last word of its path."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return []
+    pairs = itertools.pairwise(words)
+    given = [value for option, value in pairs if option == "--set"]
+    given += [word.removeprefix("--set=") for word in words if word.startswith("--set=")]
+    kept = [text.partition("=") for text in given]
+    return [f"{'.'.join(path.split('.')[-2:])}={value}" for path, _, value in kept]
+
+
+def _workload_names(result: Result) -> tuple[str, ...]:
+    trace = result.provenance["trace"]
+    name = str(trace["file"]).removesuffix(".npz").removesuffix(".zarr")
+    return name, f"{name} {_short_hash(trace['content_hash'])}"
+
+
+def _short_hash(text: str) -> str:
+    return str(text).removeprefix("sha256:")[:_HASH_DIGITS]

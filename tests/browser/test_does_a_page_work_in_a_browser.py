@@ -1,0 +1,225 @@
+"""Pages in a real browser: every plot is drawn, no network is asked, all that is offered works."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+
+from reports.compare import main as compare
+from reports.page import main as page
+from tests.chromium import chromium, complaints, requests, scroll_to, wait_for, wait_until
+from tests.sample_runs import sample_runs
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("pages")
+    results = sample_runs(folder)
+    made = {name: folder / f"{name}.html" for name in ("compare", "page")}
+    assert compare([*results, "--out", str(made["compare"])]) == 0
+    assert page([results[0], "--out", str(made["page"])]) == 0
+    return made
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("chromium")
+
+
+@pytest.fixture(scope="module")
+def driver(folder: Path) -> Iterator[webdriver.Chrome]:
+    with chromium(folder) as driver:
+        yield driver
+
+
+@pytest.fixture(params=["compare", "page"])
+def opened(
+    request: pytest.FixtureRequest, driver: webdriver.Chrome, pages: dict[str, Path]
+) -> webdriver.Chrome:
+    return _open(driver, pages[request.param])
+
+
+def _open(driver: webdriver.Chrome, path: Path) -> webdriver.Chrome:
+    driver.get(path.as_uri())
+    complaints(driver)
+    requests(driver)
+    driver.get(path.as_uri())
+    return driver
+
+
+def _cards(driver: webdriver.Chrome) -> list[WebElement]:
+    return driver.find_elements(By.CSS_SELECTOR, "section.card")
+
+
+def _card(driver: webdriver.Chrome, name: str) -> WebElement:
+    """A card in the middle of the window, drawn."""
+    card = driver.find_element(By.ID, f"card-{name}")
+    scroll_to(driver, card)
+    wait_for(driver, "arguments[0].querySelector('.buttons').children.length === 3", card)
+    return card
+
+
+def _draw_all(driver: webdriver.Chrome) -> int:
+    """Scrolls through the page; returns how many plots were drawn."""
+    drawn = 0
+    for card in _cards(driver):
+        scroll_to(driver, card)
+        has_figure = "'figure' in JSON.parse(arguments[0].querySelector('script').text).plots[0]"
+        if driver.execute_script(f"return {has_figure}", card):
+            drawn += 1
+            # Every trace has put something into the plot.
+            wait_for(
+                driver,
+                "arguments[0].querySelector('.main-svg') && arguments[0].querySelectorAll("
+                "'g.trace, .heatmaplayer image').length > 0",
+                card,
+            )
+    return drawn
+
+
+def test_every_plot_is_drawn_without_error_and_without_network(opened: webdriver.Chrome) -> None:
+    assert _draw_all(opened) >= 5
+    assert complaints(opened) == []
+    assert requests(opened) == []
+
+
+def test_every_choice_of_every_card_is_drawn(
+    driver: webdriver.Chrome, pages: dict[str, Path]
+) -> None:
+    _open(driver, pages["compare"])
+    seen = 0
+    for card in _cards(driver):
+        scroll_to(driver, card)
+        wait_for(driver, "arguments[0].querySelector('.buttons').children.length === 3", card)
+        for select in card.find_elements(By.TAG_NAME, "select"):
+            for option in select.find_elements(By.TAG_NAME, "option"):
+                option.click()
+                assert select.get_property("value") == option.get_property("value")
+                seen += 1
+    assert seen > 30
+    assert complaints(driver) == []
+
+
+def test_one_choice_holds_for_all_cards(driver: webdriver.Chrome, pages: dict[str, Path]) -> None:
+    _open(driver, pages["compare"])
+    first = _card(driver, "stalls").find_element(By.TAG_NAME, "select")
+    first.find_element(By.CSS_SELECTOR, "option[value=cifar_baseline]").click()
+    for name in ("latency", "energy-by-part", "roofline", "dram"):
+        card = _card(driver, name)
+        wait_for(driver, "arguments[0].querySelector('select').value === 'cifar_baseline'", card)
+
+
+@pytest.mark.parametrize(
+    ("name", "mark"),
+    [
+        ("energy-by-part", ".point path"),
+        ("latency", ".scatterlayer .point"),
+        ("roofline", ".scatterlayer .point"),
+        ("cycles", ".point path"),
+    ],
+)
+def test_a_mark_tells_its_value_under_the_mouse(
+    driver: webdriver.Chrome, pages: dict[str, Path], name: str, mark: str
+) -> None:
+    _open(driver, pages["compare"])
+    card = _card(driver, name)
+    wait_for(driver, f"arguments[0].querySelector('{mark}')", card)
+    target = card.find_elements(By.CSS_SELECTOR, mark)[-1]
+    ActionChains(driver).move_to_element(target).perform()
+    text = wait_for(driver, "arguments[0].querySelector('.hovertext')?.textContent", card)
+    assert any(sign.isdigit() for sign in text)
+
+
+def test_the_legend_hides_and_shows_a_series(
+    driver: webdriver.Chrome, pages: dict[str, Path]
+) -> None:
+    _open(driver, pages["compare"])
+    card = _card(driver, "energy-by-part")
+    wait_for(driver, "arguments[0].querySelector('.legendtoggle')", card)
+    state = "document.getElementById('plot-energy-by-part').data[0].visible"
+    for expected in ("=== 'legendonly'", "!== 'legendonly'"):
+        card.find_element(By.CSS_SELECTOR, ".legendtoggle").click()
+        wait_for(driver, f"{state} {expected}")
+
+
+def test_table_csv_and_definition_are_one_click_away(
+    driver: webdriver.Chrome, pages: dict[str, Path], folder: Path
+) -> None:
+    _open(driver, pages["compare"])
+    for name, heading, file in (
+        ("energy-by-part", "Energy", "energy-by-part-cifar.csv"),
+        ("pareto", "Comparing designs", "pareto-cifar.csv"),
+        ("overview", "Comparing designs", "overview.csv"),
+    ):
+        card = _card(driver, name)
+        if name != "overview":
+            card.find_element(By.CSS_SELECTOR, ".to-table").click()
+        table = wait_for(
+            driver,
+            "Array.from(arguments[0].querySelectorAll('.numbers tr'),"
+            " row => Array.from(row.cells, cell => cell.textContent))",
+            card,
+        )
+        card.find_element(By.CSS_SELECTOR, ".to-csv").click()
+        wait_until((folder / file).is_file, file)
+        rows = list(csv.reader((folder / file).open(encoding="utf-8")))
+        assert rows[0] == table[0]
+        assert [row[0] for row in rows] == [row[0] for row in table]
+        assert len(rows) >= 4
+        card.find_element(By.CSS_SELECTOR, ".to-definition").click()
+        dialog = driver.find_element(By.ID, "definition")
+        assert dialog.find_element(By.TAG_NAME, "h2").text == heading
+        dialog.find_element(By.CSS_SELECTOR, "form button").click()
+        assert not dialog.is_displayed()
+
+
+def _contrast(driver: webdriver.Chrome, of: str) -> float:
+    """Contrast of text and paper as WCAG 2 defines it."""
+
+    def luminance(variable: str) -> float:
+        colour = driver.execute_script(
+            "const place = document.createElement('i'); document.body.append(place);"
+            f"place.style.color = 'var({variable})'; return getComputedStyle(place).color"
+        )
+        parts = [int(part) / 255 for part in colour.strip("rgba()").split(",")[:3]]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    one, other = sorted((luminance(of), luminance("--paper")))
+    return (other + 0.05) / (one + 0.05)
+
+
+def test_both_themes_are_readable_and_reach_the_plots(opened: webdriver.Chrome) -> None:
+    papers, inks = set(), set()
+    card = _card(opened, "roofline")
+    for _ in range(2):
+        opened.find_element(By.ID, "theme").click()
+        scroll_to(opened, card)
+        for colour in ("--ink", "--soft", "--mark"):
+            assert _contrast(opened, colour) >= 4.5
+        papers.add(opened.execute_script("return getComputedStyle(document.body).backgroundColor"))
+        ink = "return document.getElementById('plot-roofline')._fullLayout.font.color"
+        inks.add(opened.execute_script(ink))
+    assert len(papers) == len(inks) == 2
+
+
+def test_a_phone_shows_everything_without_scrolling_sideways(opened: webdriver.Chrome) -> None:
+    screen = {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True}
+    opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    try:
+        opened.refresh()
+        _draw_all(opened)
+        assert opened.execute_script("return document.documentElement.scrollWidth") <= 360
+        for plot in opened.find_elements(By.CSS_SELECTOR, ".plot .main-svg"):
+            assert plot.size["width"] <= 360
+    finally:
+        opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
