@@ -59,6 +59,12 @@ def _parser() -> argparse.ArgumentParser:
         default="numba",
         help="numba, or the slow reference simpy (same result)",
     )
+    add(
+        "--accounting",
+        choices=("full", "prosperity_compat"),
+        default="full",
+        help="full, or the rules of Prosperity's simulator for the designs that it models",
+    )
     where = parser.add_mutually_exclusive_group().add_argument
     where("--jobs", type=_positive, default=1, metavar="N", help="worker processes (default 1)")
     where("--dask", metavar="ADDRESS", help="Dask cluster: tcp://HOST:PORT, or local:N processes")
@@ -103,6 +109,7 @@ def _command(options: argparse.Namespace) -> str:
     """The command that gives this result again: what cannot change it is left out."""
     words = ["python", "-m", "simulator.run", "--arch", options.arch, "--trace", options.trace]
     words += ["--images", options.images] if options.images else []
+    words += ["--accounting", options.accounting] if options.accounting != "full" else []
     for override in options.overrides:
         words += ["--set", override]
     words += ["--pictures", str(options.pictures)] if options.pictures != 8 else []
@@ -112,6 +119,8 @@ def _command(options: argparse.Namespace) -> str:
 def _run(options: argparse.Namespace, command: str) -> int:
     from simulator.trace import Trace, image_range
 
+    if options.accounting != "full":
+        return _run_compat(options, command)
     if options.timeline:
         from simulator.timeline import check_target
 
@@ -130,6 +139,33 @@ def _run(options: argparse.Namespace, command: str) -> int:
         from simulator.summary import terminal_table
 
         print(terminal_table(result))
+    return 0
+
+
+def _run_compat(options: argparse.Namespace, command: str) -> int:
+    """The accounting of another simulator: no events, so no engine and no timeline."""
+    from simulator.architecture import load_architecture
+    from simulator.compat.report import CompatReport
+    from simulator.errors import ArchitectureError
+    from simulator.trace import Trace, image_range
+
+    given = {
+        "--engine": options.engine != "numba",
+        "--jobs": options.jobs != 1,
+        "--dask": options.dask is not None,
+        "--timeline": options.timeline is not None,
+    }
+    for flag in (flag for flag, there in given.items() if there):
+        raise ArchitectureError(f"{flag}: must not be given with --accounting prosperity_compat")
+    with Trace.open(options.trace) as trace:
+        images = image_range(options.images, trace.images)
+        report = CompatReport(trace, load_architecture(options.arch, options.overrides), command)
+        with _progress(len(images)) as bar:
+            report.run(_ticking(images, bar))
+        if options.out:
+            report.save(Path(options.out))
+            print(f"written: {options.out}", file=sys.stderr)
+        print(report.to_json() if options.json else report.text(), end="" if options.json else "\n")
     return 0
 
 
