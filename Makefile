@@ -19,7 +19,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 NOJIT := NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -m nojit -n $(WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help run test apt lint format bench traces clean
+.PHONY: help run test packages lint format bench traces clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -29,20 +29,26 @@ help:  ## this list
 run: $(VENV)/.core  ## simulate the ready trace on the ready machine (ARCH=, TRACE=, RUN_ARGS=)
 	$(BIN)/python -m simulator.run --arch $(ARCH) --trace $(TRACE) $(RUN_ARGS)
 
-test: $(VENV)/.all apt lint  ## lint, types, floors, then every test (PYTEST_ARGS= for the last step)
+test: $(VENV)/.all packages lint  ## lint, types, floors, then every test (PYTEST_ARGS= for the last step)
 	$(NOJIT)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
-apt:  ## Debian packages of the tests: a browser for the pages (needs root; skipped where it cannot be had)
-	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
-	if ! command -v apt-get >/dev/null || [ "$$(id -u)" != 0 ]; then \
-		echo "no chromium and chromium-driver, and no apt-get as root to install them:" \
-			"tests of the pages in a browser are skipped (they fail where CI is set)" >&2; \
-	else \
-		echo "installing chromium and chromium-driver"; \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
-			apt-get install -y -qq --no-install-recommends chromium chromium-driver >/dev/null; \
-	fi
+# A C++ compiler for the RTL, yosys and a library of cells for its synthesis, a browser for the pages.
+# Tests whose program is missing are skipped and say so; where CI is set, those of the pages fail.
+packages:  ## the machine's programs that tests use, by apt where it can
+	@missing=; \
+	command -v g++ >/dev/null || missing="$$missing g++"; \
+	command -v yosys >/dev/null || missing="$$missing yosys"; \
+	test -f /usr/share/qflow/tech/osu018/osu018_stdcells.lib || missing="$$missing qflow-tech-osu018"; \
+	command -v chromium >/dev/null || missing="$$missing chromium"; \
+	command -v chromedriver >/dev/null || missing="$$missing chromium-driver"; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if ! command -v apt-get >/dev/null || [ "$$(id -u)" -ne 0 ]; then \
+		echo "not there:$$missing. Tests that need them are skipped." \
+			"Where there is apt: sudo apt-get install$$missing" >&2; exit 0; fi; \
+	echo "installing$$missing"; export DEBIAN_FRONTEND=noninteractive; \
+	{ apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing >/dev/null; } || \
+		echo "could not install:$$missing. Tests that need them are skipped." >&2
 
 lint: $(VENV)/.dev  ## style, types, floors, spelling
 	$(BIN)/ruff check .
@@ -88,5 +94,5 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 
 $(VENV)/.all: pyproject.toml | $(BIN)/python
 	@echo "installing the simulator, its developers' tools and torch (some minutes the first time)"
-	@$(PIP_INSTALL) -e ".[dev,models,search,cluster]"
+	@$(PIP_INSTALL) -e ".[dev,models,search,cluster,rtl]"
 	@touch $@ $(VENV)/.dev $(VENV)/.core

@@ -104,7 +104,11 @@ def capture(options: argparse.Namespace) -> Path:
     """Make one trace as the options ask; raises SimulatorError for bad input and leaves no partial
     file.
     """
-    config = named_config(options.model, options.dataset, options.timesteps or TIMESTEPS)
+    config = named_config(
+        options.model,
+        options.dataset,
+        TIMESTEPS if options.timesteps is None else options.timesteps,
+    )
     for name in ("images", "batch", "threads"):
         if getattr(options, name) < 1:
             raise ModelError(f"--{name} is {getattr(options, name)}; it must be at least 1")

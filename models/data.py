@@ -162,8 +162,8 @@ def fitted_picture(path: Path, dataset: str) -> npt.NDArray[np.uint8]:
     return np.ascontiguousarray(pixels)
 
 
-def full_images(dataset: str, folder: Path, count: int, train: bool = False) -> Images:
-    """`count` images, evenly spaced, of a full data set in torchvision's layout under `folder`.
+def full_images(dataset: str, folder: Path, count: int | None, train: bool = False) -> Images:
+    """`count` images, evenly spaced (None: all), of a full data set in torchvision's layout.
 
     CIFAR and MNIST: the folder that torchvision's own class reads (it checks the files' MD5).
     ImageNet: `val` or `train` with a folder per class; labels are the sorted folders' numbers if
@@ -201,8 +201,8 @@ def found_layout(dataset: str) -> str:
     return {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python"}[dataset]
 
 
-def _image_folder(folder: Path, count: int) -> Images:
-    """Pictures from one folder per class."""
+def picture_files(folder: Path) -> tuple[list[tuple[Path, int]], int]:
+    """Every picture in one folder per class with its class's number, and how many classes."""
     classes = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     if not classes:
         raise ModelError(f"data folder {folder} must hold one folder per class; it holds none")
@@ -212,8 +212,14 @@ def _image_folder(folder: Path, count: int) -> Images:
         for path in sorted(each.iterdir())
         if path.suffix.lower() in PICTURES
     ]
+    return files, len(classes)
+
+
+def _image_folder(folder: Path, count: int | None) -> Images:
+    """Pictures from one folder per class."""
+    files, classes = picture_files(folder)
     chosen = _spaced(len(files), count, folder)
-    known = len(classes) == DATASETS["imagenet"].classes
+    known = classes == DATASETS["imagenet"].classes
     return Images(
         np.stack([fitted_picture(files[i][0], "imagenet") for i in chosen]),
         np.array([files[i][1] if known else -1 for i in chosen], dtype=np.int64),
@@ -223,8 +229,9 @@ def _image_folder(folder: Path, count: int) -> Images:
     )
 
 
-def _spaced(found: int, count: int, folder: Path) -> npt.NDArray[np.int64]:
-    """`count` indices spread evenly over `found`."""
+def _spaced(found: int, count: int | None, folder: Path) -> npt.NDArray[np.int64]:
+    """`count` indices spread evenly over `found`, or all of them."""
+    count = found if count is None else count
     if not 1 <= count <= found:
         raise ModelError(f"{count} images asked for; {folder} holds {found}")
     return np.arange(count, dtype=np.int64) * found // count

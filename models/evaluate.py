@@ -50,11 +50,12 @@ def evaluate(model: STAS, images: Images, path: str | None = None) -> Metrics:
     """Run the network in evaluation mode over `images`."""
     was_training = model.training
     model.eval()
+    device = model.head.weight.device
     right, active, of = 0, 0, 0
     by_step = torch.zeros(model.config.timesteps, model.config.size.blocks, dtype=torch.int64)
     for pixels, labels in batches(images, EVALUATION_BATCH):
-        output = model(pixels, path=path)
-        right += int((output.logits.argmax(1) == labels).sum())
+        output = model(pixels.to(device), path=path)
+        right += int((output.logits.argmax(1).cpu() == labels).sum())
         if output.active is not None:
             active += int(output.active.sum())
             of += output.active.numel()

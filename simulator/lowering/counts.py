@@ -120,7 +120,9 @@ def count_weights(counter: Counter, plan: Plan, layer_plan: LayerPlan, pieces: P
         full, last = layer_plan.fetch_counts
         counter.dram_counts(layer.index, full, fetches * (int(tiles[0]) - ragged))
         counter.dram_counts(layer.index, last, fetches * ragged)
-        counter.access(layer.index, "weights", int(weights_bits[0]), write=True, times=fetches)
+        array = plan.architecture.core.pe_array
+        stored = array.stored_weight_bits(int(inputs[0]), layer.outputs, bits)
+        counter.access(layer.index, "weights", stored, write=True, times=fetches)
     if machine.preloads:
         local = chunks <= machine.local_chunks
         loads = np.where(local & (not layer_plan.rows_outer), live, blocks * live)

@@ -323,18 +323,20 @@ def _fetches(
     if layer.is_attention:
         return ()
     dram, clock = architecture.memories.dram, architecture.clock_mhz
-    if chunks is None:
+    if chunks is None:  # the head, which runs on the vector unit
         whole = request(dram, layer.inputs * layer.outputs * layer.weight_bits, clock)
         return ((whole, whole),)
-    columns = architecture.core.pe_array.tile_columns
+    array = architecture.core.pe_array
+    columns = array.tile_columns
     sizes = (min(columns, layer.outputs), layer.outputs % columns or columns)
-    return tuple(
-        (
-            request(dram, int(inputs) * sizes[0] * layer.weight_bits, clock),
-            request(dram, int(inputs) * sizes[1] * layer.weight_bits, clock),
-        )
-        for inputs in chunks.inputs
+    full, last = (
+        [
+            request(dram, array.stored_weight_bits(int(inputs), size, layer.weight_bits), clock)
+            for inputs in chunks.inputs
+        ]
+        for size in sizes
     )
+    return tuple(zip(full, last, strict=True))
 
 
 def _summed(transfers: Iterable[Transfer]) -> dict[str, int]:

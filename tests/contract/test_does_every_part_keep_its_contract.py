@@ -60,7 +60,7 @@ def test_an_array_names_every_action_that_it_counts_and_keeps_its_peak(kind: str
     random = np.random.default_rng(0)
     part = array(kind)
     for density in (0.0, 0.1, 0.5, 1.0):
-        work = work_of_bits(random.random((40, 24)) < density)
+        work = work_of_bits(random.random((40, 24)) < density, part.tile_inputs)
         cost = part.cost(work)
         assert {*cost.per_output, *cost.per_pass} <= part.actions().keys()
         peak = part.peak_accumulations_per_cycle
@@ -77,7 +77,9 @@ def test_more_ones_never_cost_less_where_the_design_says_so(kind: str) -> None:
     for _ in range(50):
         bits = random.random((30, 24)) < 0.2
         more = bits | (random.random(bits.shape) < 0.2) & bits.any(axis=1, keepdims=True)
-        before, after = (part.cost(work_of_bits(each)).cycles.sum() for each in (bits, more))
+        before, after = (
+            part.cost(work_of_bits(each, part.tile_inputs)).cycles.sum() for each in (bits, more)
+        )
         assert after >= before
 
 

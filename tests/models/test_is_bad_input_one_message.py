@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,17 @@ import torch
 from safetensors.torch import save_file
 
 from models import capture, make_traces, train
+from models.training.loop import config_of
+from models.training.recipe import FOLDER as RECIPES
+from models.training.recipe import load_recipe
+from models.training.sources import SOURCES
 
+CONFIGS = {
+    "mnist5k": "mnist",
+    "mnist5k_20": "mnist20",
+    "digits_rows": "digits_sequential",
+    "digits_first_of_two": "digits_sequential",
+}
 GOOD = {
     "--model": "stas_spikformer_2_256",
     "--dataset": "cifar10",
@@ -62,7 +73,8 @@ def test_a_missing_output_folder_is_said_before_any_work(
     assert "its folder does not exist" in capsys.readouterr().err
     assert make_traces.main(["--out", str(tmp_path / "no")]) == 2
     assert "does not exist" in capsys.readouterr().err
-    assert train.main(["--out", str(tmp_path / "no" / "w.safetensors")]) == 2
+    recipe = RECIPES / "digits.yaml"
+    assert train.main(["--recipe", str(recipe), "--out", str(tmp_path / "no" / "run")]) == 2
     assert "its folder does not exist" in capsys.readouterr().err
 
 
@@ -123,10 +135,94 @@ def test_help_needs_no_torch(module: str) -> None:
     assert "--out" in done.stdout
 
 
-@pytest.mark.parametrize("option", [["--epochs", "0"], ["--halting-epochs", "99"]])
-def test_train_says_what_is_wrong(
-    option: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+BAD_RECIPES = {
+    "no file": (None, "cannot be read"),
+    "no mapping": ("7", "must be a mapping of fields"),
+    "unknown field": ("bach: 16", "bach: 16: unknown field (did you mean 'batch'?"),
+    "twice": ("seed: 1\nseed: 2", "given twice"),
+    "wrong type": ("batch: many", "must be a valid integer"),
+    "no phase": ("static:", "must have a phase"),
+    "bad schedule": ("static: {epochs: 1, learning_rate: 1.0, schedule: step}", "must be one of"),
+    "no epochs": ("static: {epochs: 0, learning_rate: 1.0}", "must be greater than 0"),
+    "unknown data": ("dataset: digit", "unknown data set (did you mean 'digits'?"),
+    "data not bundled": ("dataset: cifar10", "give its folder by --data"),
+    "unknown network": ("network: {name: stas_spikformer_2_65}", "did you mean"),
+    "unknown switch": ("network: {name: spikformer_2_64, switches: {pol: 1}}", "unknown switch"),
+    "bad switch": ("network: {name: spikformer_2_64, switches: {isps: early}}", "unknown isps"),
+    "does not halt": (
+        "network: {name: spikformer_2_64}\nhalting: {epochs: 1, learning_rate: 1.0}",
+        "does not halt",
+    ),
+    "one step of warm-up": (
+        "batch: 1442\nstatic: {epochs: 5, learning_rate: 1.0, schedule: one_cycle, warm_up: 0.2}",
+        "exactly 1 of 5 steps",
+    ),
+}
+GOOD_RECIPE = {
+    "dataset": "dataset: digits",
+    "network": "network: {name: spikformer_2_64}",
+    "batch": "batch: 16",
+    "static": "static: {epochs: 1, learning_rate: 1.0}",
+}
+
+
+@pytest.mark.parametrize("case", BAD_RECIPES)
+def test_train_says_what_is_wrong_with_a_recipe(
+    case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert train.main(["--out", str(tmp_path / "w.safetensors"), *option]) == 2
-    assert option[0] in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
+    text, expected = BAD_RECIPES[case]
+    path = tmp_path / "recipe.yaml"
+    if text is not None:
+        kept = {k: line for k, line in GOOD_RECIPE.items() if f"{k}:" not in text}
+        path.write_text("\n".join([*kept.values(), text] if ":" in text else [text]) + "\n")
+    assert train.main(["--recipe", str(path), "--out", str(tmp_path / "run")]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("models.train: ")
+    assert expected in told
+    assert told.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--seed", "-1"], "--seed is -1"),
+        (["--threads", "0"], "--threads is 0"),
+        (["--resume"], "holds no checkpoint.safetensors"),
+        (["--start", "nowhere.safetensors"], "does not exist"),
+        (["--device", "cuda"], "finds no GPU"),
+    ],
+)
+def test_train_says_what_is_wrong_with_an_option(
+    options: list[str], expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if "cuda" in options and torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    words = ["--recipe", str(RECIPES / "digits.yaml"), "--out", str(tmp_path / "run"), *options]
+    assert train.main(words) == 2
+    assert expected in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_is_not_overwritten_nor_another_resumed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    recipe = ["--recipe", str(RECIPES / "digits.yaml"), "--out", str(tmp_path)]
+    for told, words, expected in (
+        ({"schema": "stasim-checkpoint/1", "recipe": "x"}, ["--resume"], "of another recipe"),
+        ({"schema": "stasim-checkpoint/2"}, ["--resume"], "is not a checkpoint"),
+        ({}, [], "holds a run"),
+    ):
+        save_file({"order": torch.zeros(1)}, checkpoint, {"stasim": json.dumps(told)})
+        assert train.main([*recipe, *words]) == 2
+        assert expected in capsys.readouterr().err
+
+
+def test_every_shipped_recipe_is_one() -> None:
+    paths = sorted(RECIPES.glob("*.yaml"))
+    assert len(paths) >= 7
+    for path in paths:
+        recipe = load_recipe(path)
+        assert recipe.dataset in SOURCES
+        assert config_of(recipe, CONFIGS.get(recipe.dataset, recipe.dataset)).halts

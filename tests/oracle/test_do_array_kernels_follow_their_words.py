@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.components.pe_arrays import product_sparse as product
+from simulator.components.pe_arrays.bundle import stratified
+from simulator.components.pe_arrays.dual_sparse import DualSparse, drawn_masks
+from simulator.components.pe_arrays.pattern import calibrated, match_patterns
 from simulator.components.pe_arrays.sorted_rows import fullest_load
 from simulator.components.pe_arrays.time_batched import paired_length, window_slots
 from simulator.components.pe_arrays.windows import join_windows, windows
@@ -151,3 +156,74 @@ def test_rows_go_to_the_least_loaded(spikes: list[int], pes: int) -> None:
     for count in spikes:
         loads[loads.index(min(loads))] += count
     assert fullest_load(np.array(spikes, np.int64), pes) == max(loads)
+
+
+@pytest.mark.nojit
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=20), st.integers(0, 4), st.integers(1, 4))
+def test_bundles_are_split_the_best_way(active: list[int], dense: int, sparse: int) -> None:
+    found = np.zeros(3, np.int64)
+    cores = np.array([dense, sparse], np.int64)
+    cycles = stratified(np.array(active, np.int64), 9, 5, cores, found)
+    choices = []
+    for split in itertools.product([False, True] if dense else [False], repeat=min(len(active), 9)):
+        chosen = [*split, *[False] * (len(active) - len(split))]
+        left = sum(count for count, there in zip(active, chosen, strict=True) if not there)
+        busy = sum(chosen) * -(-9 // dense) if dense else 0
+        choices.append(max(busy, -(-left // sparse)) * 5)
+    if len(active) <= 9:
+        assert cycles == min(choices)
+    else:
+        assert cycles <= min(choices)
+    assert found[0] % 9 == 0
+    assert found[2] == 9 * len(active)
+
+
+@pytest.mark.nojit
+@given(st.lists(SOME_BITS, max_size=30), st.lists(BITS, max_size=6))
+def test_a_row_takes_the_nearest_pattern_that_helps(rows: list[int], patterns: list[int]) -> None:
+    looked_up, residual = np.empty((2, len(rows)), np.int64)
+    match_patterns(np.array(rows, np.uint64), np.array(patterns, np.uint64), looked_up, residual)
+    for row, found, left in zip(rows, looked_up, residual, strict=True):
+        distances = [(row ^ pattern).bit_count() for pattern in patterns]
+        best = min([*distances, row.bit_count()])
+        assert left == best
+        assert found == (best < row.bit_count())
+
+
+@pytest.mark.nojit
+def test_patterns_start_with_what_saves_most_and_become_majorities() -> None:
+    values = np.array([0b0001, 0b0111, 0b1111, 0b1110], np.uint64)
+    counts = np.array([90, 3, 2, 1], np.int64)
+    assert calibrated(values, counts, 2, 0).tolist() == [0b0111, 0b1111]
+    assert calibrated(values, counts, 1, 0).tolist() == [0b0111]
+    # One pattern: all of the three larger values choose it, and the majority of 6 votes wins.
+    assert calibrated(values, counts, 1, 1).tolist() == [0b0111]
+    assert calibrated(values, np.array([90, 3, 5, 3], np.int64), 1, 1).tolist() == [0b1111]
+    assert calibrated(values, counts, 0, 3).tolist() == []
+
+
+@pytest.mark.nojit
+@pytest.mark.parametrize("density", [0.1, 0.5, 1.0])
+def test_a_join_takes_the_inputs_that_both_sides_have(density: float) -> None:
+    bits = np.random.default_rng(5).random((24, 200)) < 0.1
+    part = DualSparse.model_validate(
+        {"columns": 3, "weight_density": density, "window_timesteps": 4, "join_inputs": 64}
+    )
+    work = work_of_bits(bits, block=12, timesteps=4)
+    masks = drawn_masks(0, 200, 3, density)
+    kept = np.unpackbits(masks.view(np.uint8), axis=1, count=200, bitorder="little").view(np.bool_)
+    cost = part.cost(work)
+    for block in range(2):
+        rows = bits[12 * block : 12 * block + 12]
+        spent, matches, corrections = [0, 0, 0], 0, 0
+        for token in range(3):
+            own = rows[4 * token : 4 * token + 4]
+            for column in range(3):
+                both = own.any(axis=0) & kept[column]
+                spent[column] += max(4, int(both.sum()))
+                matches += int(both.sum())
+                corrections += int((~own[:, both]).sum())
+        assert cost.cycles[0, block, 0] == max(spent)
+        assert cost.per_pass["accumulate"][block] == matches
+        assert cost.per_pass["correct"][block] == corrections
+    assert abs(kept.mean() - density) < 0.1

@@ -34,12 +34,20 @@ from tests.works import pack_words
 ROOT = Path(__file__).parents[2]
 WS = "{kind: dense_systolic, rows: 5, columns: 3, stationary: ws}"
 SMALL = "{kind: spike_skip, rows: 3, columns: 5, word_inputs: 8}"
+OTHERS = [
+    "{kind: dense_systolic, rows: 5, columns: 3, stationary: is, tile_outputs: 32}",
+    "{kind: product_sparse, columns: 24, tile_rows: 32}",
+    "{kind: pattern, columns: 24, patterns: 8, row_inputs: 12}",
+    "{kind: spike_count, columns: 24, chunk_inputs: 40}",
+    "{kind: time_batched, rows: 16, columns: 8}",
+]
 MACHINES = [
     ("sparse_pe", []),
     ("sparse_pe_noskip", []),
     ("dense_pe", []),
     ("sparse_pe", ["token_skip={kind: gate}"]),
     ("dense_pe", [f"cores.0.pe_array={WS}"]),
+    *[("sparse_pe", [f"cores.0.pe_array={array}"]) for array in OTHERS],
     ("sparse_pe", [f"cores.0.pe_array={SMALL}", "cores.0.buffers.partial_sums.size_kib=0.25"]),
 ]
 TRACES = [

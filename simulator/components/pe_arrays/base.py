@@ -130,6 +130,10 @@ class PEArray(Component, slot="pe_arrays"):
     def peak_accumulations_per_cycle(self) -> int:
         """Accumulations a cycle if every PE is busy with useful work."""
 
+    def stored_weight_bits(self, inputs: int, outputs: int, weight_bits: int) -> int:
+        """Bits that the weights of a piece take in memory, as the array stores them."""
+        return inputs * outputs * weight_bits
+
     @abstractmethod
     def cost(self, work: Work) -> ArrayCost:
         """Cycles and counts of the pieces of a layer."""

@@ -23,9 +23,9 @@ class TimeBatched(PEArray, kind="time_batched"):
     time of one. The windows of a block are dealt to the columns as the re-modelled design does:
     cut into `columns` equal consecutive parts, group g having the g-th of each. Where a block holds
     one timestep only, as under timestep_serial, a window is one row and the batching is lost.
-    Source: PTB (HPCA'22) as re-modelled in Prosperity's public simulator (HPCA'25). Each group
-    starts with the fill of the array, `rows` cycles in and `rows` out, for every timestep of its
-    window that is there. An integer operand is walked plane by plane.
+    Source: PTB (HPCA'22) as re-modelled in Prosperity's public simulator (HPCA'25), which charges
+    the fill of the array once a layer; here every group of a column tile fills and drains it, rows
+    + columns - 2 cycles. An integer operand is walked plane by plane.
     """
 
     example: ClassVar[str] = "kind: time_batched\nrows: 16\ncolumns: 8\n"
@@ -187,7 +187,7 @@ def _window_blocks(
     found: Ints,
 ) -> None:
     """Adds the cycles of each block of windows; `sizes`: inputs, columns, rows of PEs."""
-    inputs, columns, pe_rows = sizes[0], sizes[1], sizes[2]
+    inputs, columns, fill = sizes[0], sizes[1], sizes[1] + sizes[2] - 2
     counted = np.zeros(3, np.int64)
     for block in range(len(ptr) - 1):
         begin, end = ptr[block], ptr[block + 1]
@@ -197,5 +197,5 @@ def _window_blocks(
         counted[:] = 0
         slots = window_slots(joined[begin:end], inputs, columns, counted)
         groups = (end - begin + columns - 1) // columns
-        cycles[block] += (slots + groups * 2 * pe_rows) * timesteps
+        cycles[block] += slots * timesteps + groups * fill
         found[:, block] += counted

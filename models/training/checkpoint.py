@@ -1,0 +1,109 @@
+"""Checkpoints: all that a training run needs to go on as if it had never stopped.
+
+A safetensors file, no pickle: tensors by name, the rest as JSON in its header. It is replaced
+whole, so a run that is killed, at any moment, leaves its last one.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
+
+from models.errors import ModelError
+from models.files import write_whole
+from models.weights import load_weights, read_weights
+
+CHECKPOINT = "checkpoint.safetensors"
+SCHEMA = "stasim-checkpoint/1"
+MODEL, BEST, OPTIMIZER = "model.", "best.", "optimizer."
+
+
+class Position(NamedTuple):
+    """How far a run has come.
+
+    `epoch`, `step`: the next batch, from 0; `loss`: summed over this epoch's batches; `rows`: the
+    metrics of whole epochs; `best_epoch`: that of the weights kept as best, 0 for none.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    loss: float = 0.0
+    rows: tuple[dict[str, Any], ...] = ()
+    best_epoch: int = 0
+
+
+class Parts(NamedTuple):
+    """What a checkpoint reads and writes in place: everything that changes while training."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    schedule: LRScheduler
+    generator: torch.Generator
+
+
+class Kept(NamedTuple):
+    """Tensors beside the parts: the epoch's order int64 (image,), the best weights by name."""
+
+    order: Tensor
+    best: dict[str, Tensor]
+
+
+def save_checkpoint(path: Path, recipe: str, parts: Parts, position: Position, kept: Kept) -> None:
+    """Write a checkpoint of the run of a recipe (its content hash)."""
+    state = parts.optimizer.state_dict()
+    tensors = {MODEL + name: tensor for name, tensor in parts.model.state_dict().items()}
+    tensors |= {BEST + name: tensor for name, tensor in kept.best.items()}
+    for index, values in state["state"].items():
+        tensors |= {f"{OPTIMIZER}{index}.{name}": value for name, value in values.items()}
+    tensors |= {"order": kept.order, "generator": parts.generator.get_state()}
+    told = {
+        "schema": SCHEMA,
+        "recipe": recipe,
+        "position": position._asdict(),
+        "groups": state["param_groups"],
+        "schedule": parts.schedule.state_dict(),
+    }
+    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_whole(path, save(whole, {"stasim": json.dumps(told)}))
+
+
+def read_checkpoint(path: Path, recipe: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and header of a checkpoint of this recipe; raises ModelError for any other file."""
+    tensors, told = read_weights(path)
+    if told.get("schema") != SCHEMA:
+        raise ModelError(f"{path} is not a checkpoint of training ({SCHEMA})")
+    if told["recipe"] != recipe:
+        raise ModelError(f"{path} is of another recipe; train into another folder")
+    return tensors, told
+
+
+def restore(
+    path: Path, parts: Parts, saved: tuple[dict[str, Tensor], dict[str, Any]], *, optimizer: bool
+) -> Kept:
+    """Put what `read_checkpoint` gave into the parts; returns what is kept beside them.
+
+    `optimizer`: whether optimizer and schedule are restored too.
+    """
+    tensors, told = saved
+    load_weights(parts.model, _under(MODEL, tensors), path)
+    parts.generator.set_state(tensors["generator"])
+    if optimizer:
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in _under(OPTIMIZER, tensors).items():
+            index, _, value = name.partition(".")
+            state.setdefault(int(index), {})[value] = tensor
+        groups = [group | {"betas": tuple(group["betas"])} for group in told["groups"]]
+        parts.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        parts.schedule.load_state_dict(told["schedule"])
+    return Kept(tensors["order"], _under(BEST, tensors))
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin so, without that beginning."""
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}

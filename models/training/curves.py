@@ -1,0 +1,48 @@
+"""The metrics of a run, a row an epoch: as CSV and as a picture."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from models.files import write_whole
+
+Rows = Sequence[dict[str, Any]]
+
+
+def write_metrics(path: Path, rows: Rows) -> None:
+    """Write the rows as CSV; the file appears whole or not at all."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(path, text.getvalue().encode())
+
+
+def draw_curves(path: Path, rows: Rows) -> None:
+    """Draw loss, accuracy with active tokens, and timestep similarity over epochs as PNG."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10.0, 3.0), layout="constrained")
+    loss, accuracy, similarity = figure.subplots(1, 3)
+    epochs = [row["epoch"] for row in rows]
+    alike = [name for name in rows[0] if name.startswith("similarity_")]
+    for axes, names in (
+        (loss, ["train_loss"]),
+        (accuracy, ["test_top1", "active_tokens"]),
+        (similarity, alike),
+    ):
+        for name in names:
+            axes.plot(epochs, [row[name] for row in rows], label=name.replace("_", " "))
+        axes.set_xlabel("epoch")
+        axes.legend(frameon=False)
+    for row in rows[1:]:
+        if row["halting"] and not rows[row["epoch"] - 2]["halting"]:
+            for axes in (loss, accuracy, similarity):
+                axes.axvline(row["epoch"] - 0.5, color="0.7", linestyle=":")
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=100)
+    write_whole(path, image.getvalue())

@@ -1,0 +1,303 @@
+"""The training loop: a phase without halting, layer by layer, then one with it.
+
+A run is a folder. Its weights end on 8-bit grids with batch-norm statistics re-estimated, once for
+the last epoch and once for the best one of the last phase. Best by the held-out images: there are
+no others, so its accuracy flatters; the last epoch's does not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from models.config import HaltingConfig, ModelConfig, named_config
+from models.data import Images
+from models.errors import ModelError
+from models.evaluate import evaluate, fit_beta, pixels_of
+from models.layers import Norm
+from models.losses import LossConfig, total_loss
+from models.norms import settle_norms
+from models.stas import STAS
+from models.training import augment
+from models.training.checkpoint import (
+    CHECKPOINT,
+    Kept,
+    Parts,
+    Position,
+    read_checkpoint,
+    restore,
+    save_checkpoint,
+)
+from models.training.curves import draw_curves, write_metrics
+from models.training.recipe import HaltingPhase, Phase, Recipe
+from models.training.schedule import check_schedule, make_schedule
+from models.training.sharding import Group, share_norms, share_of, summed
+from models.training.similarity import timestep_similarity
+from models.training.sources import Source
+from models.weights import load_weights, read_weights, round_weights
+
+HALTING_SAMPLE = 250
+SETTLING_IMAGES = 4000
+METRICS, CURVES = "metrics.csv", "curves.png"
+
+
+class Place(NamedTuple):
+    """Where a run runs: its folder, device and processes; `start`: weights to begin from."""
+
+    folder: Path
+    device: torch.device
+    group: Group = Group()
+    start: Path | None = None
+
+
+class Trained(NamedTuple):
+    """Both networks in evaluation mode, on their grids, and the epoch of the better one."""
+
+    last: STAS
+    best: STAS
+    best_epoch: int
+    rows: tuple[dict[str, Any], ...]
+
+
+def config_of(recipe: Recipe, dataset: str) -> ModelConfig:
+    """The network that a recipe asks for; raises ModelError for switches that do not exist."""
+    network = recipe.network
+    config = named_config(network.name, dataset, network.timesteps)
+    try:
+        halting = dataclasses.replace(config.halting, **network.halting)
+        return dataclasses.replace(config, **{"halting": halting, **network.switches})
+    except TypeError as error:
+        kinds = (ModelConfig, HaltingConfig)
+        known = [field.name for kind in kinds for field in dataclasses.fields(kind)]
+        raise ModelError(
+            f"network: unknown switch: {error}; known are {', '.join(known)}"
+        ) from error
+
+
+class Run:
+    """A training run in progress."""
+
+    def __init__(self, recipe: Recipe, source: Source, place: Place) -> None:
+        self.recipe, self.source, self.place = recipe, source, place
+        self.config = config_of(recipe, source.dataset)
+        if recipe.halting is not None and not self.config.halts:
+            raise ModelError("the recipe has a phase halting, but its network does not halt")
+        for phase in recipe.phases:
+            check_schedule(phase, self.steps)
+        torch.manual_seed(recipe.seed)
+        self.model = STAS(self.config)
+        if place.start is not None:
+            load_weights(self.model, read_weights(place.start)[0], place.start)
+        self.model.to(device=place.device, memory_format=torch.channels_last)
+        if place.group.size > 1:
+            share_norms(self.model)
+        self.generator = torch.Generator().manual_seed(recipe.seed)
+        self.position = Position()
+        self.kept = Kept(torch.zeros(0, dtype=torch.int64), {})
+
+    @property
+    def steps(self) -> int:
+        """Batches an epoch."""
+        return math.ceil(len(self.source.training.labels) / self.recipe.batch)
+
+    @property
+    def phase(self) -> Phase:
+        """The phase of the epoch at hand."""
+        first = self.recipe.phases[0]
+        return first if self.position.epoch < first.epochs else self.recipe.phases[-1]
+
+    @property
+    def halts(self) -> bool:
+        """Whether tokens halt at the epoch at hand."""
+        return isinstance(self.phase, HaltingPhase)
+
+    def train(self, resume: bool, report: Callable[[dict[str, Any]], None]) -> Trained:
+        """Train to the end, from the folder's checkpoint if `resume`; `report` gets each epoch."""
+        if resume:
+            self._resume()
+        while self.position.epoch < sum(phase.epochs for phase in self.recipe.phases):
+            if self._at_phase_start:
+                self._begin_phase(fresh=True)
+            self._epoch(report)
+        return self._finished()
+
+    @property
+    def _at_phase_start(self) -> bool:
+        starts = (0, self.recipe.phases[0].epochs)
+        return self.position.step == 0 and self.position.epoch in starts
+
+    def _resume(self) -> None:
+        """Go back to where the folder's checkpoint was written."""
+        path = self.place.folder / CHECKPOINT
+        saved = read_checkpoint(path, self.recipe.content_hash)
+        told = saved[1]["position"]
+        self.position = Position(**told | {"rows": tuple(told["rows"])})
+        self._begin_phase(fresh=False)
+        # At the start of a phase the checkpoint has the optimizer of the phase before.
+        self.kept = restore(path, self.parts, saved, optimizer=not self._at_phase_start)
+
+    def _begin_phase(self, fresh: bool) -> None:
+        """An optimizer and a schedule; where tokens begin to halt, a beta that meets the budget."""
+        if isinstance(self.phase, HaltingPhase):
+            # Timesteps run one after another now: see layers.Norm.
+            for module in self.model.modules():
+                if isinstance(module, Norm):
+                    module.from_running = True
+            if fresh and self.config.scores:
+                sample = self._shown(self.source.training.first(HALTING_SAMPLE))
+                fit_beta(self.model, sample, self.phase.active_tokens)
+        phase = self.phase
+        optimizer = torch.optim.AdamW(
+            self.model.parameters(), phase.learning_rate, weight_decay=phase.weight_decay
+        )
+        schedule = make_schedule(optimizer, phase, self.steps)
+        self.parts = Parts(self.model, optimizer, schedule, self.generator)
+        self.network: nn.Module = self.model
+        if self.place.group.size > 1:
+            # gamma and beta have no gradient before tokens halt.
+            self.network = nn.parallel.DistributedDataParallel(
+                self.model, forward_sync_buffers=False, find_unused_parameters=not self.halts
+            )
+
+    def _epoch(self, report: Callable[[dict[str, Any]], None]) -> None:
+        """One epoch, or the rest of one."""
+        began = time.monotonic()
+        images = len(self.source.training.labels)
+        if self.position.step == 0:
+            order = torch.randperm(images, generator=self.generator)
+            self.kept = self.kept._replace(order=order)
+        for batch in self._bar(self.kept.order.split(self.recipe.batch)[self.position.step :]):
+            loss = self._step(batch)
+            done = self.position.step + 1
+            self.position = self.position._replace(step=done, loss=self.position.loss + loss)
+            if done % self.recipe.checkpoint_steps == 0 and done < self.steps:
+                self._save()
+        row = self._row(time.monotonic() - began)
+        self._keep_best(row)
+        epoch, rows = self.position.epoch + 1, (*self.position.rows, row)
+        self.position = Position(epoch, 0, 0.0, rows, self.position.best_epoch)
+        if self.place.group.leads:
+            report(row)
+            write_metrics(self.place.folder / METRICS, rows)
+            draw_curves(self.place.folder / CURVES, rows)
+        self._save()
+
+    def _step(self, batch: Tensor) -> float:
+        """One optimizer step on the images at `batch`; the loss of the global batch."""
+        recipe, group = self.recipe, self.place.group
+        drawn = augment.draw(recipe.augmentation, len(batch), self.generator)
+        alpha = recipe.augmentation.mixup
+        weight = augment.draw_mixing(alpha, self.generator) if alpha else 1.0
+        share = share_of(len(batch), group)
+        part = self.source.training.take(batch[share].numpy())
+        ours = {name: values[share] for name, values in drawn.items()}
+        pixels = augment.apply(recipe.augmentation, pixels_of(part), ours)
+        labels = torch.from_numpy(part.labels)
+        if alpha:
+            pixels = augment.mixed(pixels, weight)
+            labels = augment.mixed_labels(labels, weight, self.config.dataset.classes)
+        # Gradients are averaged over processes, whose shares may differ in size.
+        portion = len(share) * group.size / len(batch)
+        if self.source.task is not None:
+            whole = pixels.to(torch.uint8).numpy()
+            pixels = pixels_of(self._shown(part._replace(pixels=whole)))
+        loss = self._backward(pixels, labels, portion)
+        return float(summed(loss / group.size, group))
+
+    def _backward(self, pixels: Tensor, labels: Tensor, portion: float) -> Tensor:
+        """Forward, backward, step; the loss of this process times its portion."""
+        pixels, labels = pixels.to(self.place.device), labels.to(self.place.device)
+        self.parts.optimizer.zero_grad()
+        self.model.train()
+        with self._precision():
+            output = self.network(pixels, path="halting" if self.halts else "layers")
+            loss = total_loss(output, labels, self.config, self._losses()) * portion
+        loss.backward()
+        self.parts.optimizer.step()
+        self.parts.schedule.step()
+        return loss.detach()
+
+    def _losses(self) -> LossConfig:
+        """The weights of the losses in this phase."""
+        if not isinstance(self.phase, HaltingPhase):
+            return LossConfig(smoothing=self.recipe.smoothing)
+        names = ("ponder", "prior", "prior_mean", "prior_deviation")
+        weights = {name: getattr(self.phase, name) for name in names}
+        return LossConfig(**weights, smoothing=self.recipe.smoothing)
+
+    def _precision(self) -> contextlib.AbstractContextManager[Any]:
+        """bfloat16 products on a GPU where the recipe asks for it; it needs no loss scaling."""
+        if self.recipe.amp and self.place.device.type == "cuda":
+            return torch.autocast("cuda", torch.bfloat16)
+        return contextlib.nullcontext()
+
+    def _row(self, seconds: float) -> dict[str, Any]:
+        """The metrics of the epoch at hand."""
+        held_out = self._shown(self.source.held_out)
+        metrics = evaluate(self.model, held_out, "halting" if self.halts else "layers")
+        alike = timestep_similarity(self.model, held_out)
+        return {
+            "epoch": self.position.epoch + 1,
+            "halting": int(self.halts),
+            "train_loss": round(self.position.loss / self.steps, 5),
+            "test_top1": metrics.accuracy,
+            "active_tokens": round(metrics.active_tokens, 5),
+            **{f"similarity_block_{index}": round(s, 5) for index, s in enumerate(alike)},
+            "wall_seconds": round(seconds, 1),
+        }
+
+    def _keep_best(self, row: dict[str, Any]) -> None:
+        """Keep the weights of the epoch if none of the last phase was better."""
+        before = self.position.rows[self.position.best_epoch - 1] if self.kept.best else None
+        last_phase = self.phase is self.recipe.phases[-1]
+        if last_phase and (before is None or row["test_top1"] > before["test_top1"]):
+            state = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+            self.kept = self.kept._replace(best=state)
+            self.position = self.position._replace(best_epoch=row["epoch"])
+
+    def _save(self) -> None:
+        if self.place.group.leads:
+            path = self.place.folder / CHECKPOINT
+            save_checkpoint(path, self.recipe.content_hash, self.parts, self.position, self.kept)
+
+    def _finished(self) -> Trained:
+        """Last and best epoch on their grids, norms settled on training images."""
+        last = self._settled(self.model.state_dict())
+        if self.position.best_epoch == self.position.epoch:
+            return Trained(last, last, self.position.epoch, self.position.rows)
+        best = self._settled(self.kept.best)
+        return Trained(last, best, self.position.best_epoch, self.position.rows)
+
+    def _settled(self, state: dict[str, Tensor]) -> STAS:
+        model = STAS(self.config)
+        model.load_state_dict({name: tensor.cpu() for name, tensor in state.items()})
+        model.to(memory_format=torch.channels_last)
+        round_weights(model)
+        settle_norms(model, self._shown(spread(self.source.training, SETTLING_IMAGES)))
+        return model.eval()
+
+    def _shown(self, images: Images) -> Images:
+        """The images as the network takes them."""
+        return self.source.shown(images, self.config.timesteps)
+
+    def _bar(self, batches: tuple[Tensor, ...]) -> Iterator[Tensor]:
+        hidden = not (self.place.group.leads and sys.stderr.isatty())
+        label = f"epoch {self.position.epoch + 1}"
+        yield from tqdm(batches, label, unit="batch", disable=hidden, leave=False)
+
+
+def spread(images: Images, count: int) -> Images:
+    """At most `count` images, evenly spaced."""
+    found = len(images.labels)
+    count = min(count, found)
+    return images.take((torch.arange(count) * found // count).numpy())

@@ -1,0 +1,134 @@
+"""Recipes: what is trained on what, and how, from a small YAML file in models/recipes/.
+
+    recipe = load_recipe("models/recipes/mnist5k.yaml")
+
+Unknown fields, wrong types and values out of range are refused with file and line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from models.errors import ModelError
+from simulator.explain import report_errors
+from simulator.located_yaml import read_document
+
+FOLDER = Path(__file__).parents[1] / "recipes"
+
+
+class _Section(BaseModel):
+    """A mapping of the file: frozen, no unknown fields, numbers finite."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Affine(_Section):
+    """A small turn, scaling, shear and shift, each uniform up to its reach, both ways."""
+
+    rotation_degrees: float = Field(ge=0.0, le=180.0, description="largest turn")
+    scaling: float = Field(ge=0.0, lt=1.0, description="largest relative change of size")
+    shear: float = Field(ge=0.0, lt=1.0, description="largest shear")
+    shift_pixels: float = Field(ge=0.0, description="largest shift along either axis")
+
+
+class RandAugment(_Section):
+    """torchvision's RandAugment (Cubuk et al., 2020), an own draw for every image."""
+
+    operations: int = Field(gt=0, le=14, description="operations an image")
+    magnitude: int = Field(ge=0, le=30, description="their strength, of 30")
+
+
+class Augmentation(_Section):
+    """What happens to a training image, in this order; nothing by default."""
+
+    affine: Affine | None = Field(None, description="turn, scale, shear, shift")
+    resized_crop: float = Field(
+        0.0, ge=0.0, le=1.0, description="least share of the area of a resized crop; 0: none"
+    )
+    crop_padding: int = Field(0, ge=0, description="zero-pad by so many pixels, crop at random")
+    flip: bool = Field(False, description="mirror every other image")
+    rand_augment: RandAugment | None = Field(None, description="RandAugment")
+    erasing: float = Field(0.0, ge=0.0, le=1.0, description="chance of a blank rectangle")
+    mixup: float = Field(0.0, ge=0.0, description="alpha of mixup's Beta(alpha, alpha); 0: none")
+
+
+class Network(_Section):
+    """The network: a name that `models.capture` knows, and switches of its config."""
+
+    name: str = Field(description="such as stas_spikformer_2_128")
+    timesteps: int = Field(4, ge=1, le=64, description="timesteps T")
+    switches: dict[str, Any] = Field(default_factory=dict, description="fields of ModelConfig")
+    halting: dict[str, Any] = Field(default_factory=dict, description="fields of HaltingConfig")
+
+
+class Phase(_Section):
+    """Some epochs under one schedule: AdamW, the rate rising over `warm_up`, then a cosine down."""
+
+    epochs: int = Field(gt=0, description="passes over the training images")
+    learning_rate: float = Field(gt=0.0, description="highest rate")
+    weight_decay: float = Field(0.0, ge=0.0, description="AdamW's")
+    schedule: Literal["cosine", "one_cycle"] = Field(
+        "cosine", description="linear warm-up, then cosine to 0; or torch's OneCycleLR"
+    )
+    warm_up: float = Field(0.0, ge=0.0, lt=1.0, description="share of the phase's steps")
+
+
+class HaltingPhase(Phase):
+    """A phase in which tokens halt, after the static one."""
+
+    ponder: float = Field(0.0, ge=0.0, description="weight of the ponder cost, of all checks")
+    prior: float = Field(0.0, ge=0.0, description="weight of the divergence from the prior")
+    prior_mean: float = Field(0.5, ge=0.0, le=1.0, description="its mean, of all checks")
+    prior_deviation: float = Field(0.25, gt=0.0, description="its deviation, of all checks")
+    active_tokens: float = Field(1.0, gt=0.0, le=1.0, description="budget it begins with")
+
+
+class Recipe(_Section):
+    """A training run; equal recipes on the same machine and torch give the same weights."""
+
+    dataset: str = Field(description="a source of images, see models/training/sources.py")
+    network: Network = Field(description="what is trained")
+    seed: int = Field(0, ge=0, description="of weights, order and augmentation")
+    batch: int = Field(gt=0, description="images a step, over all processes")
+    smoothing: float = Field(0.0, ge=0.0, lt=1.0, description="label smoothing")
+    amp: bool = Field(False, description="mixed precision where there is a GPU")
+    augmentation: Augmentation = Field(default_factory=Augmentation, description="of images")
+    static: Phase | None = Field(None, description="the phase without halting")
+    halting: HaltingPhase | None = Field(None, description="the phase with halting")
+    checkpoint_steps: int = Field(200, gt=0, description="steps between checkpoints")
+
+    @model_validator(mode="after")
+    def _has_a_phase(self) -> Recipe:
+        if self.static is None and self.halting is None:
+            raise ValueError("must have a phase: static, halting or both")
+        return self
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """The phases that there are, in order."""
+        return tuple(phase for phase in (self.static, self.halting) if phase is not None)
+
+    @property
+    def content_hash(self) -> str:
+        """`sha256:<hex>` of the canonical JSON of all fields."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def load_recipe(path: str | Path) -> Recipe:
+    """Read and validate a recipe; raises ModelError that lists every problem, one a line."""
+    document = read_document(path)
+    recipe = None
+    if document.data is not None:
+        try:
+            recipe = Recipe.model_validate(document.data)
+        except ValidationError as error:
+            report_errors(document, error, Recipe)
+    if recipe is None or document.problems:
+        raise ModelError(document.message())
+    return recipe
