@@ -30,10 +30,9 @@ def write_trace(path: Path, arm: Arm, images: Images, dataset: str, batch: int) 
     Memory is bounded by one batch. Predictions are stored for trained weights only.
     """
     model = arm.model
-    topology = describe(model.config, *_slope_and_offset(model))
+    topology, manifest = announce(arm, images, dataset)
     probe = RecordingProbe(topology)
     trained = arm.weights["origin"] == "trained"
-    manifest = _manifest(arm, topology, images, dataset)
     bar = tqdm(
         total=len(images.labels), desc=path.name, unit="image", disable=not sys.stderr.isatty()
     )
@@ -51,10 +50,18 @@ def write_trace(path: Path, arm: Arm, images: Images, dataset: str, batch: int) 
                 bar.update()
 
 
+def announce(arm: Arm, images: Images, dataset: str) -> tuple[Topology, dict[str, Any]]:
+    """What a trace of the arm on `images` will list, and its manifest before they have run."""
+    topology = describe(arm.model.config, *_slope_and_offset(arm.model))
+    return topology, _manifest(arm, topology, images, dataset)
+
+
 def _slope_and_offset(model: STAS) -> tuple[float, float]:
     """gamma and beta of the halting; zeros where no score is accumulated."""
     halting = model.halting
-    return (float(halting.gamma), float(halting.beta)) if isinstance(halting, Halting) else (0, 0)
+    if not isinstance(halting, Halting):
+        return 0.0, 0.0
+    return float(halting.gamma.detach()), float(halting.beta.detach())
 
 
 def _masks(active: dict[str, Any], model: STAS) -> dict[str, Any]:

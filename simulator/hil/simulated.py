@@ -9,12 +9,14 @@ whole one, and the total is that of its trace: the same cycles, the same energy 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from simulator.architecture import Architecture
+from simulator.architecture import Architecture, load_architecture
 from simulator.energy.machine import MachinePrices
 from simulator.engine.replay import replay
 from simulator.errors import DeviceError
@@ -166,6 +168,16 @@ class SimulatedDevice:
                 places.append((place, array))
         for place, array in places:
             place[...] = array
+
+
+def simulated_device(
+    trace: Trace | Outline, architecture: str | Path, overrides: Sequence[str] = ()
+) -> SimulatedDevice:
+    """The device of an architecture file, some of its values replaced (`path=value`).
+
+    Raises ArchitectureError, and what SimulatedDevice raises.
+    """
+    return SimulatedDevice(trace, load_architecture(architecture, overrides))
 
 
 def blank_image(network: Network) -> Image:

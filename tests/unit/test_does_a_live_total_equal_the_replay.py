@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from simulator.architecture import load_architecture
 from simulator.errors import DeviceError
 from simulator.hil.base import Work, checked
+from simulator.hil.pieces import works_of
 from simulator.hil.simulated import SimulatedDevice
 from simulator.result_schema import SCHEMAS
 from simulator.simulate import Simulation
 from simulator.trace import Image, Trace
 from tests.factories import tiny_trace, traces
-from tests.live_pieces import pieces
 
 ROOT = Path(__file__).parents[2]
 MACHINES = ("dense_pe", "sparse_pe", "sparse_pe_noskip")
@@ -43,7 +43,7 @@ def asked(trace: Trace, device: SimulatedDevice, image: Image) -> tuple[int, flo
     """The sum of the answers, in their order."""
     device.begin_image()
     cycles, energy_pj = 0, 0.0
-    for work in pieces(trace, image):
+    for work in works_of(trace, image):
         cost = checked(device.name, work, device.estimate(work))
         cycles, energy_pj = cycles + cost.cycles, energy_pj + (cost.energy_pj or 0.0)
     return cycles, energy_pj
@@ -81,7 +81,7 @@ def test_a_running_total_is_that_of_the_image_whose_tokens_halt_there(tmp_path: 
         device, image = device_on(trace, "sparse_pe"), trace.read(0)
         device.begin_image()
         totals = []
-        for work in pieces(trace, image):
+        for work in works_of(trace, image):
             device.estimate(work)
             totals.append(device.total)
             ended = image._replace(
@@ -105,7 +105,7 @@ def test_a_new_image_finds_the_machine_idle() -> None:
         device, image = device_on(trace, "sparse_pe"), trace.read(0)
         first = asked(trace, device, image)
         device.begin_image()
-        device.estimate(next(iter(pieces(trace, trace.read(1)))))
+        device.estimate(next(iter(works_of(trace, trace.read(1)))))
         assert asked(trace, device, image) == first
 
 

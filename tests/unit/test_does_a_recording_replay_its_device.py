@@ -13,11 +13,11 @@ import pytest
 from simulator.architecture import load_architecture
 from simulator.errors import DeviceError
 from simulator.hil.base import Cost, Device, Work
+from simulator.hil.pieces import works_of
 from simulator.hil.recorded import RecordedDevice, Recorder
 from simulator.hil.simulated import SimulatedDevice
 from simulator.trace import Trace
 from tests.factories import tiny_trace
-from tests.live_pieces import pieces
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,7 +36,7 @@ def recorded(
     with Trace.open(tiny_trace(folder / "tiny.npz", timesteps=3, seed=5)) as trace:
         machine = load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml")
         recorder = Recorder(SimulatedDevice(trace, machine))
-        works = [list(pieces(trace, trace.read(index))) for index in range(2)]
+        works = [list(works_of(trace, trace.read(index))) for index in range(2)]
         costs = [answers(recorder, each) for each in works]
     recorder.save(folder / "run.json", {"stasim": "test"})
     return folder / "run.json", works, costs

@@ -1,0 +1,240 @@
+"""Run a network in the loop with a device: python -m models.live --help."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import csv
+import io
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from models.capture import ACTIVE_TOKENS, CALIBRATION_IMAGES, TIMESTEPS, load_images
+from models.config import DATASETS, named_config
+from models.errors import ModelError
+from models.threads import use_threads
+from simulator.errors import DeviceError, SimulatorError
+from simulator.hil.guarded import TIMEOUT_S
+
+if TYPE_CHECKING:
+    from models.live.running import LiveRun
+    from simulator.hil.base import Device
+    from simulator.hil.recorded import Recorder
+
+EXAMPLE = """example:
+  python -m models.live --arch arch_configs/sparse_pe.yaml --model stas_spikformer_2_128 \\
+      --dataset mnist --weights models/weights/stas_spikformer_2_128_mnist.safetensors \\
+      --images 20 --budget-ms 0.16
+
+Each block's spikes and masks go to the device, and what the image has cost comes back before the
+next block. With a budget the halting threshold is moved so that every image ends within it. The
+simulated device tells, after each block, what the image would cost if every token halted there; at
+the end that is what `python -m simulator.run` says of the run's trace, to the last bit.
+"""
+DEVICES = "simulated, host, or recorded:FILE"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    made = argparse.ArgumentParser(
+        prog="python -m models.live",
+        description="Run a network image by image in the loop with a device that tells its cost.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = made.add_argument
+    add("--arch", help="architecture file (YAML) of the simulated device")
+    add("--set", action="append", default=[], metavar="PATH=VALUE", dest="overrides",
+        help="replace a value of the architecture")  # fmt: skip
+    add("--model", required=True, help="such as stas_spikformer_2_128")
+    add("--dataset", required=True, help=", ".join(DATASETS))
+    add("--weights", default="calibrated", help="calibrated (default), random, or a file")
+    add("--timesteps", type=int, help="default 4, or the weights file's")
+    add("--seed", type=int, default=0, help="of drawn weights (default 0)")
+    add("--active-tokens", type=float, default=ACTIVE_TOKENS,
+        help="mean fraction of active tokens that calibration solves beta for")  # fmt: skip
+    add("--source", choices=("samples", "full"), default="samples", help="as in models.capture")
+    add("--data", type=Path, help="folder of the full data set")
+    add("--images", type=int, default=20, help="how many, from the first on (default 20)")
+    budget = made.add_mutually_exclusive_group()
+    budget.add_argument("--budget-ms", type=float, help="for each image, in milliseconds")
+    budget.add_argument("--budget-uj", type=float, help="for each image, in microjoules")
+    add("--device", default="simulated", help=f"{DEVICES} (default simulated)")
+    add("--timeout-s", type=float, default=TIMEOUT_S, help="for one answer of the device")
+    add("--out", type=Path, help="write a row for each image there (.csv)")
+    add("--trace", type=Path, help="write the run's trace there (.npz)")
+    add("--record", type=Path, help="write the device's answers there (.json)")
+    add("--threads", type=int, default=1, help="of torch (default 1)")
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; 0, or 2 after one message for bad input or for a device that failed."""
+    options = parser().parse_args(arguments)
+    try:
+        failure = run(options)
+    except SimulatorError as error:
+        print(f"models.live: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("models.live: interrupted; nothing was written", file=sys.stderr)
+        return 130
+    if failure is not None:
+        print(f"models.live: {failure}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def run(options: argparse.Namespace) -> DeviceError | None:
+    """Run as the options ask; returns the device's failure, after which nothing was steered.
+
+    Raises SimulatorError for bad input, and then wrote nothing.
+    """
+    _check(options)
+    use_threads(options.threads)
+    from models.arms import Wish, prepare
+    from models.live.running import Budget, LiveRun
+
+    config = named_config(options.model, options.dataset, options.timesteps or TIMESTEPS)
+    options.augmented = False
+    images = load_images(options)
+    wish = Wish(
+        config,
+        options.dataset,
+        options.weights,
+        options.seed,
+        options.active_tokens,
+        baseline=False,
+        data=options.data,
+        timesteps=options.timesteps,
+    )
+    live = LiveRun(prepare(wish, images.first(CALIBRATION_IMAGES)), images, options.dataset)
+    limit = options.budget_ms if options.budget_ms is not None else options.budget_uj
+    budget = Budget(limit, "uj" if options.budget_uj is not None else "ms")
+    device, recorder = _device(options, live)
+    try:
+        rows, failure = _fly(options, live, device, budget)
+    finally:
+        device.close()
+    if options.out is not None:
+        from models.files import write_whole
+
+        write_whole(options.out, _csv(rows))
+    if recorder is not None and failure is None:
+        recorder.save(options.record, _versions())
+    print(summary(rows, budget, live, device.name))
+    return failure
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuse options that no run can have."""
+    for name in ("images", "threads"):
+        if getattr(options, name) < 1:
+            raise ModelError(f"--{name} is {getattr(options, name)}; it must be at least 1")
+    for name in ("budget_ms", "budget_uj"):
+        value = getattr(options, name)
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise ModelError(f"--{name.replace('_', '-')} is {value}; it must be above 0")
+    for path in filter(None, (options.out, options.trace, options.record)):
+        if not path.absolute().parent.is_dir():
+            raise ModelError(f"{path}: its folder does not exist")
+    if options.device == "simulated" and options.arch is None:
+        raise ModelError("--device simulated needs --arch, its architecture file")
+
+
+def _device(options: argparse.Namespace, live: LiveRun) -> tuple[Device, Recorder | None]:
+    """The device that --device names, behind a guard, and what records it."""
+    from simulator.hil.guarded import GuardedDevice
+    from simulator.hil.recorded import RecordedDevice, Recorder
+    from simulator.hil.simulated import simulated_device
+
+    kind, _, file = options.device.partition(":")
+    device: Device
+    if kind == "simulated" and not file:
+        device = simulated_device(live.outline, options.arch, options.overrides)
+    elif kind == "recorded" and file:
+        device = RecordedDevice(file)
+    elif kind == "host" and not file:
+        from models.live.host import HostDevice
+
+        device = HostDevice(live.model, live.topology)
+    else:
+        raise ModelError(f"unknown --device {options.device}; known are {DEVICES}")
+    recorder = None
+    if options.record is not None:
+        device = recorder = Recorder(device)
+    return GuardedDevice(device, options.timeout_s), recorder
+
+
+def _fly(
+    options: argparse.Namespace, live: LiveRun, device: Device, budget: Any
+) -> tuple[list[dict[str, Any]], DeviceError | None]:
+    """All images; their rows, and the device's failure."""
+    from simulator.trace import open_writer
+
+    rows: list[dict[str, Any]] = []
+    trained = live.arm.weights["origin"] == "trained"
+    with contextlib.ExitStack() as stack:
+        writer = None
+        if options.trace is not None:
+            writer = stack.enter_context(open_writer(options.trace, live.manifest))
+        for flown in live.fly(device, budget):
+            rows.append(flown.row)
+            if writer is not None:
+                shown = flown.prediction if trained else -1
+                tensors, masks = flown.recording
+                writer.add(tensors, masks, flown.row["label"], shown)
+    return rows, live.failure
+
+
+def summary(rows: list[dict[str, Any]], budget: Any, live: LiveRun, device: str) -> str:
+    """What the run comes to, a line each."""
+    steered = [row for row in rows if row["steered"]]
+    lines = [f"{len(rows)} images, {len(steered)} with the device {device}"]
+    if live.arm.weights["origin"] == "trained":
+        known = [row for row in rows if row["label"] >= 0]
+        right = sum(row["label"] == row["prediction"] for row in known)
+        lines.append(f"accuracy            {right / max(len(known), 1):.4f} of {len(known)}")
+    tokens = sum(row["active_tokens"] for row in rows) / len(rows)
+    lines.append(f"active tokens       {tokens:.1%}")
+    for name, label in (("latency_ms", "latency"), ("energy_uj", "energy ")):
+        values = [row[name] for row in steered if row[name] is not None]
+        if values:
+            unit = name.rpartition("_")[2].replace("uj", "uJ")
+            mean, most = sum(values) / len(values), max(values)
+            lines.append(f"{label}             mean {mean:.4g} {unit}, most {most:.4g} {unit}")
+    if budget.limit is not None and steered:
+        unit = budget.unit.replace("uj", "uJ")
+        over = [row for row in steered if row["over_budget"] > 0]
+        worst = max((row["over_budget"] for row in over), default=0.0)
+        beyond = sum(not row["within_a_block"] for row in steered)
+        below = sum(not row["feasible"] for row in steered)
+        lines.append(
+            f"budget {budget.limit:g} {unit}: {len(over)} images over it, by {worst:.4g} {unit} at "
+            f"most; {beyond} by more than their last block; for {below} the stem and one block "
+            "already cost more"
+        )
+    return "\n".join(lines)
+
+
+def _versions() -> dict[str, str]:
+    import torch
+
+    import simulator
+
+    return {"stasim": simulator.__version__, "torch": torch.__version__}
+
+
+def _csv(rows: list[dict[str, Any]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,160 @@
+"""One image in flight: what its network does goes to a device, its costs come back in time."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from models.halting import Halting, HaltingState, Head, Step, accumulate
+from models.live.control import BudgetControl
+from models.recording import Packed, RecordingProbe
+from models.topology import Topology
+from simulator.errors import DeviceError
+from simulator.hil.base import Cost, Device
+from simulator.hil.pieces import Piece, work_of
+
+UNITS = ("ms", "uj")
+
+
+class Check(NamedTuple):
+    """A piece that has run: its cost, and the threshold that followed from it.
+
+    `timestep`, `block`: -1 for the piece outside the blocks; `threshold`: 1 where none was chosen,
+    there and after the last block, which halts every token.
+    """
+
+    timestep: int
+    block: int
+    live: int
+    cost: Cost
+    threshold: float
+
+
+class LiveProbe(RecordingProbe):
+    """A recording of one image whose latest part can be had at any time, and which keeps all that
+    has been computed: the device has been asked for it.
+    """
+
+    def latest(self, piece: Piece) -> dict[str, Packed]:
+        """What the piece reads, as recorded last: (timestep, plane, row, byte) of one image."""
+        return {name: self._tensors[name][-1][:, 0] for name in piece.tensors}
+
+    def _leave_out_unneeded(self, tensors: dict[str, Packed], entering: object) -> None:
+        """Nothing: the stem had run before it was known who would need it."""
+
+    def forget(self) -> None:
+        """Drop what an interrupted image has left."""
+        self._tensors.clear()
+        self._active.clear()
+
+
+class Flight:
+    """A device, a budget and an image between them.
+
+    `unit`: of the budget, ms or uj. When the device fails, `failure` says so, the run goes on with
+    the network's own threshold, and nobody asks the device again.
+    """
+
+    def __init__(
+        self, device: Device, pieces: tuple[Piece, ...], topology: Topology, limit: float | None,
+        unit: str,
+    ) -> None:  # fmt: skip
+        self.device = device
+        self.outside, *self.blocks = pieces
+        self.probe = LiveProbe(topology)
+        self.control = BudgetControl(limit)
+        self.unit = unit
+        self.failure: DeviceError | None = None
+        self.checks: list[Check] = []
+
+    def start(self) -> None:
+        """A new image; its stem has not run yet."""
+        self.checks = []
+        self.control.start()
+
+    def ask(self, piece: Piece, step: Step | None, active: Tensor | None) -> None:
+        """Ask for the cost of a piece that has run and book it."""
+        if self.failure is not None:
+            return
+        timestep = 0 if step is None else step.timestep
+        live = None if active is None else active[0].numpy()
+        try:
+            if step is None:
+                self.device.begin_image()
+            cost = self.device.estimate(work_of(piece, timestep, self.probe.latest(piece), live))
+            amount = in_unit(cost, self.unit, self.device.name)
+        except DeviceError as error:
+            self.failure = error
+            return
+        tokens = 0 if live is None else int(live.sum())
+        self.control.spend(amount, tokens)
+        place = (-1, -1) if step is None else (step.timestep, step.block)
+        self.checks.append(Check(*place, tokens, cost, 1.0))
+
+    def threshold(self, state: HaltingState, score: Tensor, step: Step, own: float) -> float:
+        """The threshold with which this step is checked; `score` (1, token)."""
+        if self.failure is not None:
+            return own
+        active = state.active[0]
+        now = score[0][active].double().numpy()
+        accumulated = state.accumulated[0][active].double().numpy() + now
+        steps = step.timesteps * step.blocks - (step.timestep * step.blocks + step.block) - 1
+        chosen = self.control.threshold(accumulated, now, steps, own)
+        if self.checks:
+            self.checks[-1] = self.checks[-1]._replace(threshold=chosen)
+        return chosen
+
+
+class SteeredHalting(Halting):
+    """A network's own halting, with the threshold in the hands of a flight; one image a batch."""
+
+    def __init__(self, halting: Halting, flight: Flight) -> None:
+        super().__init__(halting.config)
+        self.gamma, self.beta = halting.gamma, halting.beta
+        self.flight = flight
+        self._step = Step(0, 0, 1, 1)
+
+    def before(self, state: HaltingState, entering: Tensor, step: Step) -> HaltingState:
+        """Before the first block, the stem's cost is asked for."""
+        if step.timestep == 0 and step.block == 0:
+            self.flight.ask(self.flight.outside, None, None)
+        return super().before(state, entering, step)
+
+    def after(self, state: HaltingState, output: Tensor, step: Step, head: Head) -> HaltingState:
+        """The block's cost comes back before its tokens are checked."""
+        self._step = step
+        if bool(state.active.any()):
+            self.flight.ask(self.flight.blocks[step.block], step, state.active)
+        return super().after(state, output, step, head)
+
+    def advance(self, state: HaltingState, output: Tensor, last: bool) -> HaltingState:
+        """One step of the recursion, with the threshold that the budget allows."""
+        score = self.score(output)
+        if last:
+            score = torch.ones_like(score)
+        own = 1.0 - self.config.eps
+        chosen = own
+        if bool(state.active.any()) and not last:
+            chosen = self.flight.threshold(state, score, self._step, own)
+        return accumulate(state, output, score, self.config.eps if chosen == own else 1.0 - chosen)
+
+
+def in_unit(cost: Cost, unit: str, device: str) -> float:
+    """The cost as the budget counts it; raises DeviceError where the device cannot tell."""
+    if unit == "ms":
+        return cost.latency_ms
+    if cost.energy_pj is None:
+        raise DeviceError(f"device {device} tells no energy: its budget must be one of time")
+    return cost.energy_pj * 1e-6
+
+
+def totals(checks: list[Check]) -> tuple[int, float | None]:
+    """Cycles and energy of an image: its costs, added in the order in which they came."""
+    cycles, energy_pj = 0, 0.0
+    for check in checks:
+        cycles += check.cost.cycles
+        energy_pj += check.cost.energy_pj or 0.0
+    known = all(check.cost.energy_pj is not None for check in checks)
+    return cycles, energy_pj if known and checks else None

@@ -1,0 +1,137 @@
+"""Images through a network, one by one, in the loop with a device."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from models.arms import Arm
+from models.data import Images
+from models.errors import ModelError
+from models.evaluate import pixels_of
+from models.halting import Halting
+from models.live.control import exceeded
+from models.live.flight import Check, Flight, SteeredHalting, in_unit, totals
+from models.recording import Recording
+from models.stas import STAS
+from models.topology import Topology
+from models.writing import announce
+from simulator.errors import DeviceError
+from simulator.hil.base import Device
+from simulator.hil.pieces import cut
+from simulator.trace import Outline
+
+
+class Budget(NamedTuple):
+    """A limit for each image in ms or uJ; None: no limit, only told."""
+
+    limit: float | None
+    unit: str
+
+
+class Flown(NamedTuple):
+    """An image that has run: its figures, its costs piece by piece, its spikes and masks.
+
+    `row`: what a table shows of it; `prediction`: the class.
+    """
+
+    row: dict[str, Any]
+    checks: list[Check]
+    recording: Recording
+    prediction: int
+
+
+class LiveRun:
+    """A network in evaluation mode, ready to run with a device.
+
+    `outline`: the trace that the run would be, without images; a device is planned from it.
+    """
+
+    def __init__(self, arm: Arm, images: Images, dataset: str) -> None:
+        """Raises ModelError for a network that this loop cannot steer."""
+        self.arm, self.images, self.model = arm, images, arm.model
+        self.halting = steerable(self.model)
+        self.topology: Topology
+        self.topology, self.manifest = announce(arm, images, dataset)
+        self.outline = Outline(self.manifest, "live run")
+        self.pieces = cut(self.outline)
+        self.failure: DeviceError | None = None
+
+    def fly(self, device: Device, budget: Budget) -> Iterator[Flown]:
+        """Run the images in order; a device that fails is left alone from there on."""
+        flight = Flight(device, self.pieces, self.topology, *budget)
+        self.model.halting = SteeredHalting(self.halting, flight)
+        try:
+            bar = tqdm(range(len(self.images.labels)), unit="image",
+                       disable=not sys.stderr.isatty())  # fmt: skip
+            for index in bar:
+                yield self._image(index, flight, budget)
+                self.failure = flight.failure
+        finally:
+            self.model.halting = self.halting
+
+    @torch.no_grad()
+    def _image(self, index: int, flight: Flight, budget: Budget) -> Flown:
+        image = self.images.take(np.array([index]))
+        flight.start()
+        flight.probe.forget()
+        flight.probe.record_image(image.pixels)
+        output = self.model(pixels_of(image), flight.probe)
+        prediction = int(output.logits.argmax(1))
+        active = float(output.active.float().mean()) if output.active is not None else 1.0
+        row = {
+            "image": index,
+            "image_id": image.ids[0],
+            "label": int(image.labels[0]),
+            "prediction": prediction,
+            "active_tokens": round(active, 6),
+            **_costs(flight, budget, 1.0 - self.halting.config.eps),
+        }
+        recording = next(flight.probe.take())
+        return Flown(row, flight.checks, recording, prediction)
+
+
+def _costs(flight: Flight, budget: Budget, own: float) -> dict[str, Any]:
+    """What the device said of an image; empty where it failed before the image's end."""
+    checks, failed = flight.checks, flight.failure is not None
+    cycles, energy_pj = totals(checks)
+    clock_mhz = checks[0].cost.clock_mhz if checks else 1.0
+    blocks = [check for check in checks if check.block >= 0]
+    device = flight.device.name
+    over = exceeded(flight.control.spent, budget.limit)
+    last = in_unit(blocks[-1].cost, budget.unit, device) if blocks else 0.0
+    least = sum(in_unit(check.cost, budget.unit, device) for check in checks[:2])
+    feasible = budget.limit is None or budget.limit >= least
+    values = {
+        "latency_cycles": cycles,
+        "latency_ms": cycles / (clock_mhz * 1e3),
+        "energy_uj": None if energy_pj is None else energy_pj * 1e-6,
+        "blocks_run": len(blocks),
+        "lowest_threshold": min(check.threshold for check in blocks) if blocks else own,
+        "over_budget": over,
+        "last_block": last,
+        "within_a_block": int(over <= last),
+        "feasible": int(feasible),
+    }
+    return {name: "" if failed else value for name, value in values.items()} | {
+        "steered": int(not failed)
+    }
+
+
+def steerable(model: STAS) -> Halting:
+    """The network's halting, if this loop can steer it; else ModelError says what it needs."""
+    halting, switches = model.halting, model.config.halting
+    if not isinstance(halting, Halting) or switches.granularity != "two_dimensional":
+        raise ModelError(
+            f"{model.config.name} halts {switches.granularity!r} by {switches.policy!r}: a live "
+            "run steers the threshold of scores accumulated over blocks and timesteps, so it must "
+            "be two_dimensional by score"
+        )
+    if model.config.dataset.sequential:
+        raise ModelError("a live run shows still images; this network takes sequences")
+    return halting
