@@ -130,9 +130,9 @@ class SimulatedDevice:
         """Replay the image as it stands."""
         program, _ = self._lowering.program()
         cycles = replay(program).makespan_cycles
-        real = program.unit >= 0
         names = self._lowering.unit_names
-        busy = np.bincount(program.unit[real], program.busy_cycles[real], minlength=len(names))
+        # Joins, unit -1, are counted first and left out.
+        busy = np.bincount(program.unit + 1, program.busy_cycles, minlength=len(names) + 1)[1:]
         return RunningTotal(
             cycles,
             sum(self._energies) + self.prices.leakage_pj(cycles),
