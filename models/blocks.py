@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from models.config import ModelConfig
-from models.layers import Context, SpikingLinear
+from models.layers import Context, SpikingLinear, fire
 from models.neurons import ATTENTION_THRESHOLD
 from models.rows import Rows
 
@@ -34,9 +34,7 @@ class SpikingSelfAttention(nn.Module):
         """Spikes (row, channel) from the stream (row, channel)."""
         q, k, v = (layer(rows, context) for layer in (self.q, self.k, self.v))
         mixed = attention(q, k, v, self.heads, context.rows)
-        out_name = f"{self.name}.out"
-        out = context.rows.fire(mixed, context.membranes, out_name, ATTENTION_THRESHOLD)
-        context.probe.record(out_name, out, context.rows)
+        out = fire(mixed, context, f"{self.name}.out", ATTENTION_THRESHOLD)
         return torch.as_tensor(self.proj(out, context))
 
 

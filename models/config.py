@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from models.errors import ModelError
 
-FAMILIES = ("spikformer",)
+FAMILIES = ("spikformer", "spikingformer", "sdt", "qkformer")
 ISPS_FORMS = ("none", "late_sum", "early_integration", "single_step")
 GRANULARITIES = ("none", "block", "timestep", "two_dimensional")
 POLICIES = ("score", "random", "token_importance", "entropy_exit")
@@ -40,8 +40,8 @@ class Dataset(NamedTuple):
     sequential: bool = False
 
 
-# Heads: 12 on CIFAR for 384 and 8 (8-768: 12) on ImageNet are published; elsewhere head_dim 32 is
-# our choice.
+# Heads: 12 on CIFAR for 384 and 8 (8-768: 12) on ImageNet are published for Spikformer, 8 (384: 6,
+# 768: 12) for QKFormer, 8 for the Spike-Driven Transformer; elsewhere head_dim 32 is our choice.
 CIFAR_SIZES = (
     Size(2, 256, 8),
     Size(4, 256, 8),
@@ -52,6 +52,14 @@ CIFAR_SIZES = (
 IMAGENET_SIZES = (Size(8, 384, 8), Size(8, 512, 8), Size(8, 768, 12))
 SMALL_SIZES = (Size(2, 64, 2), Size(2, 128, 4))
 DVS_SIZES = (Size(2, 256, 16),)
+SDT_CIFAR_SIZES = (Size(2, 256, 8), Size(2, 512, 8))
+SDT_IMAGENET_SIZES = (Size(8, 384, 8), Size(8, 512, 8), Size(8, 768, 8))
+SDT_DVS_SIZES = (Size(2, 256, 8),)
+# Of QKFormer a size counts the blocks of all stages, of which the first two have EARLIER_BLOCKS.
+QK_CIFAR_SIZES = (Size(4, 384, 8),)
+QK_IMAGENET_SIZES = (Size(10, 384, 6), Size(10, 512, 8), Size(10, 768, 12))
+QK_SMALL_SIZES = (Size(4, 128, 4),)
+EARLIER_BLOCKS = {4: (1, 1), 10: (1, 2)}
 
 DATASETS = {
     "cifar10": Dataset(10, 3, 32, (2, 3)),
@@ -64,17 +72,27 @@ DATASETS = {
     "digits_sequential": Dataset(10, 1, 16, (2, 3), sequential=True),
     "cifar10dvs": Dataset(10, 2, 128, (0, 1, 2, 3), sequential=True),
 }
-SIZES_OF_DATASET = {
-    "cifar10": CIFAR_SIZES,
-    "cifar100": CIFAR_SIZES,
-    "imagenet": IMAGENET_SIZES,
-    "mnist": SMALL_SIZES,
-    "mnist20": SMALL_SIZES,
-    "mnist_sequential": SMALL_SIZES,
-    "digits": SMALL_SIZES,
-    "digits_sequential": SMALL_SIZES,
-    "cifar10dvs": DVS_SIZES,
+_SMALL = ("mnist", "mnist20", "mnist_sequential", "digits", "digits_sequential")
+SIZES = {
+    "spikformer": {
+        **dict.fromkeys(("cifar10", "cifar100"), CIFAR_SIZES),
+        "imagenet": IMAGENET_SIZES,
+        "cifar10dvs": DVS_SIZES,
+        **dict.fromkeys(_SMALL, SMALL_SIZES),
+    },
+    "sdt": {
+        **dict.fromkeys(("cifar10", "cifar100"), SDT_CIFAR_SIZES),
+        "imagenet": SDT_IMAGENET_SIZES,
+        "cifar10dvs": SDT_DVS_SIZES,
+        **dict.fromkeys(_SMALL, SMALL_SIZES),
+    },
+    "qkformer": {
+        **dict.fromkeys(("cifar10", "cifar100"), QK_CIFAR_SIZES),
+        "imagenet": QK_IMAGENET_SIZES,
+        **dict.fromkeys(_SMALL, QK_SMALL_SIZES),
+    },
 }
+SIZES["spikingformer"] = SIZES["spikformer"]
 
 
 @dataclass(frozen=True)
@@ -142,6 +160,8 @@ class ModelConfig:
     that it sees the scale of one spike map, `sum` with the graded map itself. `pool`: max-pooling
     before the LIF (SpikingJelly) or after it (the original repository). `pooled_stages`: SPS stages
     that halve the grid. A pixel enters as (value * pixel_scale - image_mean) / image_std.
+    `earlier_blocks`: of QKFormer, the blocks of the stages ahead of the last one, whose blocks
+    `size` counts.
     """
 
     name: str
@@ -157,6 +177,7 @@ class ModelConfig:
     image_mean: tuple[float, ...] = ()
     image_std: tuple[float, ...] = ()
     family: str = "spikformer"
+    earlier_blocks: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse values that no network can have."""
@@ -170,6 +191,13 @@ class ModelConfig:
             raise ModelError(
                 f"embed_dim is {self.size.embed_dim}; it must be a multiple of 8 and of heads "
                 f"({self.size.heads})"
+            )
+        if self.pool != "before_lif" and self.family != "spikformer":
+            raise ModelError(f"pool is {self.pool}; only spikformer has this switch")
+        if (self.family == "qkformer") != (len(self.earlier_blocks) == 2):
+            raise ModelError(
+                f"earlier_blocks is {self.earlier_blocks}; qkformer must have two stages of them, "
+                "the other families none"
             )
         if self.halts:
             check_profile(self.halting, self.timesteps, self.size.blocks)
@@ -189,6 +217,11 @@ class ModelConfig:
     def head_dim(self) -> int:
         """Channels of one attention head."""
         return self.size.embed_dim // self.size.heads
+
+    @property
+    def spike_stream(self) -> bool:
+        """Whether the residual stream adds spikes, and so is an integer; else it is a potential."""
+        return self.family in ("spikformer", "qkformer")
 
     @property
     def stage_channels(self) -> tuple[int, ...]:
@@ -224,10 +257,13 @@ class ModelConfig:
         )
 
 
-def model_names() -> tuple[str, ...]:
-    """Every name that `named_config` knows."""
-    sizes = sorted({size[:2] for group in SIZES_OF_DATASET.values() for size in group})
-    return tuple(f"{prefix}spikformer_{b}_{d}" for prefix in ("stas_", "") for b, d in sizes)
+def model_names(family: str | None = None) -> tuple[str, ...]:
+    """Every name that `named_config` knows, or those of a family."""
+    names = []
+    for each in FAMILIES if family is None else (family,):
+        sizes = sorted({size[:2] for group in SIZES[each].values() for size in group})
+        names += [f"{stas}{each}_{b}_{d}" for stas in ("stas_", "") for b, d in sizes]
+    return tuple(names)
 
 
 def named_config(name: str, dataset: str, timesteps: int = 4) -> ModelConfig:
@@ -239,13 +275,23 @@ def named_config(name: str, dataset: str, timesteps: int = 4) -> ModelConfig:
     if name not in model_names():
         raise ModelError(_unknown("model", name, model_names()))
     base = name.removeprefix("stas_")
-    for size in SIZES_OF_DATASET[dataset]:
-        if base == f"spikformer_{size.blocks}_{size.embed_dim}":
+    family = base.split("_")[0]
+    sizes = SIZES[family].get(dataset, ())
+    for size in sizes:
+        if base == f"{family}_{size.blocks}_{size.embed_dim}":
             break
     else:
-        fitting = ", ".join(f"{s.blocks}_{s.embed_dim}" for s in SIZES_OF_DATASET[dataset])
+        fitting = ", ".join(f"{s.blocks}_{s.embed_dim}" for s in sizes) or "none"
         raise ModelError(f"model {name} has no form for {dataset}; its sizes are {fitting}")
-    plain = ModelConfig(name=name, size=size, dataset=DATASETS[dataset], timesteps=timesteps)
+    earlier = EARLIER_BLOCKS[size.blocks] if family == "qkformer" else ()
+    plain = ModelConfig(
+        name=name,
+        size=size._replace(blocks=size.blocks - sum(earlier)),
+        dataset=DATASETS[dataset],
+        timesteps=timesteps,
+        family=family,
+        earlier_blocks=earlier,
+    )
     if base == name:
         return plain
     return dataclasses.replace(

@@ -96,25 +96,40 @@ class SpikingLinear(nn.Module):
 
     def forward(self, rows: Tensor, context: Context) -> Tensor:
         """From rows (row, in_features) to their spikes (row, out_features)."""
+        return fire(self.current(rows, context), context, self.name)
+
+    def current(self, rows: Tensor, context: Context) -> Tensor:
+        """The normalised sums (row, out_features), without neurons."""
         current = linear_rows(rows, self.linear.weight)
         context.probe.before_norm(self, current, context.rows.steps, context.rows)
-        current = self.norm(current, context.rows.live())
-        spikes = context.rows.fire(current, context.membranes, self.name, THRESHOLD)
-        context.probe.record(self.name, spikes, context.rows)
-        return spikes
+        return torch.as_tensor(self.norm(current, context.rows.live()))
+
+
+def fire(current: Tensor, context: Context, name: str, threshold: float = THRESHOLD) -> Tensor:
+    """The spikes (row, channel) of the neurons `name`, recorded."""
+    spikes = context.rows.fire(current, context.membranes, name, threshold)
+    context.probe.record(name, spikes, context.rows)
+    return spikes
 
 
 class SpikingConv(nn.Module):
-    """3x3 convolution without bias, batch-norm, optional max-pool, LIF, on maps of any number of
+    """Convolution without bias, batch-norm, optional max-pool, LIF, on maps of any number of
     timesteps.
     """
 
-    def __init__(self, name: str, channels: tuple[int, int], pool: str | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        channels: tuple[int, int],
+        pool: str | None,
+        kernel: int = 3,
+        stride: int = 1,
+    ) -> None:
         """`channels`: in and out; `pool`: None, `before_lif` or `after_lif`."""
         super().__init__()
         self.name = name
         self.pool = pool
-        self.conv = nn.Conv2d(*channels, kernel_size=3, padding=1, bias=False)
+        self.conv = nn.Conv2d(*channels, kernel, stride, padding=kernel // 2, bias=False)
         self.norm = Norm(channels[1])
 
     def forward(self, maps: Tensor, timesteps: int, probe: Probe) -> Tensor:
@@ -122,6 +137,12 @@ class SpikingConv(nn.Module):
 
         One map for several timesteps (step 1) is a constant current; several maps for one timestep
         enter as their mean current.
+        """
+        return self.fire(self.current(maps, timesteps, probe), timesteps, probe)
+
+    def current(self, maps: Tensor, timesteps: int, probe: Probe) -> Tensor:
+        """What the neurons see: normalised sums (step, image, channel, h, w), pooled where the pool
+        is ahead of them.
         """
         steps, images = maps.shape[:2]
         current = self.conv(maps.flatten(0, 1))
@@ -132,11 +153,14 @@ class SpikingConv(nn.Module):
             steps = 1
         if self.pool == "before_lif":
             current = max_pool(current)
-        by_step = current.unflatten(0, (steps, images))
-        spikes, _ = lif(by_step.expand(timesteps, *by_step.shape[1:]))
+        return torch.as_tensor(current.unflatten(0, (steps, images)))
+
+    def fire(self, current: Tensor, timesteps: int, probe: Probe) -> Tensor:
+        """The neurons' spikes over so many timesteps, pooled where the pool is behind them."""
+        spikes, _ = lif(current.expand(timesteps, *current.shape[1:]))
         if self.pool == "after_lif":
             probe.record_maps(f"{self.name}.unpooled", spikes)
-            spikes = max_pool(spikes.flatten(0, 1)).unflatten(0, (timesteps, images))
+            spikes = max_pool(spikes.flatten(0, 1)).unflatten(0, spikes.shape[:2])
         probe.record_maps(f"{self.name}.out", spikes)
         return spikes
 

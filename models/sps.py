@@ -1,7 +1,13 @@
 """Spiking patch splitting (SPS), plain or integrated (I-SPS) in one of three forms.
 
-Four stages conv3x3-BN-(pool)-LIF of d/8, d/4, d/2, d channels, then a fifth as relative position,
-added. STAS publishes no formula for I-SPS, so the forms are our choice; in each, all timesteps
+Five convolutions of d/8, d/4, d/2, d, d channels, the last one the relative position:
+
+- Spikformer: conv3x3-BN-(pool)-LIF each; the last one's spikes are added to those before it.
+- Spikingformer: a LIF and a pool ahead of each convolution but the first; out comes a potential.
+- Spike-Driven Transformer: the same up to the fourth, whose pool is ahead of its LIF; the last
+  one's sums are added to the fourth's potential.
+
+STAS publishes no formula for I-SPS, so the forms are our choice; in each, all timesteps
 share one result:
 
 - `late_sum`: all stages at every timestep, their output summed over time (as OST does).
@@ -12,11 +18,21 @@ share one result:
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from models.config import ModelConfig
 from models.layers import SpikingConv
 from models.probes import Probe
+
+
+def pool_of(config: ModelConfig, stage: int) -> str | None:
+    """Where a stage pools: ahead of its neurons, behind them, or not at all."""
+    if stage not in config.dataset.pooled_stages:
+        return None
+    if config.family == "spikformer":
+        return config.pool
+    return "before_lif" if config.family == "sdt" and stage == 3 else "after_lif"
 
 
 class PatchSplitting(nn.Module):
@@ -28,9 +44,7 @@ class PatchSplitting(nn.Module):
         channels = (config.dataset.image_channels, *config.stage_channels)
         self.stages = nn.ModuleList(
             SpikingConv(
-                f"sps.{stage}",
-                (channels[stage], channels[stage + 1]),
-                config.pool if stage in config.dataset.pooled_stages else None,
+                f"sps.{stage}", (channels[stage], channels[stage + 1]), pool_of(config, stage)
             )
             for stage in range(5)
         )
@@ -38,8 +52,8 @@ class PatchSplitting(nn.Module):
     def forward(self, frames: Tensor, probe: Probe) -> Tensor:
         """Tokens (step, image, token, channel): T steps, or one step with I-SPS.
 
-        `frames` (step, image, channel, h, w): one step where the image is constant, else T. Without
-        I-SPS tokens are integers 0..2.
+        `frames` (step, image, channel, h, w): one step where the image is constant, else T.
+        Spikformer's tokens are integers (without I-SPS 0..2), the others' potentials.
         """
         form, timesteps = self.config.isps, self.config.timesteps
         steps = timesteps if form in ("none", "late_sum") else 1
@@ -49,16 +63,30 @@ class PatchSplitting(nn.Module):
             # Direct coding: a constant image enters the first convolution at every timestep.
             shown = frames.expand(max(steps, frames.shape[0]), *frames.shape[1:])
             maps = self.stages[0](shown, steps, probe)
-        for stage in self.stages[1:4]:
+        for stage in self.stages[1:3]:
             maps = stage(maps, steps, probe)
-        stream = maps + self.stages[4](maps, steps, probe)
-        if form == "late_sum":
+        stream = self._stream(maps, steps, probe)
+        late, spikes = form == "late_sum", self.config.family == "spikformer"
+        if late and spikes:
             probe.record_maps("sps.x", stream)
+        if late:
             stream = stream.sum(0, keepdim=True)
-        probe.record_maps("blocks.0.x", stream)
-        if form == "late_sum" and self.config.integration == "mean":
+        if spikes:
+            probe.record_maps("blocks.0.x", stream)
+        if late and self.config.integration == "mean":
             stream = stream / timesteps
         return stream.flatten(3).transpose(2, 3).contiguous()
+
+    def _stream(self, maps: Tensor, steps: int, probe: Probe) -> Tensor:
+        """The last two stages and what is added: (step, image, channel, h, w)."""
+        fourth, last = self.stages[3], self.stages[4]
+        current = fourth.current(maps, steps, probe)
+        spikes = fourth.fire(current, steps, probe)
+        if self.config.family == "spikformer":
+            return torch.as_tensor(spikes + last(spikes, steps, probe))
+        position = last.current(spikes, steps, probe)
+        sums = position if self.config.family == "spikingformer" else current + position
+        return torch.as_tensor(sums)
 
     def _integrated(self, frames: Tensor, probe: Probe) -> Tensor:
         """One graded map (1, image, channel, h, w): the sum over T of the first stage's spikes, or

@@ -12,8 +12,11 @@ from models.config import ModelConfig
 from models.errors import ModelError
 from models.halting import HaltingState, Step
 from models.layers import Context, SpikingConv, SpikingLinear
+from models.neurons import lif
 from models.policies import make_policy
+from models.potential_blocks import PotentialBlock
 from models.probes import SILENT, Probe
+from models.qkformer import EarlierStages
 from models.rows import LEAKS, AllRows, DroppedRows, MaskedRows, Membranes, Rows
 from models.sps import PatchSplitting
 
@@ -35,15 +38,18 @@ class Output(NamedTuple):
 
 
 class STAS(nn.Module):
-    """Spikformer with the switches of its config; without I-SPS and halting it is SpikingJelly's
-    Spikformer.
+    """A network of one of four families with the switches of its config.
+
+    Without I-SPS and halting, Spikformer, the Spike-Driven Transformer and QKFormer are those of
+    SpikingJelly.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.sps = PatchSplitting(config)
-        self.blocks = nn.ModuleList(Block(index, config) for index in range(config.size.blocks))
+        self.sps = EarlierStages(config) if config.family == "qkformer" else PatchSplitting(config)
+        block = Block if config.spike_stream else PotentialBlock
+        self.blocks = nn.ModuleList(block(index, config) for index in range(config.size.blocks))
         self.halting = make_policy(config)
         self.head = nn.Linear(config.size.embed_dim, config.dataset.classes)
         for module in self.modules():
@@ -78,6 +84,8 @@ class STAS(nn.Module):
             features = self._serial(stream, probe)
         else:
             features = self._layer_by_layer(stream, probe, imposed)
+        if self.config.family == "sdt":
+            return Output(self.classify(features.mean(2), probe), None, None)
         return Output(self.head(features.mean((0, 2))), None, None)
 
     def _frames(self, images: Tensor) -> Tensor:
@@ -92,8 +100,14 @@ class STAS(nn.Module):
             )
         return self.normalised(images).transpose(0, 1)
 
-    def classify(self, features: Tensor) -> Tensor:
-        """Logits (image, class) from features (timestep, image, channel), means over tokens."""
+    def classify(self, features: Tensor, probe: Probe = SILENT) -> Tensor:
+        """Logits (image, class) from features (timestep, image, channel), means over tokens.
+
+        The Spike-Driven Transformer's features pass through neurons first.
+        """
+        if self.config.family == "sdt":
+            features, _ = lif(features)
+            probe.record_maps("head.in", features[..., None, None])
         return torch.as_tensor(self.head(features.mean(0)))
 
     def normalised(self, images: Tensor) -> Tensor:
@@ -155,19 +169,22 @@ class STAS(nn.Module):
                 current = block(current, Context(chosen, membranes[index], probe))
                 state = policy.after(state, current[0], step, self.classify)
         active = torch.stack(masks, 1).unflatten(1, (timesteps, len(self.blocks)))
-        logits = self._logits(state)
+        logits = self._logits(state, probe)
         return Output(logits, active, policy.ponder(state), policy.weights(state, timesteps))
 
-    def _logits(self, state: HaltingState) -> Tensor:
+    def _logits(self, state: HaltingState, probe: Probe) -> Tensor:
         """What the head makes of the tokens at the end."""
-        halting = self.config.halting
+        halting, timesteps = self.config.halting, self.config.timesteps
         if state.logits is not None:
+            self.classify(torch.stack(state.features), probe)  # for the probe alone
             return state.logits
         if halting.output == "last":
-            return self.classify(torch.stack(state.features))
+            return self.classify(torch.stack(state.features), probe)
         field = state.output.mean(1)
         if halting.granularity == "block":
-            field = field / self.config.timesteps
+            field = field / timesteps
+        if self.config.family == "sdt":  # its head's neurons see the field as a constant current
+            return self.classify(field.expand(timesteps, *field.shape), probe)
         return torch.as_tensor(self.head(field))
 
     @property

@@ -46,6 +46,19 @@ def test_intact_and_honest(name: str) -> None:
         assert "safetensors" not in text
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_the_shipped_manifests_list_what_this_code_lists(name: str) -> None:
+    with Trace.open(TRACES / f"{name}.npz") as trace:
+        told = trace.manifest
+    halting = told["model"]["halting"]
+    config = named_config(told["model"]["name"], told["dataset"]["name"])
+    topology = describe(config, halting.get("gamma", 0.0), halting.get("beta", 0.0))
+    assert told["operations"] == topology.operations
+    counts = ("ones", "nonzero")
+    listed = [{k: v for k, v in each.items() if k not in counts} for each in told["tensors"]]
+    assert listed == [tensor.manifest() for tensor in topology.tensors.values()]
+
+
 @pytest.mark.parametrize("dataset", RECIPES)
 def test_twins_share_weights_and_images(dataset: str) -> None:
     paths = [TRACES / f"{dataset}.npz", TRACES / f"{dataset}_baseline.npz"]

@@ -12,7 +12,7 @@ import torch
 
 from models import capture
 from models.arms import Arm, Wish, prepare
-from models.config import DATASETS, HaltingConfig, ModelConfig, Size
+from models.config import DATASETS, Dataset, HaltingConfig, ModelConfig, Size
 from models.data import mnist_digits
 from models.evaluate import pixels_of
 from models.operations import describe
@@ -23,6 +23,7 @@ from simulator.trace import Trace, unpack_bits
 from tests.models.tiny_networks import Keeper, lively, pictures, tiny_config
 
 IMPORTANT = HaltingConfig("block", policy="token_importance", output="last", budget=0.6)
+LARGE = Dataset(10, 3, 64, (0, 1, 2, 3))
 SECTION = {"origin": "random", "seed": 0, "accuracy": None, "sha256": "0" * 64}
 
 
@@ -47,16 +48,44 @@ def integers(trace: Trace, name: str, packed: np.ndarray) -> np.ndarray:
         tiny_config(halting=HaltingConfig("block", gamma=6.0, beta=-5.0), isps="late_sum"),
         tiny_config(halting=IMPORTANT, isps="late_sum", integration="sum"),
         tiny_config(halting=HaltingConfig("timestep", beta=-1.0), isps="single_step"),
+        tiny_config(family="spikingformer"),
+        tiny_config(family="spikingformer", isps="late_sum", halting=False),
+        tiny_config(family="sdt"),
+        tiny_config(family="sdt", isps="single_step", halting=IMPORTANT),
+        tiny_config(family="sdt", isps=False, halting=False),
+        tiny_config(family="qkformer"),
+        tiny_config(family="qkformer", isps="late_sum", halting=False),
+        tiny_config(family="qkformer", isps=False, dataset=LARGE),
     ],
-    ids=["stas", "baseline", "after_lif", "block", "importance", "timestep"],
+    ids=[
+        "stas",
+        "baseline",
+        "after_lif",
+        "block",
+        "importance",
+        "timestep",
+        "spikingformer",
+        "spikingformer late",
+        "sdt",
+        "sdt importance",
+        "sdt baseline",
+        "qkformer",
+        "qkformer late",
+        "qkformer on large images",
+    ],
 )
 def test_every_stored_value_is_the_networks(tmp_path: Path, config: ModelConfig) -> None:
     model = lively(config)
     keeper, topology = Keeper(), describe(config)
+    images = pictures(3)
+    if config.dataset is LARGE:
+        images = images._replace(pixels=images.pixels.repeat(2, 2).repeat(2, 3))
     with torch.no_grad():
-        model(pixels_of(pictures(3)), keeper)
-    with Trace.open(written(tmp_path / "t.npz", model)) as trace:
+        model(pixels_of(images), keeper)
+    write_trace(tmp_path / "t.npz", Arm(model, dict(SECTION)), images, "cifar10", 2)
+    with Trace.open(tmp_path / "t.npz") as trace:
         trace.verify()
+        assert set(keeper.tensors()) == set(trace.tensors) - {"sps.image"}
         for image in trace:
             for name, tensor in keeper.tensors().items():
                 stored = integers(trace, name, image.tensors[name])
@@ -70,7 +99,7 @@ def test_every_stored_value_is_the_networks(tmp_path: Path, config: ModelConfig)
                 )
                 assert np.array_equal(image.active[str(block)], expected)
             pixels = integers(trace, "sps.image", image.tensors["sps.image"])[0]
-            original = pictures(3).pixels[image.index]
+            original = images.pixels[image.index]
             assert np.array_equal(pixels.T.reshape(original.shape), original)
             assert image.label == pictures(3).labels[image.index]
             assert image.prediction == -1
@@ -142,6 +171,35 @@ def test_attention_neurons_follow_from_stored_q_k_v(tmp_path: Path) -> None:
             membrane[fired] = 0.0
             live = image.active["0"][step][:, None]
             assert np.array_equal(fired & live, out[step].astype(bool))
+
+
+@pytest.mark.parametrize("family", ["sdt", "qkformer"])
+def test_gates_follow_from_stored_spikes(tmp_path: Path, family: str) -> None:
+    """The attention without products, recomputed from what the trace holds."""
+    config = tiny_config(family=family)
+    where = "blocks.0.attn" if family == "sdt" else "stages.0.blocks.0.attn"
+    with Trace.open(written(tmp_path / "t.npz", lively(config))) as trace:
+        image = trace.read(1)
+        names = ("q", "k", "gate", "out")
+        values = [f"{where}.{name}" for name in names]
+        q, k, gate, out = (integers(trace, name, image.tensors[name]) for name in values)
+        opened, gated = k, q
+        if family == "sdt":
+            v = integers(trace, f"{where}.v", image.tensors[f"{where}.v"])
+            sums = (k * v).sum(1, keepdims=True).astype(float)
+        else:
+            heads = q.reshape(*q.shape[:2], config.size.heads, -1)
+            sums, gated = heads.sum(3).astype(float), opened
+        membrane = np.zeros(sums.shape[1:])
+        for step in range(config.timesteps):
+            membrane = membrane + (sums[step] - membrane) / 2.0
+            fired = membrane >= 0.5
+            membrane[fired] = 0.0
+            assert np.array_equal(fired, gate[step].astype(bool))
+        width = gated.shape[2] // gate.shape[2]
+        assert np.array_equal(out, gated * np.repeat(gate, width, axis=2))
+        assert out.any()
+        assert not gate.all()
 
 
 def test_batches_do_not_matter_and_two_captures_are_one_file(tmp_path: Path) -> None:

@@ -28,6 +28,8 @@ def tiny_config(
         halting = HaltingConfig(granularity, gamma=1.0, beta=-1.5)
     if isinstance(isps, bool):
         isps = "early_integration" if isps else "none"
+    if switches.get("family") == "qkformer":
+        switches.setdefault("earlier_blocks", (1, 1))
     config = ModelConfig(
         name="tiny",
         size=TINY,

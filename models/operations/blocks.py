@@ -1,0 +1,175 @@
+"""Blocks as a trace lists them: with a stream of spikes and with one of potentials."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from models.blocks import ATTENTION_SCALE
+from models.neurons import ATTENTION_THRESHOLD
+from models.operations.plan import Grid, Plan
+from models.operations.splitting import largest_entering, stream_unit
+
+
+class Site(NamedTuple):
+    """A block's place: its name, its output's, its tokens' grid, its sizes, and of its integer
+    stream the largest value that enters and what a 1 is stored as.
+    """
+
+    name: str
+    output: str
+    grid: Grid
+    dim: int
+    heads: int
+    hidden: int
+    entering: int = 0
+    unit: int = 1
+
+    @property
+    def rows(self) -> int:
+        """Tokens."""
+        return self.grid[0] * self.grid[1]
+
+    @property
+    def head_sizes(self) -> dict[str, int]:
+        """The shapes of an attention."""
+        return {"heads": self.heads, "head_dim": self.dim // self.heads, "tokens": self.rows}
+
+
+def block_site(plan: Plan, index: int) -> Site:
+    """A block of the stage in which tokens halt."""
+    config = plan.config
+    last = index == config.size.blocks - 1
+    unit = 1 if config.family == "qkformer" else stream_unit(config)
+    first = 2 if config.family == "qkformer" else largest_entering(config)
+    return Site(
+        name=f"blocks.{index}",
+        output="head.x" if last else f"blocks.{index + 1}.x",
+        grid=config.grid,
+        dim=config.size.embed_dim,
+        heads=config.size.heads,
+        hidden=config.size.embed_dim * config.mlp_ratio,
+        entering=first + 2 * index * unit,
+        unit=unit,
+    )
+
+
+def spike_block(plan: Plan, index: int, stream: str) -> str:
+    """A block that adds spikes to an integer stream; returns the name of its output."""
+    plan.stage, plan.block = "blocks", index
+    site = block_site(plan, index)
+    q, k, v = (spiking_linear(plan, site, f"attn.{x}", stream, site.dim) for x in "qkv")
+    mixed = self_attention(plan, site, q, k, v)
+    return close_spike_block(plan, site, stream, mixed)
+
+
+def self_attention(plan: Plan, site: Site, q: str, k: str, v: str) -> str:
+    """Scores, context, neurons."""
+    name, timesteps, heads = site.name, plan.config.timesteps, site.head_sizes
+    scores = plan.run(f"{name}.attn.scores", "attention_scores", (q, k), timesteps, heads)
+    scale = {"scale": ATTENTION_SCALE}
+    context = plan.run(
+        f"{name}.attn.context", "attention_context", (scores, v), timesteps, heads, parameters=scale
+    )
+    mixed = plan.store(f"{name}.attn.out", timesteps, site.grid, site.dim)
+    return plan.lif(f"{name}.attn.lif", context, mixed, timesteps, threshold=ATTENTION_THRESHOLD)
+
+
+def spike_driven_attention(plan: Plan, site: Site, q: str, k: str, v: str) -> str:
+    """Column sums of k and v, the channel gate's neurons, q where the gate is open."""
+    name, timesteps = site.name, plan.config.timesteps
+    sums = plan.run(
+        f"{name}.attn.columns", "spike_driven_attention", (k, v), timesteps, site.head_sizes
+    )
+    gate = plan.store(f"{name}.attn.gate", timesteps, (1, 1), site.dim)
+    plan.lif(f"{name}.attn.lif", sums, gate, timesteps, threshold=ATTENTION_THRESHOLD)
+    return _gated(plan, site, q, gate)
+
+
+def token_attention(plan: Plan, site: Site, q: str, k: str) -> str:
+    """Token sums of q, the token gate's neurons, k where the gate is open."""
+    name, timesteps = site.name, plan.config.timesteps
+    sums = plan.run(f"{name}.attn.tokens", "token_qk_attention", (q,), timesteps, site.head_sizes)
+    gate = plan.store(f"{name}.attn.gate", timesteps, site.grid, site.heads)
+    plan.lif(f"{name}.attn.lif", sums, gate, timesteps, threshold=ATTENTION_THRESHOLD)
+    return _gated(plan, site, k, gate)
+
+
+def _gated(plan: Plan, site: Site, spikes: str, gate: str) -> str:
+    """`spikes` where the gate is open."""
+    opening, timesteps = plan.tensors[gate], plan.config.timesteps
+    shapes = {"rows": site.rows, "channels": site.dim}
+    shapes |= {"gate_rows": opening.rows, "gate_channels": opening.channels}
+    out = plan.store(f"{site.name}.attn.out", timesteps, site.grid, site.dim)
+    name = f"{site.name}.attn.gated"
+    return plan.run(name, "spike_gate", (spikes, gate), timesteps, shapes, output=out)
+
+
+def close_spike_block(plan: Plan, site: Site, stream: str, mixed: str) -> str:
+    """Projection, residual, MLP, residual."""
+    projected = spiking_linear(plan, site, "attn.proj", mixed, site.dim, "attn.proj_out")
+    middle = _residual(plan, site, "attn", (stream, projected), f"{site.name}.mlp.x", 1)
+    hidden = spiking_linear(plan, site, "mlp.fc1", middle, site.hidden, "mlp.hidden")
+    out = spiking_linear(plan, site, "mlp.fc2", hidden, site.dim, "mlp.out")
+    return _residual(plan, site, "mlp", (middle, out), site.output, 2)
+
+
+def potential_block(plan: Plan, index: int, stream: str) -> str:
+    """A block that adds sums to a stream of potentials; returns the name of its output."""
+    plan.stage, plan.block = "blocks", index
+    site = block_site(plan, index)
+    entering = _fired(plan, site, stream, "attn.in")
+    q, k, v = (spiking_linear(plan, site, f"attn.{x}", entering, site.dim) for x in "qkv")
+    attend = spike_driven_attention if plan.config.family == "sdt" else self_attention
+    mixed = attend(plan, site, q, k, v)
+    stream = _added(plan, site, "attn", stream, _linear(plan, site, "attn.proj", mixed, site.dim))
+    entering = _fired(plan, site, stream, "mlp.in")
+    hidden = spiking_linear(plan, site, "mlp.fc1", entering, site.hidden, "mlp.hidden")
+    return _added(plan, site, "mlp", stream, _linear(plan, site, "mlp.fc2", hidden, site.dim))
+
+
+def spiking_linear(
+    plan: Plan, site: Site, layer: str, source: str, features: int, output: str = ""
+) -> str:
+    """A linear layer with its neurons; `output` defaults to the layer's name."""
+    current = _linear(plan, site, layer if output else f"{layer}_linear", source, features)
+    timesteps = plan.config.timesteps
+    spikes = plan.store(f"{site.name}.{output or layer}", timesteps, site.grid, features)
+    return plan.lif(f"{site.name}.{layer}_lif", current, spikes, timesteps)
+
+
+def _linear(plan: Plan, site: Site, layer: str, source: str, features: int) -> str:
+    shapes = {"in_features": plan.tensors[source].channels, "out_features": features}
+    shapes["rows"] = site.rows
+    return plan.run(f"{site.name}.{layer}", "linear", (source,), plan.config.timesteps, shapes)
+
+
+def _fired(plan: Plan, site: Site, stream: str, output: str) -> str:
+    """The neurons ahead of a weighted sum."""
+    timesteps = plan.config.timesteps
+    spikes = plan.store(f"{site.name}.{output}", timesteps, site.grid, site.dim)
+    return plan.lif(f"{site.name}.{output}_lif", stream, spikes, timesteps)
+
+
+def _added(plan: Plan, site: Site, part: str, stream: str, current: str) -> str:
+    """A residual of potentials, not stored."""
+    shapes = {"rows": site.rows, "channels": site.dim}
+    name = f"{site.name}.{part}.residual"
+    return plan.run(name, "residual", (stream, current), plan.config.timesteps, shapes)
+
+
+def _residual(
+    plan: Plan, site: Site, part: str, inputs: tuple[str, str], output: str, added: int
+) -> str:
+    """A residual of integers, stored; `added`: by how many spikes the stream has grown in all."""
+    timesteps = plan.config.timesteps
+    largest = site.entering + added * site.unit
+    total = plan.store(output, timesteps, site.grid, site.dim, largest, site.unit)
+    return plan.run(
+        f"{site.name}.{part}.residual",
+        "residual",
+        inputs,
+        timesteps,
+        {"rows": site.rows, "channels": site.dim},
+        output=total,
+        parameters={"second_scale": site.unit} if site.unit > 1 else None,
+    )
