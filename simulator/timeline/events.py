@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from simulator.components.dataflows.base import ALL_TIMESTEPS
 from simulator.lowering import Lowered, Plan
-from simulator.lowering.emit import CATEGORIES
+from simulator.lowering.tables import CATEGORIES
 from simulator.program import Program, Timeline
 from simulator.trace import Image
 

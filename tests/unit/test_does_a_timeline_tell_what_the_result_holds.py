@@ -14,7 +14,7 @@ from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as protocol
 
 from simulator.architecture import load_architecture
 from simulator.errors import TimelineError
-from simulator.lowering.emit import CATEGORIES
+from simulator.lowering.tables import CATEGORIES
 from simulator.run import main
 from simulator.simulate import Simulation
 from simulator.timeline import Recording, write_timeline
