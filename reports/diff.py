@@ -113,7 +113,7 @@ def headline(one: Result, other: Result) -> list[tuple[str, float, float]]:
         "energy (µJ)": lambda told: told["energy_uj"],
         "EDP (µJ ms)": lambda told: told["energy_delay_uj_ms"],
         "utilization": lambda told: told["utilization"],
-        "array occupancy": lambda told: told["occupancy"].get("pe_array", 0.0),
+        "array occupancy": lambda told: told["array_occupancy"],
         "DRAM traffic (kB)": lambda told: told["dram_bytes_mean"] / 1e3,
         "active tokens": lambda told: told["active_tokens"]["mean"],
     }

@@ -36,6 +36,7 @@ def summary(result: Result) -> dict[str, Any]:
     cores = result.provenance["architecture"].get("cores", 1)
     latency = int(images["latency_cycles"].sum())
     weighted = images["utilization"] * images["latency_cycles"]
+    held = images["pe_occupancy"] * images["latency_cycles"]
     return {
         "images": result.images,
         "machine": result.provenance["architecture"]["name"],
@@ -47,6 +48,7 @@ def summary(result: Result) -> dict[str, Any]:
         "ceiling_cycles_mean": _mean(images["ceiling_cycles"]),
         "throughput_images_per_s": 1e3 / milliseconds["mean"],
         "utilization": math.fsum(weighted.tolist()) / latency,
+        "array_occupancy": math.fsum(held.tolist()) / latency,
         "occupancy": _occupancy(result.tables["units"], latency),
         "energy_uj": _mean(images["energy_pj"]) / 1e6,
         "dynamic_energy_uj": _mean(images["dynamic_energy_pj"]) / 1e6,
