@@ -71,7 +71,8 @@ def reprice(result: Result, architecture: Architecture, command: str = "") -> Re
     energies = _layer_energies(result.tables["layers"], tables["actions"])
     tables["layers"] = result.tables["layers"].assign(energy_pj=energies)
     tables["images"] = _priced_images(result.tables["images"], tables["layers"], prices)
-    provenance = result.provenance | machine_provenance(architecture, prices)
+    granularity = str(result.provenance["trace"]["model"]["halting"]["granularity"])
+    provenance = result.provenance | machine_provenance(architecture, prices, granularity)
     return Result(provenance | {"command": command}, tables)
 
 

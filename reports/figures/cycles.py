@@ -13,7 +13,6 @@ from reports.figures.base import (
     GREY,
     PALETTE,
     SYMBOLS,
-    WINE,
     WORKLOAD,
     Card,
     Plot,
@@ -31,10 +30,10 @@ from reports.figures.base import (
 from simulator.result import CAUSES, Result
 
 ARRAY = "The PE array: utilization, occupancy, stalls"
-COLOURS = {"busy": BLUE, **dict(zip(CAUSES, [*PALETTE[1:], GREY, WINE], strict=True))}
+COLOURS = {"busy": BLUE, **dict(zip(CAUSES, [*PALETTE[1:], GREY], strict=False))}
 CYCLES_NOTE = (
     "Mean per image. Busy cycles of the PE array, and its idle cycles by the layer that was waited "
-    "for and what it was busy with; all bars together are the latency, once for each core."
+    "for and what it was busy with; all bars together are the latency."
 )
 
 
