@@ -63,8 +63,7 @@ def _tiles(told: dict[str, Any]) -> list[tuple[str, str, str]]:
     """Name, value and remark of each headline number."""
     cycles, ms, roof = told["latency_cycles"], told["latency_ms"], told["roofline"]
     tokens, intensity = told["active_tokens"], roof["operational_intensity_accumulations_per_byte"]
-    array = told["occupancy"].get("pe_array")
-    held = "share of the peak rate" if array is None else f"PE array held {array:.1%} of the time"
+    held = f"PE array held {told['array_occupancy']:.1%} of the time"
     per_byte = "no DRAM traffic" if intensity is None else f"{number(intensity)} accumulations/B"
     largest = told["energy_by_part"][0] if told["energy_by_part"] else None
     most = f"{largest['share']:.1%} {short(largest['part'])}" if largest else "no parts"

@@ -11,12 +11,11 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
@@ -37,11 +36,19 @@ from simulator.wording import shown
 
 SCHEMA = "stasim-architecture/1"
 FAMILY = SCHEMA.partition("/")[0]
+MOST_CORES = 64
 
 
-def _one_core(cores: Any) -> Any:
-    if isinstance(cores, list | tuple) and len(cores) != 1:
-        raise PydanticCustomError("one_core", "must be a list of one core in this version")
+def _equal_cores(cores: tuple[Core, ...]) -> tuple[Core, ...]:
+    if not 1 <= len(cores) <= MOST_CORES:
+        raise PydanticCustomError(
+            "cores", "must be a list of 1 to {most} cores", {"most": MOST_CORES}
+        )
+    for number, core in enumerate(cores):
+        if core != cores[0]:
+            raise PydanticCustomError(
+                "equal_cores", "core {number} must equal core 0", {"number": number}
+            )
     return cores
 
 
@@ -92,6 +99,17 @@ class Memories(_Section):
     """The memories that all cores share."""
 
     dram: Memory = Field(description="memory outside the chip")
+    global_buffer: Memory | None = Field(
+        default=None, description="on-chip memory between the cores and DRAM"
+    )
+
+
+class Published(_Section):
+    """What the design's own authors state, to stand beside our figures."""
+
+    area_mm2: float | None = Field(default=None, gt=0, le=1e4, description="area of the chip")
+    power_mw: float | None = Field(default=None, gt=0, le=1e6, description="power")
+    source: SingleLine = Field(description="where it is stated, and for what work")
 
 
 class Architecture(_Section):
@@ -102,18 +120,25 @@ class Architecture(_Section):
     source: str = Field(min_length=1, description="where the numbers come from")
     technology: Technology = Field(description="process, voltage and energy table")
     clock_mhz: float = Field(gt=0, le=1e6, description="clock of the whole machine")
-    cores: Annotated[tuple[Core, ...], BeforeValidator(_one_core)] = Field(
-        strict=False, description="list of one core"
+    cores: Annotated[tuple[Core, ...], AfterValidator(_equal_cores)] = Field(
+        strict=False, description="list of equal cores"
+    )
+    split: Literal["tokens", "heads", "output_channels"] = Field(
+        default="output_channels", description="what several cores share a layer by"
     )
     token_skip: TokenSkip = Field(description="what happens to halted tokens")
     memories: Memories = Field(description="memories that all cores share")
     dataflow: Dataflow = Field(description="order of the loops, tiles, overlap")
 
+    published: Published | None = Field(
+        default=None, description="area and power that the design's authors state"
+    )
+
     _folder: Path = PrivateAttr(default_factory=Path)
 
     @property
     def core(self) -> Core:
-        """The one core of this version."""
+        """The first core; all others equal it."""
         return self.cores[0]
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from types import UnionType
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -63,13 +64,20 @@ def _model_at(
             current = next(iter(get_args(current)), None)
         elif isinstance(current, type) and issubclass(current, BaseModel):
             fields = {info.alias or name: info for name, info in current.model_fields.items()}
-            current = fields[step].annotation if step in fields else None
+            current = _without_none(fields[step].annotation) if step in fields else None
         else:
             return None
         data = data[step]
         if isinstance(current, type) and issubclass(current, Component) and not current.kind:
             current = registry(current.slot).get(str(data.get("kind")))
     return current if isinstance(current, type) and issubclass(current, BaseModel) else None
+
+
+def _without_none(annotation: Any) -> Any:
+    """Of `X | None` the X."""
+    if isinstance(annotation, UnionType):
+        return next(part for part in get_args(annotation) if part is not type(None))
+    return annotation
 
 
 def _field_names(model: type[BaseModel] | None) -> list[str]:

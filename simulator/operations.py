@@ -19,6 +19,10 @@ import numpy.typing as npt
 from simulator.errors import LoweringError
 from simulator.trace import Image, OperationSpec, Outline, TensorSpec, Trace
 
+PRODUCT_BITS = 8
+"""Bits in memory of a product of spikes and spikes: an attention score is at most head_dim, 64 or
+less in this field, an element of K^T V at most the number of tokens, 196 or less."""
+
 MATRIX_KINDS = ("conv2d", "linear", "attention_scores", "attention_context", "head")
 VECTOR_KINDS = ("lif", "pool", "integrate", "residual", "halting")
 
@@ -51,6 +55,23 @@ class VectorOp(NamedTuple):
     timesteps: int
     window_inputs: int
     output: str
+
+
+class _Walk(NamedTuple):
+    """How an attention product is walked; `second_bits`: of what takes the weights' place."""
+
+    transposed: bool
+    outputs_are_tokens: bool
+    second_bits: int
+
+
+_ATTENTION = {
+    "attention_scores": _Walk(False, True, 1),
+    "attention_context": _Walk(True, True, PRODUCT_BITS),
+    "attention_key_values": _Walk(True, False, 1),
+    "attention_query": _Walk(False, False, PRODUCT_BITS),
+}
+"""(Q K^T) V and Q (K^T V); between the two the product of spikes stays on chip."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +115,41 @@ class Layer:
     @property
     def is_attention(self) -> bool:
         """Whether the weights are themselves activations."""
-        return self.kind in ("attention_scores", "attention_context")
+        return self.kind in _ATTENTION
+
+    @property
+    def transposed(self) -> bool:
+        """Whether the rows are the channels of a head, and the inputs its tokens."""
+        return self.is_attention and _ATTENTION[self.kind].transposed
+
+    @property
+    def outputs_are_tokens(self) -> bool:
+        """Whether the outputs are live tokens, so that there are fewer where tokens have halted."""
+        return self.is_attention and _ATTENTION[self.kind].outputs_are_tokens
+
+    @property
+    def second_bits(self) -> int:
+        """Bits of the activations that take the weights' place; 0 where there are weights."""
+        return _ATTENTION[self.kind].second_bits if self.is_attention else 0
+
+    @property
+    def feeds_product(self) -> bool:
+        """Whether the results are no spikes but wait in the weight buffer for the next product."""
+        return self.second_bits == 1
+
+    def computed_timesteps(self, reuse_static_input: bool) -> int:
+        """Timesteps at which the product is computed: 1 where one result can serve them all."""
+        reused = self.static_input and self.stage == "sps" and reuse_static_input
+        return 1 if reused else self.timesteps
+
+    def operand_bits(self, rows: int, tokens: int) -> int:
+        """Bits of the operand behind so many rows of one group; `tokens` if it is transposed."""
+        if self.transposed:
+            return rows * tokens * self.planes
+        if self.is_attention:
+            return rows * self.inputs * self.planes
+        pixels = self.window.in_grid[0] * self.window.in_grid[1]
+        return rows * self.channels * self.planes * pixels // self.rows
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ _TOLD = 10
 def broken_sums(provenance: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> list[str]:
     """Every rule that the tables break, one line each, the first few of them."""
     problems = [
-        *_cycles(tables),
+        *_cycles(provenance, tables),
         *_counts(tables),
         *_masks(tables),
         *_energies(tables),
@@ -31,8 +31,9 @@ def broken_sums(provenance: Mapping[str, Any], tables: Mapping[str, pd.DataFrame
     return problems
 
 
-def _cycles(tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
-    """Bounds of the latency; the array is busy or stalls; stalls by layer are the stalls."""
+def _cycles(provenance: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
+    """Bounds of the latency; each array is busy or stalls; stalls by layer are the stalls."""
+    cores = provenance["architecture"].get("cores", 1)
     busy = _sums(tables["layers"], "pe_busy_cycles")
     stalls = _sums(tables["stalls"], "stall_cycles")
     for row in tables["images"].to_dict("records"):
@@ -41,10 +42,12 @@ def _cycles(tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
             bounds = f"floor_cycles {row['floor_cycles']} to ceiling_cycles {row['ceiling_cycles']}"
             yield f"images.latency_cycles: image {image}: {latency}: must be {bounds}"
         total = busy.get(image, 0) + stalls.get(image, 0)
-        if total != latency:
+        if total != cores * latency:
+            times = f" x {cores} cores" if cores > 1 else ""
             yield (
                 f"stalls.stall_cycles: image {image}: {stalls.get(image, 0)} with "
-                f"layers.pe_busy_cycles {busy.get(image, 0)}: must sum to latency_cycles {latency}"
+                f"layers.pe_busy_cycles {busy.get(image, 0)}: must sum to latency_cycles "
+                f"{latency}{times}"
             )
     by_cause = _sums(tables["stalls"], "stall_cycles", "cause")
     by_layer = _sums(tables["layer_stalls"], "stall_cycles", "cause")

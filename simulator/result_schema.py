@@ -21,6 +21,7 @@ CAUSES = {
     "vector_unit": "the vector unit: neurons, residuals, pooling",
     "token_skip": "the token-skip unit: scanning a mask, compacting live rows",
     "halting": "the halting decision between blocks",
+    "global_buffer": "weights, spikes or results on their way from or to the global buffer",
     "array_latency": "the array's own pipeline: results not out yet that the next tile needs",
 }
 """Why the PE array stands idle, and what each cause means."""

@@ -26,7 +26,7 @@ from simulator.engine.attribution import stalls
 from simulator.engine.reference import simulate as simpy_engine
 from simulator.engine.replay import replay as numba_engine
 from simulator.lowering import Lowered, lower, make_plan
-from simulator.lowering.emit import CATEGORIES, DRAM, PE_ARRAY, VECTOR_UNIT
+from simulator.lowering.tables import CATEGORIES, DRAM, PE_ARRAY, VECTOR_UNIT, units_of
 from simulator.operations import Network, read_network
 from simulator.picture import png, thumbnail
 from simulator.program import Program, Timeline
@@ -68,8 +68,8 @@ class Simulation:
         self.network = read_network(trace)
         self.plan = make_plan(self.network, architecture)
         self.prices = MachinePrices(architecture)
-        array = architecture.core.pe_array
-        self.peak = array.peak_accumulations_per_cycle
+        self.cores = len(architecture.cores)
+        self.peak = architecture.core.pe_array.peak_accumulations_per_cycle * self.cores
 
     def run(self, images: Iterable[int]) -> Result:
         """Simulate some images of the trace, by index; each runs alone on an idle machine."""
@@ -132,11 +132,15 @@ class Simulation:
         program, count = lowered.program, len(self.plan.layers)
         busy = {
             unit: np.bincount(
-                lowered.op_layer[program.unit == unit],
-                program.busy_cycles[program.unit == unit],
+                lowered.op_layer[ops := np.isin(program.unit, units)],
+                program.busy_cycles[ops],
                 minlength=count,
             ).astype(np.int64)
-            for unit in (PE_ARRAY, VECTOR_UNIT, DRAM)
+            for unit, units in (
+                (PE_ARRAY, units_of(PE_ARRAY, self.cores)),
+                (VECTOR_UNIT, units_of(VECTOR_UNIT, self.cores)),
+                (DRAM, (DRAM,)),
+            )
         }
         first = np.full(count, np.iinfo(np.int64).max)
         last = np.zeros(count, np.int64)
@@ -167,12 +171,15 @@ class Simulation:
     def _stalls(
         self, image: int, lowered: Lowered, timeline: Timeline, rows: dict[str, Rows]
     ) -> None:
-        """Idle cycles of the array by the layer waited for and the cause."""
+        """Idle cycles of the arrays of all cores by the layer waited for and the cause."""
         causes = len(CATEGORIES)
         layers = len(self.plan.layers)
         category = (lowered.op_layer * causes + lowered.op_category).astype(np.int32)
-        by_both = stalls(lowered.program, timeline, category, PE_ARRAY, layers * causes)[:-1]
-        matrix = by_both.reshape(layers, causes)
+        by_both = [
+            stalls(lowered.program, timeline, category, unit, layers * causes)[:-1]
+            for unit in units_of(PE_ARRAY, self.cores)
+        ]
+        matrix = np.sum(by_both, axis=0).reshape(layers, causes)
         for cause, name in enumerate(CATEGORIES):
             table = rows["stalls"]
             table["image"].append(image)
@@ -267,7 +274,9 @@ class Simulation:
             "latency_ms": latency_ms,
             "useful_accumulations": useful,
             "utilization": useful / (self.peak * latency),
-            "pe_occupancy": float(busy[PE_ARRAY] / latency),
+            "pe_occupancy": float(
+                busy[list(units_of(PE_ARRAY, self.cores))].sum() / (self.cores * latency)
+            ),
             "dram_bytes": int((lowered.dram_bits // 8).sum()),
             "dynamic_energy_pj": dynamic_pj,
             "leakage_energy_pj": leakage_pj,
@@ -327,7 +336,7 @@ def machine_provenance(
 
     `granularity`: of the trace's halting, on which the dataflow that ran may depend.
     """
-    dram, array = architecture.memories.dram, architecture.core.pe_array
+    dram, array, cores = architecture.memories.dram, architecture.core.pe_array, architecture.cores
     return {
         "architecture": {
             "name": architecture.name,
@@ -339,9 +348,10 @@ def machine_provenance(
             "pe_array": architecture.core.pe_array.kind,
             "token_skip": architecture.token_skip.kind,
             "dataflow": architecture.for_halting(granularity).dataflow.kind,
+            "cores": len(cores),
             "document": architecture.model_dump(mode="json", by_alias=True),
             "roofline": {
-                "peak_accumulations_per_cycle": array.peak_accumulations_per_cycle,
+                "peak_accumulations_per_cycle": array.peak_accumulations_per_cycle * len(cores),
                 "dram_bytes_per_cycle": dram.bits_per_cycle(architecture.clock_mhz) / 8,
             },
         },

@@ -33,8 +33,10 @@ def summary(result: Result) -> dict[str, Any]:
     clock_mhz = result.provenance["architecture"]["clock_mhz"]
     cycles = _distribution(images["latency_cycles"])
     milliseconds = {name: value / (clock_mhz * 1e3) for name, value in cycles.items()}
+    cores = result.provenance["architecture"].get("cores", 1)
     latency = int(images["latency_cycles"].sum())
     weighted = images["utilization"] * images["latency_cycles"]
+    held = images["pe_occupancy"] * images["latency_cycles"]
     return {
         "images": result.images,
         "machine": result.provenance["architecture"]["name"],
@@ -46,6 +48,7 @@ def summary(result: Result) -> dict[str, Any]:
         "ceiling_cycles_mean": _mean(images["ceiling_cycles"]),
         "throughput_images_per_s": 1e3 / milliseconds["mean"],
         "utilization": math.fsum(weighted.tolist()) / latency,
+        "array_occupancy": math.fsum(held.tolist()) / latency,
         "occupancy": _occupancy(result.tables["units"], latency),
         "energy_uj": _mean(images["energy_pj"]) / 1e6,
         "dynamic_energy_uj": _mean(images["dynamic_energy_pj"]) / 1e6,
@@ -53,7 +56,7 @@ def summary(result: Result) -> dict[str, Any]:
         "energy_delay_uj_ms": _mean(images["energy_delay_pj_ms"]) / 1e6,
         "energy_by_part": energy_by_part(result),
         "active_tokens": _active_tokens(result.tables),
-        "stalls": _stalls(result.tables["stalls"], latency, result.images),
+        "stalls": _stalls(result.tables["stalls"], latency * cores, result.images),
         "roofline": _roofline(result, latency),
         "dram_bytes_mean": _mean(images["dram_bytes"]),
         "field_energy": _field_energy(result),
@@ -136,7 +139,7 @@ def _active_tokens(tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
 
 
 def _stalls(table: pd.DataFrame, latency: int, images: int) -> list[dict[str, Any]]:
-    """Mean cycles per image and share of the latency by cause, the largest first."""
+    """Mean cycles per image and share of the latency (of all cores) by cause, the largest first."""
     cycles = table.groupby("cause")["stall_cycles"].sum().to_dict()
     told = [
         {

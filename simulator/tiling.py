@@ -97,14 +97,20 @@ def _segments(first: int, last: int, channels: int) -> list[tuple[int, int, int]
     return segments
 
 
-def cut_rows(scopes: list[tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]], block: int) -> Rows:
-    """Concatenate the (timestep, row) lists of the scopes and cut each into blocks of rows."""
-    sizes = [len(row) for _, row in scopes]
+def cut_rows(
+    scopes: list[tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]],
+    block: int,
+    parts: int = 1,
+    together: int = 1,
+) -> Rows:
+    """Concatenate the (timestep, row) lists of the scopes and cut each into blocks of rows.
+
+    `parts`: each scope is cut into a multiple of so many blocks of about equal size, so that equal
+    runs of blocks are equal shares; a block then ends after a multiple of `together` rows.
+    """
     block_ptr, scope_ptr, base = [0], [0], 0
-    for size in sizes:
-        block_ptr.extend(base + end for end in range(block, size, block))
-        if size:
-            block_ptr.append(base + size)
+    for size in (len(row) for _, row in scopes):
+        block_ptr.extend(base + end for end in _block_ends(size, block, parts, together))
         base += size
         scope_ptr.append(len(block_ptr) - 1)
     empty = np.zeros(0, np.int32)
@@ -114,6 +120,16 @@ def cut_rows(scopes: list[tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]], 
         block_ptr=np.array(block_ptr, np.int64),
         scope_ptr=np.array(scope_ptr, np.int64),
     )
+
+
+def _block_ends(size: int, block: int, parts: int, together: int) -> list[int]:
+    """The last row, exclusive, of each block; no block is empty."""
+    if parts == 1 or size == 0:
+        return [*range(block, size, block), size] if size else []
+    units = -(-size // together)
+    rounds = -(-units * together // (parts * block))
+    ends = [units * number // (parts * rounds) * together for number in range(1, parts * rounds)]
+    return sorted({end for end in ends if end > 0} | {size})
 
 
 def count_ones(bits: Packed, rows: Rows, window: Window, chunks: Chunks) -> npt.NDArray[np.int32]:

@@ -13,6 +13,7 @@ from reports.figures.base import (
     GREY,
     PALETTE,
     SYMBOLS,
+    WINE,
     WORKLOAD,
     Card,
     Plot,
@@ -30,10 +31,10 @@ from reports.figures.base import (
 from simulator.result import CAUSES, Result
 
 ARRAY = "The PE array: utilization, occupancy, stalls"
-COLOURS = {"busy": BLUE, **dict(zip(CAUSES, [*PALETTE[1:], GREY], strict=False))}
+COLOURS = {"busy": BLUE, **dict(zip(CAUSES, [*PALETTE[1:], GREY, WINE], strict=True))}
 CYCLES_NOTE = (
     "Mean per image. Busy cycles of the PE array, and its idle cycles by the layer that was waited "
-    "for and what it was busy with; all bars together are the latency."
+    "for and what it was busy with; all bars together are the latency, once for each core."
 )
 
 

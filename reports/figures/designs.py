@@ -57,7 +57,7 @@ def headline(run: Run) -> dict[str, float]:
         "p99 (ms)": told["latency_ms"]["p99"],
         "throughput (images/s)": told["throughput_images_per_s"],
         "utilization": told["utilization"],
-        "array occupancy": told["occupancy"].get("pe_array", math.nan),
+        "array occupancy": told["array_occupancy"],
         "energy (µJ)": told["energy_uj"],
         "leakage (µJ)": told["leakage_energy_uj"],
         "EDP (µJ ms)": told["energy_delay_uj_ms"],

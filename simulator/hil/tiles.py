@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.components.dataflows.base import ALL_TIMESTEPS
-from simulator.lowering.pieces import RowCache
+from simulator.lowering.pieces import RowCache, row_block
 from simulator.lowering.plan import LayerPlan, Plan
 from simulator.operations import live_rows
 from simulator.tiling import Chunks, ColumnGather, RowGather, Rows, cut_heads
@@ -90,4 +90,4 @@ def _rows(plan: Plan, layer_plan: LayerPlan, image: Image) -> Rows:
         live = [np.arange(plan.network.tokens, dtype=np.int32)] * len(live)
     scopes = layer_plan.scopes
     together = len(scopes) == 1 and plan.steps[scopes[0]].timestep == ALL_TIMESTEPS
-    return RowCache().cut(live, together, layer_plan.row_block)
+    return RowCache().cut(live, together, row_block(plan, layer_plan, together))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,11 +11,18 @@ import numpy.typing as npt
 from simulator.architecture import Architecture
 from simulator.components.memories.base import Memory, Transfer
 from simulator.components.pe_arrays.base import ArrayCost
-from simulator.lowering.pieces import Pieces
-from simulator.lowering.plan import SCORE_BITS, LayerPlan, Plan, request
+from simulator.lowering.pieces import Part, Pieces
+from simulator.lowering.places import CORE
+from simulator.lowering.plan import LayerPlan, Plan, request
+from simulator.lowering.tables import BLOCKS, FROM_GLOBAL, GROUPS, RESIDENT, TILES, WHOLE
+from simulator.operations import PRODUCT_BITS
 
 Key = tuple[int, str, str]
 Ints = npt.NDArray[np.int64]
+
+
+CORE_PART = "cores.0."
+"""The parts of equal cores are counted together, under the path of the first."""
 
 
 class Counter:
@@ -24,11 +32,11 @@ class Counter:
         self.counts: dict[Key, int] = {}
         self.dram_bits: dict[int, int] = {}
         self.clock_mhz = architecture.clock_mhz
-        self.parts: dict[str, Memory] = {
-            f"cores.0.buffers.{name}": getattr(architecture.core.buffers, name)
+        self.buffers: dict[str, Memory] = {
+            name: getattr(architecture.core.buffers, name)
             for name in ("weights", "spikes", "partial_sums", "membranes", "masks")
         }
-        self.dram = architecture.memories.dram
+        self.shared = architecture.memories.global_buffer
 
     def add(self, layer: int, part: str, counts: Mapping[str, int], times: int = 1) -> None:
         for action, count in counts.items():
@@ -39,14 +47,21 @@ class Counter:
     def access(self, layer: int, buffer: str, bits: int, *, write: bool, times: int = 1) -> None:
         """`times` accesses of so many bits each to a local buffer."""
         if bits > 0:
-            part = f"cores.0.buffers.{buffer}"
-            memory = self.parts[part]
-            transfer = request(memory, int(bits), self.clock_mhz, write=write)
-            self.add(layer, part, transfer.counts, times)
+            transfer = request(self.buffers[buffer], int(bits), self.clock_mhz, write=write)
+            self.add(layer, f"{CORE_PART}buffers.{buffer}", transfer.counts, times)
 
-    def dram_transfer(self, layer: int, transfer: Transfer, times: int = 1) -> None:
-        """`times` equal requests to DRAM."""
-        self.dram_counts(layer, transfer.counts, times)
+    def moved(self, layer: int, outside: bool, transfer: Transfer, times: int = 1) -> None:
+        """`times` equal requests to DRAM, or else to the global buffer."""
+        if outside:
+            self.dram_counts(layer, transfer.counts, times)
+        else:
+            self.add(layer, "memories.global_buffer", transfer.counts, times)
+
+    def shared_access(self, layer: int, bits: int, *, write: bool) -> None:
+        """An access of so many bits to the global buffer."""
+        assert self.shared is not None
+        transfer = request(self.shared, bits, self.clock_mhz, write=write)
+        self.moved(layer, False, transfer)
 
     def dram_counts(self, layer: int, counts: Mapping[str, int], times: int) -> None:
         """What requests to DRAM counted, `times` over."""
@@ -82,7 +97,7 @@ def _count_cost(
     """One cost; `outputs`, `tiles` (block,): what its counts are multiplied by."""
     layer = layer_plan.layer.index
     array = plan.architecture.core.pe_array
-    part = "cores.0.pe_array"
+    part = CORE_PART + "pe_array"
     counts = {action: int(values @ outputs) for action, values in cost.per_output.items()}
     counts |= {action: int(values @ tiles) for action, values in cost.per_pass.items()}
     counter.add(layer, part, counts)
@@ -98,36 +113,102 @@ def _count_cost(
 
 def _weight_source(layer_plan: LayerPlan) -> tuple[int, str]:
     """Bits of what takes the weights' place, and the buffer that it is read from."""
-    kind = layer_plan.layer.kind
-    if kind == "attention_scores":
+    layer = layer_plan.layer
+    if layer.second_bits == 1:
         return 1, "spikes"
-    return (SCORE_BITS if kind == "attention_context" else layer_plan.layer.weight_bits), "weights"
+    return layer.weight_bits or layer.second_bits, "weights"
+
+
+class _Share(NamedTuple):
+    """What one core takes of a scope: blocks, column tiles (from `first_tile` on), groups."""
+
+    core: int
+    blocks: int
+    first_tile: int
+    tiles: int
+    groups: int
+
+
+def _shares(plan: Plan, layer_plan: LayerPlan, part: Part, scope: int) -> Iterator[_Share]:
+    """The cores that have something to do at a scope, and their parts of its loops."""
+    cores = plan.machine.cores if layer_plan.share != WHOLE else 1
+    loops = {
+        BLOCKS: int(part.blocks[scope]),
+        TILES: -(-int(part.outputs[scope]) // plan.machine.columns),
+        GROUPS: layer_plan.layer.groups,
+    }
+    for core in range(cores):
+        own, first = dict(loops), 0
+        if layer_plan.share != WHOLE:
+            whole = loops[layer_plan.share]
+            own[layer_plan.share] = (core + 1) * whole // cores - core * whole // cores
+            first = core * whole // cores if layer_plan.share == TILES else 0
+        if min(own.values()) > 0:
+            yield _Share(core, own[BLOCKS], first, own[TILES], own[GROUPS])
 
 
 def count_weights(counter: Counter, plan: Plan, layer_plan: LayerPlan, pieces: Pieces) -> None:
-    """Fetches from DRAM, fills of the weight buffer, loads through the weight port."""
-    layer, machine, part = layer_plan.layer, plan.machine, pieces.timed
-    bits, source = _weight_source(layer_plan)
-    blocks, chunks = part.blocks, part.chunks
-    tiles = -(-part.outputs // machine.columns)
-    inputs = np.array([int(part.scope_inputs(scope).sum()) for scope in range(len(blocks))])
-    weights_bits = inputs * part.outputs * bits
-    live = (blocks > 0) & (part.outputs > 0)
-    if layer_plan.fetch:
-        held = (tiles * chunks if layer_plan.rows_outer else chunks) <= machine.weight_slots
-        fetches = int(np.where(held, live, blocks * live).sum())
-        ragged = int(layer.outputs % machine.columns > 0)
+    """Fetches from outside, fills of the weight buffer, loads through the weight port."""
+    part, layer = pieces.timed, layer_plan.layer
+    bits, buffer = _weight_source(layer_plan)
+    served: set[int] = set()
+    for scope in range(len(part.blocks)):
+        inputs = int(part.scope_inputs(scope).sum())
+        for share in _shares(plan, layer_plan, part, scope):
+            first = share.core not in served
+            served.add(share.core)
+            end = (share.first_tile + share.tiles) * plan.machine.columns
+            outputs = min(end, int(part.outputs[scope]))
+            outputs -= share.first_tile * plan.machine.columns
+            weight_bits = inputs * outputs * bits
+            if layer_plan.fetch:
+                _count_fetches(counter, plan, layer_plan, share, inputs, outputs, first)
+            if plan.machine.preloads:
+                local = int(part.chunks[scope]) <= plan.machine.local_chunks
+                loads = 1 if local and not layer_plan.rows_outer else share.blocks
+                counter.access(
+                    layer.index, buffer, weight_bits * share.groups, write=False, times=loads
+                )
+    if layer_plan.source == FROM_GLOBAL and served:
+        # DRAM fills the global buffer once, whoever asks first.
+        ragged = int(layer.outputs % plan.machine.columns > 0)
+        tiles = -(-layer.outputs // plan.machine.columns)
         full, last = layer_plan.fetch_counts
-        counter.dram_counts(layer.index, full, fetches * (int(tiles[0]) - ragged))
-        counter.dram_counts(layer.index, last, fetches * ragged)
+        counter.dram_counts(layer.index, full, tiles - ragged)
+        counter.dram_counts(layer.index, last, ragged)
         array = plan.architecture.core.pe_array
-        stored = array.stored_weight_bits(int(inputs[0]), layer.outputs, bits)
-        counter.access(layer.index, "weights", stored, write=True, times=fetches)
-    if machine.preloads:
-        local = chunks <= machine.local_chunks
-        loads = np.where(local & (not layer_plan.rows_outer), live, blocks * live)
-        total = int((loads * weights_bits).sum()) * layer.groups
-        counter.access(layer.index, source, total, write=False)
+        stored = array.stored_weight_bits(layer.inputs, layer.outputs, layer.weight_bits)
+        counter.shared_access(layer.index, stored, write=True)
+
+
+def _count_fetches(
+    counter: Counter,
+    plan: Plan,
+    layer_plan: LayerPlan,
+    share: _Share,
+    inputs: int,
+    outputs: int,
+    first: bool,
+) -> None:
+    """What one core fetches at one scope; `first`: it has fetched nothing of this layer yet."""
+    layer, chunks = layer_plan.layer.index, len(layer_plan.fetch)
+    wanted = share.tiles * chunks if layer_plan.rows_outer else chunks
+    fetches = 1 if wanted <= plan.machine.weight_slots else share.blocks
+    if layer_plan.source == RESIDENT:
+        fetches = int(first)
+    ragged = int(outputs % plan.machine.columns > 0)
+    if layer_plan.source == FROM_GLOBAL:
+        for counts, tiles in zip(
+            layer_plan.shared_counts, (share.tiles - ragged, ragged), strict=True
+        ):
+            counter.add(layer, "memories.global_buffer", counts, fetches * tiles)
+    else:
+        full, last = layer_plan.fetch_counts
+        counter.dram_counts(layer, full, fetches * (share.tiles - ragged))
+        counter.dram_counts(layer, last, fetches * ragged)
+    array = plan.architecture.core.pe_array
+    stored = array.stored_weight_bits(inputs, outputs, layer_plan.layer.weight_bits)
+    counter.access(layer, "weights", stored, write=True, times=fetches)
 
 
 def count_results(counter: Counter, plan: Plan, layer_plan: LayerPlan, pieces: Pieces) -> None:
@@ -142,19 +223,19 @@ def count_results(counter: Counter, plan: Plan, layer_plan: LayerPlan, pieces: P
         drained += rows * layer.groups * -(-outputs // plan.machine.columns)
     counter.access(layer.index, "partial_sums", sum_bits, write=False, times=drained)
     full = layer.rows * layer.outputs * layer.groups * layer_plan.computed_timesteps
-    if layer.kind == "attention_scores":
-        counter.access(layer.index, "weights", products * SCORE_BITS, write=True)
+    if layer.feeds_product:
+        counter.access(layer.index, "weights", products * PRODUCT_BITS, write=True)
     for op in layer_plan.fused:
         times = 1 if op.kind == "pool" and layer_plan.repeats > 1 else op.timesteps
         elements = products * op.rows * op.channels * times // full
         counts = vector.element_counts(op.kind, op.window_inputs)
-        counter.add(layer.index, "cores.0.vector_unit", counts, elements)
+        counter.add(layer.index, CORE_PART + "vector_unit", counts, elements)
     stored = products * layer_plan.stored_bits // full
     counter.access(layer.index, "spikes", stored, write=True)
     if any(op.kind == "residual" for op in layer_plan.fused):
         # The stream that is added to, read at the width of the sum: an upper bound.
         counter.access(layer.index, "spikes", stored, write=False)
-    if layer_plan.membranes_kept and not layer_plan.membranes_in_dram:
+    if layer_plan.membrane_place == CORE:
         _count_membranes(counter, plan, layer_plan, pieces, rows_of, full)
 
 

@@ -1,447 +1,421 @@
-"""Writes a program: the steps of one image, as columns of operations and their predecessors.
+"""Writes a program: the tasks of one image, as columns of operations and their predecessors.
 
-A step is a layer at one timestep (or at all of them), a halting decision or a mask scan. A matrix
-step is a loop over groups, row blocks and column tiles; each (block, tile) is, for each chunk of
-inputs, a fetch of weights from DRAM, their load through the weight port, and the computation, then
-the element-wise work on its results. Buffers are edges: whoever needs a place waits for whoever
-had it.
+A task is a layer at one timestep (or at all of them), a halting decision or a mask scan, on one
+core. A matrix task is a loop over groups, row blocks and column tiles; each (block, tile) is, for
+each chunk of inputs, a fetch of weights, their load through the weight port, and the computation,
+then the element-wise work on its results. Buffers are edges: whoever needs a place waits for
+whoever had it.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-Ints = npt.NDArray[np.int64]
-
-UNITS = ("pe_array", "weight_port", "dram", "vector_unit", "token_skip")
-PE_ARRAY, WEIGHT_PORT, DRAM, VECTOR_UNIT, TOKEN_SKIP = range(5)
-
-CATEGORIES = (
-    "array_latency",
-    "weight_port",
-    "dram_weights",
-    "dram_activations",
-    "vector_unit",
-    "token_skip",
-    "halting",
-)
-(
+from simulator.lowering.tables import (
     ARRAY_LATENCY,
-    PORT_LOAD,
-    DRAM_WEIGHTS,
+    BLOCKS,
+    DRAM,
     DRAM_ACTIVATIONS,
+    DRAM_WEIGHTS,
+    FROM_DRAM,
+    FURTHER_CORES,
+    GLOBAL_BUFFER,
+    GLOBAL_TRAFFIC,
+    GROUPS,
+    ON_CHIP,
+    PE_ARRAY,
+    PORT_LOAD,
+    RESIDENT,
+    SINGLE,
+    TILES,
+    VECTOR_UNIT,
     VECTOR_WORK,
-    MASK_SCAN,
-    HALTING,
-) = range(7)
+    WEIGHT_PORT,
+    Columns,
+    Flat,
+    Ints,
+    Machine,
+    Tasks,
+)
+from simulator.program import JOIN
 
-MATRIX, SINGLE = 0, 1
-"""Kinds of step: a matrix product, or one operation on one unit."""
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-class Machine(NamedTuple):
-    """What the emission knows of the machine: integers only.
+def _kernel(function: Function) -> Function:
+    """Compiles without Numba's counting of references; so no kernel here allocates anything.
 
-    `columns`: outputs of a column tile; `preloads`: 1 if weights pass the weight port first;
-    `port_bits`: bits a cycle through it; `weight_slots`: chunks of weights that the weight buffer
-    holds; `local_chunks`, `accumulator_blocks`, `operand_blocks`: places in the array, for partial
-    sums, for operand blocks from DRAM; latencies in cycles.
+    Each call would count those of all arrays behind `Writer`: ten times the work itself.
+    """
+    compiled: Function = njit(cache=True, nogil=True, _nrt=False)(function)
+    return compiled
+
+
+class Places(NamedTuple):
+    """Who used each place last, as an op, or -1.
+
+    `slots`, `local`, `sums`, `operands` (core, place): chunks in the weight buffer and in the
+    array, blocks of partial sums and of operands; `taken` (core, 4): how often a place of each was
+    taken; `kept`: the fetch of each chunk that stays; of the running task `fetched`, `slot_of`
+    (tile, chunk), `loaded` (chunk) and `ends` (turn); `end_of`: of each task the op that ends it;
+    `cursor`: the next op and edge.
     """
 
-    columns: int
-    preloads: int
-    port_bits: int
-    weight_slots: int
-    local_chunks: int
-    accumulator_blocks: int
-    operand_blocks: int
-    array_latency: int
-    port_latency: int
-    dram_latency: int
-    vector_lanes: int
-    vector_latency: int
+    slots: Ints
+    local: Ints
+    sums: Ints
+    operands: Ints
+    taken: Ints
+    kept: Ints
+    fetched: Ints
+    slot_of: Ints
+    loaded: Ints
+    ends: Ints
+    end_of: Ints
+    cursor: Ints
 
 
-class Steps(NamedTuple):
-    """One row a step; offsets point into `Flat`. All int64 (steps,) but `dep` (edges,).
+_SLOTS, _LOCAL, _SUMS, _OPERANDS = range(4)
 
-    `kind`, `layer`; `dep_ptr`, `dep`: steps it waits for; `groups`, `blocks`, `chunks`,
-    `outputs`: its loops; `weight_bits`; `from_dram`: weights come from DRAM; `rows_outer`: row
-    blocks are the outer loop; `cycles_at`, `block_at`, `chunk_at`: offsets; `unit`, `busy`,
-    `latency`, `category`: of a single operation.
+
+class Writer(NamedTuple):
+    """All that is read and written while a program is emitted."""
+
+    machine: Machine
+    tasks: Tasks
+    flat: Flat
+    columns: Columns
+    places: Places
+
+
+class Loops(NamedTuple):
+    """A core's part of a task's loops.
+
+    `begin`: the op that all of it waits for; `first`, `last`: of (block, tile, group), the last
+    excluded; `kept`: the weights of a tile (of all tiles, if rows are outer) stay in the weight
+    buffer from block to block; `kept_local`: in the array.
     """
 
-    kind: Ints
-    layer: Ints
-    dep_ptr: Ints
-    dep: Ints
-    groups: Ints
-    blocks: Ints
-    chunks: Ints
-    outputs: Ints
-    weight_bits: Ints
-    from_dram: Ints
-    rows_outer: Ints
-    cycles_at: Ints
-    block_at: Ints
-    chunk_at: Ints
-    unit: Ints
-    busy: Ints
-    latency: Ints
-    category: Ints
+    task: int
+    core: int
+    begin: int
+    rows_outer: int
+    first: tuple[int, int, int]
+    last: tuple[int, int, int]
+    kept: bool
+    kept_local: bool
 
 
-class Flat(NamedTuple):
-    """Tables that the steps point into, int64.
+class Turn(NamedTuple):
+    """One (group, row block, column tile): `size`: its columns; `sums`: its place among sums."""
 
-    `cycles` [cycles_at + (group * blocks + block) * chunks + chunk]: of the array, a column tile;
-    `vector` [block_at + block]: element-cycles for each column of a block; `operand_busy`: DRAM
-    cycles to read a block's operand, 0 = on chip; `spill_busy`, `state_busy` [.., 2]: DRAM cycles
-    to write a tile's results and to move its membranes, for full and for ragged column tiles;
-    `state_reads`, `state_writes`: 1 where membranes come from and go to DRAM; `inputs`,
-    `fetch_busy` [chunk_at + chunk, 2]: inputs of a chunk, DRAM cycles to fetch its weights.
-    """
-
-    cycles: Ints
-    vector: Ints
-    operand_busy: Ints
-    spill_busy: Ints
-    state_busy: Ints
-    state_reads: Ints
-    state_writes: Ints
-    inputs: Ints
-    fetch_busy: Ints
+    group: int
+    block: int
+    tile: int
+    size: int
+    ragged: int
+    sums: int
 
 
-class Columns(NamedTuple):
-    """The program under construction: ops with step and category, and edges."""
-
-    unit: npt.NDArray[np.int32]
-    busy: Ints
-    latency: Ints
-    step: npt.NDArray[np.int32]
-    category: npt.NDArray[np.int32]
-    pred_ptr: Ints
-    pred: npt.NDArray[np.int32]
-
-
-def emit(machine: Machine, steps: Steps, flat: Flat) -> Columns:
-    """The operations of all steps, in an order in which each follows its predecessors."""
-    tiles = steps.groups * steps.blocks * -(-steps.outputs // machine.columns)
-    pieces = int((tiles * steps.chunks).sum())
-    ops = 3 * pieces + 5 * int(tiles.sum()) + 3 * len(steps.kind)
-    edges = 8 * pieces + 10 * int(tiles.sum()) + 2 * len(steps.dep) + 3 * len(steps.kind)
+def emit(machine: Machine, tasks: Tasks, flat: Flat, kept_chunks: int) -> Columns:
+    """The operations of all tasks, in an order in which each follows its predecessors."""
+    tiles = tasks.groups * tasks.blocks * -(-tasks.outputs // machine.columns)
+    # Shares are told apart in the loops; here each task is taken for the whole of its step.
+    pieces = int((tiles * tasks.chunks).sum())
+    ops = 4 * pieces + 5 * int(tiles.sum()) + 3 * len(tasks.kind)
+    edges = 10 * pieces + 10 * int(tiles.sum()) + 2 * len(tasks.dep) + 3 * len(tasks.kind)
     columns = Columns(
         unit=np.empty(ops, np.int32),
         busy=np.zeros(ops, np.int64),
         latency=np.zeros(ops, np.int64),
-        step=np.empty(ops, np.int32),
+        task=np.empty(ops, np.int32),
         category=np.zeros(ops, np.int32),
         pred_ptr=np.zeros(ops + 1, np.int64),
         pred=np.empty(edges, np.int32),
     )
-    widest = int((steps.chunks * -(-steps.outputs // machine.columns)).max(initial=1))
-    used = _emit(machine, steps, flat, columns, widest)
-    last = int(columns.pred_ptr[used])
+    widest = int((tasks.chunks * -(-tasks.outputs // machine.columns)).max(initial=1))
+    places = _places(machine, widest, int(tiles.max(initial=1)), kept_chunks, len(tasks.kind))
+    _emit(Writer(machine, tasks, flat, columns, places))
+    used, last = places.cursor.tolist()
     return Columns(
         unit=columns.unit[:used],
         busy=columns.busy[:used],
         latency=columns.latency[:used],
-        step=columns.step[:used],
+        task=columns.task[:used],
         category=columns.category[:used],
         pred_ptr=columns.pred_ptr[: used + 1],
         pred=columns.pred[:last],
     )
 
 
-@njit(cache=True, nogil=True)
-def _op(c: Columns, op: int, unit: int, busy: int, latency: int, step: int, category: int) -> None:
-    """Writes an op; its predecessors have been written behind those of the op before."""
-    c.unit[op] = unit
-    c.busy[op] = busy
-    c.latency[op] = latency
-    c.step[op] = step
-    c.category[op] = category
+def _places(machine: Machine, widest: int, turns: int, kept: int, tasks: int) -> Places:
+    def nobody(*shape: int) -> npt.NDArray[np.int64]:
+        return np.full(shape, -1, np.int64)
 
-
-@njit(cache=True, nogil=True)
-def _emit(machine: Machine, steps: Steps, flat: Flat, c: Columns, widest: int) -> int:
-    """Fills the columns; returns the number of ops.
-
-    `edge` counts written predecessors; an op ends with c.pred_ptr[op + 1] = edge. `fetched` holds
-    the fetch of each (tile, chunk) that is still in the weight buffer; the rings hold who last used
-    each place.
-    """
-    op, edge = 0, 0
-    end_of = np.full(len(steps.kind), -1, np.int64)
-    slot_user = np.full(machine.weight_slots, -1, np.int64)
-    local_user = np.full(machine.local_chunks, -1, np.int64)
-    sums_user = np.full(machine.accumulator_blocks, -1, np.int64)
-    operand_user = np.full(machine.operand_blocks, -1, np.int64)
-    fetched = np.full(widest, -1, np.int64)
-    fetched_slot = np.zeros(widest, np.int64)
-    loaded = np.full(max(widest, 1), -1, np.int64)
-    fetches, loads, tiles, operands = 0, 0, 0, 0
-    tails = np.empty(
-        1
-        + int(
-            (
-                steps.groups
-                * steps.blocks
-                * ((steps.outputs + machine.columns - 1) // machine.columns)
-            ).max()
-        ),
-        np.int64,
+    return Places(
+        slots=nobody(machine.cores, machine.weight_slots),
+        local=nobody(machine.cores, machine.local_chunks),
+        sums=nobody(machine.cores, machine.accumulator_blocks),
+        operands=nobody(machine.cores, machine.operand_blocks),
+        taken=np.zeros((machine.cores, 4), np.int64),
+        kept=nobody(kept),
+        fetched=nobody(widest),
+        slot_of=nobody(widest),
+        loaded=nobody(widest),
+        ends=nobody(turns),
+        end_of=nobody(tasks),
+        cursor=np.zeros(2, np.int64),
     )
-    for step in range(len(steps.kind)):
-        for dep in range(steps.dep_ptr[step], steps.dep_ptr[step + 1]):
-            if end_of[steps.dep[dep]] >= 0:
-                c.pred[edge] = end_of[steps.dep[dep]]
-                edge += 1
-        if steps.kind[step] == SINGLE and steps.busy[step] > 0:
-            if steps.from_dram[step]:
-                # Weights of a single operation: fetched before it, whenever DRAM is free.
-                waiting = edge - c.pred_ptr[op]
-                for place in range(waiting):
-                    tails[place] = c.pred[c.pred_ptr[op] + place]
-                edge = c.pred_ptr[op]
-                c.pred_ptr[op + 1] = edge
-                _op(
-                    c,
-                    op,
-                    DRAM,
-                    flat.fetch_busy[steps.chunk_at[step], 0],
-                    machine.dram_latency,
-                    step,
-                    DRAM_WEIGHTS,
-                )
-                for place in range(waiting):
-                    c.pred[edge] = tails[place]
-                    edge += 1
-                c.pred[edge] = op
-                edge += 1
-                op += 1
-            c.pred_ptr[op + 1] = edge
-            _op(
-                c,
-                op,
-                steps.unit[step],
-                steps.busy[step],
-                steps.latency[step],
-                step,
-                steps.category[step],
-            )
-            end_of[step] = op
-            op += 1
+
+
+@_kernel
+def _emit(w: Writer) -> None:
+    """Task after task; the op that ends each is what later tasks wait for."""
+    tasks, ends = w.tasks, w.places.ends
+    end_of = w.places.end_of
+    for task in range(len(tasks.kind)):
+        single = tasks.kind[task] == SINGLE and tasks.busy[task] > 0
+        fetch = -1
+        if single and tasks.source[task] == FROM_DRAM:
+            # Weights of a single operation: fetched before it, whenever DRAM is free.
+            busy = w.flat.fetch_busy[tasks.chunk_at[task], 0]
+            fetch = _add(w, DRAM, busy, w.machine.dram_latency, task, DRAM_WEIGHTS)
+        for dep in range(tasks.dep_ptr[task], tasks.dep_ptr[task + 1]):
+            _wait(w, end_of[tasks.dep[dep]])
+        if single:
+            _wait(w, fetch)
+            unit = _unit(tasks.unit[task], tasks.core[task])
+            busy, latency = tasks.busy[task], tasks.latency[task]
+            end_of[task] = _add(w, unit, busy, latency, task, tasks.category[task])
             continue
-        c.pred_ptr[op + 1] = edge
-        _op(c, op, -1, 0, 0, step, 0)
-        begin = op
-        op += 1
-        if steps.kind[step] == SINGLE or steps.outputs[step] == 0 or steps.blocks[step] == 0:
-            end_of[step] = begin
-            continue
-        blocks, chunks, outputs = steps.blocks[step], steps.chunks[step], steps.outputs[step]
-        width = (outputs + machine.columns - 1) // machine.columns
-        at_block, at_chunk = steps.block_at[step], steps.chunk_at[step]
-        rows_outer = steps.rows_outer[step] == 1
-        kept = (width * chunks if rows_outer else chunks) <= machine.weight_slots
-        kept_local = not rows_outer and chunks <= machine.local_chunks
-        ended = 0
-        operand = -1
-        for group in range(steps.groups[step]):
-            for turn in range(blocks * width):
-                if rows_outer:
-                    block, tile = turn // width, turn % width
-                else:
-                    tile, block = turn // blocks, turn % blocks
-                ragged = 1 if (tile + 1) * machine.columns > outputs else 0
-                size = outputs - tile * machine.columns if ragged else machine.columns
-                first_use = tile == 0 or not rows_outer
-                if first_use:
-                    operand = -1
-                if flat.operand_busy[at_block + block] > 0 and first_use:
-                    c.pred[edge] = begin
-                    edge += 1
-                    if operand_user[operands % machine.operand_blocks] >= 0:
-                        c.pred[edge] = operand_user[operands % machine.operand_blocks]
-                        edge += 1
-                    c.pred_ptr[op + 1] = edge
-                    _op(
-                        c,
-                        op,
-                        DRAM,
-                        flat.operand_busy[at_block + block],
-                        machine.dram_latency,
-                        step,
-                        DRAM_ACTIVATIONS,
-                    )
-                    operand = op
-                    op += 1
-                last = -1
-                for chunk in range(chunks):
-                    piece = (tile * chunks if rows_outer else 0) + chunk
-                    if steps.from_dram[step] == 1 and (block == 0 or not kept):
-                        slot = fetches % machine.weight_slots
-                        if slot_user[slot] >= 0:
-                            c.pred[edge] = slot_user[slot]
-                            edge += 1
-                        c.pred_ptr[op + 1] = edge
-                        _op(
-                            c,
-                            op,
-                            DRAM,
-                            flat.fetch_busy[at_chunk + chunk, ragged],
-                            machine.dram_latency,
-                            step,
-                            DRAM_WEIGHTS,
-                        )
-                        fetched[piece] = op
-                        fetched_slot[piece] = slot
-                        fetches += 1
-                        op += 1
-                    if machine.preloads == 1 and (block == 0 or not kept_local):
-                        if steps.from_dram[step] == 1:
-                            c.pred[edge] = fetched[piece]
-                        else:
-                            c.pred[edge] = begin
-                        edge += 1
-                        user = local_user[loads % machine.local_chunks]
-                        if user >= 0:
-                            c.pred[edge] = user
-                            edge += 1
-                        c.pred_ptr[op + 1] = edge
-                        bits = flat.inputs[at_chunk + chunk] * size * steps.weight_bits[step]
-                        _op(
-                            c,
-                            op,
-                            WEIGHT_PORT,
-                            (bits + machine.port_bits - 1) // machine.port_bits,
-                            machine.port_latency,
-                            step,
-                            PORT_LOAD,
-                        )
-                        loaded[chunk] = op
-                        loads += 1
-                        op += 1
-                    if machine.preloads == 1:
-                        c.pred[edge] = loaded[chunk]
-                        edge += 1
-                    elif steps.from_dram[step] == 1:
-                        c.pred[edge] = fetched[piece]
-                        edge += 1
-                    c.pred[edge] = begin
-                    edge += 1
-                    if operand >= 0:
-                        c.pred[edge] = operand
-                        edge += 1
-                    if sums_user[tiles % machine.accumulator_blocks] >= 0:
-                        c.pred[edge] = sums_user[tiles % machine.accumulator_blocks]
-                        edge += 1
-                    c.pred_ptr[op + 1] = edge
-                    where = steps.cycles_at[step] + (group * blocks + block) * chunks + chunk
-                    _op(
-                        c,
-                        op,
-                        PE_ARRAY,
-                        flat.cycles[where],
-                        machine.array_latency,
-                        step,
-                        ARRAY_LATENCY,
-                    )
-                    if steps.from_dram[step] == 1:
-                        slot_user[fetched_slot[piece]] = op
-                    if machine.preloads == 1:
-                        # The place of the load that this computation read from.
-                        if kept_local and block > 0:
-                            local_user[(loads - chunks + chunk) % machine.local_chunks] = op
-                        else:
-                            local_user[(loads - 1) % machine.local_chunks] = op
-                    last = op
-                    op += 1
-                if operand >= 0:
-                    operand_user[operands % machine.operand_blocks] = last
-                    if tile == width - 1 or not rows_outer:
-                        operands += 1
-                end = last
-                if flat.vector[at_block + block] > 0:
-                    state = -1
-                    if flat.state_reads[at_block + block] == 1:
-                        if sums_user[tiles % machine.accumulator_blocks] >= 0:
-                            c.pred[edge] = sums_user[tiles % machine.accumulator_blocks]
-                            edge += 1
-                        c.pred_ptr[op + 1] = edge
-                        _op(
-                            c,
-                            op,
-                            DRAM,
-                            flat.state_busy[at_block + block, ragged],
-                            machine.dram_latency,
-                            step,
-                            DRAM_ACTIVATIONS,
-                        )
-                        state = op
-                        op += 1
-                    c.pred[edge] = last
-                    edge += 1
-                    if state >= 0:
-                        c.pred[edge] = state
-                        edge += 1
-                    c.pred_ptr[op + 1] = edge
-                    work = flat.vector[at_block + block] * size
-                    _op(
-                        c,
-                        op,
-                        VECTOR_UNIT,
-                        (work + machine.vector_lanes - 1) // machine.vector_lanes,
-                        machine.vector_latency,
-                        step,
-                        VECTOR_WORK,
-                    )
-                    end = op
-                    op += 1
-                sums_user[tiles % machine.accumulator_blocks] = end
-                tiles += 1
-                tails[ended] = end
-                ended += 1
-                if flat.state_writes[at_block + block] == 1:
-                    c.pred[edge] = end
-                    edge += 1
-                    c.pred_ptr[op + 1] = edge
-                    _op(
-                        c,
-                        op,
-                        DRAM,
-                        flat.state_busy[at_block + block, ragged],
-                        machine.dram_latency,
-                        step,
-                        DRAM_ACTIVATIONS,
-                    )
-                    op += 1
-                if flat.spill_busy[at_block + block, ragged] > 0:
-                    c.pred[edge] = end
-                    edge += 1
-                    c.pred_ptr[op + 1] = edge
-                    _op(
-                        c,
-                        op,
-                        DRAM,
-                        flat.spill_busy[at_block + block, ragged],
-                        machine.dram_latency,
-                        step,
-                        DRAM_ACTIVATIONS,
-                    )
-                    tails[ended - 1] = op
-                    op += 1
-        for tail in range(ended):
-            c.pred[edge] = tails[tail]
-            edge += 1
-        c.pred_ptr[op + 1] = edge
-        _op(c, op, -1, 0, 0, step, 0)
-        end_of[step] = op
-        op += 1
+        begin = _add(w, JOIN, 0, 0, task, 0)
+        turns = 0 if tasks.kind[task] == SINGLE else _product(w, task, begin)
+        for turn in range(turns):
+            _wait(w, ends[turn])
+        end_of[task] = _add(w, JOIN, 0, 0, task, 0) if turns > 0 else begin
+
+
+@_kernel
+def _wait(w: Writer, op: int) -> None:
+    """The op written next waits for this one, if there is one."""
+    if op >= 0:
+        w.columns.pred[w.places.cursor[1]] = op
+        w.places.cursor[1] += 1
+
+
+@_kernel
+def _add(w: Writer, unit: int, busy: int, latency: int, task: int, category: int) -> int:
+    """Writes an op behind the predecessors that were written for it; returns its number."""
+    op: int = w.places.cursor[0]
+    w.columns.unit[op] = unit
+    w.columns.busy[op] = busy
+    w.columns.latency[op] = latency
+    w.columns.task[op] = task
+    w.columns.category[op] = category
+    w.columns.pred_ptr[op + 1] = w.places.cursor[1]
+    w.places.cursor[0] = op + 1
     return op
+
+
+@_kernel
+def _unit(kind: int, core: int) -> int:
+    """The unit of this kind that a core uses: its own, or the one that all share."""
+    if core == 0 or kind not in (PE_ARRAY, WEIGHT_PORT, VECTOR_UNIT):
+        return kind
+    place = 0 if kind == PE_ARRAY else 1 if kind == WEIGHT_PORT else 2
+    return FURTHER_CORES + 3 * (core - 1) + place
+
+
+@_kernel
+def _part(whole: int, is_shared: bool, core: int, cores: int) -> tuple[int, int]:
+    """First and last, excluded, of what a core takes."""
+    if is_shared:
+        return core * whole // cores, (core + 1) * whole // cores
+    return 0, whole
+
+
+@_kernel
+def _loops(w: Writer, task: int, begin: int) -> Loops:
+    """The core's part of the loops: an equal share of blocks, tiles or groups, or all of them."""
+    tasks, core = w.tasks, w.tasks.core[task]
+    tiles = (tasks.outputs[task] + w.machine.columns - 1) // w.machine.columns
+    share, cores = tasks.share[task], w.machine.cores
+    blocks = _part(tasks.blocks[task], share == BLOCKS, core, cores)
+    tiles = _part(tiles, share == TILES, core, cores)
+    groups = _part(tasks.groups[task], share == GROUPS, core, cores)
+    rows_outer, chunks = tasks.rows_outer[task], tasks.chunks[task]
+    width = tiles[1] - tiles[0]
+    return Loops(
+        task=task,
+        core=core,
+        begin=begin,
+        rows_outer=rows_outer,
+        first=(blocks[0], tiles[0], groups[0]),
+        last=(blocks[1], tiles[1], groups[1]),
+        kept=(width * chunks if rows_outer else chunks) <= w.machine.weight_slots,
+        kept_local=not rows_outer and chunks <= w.machine.local_chunks,
+    )
+
+
+@_kernel
+def _product(w: Writer, task: int, begin: int) -> int:
+    """A core's share of a matrix product; returns how many turns, whose ends are in `ends`."""
+    loops = _loops(w, task, begin)
+    columns, outputs = w.machine.columns, w.tasks.outputs[task]
+    first_block, first_tile, first_group = loops.first
+    last_block, last_tile, last_group = loops.last
+    blocks, width = last_block - first_block, last_tile - first_tile
+    ended, operand = 0, -1
+    for group in range(first_group, last_group):
+        for count in range(blocks * width):
+            if loops.rows_outer:
+                block, tile = first_block + count // width, first_tile + count % width
+            else:
+                tile, block = first_tile + count // blocks, first_block + count % blocks
+            if tile == first_tile or not loops.rows_outer:
+                operand = _read_operand(w, loops, block)
+            ragged = 1 if (tile + 1) * columns > outputs else 0
+            size = outputs - tile * columns if ragged else columns
+            sums = w.places.taken[loops.core, _SUMS] % w.machine.accumulator_blocks
+            turn = Turn(group, block, tile, size, ragged, sums)
+            last = _tile(w, loops, turn, operand)
+            w.places.ends[ended] = _finish(w, loops, turn, last)
+            ended += 1
+    return ended
+
+
+@_kernel
+def _read_operand(w: Writer, loops: Loops, block: int) -> int:
+    """Brings a block's operand into the core; returns the op, or -1 if it is there."""
+    busy = w.flat.operand_busy[w.tasks.block_at[loops.task] + block]
+    if busy == 0:
+        return -1
+    _wait(w, loops.begin)
+    place = w.places.taken[loops.core, _OPERANDS] % w.machine.operand_blocks
+    _wait(w, w.places.operands[loops.core, place])
+    return _move(w, w.tasks.operand_unit[loops.task], busy, loops.task)
+
+
+@_kernel
+def _move(w: Writer, unit: int, busy: int, task: int) -> int:
+    """Activations on their way between a core and DRAM or the global buffer."""
+    if unit == DRAM:
+        return _add(w, DRAM, busy, w.machine.dram_latency, task, DRAM_ACTIVATIONS)
+    return _add(w, GLOBAL_BUFFER, busy, w.machine.global_latency, task, GLOBAL_TRAFFIC)
+
+
+@_kernel
+def _tile(w: Writer, loops: Loops, turn: Turn, operand: int) -> int:
+    """All chunks of a row block and column tile; returns the last computation."""
+    task, core, tasks, p = loops.task, loops.core, w.tasks, w.places
+    chunks = tasks.chunks[task]
+    where = tasks.cycles_at[task] + (turn.group * tasks.blocks[task] + turn.block) * chunks
+    first_piece = (turn.tile - loops.first[1]) * chunks if loops.rows_outer else 0
+    last = -1
+    for chunk in range(chunks):
+        piece = first_piece + chunk
+        _bring_weights(w, loops, turn, chunk, piece)
+        if w.machine.preloads == 1:
+            _wait(w, p.loaded[chunk])
+        elif tasks.source[task] != ON_CHIP:
+            _wait(w, p.fetched[piece])
+        _wait(w, loops.begin)
+        _wait(w, operand)
+        _wait(w, p.sums[core, turn.sums])
+        unit, busy = _unit(PE_ARRAY, core), w.flat.cycles[where + chunk]
+        last = _add(w, unit, busy, w.machine.array_latency, task, ARRAY_LATENCY)
+        if p.slot_of[piece] >= 0:
+            p.slots[core, p.slot_of[piece]] = last
+        if w.machine.preloads == 1:
+            # The place of the load that this computation read from.
+            again = loops.kept_local and turn.block > loops.first[0]
+            back = chunks - chunk if again else 1
+            p.local[core, (p.taken[core, _LOCAL] - back) % w.machine.local_chunks] = last
+    if operand >= 0:
+        p.operands[core, p.taken[core, _OPERANDS] % w.machine.operand_blocks] = last
+        if turn.tile == loops.last[1] - 1 or not loops.rows_outer:
+            p.taken[core, _OPERANDS] += 1
+    return last
+
+
+@_kernel
+def _bring_weights(w: Writer, loops: Loops, turn: Turn, chunk: int, piece: int) -> None:
+    """Fetches a chunk's weights unless they are there, and loads them into the array."""
+    task, core, p = loops.task, loops.core, w.places
+    on_chip = w.tasks.source[task] == ON_CHIP
+    first = turn.block == loops.first[0]
+    if on_chip:
+        p.slot_of[piece] = -1
+    elif first or not loops.kept:
+        _fetch(w, loops, turn, chunk, piece)
+    if w.machine.preloads == 1 and (first or not loops.kept_local):
+        _wait(w, loops.begin if on_chip else p.fetched[piece])
+        place = p.taken[core, _LOCAL] % w.machine.local_chunks
+        _wait(w, p.local[core, place])
+        inputs = w.flat.inputs[w.tasks.chunk_at[task] + chunk]
+        bits = inputs * turn.size * w.tasks.weight_bits[task]
+        busy = (bits + w.machine.port_bits - 1) // w.machine.port_bits
+        unit = _unit(WEIGHT_PORT, core)
+        p.loaded[chunk] = _add(w, unit, busy, w.machine.port_latency, task, PORT_LOAD)
+        p.taken[core, _LOCAL] += 1
+
+
+@_kernel
+def _fetch(w: Writer, loops: Loops, turn: Turn, chunk: int, piece: int) -> None:
+    """Brings a chunk's weights from DRAM or the global buffer into the weight buffer."""
+    task, core, p = loops.task, loops.core, w.places
+    source, at = w.tasks.source[task], w.tasks.chunk_at[task] + chunk
+    busy, latency = w.flat.fetch_busy[at, turn.ragged], w.machine.dram_latency
+    home = -1
+    if source != FROM_DRAM:
+        kept = w.tasks.kept_at[task] + turn.tile * w.tasks.chunks[task] + chunk
+        if p.kept[kept] < 0:
+            p.kept[kept] = _add(w, DRAM, busy, latency, task, DRAM_WEIGHTS)
+        home = p.kept[kept]
+    if source == RESIDENT:
+        p.fetched[piece], p.slot_of[piece] = home, -1
+        return
+    slot = p.taken[core, _SLOTS] % w.machine.weight_slots
+    p.taken[core, _SLOTS] += 1
+    _wait(w, p.slots[core, slot])
+    _wait(w, home)
+    if source == FROM_DRAM:
+        p.fetched[piece] = _add(w, DRAM, busy, latency, task, DRAM_WEIGHTS)
+    else:
+        busy, latency = w.flat.global_busy[at, turn.ragged], w.machine.global_latency
+        p.fetched[piece] = _add(w, GLOBAL_BUFFER, busy, latency, task, GLOBAL_TRAFFIC)
+    p.slot_of[piece] = slot
+
+
+@_kernel
+def _finish(w: Writer, loops: Loops, turn: Turn, last: int) -> int:
+    """Membranes in, element-wise work, membranes and results out; returns the op that ends it."""
+    task, core, p, flat = loops.task, loops.core, w.places, w.flat
+    at = w.tasks.block_at[task] + turn.block
+    moved = flat.state_busy[at, turn.ragged]
+    end = last
+    if flat.vector[at] > 0:
+        state = -1
+        if flat.state_reads[at] == 1:
+            _wait(w, p.sums[core, turn.sums])
+            state = _move(w, w.tasks.state_unit[task], moved, task)
+        _wait(w, last)
+        _wait(w, state)
+        lanes = w.machine.vector_lanes
+        busy = (flat.vector[at] * turn.size + lanes - 1) // lanes
+        end = _add(w, _unit(VECTOR_UNIT, core), busy, w.machine.vector_latency, task, VECTOR_WORK)
+    p.sums[core, turn.sums] = end
+    p.taken[core, _SUMS] += 1
+    if flat.state_writes[at] == 1:
+        _wait(w, end)
+        _move(w, w.tasks.state_unit[task], moved, task)
+    spilled = flat.spill_busy[at, turn.ragged]
+    if spilled > 0:
+        _wait(w, end)
+        return _move(w, w.tasks.spill_unit[task], spilled, task)
+    return end

@@ -11,28 +11,35 @@ import numpy.typing as npt
 
 from simulator.components.dataflows.base import ALL_TIMESTEPS
 from simulator.lowering.counts import (
+    CORE_PART,
     Counter,
     Key,
     count_array,
     count_results,
     count_weights,
 )
-from simulator.lowering.emit import (
+from simulator.lowering.emit import emit
+from simulator.lowering.pieces import Part, Pieces, RowCache, layer_pieces
+from simulator.lowering.places import CORE, GLOBAL, OUTSIDE
+from simulator.lowering.plan import LayerPlan, Plan, request
+from simulator.lowering.tables import (
+    DRAM,
+    FROM_DRAM,
+    GLOBAL_BUFFER,
     HALTING,
     MASK_SCAN,
     MATRIX,
+    PAIRS,
     SINGLE,
+    TILES,
     TOKEN_SKIP,
-    UNITS,
     VECTOR_UNIT,
     VECTOR_WORK,
     Columns,
     Flat,
-    Steps,
-    emit,
+    Tasks,
+    shares,
 )
-from simulator.lowering.pieces import Pieces, RowCache, layer_pieces
-from simulator.lowering.plan import SCORE_BITS, LayerPlan, Plan, request
 from simulator.program import Program
 from simulator.trace import Image
 
@@ -80,8 +87,8 @@ class Lowering:
         self.image = image
         self.clock_mhz = plan.architecture.clock_mhz
         self.has_scan = any(step.kind == "scan" for step in plan.steps)
-        self.table = {name: np.zeros(count, np.int64) for name in Steps._fields}
-        self.table["layer"][:] = [step.layer for step in plan.steps]
+        self.table = {name: np.zeros(count, np.int64) for name in Tasks._fields}
+        self.step_layer = np.array([step.layer for step in plan.steps], np.int64)
         self.table["kind"][:] = SINGLE
         self.counter = Counter(plan.architecture)
         self.counters: list[Counter] = [self.counter] * layers
@@ -95,7 +102,7 @@ class Lowering:
     @property
     def unit_names(self) -> tuple[str, ...]:
         """Of the program's units."""
-        return UNITS
+        return self.plan.unit_names
 
     def copy(self, image: Image) -> Lowering:
         """The same fills, to go on from with an image that differs in the layers filled next."""
@@ -125,27 +132,30 @@ class Lowering:
 
     def program(self) -> tuple[Program, Columns]:
         """The program of all layers, and what its ops mean; each layer must have been filled."""
-        columns = emit(self.plan.machine, self.steps(), self.flat())
+        plan = self.plan
+        columns = emit(plan.machine, self.tasks(), self.flat(), plan.kept_chunks)
         program = Program(
             unit=columns.unit,
             busy_cycles=columns.busy,
             latency_cycles=columns.latency,
             pred_ptr=columns.pred_ptr,
             pred=columns.pred,
-            unit_servers=np.ones(len(UNITS), np.int32),
+            unit_servers=np.ones(len(plan.unit_names), np.int32),
         )
         return program, columns
 
     def lowered(self) -> Lowered:
         """The program and the counts of all layers; each must have been filled."""
+        plan = self.plan
         program, columns = self.program()
-        layers = range(len(self.plan.layers))
+        op_step = plan.schedule.task_step.astype(np.int32)[columns.task]
+        layers = range(len(plan.layers))
         dram = [self.counters[layer].dram_bits.get(layer, 0) for layer in layers]
         return Lowered(
             program,
-            UNITS,
-            columns.step,
-            self.table["layer"].astype(np.int32)[columns.step],
+            plan.unit_names,
+            op_step,
+            self.step_layer.astype(np.int32)[op_step],
             columns.category,
             {key: count for each in self.counters for key, count in each.counts.items()},
             self.useful.copy(),
@@ -168,10 +178,13 @@ class Lowering:
         self.table["blocks"][scopes] = part.blocks
         self.table["chunks"][scopes] = part.chunks
         self.table["outputs"][scopes] = part.outputs
-        bits = 1 if layer.kind == "attention_scores" else SCORE_BITS
-        self.table["weight_bits"][scopes] = layer.weight_bits or bits
-        self.table["from_dram"][scopes] = int(bool(layer_plan.fetch))
+        self.table["weight_bits"][scopes] = layer.weight_bits or layer.second_bits
+        self.table["source"][scopes] = layer_plan.source
+        self.table["share"][scopes] = layer_plan.share
         self.table["rows_outer"][scopes] = int(layer_plan.rows_outer)
+        self.table["operand_unit"][scopes] = _unit(layer_plan.operand_place)
+        self.table["spill_unit"][scopes] = _unit(layer_plan.spill_place)
+        self.table["state_unit"][scopes] = _unit(layer_plan.membrane_place)
         self._cycles(layer_plan, pieces)
         self._blocks(layer_plan, pieces)
         self._chunks(layer_plan, pieces)
@@ -204,57 +217,71 @@ class Lowering:
         starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(part.blocks)])[:-1]
         self.table["block_at"][list(layer_plan.scopes)] = first + starts
         self._append("vector", -(-part.rows * work // full))
-        per_row = layer_plan.layer.channels * layer.planes
-        pixels = layer.window.in_grid[0] * layer.window.in_grid[1]
-        operand_bits = [
-            int(rows) * per_row * pixels // layer.rows if layer_plan.operand_in_dram else 0
-            for rows in part.rows
-        ]
-        self._append(
-            "operand_busy", self._reads(layer_plan, part.blocks, part.outputs, operand_bits)
-        )
+        self._append("operand_busy", self._reads(layer_plan, part))
         self._states_and_spills(layer_plan, pieces, full)
 
-    def _reads(self, layer_plan: LayerPlan, blocks: Ints, outputs: Ints, bits: list[int]) -> Ints:
-        """DRAM cycles to read each block's operand; counts the reads."""
-        layer, dram = layer_plan.layer.index, self.plan.architecture.memories.dram
-        if not any(bits):
-            return np.zeros(len(bits), np.int64)
-        tiles = -(-int(outputs.max()) // self.plan.machine.columns)
-        times = 1 if layer_plan.rows_outer else tiles
-        busy = []
-        for size in bits:
-            transfer = request(dram, size, self.clock_mhz)
-            self.counter.dram_transfer(layer, transfer, times)
-            self.counter.access(layer, "spikes", size, write=True, times=times)
-            busy.append(transfer.busy_cycles)
-        return np.array(busy, np.int64)
+    def _reads(self, layer_plan: LayerPlan, part: Part) -> Ints:
+        """Cycles to read each block's operand of one group from outside; counts the reads."""
+        layer, machine = layer_plan.layer, self.plan.machine
+        busy = np.zeros(len(part.rows), np.int64)
+        if layer_plan.operand_place == CORE and layer_plan.second_place in ("", CORE):
+            return busy
+        scope_of = np.repeat(np.arange(len(part.blocks)), part.blocks)
+        first = np.cumsum(part.blocks) - part.blocks
+        for block, rows in enumerate(part.rows.tolist()):
+            scope = int(scope_of[block])
+            outputs = int(part.outputs[scope])
+            bits = 0
+            if layer_plan.operand_place != CORE:
+                tokens = int(part.scope_inputs(scope).sum()) if layer.transposed else 0
+                bits = layer.operand_bits(rows, tokens)
+            if block == first[scope] and layer_plan.second_place not in ("", CORE):
+                bits += layer.inputs * outputs  # the keys, or the values, of a head
+            if bits == 0:
+                continue
+            tiles = -(-outputs // machine.columns)
+            own = shares(tiles, machine.cores) if layer_plan.share == TILES else np.array([tiles])
+            times = int((own > 0).sum() if layer_plan.rows_outer else own.sum()) * layer.groups
+            place = layer_plan.operand_place
+            place = layer_plan.second_place if place == CORE else place
+            busy[block] = self._move(layer.index, place, bits, times, write=False)
+            self.counter.access(layer.index, "spikes", bits, write=True, times=times)
+        return busy
+
+    def _move(self, layer: int, place: str, bits: int, times: int, *, write: bool) -> int:
+        """Counts `times` transfers between a core and a place outside; cycles of one."""
+        memories = self.plan.architecture.memories
+        memory = memories.global_buffer if place == GLOBAL else memories.dram
+        assert memory is not None
+        transfer = request(memory, bits, self.clock_mhz, write=write)
+        self.counter.moved(layer, place == OUTSIDE, transfer, times)
+        return transfer.busy_cycles
 
     def _states_and_spills(self, layer_plan: LayerPlan, pieces: Pieces, full: int) -> None:
-        """Membranes that live in DRAM, and results that do not fit on chip."""
+        """Membranes and results that are not in the core."""
         layer, part = layer_plan.layer, pieces.timed
         blocks = len(part.rows)
         spill = np.zeros((blocks, 2), np.int64)
         state = np.zeros((blocks, 2), np.int64)
         reads, writes = np.zeros(blocks, np.int64), np.zeros(blocks, np.int64)
-        lif = sum(
-            op.rows * op.channels * op.timesteps for op in layer_plan.fused if op.kind == "lif"
-        )
-        state_bits = lif * self.plan.architecture.core.vector_unit.membrane_bits
-        if layer_plan.spilled_bits or layer_plan.membranes_in_dram:
+        away = layer_plan.membrane_place not in ("", CORE)
+        if layer_plan.spilled_bits or away:
             scope_of = np.repeat(np.arange(len(part.blocks)), part.blocks)
             last = len(part.blocks) - 1
+            lif = (op for op in layer_plan.fused if op.kind == "lif")
+            neurons = sum(op.rows * op.channels * op.timesteps for op in lif)
+            state_bits = neurons * self.plan.architecture.core.vector_unit.membrane_bits
             for block in range(blocks):
                 scope = int(scope_of[block])
                 sizes = self._tile_sizes(int(part.outputs[scope]))
                 rows, groups = int(part.rows[block]), layer.groups
-                spill[block] = self._tiles(
-                    layer.index, rows, sizes, layer_plan.spilled_bits, full, groups
-                )
-                if layer_plan.membranes_in_dram:
+                place, bits = layer_plan.spill_place, rows * layer_plan.spilled_bits
+                spill[block] = self._tiles(layer.index, place, (bits, full), sizes, groups)
+                if away:
                     reads[block], writes[block] = int(scope > 0), int(scope < last)
                     times = int(reads[block] + writes[block]) * groups
-                    state[block] = self._tiles(layer.index, rows, sizes, state_bits, full, times)
+                    place, share = layer_plan.membrane_place, (rows * state_bits, full)
+                    state[block] = self._tiles(layer.index, place, share, sizes, times)
         self._append("spill_busy", spill)
         self._append("state_busy", state)
         self._append("state_reads", reads)
@@ -269,23 +296,17 @@ class Lowering:
     def _tiles(
         self,
         layer: int,
-        rows: int,
+        place: str,
+        bits_per_column: tuple[int, int],
         sizes: tuple[tuple[int, int], tuple[int, int]],
-        bits: int,
-        full: int,
         times: int,
     ) -> list[int]:
-        """DRAM cycles to move `bits` / `full` bits of each element of a tile; counts all tiles."""
+        """Cycles to move a tile of full and of ragged width; counts all. Bits are a fraction."""
         busy = []
         for columns, tiles in sizes:
-            size = -(-rows * columns * bits // full)
-            if not size or not times:
-                busy.append(0)
-                continue
-            dram = self.plan.architecture.memories.dram
-            transfer = request(dram, size, self.clock_mhz, write=True)
-            self.counter.dram_transfer(layer, transfer, tiles * times)
-            busy.append(transfer.busy_cycles)
+            bits = -(-columns * bits_per_column[0] // bits_per_column[1])
+            move = bits > 0 and times > 0
+            busy.append(self._move(layer, place, bits, tiles * times, write=True) if move else 0)
         return busy
 
     def _chunks(self, layer_plan: LayerPlan, pieces: Pieces) -> None:
@@ -296,10 +317,15 @@ class Lowering:
                 continue
             inputs = part.scope_inputs(scope)
             self.table["chunk_at"][step] = self.sizes["inputs"]
-            fetch = [[full.busy_cycles, last.busy_cycles] for full, last in layer_plan.fetch]
             self._append("inputs", inputs)
-            empty = np.zeros((len(inputs), 2), np.int64)
-            self.lists["fetch_busy"].append(np.array(fetch, np.int64) if fetch else empty)
+            for name, fetches in (
+                ("fetch_busy", layer_plan.fetch),
+                ("global_busy", layer_plan.shared_fetch),
+            ):
+                busy = [[full.busy_cycles, last.busy_cycles] for full, last in fetches]
+                self._append(
+                    name, np.array(busy or [[0, 0]] * len(inputs), np.int64).reshape(-1, 2)
+                )
 
     def head(self, layer_plan: LayerPlan) -> None:
         """Token mean and classifier, on the vector unit; its weights come from DRAM."""
@@ -309,15 +335,16 @@ class Lowering:
         halting = any(op.kind == "halting" for each in network.layers for op in each.vector_ops)
         adds = 0 if halting else network.tokens * network.timesteps * layer.inputs
         vector = self.plan.architecture.core.vector_unit
-        self.table["from_dram"][step] = 1
+        self.table["source"][step] = FROM_DRAM
         self.table["chunk_at"][step] = self.sizes["inputs"]
         transfer = layer_plan.fetch[0][0]
         self._append("inputs", np.array([layer.inputs], np.int64))
-        self.lists["fetch_busy"].append(np.array([[transfer.busy_cycles] * 2], np.int64))
+        self._append("fetch_busy", np.array([[transfer.busy_cycles] * 2], np.int64))
+        self._append("global_busy", np.zeros((1, 2), np.int64))
         self._single(
             step, VECTOR_UNIT, layer.dense_macs + adds, vector.pipeline_latency_cycles, VECTOR_WORK
         )
-        self.counter.dram_transfer(layer.index, transfer)
+        self.counter.moved(layer.index, True, transfer)
         self._vector(layer.index, "head", layer.dense_macs)
         self._vector(layer.index, "mean", adds)
         self.useful[layer.index] = layer.dense_macs
@@ -331,7 +358,7 @@ class Lowering:
             return
         vector, active = plan.architecture.core.vector_unit, self.image.active[mask]
         checked: set[int] = set()
-        for index in np.flatnonzero(self.table["layer"] == layer_index).tolist():
+        for index in np.flatnonzero(self.step_layer == layer_index).tolist():
             step = plan.steps[index]
             if step.kind == "vector":
                 continue
@@ -371,7 +398,7 @@ class Lowering:
 
     def _vector(self, layer: int, kind: str, elements: int) -> None:
         vector = self.plan.architecture.core.vector_unit
-        self.counter.add(layer, "cores.0.vector_unit", vector.element_counts(kind, 1), elements)
+        self.counter.add(layer, CORE_PART + "vector_unit", vector.element_counts(kind, 1), elements)
 
     def _single(self, step: int, unit: int, elements: int, latency: int, category: int) -> None:
         lanes = self.plan.machine.vector_lanes
@@ -385,14 +412,22 @@ class Lowering:
         if name in self.sizes:
             self.sizes[name] += len(values)
 
-    def steps(self) -> Steps:
-        """The step table, its offsets shifted to where the layers' lists begin in `flat`."""
-        table = self.table | {"dep_ptr": self.plan.dep_ptr, "dep": self.plan.dep}
+    def tasks(self) -> Tasks:
+        """The steps as tasks of cores, offsets shifted to where the lists begin in `flat`."""
+        plan, order = self.plan, self.plan.schedule
+        step, core = order.task_step, order.task_core
+        table = {name: column[step] for name, column in self.table.items()}
+        layer = self.step_layer[step]
         for column, name in _OFFSETS.items():
             sizes = [sum(map(len, lists[name])) for lists in self.of_layer]
             begin = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes, dtype=np.int64)])
-            table[column] = table[column] + begin[table["layer"]]
-        return Steps(**table)
+            table[column] += begin[layer]
+        kept_at = np.array([each.kept_at for each in plan.layers], np.int64)
+        # What a single operation does is divided among the cores that take part in it.
+        cores = np.bincount(step)[step]
+        table["busy"] = -(-table["busy"] // cores)
+        table |= {"core": core, "kept_at": kept_at[layer, core]}
+        return Tasks(**table | {"dep_ptr": order.dep_ptr, "dep": order.dep})
 
     def flat(self) -> Flat:
         """The lists of all layers, one after another."""
@@ -407,11 +442,14 @@ _OFFSETS = {"cycles_at": "cycles", "block_at": "vector", "chunk_at": "inputs"}
 """Columns of the step table that point into lists, and a list that such a column counts by."""
 
 
+def _unit(place: str) -> int:
+    return GLOBAL_BUFFER if place == GLOBAL else DRAM
+
+
 def _no_lists() -> dict[str, list[Ints]]:
     return {name: [] for name in Flat._fields}
 
 
 def _joined(parts: Sequence[Ints], name: str) -> Ints:
-    pairs = name in ("spill_busy", "state_busy", "fetch_busy")
-    empty = np.zeros((0, 2) if pairs else 0, np.int64)
+    empty = np.zeros((0, 2) if name in PAIRS else 0, np.int64)
     return np.concatenate([empty, *parts])

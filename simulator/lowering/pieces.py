@@ -10,6 +10,7 @@ import numpy.typing as npt
 from simulator.components.dataflows.base import ALL_TIMESTEPS
 from simulator.components.pe_arrays.base import ArrayCost, Work
 from simulator.lowering.plan import LayerPlan, Plan
+from simulator.lowering.tables import BLOCKS
 from simulator.operations import live_rows
 from simulator.tiling import (
     ColumnGather,
@@ -23,6 +24,16 @@ from simulator.tiling import (
 from simulator.trace import Image
 
 Ints = npt.NDArray[np.int64]
+
+
+class RowBlock(NamedTuple):
+    """How rows are cut: see tiling.cut_rows."""
+
+    block: int
+    parts: int
+    together: int
+
+
 RowList = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]
 
 
@@ -78,13 +89,19 @@ class RowCache:
         self._known: dict[tuple[object, ...], tuple[list[npt.NDArray[np.int32]], Rows]] = {}
 
     def cut(
-        self, rows: list[npt.NDArray[np.int32]], together: bool, block: int, *key: object
+        self, rows: list[npt.NDArray[np.int32]], together: bool, block: RowBlock, *key: object
     ) -> Rows:
         """The rows of all scopes, cut into blocks; `key` says whose rows they are."""
         whole = (together, block, len(rows), *key)
         if whole not in self._known:
-            self._known[whole] = (rows, cut_rows(_scopes(rows, together), block))
+            self._known[whole] = (rows, cut_rows(_scopes(rows, together), *block))
         return self._known[whole][1]
+
+
+def row_block(plan: Plan, layer_plan: LayerPlan, together: bool) -> RowBlock:
+    """How a layer's rows are cut, for one core or several; `together`: all timesteps at once."""
+    parts = plan.machine.cores if layer_plan.share == BLOCKS else 1
+    return RowBlock(layer_plan.row_block, parts, layer_plan.layer.timesteps if together else 1)
 
 
 def layer_pieces(
@@ -98,8 +115,8 @@ def layer_pieces(
     executed = live if skip.drops_rows or layer.mask is None else [every] * len(live)
     active = None if layer.mask is None or executed is live else image.active[layer.mask]
     spared = executed is not live and skip.spares_energy
-    if layer.kind == "attention_context":
-        return _context(plan, layer_plan, image, executed, live if spared else executed, live)
+    if layer.transposed:
+        return _columns(plan, layer_plan, image, executed, live if spared else executed, live)
     timed, useful = _product(plan, layer_plan, image, executed, active, live, cache)
     counted = _product(plan, layer_plan, image, live, None, live, cache)[0] if spared else timed
     return Pieces(timed, counted, useful, sum(map(len, live)))
@@ -120,10 +137,10 @@ def _product(
         len(layer_plan.scopes) == 1 and plan.steps[layer_plan.scopes[0]].timestep == ALL_TIMESTEPS
     )
     whose = layer.mask if executed is live else None
-    rows = cache.cut(executed, together, layer_plan.row_block, whose, len(executed[0]))
+    block = row_block(plan, layer_plan, together)
+    rows = cache.cut(executed, together, block, whose, len(executed[0]))
     bits = image.tensors[layer.operand or ""]
-    scores = layer.kind == "attention_scores"
-    if scores:
+    if layer.is_attention:
         size = array.tile_inputs or layer.inputs
         chunks = cut_heads(layer.groups, layer.inputs, size)
         ones = count_ones(bits, rows, layer.window, chunks)
@@ -138,7 +155,7 @@ def _product(
         kept = active[rows.timestep, rows.row]
         ones = ones * kept[None, :, None, None].astype(np.int32)
     scope_blocks = np.diff(rows.scope_ptr)
-    if scores:
+    if layer.outputs_are_tokens:
         outputs = np.array([len(tokens) for tokens in executed], np.int64)
         live_outputs = [len(tokens) for tokens in live]
         per_row = ones.sum(axis=(0, 2, 3), dtype=np.int64)
@@ -157,7 +174,7 @@ def _product(
         rows.timestep,
         rows.row,
         np.repeat(outputs, scope_blocks),
-        scores,
+        layer.is_attention,
         RowGather(bits, rows, layer.window, chunks, kept) if array.reads_bits else None,
     )
     cost = array.cost(work)
@@ -172,7 +189,7 @@ def _product(
     return part, useful
 
 
-def _context(
+def _columns(
     plan: Plan,
     layer_plan: LayerPlan,
     image: Image,
@@ -180,15 +197,18 @@ def _context(
     counted: list[npt.NDArray[np.int32]],
     live: list[npt.NDArray[np.int32]],
 ) -> Pieces:
-    """Scores times values, walked as values transposed: rows are channels, inputs are tokens."""
-    values = image.tensors[layer_plan.layer.operand or ""][:, 0]
-    ones = np.bitwise_count(values).sum(axis=(1, 2), dtype=np.int64)
+    """A product walked as its operand transposed: rows are channels, inputs are tokens."""
+    layer = layer_plan.layer
+    ones = np.bitwise_count(image.tensors[layer.operand or ""][:, 0]).sum(
+        axis=(1, 2), dtype=np.int64
+    )
+    outputs = [len(tokens) if layer.outputs_are_tokens else layer.outputs for tokens in live]
     timed = _transposed(plan, layer_plan, image, executed)
     same = counted is executed
     return Pieces(
         timed=timed,
         counted=timed if same else _transposed(plan, layer_plan, image, counted),
-        useful=sum(int(count) * len(tokens) for count, tokens in zip(ones, live, strict=True)),
+        useful=sum(int(count) * width for count, width in zip(ones, outputs, strict=True)),
         live_rows=sum(map(len, live)),
     )
 
@@ -196,7 +216,7 @@ def _context(
 def _transposed(
     plan: Plan, layer_plan: LayerPlan, image: Image, tokens: list[npt.NDArray[np.int32]]
 ) -> Part:
-    """Scores times values at each timestep: rows are a head's channels, inputs its tokens."""
+    """The product at each timestep: rows are a head's channels, inputs its tokens."""
     layer, array = layer_plan.layer, plan.architecture.core.pe_array
     size = array.tile_inputs or layer.inputs
     bits = image.tensors[layer.operand or ""]
@@ -207,6 +227,7 @@ def _transposed(
         size,
     )
     block_ptr = np.append(np.arange(0, layer.rows, layer_plan.row_block), layer.rows)
+    outputs = [len(live) if layer.outputs_are_tokens else layer.outputs for live in tokens]
     costs, sizes = [], []
     for step, live in enumerate(tokens):
         part = counts[ptr[step] : ptr[step + 1]]
@@ -220,7 +241,7 @@ def _transposed(
             False,
             np.full(layer.rows, step, np.int32),
             np.arange(layer.rows, dtype=np.int32),
-            np.full(len(block_ptr) - 1, len(live), np.int64),
+            np.full(len(block_ptr) - 1, outputs[step], np.int64),
             True,
             ColumnGather(bits[step if len(bits) > 1 else 0, 0], live, layer.rows, size)
             if array.reads_bits
@@ -234,7 +255,7 @@ def _transposed(
         rows=np.tile(np.diff(block_ptr), sum(count > 0 for count in live_blocks)),
         blocks=np.array(live_blocks, np.int64),
         chunks=np.array([len(inputs) for inputs in sizes], np.int64),
-        outputs=np.array([len(live) for live in tokens], np.int64),
+        outputs=np.array(outputs, np.int64),
         inputs=tuple(sizes),
     )
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from simulator.components.dataflows.base import ALL_TIMESTEPS
 from simulator.lowering import Lowered, Plan
-from simulator.lowering.emit import CATEGORIES
+from simulator.lowering.tables import CATEGORIES
 from simulator.program import Program, Timeline
 from simulator.trace import Image
 
@@ -26,10 +26,11 @@ WORK = {
     "vector_unit": "neurons",
     "token_skip": "scan mask",
     "halting": "halting decision",
+    "global_buffer": "move through global buffer",
 }
 """What an operation of a category does."""
 
-LOADS = ("weight_port", "dram_weights", "dram_activations")
+LOADS = ("weight_port", "dram_weights", "dram_activations", "global_buffer")
 """Categories whose operations bring what another one needs: an arrow leads to whoever used it."""
 
 WINDOWS = 1000
@@ -221,16 +222,20 @@ def _active_tokens(plan: Plan, image: Image, lowered: Lowered, timeline: Timelin
 
 def _fetched_tiles(lowered: Lowered, timeline: Timeline) -> Counter:
     """Tiles of weights between the start of their fetch from DRAM and the end of their last use."""
-    program, finish = lowered.program, timeline.finish
+    program, category = lowered.program, lowered.op_category
+    fetch = CATEGORIES.index("dram_weights")
+    movers = [CATEGORIES.index(name) for name in ("weight_port", "global_buffer")]
     source, target = _edges(program)
-    category = lowered.op_category
-    fetch, load = CATEGORIES.index("dram_weights"), CATEGORIES.index("weight_port")
+    # Who waits for a fetch in order to fetch has no use for what it brought.
+    kept = np.isin(category[source], [fetch, *movers]) & (category[target] != fetch)
+    moves = np.isin(category, movers)
     used_until = np.zeros(len(program.unit), np.int64)
-    direct = category[target] != load
-    np.maximum.at(used_until, source[direct], finish[target[direct]])
-    # Behind a load through the weight port stands the computation that uses what it loaded.
-    through = (category[source] == fetch) & (category[target] == load)
-    np.maximum.at(used_until, source[through], used_until[target[through]])
+    # Backwards, so that a move knows how long what it moves is used.
+    pairs = zip(source[kept][::-1].tolist(), target[kept][::-1].tolist(), strict=True)
+    for op, user in pairs:
+        used_until[op] = max(
+            used_until[op], used_until[user] if moves[user] else 0, timeline.finish[user]
+        )
     fetches = np.flatnonzero((category == fetch) & (program.unit >= 0))
     cycles = np.concatenate([timeline.start[fetches], used_until[fetches]])
     changes = np.repeat(np.array([1, -1]), len(fetches))

@@ -117,10 +117,14 @@ def test_the_clock_changes_no_count(tiny: Path) -> None:
 def test_timesteps_together_cannot_halt_in_time(tiny: Path, baseline: Path) -> None:
     with pytest.raises(LoweringError, match="two_dimensional"):
         run(tiny, "sparse_pe", "dataflow.kind=tick_batched")
-    together = run(baseline, "sparse_pe", "dataflow.kind=tick_batched")
-    serial = run(baseline, "sparse_pe")
+    small = "cores.0.buffers.weights.size_kib=8.0"
+    together = run(baseline, "sparse_pe", "dataflow.kind=tick_batched", small)
+    serial = run(baseline, "sparse_pe", small)
     assert total(together, "useful_accumulations") == total(serial, "useful_accumulations")
     assert total(together, "dram_bytes") < total(serial, "dram_bytes")
+    # Where the weights of all blocks fit, one timestep after another fetches them once as well.
+    fitting = run(baseline, "sparse_pe")
+    assert total(fitting, "dram_bytes") == total(together, "dram_bytes")
 
 
 def test_a_second_run_is_the_first(tiny: Path) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from reports.compare import compare_cards, compare_page, main
 from reports.definitions import definitions
-from reports.figures.base import PALETTE, Run
+from reports.figures.base import PALETTE, WINE, Run
 from reports.figures.cycles import marker
 from reports.figures.designs import METRICS, front, headline, overview, ratios
 from reports.runs import load_runs
@@ -224,7 +224,7 @@ def _lab(colour: str, matrix: list[list[float]]) -> np.ndarray:
 
 @pytest.mark.parametrize("blindness", BLINDNESS)
 def test_no_two_colours_look_alike_to_colour_blind_readers(blindness: str) -> None:
-    seen = [_lab(colour, BLINDNESS[blindness]) for colour in PALETTE]
+    seen = [_lab(colour, BLINDNESS[blindness]) for colour in (*PALETTE, WINE)]
     distances = [float(np.linalg.norm(a - b)) for a, b in combinations(seen, 2)]
     assert min(distances) > 10
 

@@ -19,6 +19,9 @@ def parts(empty_registry: None) -> None:
     define_parts()
 
 
+CORE = VALID[VALID.index("  - pe_array") : VALID.index("token_skip:")]
+
+
 def replaced(old: str, new: str) -> Callable[[], str]:
     assert VALID.count(old) == 1, old
     return lambda: VALID.replace(old, new)
@@ -34,7 +37,7 @@ BROKEN: dict[str, tuple[Callable[[], str | bytes], str]] = {
     "unknown section": (
         replaced("token_skip:", "tokenskip: 1\ntoken_skip:"),
         ":21: tokenskip: 1: unknown field (did you mean 'token_skip'?; known: clock_mhz, cores, "
-        "dataflow, memories, name, schema, source, technology, token_skip)",
+        "dataflow, memories, name, published, schema, source, split, technology, token_skip)",
     ),
     "unknown kind": (
         replaced("kind: walker", "kind: walter"),
@@ -126,14 +129,32 @@ BROKEN: dict[str, tuple[Callable[[], str | bytes], str]] = {
         replaced("tile: [4, 8]", "tile: 4"),
         ":24: dataflow.tile: 4: must be a list",
     ),
-    "two cores": (
-        replaced("token_skip:", "  - {}\ntoken_skip:"),
+    "two cores that differ": (
+        replaced("token_skip:", CORE.replace("rows: 8", "rows: 9") + "token_skip:"),
         ':9: cores: [{"pe_array": {"kind": "walker", "rows": 8, "mode": "wide...: '
-        "must be a list of one core in this version",
+        "core 1 must equal core 0",
+    ),
+    "published area of 0": (
+        lambda: VALID + "published: {area_mm2: 0.0, source: a paper}\n",
+        ":25: published.area_mm2: 0.0: must be greater than 0",
+    ),
+    "unknown published field": (
+        lambda: VALID + "published: {aera_mm2: 1.0, source: a paper}\n",
+        ":25: published.aera_mm2: 1.0: unknown field "
+        "(did you mean 'area_mm2'?; known: area_mm2, power_mw, source)",
+    ),
+    "global buffer of an unknown kind": (
+        replaced("  dram:", "  global_buffer: {kind: plan}\n  dram:"),
+        ":23: memories.global_buffer.kind: \"plan\": unknown kind (did you mean 'plain'?; "
+        "known: plain)",
+    ),
+    "unknown split": (
+        lambda: VALID + "split: rows\n",
+        ':25: split: "rows": must be one of these (known: heads, output_channels, tokens)',
     ),
     "no core": (
         lambda: VALID[: VALID.index("cores:")] + "cores: []\n" + VALID[VALID.index("token_skip") :],
-        ":9: cores: []: must be a list of one core in this version",
+        ":9: cores: []: must be a list of 1 to 64 cores",
     ),
     "cores is a mapping": (
         lambda: VALID[: VALID.index("cores:")] + "cores: {}\n" + VALID[VALID.index("token_skip") :],
@@ -328,7 +349,7 @@ OVERRIDES = {
     "=5": "must read path=value, for example cores.0.pe_array.rows=8",
     "cores..rows=5": "must read path=value, for example cores.0.pe_array.rows=8",
     "clok_mhz=5": "clok_mhz: 5: unknown field (did you mean 'clock_mhz'?; known: clock_mhz, "
-    "cores, dataflow, memories, name, schema, source, technology, token_skip)",
+    "cores, dataflow, memories, name, published, schema, source, split, technology, token_skip)",
     "core.0.pe_array.rows=5": "core: unknown path (did you mean 'cores'?; known: clock_mhz, "
     "cores, dataflow, memories, name, schema, source, technology, token_skip)",
     "cores.1.pe_array.rows=5": "cores.1: unknown path (known: 0)",

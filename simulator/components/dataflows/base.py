@@ -11,6 +11,9 @@ from simulator.components.base import Component
 
 ALL_TIMESTEPS = -1
 
+SHARED = -1
+"""The home of a layer that all cores share."""
+
 
 class Slot(NamedTuple):
     """A layer in the order of execution, at one timestep or at all of them together."""
@@ -37,13 +40,20 @@ class Dataflow(Component, slot="dataflows"):
     )
 
     @abstractmethod
-    def order(self, stages: list[str], timesteps: int) -> list[Slot]:
-        """The execution order of layers with these stages."""
+    def order(self, stages: list[str], timesteps: int, once: list[bool]) -> list[Slot]:
+        """The execution order of layers with these stages; `once`: computed for one timestep only.
+
+        A layer that runs timestep by timestep keeps its membranes in memory in between.
+        """
+
+    def homes(self, work: list[int], cores: int) -> list[int]:
+        """The core of each layer, or SHARED; `work`: its dense multiply-accumulates."""
+        return [SHARED] * len(work)
 
     @property
-    @abstractmethod
-    def keeps_membranes(self) -> bool:
-        """Whether membranes of block layers wait in memory from one timestep to the next."""
+    def timesteps_in_flight(self) -> int:
+        """Timesteps of a tensor that may exist at once where layers run timestep by timestep."""
+        return 1
 
     def for_halting(self, granularity: str) -> Dataflow:
         """The dataflow that runs a trace with this halting: itself, but for a choice of several."""

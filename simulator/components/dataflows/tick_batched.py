@@ -15,12 +15,8 @@ class TickBatched(Dataflow, kind="tick_batched"):
 
     example: ClassVar[str] = "kind: tick_batched\n"
 
-    def order(self, stages: list[str], timesteps: int) -> list[Slot]:
+    def order(self, stages: list[str], timesteps: int, once: list[bool]) -> list[Slot]:
         return [Slot(layer, ALL_TIMESTEPS) for layer in range(len(stages))]
-
-    @property
-    def keeps_membranes(self) -> bool:
-        return False
 
     def refusal(self, granularity: str) -> str:
         if granularity in ("timestep", "two_dimensional"):

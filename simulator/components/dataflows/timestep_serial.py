@@ -16,7 +16,7 @@ class TimestepSerial(Dataflow, kind="timestep_serial"):
 
     example: ClassVar[str] = "kind: timestep_serial\n"
 
-    def order(self, stages: list[str], timesteps: int) -> list[Slot]:
+    def order(self, stages: list[str], timesteps: int, once: list[bool]) -> list[Slot]:
         inner = [index for index, stage in enumerate(stages) if stage in ("blocks", "halting")]
         first = min(inner, default=len(stages))
         last = max(inner, default=-1)
@@ -24,10 +24,6 @@ class TimestepSerial(Dataflow, kind="timestep_serial"):
         slots += [Slot(layer, step) for step in range(timesteps) for layer in inner]
         slots += [Slot(layer, ALL_TIMESTEPS) for layer in range(max(last + 1, first), len(stages))]
         return slots
-
-    @property
-    def keeps_membranes(self) -> bool:
-        return True
 
     def refusal(self, granularity: str) -> str:
         return ""

@@ -33,6 +33,11 @@ class TokenSkip(Component, slot="token_skip"):
     def spares_energy(self) -> bool:
         """Whether a halted token's row causes no accesses and no arithmetic."""
 
+    @property
+    def overlaps_decision(self) -> bool:
+        """Whether the mask is scanned while the halting decision that makes it is taken."""
+        return False
+
     @abstractmethod
     def scan(self, tokens: int, live_tokens: int, passes: int) -> Scan:
         """The cost of finding `live_tokens` among `tokens` for a layer of so many column passes."""

@@ -1,0 +1,272 @@
+"""What changed between two results: by part, action, cause and layer, the largest change first.
+
+python -m reports.diff reports/out/sparse_pe_noskip reports/out/sparse_pe
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from reports.figures.cycles import cycles_by_layer
+from simulator.errors import ResultError, SimulatorError
+from simulator.result import Result
+from simulator.summary import number, short, summary
+from simulator.wording import shown
+
+EXAMPLE = "python -m reports.diff reports/out/sparse_pe_noskip reports/out/sparse_pe"
+AT_REST = "at rest"
+WIDTH = 100
+_PROVENANCE_LINES = 24
+# A machine's fields stand in its document; the command is in the heading.
+_DOCUMENT = "architecture.document."
+_TOLD_ELSEWHERE = ("command", "architecture.", "trace.weights.calibration", "trace.content_hash")
+_NAMES = (f"{_DOCUMENT}name", f"{_DOCUMENT}source")
+
+
+class Change(NamedTuple):
+    """A quantity split into entries; `rows`: name, in A, in B, change, share of the whole change.
+
+    The rows are sorted by the size of their change; together they are exactly the whole.
+    """
+
+    title: str
+    unit: str
+    rows: list[tuple[str, float, float, float, float]]
+
+    @property
+    def whole(self) -> tuple[float, float]:
+        """The sum over all entries, in A and in B."""
+        return sum(row[1] for row in self.rows), sum(row[2] for row in self.rows)
+
+
+def changes(one: Result, other: Result) -> list[Change]:
+    """Means per image, taken apart: cycles by cause and by layer, energy by part, action, layer."""
+    views = (
+        ("Latency by cause", "cycles", _cycles_by_cause),
+        ("Latency by layer", "cycles", _cycles_by_layer),
+        ("Energy by part", "µJ", _energy_by_part),
+        ("Energy by action", "µJ", _energy_by_action),
+        ("Energy by layer", "µJ", _energy_by_layer),
+        ("DRAM traffic by layer", "kB", _dram_by_layer),
+    )
+    return [_change(title, unit, view(one), view(other)) for title, unit, view in views]
+
+
+def _change(title: str, unit: str, one: pd.Series, other: pd.Series) -> Change:
+    names = [*one.index, *(name for name in other.index if name not in one.index)]
+    a, b = (part.reindex(names, fill_value=0.0).tolist() for part in (one, other))
+    whole = sum(b) - sum(a)
+    rows = [
+        (str(name), x, y, y - x, (y - x) / whole if whole else 0.0)
+        for name, x, y in zip(names, a, b, strict=True)
+    ]
+    return Change(title, unit, sorted(rows, key=lambda row: -abs(row[3])))
+
+
+def _cycles_by_cause(result: Result) -> pd.Series:
+    return cycles_by_layer(result).sum()
+
+
+def _cycles_by_layer(result: Result) -> pd.Series:
+    return cycles_by_layer(result).sum(axis=1)
+
+
+def _energy_by_part(result: Result) -> pd.Series:
+    parts = summary(result)["energy_by_part"]
+    return pd.Series({short(part["part"]): part["energy_uj"] for part in parts}, dtype=float)
+
+
+def _energy_by_action(result: Result) -> pd.Series:
+    actions = result.tables["actions"]
+    names = actions["part"].map(short) + "." + actions["action"]
+    return _with_leakage(result, actions.groupby(names, sort=False)["energy_pj"].sum())
+
+
+def _energy_by_layer(result: Result) -> pd.Series:
+    layers = result.tables["layers"]
+    return _with_leakage(result, layers.groupby("layer", sort=False)["energy_pj"].sum())
+
+
+def _with_leakage(result: Result, sums_pj: pd.Series) -> pd.Series:
+    told = sums_pj / (1e6 * result.images)
+    told[AT_REST] = result.tables["images"]["leakage_energy_pj"].sum() / (1e6 * result.images)
+    return told
+
+
+def _dram_by_layer(result: Result) -> pd.Series:
+    layers = result.tables["layers"].groupby("layer", sort=False)["dram_bytes"].sum()
+    return layers / (1e3 * result.images)
+
+
+def headline(one: Result, other: Result) -> list[tuple[str, float, float]]:
+    """Metrics of both results, means per image."""
+    a, b = summary(one), summary(other)
+    picks = {
+        "latency (ms)": lambda told: told["latency_ms"]["mean"],
+        "latency p99 (ms)": lambda told: told["latency_ms"]["p99"],
+        "energy (µJ)": lambda told: told["energy_uj"],
+        "EDP (µJ ms)": lambda told: told["energy_delay_uj_ms"],
+        "utilization": lambda told: told["utilization"],
+        "array occupancy": lambda told: told["array_occupancy"],
+        "DRAM traffic (kB)": lambda told: told["dram_bytes_mean"] / 1e3,
+        "active tokens": lambda told: told["active_tokens"]["mean"],
+    }
+    return [(name, pick(a), pick(b)) for name, pick in picks.items()]
+
+
+def provenance_changes(one: Result, other: Result) -> list[tuple[str, Any, Any]]:
+    """Where the results come from differs: path, in A, in B; None where a path is missing."""
+    a, b = (dict(_leaves("", result.provenance)) for result in (one, other))
+    paths = [*a, *(path for path in b if path not in a)]
+    return [(path, a.get(path), b.get(path)) for path in paths if a.get(path) != b.get(path)]
+
+
+def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Every value that is no mapping, with its dotted path."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _leaves(f"{path}.{name}" if path else str(name), inner)
+    elif isinstance(value, list) and any(isinstance(each, Mapping) for each in value):
+        for place, inner in enumerate(value):
+            yield from _leaves(f"{path}.{place}", inner)
+    else:
+        yield path, value
+
+
+def text(one: Result, other: Result, rows: int) -> str:
+    """The comparison for a terminal; at most so many rows a view, the rest summed."""
+    lines = [f"A  {_who(one)}", f"B  {_who(other)}", *_warnings(one, other), ""]
+    lines += _provenance_lines(provenance_changes(one, other))
+    lines += ["", f"{'mean per image':<30}{'A':>14}{'B':>14}{'B - A':>14}{'B / A':>10}"]
+    lines += [
+        f"{name:<30}{number(a):>14}{number(b):>14}{_signed(b - a):>14}{_ratio(a, b):>10}"
+        for name, a, b in headline(one, other)
+    ]
+    for change in changes(one, other):
+        lines += ["", *_view(change, rows)]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _who(result: Result) -> str:
+    machine, trace = result.provenance["architecture"], result.provenance["trace"]
+    return f"{machine['name']} on {trace['file']}: {result.provenance['command']}"
+
+
+def _warnings(one: Result, other: Result) -> list[str]:
+    """What makes the two hard to compare."""
+    told = []
+    if one.provenance["trace"]["content_hash"] != other.provenance["trace"]["content_hash"]:
+        told.append("!  The traces differ: spikes and masks are not the same.")
+    images = [result.tables["images"]["image_id"].tolist() for result in (one, other)]
+    if images[0] != images[1]:
+        told.append(
+            f"!  The images differ: {len(images[0])} in A, {len(images[1])} in B, "
+            f"{len(set(images[0]) & set(images[1]))} in both; means are over each one's own."
+        )
+    names = [result.provenance["energy_table"]["name"] for result in (one, other)]
+    if names[0] != names[1]:
+        told.append(f"!  The prices differ: {names[0]} in A, {names[1]} in B.")
+    return told
+
+
+def _provenance_lines(different: Sequence[tuple[str, Any, Any]]) -> list[str]:
+    kept = [
+        entry
+        for entry in different
+        if not entry[0].startswith(_TOLD_ELSEWHERE) or entry[0].startswith(_DOCUMENT)
+    ]
+    kept = [entry for entry in kept if entry[0] not in _NAMES]
+    lines = [
+        f"   {path.removeprefix(_DOCUMENT)}: {shown(a)} -> {shown(b)}"[:WIDTH]
+        for path, a, b in kept[:_PROVENANCE_LINES]
+    ]
+    more = len(kept) - len(lines)
+    return ["Where they come from:", *(lines or ["   the same"])] + (
+        [f"   ... and {more} more (--json lists all)"] if more > 0 else []
+    )
+
+
+def _view(change: Change, rows: int) -> Iterator[str]:
+    """A heading with the whole, then the largest changes, the rest in one row."""
+    a, b = change.whole
+    heading = f"{change.title} ({change.unit})"
+    yield f"{heading:<40}{'A':>12}{'B':>12}{'B - A':>13}{'of change':>11}"
+    kept = [row for row in change.rows if row[3]][:rows]
+    for name, x, y, difference, share in kept:
+        cells = f"{number(x):>12}{number(y):>12}{_signed(difference):>13}{share:>11.1%}"
+        yield f"  {name[:37]:<38}{cells}"
+    rest = [row for row in change.rows if row not in kept]
+    if rest:
+        x, y = sum(row[1] for row in rest), sum(row[2] for row in rest)
+        share = sum(row[4] for row in rest)
+        cells = f"{number(x):>12}{number(y):>12}{_signed(y - x):>13}{share:>11.1%}"
+        yield f"  {f'({len(rest)} others)':<38}{cells}"
+    yield f"  {'all':<38}{number(a):>12}{number(b):>12}{_signed(b - a):>13}"
+
+
+def _signed(value: float) -> str:
+    return f"+{number(value)}" if value > 0 else number(value)
+
+
+def _ratio(one: float, other: float) -> str:
+    return f"{other / one:.3f}" if one else "–"
+
+
+def as_json(one: Result, other: Result) -> str:
+    """Everything, unshortened."""
+    keys = ("name", "a", "b", "change", "share_of_change")
+    told = {
+        "a": _who(one),
+        "b": _who(other),
+        "provenance": [
+            dict(zip(("path", "a", "b"), entry, strict=True))
+            for entry in provenance_changes(one, other)
+        ],
+        "headline": [
+            dict(zip(("name", "a", "b"), entry, strict=True)) for entry in headline(one, other)
+        ],
+        "views": [
+            {
+                "title": change.title,
+                "unit": change.unit,
+                "rows": [dict(zip(keys, row, strict=True)) for row in change.rows],
+            }
+            for change in changes(one, other)
+        ],
+    }
+    return json.dumps(told, indent=1)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m reports.diff",
+        description="Say what changed from one saved result to another, the largest change first.",
+        epilog=f"example: {EXAMPLE}",
+    )
+    parser.add_argument("a", metavar="A", help="folder of a result, or its result.json")
+    parser.add_argument("b", metavar="B", help="the same of the other")
+    parser.add_argument(
+        "--rows", type=int, default=10, metavar="N", help="rows a view (default 10)"
+    )
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    options = parser.parse_args(arguments)
+    try:
+        if options.rows < 1:
+            raise ResultError(f"--rows {options.rows}: must be 1 or more")
+        one, other = Result.load(options.a), Result.load(options.b)
+        print(as_json(one, other) if options.json else text(one, other, options.rows))
+    except SimulatorError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

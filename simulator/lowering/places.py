@@ -1,0 +1,155 @@
+"""Where everything is: which memory holds each tensor, membrane and weight, decided by capacity.
+
+A core's own buffers come first, then the global buffer, then DRAM.
+
+- A tensor stays where there is room for it from its making to its last use, in order of execution.
+  A timestep-serial machine holds one timestep of a block's tensors. Several cores exchange tensors
+  through the global buffer, so none but those that only their maker reads stay in a core.
+- Membranes stay in order of the layers, as long as there is room.
+- Weights that are used at every timestep: a weight buffer is a ring of chunks, so that a cycle of
+  uses finds all of them there or none; hence they are resident if those of all such layers fit
+  beside two chunks of others. The global buffer keeps whole layers, in order, in what tensors and
+  membranes leave free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Set
+
+from simulator.architecture import Architecture
+from simulator.lowering.tables import FROM_DRAM, FROM_GLOBAL, ON_CHIP, RESIDENT
+from simulator.operations import Layer, Network
+
+CORE, GLOBAL, OUTSIDE = "core", "global", "dram"
+"""In a core's own buffers, in the global buffer, in DRAM."""
+
+STREAMING_CHUNKS = 2
+"""Chunks of the weight buffer that resident weights leave to others: one in use, one arriving."""
+
+
+class Places:
+    """The place of each tensor by name, of each layer's membranes and weights by its index.
+
+    `pieces`: chunks of weights (chunks x column tiles) that a core takes of each layer, by core;
+    `slots`: chunks that a weight buffer holds; `in_time`: layers that run timestep by timestep.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        architecture: Architecture,
+        in_time: Set[int],
+        pieces: list[dict[int, int]],
+        slots: int,
+    ) -> None:
+        self.network = network
+        self.architecture = architecture
+        self.in_time = in_time
+        self.cores = len(architecture.cores)
+        shared = architecture.memories.global_buffer
+        self.global_free = shared.capacity_bits if shared else 0
+        self.makers = {op.output: layer for layer in network.layers for op in layer.vector_ops}
+        self.tensors = self._tensors(architecture.core.buffers.spikes.capacity_bits)
+        self.membranes = self._membranes(architecture.core.buffers.membranes.capacity_bits)
+        self.weights = self._weights(pieces, slots)
+
+    def tensor_bits(self, name: str) -> int:
+        """Bits of a tensor that exist at once."""
+        tensor, maker = self.network.tensors[name], self.makers.get(name)
+        steps = tensor.timesteps
+        if maker is not None and maker.index in self.in_time:
+            steps = min(steps, self.architecture.dataflow.timesteps_in_flight)
+        return steps * tensor.planes * tensor.rows * tensor.channels
+
+    def outside(self, names: Iterable[str]) -> str:
+        """The one place for those of a layer's results that are not in its core."""
+        places = {self.tensors[name] for name in names} - {CORE}
+        return OUTSIDE if OUTSIDE in places else GLOBAL
+
+    def _tensors(self, core_bits: int) -> dict[str, str]:
+        """First come, first served, in order of execution; the image is in DRAM anyway."""
+        places = {name: OUTSIDE for name in self.network.tensors if name not in self.makers}
+        free = {CORE: core_bits * self.cores, GLOBAL: self.global_free}
+        least_free = self.global_free
+        held: dict[str, int] = {}
+        for layer in self.network.layers:
+            for name in (op.output for op in layer.vector_ops if op.output in self.network.tensors):
+                bits = self.tensor_bits(name)
+                allowed = (CORE, GLOBAL) if self.cores == 1 or self._stays(name) else (GLOBAL,)
+                places[name] = next((place for place in allowed if bits <= free[place]), OUTSIDE)
+                if places[name] != OUTSIDE:
+                    held[name] = self._last_use(name)
+                    free[places[name]] -= bits
+                    least_free = min(least_free, free[GLOBAL])
+            for name in [name for name, last in held.items() if last <= layer.index]:
+                free[places[name]] += self.tensor_bits(name)
+                del held[name]
+        self.global_free = least_free
+        return places
+
+    def _stays(self, name: str) -> bool:
+        """Whether a tensor is read by the core that makes its part: heads, cut where cores are."""
+        if self.architecture.split != "heads":
+            return False
+        users = [self.network.layers[user] for user in self.network.consumers.get(name, ())]
+        if not users or not all(user.is_attention for user in users):
+            return False
+        heads, channels = users[0].groups, self.network.tensors[name].channels
+        columns = self.architecture.core.pe_array.tile_columns
+        tiles = -(-channels // columns)
+        return all(
+            core * tiles // self.cores * columns == core * heads // self.cores * channels // heads
+            for core in range(self.cores)
+        )
+
+    def _last_use(self, name: str) -> int:
+        users, maker = self.network.consumers.get(name, ()), self.makers.get(name)
+        once = maker is not None and maker.index not in self.in_time
+        if once and any(user in self.in_time for user in users):
+            # Read again at every timestep, so it stays until the last of them has ended.
+            return len(self.network.layers)
+        return max(users, default=-1)
+
+    def _membranes(self, core_bits: int) -> dict[int, str]:
+        """Of the layers whose neurons wait for their next timestep; cores hold equal shares."""
+        places: dict[int, str] = {}
+        free = core_bits * self.cores
+        width = self.architecture.core.vector_unit.membrane_bits
+        for layer in self.network.layers:
+            bits = width * sum(op.rows * op.channels for op in layer.vector_ops if op.kind == "lif")
+            if layer.index not in self.in_time or bits == 0:
+                continue
+            if bits <= free:
+                places[layer.index], free = CORE, free - bits
+            elif bits <= self.global_free:
+                places[layer.index] = GLOBAL
+                self.global_free -= bits
+            else:
+                places[layer.index] = OUTSIDE
+        return places
+
+    def _weights(self, pieces: list[dict[int, int]], slots: int) -> dict[int, int]:
+        sources = {layer.index: FROM_DRAM for layer in self.network.layers}
+        again = [layer for layer in self.network.layers if self._fetched_again(layer)]
+        needed = [sum(own[layer.index] for layer in again if layer.index in own) for own in pieces]
+        resident = bool(again) and max(needed) + STREAMING_CHUNKS <= slots
+        for layer in self.network.layers:
+            array = self.architecture.core.pe_array
+            bits = array.stored_weight_bits(layer.inputs, layer.outputs, layer.weight_bits)
+            if layer.weight_bits == 0:
+                sources[layer.index] = ON_CHIP
+            elif layer in again and resident:
+                sources[layer.index] = RESIDENT
+            elif layer in again and bits <= self.global_free:
+                sources[layer.index] = FROM_GLOBAL
+                self.global_free -= bits
+        self.resident_chunks = max(needed) if resident else 0
+        return sources
+
+    def _fetched_again(self, layer: Layer) -> bool:
+        """Whether a layer's weights are used at several timesteps, or by several cores."""
+        if layer.weight_bits == 0 or layer.kind == "head":
+            return False
+        return layer.index in self.in_time or (
+            self.cores > 1 and self.architecture.split == "tokens"
+        )
