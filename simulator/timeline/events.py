@@ -202,19 +202,19 @@ def _by_server(program: Program, timeline: Timeline, unit: int) -> list[list[int
 
 def _active_tokens(plan: Plan, image: Image, lowered: Lowered, timeline: Timeline) -> Counter:
     """Active tokens of the block and timestep that began last (of all timesteps run together)."""
-    begins: dict[tuple[str, int], int] = {}
+    begins: dict[tuple[int, int], int] = {}
     real = lowered.program.unit >= 0
     first = np.full(len(plan.steps), np.iinfo(np.int64).max)
     computing = real & (lowered.op_category == CATEGORIES.index("array_latency"))
     np.minimum.at(first, lowered.op_step[computing], timeline.start[computing])
     for index, step in enumerate(plan.steps):
-        mask = plan.layers[step.layer].layer.mask
-        if mask is not None and first[index] < np.iinfo(np.int64).max:
-            key = (mask, step.timestep)
+        block = plan.layers[step.layer].layer.block
+        if block is not None and first[index] < np.iinfo(np.int64).max:
+            key = (block, step.timestep)
             begins[key] = min(begins.get(key, int(first[index])), int(first[index]))
     samples = []
-    for (mask, timestep), cycle in begins.items():
-        rows = image.active[mask]
+    for (block, timestep), cycle in begins.items():
+        rows = image.active[str(block)]
         active = rows if timestep == ALL_TIMESTEPS else rows[timestep]
         samples.append((cycle, float(active.sum())))
     return Counter("active tokens", "tokens", sorted(samples))
