@@ -40,3 +40,7 @@ class DeviceError(SimulatorError):
 
 class ExecutionError(SimulatorError):
     """The processes or the cluster that work was to run on are not there, or died over it."""
+
+
+class SpaceError(SimulatorError):
+    """A space of designs breaks a rule, or asks for what its traces or machines do not have."""

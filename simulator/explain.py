@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from types import UnionType
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -62,6 +62,8 @@ def _model_at(
     for step in location:
         if isinstance(step, int):
             current = next(iter(get_args(current)), None)
+        elif get_origin(current) is dict:
+            current = get_args(current)[1]
         elif isinstance(current, type) and issubclass(current, BaseModel):
             fields = {info.alias or name: info for name, info in current.model_fields.items()}
             current = _without_none(fields[step].annotation) if step in fields else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 from simulator.architecture import Architecture
 from simulator.energy.pricing import EnergyTable
@@ -56,10 +57,16 @@ def _energy_table(architecture: Architecture) -> EnergyTable:
     """The table that a machine names, for the node that the machine states."""
     name = architecture.technology.energy_table
     path = architecture.folder / name
-    table = EnergyTable.load(path if name.endswith((".yaml", ".yml")) else name)
+    table = EnergyTable.load(path) if name.endswith((".yaml", ".yml")) else _built_in(name)
     if table.node_nm != architecture.technology.node_nm:
         raise PricingError(
             f"{architecture.name}: technology.energy_table: {name} is for {table.node_nm} nm: must "
             f"be for technology.node_nm, {architecture.technology.node_nm}"
         )
     return table
+
+
+@cache
+def _built_in(name: str) -> EnergyTable:
+    """A table that comes with the simulator; a search asks for it at every point."""
+    return EnergyTable.load(name)

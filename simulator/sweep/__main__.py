@@ -1,0 +1,130 @@
+"""python -m simulator.sweep: search a space of designs, resumable, here or on a cluster.
+
+The answer goes to stdout and to the files of --out; everything else goes to stderr. What is wrong
+with the input is one message and exit code 2; points that are bad are reported and cost nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from simulator.sweep.evaluation import Outcome
+    from simulator.sweep_result import SweepResult
+
+EXAMPLE = """example:
+  python -m simulator.sweep arch_configs/spaces/small.yaml --trace traces/mnist.npz \\
+      --out sweeps/small
+  python -m reports.sweep sweeps/small --out sweeps/small.html
+"""
+_SHOWN = 12
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    # Imported here, so that --help answers at once.
+    from simulator.errors import SimulatorError
+
+    try:
+        return _run(options)
+    except SimulatorError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m simulator.sweep",
+        description="Search a space of designs; the same command goes on after an interruption.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("space", metavar="SPACE", help="space of designs (YAML); see docs/search.md")
+    add("--trace", metavar="FILE", help="trace of all points, where the space lists none")
+    add("--out", required=True, metavar="DIR", help="a new folder, or that of the search to go on")
+    where = parser.add_mutually_exclusive_group().add_argument
+    where("--jobs", type=_positive, default=1, metavar="N", help="worker processes (default 1)")
+    where("--dask", metavar="ADDRESS", help="Dask cluster: tcp://HOST:PORT, or local:N processes")
+    return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 1024:
+        raise argparse.ArgumentTypeError(f"{text}: must be a number from 1 to 1024")
+    return int(text)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from simulator.executor import open_executor
+    from simulator.sweep.search import search
+    from simulator.sweep.space import load_space
+
+    space, folder = load_space(options.space, options.trace), Path(options.out)
+    with _Progress() as watch, open_executor(options.jobs, options.dask) as executor:
+        result = search(space, folder, executor, watch)
+    result.save(folder)
+    print(told(result))
+    print(f"written: {folder}", file=sys.stderr)
+    return 0
+
+
+class _Progress:
+    """A bar on a terminal, with how many points kept the limits, broke them or failed."""
+
+    def __init__(self) -> None:
+        from tqdm import tqdm
+
+        hidden = not sys.stderr.isatty()
+        self._bar = tqdm(unit="point", disable=hidden, leave=False, file=sys.stderr)
+        self._counts = {"ok": 0, "infeasible": 0, "failed": 0}
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.close()
+
+    def __call__(self, outcomes: Sequence[Outcome], total: int) -> None:
+        self._bar.total = total
+        for outcome in outcomes:
+            self._counts[outcome.status] += 1
+        self._bar.set_postfix(self._counts, refresh=False)
+        self._bar.update(len(outcomes))
+
+
+def told(result: SweepResult) -> str:
+    """The counts, the front and why points failed, for a terminal."""
+    points, front = result.points, result.front()
+    counts = points["status"].value_counts()
+    asked = ", ".join(f"{name} ({way})" for name, way in result.objectives.items())
+    lines = [
+        f"{len(points)} points: "
+        + ", ".join(f"{counts.get(name, 0)} {name}" for name in ("ok", "infeasible", "failed"))
+        + f"; {int((points['replay'] == 'repriced').sum())} priced anew without simulating",
+        "",
+        f"Pareto front of {asked}:",
+    ]
+    names = [f"metric.{name}" for name in result.objectives]
+    for row in front.head(_SHOWN).to_dict("records"):
+        metrics = "  ".join(f"{row[name]:<12.6g}" for name in names)
+        values = ", ".join(f"{name}={row[f'parameter.{name}']}" for name in result.parameters)
+        lines.append(f"  #{row['number']:<6} {metrics}  {values}")
+    if len(front) > _SHOWN:
+        lines.append(f"  ... and {len(front) - _SHOWN} more")
+    bad = points[points["status"] == "failed"]
+    for message, group in list(bad.groupby("message"))[:_SHOWN]:
+        lines.append(f"failed, {len(group)} points, such as #{group['number'].iloc[0]}: {message}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,144 @@
+"""Points of a space that share a replay, as a worker evaluates them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from simulator.architecture import Architecture, load_architecture
+from simulator.errors import ResultError, SimulatorError
+from simulator.repricing import reprice, simulation_key
+from simulator.result import Result
+from simulator.simulate import Simulation
+from simulator.sweep.metrics import machine_metrics, result_metrics
+from simulator.sweep.space_traces import image_range
+from simulator.trace import Trace
+from simulator.whole_file import whole_file
+
+OK, INFEASIBLE, FAILED = "ok", "infeasible", "failed"
+
+
+class Candidate(NamedTuple):
+    """One point: its number in the search, and the machine as the base with overrides."""
+
+    number: int
+    overrides: tuple[str, ...]
+
+
+class Group(NamedTuple):
+    """Points on one trace that may differ in prices only; a worker's task.
+
+    `limits`: (metric, at_most, at_least), None where there is none; `wanted`: metrics asked for;
+    `replays`: folder that keeps replays for groups to come, None where none will need them.
+    """
+
+    base: str
+    trace: str
+    images: str | None
+    limits: tuple[tuple[str, float | None, float | None], ...]
+    wanted: tuple[str, ...]
+    candidates: tuple[Candidate, ...]
+    replays: str | None = None
+
+
+class Outcome(NamedTuple):
+    """What came of a point.
+
+    `status`: ok, infeasible (breaks a limit; what the machine alone breaks is not simulated) or
+    failed; `message`: why. `violation`: sum of what is beyond the limits, each in units of its
+    limit. `replay`: simulated, repriced, or none.
+    """
+
+    number: int
+    status: str
+    message: str
+    metrics: dict[str, float]
+    violation: float
+    replay: str
+
+
+def evaluate_group(group: Group) -> list[Outcome]:
+    """The outcome of each point of the group, in its order; never raises for a bad point."""
+    replays = _Replays(group)
+    return [_evaluate(group, candidate, replays) for candidate in group.candidates]
+
+
+class _Replays:
+    """Replays of the group's trace by machine: of this group and, in a folder, of earlier ones."""
+
+    def __init__(self, group: Group) -> None:
+        self.group = group
+        self._held: dict[str, Result] = {}
+
+    def find(self, key: str) -> Result | None:
+        """The replay of a machine with this simulation key."""
+        if key not in self._held and self.group.replays is not None:
+            with contextlib.suppress(ResultError):
+                self._held[key] = Result.load(self._file(key))
+        return self._held.get(key)
+
+    def keep(self, key: str, result: Result) -> None:
+        """Hold a replay; a folder that cannot be written costs time later, not the search."""
+        self._held[key] = result
+        if self.group.replays is not None:
+            with contextlib.suppress(OSError):
+                self._file(key).parent.mkdir(exist_ok=True)
+                with whole_file(self._file(key)) as file:
+                    file.write(result.to_json().encode())
+
+    def _file(self, key: str) -> Path:
+        told = f"{key} {self.group.trace} {self.group.images}"
+        name = hashlib.sha256(told.encode()).hexdigest()
+        return Path(str(self.group.replays)) / f"{name}.json"
+
+
+def _evaluate(group: Group, candidate: Candidate, replays: _Replays) -> Outcome:
+    number = candidate.number
+    try:
+        architecture = load_architecture(group.base, candidate.overrides)
+        metrics = machine_metrics(architecture)
+        told, violation = _broken(group, metrics)
+        if violation:
+            return Outcome(number, INFEASIBLE, told, metrics, violation, "none")
+        result, replay = _replayed(group, architecture, replays)
+        result.check()
+        metrics |= result_metrics(result, set(group.wanted))
+    except SimulatorError as error:
+        return Outcome(number, FAILED, " ".join(str(error).split()), {}, 0.0, "none")
+    except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
+        # A fault of ours costs one point of a search, not the search; it is told as what it is.
+        message = f"unexpected {type(error).__name__}: {' '.join(str(error).split())}"
+        return Outcome(number, FAILED, message, {}, 0.0, "none")
+    told, violation = _broken(group, metrics)
+    return Outcome(number, INFEASIBLE if violation else OK, told, metrics, violation, replay)
+
+
+def _replayed(group: Group, architecture: Architecture, replays: _Replays) -> tuple[Result, str]:
+    """The result of a machine: simulated, or priced anew if an earlier one took the same cycles."""
+    key = simulation_key(architecture)
+    found = replays.find(key)
+    if found is not None:
+        return reprice(found, architecture), "repriced"
+    with Trace.open(group.trace) as trace:
+        images = image_range(group.images, trace.images)
+        result = Simulation(trace, architecture).run(images)
+    replays.keep(key, result)
+    return result, "simulated"
+
+
+def _broken(group: Group, metrics: dict[str, float]) -> tuple[str, float]:
+    """Which limits on these metrics are broken, in words, and by how much in all."""
+    told, violation = [], 0.0
+    for name, most, least in group.limits:
+        value: Any = metrics.get(name)
+        if value is None:
+            continue
+        if most is not None and value > most:
+            told.append(f"{name} {value:.6g}: must be at most {most:g}")
+            violation += (value - most) / max(abs(most), 1e-9)
+        if least is not None and value < least:
+            told.append(f"{name} {value:.6g}: must be at least {least:g}")
+            violation += (least - value) / max(abs(least), 1e-9)
+    return "; ".join(told), violation

@@ -1,0 +1,123 @@
+"""What a design is judged by: the names that objectives and constraints of a space may use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from simulator.architecture import Architecture
+from simulator.components.base import Primitive
+from simulator.energy.machine import MachinePrices
+from simulator.errors import SpaceError
+from simulator.result import Result
+
+ACCURACY = "accuracy"
+
+
+class Metric(NamedTuple):
+    """A number of a design: its meaning and unit, and whether more is better.
+
+    `of_machine`: from the machine alone, known before anything is simulated; else `of_result`.
+    """
+
+    meaning: str
+    maximize: bool = False
+    of_machine: Callable[[Architecture], float] | None = None
+    of_result: Callable[[Result], float] | None = None
+
+
+def _mean(column: str, scale: float = 1.0) -> Callable[[Result], float]:
+    return lambda result: float(result.tables["images"][column].mean()) * scale
+
+
+def _share(part: str, whole: str) -> Callable[[Result], float]:
+    def ratio(result: Result) -> float:
+        images = result.tables["images"]
+        return int(images[part].sum()) / int(images[whole].sum())
+
+    return ratio
+
+
+def _power_mw(result: Result) -> float:
+    """pJ / ms is nW."""
+    images = result.tables["images"]
+    return float(images["energy_pj"].sum() / images["latency_ms"].sum()) * 1e-6
+
+
+def _accuracy(result: Result) -> float:
+    return accuracy_of(result.provenance["trace"]["weights"], result.provenance["trace"]["file"])
+
+
+def accuracy_of(weights: dict[str, Any], trace: str) -> float:
+    """What the trace says of the accuracy of its weights; SpaceError if it says nothing."""
+    stated = weights.get("accuracy")
+    value = stated.get("test_top1") if isinstance(stated, dict) else None
+    if not isinstance(value, int | float):
+        raise SpaceError(f"{trace}: states no accuracy (weights: {weights.get('origin')})")
+    return float(value)
+
+
+def _banks(architecture: Architecture) -> list[Primitive]:
+    """Every SRAM bank of the machine: what leaks is what there is."""
+    return [
+        primitive
+        for _, part in architecture.parts()
+        for primitive in part.leakage()
+        if primitive.operation == "sram_leakage"
+    ]
+
+
+def _sram_kib(architecture: Architecture) -> float:
+    return sum(bank.times * bank.size_kib for bank in _banks(architecture))
+
+
+def _sram_area_mm2(architecture: Architecture) -> float:
+    table = MachinePrices(architecture).table
+    return sum(
+        bank.times * table.sram_bank(bank.size_kib, bank.width_bits).area_mm2
+        for bank in _banks(architecture)
+    )
+
+
+METRICS: dict[str, Metric] = {
+    "latency_ms": Metric("mean latency of an image", of_result=_mean("latency_ms")),
+    "latency_cycles": Metric("mean latency of an image", of_result=_mean("latency_cycles")),
+    "energy_uj": Metric("mean energy of an image", of_result=_mean("energy_pj", 1e-6)),
+    "energy_delay_uj_ms": Metric(
+        "mean of energy x latency of an image (EDP)",
+        of_result=_mean("energy_delay_pj_ms", 1e-6),
+    ),
+    "power_mw": Metric("energy over latency, DRAM included", of_result=_power_mw),
+    "dram_kib": Metric("DRAM traffic of an image", of_result=_mean("dram_bytes", 1 / 1024)),
+    "utilization": Metric(
+        "mean share of the array's peak rate", maximize=True, of_result=_mean("utilization")
+    ),
+    "active_tokens": Metric(
+        "computed tokens of those without halting", of_result=_share("active_tokens", "token_slots")
+    ),
+    ACCURACY: Metric(
+        "test_top1 that the trace states for its weights", maximize=True, of_result=_accuracy
+    ),
+    "sram_kib": Metric("capacity of all SRAM", of_machine=_sram_kib),
+    "sram_area_mm2": Metric(
+        "area of all SRAM banks by CACTI, without logic and wires", of_machine=_sram_area_mm2
+    ),
+}
+
+
+def machine_metrics(architecture: Architecture) -> dict[str, float]:
+    """All metrics that the machine alone decides."""
+    return {
+        name: metric.of_machine(architecture)
+        for name, metric in METRICS.items()
+        if metric.of_machine
+    }
+
+
+def result_metrics(result: Result, wanted: set[str]) -> dict[str, float]:
+    """All metrics of a result; the accuracy only if it is wanted, as not every trace has one."""
+    return {
+        name: metric.of_result(result)
+        for name, metric in METRICS.items()
+        if metric.of_result and (name != ACCURACY or name in wanted)
+    }

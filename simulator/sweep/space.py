@@ -1,0 +1,160 @@
+"""A space of designs, read from a YAML file: what is varied, what is asked for, how to search.
+
+    space = load_space("spaces/small.yaml", trace="traces/mnist.npz")
+
+Every problem of a file is reported at once, one a line, as those of an architecture file are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from simulator.architecture import load_architecture
+from simulator.errors import ArchitectureError, SpaceError
+from simulator.explain import report_errors
+from simulator.located_yaml import Document, Location, read_document
+from simulator.sweep.space_file import MOST_POINTS, Parameter, SpaceFile
+from simulator.sweep.space_traces import Traces, read_traces
+from simulator.wording import shown
+
+Point = dict[str, Any]
+"""A value for every parameter, in the order of the file."""
+
+
+class Space(NamedTuple):
+    """A checked space: its file, the machine that it starts from, and its traces."""
+
+    file: SpaceFile
+    path: Path
+    base: Path
+    traces: Traces
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        """What is varied of the machine, by path."""
+        return self.file.parameters
+
+    @property
+    def axes(self) -> dict[str, Parameter]:
+        """All that is varied, the model's parameters first."""
+        return self.traces.axes | self.parameters
+
+    def trace_of(self, point: Point) -> Path:
+        """The trace that a point is simulated on."""
+        return self.traces.files[tuple(_text(point[name]) for name in self.traces.axes)]
+
+    def overrides(self, point: Point) -> tuple[str, ...]:
+        """The point as --set takes it."""
+        return tuple(override(name, point[name]) for name in self.parameters)
+
+    def grid(self) -> Iterator[Point]:
+        """Every point, the last parameter fastest."""
+        axes = self.axes
+        for values in itertools.product(*(axes[name].values() or () for name in axes)):
+            yield dict(zip(axes, values, strict=True))
+
+    @property
+    def content_hash(self) -> str:
+        """Of all that decides which points there are and what comes of each.
+
+        Not of how many are asked for: a search can go on with more.
+        """
+        told = {
+            "space": self.file.model_dump(
+                mode="json", by_alias=True, exclude={"name": True, "search": {"points"}}
+            ),
+            "base": load_architecture(self.base).content_hash,
+            "traces": sorted(self.traces.hashes.values()),
+        }
+        text = json.dumps(told, sort_keys=True)
+        return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def override(name: str, value: Any) -> str:
+    """A value of the machine as --set takes it; JSON is YAML."""
+    return f"{name}={_text(value)}"
+
+
+def point_key(point: Point) -> str:
+    """One spelling of a point."""
+    return json.dumps(point, sort_keys=True)
+
+
+def load_space(path: str | Path, trace: str | Path | None = None) -> Space:
+    """Read and check a space; `trace` where the file lists none. SpaceError tells all problems."""
+    document = read_document(path)
+    written = _validate(document)
+    if written is None or document.problems:
+        raise SpaceError(document.message())
+    folder = document.path.parent
+    base = folder / written.base
+    _check_parameters(document, written, base)
+    traces = read_traces(document, written, trace)
+    space = Space(written, document.path, base, traces)
+    _check_search(document, space)
+    if document.problems:
+        raise SpaceError(document.message())
+    return space
+
+
+def _validate(document: Document) -> SpaceFile | None:
+    if document.data is None and document.problems:
+        return None
+    try:
+        return SpaceFile.model_validate(document.data)
+    except ValidationError as error:
+        report_errors(document, error, SpaceFile)
+        return None
+
+
+def _check_parameters(document: Document, written: SpaceFile, base: Path) -> None:
+    """The base is a machine, and of each parameter at least one value makes one of it."""
+    try:
+        load_architecture(base)
+    except ArchitectureError as error:
+        place = document.place(("base",))
+        document.report(place, f"base: {shown(written.base)}: {str(error).splitlines()[0]}")
+        return
+    for name, parameter in written.parameters.items():
+        tried = parameter.values() or (parameter.low, parameter.high)
+        said = ""
+        for value in (*tried[:8], *tried[-8:]):
+            try:
+                load_architecture(base, [override(name, value)])
+                break
+            except ArchitectureError as error:
+                # Without the words that name the override: the line of this file says more.
+                said = said or str(error).splitlines()[0].partition(": ")[2]
+        else:
+            location: Location = ("parameters", name)
+            document.report(document.place(location), f"parameters.{name}: {said}", location)
+
+
+def _check_search(document: Document, space: Space) -> None:
+    """A grid is finite; there is something to vary."""
+    place = document.place(("parameters",))
+    if not space.axes and not document.problems:
+        document.report(place, "parameters: must name something to vary")
+    if space.file.search.strategy != "grid":
+        return
+    points = 1
+    for name, parameter in space.axes.items():
+        values = parameter.values()
+        if values is None:
+            rule = "must have choices or a step for a grid"
+            document.report(document.place(("parameters", name)), f"parameters.{name}: {rule}")
+        points *= len(values or (None,))
+    if points > MOST_POINTS:
+        rule = f"must be at most {MOST_POINTS}; draw some with strategy: random"
+        document.report(place, f"parameters: a grid of {points} points: {rule}")
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
