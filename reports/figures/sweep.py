@@ -1,0 +1,276 @@
+"""What a search found: the front, what matters, and the points."""
+
+from __future__ import annotations
+
+import html
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import plotly.graph_objects as go
+
+from reports.figures.base import (
+    BLUE,
+    GREY,
+    ORANGE,
+    PALETTE,
+    VERMILION,
+    Card,
+    Plot,
+    Plots,
+    bar,
+    height_px,
+    log_axis,
+    single,
+    upside_down,
+    words,
+)
+from simulator.sweep_result import METRIC, PARAMETER, SweepResult
+
+SEARCH = "Searching a space"
+PAIR, OBJECTIVE, VARIED = "axes", "objective", "parameter"
+PARTS_OF_A_RANGE = 8
+MOST_DRAWN = 4000
+"""Of more points that are not on the front, so many are drawn, evenly spread."""
+_LONGEST = 60
+
+
+def sweep_cards(result: SweepResult) -> list[Card]:
+    """All cards, in the order of the page."""
+    cards = [_front_card(result)]
+    if (result.points["status"] == "ok").sum() > 1:
+        cards += [_importance_card(result), _effects_card(result)]
+    return [*cards, _points_card(result), _failures_card(result)]
+
+
+def _front_card(result: SweepResult) -> Card:
+    """Every pair of objectives; with one objective, it over the number of the point."""
+    names = [*result.objectives]
+    pairs = [*itertools.combinations(names, 2)] or [("number", names[0])]
+    plots: Plots = {(f"{words(y)} over {words(x)}",): _scatter(result, x, y) for x, y in pairs}
+    return Card("front", "Pareto front", SEARCH, (PAIR,), plots)
+
+
+def _scatter(result: SweepResult, x: str, y: str) -> Plot:
+    points, front = result.points, result.front()
+    figure = go.Figure()
+    ok = points[(points["status"] == "ok") & ~points["number"].isin(front["number"])]
+    broken = points[points["status"] == "infeasible"]
+    _dots(figure, result, _spread(broken), (x, y), "breaks a limit", GREY, "x")
+    _dots(figure, result, _spread(ok), (x, y), "keeps all limits", BLUE, "circle")
+    line = front.sort_values(_column(x))
+    _dots(figure, result, line, (x, y), "Pareto front", VERMILION, "diamond", size=11)
+    if len(result.objectives) == 2 and len(line):
+        figure.data[-1].mode = "lines+markers"
+        figure.data[-1].line = {"shape": "hv" if _down(result, y) else "vh", "width": 1.5}
+    figure.update_layout(height=460)
+    for update, name in ((figure.update_xaxes, x), (figure.update_yaxes, y)):
+        values = points[_column(name)].dropna().tolist()
+        scale = log_axis(values) if values and min(values) > 0 and name != "number" else {}
+        update(title=words(name), **scale)
+    told = (
+        f"{len(front)} of {len(points)} points are on the front of {', '.join(result.objectives)}."
+    )
+    if len(ok) + len(broken) > MOST_DRAWN:
+        told += f" Of the others {MOST_DRAWN} of each kind at most are drawn."
+    return Plot(told, figure, _table(result, front))
+
+
+def _down(result: SweepResult, name: str) -> bool:
+    return result.objectives.get(name) == "minimize"
+
+
+def _dots(
+    figure: go.Figure,
+    result: SweepResult,
+    rows: pd.DataFrame,
+    axes: tuple[str, str],
+    name: str,
+    colour: str,
+    symbol: str,
+    size: int = 7,
+) -> None:
+    figure.add_scatter(
+        x=rows[_column(axes[0])].tolist(),
+        y=rows[_column(axes[1])].tolist(),
+        text=[_named(result, row) for row in rows.to_dict("records")],
+        name=name,
+        mode="markers",
+        marker={"color": colour, "symbol": symbol, "size": size},
+        hovertemplate="%{text}<br>%{x:.4~g}, %{y:.4~g}<extra></extra>",
+    )
+
+
+def _named(result: SweepResult, row: dict[Any, Any]) -> str:
+    values = (f"{name} = {_short(row[PARAMETER + name])}" for name in result.parameters)
+    return html.escape(f"#{row['number']}").join(("", "<br>")) + "<br>".join(
+        html.escape(value) for value in values
+    )
+
+
+def _spread(rows: pd.DataFrame) -> pd.DataFrame:
+    if len(rows) <= MOST_DRAWN:
+        return rows
+    return rows.iloc[np.linspace(0, len(rows) - 1, MOST_DRAWN).astype(int)]
+
+
+def _importance_card(result: SweepResult) -> Card:
+    plots: dict[tuple[str, ...], Plot] = {}
+    for objective in result.objectives:
+        shares = importance(result, objective)
+        figure = go.Figure()
+        bar(figure, "share of the variance", shares.index, shares.tolist(), ORANGE)
+        figure.update_layout(height=height_px(len(shares)), showlegend=False)
+        figure.update_xaxes(title=f"share of the variance of {words(objective)}", range=[0, 1])
+        upside_down(figure)
+        rest = max(0.0, 1.0 - float(shares.sum()))
+        note = (
+            f"How much of the variance of {words(objective)} each parameter explains by itself; "
+            f"{rest:.0%} is left to their interaction."
+        )
+        table = pd.DataFrame({"parameter": [*shares.index], "share of variance": shares.tolist()})
+        plots[(words(objective),)] = Plot(note, figure, table)
+    return Card("importance", "What matters", SEARCH, (OBJECTIVE,), plots)
+
+
+def importance(result: SweepResult, objective: str) -> pd.Series:
+    """Share of an objective's variance over the ok points by parameter, the largest first."""
+    ok = result.points[result.points["status"] == "ok"]
+    values = ok[METRIC + objective].to_numpy(np.float64)
+    spread = float(((values - values.mean()) ** 2).sum())
+    shares = {}
+    for name in result.parameters:
+        groups = pd.Series(values).groupby(_levels(ok[PARAMETER + name]))
+        between = float((groups.size() * (groups.mean() - values.mean()) ** 2).sum())
+        shares[name] = between / spread if spread > 0 else 0.0
+    return pd.Series(shares, dtype=float).sort_values(ascending=False, kind="stable")
+
+
+def _levels(column: pd.Series) -> npt.NDArray[Any]:
+    """The values as they are if few, else the number of the part of the range."""
+    values = column.to_numpy()
+    if column.nunique() <= 2 * PARTS_OF_A_RANGE or column.dtype == object:
+        return pd.factorize(values)[0]
+    ranks = column.rank(method="first").to_numpy() - 1
+    return (ranks * PARTS_OF_A_RANGE / len(column)).astype(int)
+
+
+def _effects_card(result: SweepResult) -> Card:
+    """An objective over each parameter, a dot a point."""
+    plots: Plots = {
+        (words(objective), name): _effect(result, objective, name)
+        for objective in result.objectives
+        for name in importance(result, objective).index
+    }
+    return Card("effects", "One parameter at a time", SEARCH, (OBJECTIVE, VARIED), plots)
+
+
+def _effect(result: SweepResult, objective: str, name: str) -> Plot:
+    ok = result.points[result.points["status"] == "ok"]
+    x, y = ok[PARAMETER + name], ok[METRIC + objective]
+    figure = go.Figure()
+    shown = _spread(ok)
+    figure.add_scatter(
+        x=[_short(value) for value in shown[PARAMETER + name]],
+        y=shown[METRIC + objective].tolist(),
+        name="points",
+        mode="markers",
+        marker={"color": BLUE, "size": 6, "opacity": 0.6},
+        hovertemplate="%{x}: %{y:.4~g}<extra></extra>",
+    )
+    levels = _levels(x)
+    means = pd.DataFrame({"x": x.to_numpy(), "y": y.to_numpy(), "level": levels}).groupby("level")
+    numeric = pd.api.types.is_numeric_dtype(x)
+    at = means["x"].median() if numeric else means["x"].first()
+    told = pd.DataFrame({"x": at, "mean": means["y"].mean(), "points": means.size()})
+    told = told.sort_values("x") if numeric else told
+    figure.add_scatter(
+        x=[_short(value) for value in told["x"]],
+        y=told["mean"].tolist(),
+        name="mean",
+        mode="lines+markers" if numeric else "markers",
+        line={"color": ORANGE, "width": 2},
+        marker={"color": ORANGE, "symbol": "diamond", "size": 10},
+        hovertemplate="mean at %{x}: %{y:.4~g}<extra></extra>",
+    )
+    figure.update_layout(height=380)
+    figure.update_xaxes(title=html.escape(name), **({} if numeric else {"type": "category"}))
+    figure.update_yaxes(title=words(objective))
+    table = told.rename(columns={"x": name, "mean": f"mean {objective}"}).reset_index(drop=True)
+    return Plot("Every point that keeps the limits, and their mean at each value.", figure, table)
+
+
+def _points_card(result: SweepResult) -> Card:
+    """All points as a table, and where they stand on parallel axes."""
+    front = result.front()
+    figure = go.Figure()
+    names = [*result.objectives]
+    for place, row in enumerate(front.head(len(PALETTE) + 1).to_dict("records")):
+        figure.add_bar(
+            x=[words(name) for name in names],
+            y=[_relative(front, name, row[METRIC + name]) for name in names],
+            name=f"#{row['number']}",
+            marker={"color": PALETTE[place] if place < len(PALETTE) else GREY},
+            hovertemplate="%{x}: %{y:.3~g} x the front's median<extra>%{fullData.name}</extra>",
+        )
+    figure.update_layout(height=340, barmode="group")
+    figure.update_yaxes(title="of the front's median")
+    note = (
+        f"The first {min(len(front), len(PALETTE) + 1)} points of the front side by side, each "
+        "objective relative to its median over the front. The table holds all points."
+    )
+    return single("points", "Points of the front", SEARCH, Plot(note, figure, _table(result)))
+
+
+def _relative(front: pd.DataFrame, name: str, value: float) -> float:
+    median = float(front[METRIC + name].median())
+    return value / median if median else float("nan")
+
+
+def _failures_card(result: SweepResult) -> Card:
+    """What became of the points, and why some are no designs."""
+    points = result.points
+    figure = go.Figure()
+    for place, status in enumerate(("ok", "infeasible", "failed")):
+        count = int((points["status"] == status).sum())
+        bar(figure, status, ["points"], [count], (BLUE, GREY, VERMILION)[place])
+    figure.update_layout(barmode="stack", height=height_px(1))
+    figure.update_xaxes(title="points")
+    bad = points[points["status"] != "ok"]
+    rows = [
+        (status, message, len(group), int(group["number"].iloc[0]))
+        for (status, message), group in bad.groupby(["status", "message"], sort=False)
+    ]
+    table = pd.DataFrame(rows, columns=["status", "why", "points", "for example point"])
+    repriced = int((points["replay"] == "repriced").sum())
+    note = f"{len(points)} points, {repriced} of them priced anew from the replay of another."
+    return single("outcomes", "What became of the points", SEARCH, Plot(note, figure, table))
+
+
+def _table(result: SweepResult, rows: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Points with plain headings, the objectives before the other metrics."""
+    rows = result.points if rows is None else rows
+    metrics = [name for name in _metric_names(result) if name not in result.objectives]
+    heading = {"number": "point", "status": "status"}
+    heading |= {PARAMETER + name: name for name in result.parameters}
+    heading |= {METRIC + name: name for name in (*result.objectives, *metrics)}
+    return rows[[*heading]].rename(columns=heading).reset_index(drop=True)
+
+
+def _metric_names(result: SweepResult) -> Iterator[str]:
+    names = map(str, result.points.columns)
+    return (name[len(METRIC) :] for name in names if name.startswith(METRIC))
+
+
+def _column(name: str) -> str:
+    return name if name == "number" else METRIC + name
+
+
+def _short(value: Any) -> Any:
+    """A text that fits a label; numbers stay numbers."""
+    if not isinstance(value, str):
+        return value
+    return value if len(value) <= _LONGEST else value[: _LONGEST - 3] + "..."
