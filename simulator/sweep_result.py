@@ -88,7 +88,7 @@ class SweepResult:
         try:
             with whole_file(folder / POINTS) as file:
                 self.points.to_parquet(file, index=False, engine="pyarrow")
-            text = json.dumps(self.provenance, indent=1, sort_keys=True) + "\n"
+            text = json.dumps(self.provenance, indent=1) + "\n"
             with whole_file(folder / PROVENANCE) as file:
                 file.write(text.encode())
         except ImportError:

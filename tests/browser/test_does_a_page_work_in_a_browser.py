@@ -14,8 +14,10 @@ from selenium.webdriver.remote.webelement import WebElement
 
 from reports.compare import main as compare
 from reports.page import main as page
+from reports.sweep import main as sweep
 from tests.chromium import chromium, complaints, requests, scroll_to, wait_for, wait_until
 from tests.sample_runs import sample_runs
+from tests.sample_sweep import sample_sweep
 
 pytestmark = pytest.mark.slow
 
@@ -24,9 +26,11 @@ pytestmark = pytest.mark.slow
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
     results = sample_runs(folder)
-    made = {name: folder / f"{name}.html" for name in ("compare", "page")}
+    made = {name: folder / f"{name}.html" for name in ("compare", "page", "sweep")}
     assert compare([*results, "--out", str(made["compare"])]) == 0
     assert page([results[0], "--out", str(made["page"])]) == 0
+    sample_sweep().save(folder)
+    assert sweep([str(folder), "--out", str(made["sweep"])]) == 0
     return made
 
 
@@ -41,7 +45,7 @@ def driver(folder: Path) -> Iterator[webdriver.Chrome]:
         yield driver
 
 
-@pytest.fixture(params=["compare", "page"])
+@pytest.fixture(params=["compare", "page", "sweep"])
 def opened(
     request: pytest.FixtureRequest, driver: webdriver.Chrome, pages: dict[str, Path]
 ) -> webdriver.Chrome:
