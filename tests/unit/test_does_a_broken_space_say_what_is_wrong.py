@@ -32,7 +32,7 @@ BROKEN: dict[str, tuple[str, str, str]] = {
     "no file": ("", "", "cannot be read"),
     "other schema": ("stasim-space/1", "stasim-space/7", ':1: schema: "stasim-space/7"'),
     "unknown field": (GRID, f"{GRID}\nobjektives: 1", ":8: objektives: 1: unknown field"),
-    "field of a parameter": (ROWS, "  clock_mhz: {choises: [1]}", "did you mean 'choices'"),
+    "field of a parameter": (ROWS, "  clock_mhz: {chioces: [1]}", "did you mean 'choices'"),
     "no base": (str(ARCH), "absent.yaml", ':3: base: "absent.yaml"'),
     "no such path": (
         ROWS,
@@ -63,7 +63,7 @@ BROKEN: dict[str, tuple[str, str, str]] = {
     ),
     "unknown metric": ("latency_ms", "latancy_ms", "did you mean 'latency_ms'"),
     "unknown direction": ("minimize", "minimise", "did you mean 'minimize'"),
-    "unknown strategy": ("grid", "gird", "did you mean 'grid'"),
+    "unknown strategy": ("grid", "gridd", "did you mean 'grid'"),
     "random without points": ("strategy: grid", "strategy: random", "points: how many"),
     "grid with points": ("grid}", "grid, points: 4}", "no points for a grid"),
     "limit without a limit": (
