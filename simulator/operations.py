@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -23,8 +23,20 @@ PRODUCT_BITS = 8
 """Bits in memory of a product of spikes and spikes: an attention score is at most head_dim, 64 or
 less in this field, an element of K^T V at most the number of tokens, 196 or less."""
 
+STREAM_BITS = 16
+"""Bits of an element of a residual stream of real-valued sums: those of an accumulator."""
+
 MATRIX_KINDS = ("conv2d", "linear", "attention_scores", "attention_context", "head")
-VECTOR_KINDS = ("lif", "pool", "integrate", "residual", "halting")
+ELEMENT_KINDS = ("spike_driven_attention", "token_qk_attention")
+VECTOR_KINDS = (
+    "lif",
+    "pool",
+    "integrate",
+    "residual",
+    "spike_gate",
+    "token_mean",
+    "halting",
+)
 
 
 class Window(NamedTuple):
@@ -81,7 +93,9 @@ class Layer:
     `operand`: the tensor whose bits are walked; `second`: the tensor that takes the place of the
     weights (keys) or None; scores are not stored, so `attention_context` walks the values instead,
     transposed: its rows are the channels of a head, its inputs and outputs tokens.
-    `planes`: bit-planes of the operand; `mask`: the block whose halting mask applies, or None.
+    `output`: what the operation itself makes; `mean_tokens`: tokens that a head takes the mean of;
+    `reads`: stored tensors and streams that its element-wise operations read; `planes`: bit-planes
+    of the operand; `mask`: the block whose halting mask applies, or None.
     `static_input`: the operand has one timestep and feeds all of them.
     """
 
@@ -104,13 +118,23 @@ class Layer:
     integer_input: bool
     window: Window
     channels: int
+    output: str = ""
+    mean_tokens: int = 0
     producers: tuple[int, ...] = ()
     vector_ops: tuple[VectorOp, ...] = field(default=())
+    reads: tuple[str, ...] = ()
 
     @property
     def dense_macs(self) -> int:
         """Multiply-accumulates of one timestep with nothing skipped."""
+        if self.is_elementwise:
+            return 0
         return self.rows * self.inputs * self.outputs * self.groups
+
+    @property
+    def is_elementwise(self) -> bool:
+        """Whether it is no product: sums over tokens or channels, done by the vector unit."""
+        return self.kind in ELEMENT_KINDS
 
     @property
     def is_attention(self) -> bool:
@@ -152,12 +176,25 @@ class Layer:
         return rows * self.channels * self.planes * pixels // self.rows
 
 
+class Stream(NamedTuple):
+    """Real-valued sums that a later layer adds to or reads, so that a machine has to keep them."""
+
+    timesteps: int
+    planes: int
+    rows: int
+    channels: int
+
+
 @dataclass(frozen=True)
 class Network:
-    """The layers of a trace in order of execution, and what the mask and tensor names stand for."""
+    """The layers of a trace in order of execution, and what the mask and tensor names stand for.
+
+    `held`: what is kept between layers: the stored tensors, and the streams that traces leave out.
+    """
 
     layers: tuple[Layer, ...]
     tensors: Mapping[str, TensorSpec]
+    held: Mapping[str, TensorSpec | Stream]
     consumers: Mapping[str, tuple[int, ...]]
     timesteps: int
     tokens: int
@@ -168,38 +205,123 @@ class Network:
 def read_network(trace: Trace | Outline) -> Network:
     """Group a trace's operations into layers. Raises LoweringError for what has no place in one."""
     model = trace.manifest["model"]
-    layers: list[Layer] = []
-    made_by: dict[str, int] = {}
-    consumers: dict[str, list[int]] = {}
+    reader = _Reader(trace)
     for operation in trace.operations:
-        if operation.kind in MATRIX_KINDS:
-            layers.append(_matrix_layer(len(layers), operation, trace.tensors, made_by))
-        elif operation.kind not in VECTOR_KINDS:
-            raise LoweringError(
-                f"{trace.path}: operation {operation.name}: kind {operation.kind}: this version "
-                f"lowers {', '.join(MATRIX_KINDS + VECTOR_KINDS)}"
-            )
-        elif not layers:
-            raise LoweringError(
-                f"{trace.path}: operation {operation.name}: must follow a matrix operation"
-            )
-        else:
-            last = layers[-1]
-            extended = (*last.vector_ops, _vector_op(operation))
-            layers[-1] = Layer(**{**vars(last), "vector_ops": extended})
-        index = len(layers) - 1
-        for name in (operation.input, operation.second_input):
-            if name is not None:
-                consumers.setdefault(name, []).append(index)
-        made_by[operation.output] = index
+        reader.add(operation)
     return Network(
-        layers=tuple(layers),
+        layers=tuple(reader.layers),
         tensors=trace.tensors,
-        consumers={name: tuple(users) for name, users in consumers.items()},
+        held={**trace.tensors, **reader.streams},
+        consumers={name: tuple(users) for name, users in reader.consumers.items()},
         timesteps=int(model["timesteps"]),
         tokens=int(model["tokens"]),
         blocks=int(model["blocks"]),
         granularity=str(model["halting"]["granularity"]),
+    )
+
+
+class _Reader:
+    """Groups operations into layers, in order."""
+
+    def __init__(self, trace: Trace | Outline) -> None:
+        self.trace = trace
+        self.layers: list[Layer] = []
+        self.made: dict[str, tuple[int, OperationSpec]] = {}
+        self.consumers: dict[str, list[int]] = {}
+        self.streams: dict[str, Stream] = {}
+
+    def add(self, operation: OperationSpec) -> None:
+        """Begin a layer, or add to the last one."""
+        if operation.kind in MATRIX_KINDS + ELEMENT_KINDS:
+            self.layers.append(_begin_layer(len(self.layers), operation, self.trace.tensors))
+        elif operation.kind not in VECTOR_KINDS:
+            raise LoweringError(
+                f"{self.trace.path}: operation {operation.name}: kind {operation.kind}: this "
+                f"version lowers {', '.join(MATRIX_KINDS + ELEMENT_KINDS + VECTOR_KINDS)}"
+            )
+        elif not self.layers:
+            raise LoweringError(
+                f"{self.trace.path}: operation {operation.name}: must follow a matrix operation"
+            )
+        last = self.layers[-1]
+        changed: dict[str, object] = {}
+        if operation.kind not in MATRIX_KINDS:
+            changed["vector_ops"] = (*last.vector_ops, _vector_op(operation))
+        names = [name for name in (operation.input, operation.second_input) if name is not None]
+        others = {self.made[name][0] for name in names if name in self.made} - {last.index}
+        changed["producers"] = tuple(sorted(others.union(last.producers)))
+        reads = list(last.reads)
+        for name in names:
+            self.consumers.setdefault(name, []).append(last.index)
+            if self._is_stream(name, last.index, operation):
+                self.streams[name] = _stream(self.made[name][1])
+            if name in self.trace.tensors or name in self.streams:
+                own = (last.operand, last.second)
+                if name not in own and self.made.get(name, (-1,))[0] != last.index:
+                    reads.append(name)
+        changed["reads"] = tuple(dict.fromkeys(reads))
+        self.layers[-1] = replace(last, **changed)  # type: ignore[arg-type]
+        self.made[operation.output] = (last.index, operation)
+
+    def _is_stream(self, name: str, layer: int, operation: OperationSpec) -> bool:
+        """Whether a later layer than its maker's reads a value that the trace does not store."""
+        if name in self.trace.tensors or name not in self.made:
+            return False
+        maker, made = self.made[name]
+        inside = made.kind in ("attention_scores", "halting") or operation.kind == "head"
+        return maker != layer and not inside
+
+
+def _stream(maker: OperationSpec) -> Stream:
+    """What it takes to keep the output of an operation."""
+    shapes: Mapping[str, int | tuple[int, ...]] = maker.shapes
+    if maker.kind in MATRIX_KINDS:
+        rows, _, outputs, groups = _product(maker.kind, shapes)
+        return Stream(maker.timesteps, STREAM_BITS, rows, outputs * groups)
+    made = _vector_op(maker)
+    return Stream(maker.timesteps, STREAM_BITS, made.rows, made.channels)
+
+
+def key_values_first(network: Network) -> Network:
+    """The same network with attention as Q (K^T V): equal results, since no softmax is between."""
+    makers = {op.output: layer.index for layer in network.layers for op in layer.vector_ops}
+    layers = list(network.layers)
+    consumers = {name: list(users) for name, users in network.consumers.items()}
+    for context in network.layers:
+        if context.kind != "attention_context":
+            continue
+        scores = next(layers[i] for i in context.producers if layers[i].kind == "attention_scores")
+        q, k, v = scores.operand, scores.second, context.operand
+        head_dim, tokens = scores.inputs, scores.rows
+        own = {name: makers[name] for name in (q, k, v) if name in makers}
+        layers[scores.index] = replace(
+            scores,
+            kind="attention_key_values",
+            operand=k,
+            second=v,
+            rows=head_dim,
+            window=_line(head_dim),
+            inputs=tokens,
+            outputs=head_dim,
+            producers=tuple(sorted({own[name] for name in (k, v) if name in own})),
+        )
+        layers[context.index] = replace(
+            context,
+            kind="attention_query",
+            operand=q,
+            rows=tokens,
+            window=_line(tokens),
+            inputs=head_dim,
+            outputs=head_dim,
+            producers=tuple(sorted({scores.index} | {own[q]} if q in own else {scores.index})),
+        )
+        for name, user in ((q, context.index), (v, scores.index)):
+            if name is not None:
+                consumers[name].append(user)
+    return replace(
+        network,
+        layers=tuple(layers),
+        consumers={name: tuple(users) for name, users in consumers.items()},
     )
 
 
@@ -211,17 +333,11 @@ def live_rows(layer: Layer, image: Image, tokens: int) -> list[npt.NDArray[np.in
     return [np.flatnonzero(active).astype(np.int32) for active in image.active[layer.mask]]
 
 
-def _matrix_layer(
-    index: int,
-    operation: OperationSpec,
-    tensors: Mapping[str, TensorSpec],
-    made_by: Mapping[str, int],
-) -> Layer:
+def _begin_layer(index: int, operation: OperationSpec, tensors: Mapping[str, TensorSpec]) -> Layer:
     shapes: Mapping[str, int | tuple[int, ...]] = operation.shapes
     operand, second = _operands(operation)
     spec = tensors.get(operand) if operand else None
     rows, inputs, outputs, groups = _product(operation.kind, shapes)
-    names = [operation.input, operation.second_input]
     return Layer(
         index=index,
         name=operation.name,
@@ -242,13 +358,14 @@ def _matrix_layer(
         integer_input=spec is not None and spec.kind == "integer",
         window=_window(operation.kind, shapes, rows),
         channels=spec.channels if spec else inputs,
-        producers=tuple(sorted({made_by[n] for n in names if n is not None and n in made_by})),
+        output=operation.output,
+        mean_tokens=int(shapes["tokens"]) if operation.kind == "head" else 0,  # type: ignore[arg-type]
     )
 
 
 def _operands(operation: OperationSpec) -> tuple[str | None, str | None]:
     """The tensor whose bits are walked, and the one that takes the weights' place."""
-    if operation.kind == "attention_scores":
+    if operation.kind == "attention_scores" or operation.kind in ELEMENT_KINDS:
         return operation.input, operation.second_input
     if operation.kind == "attention_context":
         return operation.second_input, None
@@ -269,14 +386,22 @@ def _product(kind: str, shapes: Mapping[str, int | tuple[int, ...]]) -> tuple[in
         return size["head_dim"], size["tokens"], size["tokens"], size["heads"]
     if kind == "head":
         return 1, size["in_features"], size["classes"], 1
+    if kind in ELEMENT_KINDS:
+        channels = size["heads"] * size["head_dim"]
+        return size["tokens"], channels, channels, 1
     return size["rows"], size["in_features"], size["out_features"], 1
 
 
 def _window(kind: str, shapes: Mapping[str, int | tuple[int, ...]], rows: int) -> Window:
     if kind != "conv2d":
-        return Window((1, 1), (1, 1), (0, 0), (1, rows), (1, rows))
+        return _line(rows)
     pairs = [_pair(shapes[key]) for key in ("kernel", "stride", "padding", "in_grid", "out_grid")]
     return Window(*pairs)
+
+
+def _line(rows: int) -> Window:
+    """Every row reads its own."""
+    return Window((1, 1), (1, 1), (0, 0), (1, rows), (1, rows))
 
 
 def _pair(value: int | tuple[int, ...]) -> tuple[int, int]:
@@ -294,7 +419,9 @@ def _vector_op(operation: OperationSpec) -> VectorOp:
         count = shapes.get("rows", shapes.get("tokens"))
         assert isinstance(count, int)
         rows = count
-    channels = shapes["channels"]
+    channels = shapes.get("channels")
+    if channels is None:
+        channels = _product(operation.kind, shapes)[1]
     assert isinstance(channels, int)
     return VectorOp(
         operation.name,

@@ -377,6 +377,14 @@ def field_layers(network: Network, image: Image) -> list[FieldLayer | FieldAtten
             continue
         if layer.kind == "attention_scores":
             continue
+        if layer.is_elementwise:
+            # Masked sums: one AC for each spike of the first operand, as SDT's own count.
+            rate = _rate(network, image, layer.operand or "", layer.mask, rates)
+            dense = layer.rows * layer.inputs
+            found.append(
+                FieldLayer(layer.name, layer.timesteps, dense, "spikes", rate, layer.stage)
+            )
+            continue
         if layer.kind == "attention_context":
             makers = [network.layers[producer] for producer in layer.producers]
             scores = next(maker for maker in makers if maker.kind == "attention_scores")

@@ -31,7 +31,8 @@ class Tiny:
 
     `halting`: the granularity. `integrate`: I-SPS, the patch splitting runs once on summed spikes.
     `density`: of the neurons' spikes where a row is computed, `densities`: the same by tensor.
-    `heads` counts as far as it divides the channels.
+    `heads` counts as far as it divides the channels. `attention`: products, spike_driven
+    (column sums) or token_qk (token sums).
     """
 
     images: int = 2
@@ -43,6 +44,7 @@ class Tiny:
     halting: str = "two_dimensional"
     integrate: bool = True
     heads: int = 2
+    attention: str = "products"
     mlp_ratio: int = 2
     classes: int = 10
     density: float = 0.25
@@ -255,17 +257,10 @@ class _Plan:
         heads = math.gcd(tiny.heads, dim)
         shapes = {"heads": heads, "head_dim": dim // heads, "tokens": tiny.tokens}
         steps = tiny.timesteps
-        scores = self._run("attention_scores", f"{name}.attn.scores", (q, k), steps, shapes=shapes)
-        context = self._run(
-            "attention_context",
-            f"{name}.attn.context",
-            (scores, v),
-            steps,
-            shapes=shapes,
-            parameters={"scale": 0.125},
-        )
-        mixed = self._store(f"{name}.attn.out", steps, tiny.grid, dim)
-        self._lif(f"{name}.attn.lif", context, mixed, threshold=0.5)
+        if tiny.attention == "products":
+            mixed = self._products((q, k, v), shapes)
+        else:
+            mixed = self._gated((q, k, v), shapes)
         projected = self._spiking_linear("attn.proj", mixed, dim, "attn.proj_out")
         middle = self._sum(f"{name}.attn.residual", (stream, projected), f"{name}.mlp.x")
         hidden = self._spiking_linear("mlp.fc1", middle, dim * tiny.mlp_ratio, "mlp.hidden")
@@ -285,6 +280,42 @@ class _Plan:
                 parameters={"gamma": 1.0, "beta": -4.0, "threshold": 0.99, "mean_field": 1},
             )
         return stream
+
+    def _products(self, spikes: tuple[str, str, str], shapes: dict[str, int]) -> str:
+        """Scores, context and neurons; returns the stored spikes."""
+        (q, k, v), name, steps = spikes, f"blocks.{self.block}", self.tiny.timesteps
+        scores = self._run("attention_scores", f"{name}.attn.scores", (q, k), steps, shapes=shapes)
+        context = self._run(
+            "attention_context",
+            f"{name}.attn.context",
+            (scores, v),
+            steps,
+            shapes=shapes,
+            parameters={"scale": 0.125},
+        )
+        mixed = self._store(f"{name}.attn.out", steps, self.tiny.grid, self.tiny.channels)
+        return self._lif(f"{name}.attn.lif", context, mixed, threshold=0.5)
+
+    def _gated(self, spikes: tuple[str, str, str], shapes: dict[str, int]) -> str:
+        """Sums of spikes, neurons that make gates of them, and what passes the gates."""
+        (q, k, v), name, steps = spikes, f"blocks.{self.block}", self.tiny.timesteps
+        columns = self.tiny.attention == "spike_driven"
+        kind = "spike_driven_attention" if columns else "token_qk_attention"
+        inputs: tuple[str, ...] = (k, v) if columns else (q,)
+        sums = self._run(kind, f"{name}.attn.sums", inputs, steps, shapes=shapes)
+        grid = (1, 1) if columns else self.tiny.grid
+        width = self.tiny.channels if columns else shapes["heads"]
+        gate = self._store(f"{name}.attn.gate", steps, grid, width)
+        self._lif(f"{name}.attn.lif", sums, gate, threshold=0.5)
+        if columns:  # one row for all tokens
+            self.tensors[gate]["mask"] = self.operations[-1]["mask"] = None
+        out = self._store(f"{name}.attn.out", steps, self.tiny.grid, self.tiny.channels)
+        sizes = {"rows": self.tiny.tokens, "channels": self.tiny.channels}
+        sizes |= {"gate_rows": math.prod(grid), "gate_channels": width}
+        passed = q if columns else k
+        return self._run(
+            "spike_gate", f"{name}.attn.gated", (passed, gate), steps, output=out, shapes=sizes
+        )
 
     def _head(self, stream: str) -> None:
         tiny = self.tiny
@@ -357,6 +388,9 @@ def _image(index: int, plan: _Plan, rng: np.random.Generator) -> Image:
         tensor = plan.tensors[name]
         if operation["kind"] == "integrate":
             result = values[operation["input"]].sum(axis=0, keepdims=True)
+        elif operation["kind"] == "spike_gate":
+            passed, gate = values[operation["input"]], values[operation["second_input"]]
+            result = passed * np.repeat(gate, passed.shape[2] // gate.shape[2], axis=2)
         elif operation["kind"] == "residual":
             result = values[operation["input"]] + values[operation["second_input"]]
         else:

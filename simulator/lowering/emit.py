@@ -188,16 +188,31 @@ def _emit(w: Writer) -> None:
         for dep in range(tasks.dep_ptr[task], tasks.dep_ptr[task + 1]):
             _wait(w, end_of[tasks.dep[dep]])
         if single:
-            _wait(w, fetch)
-            unit = _unit(tasks.unit[task], tasks.core[task])
-            busy, latency = tasks.busy[task], tasks.latency[task]
-            end_of[task] = _add(w, unit, busy, latency, task, tasks.category[task])
+            end_of[task] = _single(w, task, fetch)
             continue
         begin = _add(w, JOIN, 0, 0, task, 0)
         turns = 0 if tasks.kind[task] == SINGLE else _product(w, task, begin)
         for turn in range(turns):
             _wait(w, ends[turn])
         end_of[task] = _add(w, JOIN, 0, 0, task, 0) if turns > 0 else begin
+
+
+@_kernel
+def _single(w: Writer, task: int, fetch: int) -> int:
+    """One operation on one unit, its operand read before and its result written after it."""
+    tasks, at = w.tasks, w.tasks.block_at[task]
+    has_block = tasks.blocks[task] > 0
+    if has_block and w.flat.operand_busy[at] > 0:
+        # The operand waits for what the operation waits for.
+        busy = w.flat.operand_busy[at]
+        _wait(w, _move(w, tasks.operand_unit[task], busy, task))
+    _wait(w, fetch)
+    unit = _unit(tasks.unit[task], tasks.core[task])
+    end = _add(w, unit, tasks.busy[task], tasks.latency[task], task, tasks.category[task])
+    if has_block and w.flat.spill_busy[at, 0] > 0:
+        _wait(w, end)
+        return _move(w, tasks.spill_unit[task], w.flat.spill_busy[at, 0], task)
+    return end
 
 
 @_kernel

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from simulator.components.dataflows.base import ALL_TIMESTEPS
+from simulator.components.dataflows.base import ALL_TIMESTEPS, SHARED
 from simulator.lowering.counts import (
     CORE_PART,
     Counter,
@@ -40,6 +40,7 @@ from simulator.lowering.tables import (
     Tasks,
     shares,
 )
+from simulator.operations import Layer, VectorOp, live_rows
 from simulator.program import Program
 from simulator.trace import Image
 
@@ -126,6 +127,8 @@ class Lowering:
             self.sizes = dict.fromkeys(_OFFSETS.values(), 0)
             if layer_plan.layer.kind == "head":
                 self.head(layer_plan)
+            elif layer_plan.layer.is_elementwise:
+                self.elements(layer_plan)
             else:
                 self.matrix(layer_plan)
             self.scans_and_halting(index)
@@ -224,8 +227,13 @@ class Lowering:
         """Cycles to read each block's operand of one group from outside; counts the reads."""
         layer, machine = layer_plan.layer, self.plan.machine
         busy = np.zeros(len(part.rows), np.int64)
-        if layer_plan.operand_place == CORE and layer_plan.second_place in ("", CORE):
+        added = sum(bits for bits, place in layer_plan.reads if place != CORE)
+        places = [layer_plan.operand_place, layer_plan.second_place]
+        places = [*places, *(place for _, place in layer_plan.reads)]
+        if not {GLOBAL, OUTSIDE} & set(places):
             return busy
+        place = OUTSIDE if OUTSIDE in places else GLOBAL
+        self.table["operand_unit"][list(layer_plan.scopes)] = _unit(place)
         scope_of = np.repeat(np.arange(len(part.blocks)), part.blocks)
         first = np.cumsum(part.blocks) - part.blocks
         for block, rows in enumerate(part.rows.tolist()):
@@ -237,13 +245,15 @@ class Lowering:
                 bits = layer.operand_bits(rows, tokens)
             if block == first[scope] and layer_plan.second_place not in ("", CORE):
                 bits += layer.inputs * outputs  # the keys, or the values, of a head
+            tiles = -(-outputs // machine.columns)
+            if added:
+                # What residuals add: once, or a tile's columns with each tile.
+                each = tiles if not layer_plan.rows_outer else 1
+                bits += -(-rows * added // (layer.rows * layer.timesteps * each))
             if bits == 0:
                 continue
-            tiles = -(-outputs // machine.columns)
             own = shares(tiles, machine.cores) if layer_plan.share == TILES else np.array([tiles])
             times = int((own > 0).sum() if layer_plan.rows_outer else own.sum()) * layer.groups
-            place = layer_plan.operand_place
-            place = layer_plan.second_place if place == CORE else place
             busy[block] = self._move(layer.index, place, bits, times, write=False)
             self.counter.access(layer.index, "spikes", bits, write=True, times=times)
         return busy
@@ -333,7 +343,7 @@ class Lowering:
         step = layer_plan.scopes[0]
         # A halting network has summed its mean-field output already, token by token.
         halting = any(op.kind == "halting" for each in network.layers for op in each.vector_ops)
-        adds = 0 if halting else network.tokens * network.timesteps * layer.inputs
+        adds = 0 if halting else layer.mean_tokens * network.timesteps * layer.inputs
         vector = self.plan.architecture.core.vector_unit
         self.table["source"][step] = FROM_DRAM
         self.table["chunk_at"][step] = self.sizes["inputs"]
@@ -349,6 +359,76 @@ class Lowering:
         self._vector(layer.index, "mean", adds)
         self.useful[layer.index] = layer.dense_macs
         self.rows[layer.index] = self.live[layer.index] = 1
+
+    def elements(self, layer_plan: LayerPlan) -> None:
+        """Attention without products, on the vector unit: sums, neurons and gate of each scope."""
+        layer, plan = layer_plan.layer, self.plan
+        skip, vector = plan.architecture.token_skip, plan.architecture.core.vector_unit
+        tokens = [len(rows) for rows in live_rows(layer, self.image, plan.network.tokens)]
+        self.rows[layer.index], self.live[layer.index] = layer.rows * layer.timesteps, sum(tokens)
+        for step in layer_plan.scopes:
+            time = plan.steps[step].timestep
+            live = sum(tokens) if time == ALL_TIMESTEPS else tokens[time]
+            every = layer.rows * (layer.timesteps if time == ALL_TIMESTEPS else 1)
+            timed = live if skip.drops_rows else every
+            self.table["block_at"][step] = self.sizes["vector"]
+            self.table["blocks"][step] = int(timed > 0)
+            work = sum(
+                _elements(op, layer, timed) * vector.element_cycles(op.kind, op.window_inputs)
+                for op in layer_plan.fused
+            )
+            latency = vector.pipeline_latency_cycles
+            self._single(step, VECTOR_UNIT, work, latency, VECTOR_WORK)
+            self._count_elements(layer_plan, live if skip.spares_energy else every)
+            self._move_elements(layer_plan, step, timed)
+
+    def _count_elements(self, layer_plan: LayerPlan, rows: int) -> None:
+        """Arithmetic and the core's buffers, for so many rows of tokens."""
+        layer, vector = layer_plan.layer, self.plan.architecture.core.vector_unit
+        for op in layer_plan.fused:
+            self._vector(layer.index, op.kind, _elements(op, layer, rows))
+            if op.kind == "lif" and layer_plan.membrane_place:
+                bits = _elements(op, layer, rows) * vector.membrane_bits
+                for write in (False, True):
+                    self.counter.access(layer.index, "membranes", bits, write=write)
+        whole = layer.rows * layer.timesteps
+        operands = 1 + (layer.second is not None)
+        read = operands * rows * layer.inputs
+        read += sum(bits * rows // whole for bits, _ in layer_plan.reads)
+        self.counter.access(layer.index, "spikes", read, write=False)
+        stored = layer_plan.stored_bits * rows // whole
+        self.counter.access(layer.index, "spikes", stored, write=True)
+
+    def _move_elements(self, layer_plan: LayerPlan, step: int, rows: int) -> None:
+        """What is read from and written to memories outside the core; cores take equal parts."""
+        layer = layer_plan.layer
+        cores = 1 if layer_plan.home != SHARED else self.plan.machine.cores
+        whole = layer.rows * layer.timesteps
+        read = {GLOBAL: 0, OUTSIDE: 0, CORE: 0, "": 0}
+        own = rows * layer.inputs
+        for place, bits in (
+            (layer_plan.operand_place, own),
+            (layer_plan.second_place, own),
+            *((place, bits * rows // whole) for bits, place in layer_plan.reads),
+        ):
+            read[place] += bits
+        # One request, to where most of the way is.
+        place = OUTSIDE if read[OUTSIDE] else GLOBAL
+        self.table["operand_unit"][step] = _unit(place)
+        self.table["spill_unit"][step] = _unit(layer_plan.spill_place)
+        moved = []
+        for bits, where, write in (
+            (read[OUTSIDE] + read[GLOBAL], place, False),
+            (layer_plan.spilled_bits * rows // whole, layer_plan.spill_place, True),
+        ):
+            bits = -(-bits // cores)
+            moved.append(self._move(layer.index, where, bits, cores, write=write) if bits else 0)
+        self._append("vector", np.zeros(1, np.int64))
+        self._append("operand_busy", np.array(moved[:1], np.int64))
+        self._append("spill_busy", np.array([[moved[1]] * 2], np.int64))
+        self._append("state_busy", np.zeros((1, 2), np.int64))
+        self._append("state_reads", np.zeros(1, np.int64))
+        self._append("state_writes", np.zeros(1, np.int64))
 
     def scans_and_halting(self, layer_index: int) -> None:
         """A layer's mask scans before and halting decisions after its block."""
@@ -440,6 +520,16 @@ class Lowering:
 
 _OFFSETS = {"cycles_at": "cycles", "block_at": "vector", "chunk_at": "inputs"}
 """Columns of the step table that point into lists, and a list that such a column counts by."""
+
+
+def _elements(op: VectorOp, layer: Layer, rows: int) -> int:
+    """Results of an operation of a layer for so many rows of tokens, over their timesteps.
+
+    What is one row for all tokens (a channel's gate) is there once a timestep with a row.
+    """
+    if op.rows == layer.rows:
+        return rows * op.channels
+    return -(-rows // layer.rows) * op.rows * op.channels
 
 
 def _unit(place: str) -> int:

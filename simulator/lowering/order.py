@@ -16,7 +16,7 @@ Ints = npt.NDArray[np.int64]
 
 
 class Step(NamedTuple):
-    """A step of the order: `kind` matrix | vector | halting | scan; -1 = all timesteps.
+    """A step of the order: `kind` matrix | elements | vector | halting | scan; -1 = all timesteps.
 
     `deps`: steps that it waits for.
     """
@@ -107,6 +107,7 @@ class _Steps:
             deps += self._mask(index, timestep, layer.mask)
         by_timestep = layer.is_attention and timestep == ALL_TIMESTEPS
         kind = "vector" if layer.kind == "head" else "matrix"
+        kind = "elements" if layer.is_elementwise else kind
         made = []
         for time in range(layer.timesteps) if by_timestep else (timestep,):
             made.append(self._step(kind, index, time, deps))

@@ -27,6 +27,11 @@ STREAMING_CHUNKS = 2
 """Chunks of the weight buffer that resident weights leave to others: one in use, one arriving."""
 
 
+def made_by(layer: Layer) -> list[str]:
+    """What a layer makes: its own result, and those of its element-wise operations."""
+    return [layer.output, *(op.output for op in layer.vector_ops)]
+
+
 class Places:
     """The place of each tensor by name, of each layer's membranes and weights by its index.
 
@@ -48,14 +53,14 @@ class Places:
         self.cores = len(architecture.cores)
         shared = architecture.memories.global_buffer
         self.global_free = shared.capacity_bits if shared else 0
-        self.makers = {op.output: layer for layer in network.layers for op in layer.vector_ops}
+        self.makers = {name: layer for layer in network.layers for name in made_by(layer)}
         self.tensors = self._tensors(architecture.core.buffers.spikes.capacity_bits)
         self.membranes = self._membranes(architecture.core.buffers.membranes.capacity_bits)
         self.weights = self._weights(pieces, slots)
 
     def tensor_bits(self, name: str) -> int:
         """Bits of a tensor that exist at once."""
-        tensor, maker = self.network.tensors[name], self.makers.get(name)
+        tensor, maker = self.network.held[name], self.makers.get(name)
         steps = tensor.timesteps
         if maker is not None and maker.index in self.in_time:
             steps = min(steps, self.architecture.dataflow.timesteps_in_flight)
@@ -68,12 +73,12 @@ class Places:
 
     def _tensors(self, core_bits: int) -> dict[str, str]:
         """First come, first served, in order of execution; the image is in DRAM anyway."""
-        places = {name: OUTSIDE for name in self.network.tensors if name not in self.makers}
+        places = {name: OUTSIDE for name in self.network.held if name not in self.makers}
         free = {CORE: core_bits * self.cores, GLOBAL: self.global_free}
         least_free = self.global_free
         held: dict[str, int] = {}
         for layer in self.network.layers:
-            for name in (op.output for op in layer.vector_ops if op.output in self.network.tensors):
+            for name in (name for name in made_by(layer) if name in self.network.held):
                 bits = self.tensor_bits(name)
                 allowed = (CORE, GLOBAL) if self.cores == 1 or self._stays(name) else (GLOBAL,)
                 places[name] = next((place for place in allowed if bits <= free[place]), OUTSIDE)
@@ -94,7 +99,7 @@ class Places:
         users = [self.network.layers[user] for user in self.network.consumers.get(name, ())]
         if not users or not all(user.is_attention for user in users):
             return False
-        heads, channels = users[0].groups, self.network.tensors[name].channels
+        heads, channels = users[0].groups, self.network.held[name].channels
         columns = self.architecture.core.pe_array.tile_columns
         tiles = -(-channels // columns)
         return all(

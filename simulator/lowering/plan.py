@@ -20,7 +20,7 @@ from simulator.components.dataflows.base import SHARED
 from simulator.components.memories.base import Memory, Transfer
 from simulator.errors import LoweringError
 from simulator.lowering.order import Schedule, Step, schedule
-from simulator.lowering.places import CORE, Places
+from simulator.lowering.places import CORE, Places, made_by
 from simulator.lowering.tables import (
     BLOCKS,
     FROM_GLOBAL,
@@ -31,8 +31,9 @@ from simulator.lowering.tables import (
     Machine,
     unit_names,
 )
-from simulator.operations import Layer, Network, VectorOp
+from simulator.operations import Layer, Network, Stream, VectorOp, key_values_first
 from simulator.tiling import Chunks, cut_inputs
+from simulator.trace import TensorSpec
 
 Ints = npt.NDArray[np.int64]
 Fetches = tuple[tuple[Transfer, Transfer], ...]
@@ -59,7 +60,8 @@ class LayerPlan:
     steps, in order; `home`: the core that runs it, or SHARED; `share`: what each core's part is
     cut from; `source`: of its weights; `fetch` (chunk, 2): DRAM requests of each chunk's weights
     for full and ragged column tiles, `shared_fetch`: those to the global buffer; `kept_at`: place
-    of its first chunk among those that are kept, by core; `rows_outer`: the outer loop; places (see
+    of its first chunk among those that are kept, by core; `rows_outer`: the outer loop; `reads`:
+    bits over all timesteps and place of what its element-wise operations read; places (see
     places.py) of the operand, of a second operand, of results outside the core and of membranes, ""
     where there is none; `spilled_bits`, `stored_bits`: of all its results, outside and in all.
     """
@@ -79,6 +81,7 @@ class LayerPlan:
     rows_outer: bool
     operand_place: str
     second_place: str
+    reads: tuple[tuple[int, str], ...]
     spill_place: str
     membrane_place: str
     spilled_bits: int
@@ -122,6 +125,8 @@ def make_plan(network: Network, architecture: Architecture) -> Plan:
     """Plan a trace on a machine. Raises LoweringError, with the rule, if it cannot be executed."""
     architecture = architecture.for_halting(network.granularity)
     _check_executable(network, architecture)
+    if architecture.dataflow.attention_order == "key_values_first":
+        network = key_values_first(network)
     order = schedule(network, architecture)
     cuts = [_cut(layer, architecture) for layer in network.layers]
     slots = _weight_slots(network, architecture)
@@ -202,7 +207,7 @@ def _machine(architecture: Architecture, weight_slots: int) -> Machine:
 
 
 def _cut(layer: Layer, architecture: Architecture) -> Cut:
-    if layer.kind == "head":
+    if layer.kind == "head" or layer.is_elementwise:
         return Cut(None, 1, 1)
     chunks = None if layer.transposed else _chunks(layer, architecture)
     tiles = -(-layer.outputs // architecture.core.pe_array.tile_columns)
@@ -229,7 +234,12 @@ def _pieces_by_core(
 
 def _share(layer: Layer, architecture: Architecture, home: int) -> int:
     """What a core's part of a layer is cut from; attention is cut by heads in every split."""
-    if home != SHARED or len(architecture.cores) == 1 or layer.kind == "head":
+    if (
+        home != SHARED
+        or len(architecture.cores) == 1
+        or layer.kind == "head"
+        or layer.is_elementwise
+    ):
         return WHOLE
     if layer.is_attention:
         return GROUPS
@@ -249,8 +259,9 @@ def _layer_plan(
     computed = layer.computed_timesteps(architecture.dataflow.reuse_static_input)
     operand_place = places.tensors[layer.operand] if layer.operand else CORE
     fused = tuple(op for op in layer.vector_ops if op.kind != "halting")
-    stored = [op for op in fused if op.output in places.tensors]
-    outside = [op for op in stored if places.tensors[op.output] != CORE]
+    held = places.network.held
+    stored = [name for name in made_by(layer) if name in held]
+    outside = [name for name in stored if places.tensors[name] != CORE]
     shared = architecture.memories.global_buffer if source == FROM_GLOBAL else None
     return LayerPlan(
         layer=layer,
@@ -261,7 +272,7 @@ def _layer_plan(
         scopes=tuple(
             index
             for index, step in enumerate(order.steps)
-            if step.layer == layer.index and step.kind in ("matrix", "vector")
+            if step.layer == layer.index and step.kind in ("matrix", "vector", "elements")
         ),
         home=home,
         share=_share(layer, architecture, home),
@@ -272,18 +283,18 @@ def _layer_plan(
         rows_outer=operand_place != CORE and _rows_first(layer, cut, machine),
         operand_place=operand_place,
         second_place=places.tensors[layer.second] if layer.second else "",
-        spill_place=places.outside(op.output for op in outside) if outside else "",
+        reads=tuple((_bits(held[name]), places.tensors[name]) for name in layer.reads),
+        spill_place=places.outside(outside) if outside else "",
         membrane_place=places.membranes.get(layer.index, ""),
-        spilled_bits=sum(_bits(op, places.network) for op in outside),
-        stored_bits=sum(_bits(op, places.network) for op in stored),
+        spilled_bits=sum(_bits(held[name]) for name in outside),
+        stored_bits=sum(_bits(held[name]) for name in stored),
         fused=fused,
     )
 
 
-def _bits(op: VectorOp, network: Network) -> int:
-    """Bits of all results of an operation, over all timesteps at which it stores one."""
-    tensor = network.tensors[op.output]
-    return tensor.timesteps * tensor.planes * tensor.rows * tensor.channels
+def _bits(held: TensorSpec | Stream) -> int:
+    """Bits over all timesteps at which there is one."""
+    return held.timesteps * held.planes * held.rows * held.channels
 
 
 def _chunks(layer: Layer, architecture: Architecture) -> Chunks:

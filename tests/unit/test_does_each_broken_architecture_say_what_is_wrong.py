@@ -392,5 +392,6 @@ def test_a_kind_changed_by_override_blames_the_lines_it_leaves_behind(tmp_path: 
     path.write_text(VALID)
     assert fault(path, "dataflow.kind=any_order") == (
         f"{path}:24: dataflow.tile: [4, 8]: unknown field "
-        "(known: accumulator_blocks, kind, local_weight_chunks, reuse_static_input)"
+        "(known: accumulator_blocks, attention_order, kind, local_weight_chunks, "
+        "reuse_static_input)"
     )

@@ -31,12 +31,16 @@ included |
 |  |  | `accumulator_blocks` | int > 0, ≤ 64 |  | 2 | row blocks of partial sums, the one in use included |
 |  |  | `reuse_static_input` | bool |  | true | a stem layer whose input is the same at all timesteps is \
 multiplied once |
+|  |  | `attention_order` | 'scores_first', 'key_values_first' |  | scores_first | (Q K^T) V, or \
+Q (K^T V), which is the same without a softmax |
 | dataflows | `in_order` |  |  |  |  | One after another. |
 |  |  | `local_weight_chunks` | int > 0, ≤ 64 |  | 2 | chunks of weights in the array, the one in use \
 included |
 |  |  | `accumulator_blocks` | int > 0, ≤ 64 |  | 2 | row blocks of partial sums, the one in use included |
 |  |  | `reuse_static_input` | bool |  | true | a stem layer whose input is the same at all timesteps is \
 multiplied once |
+|  |  | `attention_order` | 'scores_first', 'key_values_first' |  | scores_first | (Q K^T) V, or \
+Q (K^T V), which is the same without a softmax |
 |  |  | `tile` | tuple[int, ...] |  | (1, 1) | rows, columns |"""
 
 

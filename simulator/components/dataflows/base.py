@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from pydantic import Field
 
@@ -37,6 +37,11 @@ class Dataflow(Component, slot="dataflows"):
     reuse_static_input: bool = Field(
         default=True,
         description="a stem layer whose input is the same at all timesteps is multiplied once",
+    )
+
+    attention_order: Literal["scores_first", "key_values_first"] = Field(
+        default="scores_first",
+        description="(Q K^T) V, or Q (K^T V), which is the same without a softmax",
     )
 
     @abstractmethod

@@ -14,9 +14,10 @@ class Simd(VectorUnit, kind="simd"):
     """Equal lanes, pipelined; every element of an operation takes one lane for one cycle.
 
     A LIF update is x - v, a shift, the sum (tau 2), a compare with the threshold and the reset: two
-    adds and a compare. A pool compares each input of its window. A halting score is a multiply and
-    an add (gamma y + beta), a sigmoid by table, an add to the accumulated score and a compare;
-    the mean-field output then takes a multiply and an add for each channel of each live token.
+    adds and a compare. Sums of spikes over tokens or channels add each element, whether it is 0 or
+    1. A pool compares each input of its window. A halting score is a multiply and an add
+    (gamma y + beta), a sigmoid by table, an add to the accumulated score and a compare; the
+    mean-field output then takes a multiply and an add for each channel of each live token.
     """
 
     example: ClassVar[str] = "kind: simd\nlanes: 32\n"
@@ -55,6 +56,10 @@ class Simd(VectorUnit, kind="simd"):
             {
                 "lif": "lif_update",
                 "residual": "add",
+                "spike_driven_attention": "add",
+                "token_qk_attention": "add",
+                "token_mean": "add",
+                "spike_gate": "gate",
                 "integrate": "add",
                 "halting": "multiply_accumulate",
                 "score": "halting_score",
@@ -79,6 +84,10 @@ class Simd(VectorUnit, kind="simd"):
             ),
             "add": Action("adds two elements", (add,)),
             "compare": Action("compares two elements", (compare,)),
+            "gate": Action(
+                "lets a spike through its gate (as the narrowest compare)",
+                (Primitive("compare", bits=8),),
+            ),
             "multiply_accumulate": Action("multiplies two elements and adds", (multiply, add)),
             "halting_score": Action(
                 "scores a token: multiply and add, sigmoid table, accumulate, compare",
