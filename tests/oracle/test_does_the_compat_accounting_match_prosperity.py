@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from simulator.compat import run_design
 from simulator.compat.energy import energy_mj, published
 from simulator.compat.networks import PUBLISHED
+from simulator.compat.peer_files import figures, names, workload
 from simulator.compat.prosperity import dram_bits
-from tests.oracle.peer_files import ABSENT, NAMES, expected, workload
+
+FOLDER = Path(__file__).parents[2].parent / "shared" / "oracles" / "prosperity"
+NAMES = names(FOLDER)
+ABSENT = "the figures of Prosperity's simulator are not beside the project"
 
 BITS = {
     "spikformer_cifar10": 140_574_720,
@@ -24,12 +30,12 @@ BITS = {
 @pytest.mark.skipif(not NAMES, reason=ABSENT)
 @pytest.mark.parametrize("name", NAMES or ["absent"])
 def test_every_operation_of_every_design_to_the_cycle(name: str) -> None:
-    operations = workload(name)
-    for design, figures in expected(name).items():
+    operations = workload(FOLDER, name)
+    for design, expected in figures(FOLDER, name).items():
         run = run_design(design, operations)
-        assert run.total_cycles == figures["total_cycles"], design
+        assert run.total_cycles == expected["total_cycles"], design
         costs = {cost.name: cost for cost in run.operations}
-        for figure in figures["ops"]:
+        for figure in expected["ops"]:
             place, cost = f"{design}: {figure['op']}", costs.get(figure["op"])
             if cost is None:
                 assert not figure["counted_cycles"], place  # pools, and what a design leaves out
@@ -46,7 +52,7 @@ def test_every_operation_of_every_design_to_the_cycle(name: str) -> None:
 
 @pytest.mark.skipif("vgg9_cifar10" not in NAMES, reason=ABSENT)
 def test_the_product_density_of_real_spikes_to_eleven_digits() -> None:
-    run = run_design("Prosperity", workload("vgg9_cifar10"))
+    run = run_design("Prosperity", workload(FOLDER, "vgg9_cifar10"))
     assert f"{run.bit_density:.11f}" == "0.13501125833"
     assert f"{run.product_density:.11f}" == "0.04556440270"
 

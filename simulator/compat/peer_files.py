@@ -1,6 +1,7 @@
-"""The oracle files of Prosperity's simulator: real and random spikes, and its figures for them.
+"""Files of spikes with the figures of Prosperity's simulator for them, to be compared with.
 
-Nothing of them is part of this project; where they are absent the tests say so and skip.
+A folder holds NAME.npz (each tensor `np.packbits` of its flattened bits, its shape beside it) and
+NAME.expected.json (by design and operation). Nothing of them is part of this project.
 """
 
 from __future__ import annotations
@@ -10,25 +11,32 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from simulator.compat.networks import sdt, spikformer, vgg9
 from simulator.compat.workload import Attention, Operation, Product, pack_rows, unfold
 
-FOLDER = Path(__file__).parents[2].parent / "shared" / "oracles" / "prosperity"
-NAMES = sorted(path.stem for path in FOLDER.glob("*.npz"))
-ABSENT = "the figures of Prosperity's simulator are not beside the project"
-
-Arrays = dict[str, np.ndarray]
+Arrays = dict[str, npt.NDArray[np.bool_]]
 
 
-def expected(name: str) -> dict[str, Any]:
+def names(folder: Path) -> list[str]:
+    """The files of a folder that have both spikes and figures."""
+    return sorted(
+        path.stem
+        for path in folder.glob("*.npz")
+        if path.with_name(f"{path.stem}.expected.json").is_file()
+    )
+
+
+def figures(folder: Path, name: str) -> dict[str, Any]:
     """The peer's figures by design."""
-    return json.loads((FOLDER / f"{name}.expected.json").read_text())
+    found: dict[str, Any] = json.loads((folder / f"{name}.expected.json").read_text())
+    return found
 
 
-def workload(name: str) -> list[Operation]:
+def workload(folder: Path, name: str) -> list[Operation]:
     """The operations of a file with their spikes."""
-    with np.load(FOLDER / f"{name}.npz") as file:
+    with np.load(folder / f"{name}.npz") as file:
         arrays = {
             key: np.unpackbits(file[key], count=int(np.prod(file[f"{key}__shape"])))
             .reshape(file[f"{key}__shape"])
@@ -42,12 +50,13 @@ def workload(name: str) -> list[Operation]:
 def _network(arrays: Arrays) -> list[Operation]:
     """The shapes, from those of the spikes: which network it is shows in its operations."""
     if "conv2d_1_sps" not in arrays:
-        return vgg9(*(arrays["conv2d_1"].shape[index] for index in (0, 2)))
+        timesteps, _, size, _ = arrays["conv2d_1"].shape
+        return vgg9(timesteps, size)
     stem = [arrays[f"conv2d_{name}_sps"] for name in ("1", "2", "3", "rpe")]
     sizes = [maps.shape[2] for maps in stem]
     timesteps, dim = stem[3].shape[:2]
     depth = sum(key.startswith("fc_q_enc_") for key in arrays)
-    # Heads are in no shape: those of the published networks of that width and those timesteps.
+    # Neither heads nor the kind of attention are in a shape: those of the published networks.
     if dim == 512:
         return sdt(dim, depth, 8, timesteps, sizes)
     heads = {(384, 4): 12, (256, 16): 16}.get((dim, timesteps), dim // 32)
