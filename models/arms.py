@@ -8,13 +8,17 @@ import dataclasses
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from torch import Tensor
+
 from models.calibrate import calibrate, random_weights
+from models.checkpoints import adopt, pool_of_layout, read_checkpoint
 from models.config import HaltingConfig, ModelConfig
 from models.data import Images, full_images, mnist_digits
 from models.errors import ModelError
 from models.evaluate import evaluate
 from models.norms import settle_norms
 from models.stas import STAS
+from models.switches import Switches
 from models.weights import load_weights, read_weights, weights_sha256
 
 SETTLING_IMAGES = 4000
@@ -27,6 +31,10 @@ TWIN_NOTE = (
 IMAGE_NOTE = (
     "sps.image is the 8-bit image as stored; its scaling by 1/256 folds into the first convolution."
 )
+NORMALISED_NOTE = (
+    "sps.image is the 8-bit image as stored; the network sees it scaled and, where it has a mean "
+    "and a deviation, normalised, which a machine would fold into the first convolution."
+)
 CALIBRATED_NOTE = (
     "Random weights on 8-bit grids; batch-norms fitted on the images of this trace so that firing "
     "rates, over live rows, meet the published table. Predictions of such a network mean nothing."
@@ -37,10 +45,24 @@ RANDOM_NOTE = (
 )
 TRAINED_NOTE = "Trained by models.train; weights on 8-bit grids."
 FOREIGN_NOTE = "From a file that does not tell how it was trained."
+ADOPTED_NOTE = (
+    "From a checkpoint of another code base, whose pixels are normalised as in its published "
+    "recipe; weights are as in the file, not rounded to the 8 bits that a trace counts."
+)
 SWITCHED_NOTE = (
     "Run with another halting threshold or number of timesteps than it was trained with; its "
     "accuracy was measured so."
 )
+OTHER_FORM_NOTE = (
+    "Run with other switches than it was trained with; its accuracy was measured so. With another "
+    "form of I-SPS its batch-norm statistics are re-estimated on training images."
+)
+# Mean and deviation of the pixels, 0..1, that published recipes normalise with.
+PIXELS = {
+    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    "cifar100": ((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
 UNTRAINED_TWIN_NOTE = (
     "The twin was not trained: its batch-norm statistics are re-estimated on training images."
 )
@@ -50,7 +72,8 @@ class Wish(NamedTuple):
     """What to make ready.
 
     `weights`: `calibrated`, `random` or the path of a safetensors file; `data`: folder of the full
-    data set, if given; `halting_threshold`, `timesteps`: others than the weights file's.
+    data set, if given; `halting_threshold`, `timesteps`, `switches`: others than the weights
+    file's (`config` has the switches already).
     """
 
     config: ModelConfig
@@ -62,6 +85,7 @@ class Wish(NamedTuple):
     data: Path | None
     halting_threshold: float | None = None
     timesteps: int | None = None
+    switches: Switches = Switches({}, {})
 
 
 class Arm(NamedTuple):
@@ -96,22 +120,42 @@ def prepare(wish: Wish, images: Images) -> Arm:
 def _loaded(wish: Wish) -> Arm:
     """The network of a weights file, or its baseline twin with norms settled on training images."""
     path = Path(wish.weights)
-    state, metadata = read_weights(path)
-    trained = _config_of_file(wish, path, metadata)
-    config = _switched(trained, wish)
+    state, metadata, trained, note = _read(wish, path)
+    config = wish.switches.applied(_switched(trained, wish))
     model = STAS(config.baseline() if wish.baseline else config)
     load_weights(model, state, path)
     model.eval()
     seed, accuracy = metadata.get("seed", 0), metadata.get("accuracy")
-    note = TRAINED_NOTE if metadata else FOREIGN_NOTE
     if wish.baseline:
         settle_norms(model, training_images(wish))
         note = f"{note} {UNTRAINED_TWIN_NOTE}"
         accuracy = _measured(wish, model)
     elif config != trained:
-        note = f"{note} {SWITCHED_NOTE}"
+        if (config.isps, config.integration) != (trained.isps, trained.integration):
+            settle_norms(model, training_images(wish))
+        note = f"{note} {OTHER_FORM_NOTE if wish.switches.given else SWITCHED_NOTE}"
         accuracy = _measured(wish, model)
     return Arm(model, _section(model, "trained", seed, accuracy, note))
+
+
+def _read(wish: Wish, path: Path) -> tuple[dict[str, Tensor], dict[str, Any], ModelConfig, str]:
+    """A weights file's state under our names, its metadata, the config it fits, and a note."""
+    if path.suffix == ".safetensors":
+        state, metadata = read_weights(path)
+        note = TRAINED_NOTE if metadata else FOREIGN_NOTE
+        if not any(name.startswith("patch_embed") for name in state):
+            return state, metadata, _config_of_file(wish, path, metadata), note
+    else:
+        state = read_checkpoint(path)
+    config = wish.config
+    if config.family == "spikformer":
+        config = dataclasses.replace(config, pool=pool_of_layout(state))
+    if wish.dataset in PIXELS:
+        mean, std = PIXELS[wish.dataset]
+        config = dataclasses.replace(
+            config, pixel_scale=1.0 / 255.0, image_mean=mean, image_std=std
+        )
+    return adopt(state, config, path), {}, config, ADOPTED_NOTE
 
 
 def _config_of_file(wish: Wish, path: Path, metadata: dict[str, Any]) -> ModelConfig:
@@ -190,5 +234,11 @@ def _section(
         "seed": seed,
         "accuracy": accuracy,
         "sha256": weights_sha256(model),
-        "notes": f"{note} {TWIN_NOTE} {IMAGE_NOTE}",
+        "notes": f"{note} {TWIN_NOTE} {_image_note(model.config)}",
     }
+
+
+def _image_note(config: ModelConfig) -> str:
+    """How the stored image relates to what the network sees."""
+    plain = config.pixel_scale == 1.0 / 256.0 and not config.image_mean
+    return IMAGE_NOTE if plain else NORMALISED_NOTE

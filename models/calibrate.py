@@ -22,6 +22,7 @@ from torch import Tensor
 
 from models.census import Census
 from models.data import Images
+from models.errors import ModelError
 from models.evaluate import check_budget, evaluate, fit_beta, pixels_of
 from models.fitting import FittingProbe
 from models.norms import MomentsProbe
@@ -32,6 +33,7 @@ from models.targets import Target, Targets, published_targets
 from models.topology import stored_matrices
 from models.weights import to_grid, weight_tensors
 
+STREAM_WRITERS = ("proj_out", "mlp.out", "attn.proj", "mlp.fc2")
 SCALE_SPREAD = 0.25
 OFFSET_SPREAD = 0.5
 STREAM_SPREAD = 1.0
@@ -59,7 +61,7 @@ def channel_spread(seed: int) -> Callable[[str, int], tuple[Tensor, Tensor]]:
     """
 
     def spread(name: str, channels: int) -> tuple[Tensor, Tensor]:
-        writes_stream = name in ("sps.3", "sps.4") or name.endswith(("proj_out", "mlp.out"))
+        writes_stream = name in ("sps.3", "sps.4") or name.endswith(STREAM_WRITERS)
         scale = np.exp(SCALE_SPREAD * _stream(seed, f"{name}.scale").standard_normal(channels))
         source = "stream" if writes_stream else f"{name}.offset"
         if name.endswith(".k"):
@@ -83,6 +85,11 @@ def calibrate(
     Raises ModelError where no rates are published for `dataset` or the token budget cannot be met.
     """
     targets = published_targets(model.config, dataset)
+    late = model.config.isps == "late_sum" and model.config.integration == "sum"
+    if late and not model.config.spike_stream:
+        raise ModelError(
+            "calibrated weights of a stream of potentials need integration mean with isps late_sum"
+        )
     if model.config.scores:
         check_budget(model.config, active_tokens)
     draw_weights(model, seed)
@@ -134,7 +141,7 @@ def _fit_norms(
     matrices = list(stored_matrices(describe(model.config)))
 
     def density(common_rate: float) -> float:
-        probe = FittingProbe(targets.with_common_rate(common_rate), spread, model.config.size.heads)
+        probe = FittingProbe(targets.with_common_rate(common_rate), spread, model.config)
         with torch.no_grad():
             model(pixels, probe, path="layers", imposed=masks)
         return probe.density(matrices)
@@ -151,10 +158,12 @@ def _report(model: STAS, targets: Targets, rate: float, census: Census) -> dict[
     """Targets and measured rates, layer by layer, as the manifest states them."""
     layers: dict[str, dict[str, Any]] = {}
     for name, target in targets.with_common_rate(rate).items():
-        own = f"{name}.out" if name.startswith("sps.") else name
-        tensor = _stream_after(model, name) if target.of == "stream" else own
+        own = _own(name, model)
+        tensor = {"stream": _stream_after, "potential": _neurons_after}.get(target.of, _own)(
+            name, model
+        )
         layers[name] = _line(target, census.counts[tensor].density)
-        if tensor != own:
+        if target.of == "stream":
             layers[name]["own_rate"] = round(census.counts[own].density, 6)
     report: dict[str, Any] = {
         "table": targets.table,
@@ -189,7 +198,12 @@ def _line(target: Target, measured: float) -> dict[str, Any]:
     return line
 
 
-def _stream_after(model: STAS, layer: str) -> str:
+def _own(layer: str, model: STAS) -> str:
+    """The tensor of a layer's own spikes."""
+    return f"{layer}.out" if layer.startswith("sps.") else layer
+
+
+def _stream_after(layer: str, model: STAS) -> str:
     """The stream tensor that a stream-writing layer's spikes complete."""
     if layer == "sps.4":
         return "blocks.0.x"
@@ -197,6 +211,16 @@ def _stream_after(model: STAS, layer: str) -> str:
     if layer.endswith("proj_out"):
         return f"blocks.{index}.mlp.x"
     return str(model.blocks[index].output_name)
+
+
+def _neurons_after(layer: str, model: STAS) -> str:
+    """The spikes of the neurons that see the potential with a layer's sums added."""
+    if layer == "sps.4":
+        return "blocks.0.attn.in"
+    index = int(layer.split(".")[1])
+    return (
+        f"blocks.{index}.mlp.in" if layer.endswith("attn.proj") else f"blocks.{index + 1}.attn.in"
+    )
 
 
 def _stream(seed: int, name: str) -> np.random.Generator:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from models.config import DATASETS, named_config
 from models.errors import ModelError
+from models.switches import add_switches, switches_asked
 from models.threads import use_threads
 from simulator.errors import SimulatorError
 
@@ -18,12 +19,21 @@ if TYPE_CHECKING:
 EXAMPLE = """example:
   python -m models.capture --model stas_spikformer_4_384 --dataset cifar10 --images 20 \\
       --out traces/cifar10.npz
+  python -m models.capture --model spikingformer_8_512 --dataset imagenet --images 1 \\
+      --isps single_step --granularity block --out spikingformer.npz
 """
 ACTIVE_TOKENS = 0.576
 TIMESTEPS = 4
 CALIBRATION_IMAGES = 32
 # How many images the installed packages bundle.
-BUNDLED_IMAGES = {"mnist": 1000, "cifar10": 20, "cifar100": 20, "imagenet": 20}
+BUNDLED_IMAGES = {
+    "mnist": 1000,
+    "mnist20": 1000,
+    "digits": 355,
+    "cifar10": 20,
+    "cifar100": 20,
+    "imagenet": 20,
+}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -34,7 +44,12 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("--model", required=True, help="such as stas_spikformer_4_384")
+    made.add_argument(
+        "--model",
+        required=True,
+        help="such as stas_spikformer_4_384, sdt_2_512 or stas_qkformer_10_384; stas_ stands for "
+        "I-SPS and halting",
+    )
     made.add_argument("--dataset", required=True, help=", ".join(DATASETS))
     made.add_argument(
         "--out",
@@ -69,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
         "--weights",
         default="calibrated",
         help="calibrated (random weights, norms fitted to published firing rates; default), "
-        "random, or a .safetensors file",
+        "random, a .safetensors file, or a checkpoint of another code base (.pth, .tar)",
     )
     made.add_argument("--baseline", action="store_true", help="the twin without I-SPS and halting")
     made.add_argument("--timesteps", type=int, help="default 4, or the weights file's")
@@ -81,6 +96,12 @@ def parser() -> argparse.ArgumentParser:
         default=ACTIVE_TOKENS,
         help="mean fraction of active tokens that calibration solves beta for (default 0.576)",
     )
+    made.add_argument(
+        "--task",
+        default="rows",
+        help="of a sequential data set: rows, patches or first_of_two (default rows)",
+    )
+    add_switches(made)
     made.add_argument("--threads", type=int, default=2, help="of torch (default 2)")
     return made
 
@@ -104,11 +125,11 @@ def capture(options: argparse.Namespace) -> Path:
     """Make one trace as the options ask; raises SimulatorError for bad input and leaves no partial
     file.
     """
-    config = named_config(
-        options.model,
-        options.dataset,
-        TIMESTEPS if options.timesteps is None else options.timesteps,
-    )
+    switches = switches_asked(options)
+    if options.baseline and (switches.halting or "isps" in switches.model):
+        raise ModelError("--baseline has neither I-SPS nor halting; leave out their switches")
+    timesteps = TIMESTEPS if options.timesteps is None else options.timesteps
+    config = switches.applied(named_config(options.model, options.dataset, timesteps))
     for name in ("images", "batch", "threads"):
         if getattr(options, name) < 1:
             raise ModelError(f"--{name} is {getattr(options, name)}; it must be at least 1")
@@ -129,6 +150,7 @@ def capture(options: argparse.Namespace) -> Path:
         options.data,
         options.halting_threshold,
         options.timesteps,
+        switches,
     )
     arm = prepare(wish, images.first(CALIBRATION_IMAGES))
     write_trace(options.out, arm, images, options.dataset, options.batch)
@@ -136,21 +158,31 @@ def capture(options: argparse.Namespace) -> Path:
 
 
 def load_images(options: argparse.Namespace) -> Images:
-    """The images that the options name."""
-    from models.data import full_images, mnist_digits, sample_images
+    """The images that the options name, shown in time where the data set is sequential."""
+    from models.data import full_images, held_out_digits, sample_images
 
+    timesteps = TIMESTEPS if options.timesteps is None else options.timesteps
     if options.augmented:
         from models.augmenting import stretched
 
         plain = argparse.Namespace(**{**vars(options), "augmented": False})
         plain.images = min(options.images, BUNDLED_IMAGES[options.dataset])
         return stretched(load_images(plain), options.images, options.seed)
-    if options.source == "full":
+    if options.source == "full" or options.dataset == "cifar10dvs":
         if options.data is None:
-            raise ModelError("--source full needs --data, the folder of the data set")
+            raise ModelError(f"{options.dataset} needs --data, the folder of the full data set")
+        if options.dataset == "cifar10dvs":
+            from models.events import event_frames
+
+            return event_frames(options.data, timesteps, options.images)
         return full_images(options.dataset, options.data, options.images)
-    if options.dataset == "mnist":
-        return mnist_digits()[1].first(options.images)
+    if options.dataset.startswith(("mnist", "digits")):
+        images = held_out_digits(options.dataset).first(options.images)
+        if DATASETS[options.dataset].sequential:
+            from models.sequences import in_time
+
+            images = in_time(images, options.task, timesteps)
+        return images
     return sample_images(options.dataset, options.images)
 
 

@@ -59,6 +59,7 @@ SDT_DVS_SIZES = (Size(2, 256, 8),)
 QK_CIFAR_SIZES = (Size(4, 384, 8),)
 QK_IMAGENET_SIZES = (Size(10, 384, 6), Size(10, 512, 8), Size(10, 768, 12))
 QK_SMALL_SIZES = (Size(4, 128, 4),)
+QK_POOLS = ((2, 3), (0, 1, 2, 3))
 EARLIER_BLOCKS = {4: (1, 1), 10: (1, 2)}
 
 DATASETS = {
@@ -199,6 +200,11 @@ class ModelConfig:
                 f"earlier_blocks is {self.earlier_blocks}; qkformer must have two stages of them, "
                 "the other families none"
             )
+        if self.family == "qkformer" and self.dataset.pooled_stages not in QK_POOLS:
+            raise ModelError(
+                f"pooled_stages is {self.dataset.pooled_stages}; of qkformer it must be (2, 3), "
+                "its form for small images, or (0, 1, 2, 3), that for large ones"
+            )
         if self.halts:
             check_profile(self.halting, self.timesteps, self.size.blocks)
 
@@ -291,6 +297,8 @@ def named_config(name: str, dataset: str, timesteps: int = 4) -> ModelConfig:
         timesteps=timesteps,
         family=family,
         earlier_blocks=earlier,
+        # Counts of events enter as they are.
+        pixel_scale=1.0 if dataset == "cifar10dvs" else 1.0 / 256.0,
     )
     if base == name:
         return plain

@@ -95,6 +95,17 @@ def small_digits() -> tuple[Images, Images]:
     )
 
 
+def held_out_digits(dataset: str) -> Images:
+    """The held-out digits of a data set of digits, as still images."""
+    if dataset.startswith("digits"):
+        return small_digits()[1]
+    if dataset == "mnist20":
+        from models.shrinking import shrunk_mnist_digits
+
+        return shrunk_mnist_digits()[1]
+    return mnist_digits()[1]
+
+
 def _stratified_fifth(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """A fifth of each class, drawn by a fixed seed."""
     rng = np.random.default_rng(MNIST_SPLIT_SEED)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from models.blocks import attention
 from models.census import Census
+from models.config import ModelConfig
 from models.layers import SpikingConv, SpikingLinear, max_pool
 from models.neurons import ATTENTION_THRESHOLD, lif
 from models.norms import set_moments
@@ -33,13 +34,14 @@ class FittingProbe(Census):
         self,
         targets: Mapping[str, Target],
         spread: Callable[[str, int], tuple[Tensor, Tensor]],
-        heads: int,
+        config: ModelConfig,
     ) -> None:
         super().__init__()
         self.targets = targets
         self.spread = spread
-        self.heads = heads
+        self.config = config
         self._stream: Tensor | None = None
+        self._potential: Tensor | None = None
         self._latest: dict[str, Tensor] = {}
 
     def record(self, name: str, values: Tensor, rows: Rows) -> None:
@@ -54,6 +56,13 @@ class FittingProbe(Census):
         super().record_maps(name, maps)
         if name in ("sps.3.out", "blocks.0.x"):
             self._stream = maps.flatten(3).transpose(2, 3)
+
+    def potential(self, values: Tensor, rows: Rows | None) -> None:
+        """Remember the potentials as (step, row, channel)."""
+        if rows is None:
+            self._potential = by_rows(values)
+        else:
+            self._potential = values.view(rows.steps, -1, values.shape[-1])
 
     @torch.no_grad()
     def before_norm(
@@ -78,7 +87,8 @@ class FittingProbe(Census):
             if attended is not None:
                 offset = offset * self._width(layer, sums, offset, rows, (target, attended))
                 norm.bias.copy_(offset)
-        norm.bias.add_(solve_shift(self._normalised(layer, sums), target))
+        norm.bias.add_(solve_shift(self._added(layer, sums, target), target))
+        self._potential = None
 
     def _width(
         self,
@@ -100,7 +110,7 @@ class FittingProbe(Census):
             layer.norm.bias.copy_(offset * width)
             shifted = self._normalised(layer, sums)
             v, _ = lif(shifted.values + solve_shift(shifted, targets[0]))
-            mixed = attention(q, k, v.flatten(0, 1), self.heads, rows)
+            mixed = attention(q, k, v.flatten(0, 1), self.config.size.heads, rows)
             out = rows.fire(mixed, {}, name, ATTENTION_THRESHOLD)
             return live_mean(out.view(sums.values.shape), sums.live)
 
@@ -122,6 +132,21 @@ class FittingProbe(Census):
         gain, shift = layer.norm.affine_map()
         return sums._replace(values=sums.values * gain + shift)
 
+    def _added(self, layer: SpikingConv | SpikingLinear, sums: Sums, target: Target) -> Sums:
+        """The normalised sums; for a target of the potential, as its neurons see them: added to the
+        stream, the patch splitting's for every timestep.
+        """
+        sums = self._normalised(layer, sums)
+        if target.of != "potential":
+            return sums
+        values = sums.values if self._potential is None else sums.values + self._potential
+        if layer.name.startswith("sps."):
+            timesteps = self.config.timesteps
+            if self.config.isps == "late_sum":
+                values = values.mean(0, keepdim=True)
+            values = values.expand(timesteps, *values.shape[1:])
+        return sums._replace(values=values)
+
     def _sums(
         self,
         layer: SpikingConv | SpikingLinear,
@@ -138,7 +163,15 @@ class FittingProbe(Census):
             live = rows.live()
             live = None if live is None else live.view(timesteps, -1)
             return Sums(current.view(timesteps, -1, current.shape[-1]), live, stream)
-        if getattr(layer, "pool", None) == "before_lif":
+        pool, grid = getattr(layer, "pool", None), None
+        if pool == "before_lif":
             current = max_pool(current.flatten(0, 1)).unflatten(0, current.shape[:2])
-        values = current.flatten(3).transpose(2, 3).flatten(1, 2)
-        return Sums(values.expand(timesteps, *values.shape[1:]), None, stream)
+        elif pool == "after_lif":
+            grid = (current.shape[3], current.shape[4])
+        values = by_rows(current)
+        return Sums(values.expand(timesteps, *values.shape[1:]), None, stream, grid)
+
+
+def by_rows(maps: Tensor) -> Tensor:
+    """Maps (step, image, channel, height, width) as (step, row, channel)."""
+    return maps.flatten(3).transpose(2, 3).flatten(1, 2)

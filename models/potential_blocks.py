@@ -35,10 +35,12 @@ class PotentialBlock(nn.Module):
     def forward(self, dense: Tensor, context: Context) -> Tensor:
         """The potentials (step, image, token, channel) one block later, zero for halted tokens."""
         stream = context.rows.select(dense)
-        entering = fire(stream, context, f"{self.name}.attn.in")
-        stream = stream + self.proj.current(self._attended(entering, context), context)
-        entering = fire(stream, context, f"{self.name}.mlp.in")
-        stream = stream + self.fc2.current(self.fc1(entering, context), context)
+        out = self._attended(fire(stream, context, f"{self.name}.attn.in"), context)
+        context.probe.potential(stream, context.rows)
+        stream = stream + self.proj.current(out, context)
+        hidden = self.fc1(fire(stream, context, f"{self.name}.mlp.in"), context)
+        context.probe.potential(stream, context.rows)
+        stream = stream + self.fc2.current(hidden, context)
         return context.rows.restore(stream)
 
     def _attended(self, entering: Tensor, context: Context) -> Tensor:

@@ -27,6 +27,11 @@ class Probe:
     def record_active(self, block: int, active: Tensor) -> None:
         """Take the mask bool (image, token) with which `block` runs one timestep."""
 
+    def potential(self, values: Tensor, rows: Rows | None) -> None:
+        """See the residual potentials that the next layer adds its sums to: computed rows (row,
+        channel), or, where `rows` is None, maps (step, image, channel, height, width).
+        """
+
     def before_norm(
         self,
         layer: SpikingConv | SpikingLinear,

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from models.layers import max_pool
 from models.neurons import lif
 from models.targets import Target
 
@@ -25,12 +26,14 @@ class Sums(NamedTuple):
     """A layer's weighted sums, pooled where its neurons see them pooled.
 
     `values` (timestep, row, channel); `live` bool (timestep, row) or None; `stream`, of the shape
-    of the spikes: the residual stream they are added to, or None.
+    of the spikes: the residual stream they are added to, or None. `pooled`: the maps' height and
+    width where a pool follows the neurons. A potential they are added to is part of the values.
     """
 
     values: Tensor
     live: Tensor | None
     stream: Tensor | None
+    pooled: tuple[int, int] | None = None
 
     def rows(self, index: Tensor) -> Sums:
         """The rows at `index`, all timesteps."""
@@ -56,7 +59,7 @@ def _solve(sums: Sums, target: float) -> float:
     """Bisection on a sample of rows, then the secant method on all."""
     steps, rows, channels = sums.values.shape
     sample, size = sums, max(16, SAMPLE_VALUES // (steps * channels))
-    if rows > size:
+    if rows > size and sums.pooled is None:
         chosen = torch.randperm(rows, generator=torch.Generator().manual_seed(rows))
         sample = sums.rows(chosen[:size])
     low, high = -SHIFT_REACH, SHIFT_REACH
@@ -73,6 +76,9 @@ def activity(sums: Sums, shift: float) -> float:
     spikes.
     """
     spikes, _ = lif(sums.values + shift)
+    if sums.pooled is not None:
+        maps = spikes.unflatten(1, (-1, *sums.pooled)).flatten(0, 1).permute(0, 3, 1, 2)
+        return float(max_pool(maps).mean(dtype=torch.float64))
     if sums.stream is not None:
         spikes = ((spikes + sums.stream) > 0).to(spikes.dtype)
     return live_mean(spikes, sums.live)

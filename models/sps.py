@@ -84,9 +84,10 @@ class PatchSplitting(nn.Module):
         spikes = fourth.fire(current, steps, probe)
         if self.config.family == "spikformer":
             return torch.as_tensor(spikes + last(spikes, steps, probe))
-        position = last.current(spikes, steps, probe)
-        sums = position if self.config.family == "spikingformer" else current + position
-        return torch.as_tensor(sums)
+        if self.config.family == "spikingformer":
+            return torch.as_tensor(last.current(spikes, steps, probe))
+        probe.potential(current, None)
+        return torch.as_tensor(current + last.current(spikes, steps, probe))
 
     def _integrated(self, frames: Tensor, probe: Probe) -> Tensor:
         """One graded map (1, image, channel, h, w): the sum over T of the first stage's spikes, or

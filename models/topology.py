@@ -5,6 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+PRODUCTS = (
+    "conv2d",
+    "linear",
+    "attention_scores",
+    "attention_context",
+    "spike_driven_attention",
+    "token_qk_attention",
+)
+
 
 class Tensor(NamedTuple):
     """A stored tensor; `planes` is 1 for spikes, else the bit length of the largest value possible
@@ -65,11 +74,10 @@ def stored_matrices(topology: Topology) -> Iterator[str]:
     """Names of the stored tensors that enter a product: inputs of convolutions (less the image) and
     linears, q, k, v.
     """
-    products = ("conv2d", "linear", "attention_scores", "attention_context")
-    seen = {
-        name
-        for operation in topology.operations
-        if operation["kind"] in products
-        for name in (operation["input"], operation["second_input"])
-    }
+    seen: set[str | None] = set()
+    for operation in topology.operations:
+        if operation["kind"] in PRODUCTS:
+            seen |= {operation["input"], operation["second_input"]}
+        elif operation["kind"] == "spike_gate":  # what it lets through, not the gate
+            seen.add(operation["input"])
     return (name for name in topology.tensors if name in seen and name != "sps.image")

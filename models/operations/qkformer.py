@@ -50,10 +50,11 @@ def _embedding(plan: Plan, name: str, spec: Embedding, source: str, output: str)
         else:
             current = plan.convolution(f"{layer}.conv", spikes, channels, steps)
         grid = plan.tensors[spikes].grid
-        if spec.pooled[at]:
-            current = plan.max_pool(f"{layer}.pool", current, steps, (grid, channels))
-            grid = half(grid)
         fires = config.timesteps if early else steps
+        if spec.pooled[at]:
+            seen = fires if config.dataset.sequential else steps
+            current = plan.max_pool(f"{layer}.pool", current, seen, (grid, channels))
+            grid = half(grid)
         spikes = plan.store(f"{layer}.out", fires, grid, channels)
         plan.lif(f"{layer}.lif", current, spikes, fires)
         if early:

@@ -87,7 +87,8 @@ def _stage(plan: Plan, stage: int, source: str, steps: int) -> tuple[str, str]:
         output = plan.store(f"{name}.out", fires, half(grid), channels)
         return current, plan.max_pool(f"{name}.pool", spikes, fires, (grid, channels), output)
     if pool:
-        current = plan.max_pool(f"{name}.pool", current, steps, (grid, channels))
+        seen = fires if config.dataset.sequential else steps
+        current = plan.max_pool(f"{name}.pool", current, seen, (grid, channels))
         grid = half(grid)
     output = plan.store(f"{name}.out", fires, grid, channels)
     return current, plan.lif(f"{name}.lif", current, output, fires)

@@ -18,6 +18,7 @@ from models.stas import STAS
 from models.targets import Target, published_targets
 from models.topology import stored_matrices
 from models.weights import weight_tensors
+from simulator.data import firing_rates
 from tests.models.tiny_networks import pictures, tiny_config
 
 SMALL = Size(2, 128, 4)
@@ -48,6 +49,52 @@ def test_rates_density_and_active_tokens(halting: bool, isps: bool) -> None:
     assert reached == pytest.approx(0.6 if halting else 1.0, abs=0.02)
     assert report["layers"]["blocks.0.attn.q"]["source"] == "published"
     assert report["layers"]["sps.1"]["source"] == "fitted to overall density"
+
+
+def test_the_spike_driven_transformer_meets_its_density() -> None:
+    model = STAS(tiny_config(halting=False, family="sdt", size=Size(2, 64, 4), timesteps=4))
+    images = pictures(1)
+    report = calibrate(model, images, "cifar10", seed=0, active_tokens=1.0)
+    census = Census()
+    with torch.no_grad():
+        model(pixels_of(images), census)
+    density = census.density(stored_matrices(describe(model.config)))
+    assert density == pytest.approx(0.1463, rel=0.005)
+    lines = report["layers"]
+    assert lines["sps.4"]["of"] == lines["blocks.0.attn.proj"]["of"] == "potential"
+    for name, tensor in (("sps.4", "blocks.0.attn.in"), ("blocks.0.mlp.fc2", "blocks.1.attn.in")):
+        assert lines[name]["measured"] == pytest.approx(census.counts[tensor].density, abs=1e-6)
+        assert lines[name]["measured"] == pytest.approx(lines[name]["target"], rel=0.01)
+
+
+@pytest.mark.parametrize("isps", ["none", "late_sum"])
+def test_spikingformer_meets_its_published_table(isps: str) -> None:
+    """On small pictures: the rates are those of ImageNet, where every layer is published."""
+    dataset = DATASETS["cifar10"]
+    config = tiny_config(
+        halting=False,
+        family="spikingformer",
+        size=Size(2, 64, 4),
+        timesteps=4,
+        isps=isps,
+        dataset=dataset,
+    )
+    model, images = STAS(config), pictures(1)
+    report = calibrate(model, images, "imagenet", seed=0, active_tokens=1.0)
+    census = Census()
+    with torch.no_grad():
+        model(pixels_of(images), census)
+    rates = firing_rates()["spikingformer_8_512_imagenet"]
+    expected = {
+        "sps.2.out": rates["sps_conv_inputs"]["proj_conv3"],  # behind its pool, as it is read
+        "blocks.0.attn.in": rates["blocks"]["qkv_input"][0],
+        "blocks.1.attn.in": rates["blocks"]["qkv_input"][1],
+        "blocks.0.mlp.in": rates["blocks"]["fc1_input"][0],
+        "blocks.1.mlp.hidden": rates["blocks"]["fc2_input"][1],
+    }
+    for tensor, rate in expected.items():
+        assert census.counts[tensor].density == pytest.approx(rate, rel=0.01), tensor
+    assert report["layers"]["blocks.0.attn.proj"]["source"] == "published"
 
 
 def test_spikes_are_no_even_noise() -> None:
@@ -81,7 +128,10 @@ def test_imagenets_table_has_a_target_for_every_neuron() -> None:
 
 @pytest.mark.parametrize(
     ("dataset", "active_tokens", "words"),
-    [("mnist", 0.5, "no firing rates are published for mnist"), ("cifar10", 0.01, "0.125..1")],
+    [
+        ("mnist", 0.5, "no firing rates are published for"),
+        ("cifar10", 0.01, "0.125..1"),
+    ],
 )
 def test_what_cannot_be_met_is_said(dataset: str, active_tokens: float, words: str) -> None:
     with pytest.raises(ModelError, match=words):

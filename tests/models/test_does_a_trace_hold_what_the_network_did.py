@@ -12,7 +12,7 @@ import torch
 
 from models import capture
 from models.arms import Arm, Wish, prepare
-from models.config import DATASETS, Dataset, HaltingConfig, ModelConfig, Size
+from models.config import DATASETS, ISPS_FORMS, Dataset, HaltingConfig, ModelConfig, Size
 from models.data import mnist_digits
 from models.evaluate import pixels_of
 from models.operations import describe
@@ -122,8 +122,11 @@ def test_what_an_ended_image_never_needs_is_not_stored(tmp_path: Path) -> None:
     assert ended
 
 
-def test_a_sequence_is_stored_picture_by_picture(tmp_path: Path) -> None:
-    model = lively(tiny_config(dataset=DATASETS["mnist_sequential"]))
+@pytest.mark.parametrize("family", ["spikformer", "spikingformer", "sdt", "qkformer"])
+@pytest.mark.parametrize("isps", ISPS_FORMS)
+def test_a_sequence_is_stored_picture_by_picture(tmp_path: Path, isps: str, family: str) -> None:
+    dataset = DATASETS["mnist_sequential"]._replace(pooled_stages=(0, 1, 2, 3))
+    model = lively(tiny_config(dataset=dataset, isps=isps, family=family))
     images = in_time(mnist_digits()[1].first(2), "rows", 3)
     write_trace(tmp_path / "t.npz", Arm(model, dict(SECTION)), images, "mnist_sequential", 2)
     with Trace.open(tmp_path / "t.npz") as trace:

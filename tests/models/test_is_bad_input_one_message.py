@@ -45,6 +45,21 @@ BAD = {
         {"--model": "stas_spikformer_2_128", "--dataset": "mnist", "--weights": "calibrated"},
         "no firing rates",
     ),
+    "no rates of a family": (
+        {"--model": "qkformer_4_384", "--weights": "calibrated"},
+        "no firing rates are published for qkformer on cifar10",
+    ),
+    "policy and granularity": ({"--policy": "entropy_exit"}, "must be timestep"),
+    "budget": ({"--policy": "random", "--budget": "0.01"}, "must lie in 0.125..1"),
+    "pool of another family": (
+        {"--model": "sdt_2_256", "--pool": "after_lif"},
+        "only spikformer has this switch",
+    ),
+    "task": (
+        {"--model": "spikformer_2_64", "--dataset": "digits_sequential", "--task": "columns"},
+        "known: rows, patches, first_of_two",
+    ),
+    "events without folder": ({"--dataset": "cifar10dvs"}, "cifar10dvs needs --data"),
     "no such budget": ({"--weights": "calibrated", "--active-tokens": "1.5"}, "cannot be met"),
 }
 
@@ -64,6 +79,14 @@ def test_capture_says_what_is_wrong(
     assert told.startswith("models.capture: ")
     assert told.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_baseline_has_no_switches_of_stas(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = [*words({"--isps": "late_sum"}, tmp_path / "t.npz"), "--baseline"]
+    assert capture.main(asked) == 2
+    assert "--baseline has neither I-SPS nor halting" in capsys.readouterr().err
 
 
 def test_a_missing_output_folder_is_said_before_any_work(

@@ -1,0 +1,141 @@
+"""CIFAR10-DVS in its own layout and in SpikingJelly's, generated; frames against SpikingJelly's."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from spikingjelly.datasets import cifar10_dvs, utils
+
+from models import capture
+from models.errors import ModelError
+from models.events import CLASSES, event_frames, read_aedat
+from simulator.trace import Trace
+
+HEADER = b"#!AER-DAT2.0\r\n# This is a raw AE data file\r\n# Timestamps tick is 1 us\r\n"
+
+
+def aedat(seed: int, events: int = 700) -> bytes:
+    """A file as the camera's software writes it."""
+    rng = np.random.default_rng(seed)
+    x, y, p = rng.integers(0, 128, events), rng.integers(0, 128, events), rng.integers(0, 2, events)
+    x[0] = y[0] = 17  # so that the first bytes of data are not those of another header line
+    times = np.sort(rng.integers(0, 10**6, events))
+    pairs = [
+        struct.pack(">2I", int(a), int(t)) for a, t in zip(y << 8 | x << 1 | p, times, strict=True)
+    ]
+    return HEADER + b"".join(pairs)
+
+
+def folder(root: Path, numbers: tuple[int, ...] = (0, 7, 100, 250)) -> Path:
+    """A class folder each, with a few samples."""
+    for label, name in enumerate(CLASSES[:3]):
+        (root / name).mkdir(parents=True)
+        for number in numbers:
+            (root / name / f"cifar10_{name}_{number}.aedat").write_bytes(
+                aedat(label * 1000 + number)
+            )
+    return root
+
+
+def test_frames_are_spikingjellys(tmp_path: Path) -> None:
+    folder(tmp_path)
+    images = event_frames(tmp_path, 4, None)
+    assert images.pixels.shape == (6, 4, 2, 128, 128)
+    assert images.labels.tolist() == [0, 0, 1, 1, 2, 2]
+    assert images.ids[:2] == (
+        "airplane/cifar10_airplane_0.aedat",
+        "airplane/cifar10_airplane_7.aedat",
+    )
+    for name, pixels in zip(images.ids, images.pixels, strict=True):
+        events = cifar10_dvs._load_origin_data(tmp_path / name)
+        expected = utils.integrate_events_by_fixed_frames_number(events, "number", 4, 128, 128)
+        assert np.array_equal(pixels, expected)
+    assert int(images.pixels[0].sum()) == 700
+
+
+def test_the_rest_of_each_class_is_for_training(tmp_path: Path) -> None:
+    folder(tmp_path)
+    train = event_frames(tmp_path, 4, None, train=True)
+    assert [name.rsplit("_", 1)[1] for name in train.ids] == ["100.aedat", "250.aedat"] * 3
+    assert event_frames(tmp_path, 4, 2).labels.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("layout", ["events_np", "frames_number_4_split_by_number"])
+def test_spikingjellys_conversions_give_the_same(layout: str, tmp_path: Path) -> None:
+    original = event_frames(folder(tmp_path / "a"), 4, None)
+    for path in (tmp_path / "a").glob("*/*.aedat"):
+        target = tmp_path / "b" / layout / path.parent.name / f"{path.stem}.npz"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        events = cifar10_dvs._load_origin_data(path)
+        if layout == "events_np":
+            np.savez(target, **events)
+        else:
+            frames = utils.integrate_events_by_fixed_frames_number(events, "number", 4, 128, 128)
+            np.savez(target, frames=frames)
+    converted = event_frames(tmp_path / "b", 4, None)
+    assert np.array_equal(converted.pixels, original.pixels)
+    assert np.array_equal(converted.labels, original.labels)
+
+
+def test_large_counts_are_cut(tmp_path: Path) -> None:
+    path = tmp_path / "cat" / "cifar10_cat_3.aedat"
+    path.parent.mkdir()
+    path.write_bytes(HEADER + struct.pack(">2I", 5 << 8 | 9 << 1 | 1, 1) * 600)
+    pixels = event_frames(tmp_path, 2, 1).pixels
+    assert int(pixels.max()) == 255
+    assert int((pixels > 0).sum()) == 2
+    assert pixels[0, 0, 0, 127 - 9, 127 - 5] == 255
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"no header at all", "no AEDAT 2 file"),
+        (HEADER + b"1234567", "no AEDAT 2 file"),
+        (b"#!AER-DAT2.0 without an end", "header has no end"),
+        (HEADER, "must hold events"),
+    ],
+)
+def test_a_broken_file_is_named(content: bytes, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "cifar10_cat_3.aedat"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=words):
+        read_aedat(path)
+
+
+def test_what_is_no_data_set_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="does not exist"):
+        event_frames(tmp_path / "no", 4, 1)
+    with pytest.raises(ModelError, match="holds no CIFAR10-DVS"):
+        event_frames(tmp_path, 4, 1)
+    folder(tmp_path)
+    with pytest.raises(ModelError, match="7 images asked for"):
+        event_frames(tmp_path, 4, 7)
+    frames = tmp_path / "frames_number_4_split_by_number" / "cat"
+    frames.mkdir(parents=True)
+    np.savez(frames / "cifar10_cat_3.npz", frames=np.zeros((5, 2, 128, 128)))
+    with pytest.raises(ModelError, match=r"must be \(4, 2, 128, 128\)"):
+        event_frames(tmp_path, 4, 1)
+    np.savez(frames / "cifar10_cat_3.npz", x=np.array([200]), y=np.array([1]), p=np.array([1]))
+    with pytest.raises(ModelError, match=r"x, y in 0\.\.127"):
+        event_frames(tmp_path, 4, 1)
+    (frames / "cifar10_cat_3.npz").write_bytes(b"PK")
+    with pytest.raises(ModelError, match="not a file of arrays"):
+        event_frames(tmp_path, 4, 1)
+
+
+def test_events_are_captured(tmp_path: Path) -> None:
+    folder(tmp_path / "data")
+    out = tmp_path / "t.npz"
+    words = ["--model", "spikformer_2_256", "--dataset", "cifar10dvs"]
+    words += ["--data", str(tmp_path / "data")]
+    words += ["--images", "1", "--weights", "random", "--timesteps", "2", "--threads", "1"]
+    assert capture.main([*words, "--out", str(out), "--isps", "early_integration"]) == 0
+    with Trace.open(out) as trace:
+        assert trace.tensors["sps.image"].timesteps == 2
+        assert trace.tensors["sps.image"].channels == 2
+        convs = [o.timesteps for o in trace.operations if o.kind == "conv2d"]
+        assert convs == [2, 1, 1, 1, 1]

@@ -1,0 +1,169 @@
+"""Checkpoints in other code bases' layouts, generated: under our names, every value in place."""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from models import capture
+from models.checkpoints import adopt, pool_of_layout, read_checkpoint
+from models.config import ModelConfig
+from models.errors import ModelError
+from models.layers import SpikingConv
+from models.stas import STAS
+from simulator.trace import Trace
+from tests.models.tiny_networks import noise, tiny_config
+
+NORM = ("weight", "bias", "running_mean", "running_var")
+CONVS_OF = {
+    "spikformer": [
+        *((f"proj_conv{i}", f"proj_bn{i}") for i in ("", 1, 2, 3)),
+        ("rpe_conv", "rpe_bn"),
+    ],
+    "spikingformer": [(f"block{i}_conv", f"block{i}_bn") for i in range(5)],
+    "spikingformer on imagenet": [(f"proj{i}_conv", f"proj{i}_bn") for i in ("", 1, 2, 3, 4)],
+}
+# How each repository names a block's layers; linear layers have biases, and so have some 1x1
+# convolutions.
+KIND_OF = {
+    "spikformer": "linear",
+    "spikformer on imagenet": "conv",
+    "spikingformer": "conv",
+    "spikingformer on imagenet": "conv",
+}
+
+
+def generated(layout: str, config: ModelConfig, seed: int = 0) -> dict[str, Tensor]:
+    """A state dict of the layout, filled at random; LayerNorms that nothing uses included."""
+    generator = torch.Generator().manual_seed(seed)
+    family, kind = layout.split(" ")[0], KIND_OF[layout]
+    dim = config.size.embed_dim
+    state: dict[str, Tensor] = {}
+
+    def put(weights: str, norm: str, shape: tuple[int, ...], bias: bool) -> None:
+        state[f"{weights}.weight"] = torch.randn(shape, generator=generator)
+        if bias:
+            state[f"{weights}.bias"] = torch.randn(shape[0], generator=generator)
+        for key in NORM:
+            state[f"{norm}.{key}"] = torch.rand(shape[0], generator=generator) + 0.5
+        state[f"{norm}.num_batches_tracked"] = torch.tensor(7)
+
+    channels = (config.dataset.image_channels, *config.stage_channels)
+    names = CONVS_OF.get(layout, CONVS_OF[family])
+    for (conv, norm), before, after in zip(names, channels, channels[1:], strict=False):
+        put(f"patch_embed.{conv}", f"patch_embed.{norm}", (after, before, 3, 3), False)
+    mlp = ("fc1", "fc2") if family == "spikformer" else ("mlp1", "mlp2")
+    tail = () if kind == "linear" else (1,)
+    for block in range(config.size.blocks):
+        for part in ("q", "k", "v", "proj"):
+            place = f"block.{block}.attn.{part}"
+            bias = kind == "linear" or part == "proj"
+            put(f"{place}_{kind}", f"{place}_bn", (dim, dim, *tail), bias)
+        for name, (after, before) in zip(mlp, ((4 * dim, dim), (dim, 4 * dim)), strict=True):
+            place = f"block.{block}.mlp.{name}"
+            put(f"{place}_{kind}", f"{place}_bn", (after, before, *tail * 2), True)
+        for unused in ("norm1", "norm2"):
+            for key in ("weight", "bias"):
+                state[f"block.{block}.{unused}.{key}"] = torch.randn(dim, generator=generator)
+    state["head.weight"] = torch.randn(config.dataset.classes, dim, generator=generator)
+    state["head.bias"] = torch.randn(config.dataset.classes, generator=generator)
+    return state
+
+
+@pytest.mark.parametrize("layout", KIND_OF)
+def test_every_layer_computes_what_theirs_would(layout: str) -> None:
+    """Weights, then bias, then batch-norm, in plain torch, against our layer without a bias."""
+    config = tiny_config(halting=False, isps=False, family=layout.split(" ")[0])
+    state = generated(layout, config)
+    model = STAS(config).double().eval()
+    double = {name: tensor.double() for name, tensor in state.items()}
+    model.load_state_dict(adopt(double, config, Path("theirs.pth")))
+    kind = KIND_OF[layout]
+    attention = "attn." if config.family == "spikformer" else ""
+    mlp = {"fc1": "fc1", "fc2": "fc2"}
+    if config.family == "spikingformer":
+        mlp = {"fc1": "mlp1", "fc2": "mlp2"}
+    pairs = {f"blocks.1.{attention}{x}": f"block.1.attn.{x}" for x in ("q", "k", "v", "proj")}
+    pairs |= {f"blocks.1.{own}": f"block.1.mlp.{their}" for own, their in mlp.items()}
+    for own, their in pairs.items():
+        layer = model.get_submodule(own)
+        rows = torch.randn(5, layer.linear.in_features, dtype=torch.float64)
+        weight = double[f"{their}_{kind}.weight"].flatten(1)
+        sums = rows @ weight.T + double.get(f"{their}_{kind}.bias", torch.zeros(1))
+        scale, shift, mean, var = (double[f"{their}_bn.{key}"] for key in NORM)
+        expected = (sums - mean) / torch.sqrt(var + layer.norm.eps) * scale + shift
+        assert torch.allclose(layer.norm(layer.linear(rows)), expected, atol=1e-9), own
+    for stage, (conv, _) in enumerate(CONVS_OF.get(layout, CONVS_OF[config.family])):
+        layer = model.sps.stages[stage]
+        assert isinstance(layer, SpikingConv)
+        assert torch.equal(layer.conv.weight, double[f"patch_embed.{conv}.weight"])
+    logits = model(noise(1).double()).logits
+    assert logits.isfinite().all()
+
+
+def test_the_wrapped_file_of_a_training_script_is_read(tmp_path: Path) -> None:
+    config = tiny_config(halting=False, isps=False)
+    state = generated("spikformer", config)
+    path = tmp_path / "checkpoint.pth.tar"
+    wrapped = {f"module.{name}": tensor for name, tensor in state.items()}
+    torch.save({"epoch": 3, "args": argparse.Namespace(lr=0.1), "state_dict": wrapped}, path)
+    read = read_checkpoint(path)
+    assert read.keys() == state.keys()
+    assert all(torch.equal(read[name], state[name]) for name in state)
+    assert pool_of_layout(read) == "after_lif"
+
+
+def test_a_checkpoint_is_captured(tmp_path: Path) -> None:
+    from models.config import named_config
+
+    path, out = tmp_path / "theirs.pth", tmp_path / "t.npz"
+    config = named_config("spikformer_2_256", "cifar10")
+    torch.save(generated("spikformer", config), path)
+    words = ["--model", "spikformer_2_256", "--dataset", "cifar10", "--images", "1"]
+    assert capture.main([*words, "--weights", str(path), "--out", str(out), "--threads", "1"]) == 0
+    with Trace.open(out) as trace:
+        assert trace.manifest["model"]["pool"] == "after_lif"
+        assert trace.manifest["weights"]["accuracy"] is None
+        assert "another code base" in trace.manifest["weights"]["notes"]
+        assert "normalised" in trace.manifest["weights"]["notes"]
+        assert str(tmp_path) not in str(trace.manifest)
+
+
+class Evil:
+    """What a checkpoint must never run."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return eval, ("open('evil', 'w').write('x')",)
+
+
+def test_what_is_no_checkpoint_of_ours_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = tiny_config(halting=False, isps=False)
+    state, path = generated("spikformer", config), Path("x.pth")
+    with pytest.raises(ModelError, match="does not exist"):
+        read_checkpoint(path)
+    path.write_bytes(b"nothing")
+    with pytest.raises(ModelError, match="not a safe torch file"):
+        read_checkpoint(path)
+    torch.save({"state_dict": Evil()}, path, pickle_module=pickle)
+    with pytest.raises(ModelError, match="not a safe torch file"):
+        read_checkpoint(path)
+    assert not Path("evil").exists()
+    torch.save([1, 2], path)
+    with pytest.raises(ModelError, match="holds no state dict"):
+        read_checkpoint(path)
+    with pytest.raises(ModelError, match="no known layout of a sdt"):
+        adopt(state, tiny_config(halting=False, isps=False, family="sdt"), path)
+    del state["block.1.attn.q_bn.running_var"]
+    with pytest.raises(ModelError, match=r"no tensor 'block\.1\.attn\.q_bn\.running_var'"):
+        adopt(state, config, path)
+    state = generated("spikformer", config) | {"block.9.attn.q_linear.weight": torch.zeros(2, 2)}
+    with pytest.raises(ModelError, match=r"no place for block\.9\.attn"):
+        adopt(state, config, path)
