@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from simulator.architecture import load_architecture
 from simulator.executor import Executor
@@ -40,6 +41,15 @@ def simulate_part(part: Part, seen: Callable[[range], Iterator[int]] = iter) -> 
             pictured=part.pictured,
         )
         return simulation.run(seen(range(part.first, part.stop)))
+
+
+def provenance_of(part: Part) -> dict[str, Any]:
+    """What the provenance of the part's result will be; raises what makes it impossible."""
+    with Trace.open(part.trace) as trace:
+        architecture = load_architecture(part.arch, part.overrides)
+        simulation = Simulation(trace, architecture, engine=part.engine, command=part.command)
+        told: dict[str, Any] = json.loads(json.dumps(simulation.provenance()))
+        return told
 
 
 def split(part: Part, size: int) -> list[Part]:

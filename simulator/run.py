@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+    from simulator.parts import Part
     from simulator.result import Result
 
 EXAMPLE = "python -m simulator.run --arch arch_configs/sparse_pe.yaml --trace traces/cifar10.npz"
@@ -50,8 +51,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--arch", required=True, metavar="FILE", help="architecture file (YAML)")
-    add("--trace", required=True, metavar="FILE", help="trace file (.npz)")
+    add("--trace", required=True, metavar="FILE", help="trace: a .npz, or a .zarr store")
     add("--out", metavar="DIR", help="write result.json, CSV tables and page.html there")
+    add(
+        "--stream",
+        action="store_true",
+        help="for very many images: write --out as Parquet, part by part, in bounded memory; a run "
+        "that was killed goes on",
+    )
     add("--images", metavar="A:B", help="simulate images A to B - 1 only (or a single A)")
     add(
         "--engine",
@@ -127,6 +134,8 @@ def _run(options: argparse.Namespace, command: str) -> int:
         check_target(Path(options.timeline))
     with Trace.open(options.trace) as trace:
         images = image_range(options.images, trace.images)
+    if options.stream:
+        return _stream(options, images, command)
     result = _simulate(options, images, command)
     result.check()
     if options.out:
@@ -153,6 +162,7 @@ def _run_compat(options: argparse.Namespace, command: str) -> int:
         "--engine": options.engine != "numba",
         "--jobs": options.jobs != 1,
         "--dask": options.dask is not None,
+        "--stream": options.stream,
         "--timeline": options.timeline is not None,
     }
     for flag in (flag for flag, there in given.items() if there):
@@ -169,31 +179,55 @@ def _run_compat(options: argparse.Namespace, command: str) -> int:
     return 0
 
 
+def _stream(options: argparse.Namespace, images: range, command: str) -> int:
+    """All images, to Parquet part by part."""
+    from simulator.errors import ResultError
+    from simulator.executor import open_executor
+    from simulator.stream import stream
+
+    for flag, there in (("--json", options.json), ("--timeline", options.timeline is not None)):
+        if there:
+            raise ResultError(f"{flag}: must not be given with --stream")
+    if not options.out:
+        raise ResultError("--stream: needs --out, the folder to write")
+    with open_executor(options.jobs, options.dask) as executor, _progress(len(images)) as bar:
+        whole = _whole(options, images, command, absolute=executor.is_remote)
+        print(stream(whole, Path(options.out), executor, bar.update).text())
+    print(f"written: {options.out}", file=sys.stderr)
+    return 0
+
+
 def _simulate(options: argparse.Namespace, images: range, command: str) -> Result:
     """All images, in this process or spread over workers, in order."""
     from simulator.executor import open_executor
-    from simulator.parts import Part, simulate_part, simulate_parts, split
+    from simulator.parts import simulate_part, simulate_parts, split
 
     with open_executor(min(options.jobs, len(images)), options.dask) as executor:
-        paths = [options.arch, options.trace]
-        if executor.is_remote:
-            paths = [os.path.abspath(path) for path in paths]
-        overrides = tuple(options.overrides)
-        span = (images.start, images.stop)
-        whole = Part(
-            paths[0],
-            overrides,
-            paths[1],
-            options.engine,
-            command,
-            *span,
-            pictured=images[: options.pictures],
-        )
+        whole = _whole(options, images, command, absolute=executor.is_remote)
         with _progress(len(images)) as bar:
             if executor.workers == 1 and not executor.is_remote:
                 return simulate_part(whole, lambda images: _ticking(images, bar))
             parts = split(whole, -(-len(images) // executor.workers))
             return simulate_parts(parts, executor, bar.update)
+
+
+def _whole(options: argparse.Namespace, images: range, command: str, *, absolute: bool) -> Part:
+    """All the work of the command, as one part."""
+    from simulator.parts import Part
+
+    paths = [options.arch, options.trace]
+    if absolute:
+        paths = [os.path.abspath(path) for path in paths]
+    return Part(
+        paths[0],
+        tuple(options.overrides),
+        paths[1],
+        options.engine,
+        command,
+        images.start,
+        images.stop,
+        pictured=images[: options.pictures],
+    )
 
 
 def _ticking(images: range, bar: tqdm[Any]) -> Iterator[int]:

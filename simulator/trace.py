@@ -197,18 +197,18 @@ def open_writer(path: str | os.PathLike[str], manifest: Mapping[str, Any]) -> Tr
     return kind(path, manifest)
 
 
-def image_range(text: str | None, count: int) -> range:
+def image_range(text: str | None, count: int, place: str = "--images") -> range:
     """The images that `--images A:B` or `--images A` names of a trace of `count`; None: all.
 
-    Raises TraceError for what is not there.
+    Raises TraceError for what is not there; `place`: where the text was given.
     """
     if text is None:
         return range(count)
     first, colon, last = text.partition(":")
     if not all(part == "" or part.isdigit() for part in (first, last)) or text in ("", ":"):
-        raise TraceError(f"--images {text}: must be A:B or A, with numbers from 0")
+        raise TraceError(f"{place} {text}: must be A:B or A, with numbers from 0")
     start = int(first or 0)
     stop = int(last or count) if colon else start + 1
     if not 0 <= start < stop <= count:
-        raise TraceError(f"--images {text}: must lie within the trace's images, 0:{count}")
+        raise TraceError(f"{place} {text}: must lie within the trace's images, 0:{count}")
     return range(start, stop)

@@ -13,8 +13,7 @@ from simulator.repricing import reprice, simulation_key
 from simulator.result import Result
 from simulator.simulate import Simulation
 from simulator.sweep.metrics import machine_metrics, result_metrics
-from simulator.sweep.space_traces import image_range
-from simulator.trace import Trace
+from simulator.trace import Trace, image_range
 from simulator.whole_file import whole_file
 
 OK, INFEASIBLE, FAILED = "ok", "infeasible", "failed"

@@ -12,7 +12,7 @@ from simulator.errors import SimulatorError, SpaceError
 from simulator.located_yaml import Document, Location, dotted
 from simulator.sweep.metrics import ACCURACY, accuracy_of
 from simulator.sweep.space_file import Parameter, SpaceFile
-from simulator.trace import Trace
+from simulator.trace import Trace, image_range
 from simulator.wording import shown, suggestion
 
 Scalar = bool | int | float | str | None
@@ -54,16 +54,6 @@ def read_traces(document: Document, written: SpaceFile, trace: str | Path | None
     }
     _check_product(document, axes, files)
     return Traces(axes, files, _hashes(document, written, files.values()))
-
-
-def image_range(text: str | None, count: int) -> range:
-    """The images that `A:B` names of `count`; SpaceError for what is not there."""
-    if text is None:
-        return range(count)
-    first, colon, last = text.partition(":")
-    if colon and first.isdigit() and last.isdigit() and int(first) < int(last) <= count:
-        return range(int(first), int(last))
-    raise SpaceError(f"images: {shown(text)}: must be A:B within the trace's images, 0:{count}")
 
 
 def _is_entry(
@@ -111,7 +101,7 @@ def _hashes(document: Document, written: SpaceFile, files: Any) -> dict[str, str
 def _opened(path: Path, written: SpaceFile) -> str:
     """The content hash of a trace that opens, and that has an accuracy if one is asked for."""
     with Trace.open(path) as trace:
-        image_range(written.images, trace.images)
+        image_range(written.images, trace.images, "images:")
         if ACCURACY in {*written.objectives, *written.constraints}:
             accuracy_of(trace.manifest["weights"], str(path))
         return trace.content_hash

@@ -71,7 +71,7 @@ BROKEN: dict[str, tuple[str, str, str]] = {
         f"constraints: {{power_mw: {{}}}}\n{GRID}",
         "at_most or at_least",
     ),
-    "images beyond": (GRID, f"images: 0:9\n{GRID}", 'images: "0:9": must be A:B within'),
+    "images beyond": (GRID, f"images: 0:9\n{GRID}", "images: 0:9: must lie within"),
     "accuracy not stated": ("latency_ms: minimize", "accuracy: maximize", "states no accuracy"),
 }
 
