@@ -22,6 +22,7 @@ CAUSES = {
     "token_skip": "the token-skip unit: scanning a mask, compacting live rows",
     "halting": "the halting decision between blocks",
     "global_buffer": "weights, spikes or results on their way from or to the global buffer",
+    "other_cores": "the array of another core, whose results this one needs",
     "array_latency": "the array's own pipeline: results not out yet that the next tile needs",
 }
 """Why the PE array stands idle, and what each cause means."""

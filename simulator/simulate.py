@@ -26,7 +26,7 @@ from simulator.engine.attribution import stalls
 from simulator.engine.reference import simulate as simpy_engine
 from simulator.engine.replay import replay as numba_engine
 from simulator.lowering import Lowered, lower, make_plan
-from simulator.lowering.tables import CATEGORIES, DRAM, PE_ARRAY, VECTOR_UNIT, units_of
+from simulator.lowering.tables import CATEGORIES, DRAM, OTHER_CORES, PE_ARRAY, VECTOR_UNIT, units_of
 from simulator.operations import Network, read_network
 from simulator.picture import png, thumbnail
 from simulator.program import Program, Timeline
@@ -172,13 +172,15 @@ class Simulation:
         self, image: int, lowered: Lowered, timeline: Timeline, rows: dict[str, Rows]
     ) -> None:
         """Idle cycles of the arrays of all cores by the layer waited for and the cause."""
-        causes = len(CATEGORIES)
-        layers = len(self.plan.layers)
-        category = (lowered.op_layer * causes + lowered.op_category).astype(np.int32)
-        by_both = [
-            stalls(lowered.program, timeline, category, unit, layers * causes)[:-1]
-            for unit in units_of(PE_ARRAY, self.cores)
-        ]
+        causes, layers = len(CATEGORIES), len(self.plan.layers)
+        arrays = units_of(PE_ARRAY, self.cores)
+        by_both = []
+        for unit in arrays:
+            others = np.isin(lowered.program.unit, [other for other in arrays if other != unit])
+            why = np.where(others, OTHER_CORES, lowered.op_category)
+            category = (lowered.op_layer * causes + why).astype(np.int32)
+            found = stalls(lowered.program, timeline, category, unit, layers * causes)
+            by_both.append(found[:-1])
         matrix = np.sum(by_both, axis=0).reshape(layers, causes)
         for cause, name in enumerate(CATEGORIES):
             table = rows["stalls"]

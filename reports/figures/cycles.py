@@ -8,6 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from reports.figures.base import (
+    BLACK,
     BLUE,
     DESIGN,
     GREY,
@@ -31,7 +32,7 @@ from reports.figures.base import (
 from simulator.result import CAUSES, Result
 
 ARRAY = "The PE array: utilization, occupancy, stalls"
-COLOURS = {"busy": BLUE, **dict(zip(CAUSES, [*PALETTE[1:], GREY, WINE], strict=True))}
+COLOURS = {"busy": BLUE, **dict(zip(CAUSES, [*PALETTE[1:], GREY, WINE, BLACK], strict=True))}
 CYCLES_NOTE = (
     "Mean per image. Busy cycles of the PE array, and its idle cycles by the layer that was waited "
     "for and what it was busy with; all bars together are the latency, once for each core."

@@ -437,6 +437,7 @@ class Lowering:
         if mask is None:
             return
         vector, active = plan.architecture.core.vector_unit, self.image.active[mask]
+        width = max((op.channels for op in layer.vector_ops if op.kind == "halting"), default=0)
         checked: set[int] = set()
         for index in np.flatnonzero(self.step_layer == layer_index).tolist():
             step = plan.steps[index]
@@ -445,13 +446,14 @@ class Lowering:
             rows = active if step.timestep == ALL_TIMESTEPS else active[step.timestep]
             tokens, live = rows.size, int(rows.sum())
             if step.kind == "halting":
-                width = next(op.channels for op in layer.vector_ops if op.kind == "halting")
-                self._single(
-                    index, VECTOR_UNIT, live * (width + 1), vector.halting_latency_cycles, HALTING
-                )
+                elements = live if skip.overlaps_decision else live * (width + 1)
+                self._single(index, VECTOR_UNIT, elements, vector.halting_latency_cycles, HALTING)
                 self._vector(layer_index, "halting", live * width)
                 self._vector(layer_index, "score", live)
                 self.counter.access(layer_index, "masks", tokens, write=True)
+            elif step.kind == "mean_field":
+                latency = vector.pipeline_latency_cycles
+                self._single(index, VECTOR_UNIT, live * width, latency, HALTING)
             elif step.kind == "scan":
                 scan = skip.scan(tokens, live, self._passes(mask))
                 self._single(index, TOKEN_SKIP, 0, scan.latency_cycles, MASK_SCAN)

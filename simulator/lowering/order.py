@@ -16,7 +16,8 @@ Ints = npt.NDArray[np.int64]
 
 
 class Step(NamedTuple):
-    """A step of the order: `kind` matrix | elements | vector | halting | scan; -1 = all timesteps.
+    """A step of the order: `kind` matrix, elements (of attention without products), vector
+    (the head), scan, halting, or mean_field where that is apart; -1 = all timesteps.
 
     `deps`: steps that it waits for.
     """
@@ -50,7 +51,7 @@ def schedule(network: Network, architecture: Architecture) -> Schedule:
     slots = dataflow.order([layer.stage for layer in layers], network.timesteps, once)
     homes = dataflow.homes([layer.dense_macs * layer.timesteps for layer in layers], cores)
     in_time = frozenset(slot.layer for slot in slots if slot.timestep != ALL_TIMESTEPS)
-    steps = _Steps(network, architecture).of(slots)
+    steps = _Steps(network, architecture, homes).of(slots)
     first: list[int] = []
     task_step: list[int] = []
     task_core: list[int] = []
@@ -81,16 +82,18 @@ def schedule(network: Network, architecture: Architecture) -> Schedule:
 class _Steps:
     """Turns slots into steps: attention by timestep, scans before and halting after."""
 
-    def __init__(self, network: Network, architecture: Architecture) -> None:
+    def __init__(self, network: Network, architecture: Architecture, homes: Sequence[int]) -> None:
         self.network = network
         self.skip = architecture.token_skip
         self.in_flight = architecture.dataflow.timesteps_in_flight
+        self.pipelined = homes[0] != SHARED
         self.scans = self.skip.scan(network.tokens, network.tokens, 1).busy_cycles > 0
         self.steps: list[Step] = []
         self.made: dict[int, list[int]] = {}
         self.history: dict[int, list[list[int]]] = {}
         self.scan_of: dict[tuple[str, int], int] = {}
         self.decided: list[int] = []
+        self.summed: list[int] = []
         self.decision_deps: tuple[int, ...] = ()
 
     def of(self, slots: Sequence[Slot]) -> tuple[Step, ...]:
@@ -103,6 +106,8 @@ class _Steps:
         layer = self.network.layers[index]
         deps = [step for producer in layer.producers for step in self.made.get(producer, [])]
         deps += self._back_pressure(index)
+        if layer.kind == "head":
+            deps += self.summed
         if layer.mask is not None:
             deps += self._mask(index, timestep, layer.mask)
         by_timestep = layer.is_attention and timestep == ALL_TIMESTEPS
@@ -116,6 +121,9 @@ class _Steps:
         if any(op.kind == "halting" for op in layer.vector_ops):
             self.decision_deps = tuple(made)
             self.decided = [self._step("halting", index, timestep, made)]
+            self.summed = self.decided
+            if self.skip.overlaps_decision:
+                self.summed = [self._step("mean_field", index, timestep, self.decided)]
 
     def _step(self, kind: str, layer: int, timestep: int, deps: Sequence[int]) -> int:
         self.steps.append(Step(kind, layer, timestep, tuple(deps)))
@@ -134,7 +142,7 @@ class _Steps:
     def _back_pressure(self, index: int) -> list[int]:
         """The readers of what this layer wrote so many timesteps ago: it takes their place."""
         passed = len(self.history.get(index, ()))
-        if self.in_flight == 1 or passed < self.in_flight:
+        if passed < self.in_flight or not self.pipelined:
             return []
         readers = [layer.index for layer in self.network.layers if index in layer.producers]
         then = passed - self.in_flight

@@ -14,9 +14,10 @@ A core's own buffers come first, then the global buffer, then DRAM.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Sequence, Set
 
 from simulator.architecture import Architecture
+from simulator.components.dataflows.base import SHARED
 from simulator.lowering.tables import FROM_DRAM, FROM_GLOBAL, ON_CHIP, RESIDENT
 from simulator.operations import Layer, Network
 
@@ -44,12 +45,14 @@ class Places:
         network: Network,
         architecture: Architecture,
         in_time: Set[int],
+        homes: Sequence[int],
         pieces: list[dict[int, int]],
         slots: int,
     ) -> None:
         self.network = network
         self.architecture = architecture
         self.in_time = in_time
+        self.homes = homes
         self.cores = len(architecture.cores)
         shared = architecture.memories.global_buffer
         self.global_free = shared.capacity_bits if shared else 0
@@ -74,29 +77,39 @@ class Places:
     def _tensors(self, core_bits: int) -> dict[str, str]:
         """First come, first served, in order of execution; the image is in DRAM anyway."""
         places = {name: OUTSIDE for name in self.network.held if name not in self.makers}
-        free = {CORE: core_bits * self.cores, GLOBAL: self.global_free}
+        free = {GLOBAL: self.global_free} | self._pools(core_bits)
         least_free = self.global_free
-        held: dict[str, int] = {}
+        held: dict[str, tuple[str, int]] = {}
         for layer in self.network.layers:
             for name in (name for name in made_by(layer) if name in self.network.held):
-                bits = self.tensor_bits(name)
-                allowed = (CORE, GLOBAL) if self.cores == 1 or self._stays(name) else (GLOBAL,)
-                places[name] = next((place for place in allowed if bits <= free[place]), OUTSIDE)
-                if places[name] != OUTSIDE:
-                    held[name] = self._last_use(name)
-                    free[places[name]] -= bits
+                bits, own = self.tensor_bits(name), f"{CORE} {self.homes[layer.index]}"
+                allowed = (own, GLOBAL) if self.cores == 1 or self._stays(name) else (GLOBAL,)
+                pool = next((pool for pool in allowed if bits <= free[pool]), OUTSIDE)
+                places[name] = CORE if pool == own else pool
+                if pool != OUTSIDE:
+                    held[name] = pool, self._last_use(name)
+                    free[pool] -= bits
                     least_free = min(least_free, free[GLOBAL])
-            for name in [name for name, last in held.items() if last <= layer.index]:
-                free[places[name]] += self.tensor_bits(name)
-                del held[name]
+            for name in [name for name, (_, last) in held.items() if last <= layer.index]:
+                pool, _ = held.pop(name)
+                free[pool] += self.tensor_bits(name)
         self.global_free = least_free
         return places
 
+    def _pools(self, core_bits: int) -> dict[str, int]:
+        """What cores hold: one pool where they share all layers, else one a core."""
+        if SHARED in self.homes:
+            return {f"{CORE} {SHARED}": core_bits * self.cores}
+        return {f"{CORE} {core}": core_bits for core in range(self.cores)}
+
     def _stays(self, name: str) -> bool:
-        """Whether a tensor is read by the core that makes its part: heads, cut where cores are."""
+        """Whether a tensor is read by the core that makes it, or its part: heads, cut as cores."""
+        users = [self.network.layers[user] for user in self.network.consumers.get(name, ())]
+        home = self.homes[self.makers[name].index]
+        if home != SHARED:
+            return all(self.homes[user.index] == home for user in users)
         if self.architecture.split != "heads":
             return False
-        users = [self.network.layers[user] for user in self.network.consumers.get(name, ())]
         if not users or not all(user.is_attention for user in users):
             return False
         heads, channels = users[0].groups, self.network.held[name].channels
@@ -118,14 +131,16 @@ class Places:
     def _membranes(self, core_bits: int) -> dict[int, str]:
         """Of the layers whose neurons wait for their next timestep; cores hold equal shares."""
         places: dict[int, str] = {}
-        free = core_bits * self.cores
+        free = self._pools(core_bits)
         width = self.architecture.core.vector_unit.membrane_bits
         for layer in self.network.layers:
             bits = width * sum(op.rows * op.channels for op in layer.vector_ops if op.kind == "lif")
             if layer.index not in self.in_time or bits == 0:
                 continue
-            if bits <= free:
-                places[layer.index], free = CORE, free - bits
+            own = f"{CORE} {self.homes[layer.index]}"
+            if bits <= free[own]:
+                places[layer.index] = CORE
+                free[own] -= bits
             elif bits <= self.global_free:
                 places[layer.index] = GLOBAL
                 self.global_free -= bits
@@ -155,6 +170,5 @@ class Places:
         """Whether a layer's weights are used at several timesteps, or by several cores."""
         if layer.weight_bits == 0 or layer.kind == "head":
             return False
-        return layer.index in self.in_time or (
-            self.cores > 1 and self.architecture.split == "tokens"
-        )
+        by_cores = self.cores > 1 and self.homes[layer.index] == SHARED
+        return layer.index in self.in_time or (by_cores and self.architecture.split == "tokens")

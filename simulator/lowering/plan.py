@@ -131,7 +131,7 @@ def make_plan(network: Network, architecture: Architecture) -> Plan:
     cuts = [_cut(layer, architecture) for layer in network.layers]
     slots = _weight_slots(network, architecture)
     pieces = _pieces_by_core(network, architecture, cuts, order.homes)
-    places = Places(network, architecture, order.in_time, pieces, slots)
+    places = Places(network, architecture, order.in_time, order.homes, pieces, slots)
     machine = _machine(architecture, slots - places.resident_chunks)
     kept_chunks = 0
     layers = []

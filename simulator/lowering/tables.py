@@ -23,6 +23,7 @@ CATEGORIES = (
     "token_skip",
     "halting",
     "global_buffer",
+    "other_cores",
 )
 (
     ARRAY_LATENCY,
@@ -33,7 +34,8 @@ CATEGORIES = (
     MASK_SCAN,
     HALTING,
     GLOBAL_TRAFFIC,
-) = range(8)
+    OTHER_CORES,
+) = range(9)
 
 MATRIX, SINGLE = 0, 1
 """Kinds of task: a matrix product, or one operation on one unit."""
