@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
-import io
 import math
 import sys
 from collections.abc import Sequence
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from models.capture import ACTIVE_TOKENS, CALIBRATION_IMAGES, TIMESTEPS, load_images
 from models.config import DATASETS, named_config
 from models.errors import ModelError
+from models.files import write_csv
 from models.threads import use_threads
 from simulator.errors import DeviceError, SimulatorError
 from simulator.hil.guarded import TIMEOUT_S
@@ -120,9 +119,7 @@ def run(options: argparse.Namespace) -> DeviceError | None:
     finally:
         device.close()
     if options.out is not None:
-        from models.files import write_whole
-
-        write_whole(options.out, _csv(rows))
+        write_csv(options.out, rows)
     if recorder is not None and failure is None:
         recorder.save(options.record, _versions())
     print(summary(rows, budget, live, device.name))
@@ -226,14 +223,6 @@ def _versions() -> dict[str, str]:
     import simulator
 
     return {"stasim": simulator.__version__, "torch": torch.__version__}
-
-
-def _csv(rows: list[dict[str, Any]]) -> bytes:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
 
 
 if __name__ == "__main__":

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from models.files import write_whole
+from models.files import write_csv, write_whole
 
 Rows = Sequence[dict[str, Any]]
 
 
 def write_metrics(path: Path, rows: Rows) -> None:
     """Write the rows as CSV; the file appears whole or not at all."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_whole(path, text.getvalue().encode())
+    write_csv(path, rows)
 
 
 def draw_curves(path: Path, rows: Rows) -> None:
