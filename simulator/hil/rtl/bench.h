@@ -1,6 +1,7 @@
 // What the benches share: 32-bit words in and out, ports of any width, and the clock.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
