@@ -146,7 +146,7 @@ class _Maker:
             chunks=tuple(min(size, inputs - first) for first in range(0, inputs, size)),
             weights=weights,
             one_bit=scores,
-            bias=self._random(layer.name, "bias").integers(-40, 40, weights.shape[1]),
+            bias=self._random(layer.name, "bias").integers(-40, 40, (weights.shape[1],)),
             threshold=(8 if context else 60) << FRACTION_BITS,
             # Columns of the context are places in the list, which changes: nothing is carried on.
             at_rest=first or context,
@@ -180,7 +180,9 @@ class _Maker:
         layer = layer_plan.layer
         if layer.kind == "linear":
             if layer.name not in self.weights:
-                normal = self._random(layer.name, "weights").normal(0, 12, (layer.inputs, layer.outputs))
+                normal = self._random(layer.name, "weights").normal(
+                    0, 12, (layer.inputs, layer.outputs)
+                )
                 limit = (1 << (layer.weight_bits - 1)) - 1
                 self.weights[layer.name] = np.clip(np.rint(normal), -limit, limit).astype(np.int64)
             return self.weights[layer.name]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from functools import cache
 from pathlib import Path
 
@@ -23,17 +25,17 @@ ROOT = Path(__file__).parents[2]
 TRACES = ("cifar10", "cifar10_baseline", "cifar100", "imagenet", "mnist", "mnist_baseline")
 
 
-def has_verilator() -> bool:
+def missing_tool() -> str:
+    """What keeps the RTL from being built; empty if nothing does."""
     try:
         find_verilator()
-    except DeviceError:
-        return False
-    return True
+    except DeviceError as error:
+        return str(error)
+    compiler = os.environ.get("CXX", "g++")
+    return "" if shutil.which(compiler) else f"no C++ compiler: {compiler} not found"
 
 
-needs_verilator = pytest.mark.skipif(
-    not has_verilator(), reason="no Verilator: install the extra `rtl`"
-)
+needs_verilator = pytest.mark.skipif(bool(missing_tool()), reason=missing_tool() or "it is there")
 
 
 def spike_skip(**fields: int) -> SpikeSkip:

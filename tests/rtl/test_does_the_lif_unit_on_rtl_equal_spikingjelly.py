@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from simulator.hil.benches import LIF_LATENCY_CYCLES, lif_design, run_lif
+from simulator.hil.reference import lif_step
 from simulator.hil.verilator import lint
-from tests.rtl.fixed_point import lif_step
 from tests.rtl.rtl_cases import needs_verilator
 
 pytestmark = needs_verilator
@@ -54,7 +54,7 @@ def test_it_equals_its_formula_where_it_rounds_and_saturates() -> None:
     membrane = random.choice(edges, (400, LANES))
     for threshold in (1, 1600, 32767, -5):
         run = run_lif(design, sums, bias, membrane, threshold, np.zeros(400, bool))
-        spikes, after = lif_step(sums, bias, membrane, threshold, FRACTION, 16)
+        spikes, after = lif_step(sums + bias, membrane, threshold, 16, FRACTION)
         np.testing.assert_array_equal(run.spikes, spikes)
         np.testing.assert_array_equal(run.membrane, after)
 
@@ -65,7 +65,7 @@ def test_it_equals_its_formula_in_other_widths() -> None:
     sums, bias = random.integers(-2048, 2048, (2, 100, 5))
     membrane = random.integers(-(1 << 19), 1 << 19, (100, 5))
     run = run_lif(design, sums, bias, membrane, 900, np.zeros(100, bool))
-    spikes, after = lif_step(sums, bias, membrane, 900, 3, 20)
+    spikes, after = lif_step(sums + bias, membrane, 900, 20, 3)
     np.testing.assert_array_equal(run.spikes, spikes)
     np.testing.assert_array_equal(run.membrane, after)
     assert lint(design) == ""

@@ -1,0 +1,370 @@
+"""Runs jobs on the layer engine of the RTL: memory images in, cycles and results out."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.architecture import Architecture
+from simulator.components.pe_arrays.spike_skip import SpikeSkip
+from simulator.components.token_skip.compact import Compact
+from simulator.components.vector_units.simd import Simd
+from simulator.errors import DeviceError
+from simulator.hil.benches import (
+    ARRAY_SOURCES,
+    PLANE_BITS,
+    array_parameters,
+    bit_words,
+    field_words,
+    port_words,
+    skip_design,
+    unpack_fields,
+)
+from simulator.hil.jobs import FRACTION_BITS, Job
+from simulator.hil.verilator import Design, Words, run
+
+Ints = npt.NDArray[np.int64]
+
+WORDS, WEIGHTS, MASKS, BIAS, INSTRUCTIONS, STREAM, MEMBRANES, SPIKES, SCORES = range(9)
+"""Memories, as the host names them."""
+STREAM_BITS = 4
+SOURCES = (
+    "layer_pkg.sv",
+    "layer_top.sv",
+    "host_memory.sv",
+    "weight_loader.sv",
+    "word_source.sv",
+    "vector_drain.sv",
+    "lif_unit.sv",
+    "token_skip.sv",
+    *ARRAY_SOURCES,
+)
+_DEPTHS = {"WORD_DEPTH": 1 << 16, "WEIGHT_DEPTH": 1 << 15, "MASK_DEPTH": 1 << 8}
+_DEPTHS |= {"BIAS_DEPTH": 1 << 10, "VECTOR_DEPTH": 1 << 16}
+_LAYER_BITS = 8
+_FIELDS = {
+    "wait_for": 16,
+    "weights_wait": 1,
+    "scan": 1,
+    "listed": 1,
+    "one_bit": 1,
+    "residual": 1,
+    "scores": 1,
+    "at_rest": 1,
+    "tokens": 16,
+    "mask_base": 16,
+    "rows": 16,
+    "word_base": 24,
+    "row_words": 16,
+    "planes": 8,
+    "chunks": 8,
+    "tiles": 8,
+    "weight_base": 24,
+    "chunk_words": 16,
+    "last_words": 16,
+    "bias_base": 16,
+    "vector_base": 24,
+    "output_base": 24,
+    "tile_vectors": 16,
+    "threshold": 32,
+}
+"""Of layer_pkg.sv, the first one in the highest bits."""
+
+
+class EngineRun(NamedTuple):
+    """What the layer engine did. `busy_cycles` by unit; `counts` by what was counted.
+
+    `ended`: cycle at which each job had ended; `outputs`: of each job, int (live row, output), its
+    spikes or scores; `membranes`, `streams`: likewise, None where it has none. Of jobs that share
+    neurons only the last one's membranes are there.
+    """
+
+    cycles: int
+    busy_cycles: dict[str, int]
+    counts: dict[str, int]
+    ended: Ints
+    outputs: list[Ints]
+    membranes: list[Ints | None]
+    streams: list[Ints | None]
+
+
+def engine_design(architecture: Architecture) -> Design:
+    """The layer engine of a machine. Raises DeviceError for a machine that the RTL cannot be."""
+    core, skip = architecture.core, architecture.token_skip
+    array, vector = core.pe_array, core.vector_unit
+    if not isinstance(array, SpikeSkip) or not isinstance(vector, Simd):
+        raise DeviceError(
+            f"device rtl: {architecture.name}: pe_array {array.kind}, vector_unit {vector.kind}: "
+            "there is RTL of spike_skip and simd"
+        )
+    if vector.lanes != array.columns or vector.latency_cycles != 4:
+        raise DeviceError(
+            f"device rtl: {architecture.name}: vector_unit: {vector.lanes} lanes and "
+            f"{vector.latency_cycles} latency_cycles: the RTL has as many lanes as the array has "
+            f"columns, {array.columns}, and 4 cycles"
+        )
+    port_bits = int(core.buffers.weights.bits_per_cycle(architecture.clock_mhz))
+    vector_bits = array.columns * array.weight_bits
+    inputs = port_bits // vector_bits
+    if inputs < 1 or port_bits % vector_bits or inputs & (inputs - 1):
+        raise DeviceError(
+            f"device rtl: {architecture.name}: buffers.weights: {port_bits} bits a cycle: the "
+            f"RTL's port takes 1, 2, 4, ... times the weights of an input, {vector_bits} bits"
+        )
+    scan = skip_design(skip).parameters if isinstance(skip, Compact) else {"SCAN": 16, "QUEUE": 256}
+    sums = array.columns * max(array.sum_bits, vector.membrane_width_bits)
+    return Design(
+        "layer_top",
+        SOURCES,
+        "layer_bench.cpp",
+        array_parameters(
+            array,
+            PORT_INPUTS=inputs,
+            LOCAL_CHUNKS=architecture.dataflow.local_weight_chunks,
+            SUM_BLOCKS=architecture.dataflow.accumulator_blocks,
+            BLOCK_ITEMS=256,
+            PLANE_BITS=PLANE_BITS,
+            MEMBRANE_BITS=vector.membrane_width_bits,
+            FRACTION_BITS=FRACTION_BITS,
+            SCAN=scan["SCAN"],
+            QUEUE=scan["QUEUE"],
+            LAYER_BITS=_LAYER_BITS,
+            STREAM_BITS=STREAM_BITS,
+            HOST_BITS=max(port_bits, sums, 512),
+            **_DEPTHS,
+        ),
+    )
+
+
+def run_jobs(architecture: Architecture, jobs: Sequence[Job]) -> EngineRun:
+    """Run jobs, in order, in one go. Raises DeviceError, also for more than the memories hold."""
+    if not jobs:
+        raise DeviceError("device rtl: no layer has a live token: nothing to run")
+    image = _Image(architecture)
+    for job in jobs:
+        image.add(job)
+    return image.run(jobs)
+
+
+class _Image:
+    """The memories of the engine being filled; equal data are stored once."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        self.design = engine_design(architecture)
+        array = architecture.core.pe_array
+        assert isinstance(array, SpikeSkip)
+        self.array = array
+        self.parameters = self.design.parameters
+        self.memories: dict[int, list[Words]] = {}
+        self.used: dict[int, int] = {}
+        self.known: dict[Hashable, int] = {}
+        self.instructions: list[dict[str, int]] = []
+
+    def add(self, job: Job) -> None:
+        """Place a job's data and write its instruction."""
+        rows, planes, _ = job.operand.shape
+        tiles = -(-job.weights.shape[1] // self.array.columns)
+        chunks = len(job.chunks)
+        chunk_words = [self._chunk_words(inputs, job.one_bit) for inputs in job.chunks]
+        vectors = tiles * rows
+        self._check(job, rows)
+        self.instructions.append(
+            {
+                "wait_for": job.wait_for,
+                "weights_wait": int(job.weights_wait),
+                "scan": int(job.mask is not None),
+                "listed": int(job.listed),
+                "one_bit": int(job.one_bit),
+                "residual": int(job.stream is not None),
+                "scores": int(job.scores),
+                "at_rest": int(job.at_rest),
+                "tokens": 0 if job.mask is None else len(job.mask),
+                "mask_base": self._mask(job),
+                "rows": rows,
+                "word_base": self._operand(job),
+                "row_words": planes * chunks,
+                "planes": planes,
+                "chunks": chunks,
+                "tiles": tiles,
+                "weight_base": self._weights(job, tiles),
+                "chunk_words": chunk_words[0],
+                "last_words": chunk_words[-1],
+                "bias_base": self._bias(job, tiles),
+                "vector_base": self._room(MEMBRANES, vectors, ("neurons", *job.neurons)),
+                "output_base": self._outputs(job, tiles, rows),
+                "tile_vectors": rows,
+                "threshold": job.threshold,
+            }
+        )
+
+    def run(self, jobs: Sequence[Job]) -> EngineRun:
+        """Fill the memories, run, read back."""
+        commands = [
+            self._write(memory, 0, np.concatenate(data)) for memory, data in self.memories.items()
+        ]
+        commands.append(self._write(INSTRUCTIONS, 0, _packed(self.instructions)))
+        limit = 1000 + 200 * sum(job.operand.size for job in jobs)
+        commands.append(np.array([3, len(jobs), min(limit, 1 << 30)], np.int32))
+        reads: list[tuple[int, int, int, int]] = []
+        for job, told in zip(jobs, self.instructions, strict=True):
+            entries = told["tiles"] * told["tile_vectors"]
+            memory, bits = (SCORES, self.array.weight_bits) if job.scores else (SPIKES, 1)
+            reads.append((memory, told["output_base"], entries, bits))
+            if not job.scores:
+                bits = self.parameters["MEMBRANE_BITS"]
+                reads.append((MEMBRANES, told["vector_base"], entries, bits))
+            if job.stream is not None:
+                reads.append((STREAM, told["output_base"], entries, STREAM_BITS))
+        for memory, base, entries, bits in reads:
+            width = -(-bits * self.array.columns // 32)
+            commands.append(np.array([2, memory, base, entries, width], np.int32))
+        answer = run(self.design, np.concatenate(commands))
+        return self._result(jobs, answer, reads)
+
+    def _result(
+        self, jobs: Sequence[Job], answer: Words, reads: list[tuple[int, int, int, int]]
+    ) -> EngineRun:
+        counts = answer[:10].tolist()
+        place = 10 + len(jobs)
+        read: list[Ints] = []
+        for _, _, entries, bits in reads:
+            width = -(-bits * self.array.columns // 32)
+            data = answer[place : place + entries * width].reshape(entries, width)
+            read.append(unpack_fields(data, bits, self.array.columns))
+            place += entries * width
+        outputs, membranes, streams = [], [], []
+        values = iter(read)
+        for job, told in zip(jobs, self.instructions, strict=True):
+
+            def of(value: Ints, job: Job = job, told: dict[str, int] = told) -> Ints:
+                by_row = value.reshape(told["tiles"], told["tile_vectors"], -1).transpose(1, 0, 2)
+                return by_row.reshape(told["tile_vectors"], -1)[job.live, : job.weights.shape[1]]
+
+            outputs.append(of(next(values)))
+            membranes.append(None if job.scores else of(next(values)))
+            streams.append(None if job.stream is None else of(next(values)) % (1 << STREAM_BITS))
+        units = ("weight_port", "pe_array", "vector_unit", "token_skip")
+        names = ("words_dropped", "words_pushed", "words_merged", "vectors_updated", "lane_adds")
+        return EngineRun(
+            counts[0],
+            dict(zip(units, counts[1:5], strict=True)),
+            dict(zip(names, counts[5:], strict=True)),
+            answer[10 : 10 + len(jobs)].astype(np.int64),
+            outputs,
+            membranes,
+            streams,
+        )
+
+    def _check(self, job: Job, rows: int) -> None:
+        limits = {
+            "rows": (len(job.live), self.parameters["BLOCK_ITEMS"]),
+            "live tokens": (len(job.live) * job.listed, self.parameters["QUEUE"]),
+            "planes": (job.operand.shape[1], 1 << PLANE_BITS),
+            "jobs": (len(self.instructions) + 1, (1 << _LAYER_BITS) - 1),
+        }
+        for what, (count, most) in limits.items():
+            if count > most:
+                raise DeviceError(f"device rtl: {job.name}: {count} {what}: at most {most}")
+
+    def _chunk_words(self, inputs: int, one_bit: bool) -> int:
+        vectors = -(-inputs // self.array.weight_bits) if one_bit else inputs
+        return -(-vectors // self.parameters["PORT_INPUTS"])
+
+    def _operand(self, job: Job) -> int:
+        """Words (row, plane, chunk), each padded to the width of a word."""
+        key = ("operand", job.operand.shape, job.operand.tobytes())
+        if key in self.known:
+            return self.known[key]
+        rows, planes, _ = job.operand.shape
+        words = np.zeros((rows, planes, len(job.chunks), self.array.word_inputs), np.bool_)
+        first = 0
+        for chunk, inputs in enumerate(job.chunks):
+            words[:, :, chunk, :inputs] = job.operand[:, :, first : first + inputs]
+            first += inputs
+        flat = words.reshape(-1, self.array.word_inputs)
+        return self._store(WORDS, bit_words(flat), key)
+
+    def _weights(self, job: Job, tiles: int) -> int:
+        key = ("weights", job.weights.shape, job.one_bit, job.weights.tobytes())
+        if key in self.known:
+            return self.known[key]
+        parts = []
+        for tile in range(tiles):
+            columns = slice(tile * self.array.columns, (tile + 1) * self.array.columns)
+            first = 0
+            for inputs in job.chunks:
+                piece = job.weights[first : first + inputs, columns]
+                ports = self.parameters["PORT_INPUTS"]
+                parts.append(port_words(piece, self.array, ports, job.one_bit))
+                first += inputs
+        return self._store(WEIGHTS, np.concatenate(parts), key)
+
+    def _bias(self, job: Job, tiles: int) -> int:
+        padded = np.zeros(tiles * self.array.columns, np.int64)
+        padded[: len(job.bias)] = job.bias
+        key = ("bias", padded.tobytes())
+        if key in self.known:
+            return self.known[key]
+        vectors = padded.reshape(tiles, self.array.columns)
+        return self._store(BIAS, field_words(vectors, self.array.sum_bits), key)
+
+    def _mask(self, job: Job) -> int:
+        if job.mask is None:
+            return 0
+        scan = self.parameters["SCAN"]
+        groups = np.zeros((-(-len(job.mask) // scan), scan), np.bool_)
+        groups.reshape(-1)[: len(job.mask)] = job.mask
+        return self._store(MASKS, bit_words(groups), ("mask", job.mask.tobytes()))
+
+    def _outputs(self, job: Job, tiles: int, rows: int) -> int:
+        """Room for what a job makes; the residual stream is there before."""
+        base = self._room(SPIKES, tiles * rows, ("job", len(self.instructions)))
+        if job.stream is not None:
+            padded = np.zeros((rows, tiles * self.array.columns), np.int64)
+            padded[:, : job.stream.shape[1]] = job.stream
+            vectors = padded.reshape(rows, tiles, -1).transpose(1, 0, 2).reshape(tiles * rows, -1)
+            filler = base - self.used.get(STREAM, 0)
+            width = -(-STREAM_BITS * self.array.columns // 32)
+            data = [np.zeros((filler, width), np.int32), field_words(vectors, STREAM_BITS)]
+            self._store(STREAM, np.concatenate(data), ("stream", base))
+        return base
+
+    def _store(self, memory: int, data: Words, key: Hashable) -> int:
+        if key not in self.known:
+            self.memories.setdefault(memory, []).append(data)
+            self._room(memory, len(data), key)
+        return self.known[key]
+
+    def _room(self, memory: int, entries: int, key: Hashable) -> int:
+        """The first of so many entries of a memory, which are those of the key."""
+        if key not in self.known:
+            self.known[key] = self.used.get(memory, 0)
+            self.used[memory] = self.known[key] + entries
+            depth = {WORDS: "WORD", WEIGHTS: "WEIGHT", MASKS: "MASK", BIAS: "BIAS"}
+            most = self.parameters[f"{depth.get(memory, 'VECTOR')}_DEPTH"]
+            if self.used[memory] > most:
+                raise DeviceError(
+                    f"device rtl: memory {memory} of the layer engine holds {most} entries: "
+                    f"{self.used[memory]} needed: run fewer layers or timesteps at once"
+                )
+        return self.known[key]
+
+    def _write(self, memory: int, address: int, data: Words) -> Words:
+        head = np.array([1, memory, address, len(data), data.shape[1]], np.int32)
+        return np.concatenate([head, data.reshape(-1)])
+
+
+def _packed(instructions: Sequence[dict[str, int]]) -> Words:
+    """Instructions as entries of 32-bit words."""
+    entries = []
+    for told in instructions:
+        value, bits = 0, 0
+        for name, width in _FIELDS.items():
+            if not 0 <= told[name] < 1 << width:
+                raise DeviceError(f"device rtl: {name} {told[name]}: must fit {width} bits")
+            value, bits = value << width | told[name], bits + width
+        entries.append(np.frombuffer(value.to_bytes(-(-bits // 32) * 4, "little"), "<i4"))
+    return np.array(entries, np.int32)
