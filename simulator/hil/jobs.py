@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from simulator.errors import DeviceError
 from simulator.lowering.plan import LayerPlan, Plan
+from simulator.operations import Layer
 from simulator.trace import Image
 from simulator.trace_format.image import unpack_bits
 
@@ -110,7 +111,8 @@ class _Maker:
                 + ", ".join(LAYER_KINDS)
             )
         active = self.image.active[layer.mask][timestep] if layer.mask else None
-        if active is not None and not active.any():
+        drops = self.plan.architecture.token_skip.drops_rows
+        if active is not None and drops and not active.any():
             return self.skip(step)
         for group in range(layer.groups):
             self.jobs.append(self._job(step, layer_plan, timestep, group, active))
@@ -168,7 +170,9 @@ class _Maker:
         layer, network = layer_plan.layer, self.plan.network
         bits = self._bits(layer.operand or "", timestep)
         if layer.kind == "linear":
-            return bits
+            # Halted rows run on as zeros, if they run at all.
+            mask = self._active(layer)[timestep] if layer.mask else np.ones(len(bits), np.bool_)
+            return bits & mask[:, None, None]
         channels = network.tensors[layer.operand or ""].channels // layer.groups
         head = bits[:, 0, group * channels : (group + 1) * channels]
         if layer.kind == "attention_scores":
@@ -200,6 +204,9 @@ class _Maker:
             for producer in context.layer.producers
             if self.plan.layers[producer].layer.kind == "attention_scores"
         )
+
+    def _active(self, layer: Layer) -> Bools:
+        return self.image.active[layer.mask or ""]
 
     def _operand_of(self, tensor: str, scores: LayerPlan, timestep: int, group: int) -> Bools:
         """bool (token, channel) of one head of a tensor."""

@@ -373,7 +373,8 @@ def _bring_weights(w: Writer, loops: Loops, turn: Turn, chunk: int, piece: int) 
         place = p.taken[core, _LOCAL] % w.machine.local_chunks
         _wait(w, p.local[core, place])
         inputs = w.flat.inputs[w.tasks.chunk_at[task] + chunk]
-        bits = inputs * turn.size * w.tasks.weight_bits[task]
+        # Whole vectors of weights pass the port, also those of a ragged tile.
+        bits = inputs * w.machine.columns * w.tasks.weight_bits[task]
         busy = (bits + w.machine.port_bits - 1) // w.machine.port_bits
         unit = _unit(WEIGHT_PORT, core)
         p.loaded[chunk] = _add(w, unit, busy, w.machine.port_latency, task, PORT_LOAD)
@@ -421,8 +422,11 @@ def _finish(w: Writer, loops: Loops, turn: Turn, last: int) -> int:
             state = _move(w, w.tasks.state_unit[task], moved, task)
         _wait(w, last)
         _wait(w, state)
+        # Sums are drained a row's vector after the other: what is left of its lanes stays idle.
         lanes = w.machine.vector_lanes
-        busy = (flat.vector[at] * turn.size + lanes - 1) // lanes
+        at_once = min(lanes, w.machine.columns)
+        size = (turn.size + at_once - 1) // at_once * at_once
+        busy = (flat.vector[at] * size + lanes - 1) // lanes
         end = _add(w, _unit(VECTOR_UNIT, core), busy, w.machine.vector_latency, task, VECTOR_WORK)
     p.sums[core, turn.sums] = end
     p.taken[core, _SUMS] += 1

@@ -211,7 +211,8 @@ class Lowering:
         layer, plan = layer_plan.layer, self.plan
         part, vector = pieces.timed, plan.architecture.core.vector_unit
         full = layer.rows * layer.outputs * layer.groups * layer_plan.computed_timesteps
-        work = 0
+        # Scores meet no neuron, but the vector unit carries them to where weights are read from.
+        work = full if layer.kind == "attention_scores" else 0
         for op in layer_plan.fused:
             times = 1 if op.kind == "pool" and layer_plan.repeats > 1 else op.timesteps
             cycles = vector.element_cycles(op.kind, op.window_inputs)

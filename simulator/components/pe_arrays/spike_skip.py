@@ -21,9 +21,13 @@ class SpikeSkip(PEArray, kind="spike_skip"):
     waiting while that FIFO is full. An array row pops a word and adds, `lanes` set bits a cycle,
     the weights of those inputs to its `columns` accumulators. So rows are decoupled up to
     `fifo_words`, and a tile ends with its slowest row. Each row reads its own copy of the chunk's
-    weights, preloaded through the weight port. An integer operand is walked plane by plane, its
-    sums shifted. Our own microarchitecture, after the common core of the spike-driven designs
-    (one operand row a PE row, zeros skipped); the rules above are the whole model.
+    weights, preloaded through the weight port. An integer operand is walked plane by plane. A
+    word's sums go through a queue to one port, which adds them, shifted by their plane, to the
+    partial sums of the operand row; sums that nothing was added to yet read as zero. The queue is
+    deep enough (`fifo_words` + 2) that no array row ever waits for that port. Our own
+    microarchitecture, after the common core of the spike-driven designs (one operand row a PE row,
+    zeros skipped); the rules above are the whole model, and simulator/hil/rtl is the same in
+    SystemVerilog, to the cycle.
     """
 
     example: ClassVar[str] = "kind: spike_skip\nrows: 8\ncolumns: 32\n"
@@ -81,10 +85,11 @@ class SpikeSkip(PEArray, kind="spike_skip"):
                 "weight_write": loads,
                 "word_scan": words,
                 "fifo_word": live_words,
+                "result_word": live_words,
+                "merge": live_words,
             },
             partial_sum_read_vectors=live_words,
-            # Every row's sums are cleared once, then written back after each of its words.
-            partial_sum_write_vectors=live_words + groups * sizes,
+            partial_sum_write_vectors=live_words,
             spike_bits=words * self.word_inputs,
             weights_per_output=np.zeros(len(sizes), np.int64),
         )
@@ -93,6 +98,8 @@ class SpikeSkip(PEArray, kind="spike_skip"):
         chunk_kib = self.word_inputs * self.columns * self.weight_bits / 8192
         width = self.columns * self.weight_bits
         word = Primitive("sram_write", size_kib=1.0, width_bits=self.word_inputs)
+        sums = Primitive("sram_write", size_kib=1.0, width_bits=128)
+        sums = sums._replace(times=-(-self.columns * self.sum_bits // 128))
         return {
             "accumulate": Action(
                 "adds one weight to one accumulator", (Primitive("add", bits=self.sum_bits),)
@@ -112,6 +119,14 @@ class SpikeSkip(PEArray, kind="spike_skip"):
             "fifo_word": Action(
                 "passes a word through a row's FIFO (priced as the smallest bank of the table)",
                 (word, word._replace(operation="sram_read")),
+            ),
+            "result_word": Action(
+                "passes a word's sums through a row's queue (as smallest banks of 128 bits)",
+                (sums, sums._replace(operation="sram_read")),
+            ),
+            "merge": Action(
+                "adds a word's sums to the partial sums of its row",
+                (Primitive("add", bits=self.sum_bits, times=self.columns),),
             ),
         }
 
