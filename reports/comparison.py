@@ -1,0 +1,234 @@
+"""python -m reports.comparison: the same machines under two accountings (docs/comparison.md)."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from reports.dumbbells import Dumbbell, dumbbells
+from reports.html import write_html
+from simulator.errors import ResultError, SimulatorError
+from simulator.result import Result
+
+MACHINES = ("prosperity", "mint", "sato", "ptb", "eyeriss")
+TRACES = ("cifar10_baseline", "cifar10", "imagenet_baseline", "imagenet")
+COMMAND = "python -m reports.comparison --write docs"
+FIRST_LAYER, ATTENTION, WEIGHTED = "first layer", "attention", "other weighted sums"
+
+
+class Figures(NamedTuple):
+    """Means over the images of a trace: time in ms, energy in mJ, and shares in which they lie.
+
+    `cycles`: of the array's busy cycles by kind of work, and the cycles in which it waits;
+    `energy`: by kind of part.
+    """
+
+    time_ms: float
+    energy_mj: float
+    cycles: dict[str, float]
+    energy: dict[str, float]
+
+
+class Case(NamedTuple):
+    """A machine on a trace under both accountings."""
+
+    trace: str
+    machine: str
+    compat: Figures
+    full: Figures
+    dataflow: str
+
+
+def run_case(root: Path, machine: str, trace: str) -> Case:
+    """Both accountings, each by the main command in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "result.json"
+        _run(root, machine, trace, file)
+        result = Result.load(file)
+        _run(root, machine, trace, file, "--accounting", "prosperity_compat")
+        found = json.loads(file.read_text("utf-8"))["images"]
+    compat = Figures(
+        sum(each["time_ms"] for each in found) / len(found),
+        sum(each["energy_mj"] for each in found) / len(found),
+        {},
+        {},
+    )
+    dataflow = str(result.provenance["architecture"]["dataflow"])
+    return Case(trace, machine, compat, full_figures(result), dataflow)
+
+
+def _run(root: Path, machine: str, trace: str, file: Path, *more: str) -> None:
+    """Write the JSON that the command prints to a file."""
+    command = [sys.executable, "-m", "simulator.run", "--json", *more, "--pictures", "0"]
+    command += ["--arch", f"arch_configs/{machine}.yaml", "--trace", f"traces/{trace}.npz"]
+    with file.open("w") as output:
+        subprocess.run(command, cwd=root, check=True, stdout=output)
+
+
+def full_figures(result: Result) -> Figures:
+    """Means and shares of a result."""
+    images, layers, actions = (result.tables[name] for name in ("images", "layers", "actions"))
+    array = layers[layers.kind != "head"]
+    first = array.layer == array.layer.iloc[0]
+    attention = array.kind.str.contains("attention")
+    busy = array.pe_busy_cycles
+    total = float(images.latency_cycles.sum())
+    cycles = {
+        FIRST_LAYER: busy[first].sum() / total,
+        ATTENTION: busy[attention].sum() / total,
+        WEIGHTED: busy[~first & ~attention].sum() / total,
+    }
+    cycles["waiting"] = 1 - sum(cycles.values())
+    energy_pj = float(images.energy_pj.sum())
+    by_part = actions.groupby("part").energy_pj.sum()
+    energy = {
+        "DRAM": by_part.get("memories.dram", 0.0) / energy_pj,
+        "SRAM": by_part[by_part.index.str.contains("buffer")].sum() / energy_pj,
+        "leakage": float(images.leakage_energy_pj.sum()) / energy_pj,
+    }
+    energy["logic"] = 1 - sum(energy.values())
+    return Figures(images.latency_ms.mean(), images.energy_pj.mean() / 1e9, cycles, energy)
+
+
+def main_table(cases: Sequence[Case]) -> str:
+    """Time and energy under both accountings, with the rank of each."""
+    header = "| trace | machine | dataflow in `full` | compat ms | full ms | full / compat "
+    header += "| compat mJ | full mJ | full / compat |"
+    lines = [header, "|---" * header.count(" | ") + "|---|"]
+    for trace in TRACES:
+        own = [case for case in cases if case.trace == trace]
+        for case in own:
+            cells = [trace, case.machine, case.dataflow]
+            for field in ("time_ms", "energy_mj"):
+                old, new = getattr(case.compat, field), getattr(case.full, field)
+                cells += [_ranked(own, case, "compat", field), _ranked(own, case, "full", field)]
+                cells.append(f"{new / old:.2f}")
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _ranked(own: Sequence[Case], case: Case, accounting: str, field: str) -> str:
+    """A figure with its place among the machines of the trace, 1 the best."""
+    mine = getattr(getattr(case, accounting), field)
+    better = sum(getattr(getattr(other, accounting), field) < mine for other in own)
+    return f"{mine:.3g} ({better + 1})"
+
+
+def share_table(cases: Sequence[Case]) -> str:
+    """In what the time and the energy of `full` lie."""
+    names = (FIRST_LAYER, ATTENTION, WEIGHTED, "waiting")
+    parts = ("DRAM", "SRAM", "logic", "leakage")
+    header = "| trace | machine | " + " | ".join(f"time: {name}" for name in names)
+    header += " | " + " | ".join(f"energy: {name}" for name in parts) + " |"
+    lines = [header, "|---" * header.count(" | ") + "|---|"]
+    for case in cases:
+        cells = [case.trace, case.machine]
+        cells += [f"{case.full.cycles[name]:.1%}" for name in names]
+        cells += [f"{case.full.energy[name]:.1%}" for name in parts]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def halting_table(cases: Sequence[Case]) -> str:
+    """What STAS is worth on each machine under each accounting."""
+    header = "| network | machine | compat: time | full: time | compat: energy | full: energy |"
+    lines = [header, "|---" * header.count(" | ") + "|---|"]
+    by_key = {(case.trace, case.machine): case for case in cases}
+    for trace in ("cifar10", "imagenet"):
+        for machine in MACHINES:
+            before, after = by_key[f"{trace}_baseline", machine], by_key[trace, machine]
+            cells = [trace, machine]
+            for field in ("time_ms", "energy_mj"):
+                for accounting in ("compat", "full"):
+                    ratio = getattr(getattr(after, accounting), field)
+                    ratio /= getattr(getattr(before, accounting), field)
+                    cells.append(f"{ratio:.2f}")
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def rankings(cases: Sequence[Case]) -> str:
+    """The order of the machines, best first, under both accountings."""
+    lines = []
+    for trace in TRACES:
+        own = [case for case in cases if case.trace == trace]
+        for field, word in (("time_ms", "time"), ("energy_mj", "energy")):
+            orders = []
+            for accounting in ("compat", "full"):
+                key = _key(accounting, field)
+                orders.append(" < ".join(case.machine for case in sorted(own, key=key)))
+            same = "the same" if orders[0] == orders[1] else f"`full`: {orders[1]}"
+            lines.append(f"- {trace}, {word}: `compat`: {orders[0]}; {same}")
+    return "\n".join(lines)
+
+
+def _key(accounting: str, field: str) -> Callable[[Case], float]:
+    return lambda case: float(getattr(getattr(case, accounting), field))
+
+
+def picture(cases: Sequence[Case]) -> str:
+    """Both accountings of every machine on every trace, as SVG."""
+    panels = []
+    for trace in TRACES:
+        own = [case for case in cases if case.trace == trace]
+        for field, unit in (("time_ms", "ms"), ("energy_mj", "mJ")):
+            rows = [
+                Dumbbell(case.machine, getattr(case.compat, field), getattr(case.full, field))
+                for case in own
+            ]
+            panels.append((f"{trace}, {unit}", rows))
+    return dumbbells(panels, ("prosperity_compat", "full"), "Two accountings of the same machines")
+
+
+def replaced(text: str, name: str, made: str) -> str:
+    """`text` with what stands between the markers of a section replaced. Raises ResultError."""
+    begin, end = f"<!-- {name}: begin", f"<!-- {name}: end -->"
+    if text.count(begin) != 1 or text.count(end) != 1:
+        raise ResultError(f"comparison.md: must hold `{begin} ... -->` and `{end}` once each")
+    first = text.index("\n", text.index(begin)) + 1
+    return text[:first] + made + "\n" + text[text.index(end) :]
+
+
+def made_sections(cases: Sequence[Case]) -> dict[str, str]:
+    """The sections of the page by the name of their markers."""
+    return {
+        "accountings": main_table(cases),
+        "rankings": rankings(cases),
+        "halting": halting_table(cases),
+        "shares": share_table(cases),
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the tables, or write them and the plot into a folder."""
+    parser = argparse.ArgumentParser(
+        prog="python -m reports.comparison", description=__doc__, epilog=f"example: {COMMAND}"
+    )
+    parser.add_argument("--write", metavar="DIR", help="update comparison.md and comparison.svg")
+    options = parser.parse_args(arguments)
+    root = Path(__file__).parents[1]
+    try:
+        cases = [run_case(root, machine, trace) for trace in TRACES for machine in MACHINES]
+        if not options.write:
+            print("\n\n".join(made_sections(cases).values()))
+            return 0
+        page = Path(options.write) / "comparison.md"
+        text = page.read_text("utf-8")
+        for name, made in made_sections(cases).items():
+            text = replaced(text, name, made)
+        for path, content in ((page, text), (page.with_suffix(".svg"), picture(cases))):
+            write_html(content, path)
+    except (SimulatorError, subprocess.CalledProcessError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
