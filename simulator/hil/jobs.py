@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from simulator.components.dataflows.base import ALL_TIMESTEPS
 from simulator.errors import DeviceError
 from simulator.lowering.plan import LayerPlan, Plan
 from simulator.operations import Layer
@@ -67,6 +68,7 @@ def layer_jobs(
     A timestep at which none of a block's tokens is alive gives no jobs: whoever issues layers
     knows that from the halting decision.
     """
+    check_order(plan)
     maker = _Maker(plan, image, seed)
     for index, step in enumerate(plan.steps):
         layer_plan = plan.layers[step.layer]
@@ -79,6 +81,17 @@ def layer_jobs(
         else:
             maker.skip(index)
     return maker.jobs
+
+
+def check_order(plan: Plan) -> None:
+    """Raise DeviceError unless the layers of blocks run timestep by timestep."""
+    for step in plan.steps:
+        if plan.layers[step.layer].layer.stage == "blocks" and step.timestep == ALL_TIMESTEPS:
+            raise DeviceError(
+                f"device rtl: {plan.architecture.name}: dataflow "
+                f"{plan.architecture.dataflow.kind}: "
+                "the layer engine runs timestep by timestep"
+            )
 
 
 class _Maker:

@@ -9,7 +9,7 @@ whole one, and the total is that of its trace: the same cycles, the same energy 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,7 +80,7 @@ class SimulatedDevice:
 
     def estimate(self, work: Work) -> Cost:
         """What the piece adds to the image's total; raises DeviceError for work of another net."""
-        self._take_in(work)
+        take_in(self.name, self._layers, self.image, work)
         changed = [self._layers[name] for name in work.layers]
         self._lowering.fill(changed)
         for plan in changed:
@@ -144,31 +144,6 @@ class SimulatedDevice:
         index, counts = plan.layer.index, lowering.counters[plan.layer.index].counts
         return self.prices.layer_energies_pj(counts, index + 1)[index]
 
-    def _take_in(self, work: Work) -> None:
-        """Put the work's spikes and masks into the image; all of them or none."""
-        for name in work.layers:
-            if name not in self._layers:
-                raise DeviceError(f"{self.name}: layer {name} {suggestion(name, self._layers)}")
-        places = []
-        for kind, given, known in (
-            ("tensor", work.tensors, self.image.tensors),
-            ("mask", work.active, self.image.active),
-        ):
-            for name, array in given.items():
-                if name not in known:
-                    raise DeviceError(f"{self.name}: {kind} {name} {suggestion(name, known)}")
-                whole = known[name]
-                first = work.timestep if len(whole) > 1 else 0
-                place = whole[first : first + len(array)]
-                if place.shape != array.shape or place.dtype != array.dtype:
-                    raise DeviceError(
-                        f"{self.name}: {kind} {name} from timestep {first}: {array.dtype} "
-                        f"{array.shape}: must be {place.dtype} {place.shape}"
-                    )
-                places.append((place, array))
-        for place, array in places:
-            place[...] = array
-
 
 def simulated_device(
     trace: Trace | Outline, architecture: str | Path, overrides: Sequence[str] = ()
@@ -178,6 +153,32 @@ def simulated_device(
     Raises ArchitectureError, and what SimulatedDevice raises.
     """
     return SimulatedDevice(trace, load_architecture(architecture, overrides))
+
+
+def take_in(device: str, layers: Collection[str], image: Image, work: Work) -> None:
+    """Put a work's spikes and masks into an image; all of them or none. Raises DeviceError."""
+    for name in work.layers:
+        if name not in layers:
+            raise DeviceError(f"{device}: layer {name} {suggestion(name, layers)}")
+    places = []
+    for kind, given, known in (
+        ("tensor", work.tensors, image.tensors),
+        ("mask", work.active, image.active),
+    ):
+        for name, array in given.items():
+            if name not in known:
+                raise DeviceError(f"{device}: {kind} {name} {suggestion(name, known)}")
+            whole = known[name]
+            first = work.timestep if len(whole) > 1 else 0
+            place = whole[first : first + len(array)]
+            if place.shape != array.shape or place.dtype != array.dtype:
+                raise DeviceError(
+                    f"{device}: {kind} {name} from timestep {first}: {array.dtype} "
+                    f"{array.shape}: must be {place.dtype} {place.shape}"
+                )
+            places.append((place, array))
+    for place, array in places:
+        place[...] = array
 
 
 def blank_image(network: Network) -> Image:
