@@ -19,7 +19,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 NOJIT := NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -m nojit -n $(WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help run test packages lint format bench traces clean
+.PHONY: help run test packages lint format bench docs pictures traces clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -64,6 +64,12 @@ format: $(VENV)/.dev  ## let ruff mend what it can
 bench: $(VENV)/.all  ## measure (no workers: they would disturb each other)
 	$(BIN)/python -m pytest tests/bench --benchmark-enable --benchmark-only $(PYTEST_ARGS)
 
+docs: $(VENV)/.all  ## build the site of the documentation into build/site
+	$(BIN)/python -m mkdocs build --strict
+
+pictures: $(VENV)/.all packages  ## make the pictures of the documentation anew
+	$(BIN)/python -m tests.browser.make_pictures
+
 traces: $(VENV)/.all  ## capture the shipped traces anew, from images that packages carry (TRACES_ARGS=)
 	$(BIN)/python -m models.make_traces $(TRACES_ARGS)
 
@@ -94,5 +100,5 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 
 $(VENV)/.all: pyproject.toml | $(BIN)/python
 	@echo "installing the simulator, its developers' tools and torch (some minutes the first time)"
-	@$(PIP_INSTALL) -e ".[dev,models,search,cluster,rtl]"
+	@$(PIP_INSTALL) -e ".[dev,models,search,cluster,rtl,docs]"
 	@touch $@ $(VENV)/.dev $(VENV)/.core

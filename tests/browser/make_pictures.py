@@ -1,0 +1,90 @@
+"""python -m tests.browser.make_pictures: the pictures of docs/pictures, from fresh runs.
+
+Screenshots of a page as a reader sees it, in few colours so that they stay small.
+"""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+
+from tests.chromium import chromium, scroll_to, wait_for
+
+ROOT = Path(__file__).parents[2]
+PICTURES = ROOT / "docs" / "pictures"
+MACHINES = ("dense_pe", "sparse_pe_noskip", "sparse_pe")
+TRACES = ("cifar10", "cifar10_baseline")
+COLOURS = 128
+BLOCK = 3
+
+
+def run(*words: str) -> None:
+    """A command of this repository, from its root."""
+    subprocess.run([sys.executable, "-m", *words], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+
+
+def simulate(folder: Path) -> None:
+    """A page of three machines on two workloads, and a timeline of one image."""
+    for trace in TRACES:
+        for machine in MACHINES:
+            place = ["--arch", f"arch_configs/{machine}.yaml", "--trace", f"traces/{trace}.npz"]
+            run("simulator.run", *place, "--out", str(folder / "runs" / f"{trace}-{machine}"))
+    page = ["--out", str(folder / "page.html"), "--baseline", "dense_pe@cifar10_baseline"]
+    run("reports.compare", str(folder / "runs"), *page)
+    timeline = str(folder / "run.json")
+    place = ["--arch", "arch_configs/sparse_pe.yaml", "--trace", "traces/cifar10.npz"]
+    run("simulator.run", *place, "--images", "0", "--timeline", timeline)
+    block = ["--block", str(BLOCK), "--out", str(PICTURES / f"block{BLOCK}.svg")]
+    run("reports.timeline_picture", timeline, *block)
+
+
+def save(png: bytes, name: str) -> None:
+    """A screenshot with few colours."""
+    picture = Image.open(io.BytesIO(png)).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    picture.save(PICTURES / name, optimize=True)
+
+
+def photograph(driver: webdriver.Chrome, page: Path) -> None:
+    """The top of the page in both themes and on a phone, and the card of the halted patches."""
+    driver.get(page.as_uri())
+    for theme in ("light", "dark"):
+        driver.execute_script("document.documentElement.dataset.theme = arguments[0]", theme)
+        driver.execute_script("window.scrollTo(0, 0)")
+        wait_for(driver, "document.querySelectorAll('.main-svg').length >= 4")
+        save(driver.get_screenshot_as_png(), f"compare-{theme}.png")
+        if theme == "light":
+            driver.find_element(By.ID, "theme").click()
+    driver.find_element(By.ID, "theme").click()
+    card = driver.find_element(By.ID, "card-halting")
+    scroll_to(driver, card)
+    wait_for(driver, "arguments[0].querySelector('.mosaic')", card)
+    wait_for(driver, "arguments[0].querySelector('.main-svg')", card)
+    save(card.screenshot_as_png, "halting.png")
+    screen = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    driver.refresh()
+    card = driver.find_element(By.ID, "card-against-latency")
+    scroll_to(driver, card)
+    wait_for(driver, "arguments[0].querySelector('.main-svg')", card)
+    save(driver.get_screenshot_as_png(), "compare-phone.png")
+
+
+def main() -> None:
+    """Make all of them."""
+    PICTURES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        simulate(folder)
+        with chromium(folder, 1240, 1320) as driver:
+            photograph(driver, folder / "page.html")
+
+
+if __name__ == "__main__":
+    main()
