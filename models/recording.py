@@ -92,15 +92,22 @@ class RecordingProbe(Probe):
 
     def _pack(self, name: str, values: torch.Tensor) -> None:
         """Pack (step, image, row, channel) into (step, image, plane, row, byte)."""
-        listed: Tensor | None = self.topology.tensors.get(name)
-        if listed is None or tuple(values.shape[2:]) != (listed.rows, listed.channels):
-            raise RuntimeError(f"{name}: the topology does not list a tensor of {values.shape[2:]}")
-        whole = values if listed.unit == 1 else (values * listed.unit).round()
-        integers = whole.to(torch.uint8).numpy()
-        if int(integers.max(initial=0)) >> listed.planes:
-            raise RuntimeError(f"{name}: {integers.max()} does not fit {listed.planes} planes")
-        planes = [
-            np.packbits((integers >> plane) & 1, axis=-1, bitorder="little")
-            for plane in range(listed.planes)
-        ]
-        self._tensors.setdefault(name, []).append(np.stack(planes, axis=2))
+        packed = pack(self.topology.tensors.get(name), name, values)
+        self._tensors.setdefault(name, []).append(packed)
+
+
+def pack(listed: Tensor | None, name: str, values: torch.Tensor) -> Packed:
+    """Values (step, image, row, channel) of a listed tensor, packed as (step, image, plane, row,
+    byte); refuses values that are not listed as they come.
+    """
+    if listed is None or tuple(values.shape[2:]) != (listed.rows, listed.channels):
+        raise RuntimeError(f"{name}: the topology does not list a tensor of {values.shape[2:]}")
+    whole = values if listed.unit == 1 else (values * listed.unit).round()
+    integers = whole.to(torch.uint8 if listed.planes <= 8 else torch.int32).numpy()
+    if int(integers.max(initial=0)) >> listed.planes:
+        raise RuntimeError(f"{name}: {integers.max()} does not fit {listed.planes} planes")
+    planes = [
+        np.packbits((integers >> plane) & 1, axis=-1, bitorder="little")
+        for plane in range(listed.planes)
+    ]
+    return np.stack(planes, axis=2)

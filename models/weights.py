@@ -28,7 +28,7 @@ def weight_tensors(model: nn.Module) -> dict[str, Tensor]:
     return {
         f"{name}.weight": module.weight
         for name, module in model.named_modules()
-        if isinstance(module, nn.Conv2d | nn.Linear)
+        if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear)
     }
 
 

@@ -53,7 +53,8 @@ def write_trace(path: Path, arm: Arm, images: Images, dataset: str, batch: int) 
 def announce(arm: Arm, images: Images, dataset: str) -> tuple[Topology, dict[str, Any]]:
     """What a trace of the arm on `images` will list, and its manifest before they have run."""
     topology = describe(arm.model.config, *_slope_and_offset(arm.model))
-    return topology, _manifest(arm, topology, images, dataset)
+    section = _model_section(arm.model)
+    return topology, manifest_of(section, arm.weights, topology, images, dataset)
 
 
 def _slope_and_offset(model: STAS) -> tuple[float, float]:
@@ -73,8 +74,14 @@ def _masks(active: dict[str, Any], model: STAS) -> dict[str, Any]:
     return {str(block): everything for block in range(config.size.blocks)}
 
 
-def _manifest(arm: Arm, topology: Topology, images: Images, dataset: str) -> dict[str, Any]:
-    """The manifest, less what the writer counts and hashes."""
+def manifest_of(
+    model: dict[str, Any],
+    weights: dict[str, Any],
+    topology: Topology,
+    images: Images,
+    dataset: str,
+) -> dict[str, Any]:
+    """The manifest, less what the writer counts and hashes; `model`, `weights`: its sections."""
     return {
         "schema": "stasim-trace/1",
         "created_by": {
@@ -82,7 +89,7 @@ def _manifest(arm: Arm, topology: Topology, images: Images, dataset: str) -> dic
             "torch": torch.__version__,
             "numpy": np.__version__,
         },
-        "model": _model_section(arm.model),
+        "model": model,
         "dataset": {
             "name": dataset,
             "split": images.split,
@@ -90,7 +97,7 @@ def _manifest(arm: Arm, topology: Topology, images: Images, dataset: str) -> dic
             "images": len(images.labels),
             "image_ids": list(images.ids),
         },
-        "weights": arm.weights,
+        "weights": weights,
         "tensors": [tensor.manifest() for tensor in topology.tensors.values()],
         "operations": topology.operations,
     }

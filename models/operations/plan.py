@@ -16,13 +16,10 @@ WEIGHTED = ("conv2d", "linear", "head")
 Grid = tuple[int, int]
 
 
-class Plan:
-    """Collects tensors and operations; the open stage, block and mask fill in what all entries
-    share.
-    """
+class Listing:
+    """Collects tensors and operations; the open stage and block fill in what all entries share."""
 
-    def __init__(self, config: ModelConfig) -> None:
-        self.config = config
+    def __init__(self) -> None:
         self.tensors: dict[str, Tensor] = {}
         self.operations: list[dict[str, Any]] = []
         self.stage = "sps"
@@ -30,8 +27,8 @@ class Plan:
 
     @property
     def mask(self) -> str | None:
-        """The open block's mask, None where nobody halts."""
-        return str(self.block) if self.config.halts and self.block is not None else None
+        """The block whose halted rows are not computed, None where nobody halts."""
+        return None
 
     def store(
         self,
@@ -83,6 +80,19 @@ class Plan:
             }
         )
         return output or name
+
+
+class Plan(Listing):
+    """The listing of a network of ours, with the layers that its parts share."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    @property
+    def mask(self) -> str | None:
+        """The open block's mask, None where nobody halts."""
+        return str(self.block) if self.config.halts and self.block is not None else None
 
     def lif(
         self, name: str, current: str, output: str, timesteps: int, *, threshold: float = THRESHOLD

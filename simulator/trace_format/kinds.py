@@ -13,6 +13,7 @@ enters a weighted sum, and each that gates one, is stored:
   serves all rows, or each row has its own; a gate channel serves channels / gate_channels
   neighbouring channels.
 
+A `pool` of type `sum` is an average pool whose division folds into the weights that follow.
 `token_mean` is the mean over all tokens, one row a timestep. A `residual` whose parameters have a
 `second_scale` adds that many times its second input. A residual stream of real-valued sums
 (membrane potentials) is not stored: its operations have input_bits 0, and what is stored are the
@@ -162,7 +163,7 @@ KINDS = {
     "token_qk_attention": Kind(_HEADS, _token_sum_flow, {}),
     "spike_gate": Kind(_GATE, _gate_flow, {}, second=True),
     "lif": Kind(_ROWS, _rows_flow, _LIF_PARAMETERS),
-    "pool": Kind({"channels": COUNT, **_WINDOW}, _pool_flow, {"type": one_of(("max",))}),
+    "pool": Kind({"channels": COUNT, **_WINDOW}, _pool_flow, {"type": one_of(("max", "sum"))}),
     "integrate": Kind(_ROWS, _rows_flow, {}),
     "residual": Kind(_ROWS, _rows_flow, {}, second=True),
     "token_mean": Kind(_HALTING, _mean_flow, {}, sums_tokens=True),
