@@ -27,16 +27,14 @@ _absent: set[str] = set()
 
 
 def on_config(config: Any) -> Any:
-    """Leaves out of the list what is not there, and refuses what is in no list."""
+    """Leaves out of the list what is not there, and puts what is in no list at its end."""
     folder = Path(config.docs_dir)
     listed: set[str] = set()
     config.nav = _present(config.nav, folder, listed)
     _absent.clear()
     _absent.update(name for name in listed if not (folder / name).is_file())
     found = {str(path.relative_to(folder)) for path in folder.rglob("*.md")}
-    missing = sorted(found - listed)
-    if missing:
-        raise PluginError(f"mkdocs.yml: nav: must list {', '.join(missing)}")
+    config.nav += sorted(found - listed)
     return config
 
 

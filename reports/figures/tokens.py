@@ -28,6 +28,7 @@ from simulator.summary import number
 TOKENS = "Traffic and tokens"
 TITLE = "Which patch halted when"
 Masks = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
 
 
 def tokens_card(told: dict[str, Any]) -> Card:
@@ -101,9 +102,8 @@ def _halting_plots(result: Result) -> dict[str, Plot]:
         told = images.loc[image]
         label = f"image {image}: {told['image_id']}"
         source = pictures.get(image, "")
-        drawing = _mosaic(active, source)
-        figure, table = _halting_figure(active, source)
-        plots[label] = Plot(_note(told, active), figure, table, drawing)
+        figure, table = _halting_figure(active, source), _halting_table(active)
+        plots[label] = Plot(_note(told, active), figure, table, _mosaic(active, source))
     return plots
 
 
@@ -130,12 +130,17 @@ def _note(told: Any, active: Masks) -> str:
     )
 
 
-def _halting_figure(active: Masks, source: str) -> tuple[go.Figure, pd.DataFrame]:
+def _steps(active: Masks) -> tuple[Ints, Ints]:
+    """In how many steps each patch was computed, and in which one last; -1: in none."""
+    flat = active.reshape(-1, *active.shape[2:])
+    count = flat.sum(axis=0)
+    return count, np.where(count > 0, len(flat) - 1 - flat[::-1].argmax(axis=0), -1)
+
+
+def _halting_figure(active: Masks, source: str) -> go.Figure:
     """In how many steps each patch was computed, over the picture."""
     steps, blocks, rows, columns = active.shape
-    flat = active.reshape(steps * blocks, rows, columns)
-    count = flat.sum(axis=0)
-    last = np.where(count > 0, steps * blocks - 1 - flat[::-1].argmax(axis=0), -1)
+    count, last = _steps(active)
     names = [f"last in timestep {t}, block {b}" for t in range(steps) for b in range(blocks)]
     # The last of the names belongs to -1, a patch that was never computed.
     where = np.array([*names, "never"], dtype=object)[last].tolist()
@@ -154,23 +159,22 @@ def _halting_figure(active: Masks, source: str) -> tuple[go.Figure, pd.DataFrame
         )
     )
     if source:
-        figure.add_layout_image(
-            source=f"data:image/png;base64,{source}",
-            xref="x",
-            yref="y",
-            x=-0.5,
-            y=-0.5,
-            sizex=columns,
-            sizey=rows,
-            sizing="stretch",
-            layer="below",
-        )
+        place = {"xref": "x", "yref": "y", "x": -0.5, "y": -0.5, "sizex": columns, "sizey": rows}
+        picture = f"data:image/png;base64,{source}"
+        figure.add_layout_image(source=picture, sizing="stretch", layer="below", **place)
     hidden = {"showgrid": False, "zeroline": False, "showticklabels": False, "ticks": ""}
     figure.update_xaxes(range=[-0.5, columns - 0.5], constrain="domain", **hidden)
     figure.update_yaxes(range=[rows - 0.5, -0.5], scaleanchor="x", constrain="domain", **hidden)
     figure.update_layout(height=340)
+    return figure
+
+
+def _halting_table(active: Masks) -> pd.DataFrame:
+    """A row a patch."""
+    blocks, rows, columns = active.shape[1:]
+    count, last = _steps(active)
     at = np.indices((rows, columns)).reshape(2, -1)
-    told = pd.DataFrame(
+    return pd.DataFrame(
         {
             "row": at[0],
             "column": at[1],
@@ -179,7 +183,6 @@ def _halting_figure(active: Masks, source: str) -> tuple[go.Figure, pd.DataFrame
             "last block": np.where(last >= 0, last % blocks, -1).reshape(-1),
         }
     )
-    return figure, told
 
 
 def _mosaic(active: Masks, source: str) -> Markup:

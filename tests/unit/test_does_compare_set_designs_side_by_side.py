@@ -112,6 +112,25 @@ def test_every_card_has_a_definition_a_table_and_a_plot_for_every_run(runs: list
             assert len(card.plots) == len(runs)
 
 
+def test_the_picture_blanks_exactly_the_halted_patches(runs: list[Run]) -> None:
+    plot = next(card for card in compare_cards(runs) if card.name == "halting").plots
+    drawing = str(plot["cifar", "image 0: test/00000"].drawing)
+    table = plot["cifar", "image 0: test/00000"].table
+    masks = runs[0].result.tables["token_masks"]
+    total = np.zeros(64, int)
+    steps = re.findall(r"<title>timestep (\d), block (\d): (\d+) of 64.*?d=\"(.*?)\"", drawing)
+    assert len(steps) == 4
+    for timestep, block, active, path in steps:
+        row = masks.query(f"image == 0 and timestep == {timestep} and block == {block}")
+        packed = np.frombuffer(bytes.fromhex(row["active_hex"].iloc[0]), np.uint8)
+        bits = np.unpackbits(packed, bitorder="little")
+        blanks = {(int(x), int(y)) for x, y in re.findall(r"M(\d+) (\d+)h1v1", path)}
+        assert blanks == {(at % 8, at // 8) for at in np.flatnonzero(bits == 0).tolist()}
+        assert int(active) == bits.sum()
+        total += bits
+    assert table["computed (steps)"].tolist() == total.tolist()
+
+
 def test_the_page_says_where_everything_comes_from(runs: list[Run]) -> None:
     text = compare_page(runs, "sparse")
     for run in runs:
