@@ -7,13 +7,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.config import DATASETS, named_config
+from models.config import DATASETS, named_config, unknown
 from models.errors import ModelError
 from models.switches import add_switches, switches_asked
 from models.threads import use_threads
 from simulator.errors import SimulatorError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from models.data import Images
 
 EXAMPLE = """example:
@@ -21,6 +23,7 @@ EXAMPLE = """example:
       --out traces/cifar10.npz
   python -m models.capture --model spikingformer_8_512 --dataset imagenet --images 1 \\
       --isps single_step --granularity block --out spikingformer.npz
+  python -m models.capture --network mine:make_network --dataset cifar10 --out mine.npz
 """
 ACTIVE_TOKENS = 0.576
 TIMESTEPS = 4
@@ -46,9 +49,23 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument(
         "--model",
-        required=True,
         help="such as stas_spikformer_4_384, sdt_2_512 or stas_qkformer_10_384; stas_ stands for "
         "I-SPS and halting",
+    )
+    made.add_argument(
+        "--network",
+        metavar="MODULE:NAME",
+        help="instead of --model: a function without arguments that returns a multi-step "
+        "SpikingJelly network with its weights",
+    )
+    made.add_argument("--nir", type=Path, metavar="FILE", help="instead of --model: a NIR graph")
+    made.add_argument(
+        "--nir-step-s", type=float, default=1e-4, help="of a NIR graph's neurons (default 1e-4)"
+    )
+    made.add_argument(
+        "--sequence",
+        action="store_true",
+        help="--network takes (timestep, image, channel, h, w) and no single images",
     )
     made.add_argument("--dataset", required=True, help=", ".join(DATASETS))
     made.add_argument(
@@ -84,7 +101,8 @@ def parser() -> argparse.ArgumentParser:
         "--weights",
         default="calibrated",
         help="calibrated (random weights, norms fitted to published firing rates; default), "
-        "random, a .safetensors file, or a checkpoint of another code base (.pth, .tar)",
+        "random, a .safetensors file, or a checkpoint of another code base (.pth, .tar); with "
+        "--network and --nir: trained, if they are, else random (default)",
     )
     made.add_argument("--baseline", action="store_true", help="the twin without I-SPS and halting")
     made.add_argument("--timesteps", type=int, help="default 4, or the weights file's")
@@ -125,16 +143,22 @@ def capture(options: argparse.Namespace) -> Path:
     """Make one trace as the options ask; raises SimulatorError for bad input and leaves no partial
     file.
     """
-    switches = switches_asked(options)
-    if options.baseline and (switches.halting or "isps" in switches.model):
-        raise ModelError("--baseline has neither I-SPS nor halting; leave out their switches")
-    timesteps = TIMESTEPS if options.timesteps is None else options.timesteps
-    config = switches.applied(named_config(options.model, options.dataset, timesteps))
     for name in ("images", "batch", "threads"):
         if getattr(options, name) < 1:
             raise ModelError(f"--{name} is {getattr(options, name)}; it must be at least 1")
     if not options.out.absolute().parent.is_dir():
         raise ModelError(f"--out {options.out}: its folder does not exist")
+    if sum(each is not None for each in (options.model, options.network, options.nir)) != 1:
+        raise ModelError("give one of --model, --network and --nir")
+    if options.dataset not in DATASETS:
+        raise ModelError(unknown("dataset", options.dataset, tuple(DATASETS)))
+    if options.model is None:
+        return capture_foreign(options)
+    switches = switches_asked(options)
+    if options.baseline and (switches.halting or "isps" in switches.model):
+        raise ModelError("--baseline has neither I-SPS nor halting; leave out their switches")
+    timesteps = TIMESTEPS if options.timesteps is None else options.timesteps
+    config = switches.applied(named_config(options.model, options.dataset, timesteps))
     use_threads(options.threads)
     from models.arms import Wish, prepare
     from models.writing import write_trace
@@ -155,6 +179,42 @@ def capture(options: argparse.Namespace) -> Path:
     arm = prepare(wish, images.first(CALIBRATION_IMAGES))
     write_trace(options.out, arm, images, options.dataset, options.batch)
     return Path(options.out)
+
+
+def capture_foreign(options: argparse.Namespace) -> Path:
+    """Make one trace of a network that is not ours."""
+    if options.weights not in ("calibrated", "random", "trained"):
+        raise ModelError("--weights of --network and --nir must be trained or random")
+    if switches_asked(options).given or options.baseline:
+        raise ModelError("--network and --nir have none of the switches of our networks")
+    use_threads(options.threads)
+    from models.foreign import capture_network
+    from models.foreign.loading import foreign_network
+
+    timesteps = TIMESTEPS if options.timesteps is None else options.timesteps
+    if timesteps < 1:
+        raise ModelError(f"timesteps is {timesteps}; it must be at least 1")
+    network, name = foreign_network(options.network, options.nir, options.nir_step_s)
+    repeated = options.sequence or options.nir is not None
+    return capture_network(
+        options.out,
+        network,
+        load_images(options),
+        timesteps=timesteps,
+        prepare=lambda pixels: scaled(pixels, timesteps, repeated),
+        name=name,
+        dataset=options.dataset,
+        origin="trained" if options.weights == "trained" else "random",
+        batch=options.batch,
+    )
+
+
+def scaled(pixels: Tensor, timesteps: int, repeated: bool) -> Tensor:
+    """A foreign network's input: pixels / 256, as a sequence where images change or it asks so."""
+    pixels = pixels / 256.0
+    if pixels.dim() == 5:
+        return pixels.transpose(0, 1)
+    return pixels.unsqueeze(0).repeat(timesteps, 1, 1, 1, 1) if repeated else pixels
 
 
 def load_images(options: argparse.Namespace) -> Images:

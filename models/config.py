@@ -277,9 +277,9 @@ def named_config(name: str, dataset: str, timesteps: int = 4) -> ModelConfig:
     exist.
     """
     if dataset not in DATASETS:
-        raise ModelError(_unknown("dataset", dataset, tuple(DATASETS)))
+        raise ModelError(unknown("dataset", dataset, tuple(DATASETS)))
     if name not in model_names():
-        raise ModelError(_unknown("model", name, model_names()))
+        raise ModelError(unknown("model", name, model_names()))
     base = name.removeprefix("stas_")
     family = base.split("_")[0]
     sizes = SIZES[family].get(dataset, ())
@@ -337,10 +337,11 @@ def check_profile(halting: HaltingConfig, timesteps: int, blocks: int) -> None:
 
 def _one_of(what: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
-        raise ModelError(_unknown(what, value, known))
+        raise ModelError(unknown(what, value, known))
 
 
-def _unknown(what: str, value: str, known: tuple[str, ...]) -> str:
+def unknown(what: str, value: str, known: tuple[str, ...]) -> str:
+    """What a message says of a name that is not known."""
     close = difflib.get_close_matches(value, known, n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
     return f"unknown {what} {value!r}{hint} Known: {', '.join(known)}"

@@ -16,6 +16,7 @@ from spikingjelly.activation_based import functional, layer, neuron
 from spikingjelly.activation_based.op_counter import ACCounter, DispatchCounterMode, MACCounter
 from torch import nn
 
+from models import capture
 from models.checkpoints import adopt
 from models.errors import ModelError
 from models.foreign import capture_network
@@ -32,6 +33,18 @@ from tests.models.foreign_networks import (
 )
 from tests.models.tiny_networks import Keeper
 
+EXAMPLE = """
+from spikingjelly.activation_based import functional, layer, neuron
+from torch import nn
+
+
+def make_network():
+    features = [layer.Conv2d(3, 16, 3, padding=1), neuron.LIFNode(), layer.MaxPool2d(2, 2)]
+    classifier = [layer.Flatten(), layer.Linear(16 * 16 * 16, 10), neuron.LIFNode()]
+    net = nn.Sequential(*features, *classifier)
+    functional.set_step_mode(net, "m")
+    return net
+"""
 CONVOLUTION = torch.ops.aten.convolution.default
 
 
@@ -160,6 +173,26 @@ def test_counts_are_those_of_spikingjellys_counter(name: str, tmp_path: Path) ->
     head = 2 * 10 * 32 * (TIMESTEPS if name == "spikformer" else 1)
     expected = macs + (0 if flat else head)
     assert sum(multiplied[product] for product in products) == expected
+
+
+def test_the_command_captures_a_function_of_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ten lines of docs/stas.md."""
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(EXAMPLE)
+    words = ["--network", "mine:make_network", "--dataset", "cifar10", "--images", "2"]
+    assert capture.main([*words, "--sequence", "--out", "mine.npz", "--threads", "1"]) == 0
+    with Trace.open(tmp_path / "mine.npz") as trace:
+        trace.verify()
+        assert trace.manifest["model"]["name"] == "make_network"
+        assert [o.kind for o in trace.operations].count("lif") == 2
+
+
+def test_the_documentation_shows_these_ten_lines() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "stas.md").read_text()
+    assert EXAMPLE.strip() in page
+    assert len(EXAMPLE.strip().splitlines()) <= 12
 
 
 def test_batches_do_not_matter_and_a_trace_is_the_same_twice(tmp_path: Path) -> None:

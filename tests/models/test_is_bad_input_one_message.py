@@ -81,6 +81,31 @@ def test_capture_says_what_is_wrong(
     assert not list(tmp_path.iterdir())
 
 
+FOREIGN = {
+    "no function": (["--network", "mine"], "must be MODULE:NAME"),
+    "no module": (["--network", "no_such_module:make"], "No module named 'no_such_module'"),
+    "no network": (["--network", "os:getcwd"], "it returned str, no network"),
+    "two networks": (["--network", "a:b", "--nir", "c.nir"], "give one of"),
+    "no graph": (["--nir", "nowhere.nir"], "does not exist"),
+    "switches": (["--network", "os:getcwd", "--isps", "none"], "none of the switches"),
+    "weights": (["--nir", "c.nir", "--weights", "x.pth"], "must be trained or random"),
+    "nothing": ([], "give one of --model, --network and --nir"),
+}
+
+
+@pytest.mark.parametrize("case", FOREIGN)
+def test_capture_says_what_is_wrong_with_a_foreign_network(
+    case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked, expected = FOREIGN[case]
+    rest = ["--dataset", "cifar10", "--images", "1", "--out", str(tmp_path / "t.npz")]
+    assert capture.main([*asked, *rest, "--threads", "1"]) == 2
+    told = capsys.readouterr().err
+    assert expected in told
+    assert told.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_baseline_has_no_switches_of_stas(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
