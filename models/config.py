@@ -50,7 +50,7 @@ CIFAR_SIZES = (
     Size(2, 512, 16),
 )
 IMAGENET_SIZES = (Size(8, 384, 8), Size(8, 512, 8), Size(8, 768, 12))
-SMALL_SIZES = (Size(2, 64, 2), Size(2, 128, 4))
+SMALL_SIZES = (Size(2, 32, 1), Size(2, 64, 2), Size(2, 128, 4))
 DVS_SIZES = (Size(2, 256, 16),)
 SDT_CIFAR_SIZES = (Size(2, 256, 8), Size(2, 512, 8))
 SDT_IMAGENET_SIZES = (Size(8, 384, 8), Size(8, 512, 8), Size(8, 768, 8))

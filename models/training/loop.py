@@ -189,7 +189,6 @@ class Run:
         if self.place.group.leads:
             report(row)
             write_metrics(self.place.folder / METRICS, rows)
-            draw_curves(self.place.folder / CURVES, rows)
         self._save()
 
     def _step(self, batch: Tensor) -> float:
@@ -271,7 +270,9 @@ class Run:
             save_checkpoint(path, self.recipe.content_hash, self.parts, self.position, self.kept)
 
     def _finished(self) -> Trained:
-        """Last and best epoch on their grids, norms settled on training images."""
+        """Last and best epoch on their grids, norms settled on training images; the curves."""
+        if self.place.group.leads:
+            draw_curves(self.place.folder / CURVES, self.position.rows)
         last = self._settled(self.model.state_dict())
         if self.position.best_epoch == self.position.epoch:
             return Trained(last, last, self.position.epoch, self.position.rows)

@@ -7,11 +7,11 @@ times for the image and once for the head, and the attention by `attention_ac_co
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from models.study.arithmetic import TIMESTEPS, spikingformer_layers
 from simulator.data import firing_rates
 from simulator.energy import (
     EnergyTable,
@@ -31,45 +31,6 @@ from simulator.energy.field_convention import (
 from simulator.errors import PricingError
 
 RATES = firing_rates()
-TIMESTEPS = 4
-BLOCKS = 8
-TOKENS = 196
-SPS_CONVS = ("proj_conv", "proj_conv1", "proj_conv2", "proj_conv3", "rpe_conv")
-SPS_GRIDS = (224, 112, 56, 28, 14)  # a max-pool halves the grid before each but the first
-
-
-def spikingformer_layers(
-    published: Mapping[str, Any], dim: int, heads: int
-) -> list[FieldLayer | FieldAttention]:
-    """Spikingformer on ImageNet: MLP ratio 4, biases where its convolutions have them."""
-    layers: list[FieldLayer | FieldAttention] = []
-    channels = (3, dim // 8, dim // 4, dim // 2, dim, dim)
-    for i, (name, side) in enumerate(zip(SPS_CONVS, SPS_GRIDS, strict=True)):
-        macs = 9 * channels[i] * channels[i + 1] * side**2
-        kind = "spikes" if i else "image"
-        rate = published["sps_conv_inputs"][name]
-        layers.append(FieldLayer(name, TIMESTEPS, macs, kind, rate, "sps"))
-    rates = published["blocks"]
-    weights = {
-        "qkv": ("qkv_input", 3 * dim * dim),
-        "proj": ("proj_input", dim * dim + dim),
-        "fc1": ("fc1_input", 4 * dim * dim + 4 * dim),
-        "fc2": ("fc2_input", 4 * dim * dim + dim),
-    }
-    for block in range(BLOCKS):
-        for name, (key, per_token) in weights.items():
-            rate = rates[key][block]
-            label = f"block {block} {name}"
-            layers.append(
-                FieldLayer(label, TIMESTEPS, TOKENS * per_token, "spikes", rate, "blocks")
-            )
-        q, k, v = (rates[key][block] for key in ("q", "k", "v"))
-        label = f"block {block} attention"
-        layers.append(
-            FieldAttention(label, TIMESTEPS, heads, TOKENS, dim // heads, q, k, v, "blocks")
-        )
-    layers.append(FieldLayer("head", 1, 1000 * dim + 1000, "real", stage="head"))
-    return layers
 
 
 def recomputed(name: str, dim: int, heads: int, digits: int | None = None) -> FieldEnergy:

@@ -1,0 +1,1 @@
+"""The study: what STAS, its parts and its controls cost on hardware, and what they are worth."""

@@ -1,0 +1,93 @@
+"""python -m models.study: train every arm, run it on simulated machines, write the page.
+
+Whatever was done before is kept: stop it when you like, start it again, and it goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from models.errors import ModelError
+from models.study.arms import SEEDS, TASK_BY_NAME, TASKS
+from simulator.errors import SimulatorError
+
+EXAMPLE = """examples:
+  python -m models.study                      # everything; hours on two cores
+  python -m models.study --quick              # minutes: shows in runs/study_quick that it works
+  python -m models.study --stages page        # the page anew from docs/study/*.csv
+"""
+STAGES = ("train", "simulate", "published", "page")
+TABLES, PAGE = Path("docs/study"), Path("docs/stas_on_hardware.md")
+WORK, QUICK_WORK = Path("runs/study"), Path("runs/study_quick")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    made = argparse.ArgumentParser(
+        prog="python -m models.study",
+        description="What STAS, its parts and its controls cost on hardware and are worth.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = made.add_argument
+    add("--work", type=Path, help=f"weights and traces (default {WORK}; quick: {QUICK_WORK})")
+    add("--out", type=Path, help=f"tables and figures (default {TABLES}; quick: WORK/out)")
+    add("--page", type=Path, help=f"the page to write (default {PAGE}; quick: OUT/{PAGE.name})")
+    add("--tasks", nargs="+", choices=TASK_BY_NAME, default=[task.name for task in TASKS])
+    add("--seeds", type=int, default=len(SEEDS), help=f"how many (default {len(SEEDS)})")
+    add("--stages", nargs="+", choices=STAGES, default=list(STAGES), help="default: all")
+    add("--workers", type=int, default=2, help="processes, one thread each (default 2)")
+    add("--quick", action="store_true", help="digits, one seed, one epoch: shows that all works")
+    return made
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; 0, or 2 after one message for bad input."""
+    options = parser().parse_args(arguments)
+    try:
+        run(options)
+    except SimulatorError as error:
+        print(f"models.study: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("models.study: interrupted; the same command goes on", file=sys.stderr)
+        return 130
+    return 0
+
+
+def run(options: argparse.Namespace) -> None:
+    """Every stage that was asked for, in order. Raises SimulatorError for bad input."""
+    for name in ("seeds", "workers"):
+        if getattr(options, name) < 1:
+            raise ModelError(f"--{name} is {getattr(options, name)}; it must be at least 1")
+    from models.study.chains import Chain, simulate_chain, spread, train_chain
+    from models.study.gather import write_arms
+    from models.study.jobs import QUICK, Extent
+    from models.study.page import write_page
+    from models.study.published import write_published
+
+    extent = QUICK if options.quick else Extent()
+    tasks, seeds = options.tasks, range(options.seeds)
+    if options.quick:
+        tasks, seeds = ["digits"], range(1)
+    work = options.work or (QUICK_WORK if options.quick else WORK)
+    out = options.out or (work / "out" if options.quick else TABLES)
+    page = options.page or (out / PAGE.name if options.quick else PAGE)
+    work.mkdir(parents=True, exist_ok=True)
+    # Seeds outside, so that a study that is stopped early has whole comparisons.
+    chains = [Chain(task, seed) for seed in seeds for task in tasks]
+    for stage, task in (("train", train_chain), ("simulate", simulate_chain)):
+        if stage in options.stages:
+            spread(task, chains, work, extent, options.workers)
+    if "train" in options.stages or "simulate" in options.stages:
+        write_arms(work, out, chains)
+    if "published" in options.stages:
+        write_published(work, out, quick=options.quick)
+    if "page" in options.stages:
+        write_page(out, page)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

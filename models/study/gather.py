@@ -1,0 +1,90 @@
+"""From what the arms left in the work folder to the study's tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from models.config import ModelConfig, named_config
+from models.errors import ModelError
+from models.study.arms import BY_NAME, TASK_BY_NAME, Arm
+from models.study.jobs import FOUND, folder_of, load
+from models.study.tables import write_table
+from models.study.tracing import COSTS
+from models.training.sources import SOURCES
+
+MAC_PJ = 4.6
+CONVENTIONS = ("integers_as_acs", "integers_as_macs")
+
+Row = dict[str, Any]
+
+
+def write_arms(work: Path, out: Path, chains: Sequence[tuple[str, int]]) -> None:
+    """Write arms.csv, profiles.csv, machines.csv and counts.csv of every arm that is finished.
+
+    Raises ModelError if none is.
+    """
+    tables: dict[str, list[Row]] = {name: [] for name in ("arms", "profiles", "machines", "counts")}
+    for task, seed in chains:
+        for name in TASK_BY_NAME[task].arms:
+            folder = folder_of(work, TASK_BY_NAME[task], seed, name)
+            if (folder / FOUND).exists() and (folder / COSTS).exists():
+                found, costs = (
+                    json.loads((folder / file).read_text("utf-8")) for file in (FOUND, COSTS)
+                )
+                add_rows({"task": task, "arm": name, "seed": seed}, found, costs, tables)
+    if not tables["arms"]:
+        raise ModelError(
+            f"{work} holds no finished arm of the study: run its stages train, simulate"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    for name, rows in tables.items():
+        write_table(out / f"{name}.csv", rows)
+
+
+def add_rows(here: Row, found: Row, costs: Row, tables: dict[str, list[Row]]) -> None:
+    """Add one arm's rows to every table."""
+    arm = BY_NAME[here["arm"]]
+    config = config_of(here["task"], arm)
+    alike = {f"similarity_block_{i}": value for i, value in enumerate(found["similarity"])}
+    kept = ("test_top1", "test_images", "active_tokens")
+    more = {"entropy": found["entropy"] if arm.exits else ""}
+    tables["arms"].append(here | {name: found[name] for name in kept} | alike | more)
+    tables["machines"] += [here | row for row in costs["costs"]]
+    tables["counts"] += [here | row for row in costs["counts"]]
+    steps = [(t, b) for t in range(found["timesteps"]) for b in range(found["blocks"])]
+    profile = found["profile"] or [1.0] * len(steps)
+    tables["profiles"] += [
+        here | {"timestep": t, "block": b, "active_tokens": share}
+        for (t, b), share in zip(steps, profile, strict=True)
+    ]
+    tables["counts"] += [here | row for row in halting_counts(arm, config, profile)]
+
+
+def config_of(task: str, arm: Arm) -> ModelConfig:
+    """The size of an arm's network."""
+    dataset = SOURCES[load(TASK_BY_NAME[task]).dataset](None).dataset
+    return named_config(arm.network, dataset, arm.timesteps)
+
+
+def halting_counts(arm: Arm, config: ModelConfig, profile: Sequence[float]) -> Iterator[Row]:
+    """A-SSA's own MACs, which the field's habit leaves out: for each token and check one for the
+    score, and one a channel for the mean field. The controls' are not counted.
+    """
+    if not arm.halting.get("learned"):
+        return
+    checks = profile
+    if arm.halting["granularity"] == "timestep":
+        checks = profile[config.size.blocks - 1 :: config.size.blocks]
+    each = 1 + config.size.embed_dim * (arm.halting["output"] == "mean_field")
+    macs = sum(checks) * config.tokens * each
+    for convention in CONVENTIONS:
+        yield {
+            "stage": "halting",
+            "convention": convention,
+            "macs": macs,
+            "acs": 0.0,
+            "energy_pj": MAC_PJ * macs,
+        }

@@ -1,0 +1,73 @@
+"""How the page writes numbers: means with their spread, ratios, tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+Tables = dict[str, pd.DataFrame]
+
+
+def spread(values: pd.Series, scale: float = 1.0, digits: int = 1) -> str:
+    """The mean, and ± the sample's standard deviation where there are several values."""
+    mean = f"{values.mean() * scale:.{digits}f}"
+    return mean if len(values) < 2 else f"{mean} ± {values.std() * scale:.{digits}f}"
+
+
+def signed(values: pd.Series) -> str:
+    """A difference in points: the mean with its sign, and ± as in `spread`."""
+    mean = f"{values.mean():+.2f}"
+    return mean if len(values) < 2 else f"{mean} ± {values.std():.2f}"
+
+
+def change(after: float, before: float, of: float | None = None) -> str:
+    """By how much a figure changed, in percent of `before`, or of another figure."""
+    return f"{100 * (after - before) / (before if of is None else of):+.1f} %"
+
+
+def percent(value: float, digits: int = 0) -> str:
+    """A fraction in percent."""
+    return f"{100 * value:.{digits}f} %"
+
+
+def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def rows_of(table: pd.DataFrame) -> list[Any]:
+    """The rows, with columns as attributes."""
+    return list(table.itertuples(index=False))
+
+
+def one(table: pd.DataFrame, **keys: object) -> Any:
+    """The one row with these values, columns as attributes."""
+    for column, value in keys.items():
+        table = table[table[column] == value]
+    if len(table) != 1:
+        raise ValueError(f"{len(table)} rows with {keys}")
+    return rows_of(table)[0]
+
+
+def fastest(costs: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """Of each group the row under the dataflow with the lowest latency."""
+    return costs.loc[costs.groupby(list(keys), sort=False).latency_cycles.idxmin()]
+
+
+def crossing(line: pd.DataFrame, column: str, level: float) -> float | None:
+    """The share of active tokens up to which `column` stays under `level`, between points linear.
+
+    None where it is over `level` at every share, 1 where it is under it at every share.
+    """
+    line = line.sort_values("active_tokens")
+    shares, values = line.active_tokens.to_numpy(), line[column].to_numpy() / level
+    if values[0] >= 1.0:
+        return None
+    for at in range(1, len(values)):
+        if values[at] >= 1.0:
+            step = (1.0 - values[at - 1]) / (values[at] - values[at - 1])
+            return float(shares[at - 1] + step * (shares[at] - shares[at - 1]))
+    return 1.0

@@ -1,0 +1,224 @@
+"""The page's sections after its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from models.study.answers import PUBLISHED, TRAIN
+from models.study.arms import BY_NAME, Task
+from models.study.hardware import MACHINES
+from models.study.numbers import Tables, fastest, grid, one, percent, rows_of, spread
+from models.study.published import ARMS, Network
+
+ACS, MACS = "integers_as_acs", "integers_as_macs"
+STAGES = ("sps", "blocks", "halting")
+
+
+def trained(tables: Tables, task: Task, folder: str) -> str:
+    """A task's tables: what the arms are worth and count, and what they cost."""
+    arms, counts, machines = (
+        table[table.task == task.name]
+        for table in (tables["arms"], tables["counts"], tables["machines"])
+    )
+    names = [name for name in BY_NAME if name in set(arms.arm)]
+    return "\n".join(
+        [
+            f"## {task.title[0].upper()}{task.title[1:]}\n",
+            f"Recipe `models/recipes/{task.recipe}.yaml`; mean over seeds ± standard deviation. Energy is the field's "
+            "(4.6 pJ a MAC, 0.9 pJ an AC) under both conventions for integer inputs; its MACs and ACs are those of "
+            "`integers_as_acs`. A-SSA's own MACs, which the field leaves out, are in the last column but not in its "
+            "energy. Similarity: cosine of the second block's input at consecutive timesteps.\n",
+            grid(
+                (
+                    "arm",
+                    "seeds",
+                    "accuracy %",
+                    "active tokens %",
+                    "similarity",
+                    "k ACs SPS",
+                    "k ACs blocks",
+                    "k MACs SPS",
+                    "k MACs halting",
+                    "µJ, as ACs",
+                    "µJ, as MACs",
+                ),
+                [worth(name, arms, counts) for name in names],
+            ),
+            f"On simulated machines, each under its faster dataflow (b: tick-batched, else timestep by timestep); all of "
+            f"them in [machines.csv]({folder}/machines.csv). Networks this small leave most of a machine idle and spend "
+            "nearly all energy on fetching weights: compare arms, not machines.\n",
+            grid(
+                (
+                    "arm",
+                    *(f"{machine}: k cycles" for machine in MACHINES),
+                    *("utilization" for _ in MACHINES),
+                    *("µJ" for _ in MACHINES),
+                    "check stalls % (sparse_pe)",
+                ),
+                [cost(name, machines) for name in names],
+            ),
+            f"Made by {TRAIN.format(tasks=task.name)}.\n",
+        ]
+    )
+
+
+def worth(name: str, arms: pd.DataFrame, counts: pd.DataFrame) -> list[str]:
+    """An arm's accuracy and counts."""
+    of_arm, counted = arms[arms.arm == name], counts[counts.arm == name]
+    seeds = len(of_arm)
+
+    def total(stages: Sequence[str], convention: str, column: str) -> float:
+        chosen = counted[counted.stage.isin(stages) & (counted.convention == convention)]
+        return float(chosen[column].sum()) / seeds
+
+    field = ("sps", "blocks", "head")
+    return [
+        BY_NAME[name].title,
+        str(seeds),
+        spread(of_arm.test_top1, 100),
+        spread(of_arm.active_tokens, 100),
+        f"{of_arm.similarity_block_1.mean():.2f}" if BY_NAME[name].timesteps > 1 else "",
+        f"{total(['sps'], ACS, 'acs') / 1e3:.0f}",
+        f"{total(['blocks'], ACS, 'acs') / 1e3:.0f}",
+        f"{total(['sps'], ACS, 'macs') / 1e3:.0f}",
+        f"{total(['halting'], ACS, 'macs') / 1e3:.1f}",
+        f"{total(field, ACS, 'energy_pj') / 1e6:.2f}",
+        f"{total(field, MACS, 'energy_pj') / 1e6:.2f}",
+    ]
+
+
+def cost(name: str, machines: pd.DataFrame) -> list[str]:
+    """An arm's costs on every machine."""
+    of_arm = machines[machines.arm == name]
+    cycles, used, energy = [], [], []
+    for machine in MACHINES:
+        rows = fastest(of_arm[of_arm.machine == machine], ["seed"])
+        mark = " b" if (rows.dataflow == "tick_batched").all() else ""
+        cycles.append(spread(rows.latency_cycles, 1e-3) + mark)
+        used.append(f"{rows.utilization.mean():.3f}")
+        energy.append(spread(rows.energy_pj, 1e-6))
+    serial = of_arm[(of_arm.machine == MACHINES[-1]) & (of_arm.dataflow == "timestep_serial")]
+    stalls = (serial.halting_stall_cycles / serial.latency_cycles).mean()
+    return [BY_NAME[name].title, *cycles, *used, *energy, f"{100 * stalls:.1f}"]
+
+
+def active(folder: str) -> str:
+    """The figures of all tasks."""
+    return "\n".join(
+        [
+            "## Where tokens halt\n",
+            f"![accuracy over active tokens]({folder}/accuracy.png)\n",
+            f"![active tokens by block and timestep]({folder}/profiles.png)\n",
+            f"Active tokens of STAS by block and timestep, mean over seeds and held-out images; every arm's are in "
+            f"[profiles.csv]({folder}/profiles.csv).\n",
+        ]
+    )
+
+
+def published(tables: Tables, networks: Sequence[Network], folder: str) -> str:
+    """The calibrated networks: what I-SPS saves, what halting adds."""
+    costs, counts = tables["published"], tables["published_counts"]
+    rows = []
+    for network in networks:
+        for arm, title in ARMS.items():
+            of_arm = costs[(costs.network == network.name) & (costs.arm == arm)]
+            counted = counts[(counts.network == network.name) & (counts.arm == arm)]
+            energy = counted.groupby("convention").energy_pj.sum() / 1e9
+            for dataflow in of_arm.dataflow.unique():
+                found = [one(of_arm, machine=each, dataflow=dataflow) for each in MACHINES]
+                rows.append(
+                    [
+                        network.title,
+                        title,
+                        dataflow,
+                        percent(found[0].active_tokens),
+                        *(f"{each.latency_ms:.2f}" for each in found),
+                        *(f"{each.utilization:.3f}" for each in found),
+                        *(f"{each.energy_pj / 1e9:.3f}" for each in found),
+                        f"{energy[ACS]:.3f}",
+                        f"{energy[MACS]:.3f}",
+                    ]
+                )
+    head = (
+        "network",
+        "arm",
+        "dataflow",
+        "active tokens",
+        *(f"{machine}: ms" for machine in MACHINES),
+        *("utilization" for _ in MACHINES),
+        *("mJ" for _ in MACHINES),
+        "field mJ, as ACs",
+        "as MACs",
+    )
+    return "\n".join(
+        [
+            "## Published sizes at published rates\n",
+            "Spikformers whose batch-norms are fitted so that firing rates meet published ones, each arm by itself; "
+            "CIFAR-10: 4 pictures, ImageNet: 1 picture. There is no accuracy.\n",
+            grid(head, rows),
+            f"![latency and energy over active tokens]({folder}/break_even.png)\n",
+            "Halting imposed at random on I-SPS's trace, with A-SSA's check; relative to the same network without halting, "
+            f"timestep by timestep ([sweep.csv]({folder}/sweep.csv)). Made by {PUBLISHED}.\n",
+        ]
+    )
+
+
+def arithmetic(savings: pd.DataFrame) -> str:
+    """I-SPS by arithmetic from Spikingformer's rates."""
+    rows = [
+        [
+            row.network,
+            f"{row.energy_mj:.4f}",
+            percent(row.sps_share, 1),
+            percent(row.of_convolutions, 1),
+            percent(row.of_everything, 1),
+            percent(row.early_as_acs, 1),
+            percent(row.early_as_macs, 1),
+        ]
+        for row in rows_of(savings)
+    ]
+    head = (
+        "network",
+        "mJ",
+        "SPS's share of convolutions",
+        "saved of convolutions",
+        "of everything",
+        "early integration, graded map as ACs",
+        "as MACs",
+    )
+    return "\n".join(
+        [
+            "## I-SPS alone, from Spikingformer's published rates\n",
+            "The patch splitting once instead of T = 4 times, everything else as it was. Of the graded map a value is taken "
+            "to be zero as often as four independent spikes are. A negative saving is a loss.\n",
+            grid(head, rows),
+        ]
+    )
+
+
+def made(tables: Tables, folder: str) -> str:
+    """How far the figures carry, and how to make them again."""
+    lines = [
+        "## How far this carries\n",
+        "- The trained networks are Spikformers of 2 blocks and 32 channels on pictures of 16 x 16 and 20 x 20, trained for a "
+        "dozen epochs: sized for two cores, not for accuracy. With 2 blocks, `block` halting can skip one block only.",
+        "- Halting arms are fine-tuned from their static network for some epochs, which the static arms are not given: they "
+        "have seen more epochs. The random arm has seen as many as they.",
+        "- Random tokens and TP-Spikformer's score keep STAS's share of tokens at every step, measured on training images; "
+        "tokens are whole, so their mean differs a little. Their head sees each token's last output, A-SSA's a mean field; "
+        "the arm *the same, head sees last output* tells how much that is.",
+        "- DT-SNN's threshold is the highest that costs at most 0.2 points on 500 training images.",
+        "- Accuracy on some hundred held-out images: a seed's own standard error is about a point. No images are left to "
+        "choose an epoch by, so the last one is taken.",
+        "- Machines see 16 held-out images an arm and seed (4 and 1 for the calibrated networks), one at a time.",
+        "- Imposed masks leave the spikes of live rows as they were; in a network, fewer keys and values would make them "
+        "fewer.",
+        "- A-SSA's check is charged as the machine's vector unit computes it; its published form is not public.",
+        "",
+        "## How to make it again\n",
+        "`python -m models.study` does everything, keeps what is done and goes on where it was stopped; `--quick` shows in "
+        f"minutes that it works. Tables: {', '.join(f'[{name}.csv]({folder}/{name}.csv)' for name in sorted(tables))}.",
+    ]
+    return "\n".join(lines) + "\n"

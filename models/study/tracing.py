@@ -1,0 +1,31 @@
+"""From an arm's weights to its costs: a trace of some held-out images, then the machines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from models.files import write_whole
+from models.study.arms import Task
+from models.study.hardware import simulate
+from models.study.jobs import Extent, arm_of, cut, folder_of, load
+from models.train import LAST
+from models.training.sources import read_source
+from models.writing import write_trace
+
+COSTS, TRACE = "costs.json", "trace.npz"
+BATCH = 8
+
+
+def run_machines(work: Path, task: Task, seed: int, name: str, extent: Extent) -> None:
+    """Trace an arm and run the trace on every machine, unless that was done before."""
+    folder = folder_of(work, task, seed, name)
+    if (folder / COSTS).exists():
+        return
+    source = cut(read_source(load(task).dataset, None), extent)
+    arm = arm_of(folder / LAST)
+    images = source.shown(source.held_out.first(extent.traced), arm.model.config.timesteps)
+    write_trace(folder / TRACE, arm, images, source.dataset, BATCH)
+    costs, counts = simulate(folder / TRACE)
+    found = {"images": len(images.labels), "costs": costs, "counts": counts}
+    write_whole(folder / COSTS, json.dumps(found, indent=1).encode())

@@ -1,0 +1,131 @@
+"""Parts of training: pictures read when asked for, schedules, similarity, mixed precision."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from models.data import fitted_picture
+from models.errors import ModelError
+from models.evaluate import pixels_of
+from models.losses import LossConfig, total_loss
+from models.training import pictures
+from models.training.pictures import imagenet_folder
+from models.training.recipe import Phase
+from models.training.schedule import make_schedule
+from models.training.similarity import timestep_similarity
+from models.training.sources import read_source
+from tests.models.tiny_networks import Keeper, lively, noise, tiny_config
+from tests.models.tiny_networks import pictures as sample
+
+
+def imagenet(folder: Path, classes: int) -> Path:
+    for split in ("train", "val"):
+        for number in range(classes):
+            (folder / split / f"n{number:04d}").mkdir(parents=True)
+        rng = np.random.default_rng(number)
+        for number in (0, classes - 1):
+            picture = Image.fromarray(rng.integers(0, 256, (30, 40, 3)).astype(np.uint8))
+            picture.save(folder / split / f"n{number:04d}" / "a.png")
+    return folder
+
+
+def test_pictures_are_read_when_a_batch_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = imagenet_folder(imagenet(tmp_path, 1000), "train")
+    read: list[Path] = []
+
+    def counted(path: Path, dataset: str):
+        read.append(path)
+        return fitted_picture(path, dataset)
+
+    monkeypatch.setattr(pictures, "fitted_picture", counted)
+    chosen = images.take(np.array([1], dtype=np.int64))
+    assert images.pixels.shape == (2, 3, 224, 224)
+    assert chosen.labels.tolist() == [999]
+    assert not read
+    pixels = pixels_of(chosen)
+    assert [path.parent.name for path in read] == ["n0999"]
+    assert np.array_equal(pixels.numpy()[0], fitted_picture(read[0], "imagenet"))
+
+
+def test_training_refuses_a_part_of_imagenet(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="holds 3 folders of classes"):
+        imagenet_folder(imagenet(tmp_path, 3), "train")
+
+
+@pytest.mark.parametrize("name", ["digits_rows", "digits_patches", "digits_first_of_two"])
+def test_a_sequential_source_shows_parts_in_time(name: str) -> None:
+    source = read_source(name, None)
+    shown = source.shown(source.held_out.first(4), 4)
+    assert shown.pixels.shape == (4, 4, 1, 16, 16)
+    if name != "digits_first_of_two":
+        assert np.array_equal(shown.pixels.sum(1), source.held_out.pixels[:4])
+
+
+def rates(phase: Phase, steps: int) -> list[float]:
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], phase.learning_rate)
+    schedule = make_schedule(optimizer, phase, steps)
+    found = []
+    for _ in range(phase.epochs * steps):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    return found
+
+
+def test_cosine_rises_then_falls_to_nothing() -> None:
+    found = rates(Phase(epochs=10, learning_rate=2.0, warm_up=0.2), 10)
+    assert found[:20] == pytest.approx([2.0 * (step + 1) / 20 for step in range(20)])
+    # Slow twin of the rest: half a cosine over the 80 steps that are left.
+    later = [1.0 + math.cos(math.pi * step / 80) for step in range(80)]
+    assert found[20:] == pytest.approx(later)
+
+
+def test_one_cycle_peaks_after_its_warm_up() -> None:
+    found = rates(Phase(epochs=4, learning_rate=1.0, warm_up=0.25, schedule="one_cycle"), 10)
+    assert found.index(max(found)) == 9
+    assert max(found) == 1.0
+    assert found[-1] < 1e-4
+
+
+@pytest.mark.parametrize("isps", [True, False])
+def test_similarity_is_the_cosine_of_what_blocks_read(isps: bool) -> None:
+    config = tiny_config(halting=False, isps=isps)
+    model, images = lively(config), sample(3)
+    keeper = Keeper()
+    with torch.no_grad():
+        model(pixels_of(images), keeper, path="layers")
+    kept = keeper.tensors()
+    for block, found in enumerate(timestep_similarity(model, images)):
+        stream = kept[f"blocks.{block}.x"]
+        steps = range(1, stream.shape[0])
+        pairs = [F.cosine_similarity(stream[t], stream[t - 1], dim=-1).mean() for t in steps]
+        assert found == pytest.approx(float(torch.stack(pairs).mean()) if pairs else 1.0, abs=1e-6)
+    assert (timestep_similarity(model, images)[0] == 1.0) == isps
+
+
+@pytest.mark.parametrize("halting", [True, False])
+def test_mixed_precision_trains(halting: bool) -> None:
+    """What a GPU does, on the CPU: products in bfloat16, a loss near the exact one, gradients."""
+    config = dataclasses.replace(tiny_config(halting=halting))
+    labels = torch.arange(4) % 10
+    losses = []
+    for enabled in (False, True):
+        model = lively(config).train()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            loss = total_loss(model(noise(4)), labels, config, LossConfig())
+        loss.backward()
+        losses.append(float(loss.detach()))
+        gradients = [p.grad for p in model.parameters() if p.grad is not None]
+        assert gradients
+        assert all(bool(torch.isfinite(g).all()) for g in gradients)
+    assert losses[1] == pytest.approx(losses[0], rel=0.15)
