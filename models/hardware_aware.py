@@ -54,13 +54,13 @@ def parser() -> argparse.ArgumentParser:
     add("--ponder", type=float, default=0.3, help="weight of the ponder cost (default 0.3)")
     add("--seeds", type=int, default=3, help="runs for each machine (default 3)")
     add("--epochs", type=int, default=1, help="default 1")
-    add("--batch", type=int, default=50, help="images at a time in training (default 50)")
+    add("--batch", type=int, default=30, help="images at a time in training (default 30)")
     add("--learning-rate", type=float, default=5e-4, help="of the weights (default 5e-4)")
     add("--halting-rate", type=float, default=0.03,
         help="learning rate of the score's slope and offset (default 0.03)")  # fmt: skip
-    add("--train-images", type=int, default=1000, help="default 1000, of 4000")
+    add("--train-images", type=int, default=600, help="default 600, of 4000")
     add("--test-images", type=int, default=1000, help="default 1000, all held out")
-    add("--cost-images", type=int, default=250, help="of these, to simulate (default 250)")
+    add("--cost-images", type=int, default=60, help="of these, to simulate (default 60)")
     add("--threads", type=int, default=1, help="of torch (default 1)")
     return made
 

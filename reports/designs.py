@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
-import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
-from simulator.errors import SimulatorError
+from reports.generated import command, line, markdown, run_case
 from simulator.result import Result
 
 MACHINES = ("dense_pe", "sparse_pe_noskip", "sparse_pe")
 TICK_BATCHED = "dataflow.kind=tick_batched"
 CASES = (("cifar10", ""), ("cifar10_baseline", ""), ("cifar10_baseline", TICK_BATCHED))
-BEGIN, END = "<!-- designs: begin", "<!-- designs: end -->"
 HEADER = (
     "| trace | machine | dataflow | latency ms | utilization | occupancy | energy mJ | of it DRAM "
     "| DRAM MB | active tokens | field mJ, integers as ACs | as MACs |"
 )
-
-
-def run_case(root: Path, machine: str, trace: str, override: str) -> Result:
-    """The result of one run of the main command in a process of its own."""
-    command = [sys.executable, "-m", "simulator.run", "--json"]
-    command += ["--arch", f"arch_configs/{machine}.yaml", "--trace", f"traces/{trace}.npz"]
-    command += ["--set", override] if override else []
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "result.json"
-        with file.open("w") as output:
-            subprocess.run(command, cwd=root, check=True, stdout=output)
-        return Result.load(file)
 
 
 def row(result: Result) -> str:
@@ -57,40 +40,23 @@ def row(result: Result) -> str:
         f"{by_habit['integers_as_acs']:.3f}",
         f"{by_habit['integers_as_macs']:.3f}",
     ]
-    return "| " + " | ".join(cells) + " |"
+    return line(cells)
 
 
-def table(root: Path) -> str:
+def table() -> str:
     """The whole table in markdown."""
-    lines = [HEADER, "|---" * HEADER.count(" | ") + "|---|"]
+    rows = []
     for trace, override in CASES:
-        lines += [row(run_case(root, machine, trace, override)) for machine in MACHINES]
-    return "\n".join(lines)
-
-
-def replaced(text: str, made: str) -> str:
-    """`text` with the lines between its markers replaced."""
-    first = text.index("\n", text.index(BEGIN)) + 1
-    return text[:first] + made + "\n" + text[text.index(END) :]
+        sets = (override,) if override else ()
+        rows += [row(run_case(machine, trace, *sets)) for machine in MACHINES]
+    return markdown(HEADER, rows)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table, or write it between the markers of a file."""
-    parser = argparse.ArgumentParser(prog="python -m reports.designs", description=__doc__)
-    parser.add_argument("--write", metavar="FILE", help="replace the table between its markers")
-    options = parser.parse_args(arguments)
-    root = Path(__file__).parents[1]
-    try:
-        made = table(root)
-    except (SimulatorError, subprocess.CalledProcessError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    if not options.write:
-        print(made)
-        return 0
-    path = Path(options.write)
-    path.write_text(replaced(path.read_text("utf-8"), made), "utf-8")
-    return 0
+    return command(
+        "reports.designs", __doc__ or "", "README.md", lambda: {"designs": table()}, arguments
+    )
 
 
 if __name__ == "__main__":

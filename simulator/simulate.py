@@ -15,6 +15,7 @@ import pandas as pd
 import simulator
 from simulator.architecture import Architecture
 from simulator.bounds import check_latency, latency_bounds
+from simulator.energy.area import machine_area
 from simulator.energy.field_convention import (
     CONVENTIONS,
     FieldAttention,
@@ -351,6 +352,7 @@ def machine_provenance(
             "token_skip": architecture.token_skip.kind,
             "dataflow": architecture.for_halting(granularity).dataflow.kind,
             "cores": len(cores),
+            "area": machine_area(architecture, prices.table),
             "document": architecture.model_dump(mode="json", by_alias=True),
             "roofline": {
                 "peak_accumulations_per_cycle": array.peak_accumulations_per_cycle * len(cores),

@@ -60,6 +60,7 @@ def summary(result: Result) -> dict[str, Any]:
         "roofline": _roofline(result, latency),
         "dram_bytes_mean": _mean(images["dram_bytes"]),
         "field_energy": _field_energy(result),
+        "area": _area(result),
     }
 
 
@@ -103,6 +104,25 @@ def energy_by_part(result: Result) -> list[dict[str, Any]]:
     for part in parts:
         part["share"] = _ratio(part["energy_uj"], total)
     return sorted(parts, key=lambda part: (-part["energy_uj"], part["part"]))
+
+
+def _area(result: Result) -> dict[str, Any]:
+    """Our floor of the area, power at rest, mean power on chip; what the authors state, or None."""
+    machine, images = result.provenance["architecture"], result.tables["images"]
+    area, actions = machine.get("area"), result.tables["actions"]
+    outside = math.fsum(actions.loc[actions.part == "memories.dram", "energy_pj"].tolist())
+    on_chip_pj = math.fsum(images["energy_pj"].tolist()) - outside
+    published = machine["document"].get("published") or {}
+    return {
+        "sram_mm2": area["sram_mm2"] if area else None,
+        "logic_mm2": area["logic_mm2"] if area else None,
+        "leakage_uw": math.fsum(result.tables["leakage"]["power_uw"].tolist()),
+        # 1 pJ in 1 ms is 1e-6 mW.
+        "on_chip_power_mw": on_chip_pj / math.fsum(images["latency_ms"].tolist()) * 1e-6,
+        "published_area_mm2": published.get("area_mm2"),
+        "published_power_mw": published.get("power_mw"),
+        "published_source": published.get("source"),
+    }
 
 
 def _distribution(values: pd.Series) -> dict[str, float]:
@@ -259,7 +279,24 @@ def _speed(told: Mapping[str, Any]) -> list[str]:
             lines=2,
         ),
         *_entry("DRAM traffic", f"{number(told['dram_bytes_mean'] / 1024)} KiB per image"),
+        *_entry("Area, power", _area_line(told["area"]), lines=2),
     ]
+
+
+def _area_line(area: Mapping[str, Any]) -> str:
+    """SRAM and logic, power on chip and at rest, and the authors' figures where they are given."""
+    power = (
+        f"{number(area['on_chip_power_mw'])} mW on chip, {number(area['leakage_uw'])} uW at rest"
+    )
+    if area["sram_mm2"] is None:
+        return power
+    sizes = f"SRAM {number(area['sram_mm2'])} mm2, logic {number(area['logic_mm2'])} mm2"
+    stated = [
+        f"{number(area[key])} {unit}"
+        for key, unit in (("published_area_mm2", "mm2"), ("published_power_mw", "mW"))
+        if area[key] is not None
+    ]
+    return f"{sizes}; {power}" + (f" (published: {', '.join(stated)})" if stated else "")
 
 
 def _energy_and_stalls(told: Mapping[str, Any]) -> list[str]:

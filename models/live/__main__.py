@@ -33,7 +33,7 @@ next block. With a budget the halting threshold is moved so that every image end
 simulated device tells, after each block, what the image would cost if every token halted there; at
 the end that is what `python -m simulator.run` says of the run's trace, to the last bit.
 """
-DEVICES = "simulated, host, or recorded:FILE"
+DEVICES = "simulated, rtl, host, or recorded:FILE"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -45,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = made.add_argument
-    add("--arch", help="architecture file (YAML) of the simulated device")
+    add("--arch", help="architecture file (YAML) of a simulated or RTL device")
     add("--set", action="append", default=[], metavar="PATH=VALUE", dest="overrides",
         help="replace a value of the architecture")  # fmt: skip
     add("--model", required=True, help="such as stas_spikformer_2_128")
@@ -61,7 +61,9 @@ def parser() -> argparse.ArgumentParser:
     budget = made.add_mutually_exclusive_group()
     budget.add_argument("--budget-ms", type=float, help="for each image, in milliseconds")
     budget.add_argument("--budget-uj", type=float, help="for each image, in microjoules")
-    add("--device", default="simulated", help=f"{DEVICES} (default simulated)")
+    add("--device", default="simulated",
+        help=f"{DEVICES} (default simulated); rtl: blocks on compiled RTL, without DRAM and "
+        "energy, the rest simulated")  # fmt: skip
     add("--timeout-s", type=float, default=TIMEOUT_S, help="for one answer of the device")
     add("--out", type=Path, help="write a row for each image there (.csv)")
     add("--trace", type=Path, help="write the run's trace there (.npz)")
@@ -138,8 +140,8 @@ def _check(options: argparse.Namespace) -> None:
     for path in filter(None, (options.out, options.trace, options.record)):
         if not path.absolute().parent.is_dir():
             raise ModelError(f"{path}: its folder does not exist")
-    if options.device == "simulated" and options.arch is None:
-        raise ModelError("--device simulated needs --arch, its architecture file")
+    if options.device in ("simulated", "rtl") and options.arch is None:
+        raise ModelError(f"--device {options.device} needs --arch, its architecture file")
 
 
 def _device(options: argparse.Namespace, live: LiveRun) -> tuple[Device, Recorder | None]:
@@ -152,6 +154,14 @@ def _device(options: argparse.Namespace, live: LiveRun) -> tuple[Device, Recorde
     device: Device
     if kind == "simulated" and not file:
         device = simulated_device(live.outline, options.arch, options.overrides)
+    elif kind == "rtl" and not file:
+        from simulator.hil.divided import DividedDevice
+        from simulator.hil.rtl import rtl_device
+
+        device = DividedDevice(
+            rtl_device(live.outline, options.arch, options.overrides),
+            simulated_device(live.outline, options.arch, options.overrides),
+        )
     elif kind == "recorded" and file:
         device = RecordedDevice(file)
     elif kind == "host" and not file:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 MODEL, DATASET = "stas_spikformer_2_128", "mnist"
 WEIGHTS = Path(__file__).parents[1] / "weights" / f"{MODEL}_{DATASET}.safetensors"
-THRESHOLDS = (0.99, 0.8, 0.6, 0.5, 0.4, 0.35, 0.3, 0.2, 0.001)
-SHARES = {"ms": (0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65), "uj": (0.9, 0.75, 0.6, 0.5)}
+THRESHOLDS = (0.99, 0.6, 0.5, 0.35, 0.3, 0.1)
+SHARES = {"ms": (0.9, 0.8, 0.7, 0.62), "uj": (0.8, 0.5)}
 EXAMPLE = """example:
   python -m models.live.curve --arch arch_configs/sparse_pe.yaml --out docs/live/curve.csv
 """

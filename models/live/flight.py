@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,7 +14,7 @@ from models.recording import Packed, RecordingProbe
 from models.topology import Topology
 from simulator.errors import DeviceError
 from simulator.hil.base import Cost, Device
-from simulator.hil.pieces import Piece, work_of
+from simulator.hil.pieces import Piece, Pieces, work_of
 
 UNITS = ("ms", "uj")
 
@@ -38,8 +39,13 @@ class LiveProbe(RecordingProbe):
     """
 
     def latest(self, piece: Piece) -> dict[str, Packed]:
-        """What the piece reads, as recorded last: (timestep, plane, row, byte) of one image."""
-        return {name: self._tensors[name][-1][:, 0] for name in piece.tensors}
+        """What the piece reads, as recorded last: (timestep, plane, row, byte) of one image.
+
+        Outside the blocks, all timesteps.
+        """
+        if piece.block is not None:
+            return {name: self._tensors[name][-1][:, 0] for name in piece.tensors}
+        return {name: np.concatenate(self._tensors[name])[:, 0] for name in piece.tensors}
 
     def _leave_out_unneeded(self, tensors: dict[str, Packed], entering: object) -> None:
         """Nothing: the stem had run before it was known who would need it."""
@@ -58,11 +64,11 @@ class Flight:
     """
 
     def __init__(
-        self, device: Device, pieces: tuple[Piece, ...], topology: Topology, limit: float | None,
+        self, device: Device, pieces: Pieces, topology: Topology, limit: float | None,
         unit: str,
     ) -> None:  # fmt: skip
         self.device = device
-        self.outside, *self.blocks = pieces
+        self.pieces = pieces
         self.probe = LiveProbe(topology)
         self.control = BudgetControl(limit)
         self.unit = unit
@@ -74,6 +80,11 @@ class Flight:
         self.checks = []
         self.control.start()
 
+    def finish(self) -> None:
+        """The image has run to its end."""
+        if self.pieces.ending is not None:
+            self.ask(self.pieces.ending, None, None)
+
     def ask(self, piece: Piece, step: Step | None, active: Tensor | None) -> None:
         """Ask for the cost of a piece that has run and book it."""
         if self.failure is not None:
@@ -81,7 +92,7 @@ class Flight:
         timestep = 0 if step is None else step.timestep
         live = None if active is None else active[0].numpy()
         try:
-            if step is None:
+            if piece is self.pieces.outside:
                 self.device.begin_image()
             cost = self.device.estimate(work_of(piece, timestep, self.probe.latest(piece), live))
             amount = in_unit(cost, self.unit, self.device.name)
@@ -119,14 +130,14 @@ class SteeredHalting(Halting):
     def before(self, state: HaltingState, entering: Tensor, step: Step) -> HaltingState:
         """Before the first block, the stem's cost is asked for."""
         if step.timestep == 0 and step.block == 0:
-            self.flight.ask(self.flight.outside, None, None)
+            self.flight.ask(self.flight.pieces.outside, None, None)
         return super().before(state, entering, step)
 
     def after(self, state: HaltingState, output: Tensor, step: Step, head: Head) -> HaltingState:
         """The block's cost comes back before its tokens are checked."""
         self._step = step
         if bool(state.active.any()):
-            self.flight.ask(self.flight.blocks[step.block], step, state.active)
+            self.flight.ask(self.flight.pieces.blocks[step.block], step, state.active)
         return super().after(state, output, step, head)
 
     def advance(self, state: HaltingState, output: Tensor, last: bool) -> HaltingState:

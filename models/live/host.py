@@ -80,12 +80,14 @@ class HostDevice:
         """Nothing is held."""
 
     def _outside(self, work: Work) -> Callable[[], Any]:
-        """The stem on the image's pixels, and the head."""
+        """The stem on the image's pixels and the head, or, at the image's end, the head alone."""
+        features = torch.zeros(1, self.config.size.embed_dim, device=self.place)
+        if "sps.image" not in work.tensors:
+            return lambda: self.head(features)
         pixels = self._values("sps.image", work.tensors["sps.image"])[:1]
         side = self.config.dataset.image_size
         image = pixels.transpose(1, 2).unflatten(2, (side, side))
         frames = self.scaled(image.cpu()).to(self.place).unsqueeze(0)
-        features = torch.zeros(1, self.config.size.embed_dim, device=self.place)
         return lambda: (self.sps(frames, SILENT), self.head(features))
 
     def _block(self, block: int, work: Work) -> Callable[[], Any]:

@@ -82,6 +82,7 @@ class LiveRun:
         flight.probe.forget()
         flight.probe.record_image(image.pixels)
         output = self.model(pixels_of(image), flight.probe)
+        flight.finish()
         prediction = int(output.logits.argmax(1))
         active = float(output.active.float().mean()) if output.active is not None else 1.0
         row = {

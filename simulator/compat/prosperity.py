@@ -26,6 +26,13 @@ WEIGHT_BUFFER_BITS = TILE_INPUTS * TILE_OUTPUTS * WEIGHT_BITS
 """Buffers hold one tile each; the paper's 8, 32 and 96 KB are not in the simulator."""
 
 
+class _OnChip(NamedTuple):
+    """What need not come from DRAM."""
+
+    spikes: bool
+    weights: bool
+
+
 class _Shape(NamedTuple):
     """Rows, inputs and outputs of one product, and its tiles."""
 
@@ -45,11 +52,12 @@ class _Shape(NamedTuple):
     def output_tiles(self) -> int:
         return tiles(self.outputs, TILE_OUTPUTS)
 
-    def first_bits(self, *, spikes_on_chip: bool, weights_on_chip: bool) -> int:
+    def first_bits(self, on_chip: _OnChip) -> int:
         """Bits that must arrive before the first tile can start."""
         inputs = min(TILE_INPUTS, self.inputs)
-        weights = 0 if weights_on_chip else inputs * min(TILE_OUTPUTS, self.outputs) * WEIGHT_BITS
-        return weights + (0 if spikes_on_chip else inputs * min(TILE_ROWS, self.rows))
+        weights = inputs * min(TILE_OUTPUTS, self.outputs) * WEIGHT_BITS
+        spikes = inputs * min(TILE_ROWS, self.rows)
+        return weights * (not on_chip.weights) + spikes * (not on_chip.spikes)
 
 
 def prosperity(operations: Iterable[Operation], *, bit_sparse: bool) -> Iterator[OperationCost]:
@@ -76,12 +84,12 @@ def _product(operation: Product, on_chip: bool, bit_sparse: bool) -> OperationCo
     shape = _Shape(operation.row_count, operation.inputs, operation.outputs)
     words = operation.words().transpose(1, 0, 2).reshape(shape.rows, -1)
     if bit_sparse:
-        return _tiled(operation.name, shape, words, operation.taps, on_chip, False, True)
+        return _tiled(operation, shape, words, _OnChip(on_chip, False), bit_sparse)
     found = product_matrix(np.ascontiguousarray(words), shape.inputs, TILE_ROWS, TILE_INPUTS)
     compute = int(found[REMAINING] + found[EMPTIED]) * shape.output_tiles
     search = (int(found[SEARCHED]) + shape.rows // POPCOUNTS_PER_CYCLE) * shape.output_tiles
     bits = product_bits(operation)
-    first = shape.first_bits(spikes_on_chip=on_chip, weights_on_chip=False)
+    first = shape.first_bits(_OnChip(on_chip, False))
     return _cost(operation.name, shape, found, max(compute, search), first, bits)
 
 
@@ -93,12 +101,10 @@ def product_bits(operation: Product) -> int:
 
 
 def _tiled(
-    name: str,
+    operation: Product | Attention,
     shape: _Shape,
     words: Words,
-    taps: int,
-    spikes_on_chip: bool,
-    weights_on_chip: bool,
+    on_chip: _OnChip,
     bit_sparse: bool,
 ) -> OperationCost:
     """A product by the per-tile form of the rules: every division is one of a tile."""
@@ -108,12 +114,12 @@ def _tiled(
     compute = int(found[REMAINING] + found[EMPTIED]) * shape.output_tiles
     sort = sum(rows // POPCOUNTS_PER_CYCLE for rows in _cut(shape.rows, TILE_ROWS))
     search = 0 if bit_sparse else int(found[SEARCHED]) + sort * shape.input_tiles
-    bits = tiled_bits(shape, taps, spikes_on_chip, weights_on_chip)
-    first = shape.first_bits(spikes_on_chip=spikes_on_chip, weights_on_chip=weights_on_chip)
-    return _cost(name, shape, found, max(compute, search * shape.output_tiles), first, bits)
+    bits = _tiled_bits(shape, operation.taps if isinstance(operation, Product) else 1, on_chip)
+    cycles = max(compute, search * shape.output_tiles)
+    return _cost(operation.name, shape, found, cycles, shape.first_bits(on_chip), bits)
 
 
-def tiled_bits(shape: _Shape, taps: int, spikes_on_chip: bool, weights_on_chip: bool) -> int:
+def _tiled_bits(shape: _Shape, taps: int, on_chip: _OnChip) -> int:
     """DRAM bits read tile by tile: an operand that fits its buffer is read once."""
     spikes = sum(
         rows * inputs // taps
@@ -123,10 +129,9 @@ def tiled_bits(shape: _Shape, taps: int, spikes_on_chip: bool, weights_on_chip: 
     if shape.rows * shape.inputs > SPIKE_BUFFER_BITS:
         spikes *= shape.output_tiles
     weights = shape.inputs * shape.outputs * WEIGHT_BITS
-    held = weights <= WEIGHT_BUFFER_BITS or shape.input_tiles == 1
-    return (0 if spikes_on_chip else spikes) + (
-        0 if weights_on_chip else weights * (1 if held else shape.row_tiles)
-    )
+    if weights > WEIGHT_BUFFER_BITS and shape.input_tiles > 1:
+        weights *= shape.row_tiles
+    return spikes * (not on_chip.spikes) + weights * (not on_chip.weights)
 
 
 def _cut(size: int, tile: int) -> list[int]:
@@ -174,22 +179,22 @@ def _attention(operation: Attention, on_chip: bool, bit_sparse: bool) -> Operati
     """Two products a timestep and head: K^T V, then Q with it; with fewer tokens than channels, of
     the same memory with tokens and channels in each other's place, K^T Q, then V with it.
     """
-    long, short = attention_sizes(operation)
+    long, short = _attention_sizes(operation)
     q, k, v = (
         each.reshape(operation.timesteps, long, operation.heads, short).transpose(0, 2, 1, 3)
         for each in operation.bits()
     )
     second = q if operation.tokens > operation.head_dim else v
     inner, outer = _Shape(short, long, short), _Shape(long, short, short)
-    held = inner_held(short)
-    total = OperationCost(operation.name, 0, dram_write_bits=attention_writes(operation))
+    both, held = _OnChip(on_chip, on_chip), _OnChip(on_chip, _inner_held(short))
+    total = OperationCost(operation.name, 0, dram_write_bits=_attention_writes(operation))
     for step in range(operation.timesteps):
         for head in range(operation.heads):
             first_rows = pack_rows(np.ascontiguousarray(k[step, head].T))
             second_rows = pack_rows(np.ascontiguousarray(second[step, head]))
             for cost in (
-                _tiled("", inner, first_rows, 1, on_chip, on_chip, bit_sparse),
-                _tiled("", outer, second_rows, 1, on_chip, held, bit_sparse),
+                _tiled(operation, inner, first_rows, both, bit_sparse),
+                _tiled(operation, outer, second_rows, held, bit_sparse),
             ):
                 total = total._replace(
                     compute_cycles=total.compute_cycles + cost.compute_cycles,
@@ -202,29 +207,29 @@ def _attention(operation: Attention, on_chip: bool, bit_sparse: bool) -> Operati
     return total
 
 
-def attention_sizes(operation: Attention) -> tuple[int, int]:
+def _attention_sizes(operation: Attention) -> tuple[int, int]:
     """The larger and the smaller of tokens and channels of a head."""
     sizes = (operation.tokens, operation.head_dim)
     return max(sizes), min(sizes)
 
 
-def inner_held(short: int) -> bool:
+def _inner_held(short: int) -> bool:
     """Whether the first product's result stays on chip as the weights of the second."""
     return short * short * WEIGHT_BITS < WEIGHT_BUFFER_BITS
 
 
-def attention_writes(operation: Attention) -> int:
+def _attention_writes(operation: Attention) -> int:
     """DRAM bits that the first products write, where they do not stay on chip."""
-    long, short = attention_sizes(operation)
-    return 0 if inner_held(short) else operation.timesteps * operation.heads * long * short
+    long, short = _attention_sizes(operation)
+    return 0 if _inner_held(short) else operation.timesteps * operation.heads * long * short
 
 
-def attention_bits(operation: Attention, on_chip: bool) -> int:
+def _attention_bits(operation: Attention, on_chip: bool) -> int:
     """DRAM bits that attention reads, from shapes alone."""
-    long, short = attention_sizes(operation)
+    long, short = _attention_sizes(operation)
     inner, outer = _Shape(short, long, short), _Shape(long, short, short)
-    one = tiled_bits(inner, 1, on_chip, on_chip)
-    one += tiled_bits(outer, 1, on_chip, inner_held(short))
+    one = _tiled_bits(inner, 1, _OnChip(on_chip, on_chip))
+    one += _tiled_bits(outer, 1, _OnChip(on_chip, _inner_held(short)))
     return one * operation.timesteps * operation.heads
 
 
@@ -261,6 +266,6 @@ def dram_bits(operations: Iterable[Operation]) -> int:
             cost, on_chip = _column_attention(operation, on_chip)
             total += cost.dram_read_bits + cost.dram_write_bits
         else:
-            total += attention_bits(operation, on_chip) + attention_writes(operation)
+            total += _attention_bits(operation, on_chip) + _attention_writes(operation)
             on_chip = False
     return total

@@ -123,7 +123,14 @@ class Component(BaseModel):
         return {}
 
     def leakage(self) -> tuple[Primitive, ...]:
-        """What leaks as long as the machine is on, as primitives of power."""
+        """What leaks as long as the machine is on, as primitives of power: its SRAM banks."""
+        return ()
+
+    def logic(self) -> tuple[Primitive, ...]:
+        """The adders, comparators, multipliers and registers whose area is known, each `times`.
+
+        What no source states (control, queues, networks) is left out, and said to be.
+        """
         return ()
 
     def simulated(self, clock_mhz: float) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How a run is cut into pieces of work: what every image pays, then a block at a timestep."""
+"""How a run is cut into pieces of work: what every image pays, blocks at timesteps, an ending."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from simulator.trace import Image, Outline, Trace
 class Piece(NamedTuple):
     """Layers that run together, and the stored tensors that they or what follows them read.
 
-    `block`: None for what is outside the blocks, the stem and the head.
+    `block`: None for what is outside the blocks.
     """
 
     block: int | None
@@ -24,16 +24,42 @@ class Piece(NamedTuple):
     tensors: tuple[str, ...]
 
 
-def cut(trace: Trace | Outline) -> tuple[Piece, ...]:
-    """The piece outside the blocks, then each block's."""
+class Pieces(NamedTuple):
+    """A run in pieces, in the order in which they can be asked for.
+
+    `outside`: the stem, and the head where it reads nothing that is stored; `blocks`: asked for at
+    each timestep; `ending`: layers that read what the blocks have stored, such as a head behind
+    neurons; None where there are none.
+    """
+
+    outside: Piece
+    blocks: tuple[Piece, ...]
+    ending: Piece | None
+
+
+def cut(trace: Trace | Outline) -> Pieces:
+    """The pieces of a trace's network."""
     network = read_network(trace)
-    found = []
-    for block in (None, *range(network.blocks)):
-        own = {layer.index for layer in network.layers if layer.block == block}
+    inside = {layer.index for layer in network.layers if layer.block is not None}
+    last = max(inside, default=-1)
+    stored = {
+        index
+        for name in network.tensors
+        for index in network.consumers.get(name, ())
+        if index > last
+    }
+
+    def piece(block: int | None, own: set[int]) -> Piece:
         layers = tuple(network.layers[index].name for index in sorted(own))
-        tensors = (name for name in network.tensors if own & set(network.consumers.get(name, ())))
-        found.append(Piece(block, layers, tuple(tensors)))
-    return tuple(found)
+        tensors = (n for n in network.tensors if own & set(network.consumers.get(n, ())))
+        return Piece(block, layers, tuple(tensors))
+
+    blocks = tuple(
+        piece(block, {layer.index for layer in network.layers if layer.block == block})
+        for block in range(network.blocks)
+    )
+    outside = {layer.index for layer in network.layers} - inside - stored
+    return Pieces(piece(None, outside), blocks, piece(None, stored) if stored else None)
 
 
 def work_of(
@@ -58,10 +84,12 @@ def work_of(
 
 def works_of(trace: Trace, image: Image) -> Iterator[Work]:
     """The work of a whole image in the order in which a live run would ask for its cost."""
-    outside, *blocks = cut(trace)
-    yield work_of(outside, 0, image.tensors, None)
+    pieces = cut(trace)
+    yield work_of(pieces.outside, 0, image.tensors, None)
     for timestep in range(len(image.active["0"])):
-        for piece in blocks:
+        for piece in pieces.blocks:
             live = image.active[str(piece.block)][timestep]
             if live.any():
                 yield work_of(piece, timestep, image.tensors, live)
+    if pieces.ending is not None:
+        yield work_of(pieces.ending, 0, image.tensors, None)

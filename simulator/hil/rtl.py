@@ -9,9 +9,10 @@ change a cycle. There is no energy in it.
 
 from __future__ import annotations
 
-from collections.abc import Sized
+from collections.abc import Sequence, Sized
+from pathlib import Path
 
-from simulator.architecture import Architecture
+from simulator.architecture import Architecture, load_architecture
 from simulator.errors import DeviceError
 from simulator.hil.base import Cost, Work
 from simulator.hil.jobs import check_order, layer_jobs
@@ -92,6 +93,16 @@ class RtlDevice:
                     raise DeviceError(
                         f"{self.name}: layer {name}: nothing given for {tensor} at timestep {step}"
                     )
+
+
+def rtl_device(
+    trace: Trace | Outline, architecture: str | Path, overrides: Sequence[str] = ()
+) -> RtlDevice:
+    """The device of an architecture file, some of its values replaced (`path=value`).
+
+    Raises ArchitectureError, and what RtlDevice raises.
+    """
+    return RtlDevice(trace, load_architecture(architecture, overrides))
 
 
 def _timesteps(work: Work) -> int:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
 
-from simulator.compat import Attention, Neurons, Product, run_design
+from simulator.compat import DESIGNS, Attention, Neurons, Product, run_design
 from simulator.compat.from_trace import operations_of
 from simulator.compat.networks import PUBLISHED
 from simulator.compat.prosperity import dram_bits
+from simulator.errors import LoweringError
 from simulator.run import main
 from simulator.trace import Trace, unpack_bits
-from tests.factories import tiny_trace
+from tests.factories import Content, tiny_trace, traces
 
 ROOT = Path(__file__).parents[2]
 PROSPERITY = "cores.0.pe_array={kind: product_sparse, columns: 128}"
@@ -64,6 +67,66 @@ def test_halted_tokens_are_rows_of_zeros_and_integers_spikes_where_not_zero(tmp_
     assert checked >= 4
     assert any(isinstance(each, Attention) for each in operations.values())
     assert any(isinstance(each, Neurons) for each in operations.values())
+
+
+@pytest.mark.nojit
+@given(traces(attention="products"))
+@settings(max_examples=15)
+def test_any_trace_can_be_accounted(content: Content) -> None:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Trace.open(content.write(Path(folder) / "tiny.npz")) as trace,
+    ):
+        shapes = operations_of(trace)
+        for image in trace:
+            operations = operations_of(trace, image)
+            runs = {design: run_design(design, operations) for design in DESIGNS}
+            assert runs["Eyeriss"].total_cycles <= runs["Eyeriss_linear"].total_cycles
+            assert runs["Prosperity"].dram_bits == dram_bits(shapes)
+            reused, walked = runs["Prosperity"], runs["Prosperity_bit"]
+            assert reused.product_density <= reused.bit_density == walked.bit_density
+            for run in runs.values():
+                for cost in run.operations:
+                    assert 0 <= cost.counted_cycles <= cost.standalone_cycles, cost
+
+
+@pytest.mark.nojit
+def test_column_attention_has_its_rule_and_token_attention_none(tmp_path: Path) -> None:
+    path = tiny_trace(tmp_path / "sdt.npz", attention="spike_driven", channels=24)
+    with Trace.open(path) as trace:
+        operations = operations_of(trace, trace.read(0))
+    columns = [each for each in operations if isinstance(each, Attention)]
+    assert [(each.kind, each.tokens, each.heads) for each in columns] == [("sdt", 16, 2)] * 2
+    run = run_design("Prosperity", operations)
+    costs = {cost.name: cost for cost in run.operations}
+    size = columns[0].timesteps * columns[0].tokens * 24
+    neurons = -(-24 // 32) * columns[0].timesteps * 2
+    assert costs[columns[0].name].compute_cycles == max(size // 128, neurons) + size // 128
+    path = tiny_trace(tmp_path / "qk.npz", attention="token_qk")
+    with Trace.open(path) as trace, pytest.raises(LoweringError, match="has no rule"):
+        operations_of(trace)
+
+
+@pytest.mark.nojit
+@pytest.mark.parametrize(("count", "visible"), [(32, 8), (200_000, 50_000)])
+def test_neurons_hide_behind_attention_as_far_as_it_is_longer(count: int, visible: int) -> None:
+    spikes = np.zeros((3, 4, 1, 1), np.bool_)
+    attention = Attention("attention", "spikformer", 4, 1, 1, 1, lambda: spikes)
+    found = run_design("Prosperity", [attention, Neurons("lif", count, 4)])
+    # Attention without a spike takes no time, so nothing of its neurons hides behind it.
+    assert found.operations[0].standalone_cycles == 0
+    assert found.operations[1].counted_cycles == visible
+
+
+@pytest.mark.nojit
+def test_a_layer_of_one_position_is_one_group_of_all_its_windows() -> None:
+    rows = np.zeros((64, 1, 1), np.uint64)  # 16 windows of 4 timesteps
+    rows[0] = 0b011  # window 0: inputs 0 and 1
+    rows[63] = 0b110  # window 15: inputs 1 and 2
+    operation = Product("fc", 64, 1, 3, 16, 1, lambda: rows)
+    found = run_design("PTB", [operation])
+    # Inputs 0 and 2 share no window and are a pair; input 1 is alone: two slots of four cycles.
+    assert found.operations[0].compute_cycles == 2 * 4 + 32
 
 
 def test_the_command_prints_and_writes_it(

@@ -1,17 +1,23 @@
-"""Is the table of designs in the README what its command prints?"""
+"""Are the tables of the README and of the docs what their commands print?"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from reports.designs import replaced, table
+from reports import designs, machines
+from reports.generated import replaced
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
-def test_the_table_is_current() -> None:
-    text = (ROOT / "README.md").read_text("utf-8")
-    assert replaced(text, table(ROOT)) == text
+@pytest.mark.parametrize(
+    ("page", "name", "table"),
+    [("README.md", "designs", designs.table), ("docs/machines.md", "machines", machines.table)],
+)
+def test_the_table_is_current(page: str, name: str, table: Callable[[], str]) -> None:
+    text = (ROOT / page).read_text("utf-8")
+    assert replaced(text, name, table()) == text

@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from simulator.components.base import Component
+from simulator.components.base import Component, Primitive
 
 Ints = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
@@ -129,6 +129,22 @@ class PEArray(Component, slot="pe_arrays"):
     @abstractmethod
     def peak_accumulations_per_cycle(self) -> int:
         """Accumulations a cycle if every PE is busy with useful work."""
+
+    @property
+    def adders(self) -> int:
+        """Adders that the PEs have: fewer than its peak where sums are reused or skipped."""
+        return self.peak_accumulations_per_cycle
+
+    def logic(self) -> tuple[Primitive, ...]:
+        """Adders, a sum register for each, and as many multipliers if it multiplies at all."""
+        count, bits = self.adders, self.accumulator_bits
+        found = [Primitive("add", bits=bits, times=count)]
+        found.append(Primitive("register", bits=bits, times=count))
+        primitives = [piece for action in self.actions().values() for piece in action.primitives]
+        multiplied = max((p.bits for p in primitives if p.operation == "multiply"), default=0)
+        if multiplied:
+            found.append(Primitive("multiply", bits=multiplied, times=count))
+        return tuple(found)
 
     def stored_weight_bits(self, inputs: int, outputs: int, weight_bits: int) -> int:
         """Bits that the weights of a piece take in memory, as the array stores them."""

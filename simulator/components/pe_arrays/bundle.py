@@ -67,6 +67,10 @@ class Bundle(PEArray, kind="bundle"):
     def peak_accumulations_per_cycle(self) -> int:
         return self.columns * max(self.dense_rows + self.sparse_rows, self.attention_rows)
 
+    @property
+    def adders(self) -> int:
+        return self.columns * (self.dense_rows + self.sparse_rows + self.attention_rows)
+
     def cost(self, work: Work) -> ArrayCost:
         groups, rows, planes, chunks = work.ones.shape
         sizes = np.diff(work.block_ptr)

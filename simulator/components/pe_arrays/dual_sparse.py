@@ -74,6 +74,10 @@ class DualSparse(PEArray, kind="dual_sparse"):
         kept = int(np.ceil(inputs * outputs * self.weight_density))
         return kept * weight_bits + inputs * outputs
 
+    @property
+    def adders(self) -> int:
+        return self.columns * self.window_timesteps
+
     def cost(self, work: Work) -> ArrayCost:
         groups, rows, planes, chunks = work.ones.shape
         sizes = np.diff(work.block_ptr)

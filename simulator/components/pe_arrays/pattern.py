@@ -81,6 +81,10 @@ class Pattern(PEArray, kind="pattern"):
         fetched = -(-inputs // self.row_inputs) * self.patterns * self.prefetched_percent
         return inputs * outputs * weight_bits + -(-fetched // 100) * outputs * self.sum_bits
 
+    @property
+    def adders(self) -> int:
+        return self.columns * (self.lookup_lanes + self.residual_lanes)
+
     def cost(self, work: Work) -> ArrayCost:
         groups, rows, planes, chunks = work.ones.shape
         sizes = np.diff(work.block_ptr)

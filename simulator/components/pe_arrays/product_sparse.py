@@ -74,6 +74,10 @@ class ProductSparse(PEArray, kind="product_sparse"):
         """A copied row brings the sums of up to all its inputs in one cycle."""
         return self.columns * self.row_inputs
 
+    @property
+    def adders(self) -> int:
+        return self.columns
+
     def cost(self, work: Work) -> ArrayCost:
         groups, rows, planes, chunks = work.ones.shape
         sizes = np.diff(work.block_ptr)

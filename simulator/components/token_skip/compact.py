@@ -43,6 +43,9 @@ class Compact(TokenSkip, kind="compact"):
             counts={"scan_token": tokens * scans, "queue_token": live_tokens * scans},
         )
 
+    def logic(self) -> tuple[Primitive, ...]:
+        return (Primitive("compare", bits=8, times=self.scan_tokens_per_cycle),)
+
     def actions(self) -> dict[str, Action]:
         entry = Primitive("sram_write", size_kib=1.0, width_bits=32)
         return {

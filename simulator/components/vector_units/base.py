@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
-from simulator.components.base import Component
+from simulator.components.base import Component, Primitive
 
 
 class VectorUnit(Component, slot="vector_units"):
@@ -14,6 +14,17 @@ class VectorUnit(Component, slot="vector_units"):
     @abstractmethod
     def elements_per_cycle(self) -> int:
         """Element-cycles that pass in one cycle."""
+
+    def logic(self) -> tuple[Primitive, ...]:
+        """For each lane what its widest action takes of each kind of arithmetic, once."""
+        lanes = self.elements_per_cycle
+        found: dict[str, Primitive] = {}
+        for action in self.actions().values():
+            for piece in action.primitives:
+                if piece.operation in ("add", "compare", "multiply"):
+                    before = found.get(piece.operation, Primitive(piece.operation, times=0))
+                    found[piece.operation] = max(before, piece, key=lambda p: p.bits * p.times)
+        return tuple(piece._replace(times=piece.times * lanes) for piece in found.values())
 
     @abstractmethod
     def element_cycles(self, kind: str, window_inputs: int) -> int:

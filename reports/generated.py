@@ -1,0 +1,98 @@
+"""Tables in the docs that commands write: running the main command, and replacing a table."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from simulator.errors import SimulatorError
+from simulator.result import Result
+
+ROOT = Path(__file__).parents[1]
+
+
+def run_case(machine: str, trace: str | Path, *overrides: str, images: str = "") -> Result:
+    """The result of one run of the main command in a process of its own.
+
+    `machine`: a name in arch_configs; `trace`: a name in traces, or the path of a file.
+    """
+    path = trace if isinstance(trace, Path) else f"traces/{trace}.npz"
+    command = [sys.executable, "-m", "simulator.run", "--json"]
+    command += ["--arch", f"arch_configs/{machine}.yaml", "--trace", str(path)]
+    command += [word for override in overrides for word in ("--set", override)]
+    command += ["--images", images] if images else []
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "result.json"
+        with file.open("w") as output:
+            subprocess.run(command, cwd=ROOT, check=True, stdout=output)
+        return Result.load(file)
+
+
+def markdown(header: str, rows: Sequence[str]) -> str:
+    """A table from its header and its lines."""
+    return "\n".join([header, "|---" * (header.count("|") - 1) + "|", *rows])
+
+
+def line(cells: Sequence[str]) -> str:
+    """One line of a table."""
+    return "| " + " | ".join(cells) + " |"
+
+
+def replaced(text: str, name: str, made: str) -> str:
+    """The page with what stands between its markers of this name replaced.
+
+    Raises ValueError if it has none.
+    """
+    begin, end = text.find(f"<!-- {name}: begin"), text.find(f"<!-- {name}: end -->")
+    if begin < 0 or end < begin:
+        raise ValueError(f"no place: needs <!-- {name}: begin ... --> and <!-- {name}: end -->")
+    return f"{text[: text.index(chr(10), begin) + 1]}{made}\n{text[end:]}"
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replace a file whole or not at all."""
+    spool = path.with_name(f".{path.name}.new")
+    with spool.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(spool, path)
+
+
+def command(
+    module: str,
+    what: str,
+    page: str,
+    make: Callable[[], dict[str, str]],
+    arguments: Sequence[str] | None = None,
+) -> int:
+    """Print what `make` gives, by the name of its markers, or write it into a page.
+
+    Exit code 0, or 2 and one message.
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {module}",
+        description=what,
+        epilog=f"example: python -m {module} --write {page}",
+    )
+    parser.add_argument("--write", metavar="FILE", help="replace what stands between the markers")
+    options = parser.parse_args(arguments)
+    try:
+        made = make()
+        if not options.write:
+            print("\n\n".join(made.values()))
+            return 0
+        path = Path(options.write)
+        text = path.read_text("utf-8")
+        for name, part in made.items():
+            text = replaced(text, name, part)
+        write_whole(path, text)
+    except (SimulatorError, subprocess.CalledProcessError, OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0

@@ -1,0 +1,98 @@
+"""The area of a machine: SRAM banks by CACTI, adders and registers by Aladdin's cells.
+
+What has no honest source is not in it: control, queues and networks of an array, wires, clock tree,
+pads. So this is a floor, to be read beside the area that a design's authors state.
+"""
+
+from __future__ import annotations
+
+import csv
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from simulator.architecture import Architecture
+from simulator.components.base import Component, Primitive
+from simulator.energy.pricing import TABLES, EnergyTable
+from simulator.errors import PricingError
+from simulator.wording import suggestion
+
+EXCLUDED = "control, queues, networks, wires, clock tree and pads: not stated by any source here"
+SCALING = "ideal_square"
+"""Logic at another node: area times (node / node of the source) squared."""
+
+
+class PartArea(NamedTuple):
+    """Area of a part at the machine's node, 0 where there is none of a kind, and its sources."""
+
+    sram_mm2: float
+    logic_mm2: float
+    source: str
+
+
+class Cell(NamedTuple):
+    """A logic cell as its source lists it."""
+
+    bits: int
+    area_um2: float
+    width_rule: str
+    node_nm: int
+    source: str
+
+    def scaled_um2(self, bits: int, node_nm: int) -> float:
+        """Area at another width, by the source's rule, and at another node, by SCALING."""
+        power = 2 if self.width_rule == "quadratic" else 1
+        return self.area_um2 * (bits / self.bits) ** power * (node_nm / self.node_nm) ** 2
+
+
+@lru_cache(maxsize=1)
+def cells() -> dict[str, Cell]:
+    """The logic cells by operation."""
+    lines = (TABLES / "logic_area.csv").read_text("utf-8").splitlines()
+    rows = csv.DictReader(line for line in lines if not line.startswith("#"))
+    return {
+        row["operation"]: Cell(
+            int(row["bits"]),
+            float(row["area_um2"]),
+            row["width_rule"],
+            int(row["node_nm"]),
+            row["source"],
+        )
+        for row in rows
+    }
+
+
+def part_area(part: Component, table: EnergyTable) -> PartArea:
+    """The area of a part's SRAM banks and of the logic that it states.
+
+    Raises PricingError for a bank outside CACTI's grid, or logic that no cell is known for.
+    """
+    sram_mm2, logic_um2, sources = 0.0, 0.0, []
+    for bank in part.leakage():
+        sram_mm2 += bank.times * table.sram_bank(bank.size_kib, bank.width_bits).area_mm2
+        sources.append(table.sram_source)
+    for piece in part.logic():
+        logic_um2 += piece.times * _logic_um2(piece, table.node_nm)
+        sources.append(f"{cells()[piece.operation].source}, {SCALING} to {table.node_nm} nm")
+    return PartArea(sram_mm2, logic_um2 / 1e6, "; ".join(dict.fromkeys(sources)))
+
+
+def machine_area(architecture: Architecture, table: EnergyTable) -> dict[str, Any]:
+    """Area by part and in all, ready for JSON: see EXCLUDED for what it leaves out."""
+    parts = {
+        path: area for path, part in architecture.parts() if (area := part_area(part, table)).source
+    }
+    return {
+        "node_nm": table.node_nm,
+        "sram_mm2": sum(area.sram_mm2 for area in parts.values()),
+        "logic_mm2": sum(area.logic_mm2 for area in parts.values()),
+        "parts": {path: area._asdict() for path, area in parts.items()},
+        "excluded": EXCLUDED,
+    }
+
+
+def _logic_um2(piece: Primitive, node_nm: int) -> float:
+    cell = cells().get(piece.operation)
+    if cell is None:
+        known = suggestion(piece.operation, cells())
+        raise PricingError(f"logic_area: {piece.operation}: no area is known {known}")
+    return cell.scaled_um2(piece.bits, node_nm)
