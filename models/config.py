@@ -7,9 +7,12 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from models.errors import ModelError
+from models.sizes import DATASETS as DATASETS
+from models.sizes import EARLIER_BLOCKS, QK_POOLS, SIZES
+from models.sizes import Dataset as Dataset
+from models.sizes import Size as Size
 
 FAMILIES = ("spikformer", "spikingformer", "sdt", "qkformer")
 ISPS_FORMS = ("none", "late_sum", "early_integration", "single_step")
@@ -17,83 +20,6 @@ GRANULARITIES = ("none", "block", "timestep", "two_dimensional")
 POLICIES = ("score", "random", "token_importance", "entropy_exit")
 OUTPUTS = ("mean_field", "last")
 MEMBRANES = ("frozen", "zero_input")
-
-
-class Size(NamedTuple):
-    """Depth, width and heads of a Spikformer."""
-
-    blocks: int
-    embed_dim: int
-    heads: int
-
-
-class Dataset(NamedTuple):
-    """What a network must know of a data set: its classes, and the images it is shown.
-
-    `sequential`: an image has a picture for each timestep, (timestep, channel, h, w).
-    """
-
-    classes: int
-    image_channels: int
-    image_size: int
-    pooled_stages: tuple[int, ...]
-    sequential: bool = False
-
-
-# Heads: 12 on CIFAR for 384 and 8 (8-768: 12) on ImageNet are published for Spikformer, 8 (384: 6,
-# 768: 12) for QKFormer, 8 for the Spike-Driven Transformer; elsewhere head_dim 32 is our choice.
-CIFAR_SIZES = (
-    Size(2, 256, 8),
-    Size(4, 256, 8),
-    Size(2, 384, 12),
-    Size(4, 384, 12),
-    Size(2, 512, 16),
-)
-IMAGENET_SIZES = (Size(8, 384, 8), Size(8, 512, 8), Size(8, 768, 12))
-SMALL_SIZES = (Size(2, 32, 1), Size(2, 64, 2), Size(2, 128, 4))
-DVS_SIZES = (Size(2, 256, 16),)
-SDT_CIFAR_SIZES = (Size(2, 256, 8), Size(2, 512, 8))
-SDT_IMAGENET_SIZES = (Size(8, 384, 8), Size(8, 512, 8), Size(8, 768, 8))
-SDT_DVS_SIZES = (Size(2, 256, 8),)
-# Of QKFormer a size counts the blocks of all stages, of which the first two have EARLIER_BLOCKS.
-QK_CIFAR_SIZES = (Size(4, 384, 8),)
-QK_IMAGENET_SIZES = (Size(10, 384, 6), Size(10, 512, 8), Size(10, 768, 12))
-QK_SMALL_SIZES = (Size(4, 128, 4),)
-QK_POOLS = ((2, 3), (0, 1, 2, 3))
-EARLIER_BLOCKS = {4: (1, 1), 10: (1, 2)}
-
-DATASETS = {
-    "cifar10": Dataset(10, 3, 32, (2, 3)),
-    "cifar100": Dataset(100, 3, 32, (2, 3)),
-    "imagenet": Dataset(1000, 3, 224, (0, 1, 2, 3)),
-    "mnist": Dataset(10, 1, 32, (2, 3)),
-    "mnist20": Dataset(10, 1, 20, (2, 3)),
-    "mnist_sequential": Dataset(10, 1, 32, (2, 3), sequential=True),
-    "digits": Dataset(10, 1, 16, (2, 3)),
-    "digits_sequential": Dataset(10, 1, 16, (2, 3), sequential=True),
-    "cifar10dvs": Dataset(10, 2, 128, (0, 1, 2, 3), sequential=True),
-}
-_SMALL = ("mnist", "mnist20", "mnist_sequential", "digits", "digits_sequential")
-SIZES = {
-    "spikformer": {
-        **dict.fromkeys(("cifar10", "cifar100"), CIFAR_SIZES),
-        "imagenet": IMAGENET_SIZES,
-        "cifar10dvs": DVS_SIZES,
-        **dict.fromkeys(_SMALL, SMALL_SIZES),
-    },
-    "sdt": {
-        **dict.fromkeys(("cifar10", "cifar100"), SDT_CIFAR_SIZES),
-        "imagenet": SDT_IMAGENET_SIZES,
-        "cifar10dvs": SDT_DVS_SIZES,
-        **dict.fromkeys(_SMALL, SMALL_SIZES),
-    },
-    "qkformer": {
-        **dict.fromkeys(("cifar10", "cifar100"), QK_CIFAR_SIZES),
-        "imagenet": QK_IMAGENET_SIZES,
-        **dict.fromkeys(_SMALL, QK_SMALL_SIZES),
-    },
-}
-SIZES["spikingformer"] = SIZES["spikformer"]
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,10 @@ def evaluate(model: STAS, images: Images, path: str | None = None) -> Metrics:
 
 def check_budget(config: ModelConfig, active_tokens: float) -> None:
     """Raise ModelError for a mean of active tokens that no halting can reach."""
-    steps = config.timesteps * config.size.blocks
+    blocks, timesteps = config.size.blocks, config.timesteps
+    steps = {"block": blocks, "timestep": timesteps}.get(
+        config.halting.granularity, timesteps * blocks
+    )
     if not 1.0 / steps <= active_tokens <= 1.0:
         raise ModelError(
             f"active tokens {active_tokens} cannot be met: every token runs at least one of "

@@ -9,7 +9,7 @@ import torch
 
 from models.calibrate import calibrate, channel_spread, draw_weights
 from models.census import Census
-from models.config import DATASETS, ModelConfig, Size
+from models.config import DATASETS, HaltingConfig, ModelConfig, Size
 from models.errors import ModelError
 from models.evaluate import pixels_of
 from models.operations import describe
@@ -49,6 +49,14 @@ def test_rates_density_and_active_tokens(halting: bool, isps: bool) -> None:
     assert reached == pytest.approx(0.6 if halting else 1.0, abs=0.02)
     assert report["layers"]["blocks.0.attn.q"]["source"] == "published"
     assert report["layers"]["sps.1"]["source"] == "fitted to overall density"
+
+
+def test_a_control_is_calibrated_under_its_own_masks() -> None:
+    halting = HaltingConfig("block", policy="random", output="last", budget=0.6)
+    model, images = STAS(tiny_config(halting=halting, size=Size(2, 64, 4))), pictures(1)
+    report = calibrate(model, images, "cifar10", seed=0, active_tokens=0.1)
+    assert report["active_tokens"]["measured"] == pytest.approx(0.6, abs=0.02)
+    assert report["density"]["measured"] == pytest.approx(0.1492, rel=0.05)
 
 
 def test_the_spike_driven_transformer_meets_its_density() -> None:

@@ -8,9 +8,10 @@ import torch
 from tests.models.tiny_networks import Keeper, lively, noise, tiny_config
 
 
+@pytest.mark.parametrize("family", ["spikformer", "spikingformer", "sdt", "qkformer"])
 @pytest.mark.parametrize("isps", [False, True])
-def test_spikes_and_logits_are_equal(isps: bool) -> None:
-    model = lively(tiny_config(halting=False, isps=isps))
+def test_spikes_and_logits_are_equal(isps: bool, family: str) -> None:
+    model = lively(tiny_config(halting=False, isps=isps, family=family))
     layers, serial = Keeper(), Keeper()
     with torch.no_grad():
         expected = model(noise(3), layers, path="layers").logits
