@@ -1,4 +1,4 @@
-"""What mkdocs does with these pages beyond its own: pages by list, links out of this folder.
+"""What mkdocs does with these pages beyond its own: list, links out of this folder, inclusion.
 
 The pages are read in the repository too, so their links lead to files of it. On the site a link to
 a file that is shown as a page leads to that page, and any other becomes the file's name.
@@ -6,6 +6,7 @@ a file that is shown as a page leads to that page, and any other becomes the fil
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ PAGES = {
     "README.md": "index.md",
     "README.md#what-is-approximate": "approximate.md",
 }
+INCLUDE = re.compile(r'^include "([^":]+)(?::(\w+))?"$', re.MULTILINE)
+"""A line that stands for a file, or for a part of it between two comments."""
 LINK = re.compile(r"(?<!!)\[([^\]]+)\]\((?!https?:|#|mailto:)([^)\s#]+)(#[^)]*)?\)")
 
 
@@ -54,23 +57,38 @@ def _present(entries: list[Any], folder: Path, listed: set[str]) -> list[Any]:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
-    """The text with links that lead out of the folder of pages turned into ones of the site."""
-    source = Path(config.docs_dir, page.file.src_path).parent
-    depth = len(Path(page.file.src_path).parts) - 1
+    """The text with what it includes, and with links that lead out of the folder turned."""
+    docs = Path(config.docs_dir)
+    folder = (docs / page.file.src_path).parent
+
+    def included(match: re.Match[str]) -> str:
+        path = ROOT / match[1]
+        text = path.read_text(encoding="utf-8")
+        if match[2]:
+            text = text.split(f"<!-- part {match[2]}: begin -->")[1]
+            text = text.split(f"<!-- part {match[2]}: end -->")[0]
+        return _turned(text, path.parent, folder, docs)
+
+    return INCLUDE.sub(included, _turned(markdown, folder, folder, docs))
+
+
+def _turned(text: str, source: Path, folder: Path, docs: Path) -> str:
+    """Links of a text that stands in `source` as those of a page that stands in `folder`."""
 
     def turned(match: re.Match[str]) -> str:
-        text, target, anchor = match[1], match[2], match[3] or ""
+        shown, target, anchor = match[1], match[2], match[3] or ""
         path = (source / target).resolve()
-        if path.is_relative_to(config.docs_dir):
-            name = str(path.relative_to(config.docs_dir))
-            return text if name in _absent else match[0]
-        if not path.exists():
-            raise PluginError(f"{page.file.src_path}: {target}: no such file")
         name = str(path.relative_to(ROOT))
-        if name + anchor in PAGES:
-            return f"[{text}]({'../' * depth}{PAGES[name + anchor]})"
-        if name in PAGES:
-            return f"[{text}]({'../' * depth}{PAGES[name]}{anchor})"
-        return f"{text} (`{name}`)"
+        page = PAGES.get(name + anchor)
+        if page is None:
+            page = PAGES[name] + anchor if name in PAGES else None
+        if page is None and path.is_relative_to(docs):
+            page = str(path.relative_to(docs)) + anchor
+        if page is not None:
+            absent = page.partition("#")[0] in _absent
+            return shown if absent else f"[{shown}]({os.path.relpath(docs / page, folder)})"
+        if not path.exists():
+            raise PluginError(f"{source}: {target}: no such file")
+        return f"{shown} (`{name}`)"
 
-    return LINK.sub(turned, markdown)
+    return LINK.sub(turned, text)

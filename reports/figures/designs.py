@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -63,6 +63,7 @@ def headline(run: Run) -> dict[str, float]:
         "EDP (µJ ms)": told["energy_delay_uj_ms"],
         "DRAM (MB)": told["dram_bytes_mean"] / 1e6,
         "active tokens": told["active_tokens"]["share"],
+        "area, floor (mm²)": _area_mm2(told["area"]),
         "field, as ACs (µJ)": by_habit["integers_as_acs"],
         "field, as MACs (µJ)": by_habit["integers_as_macs"],
     }
@@ -71,7 +72,13 @@ def headline(run: Run) -> dict[str, float]:
 def overview(runs: Sequence[Run]) -> pd.DataFrame:
     """A row for each run: workload, design and its headline numbers."""
     rows = [{"workload": run.workload, "design": run.design} | headline(run) for run in runs]
-    return pd.DataFrame(rows).dropna(axis="columns")
+    return pd.DataFrame(rows).dropna(axis="columns", how="all")
+
+
+def _area_mm2(area: Mapping[str, Any]) -> float:
+    """Memories and logic; not a number if the result is older than the prices of area."""
+    known = area["sram_mm2"] is not None
+    return float(area["sram_mm2"] + area["logic_mm2"]) if known else math.nan
 
 
 def design_cards(runs: Sequence[Run], baseline: str | None = None) -> list[Card]:
