@@ -14,6 +14,7 @@ from models.capture import ACTIVE_TOKENS, CALIBRATION_IMAGES, TIMESTEPS, load_im
 from models.config import DATASETS, named_config
 from models.errors import ModelError
 from models.files import write_csv
+from models.live.control import Budget
 from models.threads import use_threads
 from simulator.errors import DeviceError, SimulatorError
 from simulator.hil.guarded import TIMEOUT_S
@@ -97,7 +98,7 @@ def run(options: argparse.Namespace) -> DeviceError | None:
     _check(options)
     use_threads(options.threads)
     from models.arms import Wish, prepare
-    from models.live.running import Budget, LiveRun
+    from models.live.running import LiveRun
 
     config = named_config(options.model, options.dataset, options.timesteps or TIMESTEPS)
     options.augmented = False
@@ -177,7 +178,7 @@ def _device(options: argparse.Namespace, live: LiveRun) -> tuple[Device, Recorde
 
 
 def _fly(
-    options: argparse.Namespace, live: LiveRun, device: Device, budget: Any
+    options: argparse.Namespace, live: LiveRun, device: Device, budget: Budget
 ) -> tuple[list[dict[str, Any]], DeviceError | None]:
     """All images; their rows, and the device's failure."""
     from simulator.trace import open_writer
@@ -197,7 +198,7 @@ def _fly(
     return rows, live.failure
 
 
-def summary(rows: list[dict[str, Any]], budget: Any, live: LiveRun, device: str) -> str:
+def summary(rows: list[dict[str, Any]], budget: Budget, live: LiveRun, device: str) -> str:
     """What the run comes to, a line each."""
     steered = [row for row in rows if row["steered"]]
     lines = [f"{len(rows)} images, {len(steered)} with the device {device}"]

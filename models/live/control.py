@@ -10,7 +10,7 @@ anew after the next block; once the budget is spent, the threshold is 0 and ever
 
 from __future__ import annotations
 
-import math
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,13 @@ FORGETTING = 0.98
 BISECTIONS = 24
 
 Floats = npt.NDArray[np.float64]
+
+
+class Budget(NamedTuple):
+    """A limit for each image in `unit`, ms or uj; None: no limit, costs are only told."""
+
+    limit: float | None
+    unit: str
 
 
 class BlockCost:
@@ -107,4 +114,4 @@ def steps_left(accumulated: Floats, score: Floats, steps: int, threshold: float)
 
 def exceeded(spent: float, limit: float | None) -> float:
     """By how much a cost is over its limit, 0 if it is not."""
-    return 0.0 if limit is None or math.isinf(limit) else max(0.0, spent - limit)
+    return 0.0 if limit is None else max(0.0, spent - limit)

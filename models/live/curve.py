@@ -111,7 +111,7 @@ def within_budget(
     live: LiveRun, device: SimulatedDevice, limit: float, unit: str
 ) -> dict[str, Any]:
     """All images in the live loop under one budget."""
-    from models.live.running import Budget
+    from models.live.control import Budget
 
     rows = []
     for flown in live.fly(device, Budget(limit, unit)):

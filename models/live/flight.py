@@ -9,14 +9,12 @@ import torch
 from torch import Tensor
 
 from models.halting import Halting, HaltingState, Head, Step, accumulate
-from models.live.control import BudgetControl
+from models.live.control import Budget, BudgetControl
 from models.recording import Packed, RecordingProbe
 from models.topology import Topology
 from simulator.errors import DeviceError
 from simulator.hil.base import Cost, Device
 from simulator.hil.pieces import Piece, Pieces, work_of
-
-UNITS = ("ms", "uj")
 
 
 class Check(NamedTuple):
@@ -59,19 +57,16 @@ class LiveProbe(RecordingProbe):
 class Flight:
     """A device, a budget and an image between them.
 
-    `unit`: of the budget, ms or uj. When the device fails, `failure` says so, the run goes on with
+    When the device fails, `failure` says so, the run goes on with
     the network's own threshold, and nobody asks the device again.
     """
 
-    def __init__(
-        self, device: Device, pieces: Pieces, topology: Topology, limit: float | None,
-        unit: str,
-    ) -> None:  # fmt: skip
+    def __init__(self, device: Device, pieces: Pieces, topology: Topology, budget: Budget) -> None:
         self.device = device
         self.pieces = pieces
         self.probe = LiveProbe(topology)
-        self.control = BudgetControl(limit)
-        self.unit = unit
+        self.control = BudgetControl(budget.limit)
+        self.unit = budget.unit
         self.failure: DeviceError | None = None
         self.checks: list[Check] = []
 

@@ -52,9 +52,8 @@ def page(tables: Path) -> str:
     """The page's text; every figure in it comes from the tables."""
     curve, aware = read_csv(tables / CURVE), read_csv(tables / HARDWARE_AWARE)
     environment = Environment(
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
-        autoescape=False,
-    )  # fmt: skip
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     live = [row for row in curve if row["kind"] == "live"]
     return template.render(
@@ -71,8 +70,7 @@ def page(tables: Path) -> str:
         verdicts=verdicts(aware),
         verdict=verdict(aware),
         seeds=len({row["seed"] for row in aware if row["seed"]}),
-        ponder=aware[0]["ponder"],
-        machines=list(dict.fromkeys(row["machine"] for row in aware)),
+        first=aware[0],
     )
 
 

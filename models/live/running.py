@@ -15,7 +15,7 @@ from models.data import Images
 from models.errors import ModelError
 from models.evaluate import pixels_of
 from models.halting import Halting
-from models.live.control import exceeded
+from models.live.control import Budget, exceeded
 from models.live.flight import Check, Flight, SteeredHalting, in_unit, totals
 from models.recording import Recording
 from models.stas import STAS
@@ -25,13 +25,6 @@ from simulator.errors import DeviceError
 from simulator.hil.base import Device
 from simulator.hil.pieces import cut
 from simulator.trace import Outline
-
-
-class Budget(NamedTuple):
-    """A limit for each image in ms or uJ; None: no limit, only told."""
-
-    limit: float | None
-    unit: str
 
 
 class Flown(NamedTuple):
@@ -64,12 +57,11 @@ class LiveRun:
 
     def fly(self, device: Device, budget: Budget) -> Iterator[Flown]:
         """Run the images in order; a device that fails is left alone from there on."""
-        flight = Flight(device, self.pieces, self.topology, *budget)
-        self.model.halting = SteeredHalting(self.halting, flight)
+        flight = Flight(device, self.pieces, self.topology, budget)
+        self.model.halting, self.failure = SteeredHalting(self.halting, flight), None
         try:
-            bar = tqdm(range(len(self.images.labels)), unit="image",
-                       disable=not sys.stderr.isatty())  # fmt: skip
-            for index in bar:
+            hidden = not sys.stderr.isatty()
+            for index in tqdm(range(len(self.images.labels)), unit="image", disable=hidden):
                 yield self._image(index, flight, budget)
                 self.failure = flight.failure
         finally:

@@ -16,9 +16,11 @@ from models.data import Images
 from models.errors import ModelError
 from models.evaluate import pixels_of
 from models.live import __main__ as command
+from models.live import host
+from models.live.control import Budget
 from models.live.flight import SteeredHalting, totals
 from models.live.host import HostDevice
-from models.live.running import Budget, Flown, LiveRun
+from models.live.running import Flown, LiveRun
 from simulator.architecture import load_architecture
 from simulator.errors import DeviceError
 from simulator.hil.base import Cost, Device, Work
@@ -176,6 +178,18 @@ def test_the_host_times_the_layers_that_it_runs(live: LiveRun, free: list[Flown]
         assert each.row["energy_uj"] is None
     list(live.fly(device, Budget(1.0, "uj")))
     assert "tells no energy" in str(live.failure)
+
+
+def test_a_board_s_energy_counter_is_divided_among_the_runs(
+    live: LiveRun, free: list[Flown], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = HostDevice(live.model, live.topology, "cpu", repeats=1)
+    assert host.board_energy() is None or torch.cuda.is_available()
+    readings = iter((100, 107))
+    runs: list[int] = []
+    monkeypatch.setattr(host, "METERED_S", 0.01)
+    energy_pj = device._energy_pj(lambda: runs.append(1), lambda: next(readings))
+    assert energy_pj == pytest.approx(7e9 / len(runs))
 
 
 def test_the_host_computes_what_the_network_computed(live: LiveRun, free: list[Flown]) -> None:
