@@ -1,0 +1,1 @@
+"""Parts for STASim from another package: see docs/extending.md."""

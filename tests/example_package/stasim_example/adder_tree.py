@@ -1,0 +1,63 @@
+"""A PE array: one row at a time through an adder tree."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from simulator.components.base import Action, Primitive
+from simulator.components.pe_arrays.base import ArrayCost, PEArray, Work
+
+
+class AdderTree(PEArray, kind="adder_tree"):
+    """Adds up to `fan_in` set bits of a row a cycle, on `columns` outputs; empty words pass too."""
+
+    example: ClassVar[str] = "kind: adder_tree\ncolumns: 16\nfan_in: 8\n"
+
+    columns: int = Field(gt=0, le=4096, description="outputs of a tile")
+    fan_in: int = Field(gt=0, le=256, description="weights that the tree adds in a cycle")
+    sum_bits: int = Field(default=16, ge=8, le=32, description="bits of a sum")
+
+    @property
+    def tile_columns(self) -> int:
+        return self.columns
+
+    @property
+    def tile_inputs(self) -> int:
+        return 128
+
+    @property
+    def accumulator_bits(self) -> int:
+        return self.sum_bits
+
+    @property
+    def pipeline_latency_cycles(self) -> int:
+        return self.fan_in.bit_length()
+
+    @property
+    def peak_accumulations_per_cycle(self) -> int:
+        return self.columns * self.fan_in
+
+    def cost(self, work: Work) -> ArrayCost:
+        ones = work.ones.astype(np.int64)  # (group, row, plane, chunk)
+        by_row = np.maximum(-(-ones // self.fan_in), 1).sum(axis=2)
+        begins = work.block_ptr[:-1]
+        cycles = np.add.reduceat(by_row, begins, axis=1) if len(begins) else by_row[:, :0]
+        blocks = np.diff(work.block_ptr)
+        words = blocks * ones.shape[0] * ones.shape[2] * ones.shape[3]
+        added = work.piece_ones().sum(axis=(0, 2))
+        return ArrayCost(
+            cycles=cycles,
+            per_output={"accumulate": added},
+            per_pass={},
+            partial_sum_read_vectors=words,
+            partial_sum_write_vectors=words,
+            spike_bits=words * self.tile_inputs,
+            weights_per_output=added,
+        )
+
+    def actions(self) -> dict[str, Action]:
+        add = Primitive("add", bits=self.sum_bits)
+        return {"accumulate": Action("adds one weight in the tree", (add,))}

@@ -1,0 +1,77 @@
+"""Does an installed package bring its parts, as docs/extending.md says it does?"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "tests" / "example_package"
+PAGE = (ROOT / "docs" / "extending.md").read_text("utf-8")
+KINDS = ("adder_tree", "buffered_sram", "two_level")
+LONGEST_LINES = 60
+
+
+def installed(*command: str) -> subprocess.CompletedProcess[str]:
+    """Runs a module where the package is found: its folder holds what an installer writes."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(PACKAGE), str(ROOT)])}
+    return subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_page_prints_the_part_and_it_is_short(kind: str) -> None:
+    code = (PACKAGE / "stasim_example" / f"{kind}.py").read_text("utf-8")
+    assert code in PAGE
+    assert sum(bool(line.strip()) for line in code.splitlines()) < LONGEST_LINES
+    assert f'{kind} = "stasim_example.{kind}"' in PAGE
+
+
+def test_a_machine_of_foreign_parts_runs_and_names_them() -> None:
+    command = re.search(r"```bash\npython -m (.*?)```", PAGE, re.DOTALL)
+    assert command is not None
+    words = re.findall(r'"([^"]*)"|(\S+)', command[1].replace("\\\n", " "))
+    arguments = [quoted or plain for quoted, plain in words]
+    done = installed(*arguments, "--images", "0:1", "--json")
+    assert done.returncode == 0, done.stderr
+    provenance = json.loads(done.stdout)["provenance"]["architecture"]
+    assert (provenance["pe_array"], provenance["token_skip"]) == ("adder_tree", "two_level")
+    spikes = provenance["document"]["cores"][0]["buffers"]["spikes"]
+    assert spikes["kind"] == "buffered_sram"
+
+
+def test_the_table_of_parts_lists_them() -> None:
+    done = installed("simulator.components")
+    assert all(f"`{kind}`" in done.stdout for kind in KINDS)
+
+
+@pytest.mark.slow
+def test_the_contract_covers_them() -> None:
+    done = installed("pytest", "-q", "tests/contract", "-k", " or ".join(KINDS), "-p", "no:xdist")
+    assert done.returncode == 0, done.stdout
+    assert int(re.findall(r"(\d+) passed", done.stdout)[0]) >= 3 * 5
+
+
+def test_without_the_package_they_are_unknown() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "simulator.components"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert not any(f"`{kind}`" in done.stdout for kind in KINDS)
