@@ -17,13 +17,14 @@ LAYOUT = frozenset(
     type_as""".split()  # noqa: SIM905
 )
 REPEATS = frozenset(("repeat", "expand"))
-SWAPS = frozenset(("transpose", "permute", "swapaxes", "movedim"))
+SWAPS = frozenset(("transpose", "permute", "swapaxes", "mT"))
 SILENT = frozenset(
     """__get__ __set__ __len__ __hash__ __repr__ size dim ndimension numel nelement element_size
     stride storage_offset data_ptr get_device is_contiguous is_floating_point is_complex
     requires_grad_""".split()  # noqa: SIM905
 )
 ADDS = frozenset(("add", "add_", "__add__", "__iadd__", "__radd__"))
+MEANS = frozenset(("mean", "sum"))  # the scale of a sum folds into the classifier behind it
 TIME, TOKENS = "time", "tokens"
 
 
@@ -57,13 +58,12 @@ class FollowFunctions(TorchFunctionMode):
         repeats = name in REPEATS and value.name == "sps.image"
         if (name in LAYOUT or repeats) and isinstance(result, Tensor):
             self.ledger.know(result, value)
-        elif name in SWAPS and isinstance(result, Tensor):
-            swapped = result.dim() == 4 and value.rows > 1 and args[0].dim() == 4
-            self.ledger.know(result, replace(value, channels_last=value.channels_last != swapped))
+        elif name in SWAPS and _swaps_last_two(args[0], result) and value.rows > 1:
+            self.ledger.know(result, replace(value, channels_last=not value.channels_last))
         elif name in ADDS and len(values) == 2 and _alike(*values):
             label = self.ledger.unique(f"{self.place()}.add")
             self.ledger.know(result, self.ledger.add(label, values[0], values[1], result))
-        elif name == "mean" and (means := _means(args, kwargs, value)) is not None:
+        elif name in MEANS and (means := _means(args, kwargs, value)) is not None:
             self.ledger.know(result, replace(value, means=value.means | means))
         elif name in ("dropout", "dropout2d") and result.shape == args[0].shape:
             self.ledger.know(result, value)
@@ -80,6 +80,17 @@ class FollowFunctions(TorchFunctionMode):
 
 def _alike(first: Value, second: Value) -> bool:
     return (first.rows, first.channels) == (second.rows, second.channels)
+
+
+def _swaps_last_two(before: Tensor, after: Any) -> bool:
+    """Whether tokens and channels have changed places, and nothing else has."""
+    if not isinstance(after, Tensor) or before.dim() not in (3, 4) or after.dim() != before.dim():
+        return False
+    return after.data_ptr() == before.data_ptr() and after.stride() == (
+        *before.stride()[:-2],
+        before.stride(-1),
+        before.stride(-2),
+    )
 
 
 def _means(args: tuple[Any, ...], kwargs: Any, value: Value) -> frozenset[str] | None:

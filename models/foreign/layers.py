@@ -25,6 +25,8 @@ def convolution(
         return _refused(ledger, name, layer, "padded otherwise than by zeros")
     if not value.largest:
         return _refused(ledger, name, layer, "of real values")
+    if layer.in_channels != value.channels:
+        return _refused(ledger, name, layer, f"of {layer.in_channels} channels")
     if isinstance(layer, nn.Conv1d):
         if layer.kernel_size != (1,) or layer.stride != (1,):
             return _refused(ledger, name, layer, "over several tokens")
@@ -80,7 +82,10 @@ def linear(ledger: Ledger, name: str, layer: Any, value: Value, output: Tensor) 
 
 def batch_norm(ledger: Ledger, name: str, layer: Any, value: Value, output: Tensor) -> Value | None:
     """Folds into the weighted sum ahead of it."""
-    return _refused(ledger, name, layer, "of spikes") if value.largest else value
+    maker = next((o for o in ledger.operations if o["output"] == value.name), None)
+    if maker is None or maker["kind"] not in ("conv2d", "linear", "pool") or value.largest:
+        return _refused(ledger, name, layer, "that is not behind a weighted sum")
+    return value
 
 
 def neurons(ledger: Ledger, name: str, layer: Any, value: Value, output: Tensor) -> Value | None:

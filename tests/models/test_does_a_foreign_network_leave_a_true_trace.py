@@ -248,6 +248,43 @@ def test_one_error_names_all_that_is_unknown(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+class Swapped(nn.Module):
+    """Tokens and channels that change places are followed, time and batch are not."""
+
+    def __init__(self, *axes: tuple[int, int]) -> None:
+        super().__init__()
+        self.axes = axes
+        self.conv = layer.Conv2d(3, 8, 4, stride=4, step_mode="m")
+        self.first = neuron.LIFNode(v_threshold=0.1, step_mode="m")
+        self.linear = nn.Linear(8, 16)
+        self.second = neuron.LIFNode(v_threshold=0.1, step_mode="m")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        tokens = self.first(self.conv(x)).flatten(3)
+        for pair in self.axes:
+            tokens = tokens.transpose(*pair)
+        out: torch.Tensor = self.second(self.linear(tokens))
+        return out
+
+
+def test_tokens_that_become_rows_are_followed(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network: nn.Module = Swapped((2, 3))
+    options: dict[str, Any] = {"timesteps": 2, "prepare": entering("cnn")}
+    path = capture_network(tmp_path / "t.npz", network.double(), images_of("cnn"), **options)
+    spikes = run("cnn", network)
+    with Trace.open(path) as trace:
+        assert [o.kind for o in trace.operations] == ["conv2d", "lif", "linear", "lif"]
+        for image in trace:
+            stored = integers(trace, "second.spikes", image)
+            assert np.array_equal(stored, spikes[:, image.index].numpy())
+            assert stored.any()
+    with pytest.raises(ModelError, match="transpose"):
+        capture_network(
+            tmp_path / "u.npz", Swapped((0, 1), (2, 3)).double(), images_of("cnn"), **options
+        )
+
+
 def test_single_step_networks_and_networks_of_nothing_are_refused(tmp_path: Path) -> None:
     single = nn.Sequential(layer.Conv2d(3, 4, 3), neuron.LIFNode())
     with pytest.raises(ModelError, match="single-step mode"):
