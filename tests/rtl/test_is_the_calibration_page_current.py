@@ -1,0 +1,89 @@
+"""Does docs/calibration.md say what its command prints? Some of its lines are made anew."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from simulator import calibrate
+from simulator.hil import calibration
+from tests.rtl.rtl_cases import ROOT, needs_verilator
+
+PAGE = (ROOT / "docs" / "calibration.md").read_text()
+
+
+def line(row: calibration.Row) -> str:
+    return calibrate.rows_table([row]).splitlines()[-1]
+
+
+def test_the_page_shows_the_command_that_makes_it() -> None:
+    shown = next(text for text in PAGE.splitlines() if text.startswith("python -m"))
+    options = calibrate._parser().parse_args(shlex.split(shown)[3:])
+    assert calibrate.command_of(options) == shown
+    assert options.write == "docs/calibration.md"
+    for path in (options.arch, options.trace):
+        assert (ROOT / path).is_file()
+    # All text that is not measured stands there word for word.
+    for part in calibrate.TEXT.split("{")[0], calibrate.TEXT.split("{summary}\n")[1].split("{")[0]:
+        assert part in PAGE
+
+
+@needs_verilator
+def test_lines_made_anew_stand_on_the_page() -> None:
+    arch = str(ROOT / "arch_configs" / "sparse_pe.yaml")
+    trace = str(ROOT / "traces" / "cifar10.npz")
+    setting = calibration.open_setting(arch, trace, 0)
+    rows = [calibration.tile_row(setting, 1000), calibration.scan_row(setting)]
+    rows += calibration.layer_rows(setting, 1, "port 1024 bits")
+    names = calibration.layer_names(setting.plan, 3)
+    live = int(setting.image.active["3"][3].sum())
+    case = f"block 3, timestep 3, live tokens: {live}"
+    rows.append(calibration.engine_row(setting, case, names, [3]))
+    for row in rows:
+        assert row is not None
+        assert line(row) in PAGE
+        assert row.wrong == 0
+    for count in calibration.action_counts(setting, 1):
+        assert count.rtl == count.model
+        assert f"| {count.what} | {count.rtl:,} | {count.model:,} | 0 |" in PAGE
+
+
+def test_the_page_tells_of_gates_with_their_node() -> None:
+    for unit in ("PE row", "LIF unit", "token skip"):
+        assert PAGE.count(f"| {unit} |") == 2
+    assert "180 nm" in PAGE
+    assert "Nothing is scaled" in PAGE
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--arch", "arch_configs/dense_pe.yaml"], "there is RTL of spike_skip and simd"),
+        (["--arch", "arch_configs/sparse_pe.yaml", "--block", "9"], "must be one of 0 to 1"),
+        (["--arch", "arch_configs/sparse_pe.yaml", "--tiles", "0"], "must be at least 1"),
+    ],
+)
+def test_bad_input_is_one_message(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], monkeypatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    assert calibrate.main([*arguments, "--trace", "traces/mnist.npz"]) == 2
+    said = capsys.readouterr()
+    assert message in said.err
+    assert said.err.count("\n") == 1
+    assert said.out == ""
+
+
+@needs_verilator
+def test_a_page_that_cannot_be_written_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    target = tmp_path / "absent" / "page.md"
+    arguments = ["--arch", "arch_configs/sparse_pe.yaml", "--trace", "traces/mnist.npz"]
+    code = calibrate.main([*arguments, "--tiles", "4", "--no-gates", "--write", str(target)])
+    assert code == 2
+    assert "cannot be written" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
