@@ -26,11 +26,12 @@ TEXT = """\
 linear layers, attention and their neurons from on-chip memories over a weight port of the machine's width. Verilator compiles it. Both sides get the same spikes and
 masks, those of a shipped trace; the RTL's results are compared with the integer matrix product and the neuron's formula, bit for bit. This page is what
 
-```
+<!-- not run by the tests: it takes a minute or two; some of its lines are made anew by a test of their own -->
+```bash
 {command}
 ```
 
-prints (machine `{machine}`, trace `{trace}`, image {image}).
+prints (machine `{machine}`, trace `{trace}`, image {image}). It needs `pip install -e '.[rtl]'` and a C++ compiler; the last section yosys and osu018, which `make packages` installs.
 
 ## Cycles
 
