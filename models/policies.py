@@ -127,8 +127,10 @@ class EntropyExit(Policy):
         state = follow(state, output, step)
         if not step.ends_timestep:
             return state
-        logits = head(torch.stack(state.features))
         running = state.active.any(1)
+        *before, latest = state.features  # of images that have ended nothing comes any more
+        state = state._replace(features=(*before, latest * running.unsqueeze(1)))
+        logits = head(torch.stack(state.features))
         if state.logits is not None:
             logits = torch.where(running.unsqueeze(1), logits, state.logits)
         certain = normalised_entropy(logits) < self.config.entropy

@@ -77,18 +77,18 @@ class RecordingProbe(Probe):
     def _leave_out_unneeded(
         self, tensors: dict[str, Packed], entering: npt.NDArray[np.bool_]
     ) -> None:
-        """Zero what the patch splitting made for timesteps that no token of an image ran.
+        """Zero what the stem made for timesteps that no token of an image ran.
 
-        No later timestep depends on it, so inference never computes it; `entering` is the first
-        block's mask bool (timestep, image, token). The image itself stays.
+        Behind any integration no later timestep depends on it, so inference never computes it;
+        `entering` is the first block's mask bool (timestep, image, token).
         """
-        first = self.topology.tensors.get("blocks.0.x")
-        if first is None or first.timesteps == 1:
-            return
+        operations = self.topology.operations
+        merged = [at for at, each in enumerate(operations) if each["kind"] == "integrate"]
+        behind = operations[merged[-1] + 1 if merged else 0 :]
         needed = entering.any(2)
-        for name, packed in tensors.items():
-            if name == "blocks.0.x" or (name.startswith("sps.") and name != "sps.image"):
-                packed[~needed] = 0
+        for name in {each["output"] for each in behind if each["stage"] == "sps"}:
+            if name in tensors and len(tensors[name]) > 1:
+                tensors[name][~needed] = 0
 
     def _pack(self, name: str, values: torch.Tensor) -> None:
         """Pack (step, image, row, channel) into (step, image, plane, row, byte)."""

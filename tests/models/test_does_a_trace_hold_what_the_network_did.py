@@ -105,21 +105,33 @@ def test_every_stored_value_is_the_networks(tmp_path: Path, config: ModelConfig)
             assert image.prediction == -1
 
 
-def test_what_an_ended_image_never_needs_is_not_stored(tmp_path: Path) -> None:
-    halting = HaltingConfig("timestep", policy="entropy_exit", output="last", entropy=0.998)
-    model = lively(tiny_config(halting=halting, isps=False))
+NEEDED = [
+    ("spikformer", "none", ("sps.0.out", "sps.4.out", "blocks.0.x")),
+    ("spikingformer", "none", ("sps.0.out", "sps.3.out", "blocks.0.attn.in")),
+    ("sdt", "none", ("sps.0.out", "sps.3.out", "head.in")),
+    ("sdt", "late_sum", ("blocks.0.attn.in", "head.in")),
+    ("qkformer", "none", ("stages.0.embed.0.out", "stages.1.blocks.0.attn.q", "blocks.0.x")),
+    ("qkformer", "early_integration", ("stages.0.blocks.0.attn.q", "blocks.0.x")),
+]
+
+
+@pytest.mark.parametrize(("family", "isps", "names"), NEEDED)
+def test_what_an_ended_image_never_needs_is_not_stored(
+    tmp_path: Path, family: str, isps: str, names: tuple[str, ...]
+) -> None:
+    halting = HaltingConfig("timestep", policy="entropy_exit", output="last", entropy=1.0)
+    model = lively(tiny_config(halting=halting, isps=isps, family=family))
     with Trace.open(written(tmp_path / "t.npz", model)) as trace:
         trace.verify()
         told = trace.manifest["model"]["halting"]
-        assert (told["policy"], told["entropy"]) == ("entropy_exit", 0.998)
-        ended = 0
+        assert (told["policy"], told["entropy"]) == ("entropy_exit", 1.0)
         for image in trace:
-            ran = image.active["0"].any(1)
-            ended += int((~ran).sum())
-            for name in ("sps.0.out", "sps.4.out", "blocks.0.x"):
+            assert image.active["0"].any(1).tolist() == [True, False, False]
+            for name in names:
                 spikes = image.tensors[name].reshape(3, -1).any(1)
-                assert spikes.tolist() == ran.tolist(), name
-    assert ended
+                assert spikes.tolist() == [True, False, False], name
+            if isps == "early_integration":  # the integration did need all of these
+                assert image.tensors["stages.0.embed.0.out"].reshape(3, -1).any(1).all()
 
 
 @pytest.mark.parametrize("family", ["spikformer", "spikingformer", "sdt", "qkformer"])
