@@ -74,6 +74,8 @@ def count_array(counter: Counter, plan: Plan, layer_plan: LayerPlan, pieces: Pie
     """Arithmetic of the array and the traffic of operand, weights and partial sums."""
     part = pieces.counted
     tiles = -(-part.outputs // plan.machine.columns)
+    waited = int(pieces.timed.conflicts @ np.repeat(tiles, part.blocks)) * layer_plan.layer.groups
+    counter.add(layer_plan.layer.index, f"{CORE_PART}buffers.spikes", {"bank_conflict": waited})
     if len(part.costs) == 1:
         outputs = np.repeat(part.outputs, part.blocks)
         _count_cost(
@@ -131,18 +133,17 @@ class _Share(NamedTuple):
 
 def _shares(plan: Plan, layer_plan: LayerPlan, part: Part, scope: int) -> Iterator[_Share]:
     """The cores that have something to do at a scope, and their parts of its loops."""
-    cores = plan.machine.cores if layer_plan.share != WHOLE else 1
-    loops = {
-        BLOCKS: int(part.blocks[scope]),
-        TILES: -(-int(part.outputs[scope]) // plan.machine.columns),
-        GROUPS: layer_plan.layer.groups,
-    }
+    cores, blocks = plan.machine.cores, int(part.blocks[scope])
+    tiles = -(-int(part.outputs[scope]) // plan.machine.columns)
+    if layer_plan.share == WHOLE:
+        if blocks and tiles:
+            yield _Share(0, blocks, 0, tiles, layer_plan.layer.groups)
+        return
+    loops = {BLOCKS: blocks, TILES: tiles, GROUPS: layer_plan.layer.groups}
     for core in range(cores):
-        own, first = dict(loops), 0
-        if layer_plan.share != WHOLE:
-            whole = loops[layer_plan.share]
-            own[layer_plan.share] = (core + 1) * whole // cores - core * whole // cores
-            first = core * whole // cores if layer_plan.share == TILES else 0
+        own, whole = dict(loops), loops[layer_plan.share]
+        own[layer_plan.share] = (core + 1) * whole // cores - core * whole // cores
+        first = core * whole // cores if layer_plan.share == TILES else 0
         if min(own.values()) > 0:
             yield _Share(core, own[BLOCKS], first, own[TILES], own[GROUPS])
 
@@ -152,23 +153,25 @@ def count_weights(counter: Counter, plan: Plan, layer_plan: LayerPlan, pieces: P
     part, layer = pieces.timed, layer_plan.layer
     bits, buffer = _weight_source(layer_plan)
     served: set[int] = set()
+    # Most scopes of a layer do the same: each kind is counted once, times how often it is there.
+    alike: dict[tuple[_Share, int, int, int, bool], int] = {}
     for scope in range(len(part.blocks)):
         inputs = int(part.scope_inputs(scope).sum())
         for share in _shares(plan, layer_plan, part, scope):
+            end = (share.first_tile + share.tiles) * plan.machine.columns
+            outputs = min(end, int(part.outputs[scope])) - share.first_tile * plan.machine.columns
             first = share.core not in served
             served.add(share.core)
-            end = (share.first_tile + share.tiles) * plan.machine.columns
-            outputs = min(end, int(part.outputs[scope]))
-            outputs -= share.first_tile * plan.machine.columns
-            weight_bits = inputs * outputs * bits
-            if layer_plan.fetch:
-                _count_fetches(counter, plan, layer_plan, share, inputs, outputs, first)
-            if plan.machine.preloads:
-                local = int(part.chunks[scope]) <= plan.machine.local_chunks
-                loads = 1 if local and not layer_plan.rows_outer else share.blocks
-                counter.access(
-                    layer.index, buffer, weight_bits * share.groups, write=False, times=loads
-                )
+            key = (share, inputs, outputs, int(part.chunks[scope]), first)
+            alike[key] = alike.get(key, 0) + 1
+    for (share, inputs, outputs, chunks, first), times in alike.items():
+        if layer_plan.fetch:
+            _count_fetches(counter, plan, layer_plan, share, (inputs, outputs), first, times)
+        if plan.machine.preloads:
+            local = chunks <= plan.machine.local_chunks
+            loads = 1 if local and not layer_plan.rows_outer else share.blocks
+            loaded = inputs * outputs * bits * share.groups
+            counter.access(layer.index, buffer, loaded, write=False, times=loads * times)
     if layer_plan.source == FROM_GLOBAL and served:
         # DRAM fills the global buffer once, whoever asks first.
         ragged = int(layer.outputs % plan.machine.columns > 0)
@@ -186,16 +189,21 @@ def _count_fetches(
     plan: Plan,
     layer_plan: LayerPlan,
     share: _Share,
-    inputs: int,
-    outputs: int,
+    sizes: tuple[int, int],
     first: bool,
+    times: int,
 ) -> None:
-    """What one core fetches at one scope; `first`: it has fetched nothing of this layer yet."""
+    """What one core fetches at so many scopes of these inputs and outputs.
+
+    `first`: it has fetched nothing of this layer yet.
+    """
+    inputs, outputs = sizes
     layer, chunks = layer_plan.layer.index, len(layer_plan.fetch)
     wanted = share.tiles * chunks if layer_plan.rows_outer else chunks
     fetches = 1 if wanted <= plan.machine.weight_slots else share.blocks
     if layer_plan.source == RESIDENT:
         fetches = int(first)
+    fetches *= times
     ragged = int(outputs % plan.machine.columns > 0)
     if layer_plan.source == FROM_GLOBAL:
         for counts, tiles in zip(

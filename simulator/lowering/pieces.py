@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.components.dataflows.base import ALL_TIMESTEPS
+from simulator.components.memories.base import Memory
 from simulator.components.pe_arrays.base import ArrayCost, Work
 from simulator.lowering.plan import LayerPlan, Plan
 from simulator.lowering.tables import BLOCKS
@@ -41,11 +42,13 @@ class Part(NamedTuple):
     """A layer cut and costed, one entry a scope where not said otherwise.
 
     `costs`: one for the blocks of all scopes, or one a scope (attention, whose sizes change with
-    the tokens); `rows`: of each block, scope after scope; `blocks`, `chunks`, `outputs`: the loops
-    of each scope; `inputs`: of each chunk, for each of the costs.
+    the tokens); `conflicts` (block,): cycles lost in the spike buffer, of one group and column
+    tile; `rows`: of each block, scope after scope; `blocks`, `chunks`, `outputs`: the loops of each
+    scope; `inputs`: of each chunk, for each of the costs.
     """
 
     costs: tuple[ArrayCost, ...]
+    conflicts: Ints
     rows: Ints
     blocks: Ints
     chunks: Ints
@@ -86,6 +89,7 @@ class RowCache:
     """Row lists of one image: the layers of a block share them, and a stem's never change."""
 
     def __init__(self) -> None:
+        self._gathered: dict[tuple[int, int], tuple[Rows, Ints, Ints]] = {}
         self._known: dict[tuple[object, ...], tuple[list[npt.NDArray[np.int32]], Rows]] = {}
 
     def cut(
@@ -96,6 +100,14 @@ class RowCache:
         if whole not in self._known:
             self._known[whole] = (rows, cut_rows(_scopes(rows, together), *block))
         return self._known[whole][1]
+
+    def gather(self, rows: Rows, spikes: Memory, bits: int) -> tuple[Ints, Ints]:
+        """Cycles to read each block's rows, `bits` each, and those lost to conflicts."""
+        key = (id(rows), bits)
+        if key not in self._gathered:
+            found = spikes.gather_cycles(rows.row, rows.block_ptr, bits)
+            self._gathered[key] = rows, *found
+        return self._gathered[key][1:]
 
 
 def row_block(plan: Plan, layer_plan: LayerPlan, together: bool) -> RowBlock:
@@ -177,9 +189,13 @@ def _product(
         layer.is_attention,
         RowGather(bits, rows, layer.window, chunks, kept) if array.reads_bits else None,
     )
-    cost = array.cost(work)
+    spikes = plan.architecture.core.buffers.spikes
+    gathered = executed is live and layer.mask is not None and not together
+    row_bits = chunks.inputs * layer.planes
+    cost, conflicts = _fed(array.cost(work), spikes, rows, row_bits, cache if gathered else None)
     part = Part(
         costs=(cost,),
+        conflicts=conflicts,
         rows=np.diff(rows.block_ptr),
         blocks=scope_blocks,
         chunks=np.full(len(scope_blocks), len(chunks.inputs), np.int64),
@@ -187,6 +203,28 @@ def _product(
         inputs=(chunks.inputs,),
     )
     return part, useful
+
+
+def _fed(
+    cost: ArrayCost, spikes: Memory, rows: Rows, row_bits: Ints, cache: RowCache | None
+) -> tuple[ArrayCost, Ints]:
+    """The cost where the spike buffer feeds the array, and the cycles lost to conflicts (block,).
+
+    The words of a chunk lie row after row over the banks, `row_bits` (chunk,) each. In sequence the
+    buffer is taken to keep up. Gathered rows, those that halting has left, meet in its banks, and a
+    tile takes the longer of array and buffer. `cache`: of gathered rows, else None.
+    """
+    blocks = len(rows.block_ptr) - 1
+    conflicts = np.zeros(blocks, np.int64)
+    if cache is None:
+        return cost, conflicts
+    reads = np.zeros((blocks, len(row_bits)), np.int64)
+    for bits in np.unique(row_bits):
+        cycles, lost = cache.gather(rows, spikes, int(bits))
+        chunks = row_bits == bits
+        reads[:, chunks] = cycles[:, None]
+        conflicts += lost * int(chunks.sum())
+    return cost._replace(cycles=np.maximum(cost.cycles, reads[None])), conflicts
 
 
 def _columns(
@@ -252,6 +290,7 @@ def _transposed(
     live_blocks = [blocks if len(live) else 0 for live in tokens]
     return Part(
         costs=tuple(costs),
+        conflicts=np.zeros(sum(live_blocks), np.int64),
         rows=np.tile(np.diff(block_ptr), sum(count > 0 for count in live_blocks)),
         blocks=np.array(live_blocks, np.int64),
         chunks=np.array([len(inputs) for inputs in sizes], np.int64),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -146,14 +146,24 @@ def make_plan(network: Network, architecture: Architecture) -> Plan:
     return Plan(architecture, network, machine, names, order, tuple(layers), kept_chunks)
 
 
+_requests: dict[tuple[int, int, float, bool], tuple[Memory, Transfer]] = {}
+_MOST_REQUESTS = 1 << 16
+
+
 def request(memory: Memory, bits: int, clock_mhz: float, *, write: bool = False) -> Transfer:
-    """A transfer, remembered: the same few sizes are asked for again and again."""
-    return _request(memory, bits, clock_mhz, write)
+    """A transfer, remembered: the same few sizes are asked for again and again.
 
-
-@lru_cache(maxsize=65536)
-def _request(memory: Memory, bits: int, clock_mhz: float, write: bool) -> Transfer:
-    return memory.write(bits, clock_mhz) if write else memory.read(bits, clock_mhz)
+    By the memory's identity, since hashing all of its fields takes longer than the rest; it is kept
+    with what is remembered, so that its identity stays its own.
+    """
+    key = (id(memory), bits, clock_mhz, write)
+    known = _requests.get(key)
+    if known is None:
+        if len(_requests) >= _MOST_REQUESTS:
+            _requests.clear()
+        made = memory.write(bits, clock_mhz) if write else memory.read(bits, clock_mhz)
+        known = _requests[key] = memory, made
+    return known[1]
 
 
 def _check_executable(network: Network, architecture: Architecture) -> None:

@@ -5,7 +5,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from simulator.components.base import Component
+
+Ints = npt.NDArray[np.int64]
 
 
 class Transfer(NamedTuple):
@@ -27,6 +32,18 @@ class Memory(Component, slot="memories"):
     @abstractmethod
     def bits_per_cycle(self, clock_mhz: float) -> float:
         """Sustained bandwidth."""
+
+    def gather_cycles(
+        self, rows: npt.NDArray[np.int32], row_ptr: Ints, row_bits: int
+    ) -> tuple[Ints, Ints]:
+        """Cycles to read runs of rows, `row_bits` each, and how many of them are lost to conflicts.
+
+        `rows`: numbers of rows that lie one after another, `row_ptr` (runs + 1,). int64 (runs,).
+        Here whole words of a run pass at full bandwidth, wherever its rows lie.
+        """
+        sizes = np.diff(row_ptr)
+        cycles = np.ceil(sizes * row_bits / self.bits_per_cycle(1.0)).astype(np.int64)
+        return cycles, np.zeros_like(cycles)
 
     @abstractmethod
     def read(self, bits: int, clock_mhz: float) -> Transfer:

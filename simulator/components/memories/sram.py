@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import numpy as np
+import numpy.typing as npt
+from numba import njit
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
-from simulator.components.memories.base import Memory, Transfer
+from simulator.components.memories.base import Ints, Memory, Transfer
 
 
 class Sram(Memory, kind="sram"):
     """Equal single-port banks, interleaved word by word; every access moves a whole word.
 
-    Accesses in sequence use all banks at once; conflicts of gathered accesses are not modelled.
-    A write and a read of different banks in the same cycle do not disturb each other.
+    Accesses in sequence use all banks at once. Gathered rows are read in order, as many words at a
+    time as there are banks; such a group takes as many cycles as its fullest bank has words, so
+    rows that halting leaves apart may wait for each other. A word that several rows share is read
+    once if they follow each other. A write and a read in the same cycle do not disturb each other.
     """
 
     example: ClassVar[str] = "kind: sram\nsize_kib: 64\nbanks: 4\nwidth_bits: 128\n"
@@ -46,6 +51,14 @@ class Sram(Memory, kind="sram"):
     def simulated(self, clock_mhz: float) -> dict[str, Any]:
         return self.model_dump()  # whatever the clock: nothing takes a time in nanoseconds
 
+    def gather_cycles(
+        self, rows: npt.NDArray[np.int32], row_ptr: Ints, row_bits: int
+    ) -> tuple[Ints, Ints]:
+        cycles = np.zeros(len(row_ptr) - 1, np.int64)
+        lost = np.zeros_like(cycles)
+        _gather(rows, row_ptr, row_bits, self.width_bits, self.banks, cycles, lost)
+        return cycles, lost
+
     def actions(self) -> dict[str, Action]:
         bank_kib = self.size_kib / self.banks
         read = Primitive("sram_read", size_kib=bank_kib, width_bits=self.width_bits)
@@ -53,6 +66,7 @@ class Sram(Memory, kind="sram"):
         return {
             "read_word": Action("reads a word from a bank", (read,)),
             "write_word": Action("writes a word to a bank", (write,)),
+            "bank_conflict": Action("waits a cycle for a bank that another word holds", ()),
         }
 
     def leakage(self) -> tuple[Primitive, ...]:
@@ -62,3 +76,38 @@ class Sram(Memory, kind="sram"):
                 "sram_leakage", size_kib=bank_kib, width_bits=self.width_bits, times=self.banks
             ),
         )
+
+
+@njit(cache=True, nogil=True)
+def _gather(
+    rows: npt.NDArray[np.int32],
+    row_ptr: Ints,
+    row_bits: int,
+    width_bits: int,
+    banks: int,
+    cycles: Ints,
+    lost: Ints,
+) -> None:
+    """Cycles of each run of rows, and those beyond what as many words take without conflicts."""
+    held = np.zeros(banks, np.int64)
+    for run in range(len(row_ptr) - 1):
+        held[:] = 0
+        words, waiting, fullest, last = 0, 0, 0, -1
+        for item in range(row_ptr[run], row_ptr[run + 1]):
+            first_bit = rows[item] * row_bits
+            for word in range(
+                first_bit // width_bits, (first_bit + row_bits - 1) // width_bits + 1
+            ):
+                if word == last:
+                    continue
+                last = word
+                words += 1
+                waiting += 1
+                held[word % banks] += 1
+                fullest = max(fullest, held[word % banks])
+                if waiting == banks:
+                    cycles[run] += fullest
+                    held[:] = 0
+                    waiting, fullest = 0, 0
+        cycles[run] += fullest
+        lost[run] = cycles[run] - (words + banks - 1) // banks
