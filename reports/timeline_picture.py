@@ -114,7 +114,7 @@ def _panel(block: Block, timestep: int) -> Panel:
     start = min(span.start for span in computing)
     ends = [span.end for span in own if span.unit.endswith(("pe_array", "vector_unit"))]
     told = [value for cycle, value in block.tokens if cycle <= start]
-    tokens = f", {told[-1]:g} active tokens" if told else ""
+    tokens = f", active tokens: {told[-1]:g}" if told else ""
     units: dict[str, list[Span]] = {}
     for span in own:
         units.setdefault(span.unit, []).append(span)

@@ -15,7 +15,7 @@ import pytest
 from tests.docs.pages import MARK, PAGES, ROOT, blocks, script
 
 LANGUAGES = ("bash", "console")
-LIMIT_S = 240
+LIMIT_S = 600
 """A block that takes longer has to be marked. (A page as a whole should take some seconds.)"""
 
 # Copied, so that a page may add a file to them; everything else is linked.

@@ -44,7 +44,7 @@ def test_the_headings_tell_cycles_and_tokens(recording: Recording, timeline: Pat
         start = min(whole.start_cycle for unit, whole in own if unit == "pe_array")
         units = ("pe_array", "vector_unit")
         end = max(whole.end_cycle for unit, whole in own if unit in units)
-        assert f"timestep {timestep}: {end - start:,} cycles, 16 active tokens" in text
+        assert f"timestep {timestep}: {end - start:,} cycles, active tokens: 16" in text
 
 
 def test_bars_lie_in_their_panel_and_none_of_an_array_overlap(timeline: Path) -> None:
