@@ -1,0 +1,109 @@
+"""python -m tests.bench.growth --write docs: does cost grow linearly in images and in tokens?
+
+Measures processor seconds on one core, compilers warm: the best of two for each size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from reports.lines import Line, line_plots
+from simulator.architecture import load_architecture
+from simulator.compat.report import CompatReport
+from simulator.simulate import Simulation
+from simulator.trace import Trace
+from tests.factories import tiny_trace
+
+ROOT = Path(__file__).parents[2]
+IMAGES = (1, 2, 4, 8, 16)
+TOKENS = (64, 128, 256, 512, 1024)
+RUNS = ("sparse_pe", "prosperity", "ptb", "phi", "prosperity (compat)")
+REPEATS = 2
+
+
+def runner(trace: Trace, name: str) -> Callable[[range], object]:
+    """What costs some images of a trace on a machine, under the accounting that the name says."""
+    architecture = load_architecture(ROOT / "arch_configs" / f"{name.split()[0]}.yaml")
+    if name.endswith("(compat)"):
+        return CompatReport(trace, architecture).run
+    return Simulation(trace, architecture).run
+
+
+def seconds(run: Callable[[range], object], images: int) -> float:
+    """The best of some repeats."""
+    found = []
+    for _ in range(REPEATS):
+        start = time.process_time()
+        run(range(images))
+        found.append(time.process_time() - start)
+    return min(found)
+
+
+def by_images(name: str) -> Line:
+    """Processor seconds for the first images of the CIFAR-10 trace."""
+    with Trace.open(ROOT / "traces" / "cifar10.npz") as trace:
+        run = runner(trace, name)
+        run(range(1))
+        return Line(name, [(count, seconds(run, count)) for count in IMAGES])
+
+
+def by_tokens(name: str) -> Line:
+    """Processor seconds for one image of a small network, by its tokens."""
+    points = []
+    with tempfile.TemporaryDirectory() as folder:
+        for tokens in TOKENS:
+            path = tiny_trace(
+                Path(folder) / f"{tokens}.npz",
+                tokens=tokens,
+                channels=128,
+                images=1,
+                timesteps=4,
+                halting="none",
+                heads=4,
+                density=0.15,
+                attention="spike_driven",
+            )
+            with Trace.open(path) as trace:
+                run = runner(trace, name)
+                run(range(1))
+                points.append((tokens, seconds(run, 1)))
+    return Line(name, points)
+
+
+def table(lines: Sequence[Line], unit: str) -> str:
+    """Milliseconds by size, and what the largest step costs per unit over the smallest."""
+    sizes = [size for size, _ in lines[0].points]
+    rows = ["| machine | " + " | ".join(f"{size} {unit}" for size in sizes) + " | growth |"]
+    rows.append("|---" * (len(sizes) + 2) + "|")
+    for line in lines:
+        first, last = line.points[0], line.points[-1]
+        growth = (last[1] / first[1]) / (last[0] / first[0])
+        cells = [f"{1e3 * value:.0f} ms" for _, value in line.points]
+        rows.append(f"| {line.name} | " + " | ".join(cells) + f" | {growth:.2f} |")
+    return "\n".join(rows)
+
+
+def main() -> None:
+    """Measure, print the tables, and draw them if asked to."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.growth", description=__doc__)
+    parser.add_argument("--write", metavar="DIR", help="write growth.svg there")
+    options = parser.parse_args()
+    images, tokens = [by_images(name) for name in RUNS], [by_tokens(name) for name in RUNS]
+    print(table(images, "images"), table(tokens, "tokens"), sep="\n\n")
+    if options.write:
+        panels = [
+            ("images of traces/cifar10.npz", "processor seconds", images),
+            ("tokens, one image of a small network", "processor seconds", tokens),
+        ]
+        Path(options.write, "growth.svg").write_text(line_plots(panels), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
