@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import queue
 import re
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -21,6 +23,8 @@ from simulator.errors import ExecutionError
 ATTEMPTS = 4
 """How often in all a task is given to local workers, if they die over it."""
 CONNECT_SECONDS = 20
+WATCH_SECONDS = 1.0
+CLOSE_SECONDS = 3
 LOCAL_CLUSTER = re.compile(r"local:([1-9][0-9]{0,2})")
 
 Task = TypeVar("Task")
@@ -83,9 +87,12 @@ def _connect(dask: str, stack: contextlib.ExitStack) -> Any:
     except ImportError:
         rule = "needs the extra 'cluster': pip install 'stasim[cluster]'"
         raise ExecutionError(f"--dask {dask}: {rule}") from None
+    for name in ("distributed", "distributed.client", "distributed.utils"):
+        # What is lost is told once, by us.
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         if not local:
-            return stack.enter_context(Client(dask, timeout=CONNECT_SECONDS))
+            return _closed_by(stack, Client(dask, timeout=CONNECT_SECONDS))
         cluster = LocalCluster(
             n_workers=int(local[1]),
             threads_per_worker=1,
@@ -93,9 +100,15 @@ def _connect(dask: str, stack: contextlib.ExitStack) -> Any:
             dashboard_address=None,
             silence_logs=logging.CRITICAL,
         )
-        return stack.enter_context(Client(stack.enter_context(cluster)))
+        return _closed_by(stack, Client(stack.enter_context(cluster)))
     except (OSError, ValueError, RuntimeError) as error:
         raise ExecutionError(f"--dask {dask}: no scheduler answers: {error}") from None
+
+
+def _closed_by(stack: contextlib.ExitStack, client: Any) -> Any:
+    """The client; the stack closes it, and does not wait long for a scheduler that is lost."""
+    stack.callback(lambda: client.close(timeout=CLOSE_SECONDS))
+    return client
 
 
 def _on_cores(
@@ -122,15 +135,45 @@ def _on_cores(
 def _on_cluster(
     function: Callable[[Task], Answer], tasks: Sequence[Task], client: Any
 ) -> Iterator[tuple[int, Answer]]:
-    """The scheduler itself gives a dead worker's tasks to others."""
+    """The scheduler itself gives a dead worker's tasks to others.
+
+    Answers are pulled in a thread of their own: when the scheduler is lost its client cancels what
+    is under way, and joblib may wait for it without end.
+    """
+    answers: queue.SimpleQueue[tuple[int, Answer] | BaseException | None] = queue.SimpleQueue()
+
+    def pull() -> None:
+        try:
+            for answer in _joblib(function, dict(enumerate(tasks)), "dask", -1, client=client):
+                answers.put(answer)
+            answers.put(None)
+        except BaseException as error:
+            answers.put(error)
+
+    threading.Thread(target=pull, daemon=True).start()
+    while (answer := _next(answers, client)) is not None:
+        if isinstance(answer, BaseException):
+            raise _told(answer)
+        yield answer
+
+
+def _next(answers: queue.SimpleQueue[Answer], client: Any) -> Answer:
+    while True:
+        with contextlib.suppress(queue.Empty):
+            return answers.get(timeout=WATCH_SECONDS)
+        if client.status != "running":
+            raise ExecutionError("the cluster was lost: the scheduler no longer answers")
+
+
+def _told(error: BaseException) -> BaseException:
+    """What a task raised, as it is; what the cluster did, in a word."""
     from distributed import CancelledError, KilledWorker
 
-    try:
-        yield from _joblib(function, dict(enumerate(tasks)), "dask", -1, client=client)
-    except KilledWorker as error:
-        raise ExecutionError(f"workers of the cluster died again and again: {error}") from None
-    except (CancelledError, OSError) as error:
-        raise ExecutionError(f"the cluster was lost: {error}") from None
+    if isinstance(error, KilledWorker):
+        return ExecutionError(f"workers of the cluster died again and again: {error}")
+    if isinstance(error, CancelledError | OSError):
+        return ExecutionError("the cluster was lost: what it was at was cancelled")
+    return error
 
 
 def _joblib(

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
-START_SECONDS = 60
+START_SECONDS = 240
 
 
 class Cluster(NamedTuple):
-    """A running cluster: the scheduler's address, and its worker processes."""
+    """A running cluster: the scheduler's address, its process, and its worker processes."""
 
     address: str
+    scheduler: subprocess.Popen[bytes]
     workers: list[subprocess.Popen[bytes]]
 
 
@@ -37,7 +38,7 @@ def cluster(folder: Path, workers: int = 2) -> Iterator[Cluster]:
             flags = ("--nthreads", "1", "--no-nanny", "--memory-limit", "0")
             started.append(_start(folder, "dask_worker", address, *flags))
         _wait_for_workers(address, workers)
-        yield Cluster(address, started[1:])
+        yield Cluster(address, started[0], started[1:])
     finally:
         for process in reversed(started):
             process.kill()

@@ -35,6 +35,8 @@ PAIR, OBJECTIVE, VARIED = "axes", "objective", "parameter"
 PARTS_OF_A_RANGE = 8
 MOST_DRAWN = 4000
 """Of more points that are not on the front, so many are drawn, evenly spread."""
+MOST_LISTED = 5000
+"""Of more points the table holds the first ones; points.parquet holds all."""
 _LONGEST = 60
 
 
@@ -220,9 +222,12 @@ def _points_card(result: SweepResult) -> Card:
     figure.update_yaxes(title="of the front's median")
     note = (
         f"The first {min(len(front), len(PALETTE) + 1)} points of the front side by side, each "
-        "objective relative to its median over the front. The table holds all points."
+        "objective relative to its median over the front. The table holds "
     )
-    return single("points", "Points of the front", SEARCH, Plot(note, figure, _table(result)))
+    many = len(result.points) > MOST_LISTED
+    note += f"the first {MOST_LISTED} points, points.parquet all." if many else "all points."
+    listed = _table(result, result.points.head(MOST_LISTED))
+    return single("points", "Points of the front", SEARCH, Plot(note, figure, listed))
 
 
 def _relative(front: pd.DataFrame, name: str, value: float) -> float:
@@ -250,9 +255,8 @@ def _failures_card(result: SweepResult) -> Card:
     return single("outcomes", "What became of the points", SEARCH, Plot(note, figure, table))
 
 
-def _table(result: SweepResult, rows: pd.DataFrame | None = None) -> pd.DataFrame:
+def _table(result: SweepResult, rows: pd.DataFrame) -> pd.DataFrame:
     """Points with plain headings, the objectives before the other metrics."""
-    rows = result.points if rows is None else rows
     metrics = [name for name in _metric_names(result) if name not in result.objectives]
     heading = {"number": "point", "status": "status"}
     heading |= {PARAMETER + name: name for name in result.parameters}

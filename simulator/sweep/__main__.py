@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("space", metavar="SPACE", help="space of designs (YAML); see docs/search.md")
+    add("space", metavar="SPACE", help="space of designs (YAML); see docs/tutorials/search.md")
     add("--trace", metavar="FILE", help="trace of all points, where the space lists none")
     add("--out", required=True, metavar="DIR", help="a new folder, or that of the search to go on")
     where = parser.add_mutually_exclusive_group().add_argument

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 from simulator.architecture import Architecture
 from simulator.components.base import Primitive
+from simulator.energy import EnergyTable
+from simulator.energy.area import machine_area
 from simulator.energy.machine import MachinePrices
 from simulator.errors import SpaceError
 from simulator.result import Result
@@ -22,7 +24,7 @@ class Metric(NamedTuple):
 
     meaning: str
     maximize: bool = False
-    of_machine: Callable[[Architecture], float] | None = None
+    of_machine: Callable[[Architecture, EnergyTable], float] | None = None
     of_result: Callable[[Result], float] | None = None
 
 
@@ -67,16 +69,17 @@ def _banks(architecture: Architecture) -> list[Primitive]:
     ]
 
 
-def _sram_kib(architecture: Architecture) -> float:
+def _sram_kib(architecture: Architecture, table: EnergyTable) -> float:
     return sum(bank.times * bank.size_kib for bank in _banks(architecture))
 
 
-def _sram_area_mm2(architecture: Architecture) -> float:
-    table = MachinePrices(architecture).table
-    return sum(
-        bank.times * table.sram_bank(bank.size_kib, bank.width_bits).area_mm2
-        for bank in _banks(architecture)
-    )
+def _sram_area_mm2(architecture: Architecture, table: EnergyTable) -> float:
+    return float(machine_area(architecture, table)["sram_mm2"])
+
+
+def _area_mm2(architecture: Architecture, table: EnergyTable) -> float:
+    area = machine_area(architecture, table)
+    return float(area["sram_mm2"] + area["logic_mm2"])
 
 
 METRICS: dict[str, Metric] = {
@@ -99,16 +102,18 @@ METRICS: dict[str, Metric] = {
         "test_top1 that the trace states for its weights", maximize=True, of_result=_accuracy
     ),
     "sram_kib": Metric("capacity of all SRAM", of_machine=_sram_kib),
-    "sram_area_mm2": Metric(
-        "area of all SRAM banks by CACTI, without logic and wires", of_machine=_sram_area_mm2
+    "area_mm2": Metric(
+        "area of SRAM and of the logic that has a source: a floor", of_machine=_area_mm2
     ),
+    "sram_area_mm2": Metric("area of all SRAM banks by CACTI", of_machine=_sram_area_mm2),
 }
 
 
 def machine_metrics(architecture: Architecture) -> dict[str, float]:
-    """All metrics that the machine alone decides."""
+    """All metrics that the machine alone decides. Raises PricingError."""
+    table = MachinePrices(architecture).table
     return {
-        name: metric.of_machine(architecture)
+        name: metric.of_machine(architecture, table)
         for name, metric in METRICS.items()
         if metric.of_machine
     }

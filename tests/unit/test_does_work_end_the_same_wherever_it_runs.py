@@ -59,6 +59,18 @@ def test_a_worker_of_a_cluster_that_dies_loses_nothing(tmp_path: Path) -> None:
         assert sum(worker.poll() is not None for worker in own.workers) == 1
 
 
+@pytest.mark.parametrize("after", [1, 30])
+def test_a_scheduler_that_is_lost_is_one_error(after: int, tmp_path: Path) -> None:
+    tasks = [(number, str(tmp_path)) for number in range(4, 500)]
+    with cluster(tmp_path) as own, open_executor(dask=own.address) as executor:
+        answers = executor.run(die_once, tasks)
+        for _ in range(after):
+            next(answers)
+        own.scheduler.kill()
+        with pytest.raises(ExecutionError, match="the cluster was lost"):
+            list(answers)
+
+
 def test_a_task_that_kills_every_worker_is_one_error() -> None:
     with open_executor(jobs=2) as executor, pytest.raises(ExecutionError, match="died 4 times"):
         list(executor.run(die_always, range(6)))
