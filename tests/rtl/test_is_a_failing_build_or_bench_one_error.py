@@ -1,0 +1,57 @@
+"""Is whatever goes wrong with the RTL's build or its bench one clear DeviceError?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from simulator.errors import DeviceError
+from simulator.hil import verilator
+from simulator.hil.benches import lif_design, skip_design
+from simulator.hil.verilator import Design, build, run
+from tests.rtl.rtl_cases import needs_verilator
+from tests.rtl.test_does_token_skip_on_rtl_take_the_modelled_cycles import compact
+
+pytestmark = needs_verilator
+
+
+@pytest.fixture
+def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path / "stasim" / "rtl"
+
+
+def test_what_verilator_refuses_is_told_and_leaves_nothing(own_cache: Path) -> None:
+    design = Design("no_such_top", ("lif_unit.sv",), "lif_bench.cpp", {})
+    with pytest.raises(DeviceError, match="build of no_such_top failed: %Error"):
+        build(design)
+    assert [path for path in own_cache.iterdir() if path.suffix != ".lock"] == []
+
+
+def test_a_cache_that_cannot_be_written_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(DeviceError, match=r"cache .*file/stasim/rtl"):
+        build(lif_design(1, 8, 8, 1))
+
+
+def test_commands_that_end_too_early_are_told() -> None:
+    design = skip_design(compact(4, 12))
+    with pytest.raises(DeviceError, match="code 3: the commands end in the middle of one"):
+        run(design, np.array([5, 1], np.int32))
+
+
+def test_a_bench_that_does_not_answer_in_time_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    hanging = tmp_path / "bench"
+    hanging.write_text("#!/bin/sh\nexec sleep 60\n")
+    hanging.chmod(0o755)
+    monkeypatch.setattr(verilator, "build", lambda design: hanging)
+    monkeypatch.setattr(verilator, "RUN_LIMIT_S", 0.2)
+    with pytest.raises(DeviceError, match=r"no answer within 0\.2 s"):
+        run(skip_design(compact(4, 12)), np.array([0], np.int32))
