@@ -202,10 +202,10 @@ def made(tables: Tables, folder: str) -> str:
     """How far the figures carry, and how to make them again."""
     lines = [
         "## How far this carries\n",
-        "- The trained networks are Spikformers of 2 blocks and 32 channels on pictures of 16 x 16 and 20 x 20, trained for a "
-        "dozen epochs: sized for two cores, not for accuracy. With 2 blocks, `block` halting can skip one block only.",
-        "- Halting arms are fine-tuned from their static network for some epochs, which the static arms are not given: they "
-        "have seen more epochs. The random arm has seen as many as they.",
+        "- The trained networks are Spikformers of 2 blocks and 32 channels on pictures of 16 x 16 and 20 x 20, trained for "
+        "10 to 12 epochs, halting arms for 5 to 8 more: some 40 minutes of CPU time, sized for two cores, not for accuracy. With 2 blocks, `block` halting can skip one block only.",
+        "- Halting arms, random tokens and TP-Spikformer's score among them, are fine-tuned from their static network, so they "
+        "have seen more epochs than the static arms.",
         "- Random tokens and TP-Spikformer's score keep STAS's share of tokens at every step, measured on training images; "
         "tokens are whole, so their mean differs a little. Their head sees each token's last output, A-SSA's a mean field; "
         "the arm *the same, head sees last output* tells how much that is.",
