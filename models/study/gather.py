@@ -22,19 +22,21 @@ Row = dict[str, Any]
 
 
 def write_arms(work: Path, out: Path, chains: Sequence[tuple[str, int]]) -> None:
-    """Write arms.csv, profiles.csv, machines.csv and counts.csv of every arm that is finished.
+    """Write arms.csv, profiles.csv, machines.csv and counts.csv of every arm that is trained.
 
-    Raises ModelError if none is.
+    Machines and counts have those only that were simulated. Raises ModelError if no arm is there.
     """
     tables: dict[str, list[Row]] = {name: [] for name in ("arms", "profiles", "machines", "counts")}
     for task, seed in chains:
         for name in TASK_BY_NAME[task].arms:
             folder = folder_of(work, TASK_BY_NAME[task], seed, name)
-            if (folder / FOUND).exists() and (folder / COSTS).exists():
-                found, costs = (
-                    json.loads((folder / file).read_text("utf-8")) for file in (FOUND, COSTS)
-                )
-                add_rows({"task": task, "arm": name, "seed": seed}, found, costs, tables)
+            if (folder / FOUND).exists():
+                here = {"task": task, "arm": name, "seed": seed}
+                add_found(here, json.loads((folder / FOUND).read_text("utf-8")), tables)
+                if (folder / COSTS).exists():
+                    costs = json.loads((folder / COSTS).read_text("utf-8"))
+                    tables["machines"] += [here | row for row in costs["costs"]]
+                    tables["counts"] += [here | row for row in costs["counts"]]
     if not tables["arms"]:
         raise ModelError(
             f"{work} holds no finished arm of the study: run its stages train, simulate"
@@ -44,16 +46,14 @@ def write_arms(work: Path, out: Path, chains: Sequence[tuple[str, int]]) -> None
         write_table(out / f"{name}.csv", rows)
 
 
-def add_rows(here: Row, found: Row, costs: Row, tables: dict[str, list[Row]]) -> None:
-    """Add one arm's rows to every table."""
+def add_found(here: Row, found: Row, tables: dict[str, list[Row]]) -> None:
+    """Add what was found out about an arm without a machine."""
     arm = BY_NAME[here["arm"]]
     config = config_of(here["task"], arm)
     alike = {f"similarity_block_{i}": value for i, value in enumerate(found["similarity"])}
     kept = ("test_top1", "test_images", "active_tokens")
     more = {"entropy": found["entropy"] if arm.exits else ""}
     tables["arms"].append(here | {name: found[name] for name in kept} | alike | more)
-    tables["machines"] += [here | row for row in costs["costs"]]
-    tables["counts"] += [here | row for row in costs["counts"]]
     steps = [(t, b) for t in range(found["timesteps"]) for b in range(found["blocks"])]
     profile = found["profile"] or [1.0] * len(steps)
     tables["profiles"] += [

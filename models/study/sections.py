@@ -13,7 +13,6 @@ from models.study.numbers import Tables, fastest, grid, one, percent, rows_of, s
 from models.study.published import ARMS, Network
 
 ACS, MACS = "integers_as_acs", "integers_as_macs"
-STAGES = ("sps", "blocks", "halting")
 
 
 def trained(tables: Tables, task: Task, folder: str) -> str:
@@ -57,7 +56,7 @@ def trained(tables: Tables, task: Task, folder: str) -> str:
                     *("µJ" for _ in MACHINES),
                     "check stalls % (sparse_pe)",
                 ),
-                [cost(name, machines) for name in names],
+                [cost(name, machines) for name in names if name in set(machines.arm)],
             ),
             f"Made by {TRAIN.format(tasks=task.name)}.\n",
         ]
@@ -67,16 +66,15 @@ def trained(tables: Tables, task: Task, folder: str) -> str:
 def worth(name: str, arms: pd.DataFrame, counts: pd.DataFrame) -> list[str]:
     """An arm's accuracy and counts."""
     of_arm, counted = arms[arms.arm == name], counts[counts.arm == name]
-    seeds = len(of_arm)
 
     def total(stages: Sequence[str], convention: str, column: str) -> float:
         chosen = counted[counted.stage.isin(stages) & (counted.convention == convention)]
-        return float(chosen[column].sum()) / seeds
+        return float(chosen.groupby("seed")[column].sum().mean()) if len(chosen) else 0.0
 
     field = ("sps", "blocks", "head")
     return [
         BY_NAME[name].title,
-        str(seeds),
+        str(len(of_arm)),
         spread(of_arm.test_top1, 100),
         spread(of_arm.active_tokens, 100),
         f"{of_arm.similarity_block_1.mean():.2f}" if BY_NAME[name].timesteps > 1 else "",
