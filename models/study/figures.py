@@ -34,7 +34,8 @@ def draw(out: Path) -> list[str]:
 def accuracy(arms: pd.DataFrame) -> Any:
     """Accuracy over active tokens: a panel a task, a point an arm, bars from least to most."""
     tasks = [task for task in TASKS if task.name in set(arms.task)]
-    figure = blank(4.2 * len(tasks), 3.6)
+    figure = blank(3.4 * len(tasks), 4.0)
+    shown: dict[str, Any] = {}
     for axes, task in zip(panels(figure, len(tasks)), tasks, strict=True):
         of_task = arms[arms.task == task.name]
         for name, group in of_task.groupby("arm", sort=False):
@@ -42,19 +43,22 @@ def accuracy(arms: pd.DataFrame) -> Any:
             middle = top1.mean()
             reach = [[middle - top1.min()], [top1.max() - middle]]
             place = list(BY_NAME).index(str(name))
-            axes.errorbar(
+            title = BY_NAME[str(name)].title
+            shown[title] = axes.errorbar(
                 tokens,
                 middle,
                 yerr=reach,
                 fmt="ospDv^X<>PhdH8"[place],
                 color=COLOURS[place % len(COLOURS)],
-                label=BY_NAME[str(name)].title,
                 markersize=5,
+                markerfacecolor="none" if tokens > 99.0 else None,
             )
         axes.set_title(task.title, fontsize=9)
         axes.set_xlabel("active tokens, %")
         axes.set_ylabel("accuracy, %")
-        axes.legend(fontsize=5, frameon=False)
+    figure.legend(
+        list(shown.values()), list(shown), loc="outside lower center", ncols=5, frameon=False
+    )
     return figure
 
 
