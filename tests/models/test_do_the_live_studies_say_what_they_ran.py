@@ -17,6 +17,10 @@ MACHINES = [
 ]
 
 
+def test_the_page_is_that_of_its_tables() -> None:
+    assert (ROOT / "docs" / "live.md").read_text() == page.page(ROOT / "docs" / "live")
+
+
 @pytest.mark.slow
 def test_the_curve_holds_a_row_for_each_setting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
