@@ -11,7 +11,7 @@ from simulator.components.dataflows.base import ALL_TIMESTEPS
 from simulator.lowering.pieces import RowCache, row_block
 from simulator.lowering.plan import LayerPlan, Plan
 from simulator.operations import live_rows
-from simulator.tiling import Chunks, ColumnGather, RowGather, Rows, cut_heads
+from simulator.tiling import Chunks, RowGather, Rows, cut_heads
 from simulator.trace import Image
 
 Bools = npt.NDArray[np.bool_]
@@ -29,7 +29,7 @@ class Words(NamedTuple):
 class LayerTiles:
     """A layer of one image, cut as on a machine: the words of each (group, row block, chunk).
 
-    Not for attention's context, whose rows are channels: see `context_words`.
+    Not for attention's context, whose rows are channels, cut anew at each timestep.
     """
 
     def __init__(self, plan: Plan, layer_plan: LayerPlan, image: Image) -> None:
@@ -60,17 +60,6 @@ class LayerTiles:
         kept = np.ones(len(rows.row), np.bool_)
         gather = RowGather(self.bits, rows, self.layer.window, self.chunks, kept)
         return _unpacked(gather(group, chunk), int(self.chunks.inputs[chunk]))
-
-
-def context_words(
-    layer_plan: LayerPlan, image: Image, timestep: int, group: int, chunk_rows: int, chunk: int
-) -> Words:
-    """The words of a tile of attention's context: a head's channels over its live tokens."""
-    layer = layer_plan.layer
-    tokens = np.flatnonzero(image.active[layer.mask or ""][timestep]).astype(np.int32)
-    bits = image.tensors[layer.operand or ""][timestep, 0]
-    gather = ColumnGather(bits, tokens, layer.rows, chunk_rows)
-    return _unpacked(gather(group, chunk), min(chunk_rows, len(tokens) - chunk * chunk_rows))
 
 
 def _unpacked(packed: npt.NDArray[np.uint64], inputs: int) -> Words:
