@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from simulator.architecture import load_architecture
 from simulator.engine.reference import simulate
 from simulator.engine.replay import replay
 from simulator.lowering import lower, make_plan
@@ -16,9 +17,10 @@ from simulator.result import Result
 from simulator.simulate import Simulation
 from simulator.trace import Image, Trace
 from tests.factories import tiny_trace, unpack_planes
-from tests.machines import machine
+from tests.machines import ROOT, machine
 
 ARRAYS = ("dense_pe", "sparse_pe", "sparse_pe_noskip")
+MACHINES = sorted(path.stem for path in (ROOT / "arch_configs").glob("*.yaml"))
 FIRST = "dataflow.attention_order=key_values_first"
 FORMS = ("products", "spike_driven", "token_qk")
 BLOCKS, HEADS, CHANNELS = 2, 3, 24
@@ -133,3 +135,19 @@ def test_halted_tokens_make_no_attention_cost_more(form: str, tmp_path: Path) ->
     all_rows = run(every, "sparse_pe").tables["images"]
     fewer = run(written(tmp_path, attention=form), "sparse_pe").tables["images"]
     assert fewer.latency_cycles[0] < all_rows.latency_cycles[0]
+
+
+@pytest.mark.parametrize("name", MACHINES)
+@pytest.mark.parametrize("form", ["products", "spike_driven"])
+def test_every_machine_does_the_same_useful_work(name: str, form: str, tmp_path: Path) -> None:
+    """Whatever its array skips or reuses, and in both orders of the products."""
+    path = written(tmp_path, attention=form)
+    for order in ((), (FIRST,)):
+        columns = []
+        for machine_name in (name, "dense_pe"):
+            architecture = load_architecture(ROOT / "arch_configs" / f"{machine_name}.yaml", order)
+            with Trace.open(path) as trace:
+                result = Simulation(trace, architecture).run([0])
+            result.check()
+            columns.append(result.tables["layers"].useful_accumulations)
+        assert columns[0].equals(columns[1])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reports import designs, machines
+from reports import boards, designs, machines
 from reports.generated import replaced
 
 ROOT = Path(__file__).parents[2]
@@ -16,7 +16,11 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("page", "name", "table"),
-    [("README.md", "designs", designs.table), ("docs/machines.md", "machines", machines.table)],
+    [
+        ("README.md", "designs", designs.table),
+        ("docs/machines.md", "machines", machines.table),
+        ("docs/validation.md", "exspike", boards.exspike),
+    ],
 )
 def test_the_table_is_current(page: str, name: str, table: Callable[[], str]) -> None:
     text = (ROOT / page).read_text("utf-8")
