@@ -82,7 +82,9 @@ def run(options: argparse.Namespace) -> None:
         if stage in options.stages:
             spread(task, chains, work, extent, options.workers)
     if "train" in options.stages or "simulate" in options.stages:
-        write_arms(work, out, chains)
+        # What earlier calls left is told too, whatever this one was asked for.
+        most = max(options.seeds, len(SEEDS))
+        write_arms(work, out, [Chain(task.name, seed) for seed in range(most) for task in TASKS])
     if "published" in options.stages:
         write_published(work, out, quick=options.quick)
     if "page" in options.stages:

@@ -217,6 +217,7 @@ def made(tables: Tables, folder: str) -> str:
         "",
         "## How to make it again\n",
         "`python -m models.study` does everything, keeps what is done and goes on where it was stopped; `--quick` shows in "
-        f"minutes that it works. Tables: {', '.join(f'[{name}.csv]({folder}/{name}.csv)' for name in sorted(tables))}.",
+        "minutes that it works. The tables have what lies in the work folder: to make a part alone and keep this page, give "
+        f"`--out` and `--page`. Tables: {', '.join(f'[{name}.csv]({folder}/{name}.csv)' for name in sorted(tables))}.",
     ]
     return "\n".join(lines) + "\n"
