@@ -97,9 +97,10 @@ def test_what_may_change_a_cycle_is_simulated_again(overrides: list[str]) -> Non
     assert simulation_key(load_architecture(ARCH, overrides)) != key
 
 
-@pytest.mark.parametrize("name", ["dense_pe", "sparse_pe", "sparse_pe_noskip"])
-def test_every_shipped_machine_can_be_priced_anew(name: str, trace: Path) -> None:
-    path = ROOT / "arch_configs" / f"{name}.yaml"
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "arch_configs").glob("*.yaml")), ids=lambda path: path.stem
+)
+def test_every_shipped_machine_can_be_priced_anew(path: Path, trace: Path) -> None:
     own, other = (load_architecture(path, words) for words in ([], [OTHER_NODE]))
     assert reprice(simulated(trace, own), other) == simulated(trace, other)
 

@@ -99,6 +99,7 @@ def test_a_search_finds_the_same_on_any_number_of_workers(
     assert same(SweepResult.load(tmp_path / "alone"), alone)
 
 
+@pytest.mark.slow
 def test_a_search_on_a_cluster_that_loses_a_worker_finds_the_same(
     space_file: Callable[..., Path], trace: Path, tmp_path: Path
 ) -> None:
@@ -119,6 +120,7 @@ def test_a_search_on_a_cluster_that_loses_a_worker_finds_the_same(
     assert len(journal(tmp_path / "lost")) == len(set(journal(tmp_path / "lost"))) == 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["random", "nsga2"])
 def test_a_search_killed_again_and_again_loses_and_repeats_nothing(
     strategy: str, space_file: Callable[..., Path], trace: Path, tmp_path: Path
