@@ -22,7 +22,7 @@ from simulator.energy.field_convention import (
     FieldLayer,
     trace_field_energy,
 )
-from simulator.energy.machine import MachinePrices
+from simulator.energy.machine import MachinePrices, sum_by_layer
 from simulator.engine.attribution import stalls
 from simulator.engine.reference import simulate as simpy_engine
 from simulator.engine.replay import replay as numba_engine
@@ -111,16 +111,19 @@ class Simulation:
 
     def _actions(self, image: int, lowered: Lowered, rows: dict[str, Rows]) -> list[float]:
         """Counts times prices; returns the energy of each layer in pJ."""
-        table = rows["actions"]
-        for (layer, part, action), count in sorted(lowered.counts.items()):
-            energy_pj = count * self.prices.actions[f"{part}.{action}"].energy_pj
-            table["image"].append(image)
-            table["layer"].append(self.plan.layers[layer].layer.name)
-            table["part"].append(part)
-            table["action"].append(action)
-            table["count"].append(count)
-            table["energy_pj"].append(energy_pj)
-        return self.prices.layer_energies_pj(lowered.counts, len(self.plan.layers))
+        priced = self.prices.priced(lowered.counts)
+        names = [plan.layer.name for plan in self.plan.layers]
+        columns: Rows = {
+            "image": [image] * len(priced),
+            "layer": [names[layer] for layer, *_ in priced],
+            "part": [part for _, part, *_ in priced],
+            "action": [action for *_, action, _, _ in priced],
+            "count": [count for *_, count, _ in priced],
+            "energy_pj": [energy_pj for *_, energy_pj in priced],
+        }
+        for name, values in columns.items():
+            rows["actions"][name].extend(values)
+        return sum_by_layer(priced, len(names))
 
     def _layers(
         self,
@@ -131,18 +134,22 @@ class Simulation:
         rows: dict[str, Rows],
     ) -> None:
         program, count = lowered.program, len(self.plan.layers)
-        busy = {
-            unit: np.bincount(
-                lowered.op_layer[ops := np.isin(program.unit, units)],
-                program.busy_cycles[ops],
-                minlength=count,
-            ).astype(np.int64)
-            for unit, units in (
-                (PE_ARRAY, units_of(PE_ARRAY, self.cores)),
-                (VECTOR_UNIT, units_of(VECTOR_UNIT, self.cores)),
-                (DRAM, (DRAM,)),
+        kinds = (units_of(PE_ARRAY, self.cores), units_of(VECTOR_UNIT, self.cores), (DRAM,))
+        # The last place is for joins, whose unit is -1, and for the other units.
+        kind_of = np.full(len(program.unit_servers) + 1, len(kinds))
+        for kind, units in enumerate(kinds):
+            kind_of[list(units)] = kind
+        width = len(kinds) + 1
+        pe_busy, vector_busy, dram_busy, _ = (
+            np.bincount(
+                lowered.op_layer * width + kind_of[program.unit],
+                program.busy_cycles,
+                minlength=count * width,
             )
-        }
+            .astype(np.int64)
+            .reshape(count, width)
+            .T.tolist()
+        )
         first = np.full(count, np.iinfo(np.int64).max)
         last = np.zeros(count, np.int64)
         real = program.unit >= 0
@@ -157,9 +164,9 @@ class Simulation:
             "kind": [layer.kind for layer in layers],
             "first_start_cycle": np.minimum(first, last).tolist(),
             "last_finish_cycle": last.tolist(),
-            "pe_busy_cycles": busy[PE_ARRAY].tolist(),
-            "vector_busy_cycles": busy[VECTOR_UNIT].tolist(),
-            "dram_busy_cycles": busy[DRAM].tolist(),
+            "pe_busy_cycles": pe_busy,
+            "vector_busy_cycles": vector_busy,
+            "dram_busy_cycles": dram_busy,
             "useful_accumulations": lowered.useful_accumulations.tolist(),
             "rows": lowered.rows.tolist(),
             "live_rows": lowered.live_rows.tolist(),
@@ -177,8 +184,10 @@ class Simulation:
         arrays = units_of(PE_ARRAY, self.cores)
         by_both = []
         for unit in arrays:
-            others = np.isin(lowered.program.unit, [other for other in arrays if other != unit])
-            why = np.where(others, OTHER_CORES, lowered.op_category)
+            why = lowered.op_category
+            if len(arrays) > 1:
+                others = [other for other in arrays if other != unit]
+                why = np.where(np.isin(lowered.program.unit, others), OTHER_CORES, why)
             category = (lowered.op_layer * causes + why).astype(np.int32)
             found = stalls(lowered.program, timeline, category, unit, layers * causes)
             by_both.append(found[:-1])
