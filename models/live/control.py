@@ -108,8 +108,10 @@ class BudgetControl:
 def steps_left(accumulated: Floats, score: Floats, steps: int, threshold: float) -> Floats:
     """How many more blocks each token runs, at most `steps`, if its score stays what it is."""
     missing = np.maximum(threshold - accumulated, 0.0)
-    rate = np.where(missing > 0.0, np.maximum(score, 1e-12), 1.0)
-    return np.minimum(np.ceil(missing / rate), float(steps))
+    rate = np.where(missing > 0.0, score, 1.0)
+    # A score of 0 never gets there: infinitely many, so all steps that there are.
+    with np.errstate(divide="ignore", over="ignore"):
+        return np.minimum(np.ceil(missing / rate), float(steps))
 
 
 def exceeded(spent: float, limit: float | None) -> float:
