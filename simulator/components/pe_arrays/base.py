@@ -8,6 +8,7 @@ from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from simulator.components.base import Component, Primitive
 
@@ -153,3 +154,19 @@ class PEArray(Component, slot="pe_arrays"):
     @abstractmethod
     def cost(self, work: Work) -> ArrayCost:
         """Cycles and counts of the pieces of a layer."""
+
+
+class AccumulatorArray(PEArray, base=True):
+    """What all arrays of this library state: their weights, their accumulators, their pipeline."""
+
+    weight_bits: int = Field(default=8, gt=0, le=32, description="bits of a weight")
+    sum_bits: int = Field(default=16, ge=8, le=32, description="bits of an accumulator")
+    latency_cycles: int = Field(default=3, ge=0, description="from a tile's end to its results")
+
+    @property
+    def accumulator_bits(self) -> int:
+        return self.sum_bits
+
+    @property
+    def pipeline_latency_cycles(self) -> int:
+        return self.latency_cycles

@@ -9,13 +9,13 @@ from numba import njit
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
-from simulator.components.pe_arrays.base import ArrayCost, Ints, PEArray, Words, Work
+from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Words, Work
 from simulator.components.pe_arrays.windows import join_windows, window_ptr, windows
 
 DENSE, SPARSE, PASSED = range(3)
 
 
-class Bundle(PEArray, kind="bundle"):
+class Bundle(AccumulatorArray, kind="bundle"):
     """A weight serves a bundle of tokens and timesteps; inputs go to a dense or to a sparse core.
 
     A bundle is `bundle_tokens` tokens x `bundle_timesteps`; it is active in an input that spikes
@@ -39,8 +39,6 @@ class Bundle(PEArray, kind="bundle"):
     )
     bundle_tokens: int = Field(default=2, gt=0, le=64, description="tokens of a bundle")
     bundle_timesteps: int = Field(default=4, gt=0, le=64, description="timesteps of a bundle")
-    weight_bits: int = Field(default=8, gt=0, le=32, description="bits of a weight")
-    sum_bits: int = Field(default=16, ge=8, le=32, description="bits of an accumulator")
     latency_cycles: int = Field(default=4, ge=0, description="add, join the cores, write back")
 
     @property
@@ -54,14 +52,6 @@ class Bundle(PEArray, kind="bundle"):
     @property
     def reads_bits(self) -> bool:
         return True
-
-    @property
-    def accumulator_bits(self) -> int:
-        return self.sum_bits
-
-    @property
-    def pipeline_latency_cycles(self) -> int:
-        return self.latency_cycles
 
     @property
     def peak_accumulations_per_cycle(self) -> int:

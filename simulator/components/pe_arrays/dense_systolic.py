@@ -8,10 +8,10 @@ import numpy as np
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
-from simulator.components.pe_arrays.base import ArrayCost, Ints, PEArray, Work
+from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Work
 
 
-class DenseSystolic(PEArray, kind="dense_systolic"):
+class DenseSystolic(AccumulatorArray, kind="dense_systolic"):
     """Rows x columns of PEs through which operands move a step a cycle; zeros cost what ones cost.
 
     Output-stationary (`os`): a fold of rows x columns outputs takes inputs + rows + columns - 2
@@ -36,8 +36,6 @@ class DenseSystolic(PEArray, kind="dense_systolic"):
         default=512, gt=0, le=65536, description="outputs that pass one fold of inputs (is only)"
     )
     zero_gating: bool = Field(default=False, description="a PE with a zero input spends no energy")
-    weight_bits: int = Field(default=8, gt=0, le=32, description="bits of a weight")
-    sum_bits: int = Field(default=16, ge=8, le=32, description="bits of an accumulator")
     latency_cycles: int = Field(
         default=3, ge=0, description="write back, after a tile's last cycle"
     )
@@ -53,14 +51,6 @@ class DenseSystolic(PEArray, kind="dense_systolic"):
     @property
     def across_taps(self) -> bool:
         return True
-
-    @property
-    def accumulator_bits(self) -> int:
-        return self.sum_bits
-
-    @property
-    def pipeline_latency_cycles(self) -> int:
-        return self.latency_cycles
 
     @property
     def peak_accumulations_per_cycle(self) -> int:

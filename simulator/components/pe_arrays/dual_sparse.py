@@ -10,13 +10,13 @@ from numba import njit
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
-from simulator.components.pe_arrays.base import ArrayCost, Ints, PEArray, Words, Work
+from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Words, Work
 from simulator.components.pe_arrays.windows import join_windows, window_ptr, windows
 
 MATCHES, CORRECTIONS, WORDS = range(3)
 
 
-class DualSparse(PEArray, kind="dual_sparse"):
+class DualSparse(AccumulatorArray, kind="dual_sparse"):
     """Only inputs that spike in a token's timesteps and have a weight left take a cycle.
 
     Each of `columns` PEs has one output. For a token it joins the mask of inputs that spike at any
@@ -41,8 +41,6 @@ class DualSparse(PEArray, kind="dual_sparse"):
     join_inputs: int = Field(
         default=128, gt=0, le=4096, multiple_of=64, description="inputs joined in a cycle"
     )
-    weight_bits: int = Field(default=8, gt=0, le=32, description="bits of a weight")
-    sum_bits: int = Field(default=16, ge=8, le=32, description="bits of an accumulator")
     latency_cycles: int = Field(default=4, ge=0, description="prefix sum, add and write back")
 
     @property
@@ -56,14 +54,6 @@ class DualSparse(PEArray, kind="dual_sparse"):
     @property
     def reads_bits(self) -> bool:
         return True
-
-    @property
-    def accumulator_bits(self) -> int:
-        return self.sum_bits
-
-    @property
-    def pipeline_latency_cycles(self) -> int:
-        return self.latency_cycles
 
     @property
     def peak_accumulations_per_cycle(self) -> int:

@@ -8,11 +8,11 @@ import numpy as np
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
-from simulator.components.pe_arrays.base import ArrayCost, PEArray, Work
+from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Work
 from simulator.components.pe_arrays.windows import window_ptr, windows
 
 
-class EventSorted(PEArray, kind="event_sorted"):
+class EventSorted(AccumulatorArray, kind="event_sorted"):
     """A sorted stream of a token's spikes passes all PEs, a spike a cycle; PEs keep their neuron.
 
     A merge of `merge_inputs` streams puts the spikes of all inputs and timesteps of a token or
@@ -29,8 +29,6 @@ class EventSorted(PEArray, kind="event_sorted"):
     columns: int = Field(gt=0, le=4096, description="PEs, one an output of a tile")
     merge_inputs: int = Field(default=16, gt=1, le=1024, description="streams of the merge")
     token_cycles: int = Field(default=4, ge=0, le=1024, description="fill and drain, of each token")
-    weight_bits: int = Field(default=8, gt=0, le=32, description="bits of a weight")
-    sum_bits: int = Field(default=16, ge=8, le=32, description="bits of an accumulator")
     latency_cycles: int = Field(default=3, ge=0, description="add, compare and write back")
 
     @property
@@ -40,14 +38,6 @@ class EventSorted(PEArray, kind="event_sorted"):
     @property
     def tile_inputs(self) -> int:
         return 0
-
-    @property
-    def accumulator_bits(self) -> int:
-        return self.sum_bits
-
-    @property
-    def pipeline_latency_cycles(self) -> int:
-        return self.latency_cycles
 
     @property
     def peak_accumulations_per_cycle(self) -> int:

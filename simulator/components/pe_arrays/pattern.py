@@ -9,12 +9,12 @@ from numba import njit
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
-from simulator.components.pe_arrays.base import ArrayCost, Ints, PEArray, Words, Work
+from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Words, Work
 
 LOOKED_UP, RESIDUAL = range(2)
 
 
-class Pattern(PEArray, kind="pattern"):
+class Pattern(AccumulatorArray, kind="pattern"):
     """A row is a pattern whose sums are there, and the inputs in which it differs from it.
 
     A row of `row_inputs` inputs takes the nearest of `patterns` (Hamming distance), if that leaves
@@ -44,8 +44,6 @@ class Pattern(PEArray, kind="pattern"):
         default=100, ge=0, le=100, description="patterns whose products are fetched, of a chunk"
     )
     rounds: int = Field(default=2, ge=0, le=100, description="rounds of k-means")
-    weight_bits: int = Field(default=8, gt=0, le=32, description="bits of a weight")
-    sum_bits: int = Field(default=16, ge=8, le=32, description="bits of a sum")
     latency_cycles: int = Field(default=4, ge=0, description="match, look up, add and write back")
 
     @property
@@ -63,14 +61,6 @@ class Pattern(PEArray, kind="pattern"):
     @property
     def reads_bits(self) -> bool:
         return True
-
-    @property
-    def accumulator_bits(self) -> int:
-        return self.sum_bits
-
-    @property
-    def pipeline_latency_cycles(self) -> int:
-        return self.latency_cycles
 
     @property
     def peak_accumulations_per_cycle(self) -> int:

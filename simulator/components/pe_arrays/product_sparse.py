@@ -10,13 +10,13 @@ from numba import njit
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
-from simulator.components.pe_arrays.base import ArrayCost, Ints, PEArray, Words, Work
+from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Words, Work
 
 SPIKES, REMAINING, EMPTIED, SEARCHED = range(4)
 """What is counted of a tile, see `product_tile`."""
 
 
-class ProductSparse(PEArray, kind="product_sparse"):
+class ProductSparse(AccumulatorArray, kind="product_sparse"):
     """A row adds only the spikes that it does not share with its largest subset row of the tile.
 
     A tile is `tile_rows` operand rows of `tile_inputs` inputs. Each row with two spikes or more
@@ -39,8 +39,6 @@ class ProductSparse(PEArray, kind="product_sparse"):
     tile_rows: int = Field(default=256, gt=0, le=4096, description="operand rows of a tile")
     row_inputs: int = Field(default=16, gt=0, le=64, description="inputs of a row of a tile")
     popcounts_per_cycle: int = Field(default=8, gt=0, le=4096, description="rows sorted in a cycle")
-    weight_bits: int = Field(default=8, gt=0, le=32, description="bits of a weight")
-    sum_bits: int = Field(default=16, ge=8, le=32, description="bits of an accumulator")
     latency_cycles: int = Field(
         default=3, ge=0, description="read, add and write back, after a tile's last spike"
     )
@@ -60,14 +58,6 @@ class ProductSparse(PEArray, kind="product_sparse"):
     @property
     def reads_bits(self) -> bool:
         return True
-
-    @property
-    def accumulator_bits(self) -> int:
-        return self.sum_bits
-
-    @property
-    def pipeline_latency_cycles(self) -> int:
-        return self.latency_cycles
 
     @property
     def peak_accumulations_per_cycle(self) -> int:

@@ -9,10 +9,10 @@ from numba import njit
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
-from simulator.components.pe_arrays.base import ArrayCost, Ints, PEArray, Work
+from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Work
 
 
-class SortedRows(PEArray, kind="sorted_rows"):
+class SortedRows(AccumulatorArray, kind="sorted_rows"):
     """Each row goes to the PE with the fewest spikes so far; a PE adds a spike a cycle.
 
     The rows of a block are dealt in the order timestep, then token, of equal PEs to the first. All
@@ -28,8 +28,6 @@ class SortedRows(PEArray, kind="sorted_rows"):
     """A longer row can send the rows after it to better places."""
 
     rows: int = Field(gt=0, le=4096, description="PEs, each with operand rows of its own")
-    weight_bits: int = Field(default=8, gt=0, le=32, description="bits of a weight")
-    sum_bits: int = Field(default=16, ge=8, le=32, description="bits of an accumulator")
     latency_cycles: int = Field(default=3, ge=0, description="read, add and write back")
 
     @property
@@ -39,14 +37,6 @@ class SortedRows(PEArray, kind="sorted_rows"):
     @property
     def tile_inputs(self) -> int:
         return 0
-
-    @property
-    def accumulator_bits(self) -> int:
-        return self.sum_bits
-
-    @property
-    def pipeline_latency_cycles(self) -> int:
-        return self.latency_cycles
 
     @property
     def peak_accumulations_per_cycle(self) -> int:

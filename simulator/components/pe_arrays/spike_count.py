@@ -8,10 +8,10 @@ import numpy as np
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
-from simulator.components.pe_arrays.base import ArrayCost, PEArray, Work
+from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Work
 
 
-class SpikeCount(PEArray, kind="spike_count"):
+class SpikeCount(AccumulatorArray, kind="spike_count"):
     """Each spike takes one cycle, in which all `columns` PEs add their weight of its input.
 
     Zeros cost nothing; rows, timesteps and planes follow one another without a gap, so the cycles
@@ -27,8 +27,6 @@ class SpikeCount(PEArray, kind="spike_count"):
     chunk_inputs: int = Field(
         default=256, gt=0, le=65536, description="inputs whose weights a tile holds"
     )
-    weight_bits: int = Field(default=8, gt=0, le=32, description="bits of a weight")
-    sum_bits: int = Field(default=16, ge=8, le=32, description="bits of an accumulator")
     latency_cycles: int = Field(default=3, ge=0, description="read, add and write back")
 
     @property
@@ -42,14 +40,6 @@ class SpikeCount(PEArray, kind="spike_count"):
     @property
     def across_taps(self) -> bool:
         return True
-
-    @property
-    def accumulator_bits(self) -> int:
-        return self.sum_bits
-
-    @property
-    def pipeline_latency_cycles(self) -> int:
-        return self.latency_cycles
 
     @property
     def peak_accumulations_per_cycle(self) -> int:

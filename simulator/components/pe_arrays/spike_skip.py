@@ -10,10 +10,10 @@ from numba import njit
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
-from simulator.components.pe_arrays.base import ArrayCost, Ints, PEArray, Work
+from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Work
 
 
-class SpikeSkip(PEArray, kind="spike_skip"):
+class SpikeSkip(AccumulatorArray, kind="spike_skip"):
     """Rows of accumulators, each of which walks the set bits of one operand row at a time.
 
     A dispatcher takes a word (`word_inputs` bits of one operand row and plane) a cycle, in order;
@@ -39,8 +39,6 @@ class SpikeSkip(PEArray, kind="spike_skip"):
         default=128, gt=0, le=4096, multiple_of=8, description="inputs of a word and of a tile"
     )
     fifo_words: int = Field(default=4, gt=0, le=1024, description="words a row's FIFO holds")
-    weight_bits: int = Field(default=8, gt=0, le=32, description="bits of a weight")
-    sum_bits: int = Field(default=16, ge=8, le=32, description="bits of an accumulator")
     latency_cycles: int = Field(
         default=3, ge=0, description="pop, add and write back, after a row's last bit"
     )
@@ -56,14 +54,6 @@ class SpikeSkip(PEArray, kind="spike_skip"):
     @property
     def preloads_weights(self) -> bool:
         return True
-
-    @property
-    def accumulator_bits(self) -> int:
-        return self.sum_bits
-
-    @property
-    def pipeline_latency_cycles(self) -> int:
-        return self.latency_cycles
 
     @property
     def peak_accumulations_per_cycle(self) -> int:

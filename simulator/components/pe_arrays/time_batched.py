@@ -9,11 +9,11 @@ from numba import njit
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
-from simulator.components.pe_arrays.base import ArrayCost, Ints, PEArray, Words, Work
+from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Words, Work
 from simulator.components.pe_arrays.windows import join_windows, window_ptr, windows
 
 
-class TimeBatched(PEArray, kind="time_batched"):
+class TimeBatched(AccumulatorArray, kind="time_batched"):
     """`rows` outputs x `columns` windows: an input's weight stays for all timesteps of a window.
 
     Rows of one token or pixel are cut into windows of `window_timesteps`. `columns` windows run
@@ -35,8 +35,6 @@ class TimeBatched(PEArray, kind="time_batched"):
     rows: int = Field(gt=0, le=4096, description="rows of PEs, one an output")
     columns: int = Field(gt=0, le=64, description="columns of PEs, one a window of a token")
     window_timesteps: int = Field(default=4, gt=0, le=64, description="timesteps of a window")
-    weight_bits: int = Field(default=8, gt=0, le=32, description="bits of a weight")
-    sum_bits: int = Field(default=16, ge=8, le=32, description="bits of an accumulator")
     latency_cycles: int = Field(
         default=3, ge=0, description="write back, after a group's last input"
     )
@@ -52,14 +50,6 @@ class TimeBatched(PEArray, kind="time_batched"):
     @property
     def reads_bits(self) -> bool:
         return True
-
-    @property
-    def accumulator_bits(self) -> int:
-        return self.sum_bits
-
-    @property
-    def pipeline_latency_cycles(self) -> int:
-        return self.latency_cycles
 
     @property
     def peak_accumulations_per_cycle(self) -> int:
