@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.errors import ModelError
-from models.threads import use_threads
+from models.threads import keep_freed_memory, use_threads
 from simulator.errors import SimulatorError
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ def run(options: argparse.Namespace) -> dict[str, Any] | None:
         raise ModelError(f"--threads is {options.threads}; it must be at least 1")
     check_folder(options.out, options.resume)
     use_threads(options.threads)
+    keep_freed_memory()
     from models.training.sharding import join_group, leave_group
 
     device = _device(options.device)

@@ -62,11 +62,11 @@ def run(options: argparse.Namespace) -> None:
     for name in ("seeds", "workers"):
         if getattr(options, name) < 1:
             raise ModelError(f"--{name} is {getattr(options, name)}; it must be at least 1")
-    from models.study.chains import Chain, simulate_chain, spread, train_chain
     from models.study.gather import write_arms
     from models.study.jobs import QUICK, Extent
     from models.study.page import write_page
     from models.study.published import write_published
+    from models.study.schedule import jobs_of, simulate, spread, train
 
     extent = QUICK if options.quick else Extent()
     tasks, seeds = options.tasks, range(options.seeds)
@@ -76,15 +76,13 @@ def run(options: argparse.Namespace) -> None:
     out = options.out or (work / "out" if options.quick else TABLES)
     page = options.page or (out / PAGE.name if options.quick else PAGE)
     work.mkdir(parents=True, exist_ok=True)
-    # Seeds outside, so that a study that is stopped early has whole comparisons.
-    chains = [Chain(task, seed) for seed in seeds for task in tasks]
-    for stage, task in (("train", train_chain), ("simulate", simulate_chain)):
+    for stage, task in (("train", train), ("simulate", simulate)):
         if stage in options.stages:
-            spread(task, chains, work, extent, options.workers)
+            spread(task, jobs_of(tasks, seeds), work, extent, options.workers)
     if "train" in options.stages or "simulate" in options.stages:
         # What earlier calls left is told too, whatever this one was asked for.
         most = max(options.seeds, len(SEEDS))
-        write_arms(work, out, [Chain(task.name, seed) for seed in range(most) for task in TASKS])
+        write_arms(work, out, jobs_of([task.name for task in TASKS], range(most)))
     if "published" in options.stages:
         write_published(work, out, quick=options.quick)
     if "page" in options.stages:

@@ -28,10 +28,9 @@ class Arm(NamedTuple):
     budget_of: str | None = None
     timesteps: int = 4
 
-    @property
-    def network(self) -> str:
-        """The name of its network."""
-        return "stas_spikformer_2_32" if self.switches else "spikformer_2_32"
+    def network(self, stas: str) -> str:
+        """The name of its network, of the size of a STAS network such as stas_spikformer_2_32."""
+        return stas if self.switches else stas.removeprefix("stas_")
 
     @property
     def halts(self) -> bool:
@@ -107,7 +106,7 @@ class Task(NamedTuple):
 
 
 TASKS = (
-    Task("mnist", "MNIST-5k at 20 x 20", "mnist5k_20", MAIN),
+    Task("mnist", "MNIST-5k at 32 x 32", "mnist5k", MAIN),
     Task("digits", "digits at 16 x 16", "digits", tuple(BY_NAME)),
     # In a single timestep all rows would be shown at once: that is the task above.
     Task(

@@ -7,12 +7,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from models.config import ModelConfig, named_config
 from models.errors import ModelError
 from models.study.arms import BY_NAME, TASK_BY_NAME, Arm
 from models.study.jobs import FOUND, folder_of, load
 from models.study.tables import write_table
 from models.study.tracing import COSTS
+from models.training.loop import METRICS
 from models.training.sources import SOURCES
 
 MAC_PJ = 4.6
@@ -21,22 +24,23 @@ CONVENTIONS = ("integers_as_acs", "integers_as_macs")
 Row = dict[str, Any]
 
 
-def write_arms(work: Path, out: Path, chains: Sequence[tuple[str, int]]) -> None:
+def write_arms(work: Path, out: Path, jobs: Sequence[tuple[str, int, str]]) -> None:
     """Write arms.csv, profiles.csv, machines.csv and counts.csv of every arm that is trained.
 
-    Machines and counts have those only that were simulated. Raises ModelError if no arm is there.
+    `jobs`: task, seed and arm each. Machines and counts have those only that were simulated.
+    Raises ModelError if no arm is there.
     """
     tables: dict[str, list[Row]] = {name: [] for name in ("arms", "profiles", "machines", "counts")}
-    for task, seed in chains:
-        for name in TASK_BY_NAME[task].arms:
-            folder = folder_of(work, TASK_BY_NAME[task], seed, name)
-            if (folder / FOUND).exists():
-                here = {"task": task, "arm": name, "seed": seed}
-                add_found(here, json.loads((folder / FOUND).read_text("utf-8")), tables)
-                if (folder / COSTS).exists():
-                    costs = json.loads((folder / COSTS).read_text("utf-8"))
-                    tables["machines"] += [here | row for row in costs["costs"]]
-                    tables["counts"] += [here | row for row in costs["counts"]]
+    for task, seed, arm in jobs:
+        folder = folder_of(work, TASK_BY_NAME[task], seed, arm)
+        if (folder / FOUND).exists():
+            here = {"task": task, "arm": arm, "seed": seed}
+            found = json.loads((folder / FOUND).read_text("utf-8"))
+            add_found(here, found | {"train_seconds": seconds_of(folder)}, tables)
+            if (folder / COSTS).exists():
+                costs = json.loads((folder / COSTS).read_text("utf-8"))
+                tables["machines"] += [here | row for row in costs["costs"]]
+                tables["counts"] += [here | row for row in costs["counts"]]
     if not tables["arms"]:
         raise ModelError(
             f"{work} holds no finished arm of the study: run its stages train, simulate"
@@ -51,7 +55,7 @@ def add_found(here: Row, found: Row, tables: dict[str, list[Row]]) -> None:
     arm = BY_NAME[here["arm"]]
     config = config_of(here["task"], arm)
     alike = {f"similarity_block_{i}": value for i, value in enumerate(found["similarity"])}
-    kept = ("test_top1", "test_images", "active_tokens")
+    kept = ("test_top1", "test_images", "active_tokens", "train_seconds")
     more = {"entropy": found["entropy"] if arm.exits else ""}
     tables["arms"].append(here | {name: found[name] for name in kept} | alike | more)
     steps = [(t, b) for t in range(found["timesteps"]) for b in range(found["blocks"])]
@@ -63,10 +67,17 @@ def add_found(here: Row, found: Row, tables: dict[str, list[Row]]) -> None:
     tables["counts"] += [here | row for row in halting_counts(arm, config, profile)]
 
 
+def seconds_of(folder: Path) -> float:
+    """How long an arm's epochs took, 0 where nothing was trained."""
+    metrics = folder / METRICS
+    return float(pd.read_csv(metrics).wall_seconds.sum()) if metrics.exists() else 0.0
+
+
 def config_of(task: str, arm: Arm) -> ModelConfig:
     """The size of an arm's network."""
-    dataset = SOURCES[load(TASK_BY_NAME[task]).dataset](None).dataset
-    return named_config(arm.network, dataset, arm.timesteps)
+    recipe = load(TASK_BY_NAME[task])
+    dataset = SOURCES[recipe.dataset](None).dataset
+    return named_config(arm.network(recipe.network.name), dataset, arm.timesteps)
 
 
 def halting_counts(arm: Arm, config: ModelConfig, profile: Sequence[float]) -> Iterator[Row]:

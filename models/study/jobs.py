@@ -110,8 +110,9 @@ def recipe_of(work: Path, task: Task, seed: int, arm: Arm, extent: Extent) -> Re
             name: phase and phase.model_copy(update={"epochs": extent.epochs})
             for name, phase in phases.items()
         }
+    name = arm.network(base.network.name)
     network = Network(
-        name=arm.network, timesteps=arm.timesteps, switches=dict(arm.switches), halting=halting
+        name=name, timesteps=arm.timesteps, switches=dict(arm.switches), halting=halting
     )
     return base.model_copy(update={"network": network, "seed": seed, **phases})
 

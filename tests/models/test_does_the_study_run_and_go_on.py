@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +16,16 @@ import pytest
 
 from models.arms import Arm
 from models.config import ModelConfig
+from models.files import write_whole
 from models.study import __main__ as study
 from models.study import arms, gather
 from models.study.arithmetic import savings
-from models.study.chains import Chain, simulate_chain, train_chain
 from models.study.imposed import impose, random_masks
 from models.study.jobs import FOUND, Extent
-from models.study.numbers import crossing, percent, signed, spread
+from models.study.numbers import crossing, percent, signed
+from models.study.numbers import spread as mean_and_spread
 from models.study.page import write_page
+from models.study.schedule import Job, jobs_of, simulate, spread, train
 from models.study.tables import write_table
 from models.study.tracing import COSTS, TRACE
 from models.writing import write_trace
@@ -37,21 +44,78 @@ def test_every_arm_starts_from_one_before_it() -> None:
             assert (arm.start is not None) == arm.halts
 
 
+def leave_a_mark(folder: Path, job: Job, extent: Extent) -> None:
+    """In place of an arm's work: it fails where an arm that it needs has not been there."""
+    marks = (folder / "_".join(map(str, each)) for each in [*job.needs(), job])
+    *before, own = marks
+    assert all(mark.exists() for mark in before), job
+    own.touch(exist_ok=False)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_every_arm_runs_once_and_after_those_that_it_needs(tmp_path: Path, workers: int) -> None:
+    jobs = jobs_of(["mnist", "order"], [0, 1])
+    spread(leave_a_mark, jobs, tmp_path, EXTENT, workers)
+    assert {path.name for path in tmp_path.iterdir()} == {"_".join(map(str, job)) for job in jobs}
+    with pytest.raises(FileExistsError):
+        spread(leave_a_mark, jobs[:1], tmp_path, EXTENT, workers)
+
+
+def wait_for_the_end(folder: Path, job: Job, extent: Extent) -> None:
+    """In place of an arm's work: it says which process it is, then takes for ever."""
+    write_whole(folder / "worker", str(os.getpid()).encode())
+    time.sleep(600)
+
+
+WAITING = """
+from pathlib import Path
+from models.study.schedule import jobs_of, spread
+from tests.models import test_does_the_study_run_and_go_on as here
+if __name__ == "__main__":
+    spread(here.wait_for_the_end, jobs_of(["mnist"], [0])[:1], Path(), here.EXTENT, 1)
+"""
+
+
 @pytest.mark.slow
-def test_a_chain_runs_through_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_worker_outlives_a_study_that_was_killed(tmp_path: Path) -> None:
+    script, told = tmp_path / "waiting.py", tmp_path / "worker"
+    script.write_text(WAITING)
+    root = str(Path(__file__).parents[2])
+    command = [sys.executable, str(script)]
+    with subprocess.Popen(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": root}) as run:
+        until(told.exists)
+        run.kill()
+    worker = Path("/proc") / told.read_text()
+    until(lambda: not worker.exists() or " Z " in (worker / "stat").read_text())
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for it; fail after a minute."""
+    for _ in range(600):
+        if true():
+            return
+        time.sleep(0.1)
+    raise AssertionError
+
+
+@pytest.mark.slow
+def test_a_study_runs_through_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     task = arms.TASK_BY_NAME["digits"]._replace(arms=FEW)
     monkeypatch.setitem(arms.TASK_BY_NAME, "digits", task)
-    chain = Chain("digits", 0)
-    train_chain(tmp_path, chain, EXTENT)
+    jobs = jobs_of(["digits"], [0])
+    for job in jobs:
+        train(tmp_path, job, EXTENT)
     folder = tmp_path / "digits" / "seed0"
     before = {name: (folder / name / FOUND).stat().st_mtime_ns for name in FEW}
     (folder / "random" / FOUND).unlink()
-    train_chain(tmp_path, chain, EXTENT)
+    for job in jobs:
+        train(tmp_path, job, EXTENT)
     after = {name: (folder / name / FOUND).stat().st_mtime_ns for name in FEW}
     assert {name for name in FEW if before[name] != after[name]} == {"random"}
-    simulate_chain(tmp_path, chain, EXTENT)
+    for job in jobs:
+        simulate(tmp_path, job, EXTENT)
     out = tmp_path / "out"
-    gather.write_arms(tmp_path, out, [chain, Chain("digits", 1)])
+    gather.write_arms(tmp_path, out, jobs_of(["digits"], [0, 1]))
     made = pd.read_csv(out / "arms.csv")
     assert made.arm.tolist() == list(FEW)
     told = json.loads((folder / "two_dim" / COSTS).read_text())
@@ -111,8 +175,8 @@ def test_random_masks_halt_for_good(share: float) -> None:
 
 
 def test_numbers_are_written_as_meant() -> None:
-    assert spread(pd.Series([0.97, 0.99]), 100) == "98.0 ± 1.4"
-    assert spread(pd.Series([0.97]), 100) == "97.0"
+    assert mean_and_spread(pd.Series([0.97, 0.99]), 100) == "98.0 ± 1.4"
+    assert mean_and_spread(pd.Series([0.97]), 100) == "97.0"
     assert signed(pd.Series([-0.5])) == "-0.50"
     assert percent(0.576) == "58 %"
     line = pd.DataFrame({"active_tokens": [1.0, 0.2, 0.6], "time": [12.0, 4.0, 8.0]})
