@@ -11,7 +11,7 @@ from models.config import DATASETS, named_config, unknown
 from models.errors import ModelError
 from models.switches import add_switches, switches_asked
 from models.threads import use_threads
-from simulator.errors import SimulatorError
+from simulator.command import answered, check_counts, check_target
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -127,27 +127,15 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; 0, or 2 after one message for bad input."""
     options = parser().parse_args(arguments)
-    try:
-        written = capture(options)
-    except SimulatorError as error:
-        print(f"models.capture: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("models.capture: interrupted; nothing was written", file=sys.stderr)
-        return 130
-    print(written)
-    return 0
+    return answered(lambda: print(capture(options)), "models.capture")
 
 
 def capture(options: argparse.Namespace) -> Path:
     """Make one trace as the options ask; raises SimulatorError for bad input and leaves no partial
     file.
     """
-    for name in ("images", "batch", "threads"):
-        if getattr(options, name) < 1:
-            raise ModelError(f"--{name} is {getattr(options, name)}; it must be at least 1")
-    if not options.out.absolute().parent.is_dir():
-        raise ModelError(f"--out {options.out}: its folder does not exist")
+    check_counts(options, "images", "batch", "threads")
+    check_target(options.out, "--out")
     if sum(each is not None for each in (options.model, options.network, options.nir)) != 1:
         raise ModelError("give one of --model, --network and --nir")
     if options.dataset not in DATASETS:

@@ -18,11 +18,9 @@ import numpy.typing as npt
 from models.config import ModelConfig, named_config
 from models.data import Images
 from models.errors import ModelError
-from models.operations import describe
 from models.topology import Tensor
-from models.writing import manifest_of
+from simulator.command import answered, check_counts, check_target
 from simulator.data import firing_rates
-from simulator.errors import SimulatorError
 from simulator.trace import open_writer, pack_bits
 
 RATES = "spikingformer_8_512_imagenet"
@@ -79,6 +77,9 @@ def write_drawn(config: ModelConfig, dataset: str, out: Path, images: int, seed:
     """Write the trace, whole or not at all."""
     if config.family != "spikingformer" or config.halts or config.isps != "none":
         raise ModelError(f"{config.name}: the published rates are those of a plain Spikingformer")
+    from models.operations import describe
+    from models.writing import manifest_of
+
     topology, rates = describe(config), firing_rates()[RATES]
     name = config.name
     section = {
@@ -129,14 +130,16 @@ def _share(name: str, rates: dict[str, Any]) -> float:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; 0, or 2 after one message for bad input."""
     options = parser().parse_args(arguments)
-    try:
-        config = named_config(options.model, options.dataset, options.timesteps)
-        write_drawn(config, options.dataset, options.out, options.images, options.seed)
-    except SimulatorError as error:
-        print(f"models.drawn: {error}", file=sys.stderr)
-        return 2
+    return answered(lambda: run(options), "models.drawn")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write the trace. Raises SimulatorError for bad input."""
+    check_counts(options, "images", "timesteps")
+    check_target(options.out, "--out")
+    config = named_config(options.model, options.dataset, options.timesteps)
+    write_drawn(config, options.dataset, options.out, options.images, options.seed)
     print(options.out)
-    return 0
 
 
 if __name__ == "__main__":

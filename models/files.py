@@ -4,27 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from simulator.whole_file import whole_file
+
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write beside the target, flush to disk, rename; on any failure the target stays as it was."""
-    with tempfile.NamedTemporaryFile(
-        dir=path.parent, prefix=f".{path.name}.", delete=False
-    ) as file:
-        try:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            os.chmod(file.name, 0o644)
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
+    with whole_file(path) as file:
+        file.write(content)
 
 
 def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:

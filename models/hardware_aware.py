@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from models.errors import ModelError
 from models.files import write_csv
-from models.threads import use_threads
-from simulator.errors import SimulatorError
+from models.threads import keep_freed_memory, use_threads
+from simulator.command import answered, check_counts, check_target
 
 if TYPE_CHECKING:
     from models.arms import Arm
@@ -68,18 +68,16 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0, or 2 after one message for bad input."""
     options = parser().parse_args(arguments)
-    try:
-        machines = _machines(options)
-        use_threads(options.threads)
-        write_csv(options.out, list(study(options, machines)))
-    except SimulatorError as error:
-        print(f"models.hardware_aware: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("models.hardware_aware: interrupted; nothing was written", file=sys.stderr)
-        return 130
+    return answered(lambda: run(options), "models.hardware_aware")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Train, measure, write the table. Raises SimulatorError for bad input."""
+    machines = _machines(options)
+    use_threads(options.threads)
+    keep_freed_memory()
+    write_csv(options.out, list(study(options, machines)))
     print(options.out)
-    return 0
 
 
 def _machines(options: argparse.Namespace) -> dict[str, str]:
@@ -90,23 +88,11 @@ def _machines(options: argparse.Namespace) -> dict[str, str]:
             f"--machine {' '.join(options.machines)}: must be two or more of NAME=FILE, each with "
             "a name of its own other than steps"
         )
-    for name in (
-        "seeds",
-        "epochs",
-        "batch",
-        "train_images",
-        "test_images",
-        "cost_images",
-        "threads",
-    ):
-        if getattr(options, name) < 1:
-            raise ModelError(
-                f"--{name.replace('_', '-')} is {getattr(options, name)}; it must be at least 1"
-            )
+    counts = ("seeds", "epochs", "batch", "train_images", "test_images", "cost_images", "threads")
+    check_counts(options, *counts)
     if options.ponder < 0:
         raise ModelError(f"--ponder is {options.ponder}; it must be at least 0")
-    if not options.out.absolute().parent.is_dir():
-        raise ModelError(f"--out {options.out}: its folder does not exist")
+    check_target(options.out, "--out")
     return machines
 
 

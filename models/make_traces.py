@@ -10,7 +10,7 @@ from pathlib import Path
 
 from models import capture
 from models.errors import ModelError
-from simulator.errors import SimulatorError
+from simulator.command import answered
 
 WEIGHTS = Path(__file__).parent / "weights" / "stas_spikformer_2_128_mnist.safetensors"
 RECIPES = {
@@ -27,19 +27,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("traces"), help="folder (default traces)")
     parser.add_argument("--only", nargs="+", choices=RECIPES, default=list(RECIPES))
     options = parser.parse_args(arguments)
-    try:
-        if not options.out.is_dir():
-            raise ModelError(f"--out {options.out}: the folder does not exist")
-        for dataset in options.only:
-            for baseline in (False, True):
-                print(capture.capture(command(dataset, options.out, baseline)), flush=True)
-    except SimulatorError as error:
-        print(f"models.make_traces: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("models.make_traces: interrupted; the trace at work was not written", file=sys.stderr)
-        return 130
-    return 0
+    return answered(lambda: run(options), "models.make_traces", "the trace at work was not written")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write the traces, one after another. Raises SimulatorError for bad input."""
+    if not options.out.is_dir():
+        raise ModelError(f"--out {options.out}: the folder does not exist")
+    for dataset in options.only:
+        for baseline in (False, True):
+            print(capture.capture(command(dataset, options.out, baseline)), flush=True)
 
 
 def command(dataset: str, folder: Path, baseline: bool) -> argparse.Namespace:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.errors import ModelError
 from models.threads import keep_freed_memory, use_threads
-from simulator.errors import SimulatorError
+from simulator.command import answered, check_counts, check_target
 
 if TYPE_CHECKING:
     import torch
@@ -52,18 +52,18 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; 0, or 2 after one message for bad input."""
     options = parser().parse_args(arguments)
-    try:
-        accuracy = run(options)
-    except SimulatorError as error:
-        print(f"models.train: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("models.train: interrupted; --resume goes on from the checkpoint", file=sys.stderr)
-        return 130
+    return answered(
+        lambda: tell(options, run(options)),
+        "models.train",
+        "--resume goes on from the checkpoint",
+    )
+
+
+def tell(options: argparse.Namespace, accuracy: dict[str, Any] | None) -> None:
+    """Print what the leading process reached."""
     if accuracy is not None:
         top1, active = accuracy["test_top1"], accuracy["active_tokens"]
         print(f"{options.out / LAST}: test_top1 {top1:.4f}, active_tokens {active}")
-    return 0
 
 
 def run(options: argparse.Namespace) -> dict[str, Any] | None:
@@ -78,8 +78,7 @@ def run(options: argparse.Namespace) -> dict[str, Any] | None:
         if options.seed < 0:
             raise ModelError(f"--seed is {options.seed}; it must be at least 0")
         recipe = recipe.model_copy(update={"seed": options.seed})
-    if options.threads < 1:
-        raise ModelError(f"--threads is {options.threads}; it must be at least 1")
+    check_counts(options, "threads")
     check_folder(options.out, options.resume)
     use_threads(options.threads)
     keep_freed_memory()
@@ -109,8 +108,7 @@ def check_folder(folder: Path, resume: bool) -> None:
     from models.training.checkpoint import CHECKPOINT
 
     there = (folder / CHECKPOINT).exists()
-    if not folder.absolute().parent.is_dir():
-        raise ModelError(f"--out {folder}: its folder does not exist")
+    check_target(folder, "--out")
     if folder.exists() and not folder.is_dir():
         raise ModelError(f"--out {folder}: must be a folder")
     if resume and not there:

@@ -23,7 +23,8 @@ from reports.figures.traffic import traffic_cards
 from reports.html import render, write_html
 from reports.runs import load_runs
 from reports.tables import SUFFIXES, paper_tables
-from simulator.errors import ResultError, SimulatorError
+from simulator.command import answered
+from simulator.errors import ResultError
 
 EXAMPLE = "python -m reports.compare reports/out --baseline dense_pe --out reports/out/compare.html"
 
@@ -95,15 +96,7 @@ def _prices(runs: Sequence[Run]) -> list[tuple[dict[str, Any], str]]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     options = _parser().parse_args(arguments)
-    try:
-        _run(options)
-    except SimulatorError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; nothing more was written", file=sys.stderr)
-        return 130
-    return 0
+    return answered(lambda: _run(options), interrupted="nothing more was written")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from reports.figures.cycles import cycles_by_layer
-from simulator.errors import ResultError, SimulatorError
+from simulator.command import answered, check_counts
+from simulator.errors import ResultError
 from simulator.result import Result
 from simulator.summary import number, short, summary
 from simulator.wording import shown
@@ -257,15 +258,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     options = parser.parse_args(arguments)
-    try:
-        if options.rows < 1:
-            raise ResultError(f"--rows {options.rows}: must be 1 or more")
-        one, other = Result.load(options.a), Result.load(options.b)
-        print(as_json(one, other) if options.json else text(one, other, options.rows))
-    except SimulatorError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    return answered(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> None:
+    check_counts(options, "rows", error=ResultError)
+    one, other = Result.load(options.a), Result.load(options.b)
+    print(as_json(one, other) if options.json else text(one, other, options.rows))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from simulator.errors import SimulatorError
 from simulator.result import Result
+from simulator.whole_file import whole_file
 
 ROOT = Path(__file__).parents[1]
 
@@ -54,16 +54,6 @@ def replaced(text: str, name: str, made: str) -> str:
     return f"{text[: text.index(chr(10), begin) + 1]}{made}\n{text[end:]}"
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Replace a file whole or not at all."""
-    spool = path.with_name(f".{path.name}.new")
-    with spool.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(spool, path)
-
-
 def command(
     module: str,
     what: str,
@@ -91,7 +81,8 @@ def command(
         text = path.read_text("utf-8")
         for name, part in made.items():
             text = replaced(text, name, part)
-        write_whole(path, text)
+        with whole_file(path) as file:
+            file.write(text.encode())
     except (SimulatorError, subprocess.CalledProcessError, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2

@@ -19,7 +19,7 @@ from reports.figures.latency import latency_card
 from reports.figures.roofline import roofline_card
 from reports.figures.tokens import halting_cards, tokens_card
 from reports.html import render, write_html
-from simulator.errors import SimulatorError
+from simulator.command import answered
 from simulator.result import Result
 from simulator.summary import number, short, summary
 
@@ -93,16 +93,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("result", metavar="RESULT", help="folder of a result, or its result.json")
     parser.add_argument("--out", required=True, metavar="FILE", help="page to write")
     options = parser.parse_args(arguments)
-    try:
-        write_page(Result.load(options.result), options.out)
-    except SimulatorError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; nothing was written", file=sys.stderr)
-        return 130
+    return answered(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> None:
+    write_page(Result.load(options.result), options.out)
     print(f"written: {options.out}", file=sys.stderr)
-    return 0
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from reports.figures.sweep import sweep_cards
 from reports.html import render, write_html
-from simulator.errors import SimulatorError
+from simulator.command import answered
 from simulator.sweep_result import SweepResult
 
 EXAMPLE = "python -m reports.sweep sweeps/small --out sweeps/small.html"
@@ -42,16 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("sweep", metavar="DIR", help="folder that simulator.sweep wrote")
     parser.add_argument("--out", required=True, metavar="FILE", help="page to write")
     options = parser.parse_args(arguments)
-    try:
-        write_html(sweep_page(SweepResult.load(options.sweep)), options.out)
-    except SimulatorError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; nothing was written", file=sys.stderr)
-        return 130
+    return answered(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> None:
+    write_html(sweep_page(SweepResult.load(options.sweep)), options.out)
     print(f"written: {options.out}", file=sys.stderr)
-    return 0
 
 
 if __name__ == "__main__":

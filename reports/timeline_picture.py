@@ -17,7 +17,8 @@ from markupsafe import Markup
 
 from reports.figures.base import PALETTE, WINE, words
 from reports.html import write_html
-from simulator.errors import ResultError, SimulatorError
+from simulator.command import answered
+from simulator.errors import ResultError
 
 EXAMPLE = "python -m reports.timeline_picture run.json --block 3 --out block3.svg"
 WIDTH, LEFT, RIGHT, ROW, GAP, TOP = 960, 150, 20, 15, 30, 44
@@ -206,14 +207,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--block", type=int, default=0, metavar="N", help="Transformer block (default 0)")
     add("--out", required=True, metavar="FILE", help="SVG to write")
     options = parser.parse_args(arguments)
-    try:
-        block = read_block(Path(options.timeline), options.block)
-        write_html(picture(block, f"block {options.block} at every timestep"), options.out)
-    except SimulatorError as error:
-        print(error, file=sys.stderr)
-        return 2
+    return answered(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> None:
+    block = read_block(Path(options.timeline), options.block)
+    write_html(picture(block, f"block {options.block} at every timestep"), options.out)
     print(f"written: {options.out}", file=sys.stderr)
-    return 0
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from simulator.command import answered, check_counts
+
 if TYPE_CHECKING:
     from simulator.hil.calibration import Count, Row, Setting, UnitCost
 
@@ -75,20 +77,7 @@ NO_GATES = "Not measured on the machine that made this page: yosys or osu018 (De
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     options = _parser().parse_args(arguments)
-    from simulator.errors import SimulatorError
-
-    try:
-        page = _page(options)
-        print(page)
-        if options.write:
-            _write(Path(options.write), page)
-    except SimulatorError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; nothing was written", file=sys.stderr)
-        return 130
-    return 0
+    return answered(lambda: _run(options))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -120,13 +109,19 @@ def command_of(options: argparse.Namespace) -> str:
     return shlex.join(words)
 
 
+def _run(options: argparse.Namespace) -> None:
+    page = _page(options)
+    print(page)
+    if options.write:
+        _write(Path(options.write), page)
+
+
 def _page(options: argparse.Namespace) -> str:
     """The whole page."""
     from simulator.errors import DeviceError
     from simulator.hil import calibration
 
-    if options.tiles < 1:
-        raise DeviceError(f"--tiles {options.tiles}: must be at least 1")
+    check_counts(options, "tiles", error=DeviceError)
     setting = calibration.open_setting(options.arch, options.trace, options.image)
     if not 0 <= options.block < setting.blocks:
         raise DeviceError(f"--block {options.block}: must be one of 0 to {setting.blocks - 1}")

@@ -14,6 +14,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simulator.command import answered
+
 if TYPE_CHECKING:
     from tqdm import tqdm
 
@@ -26,17 +28,8 @@ EXAMPLE = "python -m simulator.run --arch arch_configs/sparse_pe.yaml --trace tr
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     options = _parser().parse_args(arguments)
-    # Imported here, so that --help answers at once.
-    from simulator.errors import SimulatorError
-
     try:
-        return _run(options, _command(options))
-    except SimulatorError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; nothing was written", file=sys.stderr)
-        return 130
+        return answered(lambda: _run(options, _command(options)))
     except BrokenPipeError:
         # Whoever read our output has gone: nothing is left to be told.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

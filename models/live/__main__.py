@@ -16,7 +16,8 @@ from models.errors import ModelError
 from models.files import write_csv
 from models.live.control import Budget
 from models.threads import use_threads
-from simulator.errors import DeviceError, SimulatorError
+from simulator.command import answered, check_counts, check_target
+from simulator.errors import DeviceError
 from simulator.hil.guarded import TIMEOUT_S
 
 if TYPE_CHECKING:
@@ -76,24 +77,14 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0, or 2 after one message for bad input or for a device that failed."""
     options = parser().parse_args(arguments)
-    try:
-        failure = run(options)
-    except SimulatorError as error:
-        print(f"models.live: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("models.live: interrupted; nothing was written", file=sys.stderr)
-        return 130
-    if failure is not None:
-        print(f"models.live: {failure}", file=sys.stderr)
-        return 2
-    return 0
+    return answered(lambda: run(options), "models.live")
 
 
-def run(options: argparse.Namespace) -> DeviceError | None:
-    """Run as the options ask; returns the device's failure, after which nothing was steered.
+def run(options: argparse.Namespace) -> None:
+    """Run as the options ask.
 
-    Raises SimulatorError for bad input, and then wrote nothing.
+    Raises SimulatorError for bad input, and then wrote nothing; the device's own failure, after
+    which nothing was steered, when all is written.
     """
     _check(options)
     use_threads(options.threads)
@@ -126,21 +117,20 @@ def run(options: argparse.Namespace) -> DeviceError | None:
     if recorder is not None and failure is None:
         recorder.save(options.record, _versions())
     print(summary(rows, budget, live, device.name))
-    return failure
+    if failure is not None:
+        raise failure
 
 
 def _check(options: argparse.Namespace) -> None:
     """Refuse options that no run can have."""
-    for name in ("images", "threads"):
-        if getattr(options, name) < 1:
-            raise ModelError(f"--{name} is {getattr(options, name)}; it must be at least 1")
+    check_counts(options, "images", "threads")
     for name in ("budget_ms", "budget_uj"):
         value = getattr(options, name)
         if value is not None and not (math.isfinite(value) and value > 0):
             raise ModelError(f"--{name.replace('_', '-')} is {value}; it must be above 0")
-    for path in filter(None, (options.out, options.trace, options.record)):
-        if not path.absolute().parent.is_dir():
-            raise ModelError(f"{path}: its folder does not exist")
+    for name in ("out", "trace", "record"):
+        if getattr(options, name) is not None:
+            check_target(getattr(options, name), f"--{name}")
     if options.device in ("simulated", "rtl") and options.arch is None:
         raise ModelError(f"--device {options.device} needs --arch, its architecture file")
 

@@ -8,10 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.errors import ModelError
 from models.files import write_csv
 from models.threads import use_threads
-from simulator.errors import SimulatorError
+from simulator.command import answered, check_counts, check_target
 
 if TYPE_CHECKING:
     from models.live.running import LiveRun
@@ -46,18 +45,15 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0, or 2 after one message for bad input."""
     options = parser().parse_args(arguments)
-    try:
-        if not options.out.absolute().parent.is_dir():
-            raise ModelError(f"--out {options.out}: its folder does not exist")
-        write_csv(options.out, list(curve(options)))
-    except SimulatorError as error:
-        print(f"models.live.curve: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("models.live.curve: interrupted; nothing was written", file=sys.stderr)
-        return 130
+    return answered(lambda: run(options), "models.live.curve")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write the table. Raises SimulatorError for bad input."""
+    check_counts(options, "images", "threads")
+    check_target(options.out, "--out")
+    write_csv(options.out, list(curve(options)))
     print(options.out)
-    return 0
 
 
 def curve(options: argparse.Namespace) -> Iterator[dict[str, Any]]:

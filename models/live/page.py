@@ -13,7 +13,7 @@ from jinja2 import Environment, StrictUndefined
 
 from models.errors import ModelError
 from models.files import read_csv, write_whole
-from simulator.errors import SimulatorError
+from simulator.command import answered
 
 CURVE, HARDWARE_AWARE, PLOT = "curve.csv", "hardware_aware.csv", "curve.png"
 TEMPLATE = Path(__file__).parent / "live.md.j2"
@@ -38,17 +38,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--tables", required=True, type=Path, help="the folder of the tables")
     parser.add_argument("--write", required=True, type=Path, help="the page (.md)")
     options = parser.parse_args(arguments)
-    try:
-        for path in (options.tables / CURVE, options.tables / HARDWARE_AWARE):
-            if not path.is_file():
-                raise ModelError(f"{path} does not exist; it is a table that the page shows")
-        write_whole(options.tables / PLOT, plot(read_csv(options.tables / CURVE)))
-        write_whole(options.write, page(options.tables).encode())
-    except SimulatorError as error:
-        print(f"models.live.page: {error}", file=sys.stderr)
-        return 2
+    return answered(lambda: run(options), "models.live.page")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write the plot and the page. Raises SimulatorError for bad input."""
+    for path in (options.tables / CURVE, options.tables / HARDWARE_AWARE):
+        if not path.is_file():
+            raise ModelError(f"{path} does not exist; it is a table that the page shows")
+    write_whole(options.tables / PLOT, plot(read_csv(options.tables / CURVE)))
+    write_whole(options.write, page(options.tables).encode())
     print(options.write)
-    return 0
 
 
 def page(tables: Path) -> str:

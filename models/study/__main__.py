@@ -9,9 +9,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from models.errors import ModelError
 from models.study.arms import SEEDS, TASK_BY_NAME, TASKS
-from simulator.errors import SimulatorError
+from simulator.command import answered, check_counts
 
 EXAMPLE = """examples:
   python -m models.study                      # everything; hours on two cores
@@ -46,22 +45,12 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; 0, or 2 after one message for bad input."""
     options = parser().parse_args(arguments)
-    try:
-        run(options)
-    except SimulatorError as error:
-        print(f"models.study: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("models.study: interrupted; the same command goes on", file=sys.stderr)
-        return 130
-    return 0
+    return answered(lambda: run(options), "models.study", "the same command goes on")
 
 
 def run(options: argparse.Namespace) -> None:
     """Every stage that was asked for, in order. Raises SimulatorError for bad input."""
-    for name in ("seeds", "workers"):
-        if getattr(options, name) < 1:
-            raise ModelError(f"--{name} is {getattr(options, name)}; it must be at least 1")
+    check_counts(options, "seeds", "workers")
     from models.study.gather import write_arms
     from models.study.jobs import QUICK, Extent
     from models.study.page import write_page

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from simulator.components.table import parts_table, replace_file, with_table
+from simulator.components.table import parts_table, with_table
 from simulator.errors import ArchitectureError
+from simulator.whole_file import whole_file
 
 PAGE = "arch_configs/README.md"
 
@@ -37,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{path}: the table is old: python -m simulator.components --write {path}")
             return 1
         if old != new:
-            replace_file(path, new)
+            with whole_file(path) as file:
+                file.write(new.encode())
     except (ArchitectureError, OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         print(

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
-import tempfile
-from pathlib import Path
 from typing import Any, get_origin
 
 from pydantic.fields import FieldInfo
@@ -60,21 +57,6 @@ def with_table(text: str) -> str:
     if not begin or not end:
         raise ValueError(f"no place for the table: needs the lines {BEGIN!r} and {END!r}")
     return f"{before}{BEGIN}\n\n{parts_table()}\n\n{END}{after}"
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(path.stat().st_mode & 0o777)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _suffix(name: str) -> str:

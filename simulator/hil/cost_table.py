@@ -16,6 +16,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from simulator.command import answered
+
 if TYPE_CHECKING:
     from simulator.hil.simulated import SimulatedDevice
     from simulator.trace import Image, Trace
@@ -138,13 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--images", metavar="A:B", help="average over images A to B - 1 only (or a single A)")
     add("--out", metavar="FILE", help="write the table as JSON there, else to stdout")
     options = parser.parse_args(arguments)
-    from simulator.errors import SimulatorError
-
-    try:
-        return _run(options)
-    except SimulatorError as error:
-        print(error, file=sys.stderr)
-        return 2
+    return answered(lambda: _run(options))
 
 
 def _run(options: argparse.Namespace) -> int:

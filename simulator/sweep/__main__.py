@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from simulator.command import answered
+
 if TYPE_CHECKING:
     from simulator.sweep.evaluation import Outcome
     from simulator.sweep_result import SweepResult
@@ -27,17 +29,7 @@ _SHOWN = 12
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     options = _parser().parse_args(arguments)
-    # Imported here, so that --help answers at once.
-    from simulator.errors import SimulatorError
-
-    try:
-        return _run(options)
-    except SimulatorError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
-        return 130
+    return answered(lambda: _run(options), interrupted="the same command goes on from here")
 
 
 def _parser() -> argparse.ArgumentParser:

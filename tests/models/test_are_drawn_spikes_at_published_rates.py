@@ -39,3 +39,22 @@ def test_a_network_without_published_rates_is_refused(
     assert main(["--model", model, "--dataset", "cifar10", "--out", str(path)]) == 2
     assert "plain Spikingformer" in capsys.readouterr().err
     assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--images", "0"], "--images is 0"),
+        (["--out", "absent/x.npz"], "its folder does not exist"),
+        (["--model", "sdt_2_256"], "those of a plain Spikingformer"),
+    ],
+)
+def test_bad_input_is_one_message(
+    words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = ["--model", "spikingformer_2_256", "--dataset", "cifar10"]
+    assert main([*good, "--out", str(tmp_path / "x.npz"), *words]) == 2
+    told = capsys.readouterr().err
+    assert message in told
+    assert told.count("\n") == 1
+    assert not any(tmp_path.iterdir())

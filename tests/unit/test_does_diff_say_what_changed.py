@@ -113,7 +113,7 @@ def test_json_holds_the_same(
     assert len(told["views"][3]["rows"]) == len(PRICES) + 1
 
 
-@pytest.mark.parametrize(("words", "message"), [(["--rows", "0"], "--rows 0"), ([], "absent")])
+@pytest.mark.parametrize(("words", "message"), [(["--rows", "0"], "--rows is 0"), ([], "absent")])
 def test_bad_input_is_one_message(
     words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
