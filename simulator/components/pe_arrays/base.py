@@ -90,6 +90,12 @@ class PEArray(Component, slot="pe_arrays"):
 
     monotone: ClassVar[bool] = True
     """Whether a piece with more spikes never takes less time; false where rows share results."""
+    reads_bits: ClassVar[bool] = False
+    """Whether `cost` looks at the bits of the rows, not only at how many are set."""
+    across_taps: ClassVar[bool] = False
+    """Whether a chunk may end in the middle of a kernel's tap."""
+    preloads_weights: ClassVar[bool] = False
+    """Whether a chunk's weights are copied into the array, through the weight port, first."""
 
     @property
     @abstractmethod
@@ -97,24 +103,9 @@ class PEArray(Component, slot="pe_arrays"):
         """Outputs that a column tile holds."""
 
     @property
-    @abstractmethod
     def tile_inputs(self) -> int:
-        """Inputs of one chunk at most; 0: all inputs are one chunk."""
-
-    @property
-    def across_taps(self) -> bool:
-        """Whether a chunk may end in the middle of a kernel's tap."""
-        return False
-
-    @property
-    def reads_bits(self) -> bool:
-        """Whether `cost` looks at the bits of the rows, not only at how many are set."""
-        return False
-
-    @property
-    def preloads_weights(self) -> bool:
-        """Whether a chunk's weights are copied into the array, through the weight port, first."""
-        return False
+        """Inputs of one chunk at most; 0, where a subclass says nothing: all are one chunk."""
+        return 0
 
     @property
     @abstractmethod

@@ -31,6 +31,7 @@ class Bundle(AccumulatorArray, kind="bundle"):
     """
 
     example: ClassVar[str] = "kind: bundle\ncolumns: 32\ndense_rows: 16\nsparse_rows: 4\n"
+    reads_bits: ClassVar[bool] = True
     columns: int = Field(gt=0, le=4096, description="outputs of a tile, in each core")
     dense_rows: int = Field(gt=0, le=1024, description="bundles in the dense core at a time")
     sparse_rows: int = Field(gt=0, le=1024, description="bundles in the sparse core at a time")
@@ -44,14 +45,6 @@ class Bundle(AccumulatorArray, kind="bundle"):
     @property
     def tile_columns(self) -> int:
         return self.columns
-
-    @property
-    def tile_inputs(self) -> int:
-        return 0
-
-    @property
-    def reads_bits(self) -> bool:
-        return True
 
     @property
     def peak_accumulations_per_cycle(self) -> int:

@@ -26,6 +26,7 @@ class DenseSystolic(AccumulatorArray, kind="dense_systolic"):
     """
 
     example: ClassVar[str] = "kind: dense_systolic\nrows: 8\ncolumns: 32\nstationary: os\n"
+    across_taps: ClassVar[bool] = True
 
     rows: int = Field(gt=0, le=4096, description="rows of PEs")
     columns: int = Field(gt=0, le=4096, description="columns of PEs")
@@ -47,10 +48,6 @@ class DenseSystolic(AccumulatorArray, kind="dense_systolic"):
     @property
     def tile_inputs(self) -> int:
         return 0 if self.stationary == "os" else self.rows
-
-    @property
-    def across_taps(self) -> bool:
-        return True
 
     @property
     def peak_accumulations_per_cycle(self) -> int:

@@ -31,6 +31,7 @@ class DualSparse(AccumulatorArray, kind="dual_sparse"):
     """
 
     example: ClassVar[str] = "kind: dual_sparse\ncolumns: 16\nweight_density: 0.1\n"
+    reads_bits: ClassVar[bool] = True
 
     columns: int = Field(gt=0, le=1024, description="PEs, one an output of a tile")
     weight_density: float = Field(gt=0, le=1, description="share of weights that pruning has left")
@@ -46,14 +47,6 @@ class DualSparse(AccumulatorArray, kind="dual_sparse"):
     @property
     def tile_columns(self) -> int:
         return self.columns
-
-    @property
-    def tile_inputs(self) -> int:
-        return 0
-
-    @property
-    def reads_bits(self) -> bool:
-        return True
 
     @property
     def peak_accumulations_per_cycle(self) -> int:

@@ -36,10 +36,6 @@ class EventSorted(AccumulatorArray, kind="event_sorted"):
         return self.columns
 
     @property
-    def tile_inputs(self) -> int:
-        return 0
-
-    @property
     def peak_accumulations_per_cycle(self) -> int:
         return self.columns
 

@@ -32,6 +32,8 @@ class Pattern(AccumulatorArray, kind="pattern"):
     """
 
     example: ClassVar[str] = "kind: pattern\ncolumns: 32\npatterns: 128\n"
+    reads_bits: ClassVar[bool] = True
+    across_taps: ClassVar[bool] = True
     monotone: ClassVar[bool] = False
     """One more spike can make a row equal to a pattern."""
 
@@ -53,14 +55,6 @@ class Pattern(AccumulatorArray, kind="pattern"):
     @property
     def tile_inputs(self) -> int:
         return self.row_inputs
-
-    @property
-    def across_taps(self) -> bool:
-        return True
-
-    @property
-    def reads_bits(self) -> bool:
-        return True
 
     @property
     def peak_accumulations_per_cycle(self) -> int:

@@ -32,6 +32,8 @@ class ProductSparse(AccumulatorArray, kind="product_sparse"):
     """
 
     example: ClassVar[str] = "kind: product_sparse\ncolumns: 128\n"
+    reads_bits: ClassVar[bool] = True
+    across_taps: ClassVar[bool] = True
     monotone: ClassVar[bool] = False
     """One more spike can make a row the copy of another."""
 
@@ -50,14 +52,6 @@ class ProductSparse(AccumulatorArray, kind="product_sparse"):
     @property
     def tile_inputs(self) -> int:
         return self.row_inputs
-
-    @property
-    def across_taps(self) -> bool:
-        return True
-
-    @property
-    def reads_bits(self) -> bool:
-        return True
 
     @property
     def peak_accumulations_per_cycle(self) -> int:

@@ -35,10 +35,6 @@ class SortedRows(AccumulatorArray, kind="sorted_rows"):
         return 1
 
     @property
-    def tile_inputs(self) -> int:
-        return 0
-
-    @property
     def peak_accumulations_per_cycle(self) -> int:
         return self.rows
 

@@ -22,6 +22,7 @@ class SpikeCount(AccumulatorArray, kind="spike_count"):
     """
 
     example: ClassVar[str] = "kind: spike_count\ncolumns: 128\n"
+    across_taps: ClassVar[bool] = True
 
     columns: int = Field(gt=0, le=4096, description="PEs, one an output of a tile")
     chunk_inputs: int = Field(
@@ -36,10 +37,6 @@ class SpikeCount(AccumulatorArray, kind="spike_count"):
     @property
     def tile_inputs(self) -> int:
         return self.chunk_inputs
-
-    @property
-    def across_taps(self) -> bool:
-        return True
 
     @property
     def peak_accumulations_per_cycle(self) -> int:

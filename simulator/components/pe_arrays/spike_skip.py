@@ -31,6 +31,7 @@ class SpikeSkip(AccumulatorArray, kind="spike_skip"):
     """
 
     example: ClassVar[str] = "kind: spike_skip\nrows: 8\ncolumns: 32\n"
+    preloads_weights: ClassVar[bool] = True
 
     rows: int = Field(gt=0, le=4096, description="operand rows in flight, one a PE row")
     columns: int = Field(gt=0, le=4096, description="accumulators of a row: outputs of a tile")
@@ -50,10 +51,6 @@ class SpikeSkip(AccumulatorArray, kind="spike_skip"):
     @property
     def tile_inputs(self) -> int:
         return self.word_inputs
-
-    @property
-    def preloads_weights(self) -> bool:
-        return True
 
     @property
     def peak_accumulations_per_cycle(self) -> int:

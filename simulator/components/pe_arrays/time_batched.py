@@ -29,6 +29,7 @@ class TimeBatched(AccumulatorArray, kind="time_batched"):
     """
 
     example: ClassVar[str] = "kind: time_batched\nrows: 16\ncolumns: 8\n"
+    reads_bits: ClassVar[bool] = True
     monotone: ClassVar[bool] = False
     """First-fit pairing: one more spike can make better pairs of all that follow."""
 
@@ -42,14 +43,6 @@ class TimeBatched(AccumulatorArray, kind="time_batched"):
     @property
     def tile_columns(self) -> int:
         return self.rows
-
-    @property
-    def tile_inputs(self) -> int:
-        return 0
-
-    @property
-    def reads_bits(self) -> bool:
-        return True
 
     @property
     def peak_accumulations_per_cycle(self) -> int:
