@@ -1,4 +1,4 @@
-"""Rows times weights through a convolution: the product, however many rows and threads there are."""
+"""Rows times weights through a convolution: the product, for any number of rows and threads."""
 
 from __future__ import annotations
 
