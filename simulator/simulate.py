@@ -223,13 +223,14 @@ class Simulation:
         return busy
 
     def _active_tokens(self, image: Image, rows: dict[str, Rows]) -> None:
-        table = rows["active_tokens"]
+        table, blocks = rows["active_tokens"], range(self.network.blocks)
+        active = [image.active[str(block)].sum(axis=1).tolist() for block in blocks]
         for step in range(self.network.timesteps):
-            for block in range(self.network.blocks):
+            for block in blocks:
                 table["image"].append(image.index)
                 table["timestep"].append(step)
                 table["block"].append(block)
-                table["active_tokens"].append(int(image.active[str(block)][step].sum()))
+                table["active_tokens"].append(active[block][step])
                 table["tokens"].append(self.network.tokens)
 
     def _picture(self, image: Image, rows: dict[str, Rows]) -> None:

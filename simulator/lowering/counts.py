@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -37,6 +38,12 @@ class Counter:
             for name in ("weights", "spikes", "partial_sums", "membranes", "masks")
         }
         self.shared = architecture.memories.global_buffer
+
+    def emptied(self) -> Counter:
+        """A counter of the same machine that has counted nothing."""
+        other = copy.copy(self)
+        other.counts, other.dram_bits = {}, {}
+        return other
 
     def add(self, layer: int, part: str, counts: Mapping[str, int], times: int = 1) -> None:
         for action, count in counts.items():
@@ -74,13 +81,12 @@ def count_array(counter: Counter, plan: Plan, layer_plan: LayerPlan, pieces: Pie
     """Arithmetic of the array and the traffic of operand, weights and partial sums."""
     part = pieces.counted
     tiles = -(-part.outputs // plan.machine.columns)
-    waited = int(pieces.timed.conflicts @ np.repeat(tiles, part.blocks)) * layer_plan.layer.groups
+    of_block = np.repeat(tiles, part.blocks)
+    waited = int(pieces.timed.conflicts @ of_block) * layer_plan.layer.groups
     counter.add(layer_plan.layer.index, f"{CORE_PART}buffers.spikes", {"bank_conflict": waited})
     if len(part.costs) == 1:
         outputs = np.repeat(part.outputs, part.blocks)
-        _count_cost(
-            counter, plan, layer_plan, part.costs[0], outputs, np.repeat(tiles, part.blocks)
-        )
+        _count_cost(counter, plan, layer_plan, part.costs[0], outputs, of_block)
         return
     for scope, cost in enumerate(part.costs):
         count = len(cost.spike_bits) if part.blocks[scope] else 0
@@ -101,11 +107,19 @@ def _count_cost(
     array = plan.architecture.core.pe_array
     part = CORE_PART + "pe_array"
     counts = {action: int(values @ outputs) for action, values in cost.per_output.items()}
-    counts |= {action: int(values @ tiles) for action, values in cost.per_pass.items()}
+    known: dict[int, int] = {}
+
+    def passed(values: Ints) -> int:
+        # An array often counts several things by one and the same numbers.
+        if id(values) not in known:
+            known[id(values)] = int(values @ tiles)
+        return known[id(values)]
+
+    counts |= {action: passed(values) for action, values in cost.per_pass.items()}
     counter.add(layer, part, counts)
     sum_bits = plan.machine.columns * array.accumulator_bits
-    reads = int(cost.partial_sum_read_vectors @ tiles)
-    writes = int(cost.partial_sum_write_vectors @ tiles)
+    reads = passed(cost.partial_sum_read_vectors)
+    writes = passed(cost.partial_sum_write_vectors)
     counter.access(layer, "partial_sums", sum_bits, write=False, times=reads)
     counter.access(layer, "partial_sums", sum_bits, write=True, times=writes)
     counter.access(layer, "spikes", int(cost.spike_bits @ tiles), write=False)
@@ -156,7 +170,7 @@ def count_weights(counter: Counter, plan: Plan, layer_plan: LayerPlan, pieces: P
     # Most scopes of a layer do the same: each kind is counted once, times how often it is there.
     alike: dict[tuple[_Share, int, int, int, bool], int] = {}
     for scope in range(len(part.blocks)):
-        inputs = int(part.scope_inputs(scope).sum())
+        inputs = part.input_totals[scope]
         for share in _shares(plan, layer_plan, part, scope):
             end = (share.first_tile + share.tiles) * plan.machine.columns
             outputs = min(end, int(part.outputs[scope])) - share.first_tile * plan.machine.columns
@@ -224,7 +238,7 @@ def count_results(counter: Counter, plan: Plan, layer_plan: LayerPlan, pieces: P
     layer, vector = layer_plan.layer, plan.architecture.core.vector_unit
     sum_bits = plan.machine.columns * plan.architecture.core.pe_array.accumulator_bits
     products, drained = 0, 0
-    rows_of = pieces.counted.scope_rows()
+    rows_of = pieces.counted.scope_rows
     for scope, rows in enumerate(rows_of):
         outputs = int(pieces.counted.outputs[scope])
         products += rows * outputs * layer.groups

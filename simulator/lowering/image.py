@@ -90,6 +90,9 @@ class Lowering:
         self.has_scan = any(step.kind == "scan" for step in plan.steps)
         self.table = {name: np.zeros(count, np.int64) for name in Tasks._fields}
         self.step_layer = np.array([step.layer for step in plan.steps], np.int64)
+        self.steps_of: list[list[int]] = [[] for _ in range(layers)]
+        for index, step in enumerate(plan.steps):
+            self.steps_of[step.layer].append(index)
         self.table["kind"][:] = SINGLE
         self.counter = Counter(plan.architecture)
         self.counters: list[Counter] = [self.counter] * layers
@@ -122,7 +125,7 @@ class Lowering:
         self.shared = {}
         for layer_plan in layers:
             index = layer_plan.layer.index
-            self.counter = self.counters[index] = Counter(self.plan.architecture)
+            self.counter = self.counters[index] = self.counter.emptied()
             self.lists = self.of_layer[index] = _no_lists()
             self.sizes = dict.fromkeys(_OFFSETS.values(), 0)
             if layer_plan.layer.kind == "head":
@@ -218,8 +221,8 @@ class Lowering:
             cycles = vector.element_cycles(op.kind, op.window_inputs)
             work += op.rows * op.channels * times * cycles
         first = self.sizes["vector"]
-        starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(part.blocks)])[:-1]
-        self.table["block_at"][list(layer_plan.scopes)] = first + starts
+        starts = [first + span.start for span in part.spans]
+        self.table["block_at"][list(layer_plan.scopes)] = starts
         self._append("vector", -(-part.rows * work // full))
         self._append("operand_busy", self._reads(layer_plan, part))
         self._states_and_spills(layer_plan, pieces, full)
@@ -242,7 +245,7 @@ class Lowering:
             outputs = int(part.outputs[scope])
             bits = 0
             if layer_plan.operand_place != CORE:
-                tokens = int(part.scope_inputs(scope).sum()) if layer.transposed else 0
+                tokens = part.input_totals[scope] if layer.transposed else 0
                 bits = layer.operand_bits(rows, tokens)
             if block == first[scope] and layer_plan.second_place not in ("", CORE):
                 bits += layer.inputs * outputs  # the keys, or the values, of a head
@@ -278,21 +281,25 @@ class Lowering:
         away = layer_plan.membrane_place not in ("", CORE)
         if layer_plan.spilled_bits or away:
             scope_of = np.repeat(np.arange(len(part.blocks)), part.blocks)
-            last = len(part.blocks) - 1
             lif = (op for op in layer_plan.fused if op.kind == "lif")
             neurons = sum(op.rows * op.channels * op.timesteps for op in lif)
             state_bits = neurons * self.plan.architecture.core.vector_unit.membrane_bits
-            for block in range(blocks):
-                scope = int(scope_of[block])
-                sizes = self._tile_sizes(int(part.outputs[scope]))
-                rows, groups = int(part.rows[block]), layer.groups
-                place, bits = layer_plan.spill_place, rows * layer_plan.spilled_bits
-                spill[block] = self._tiles(layer.index, place, (bits, full), sizes, groups)
+            if away:
+                reads[:], writes[:] = scope_of > 0, scope_of < len(part.blocks) - 1
+            # Most blocks are of one size: each size is moved once, times how often it is there.
+            alike: dict[tuple[int, int], list[int]] = {}
+            outputs_of = part.outputs[scope_of].tolist()
+            for block, key in enumerate(zip(part.rows.tolist(), outputs_of, strict=True)):
+                alike.setdefault(key, []).append(block)
+            for (rows, outputs), own in alike.items():
+                sizes = self._tile_sizes(outputs)
+                place, share = layer_plan.spill_place, (rows * layer_plan.spilled_bits, full)
+                times = len(own) * layer.groups
+                spill[own] = self._tiles(layer.index, place, share, sizes, times)
                 if away:
-                    reads[block], writes[block] = int(scope > 0), int(scope < last)
-                    times = int(reads[block] + writes[block]) * groups
+                    times = int(reads[own].sum() + writes[own].sum()) * layer.groups
                     place, share = layer_plan.membrane_place, (rows * state_bits, full)
-                    state[block] = self._tiles(layer.index, place, share, sizes, times)
+                    state[own] = self._tiles(layer.index, place, share, sizes, times)
         self._append("spill_busy", spill)
         self._append("state_busy", state)
         self._append("state_reads", reads)
@@ -438,14 +445,16 @@ class Lowering:
         if mask is None:
             return
         vector, active = plan.architecture.core.vector_unit, self.image.active[mask]
+        live_at, every = active.sum(axis=1).tolist(), active.shape[1]
         width = max((op.channels for op in layer.vector_ops if op.kind == "halting"), default=0)
         checked: set[int] = set()
-        for index in np.flatnonzero(self.step_layer == layer_index).tolist():
+        for index in self.steps_of[layer_index]:
             step = plan.steps[index]
             if step.kind == "vector":
                 continue
-            rows = active if step.timestep == ALL_TIMESTEPS else active[step.timestep]
-            tokens, live = rows.size, int(rows.sum())
+            whole = step.timestep == ALL_TIMESTEPS
+            live = sum(live_at) if whole else live_at[step.timestep]
+            tokens = every * len(live_at) if whole else every
             if step.kind == "halting":
                 elements = live if skip.overlaps_decision else live * (width + 1)
                 self._single(index, VECTOR_UNIT, elements, vector.halting_latency_cycles, HALTING)

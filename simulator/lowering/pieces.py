@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -38,7 +41,8 @@ class RowBlock(NamedTuple):
 RowList = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]
 
 
-class Part(NamedTuple):
+@dataclass(frozen=True)
+class Part:
     """A layer cut and costed, one entry a scope where not said otherwise.
 
     `costs`: one for the blocks of all scopes, or one a scope (attention, whose sizes change with
@@ -55,22 +59,34 @@ class Part(NamedTuple):
     outputs: Ints
     inputs: tuple[Ints, ...]
 
+    @cached_property
+    def spans(self) -> list[slice]:
+        """The blocks of each scope, among those of all."""
+        counts = self.blocks.tolist()
+        ends = accumulate(counts)
+        return [slice(end - count, end) for end, count in zip(ends, counts, strict=True)]
+
+    @cached_property
+    def scope_rows(self) -> list[int]:
+        """Rows of each scope."""
+        rows = self.rows.tolist()
+        return [sum(rows[span]) for span in self.spans]
+
+    @cached_property
+    def input_totals(self) -> list[int]:
+        """Inputs of all chunks of each scope."""
+        totals = [int(inputs.sum()) for inputs in self.inputs]
+        return totals if len(totals) > 1 else totals * len(self.blocks)
+
     def scope_cost(self, scope: int) -> tuple[ArrayCost, slice]:
         """The cost that holds a scope, and the scope's blocks in it."""
         if len(self.costs) > 1:
             return self.costs[scope], slice(0, int(self.blocks[scope]))
-        first = int(self.blocks[:scope].sum())
-        return self.costs[0], slice(first, first + int(self.blocks[scope]))
+        return self.costs[0], self.spans[scope]
 
     def scope_inputs(self, scope: int) -> Ints:
         """Inputs of each chunk of a scope."""
         return self.inputs[scope if len(self.inputs) > 1 else 0]
-
-    def scope_rows(self) -> list[int]:
-        """Rows of each scope."""
-        ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(self.blocks)])
-        total = np.concatenate([np.zeros(1, np.int64), np.cumsum(self.rows)])
-        return [int(count) for count in np.diff(total[ends])]
 
 
 class Pieces(NamedTuple):

@@ -161,7 +161,7 @@ def test_the_pieces_of_convolutions_and_linear_layers_sum_to_the_product(
 
 
 @pytest.mark.nojit
-@pytest.mark.parametrize("channels", [3, 8, 13, 24, 130])
+@pytest.mark.parametrize("channels", [3, 8, 13, 24, 128, 130])
 @pytest.mark.parametrize("chunk", [8, 24, 128])
 @pytest.mark.parametrize("across_taps", [False, True])
 def test_ones_are_counted_as_unpacking_them_would(
