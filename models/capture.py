@@ -31,7 +31,6 @@ CALIBRATION_IMAGES = 32
 # How many images the installed packages bundle.
 BUNDLED_IMAGES = {
     "mnist": 1000,
-    "mnist20": 1000,
     "digits": 355,
     "cifar10": 20,
     "cifar100": 20,

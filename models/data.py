@@ -99,10 +99,6 @@ def held_out_digits(dataset: str) -> Images:
     """The held-out digits of a data set of digits, as still images."""
     if dataset.startswith("digits"):
         return small_digits()[1]
-    if dataset == "mnist20":
-        from models.shrinking import shrunk_mnist_digits
-
-        return shrunk_mnist_digits()[1]
     return mnist_digits()[1]
 
 

@@ -55,13 +55,12 @@ DATASETS = {
     "cifar100": Dataset(100, 3, 32, (2, 3)),
     "imagenet": Dataset(1000, 3, 224, (0, 1, 2, 3)),
     "mnist": Dataset(10, 1, 32, (2, 3)),
-    "mnist20": Dataset(10, 1, 20, (2, 3)),
     "mnist_sequential": Dataset(10, 1, 32, (2, 3), sequential=True),
     "digits": Dataset(10, 1, 16, (2, 3)),
     "digits_sequential": Dataset(10, 1, 16, (2, 3), sequential=True),
     "cifar10dvs": Dataset(10, 2, 128, (0, 1, 2, 3), sequential=True),
 }
-_SMALL = ("mnist", "mnist20", "mnist_sequential", "digits", "digits_sequential")
+_SMALL = ("mnist", "mnist_sequential", "digits", "digits_sequential")
 SIZES = {
     "spikformer": {
         **dict.fromkeys(("cifar10", "cifar100"), CIFAR_SIZES),

@@ -9,7 +9,6 @@ from typing import NamedTuple
 from models.data import Images, full_images, mnist_digits, small_digits
 from models.errors import ModelError
 from models.sequences import in_time
-from models.shrinking import shrunk_mnist_digits
 from models.training.pictures import imagenet_folder
 from simulator.wording import shown, suggestion
 
@@ -58,7 +57,6 @@ SOURCES: dict[str, Callable[[Path | None], Source]] = {
     "digits_patches": _bundled("digits_sequential", small_digits, "patches"),
     "digits_first_of_two": _bundled("digits_sequential", small_digits, "first_of_two"),
     "mnist5k": _bundled("mnist", mnist_digits),
-    "mnist5k_20": _bundled("mnist20", shrunk_mnist_digits),
     "cifar10": _full("cifar10"),
     "cifar100": _full("cifar100"),
     "imagenet": _full("imagenet"),

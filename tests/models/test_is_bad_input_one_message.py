@@ -19,7 +19,6 @@ from models.training.sources import SOURCES
 
 CONFIGS = {
     "mnist5k": "mnist",
-    "mnist5k_20": "mnist20",
     "digits_rows": "digits_sequential",
     "digits_first_of_two": "digits_sequential",
 }
