@@ -1,0 +1,47 @@
+"""How long does a step of training take, without halting and with it?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from models.config import named_config
+from models.losses import LossConfig, total_loss
+from models.stas import STAS
+from models.threads import keep_freed_memory, use_threads
+
+IMAGES = 100
+
+
+@pytest.fixture(params=[1, 2])
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = torch.get_num_threads()
+    use_threads(request.param)
+    keep_freed_memory()
+    yield request.param
+    use_threads(before)
+
+
+@pytest.mark.benchmark(group="a training step of 2-128 on 100 digits of 32 x 32, T = 4, by threads")
+@pytest.mark.parametrize(
+    ("network", "path"),
+    [
+        ("spikformer_2_128", "layers"),
+        ("stas_spikformer_2_128", "layers"),
+        ("stas_spikformer_2_128", "halting"),
+    ],
+)
+def test_a_step(benchmark: Any, network: str, path: str, threads: int) -> None:
+    torch.manual_seed(0)
+    model = STAS(named_config(network, "mnist")).to(memory_format=torch.channels_last).train()
+    pixels = 255.0 * torch.rand(IMAGES, 1, 32, 32)
+    labels = torch.randint(0, 10, (IMAGES,))
+
+    def step() -> None:
+        output = model(pixels, path=path)
+        total_loss(output, labels, model.config, LossConfig()).backward()
+
+    benchmark.pedantic(step, rounds=5, warmup_rounds=1)
