@@ -15,22 +15,18 @@ import pandas as pd
 import simulator
 from simulator.architecture import Architecture
 from simulator.bounds import check_latency, latency_bounds
-from simulator.energy.area import machine_area
-from simulator.energy.field_convention import (
-    CONVENTIONS,
-    FieldAttention,
-    FieldLayer,
-    trace_field_energy,
-)
+from simulator.energy.field_convention import CONVENTIONS, trace_field_energy
+from simulator.energy.field_layers import field_layers
 from simulator.energy.machine import MachinePrices, sum_by_layer
 from simulator.engine.attribution import stalls
 from simulator.engine.reference import simulate as simpy_engine
 from simulator.engine.replay import replay as numba_engine
 from simulator.lowering import Lowered, lower, make_plan
 from simulator.lowering.tables import CATEGORIES, DRAM, OTHER_CORES, PE_ARRAY, VECTOR_UNIT, units_of
-from simulator.operations import Network, read_network
+from simulator.operations import read_network
 from simulator.picture import png, thumbnail
 from simulator.program import Program, Timeline
+from simulator.provenance import Rows, add_price_rows, machine_provenance
 from simulator.result import Result
 from simulator.result_schema import SCHEMA, SCHEMAS
 from simulator.timeline import Recording, record
@@ -40,7 +36,6 @@ ENGINES: dict[str, Callable[[Program], Timeline]] = {
     "numba": numba_engine,
     "simpy": simpy_engine,
 }
-Rows = dict[str, list[Any]]
 
 
 class Simulation:
@@ -327,122 +322,3 @@ class Simulation:
             "versions": {"python": platform.python_version()}
             | {name: importlib.metadata.version(name) for name in ("numpy", "numba", "simpy")},
         }
-
-
-def add_price_rows(prices: MachinePrices, rows: dict[str, Rows]) -> None:
-    """Append a machine's prices and leakage to the tables."""
-    for name, price in prices.actions.items():
-        part, _, action = name.rpartition(".")
-        values = (part, action, prices.meanings[name], price.energy_pj, price.source)
-        for column, value in zip(SCHEMAS["prices"].columns, values, strict=True):
-            rows["prices"][column].append(value)
-    for part, leak in prices.leakage.items():
-        rows["leakage"]["part"].append(part)
-        rows["leakage"]["power_uw"].append(leak.power_uw)
-        rows["leakage"]["source"].append(leak.source)
-
-
-def machine_provenance(
-    architecture: Architecture, prices: MachinePrices, granularity: str
-) -> dict[str, Any]:
-    """The sections of the provenance that tell of the machine and of its prices.
-
-    `granularity`: of the trace's halting, on which the dataflow that ran may depend.
-    """
-    dram, array, cores = architecture.memories.dram, architecture.core.pe_array, architecture.cores
-    return {
-        "architecture": {
-            "name": architecture.name,
-            "source": architecture.source,
-            "content_hash": architecture.content_hash,
-            "clock_mhz": architecture.clock_mhz,
-            "node_nm": architecture.technology.node_nm,
-            "voltage_v": architecture.technology.voltage_v,
-            "pe_array": architecture.core.pe_array.kind,
-            "token_skip": architecture.token_skip.kind,
-            "dataflow": architecture.for_halting(granularity).dataflow.kind,
-            "cores": len(cores),
-            "area": machine_area(architecture, prices.table),
-            "document": architecture.model_dump(mode="json", by_alias=True),
-            "roofline": {
-                "peak_accumulations_per_cycle": array.peak_accumulations_per_cycle * len(cores),
-                "dram_bytes_per_cycle": dram.bits_per_cycle(architecture.clock_mhz) / 8,
-            },
-        },
-        "energy_table": {
-            "name": prices.table.name,
-            "summary": prices.table.summary,
-            "node_nm": prices.table.node_nm,
-            "voltage_v": prices.table.voltage_v,
-        },
-    }
-
-
-def field_layers(network: Network, image: Image) -> list[FieldLayer | FieldAttention]:
-    """The layers of an image as the field counts them, with the rates of its tensors.
-
-    A tensor that feeds all timesteps under a mask counts halted rows as zeros.
-    """
-    found: list[FieldLayer | FieldAttention] = []
-    rates: dict[tuple[str, str | None], float] = {}
-    for layer in network.layers:
-        if layer.kind == "head":
-            found.append(FieldLayer(layer.name, 1, layer.dense_macs, "real", 1.0, layer.stage))
-            continue
-        if layer.kind == "attention_scores":
-            continue
-        if layer.is_elementwise:
-            # Masked sums: one AC for each spike of the first operand, as SDT's own count.
-            rate = _rate(network, image, layer.operand or "", layer.mask, rates)
-            dense = layer.rows * layer.inputs
-            found.append(
-                FieldLayer(layer.name, layer.timesteps, dense, "spikes", rate, layer.stage)
-            )
-            continue
-        if layer.kind == "attention_context":
-            makers = [network.layers[producer] for producer in layer.producers]
-            scores = next(maker for maker in makers if maker.kind == "attention_scores")
-            q, k, v = (
-                _rate(network, image, name or "", None, rates)
-                for name in (scores.operand, scores.second, layer.operand)
-            )
-            found.append(
-                FieldAttention(
-                    layer.name,
-                    layer.timesteps,
-                    layer.groups,
-                    network.tokens,
-                    layer.rows,
-                    q,
-                    k,
-                    v,
-                    layer.stage,
-                )
-            )
-            continue
-        kind = "spikes" if not layer.integer_input else "integer"
-        maker = any(op.output == layer.operand for each in network.layers for op in each.vector_ops)
-        kind = kind if maker else "image"
-        rate = _rate(network, image, layer.operand or "", layer.mask, rates)
-        found.append(
-            FieldLayer(layer.name, layer.timesteps, layer.dense_macs, kind, rate, layer.stage)
-        )
-    return found
-
-
-def _rate(
-    network: Network,
-    image: Image,
-    name: str,
-    mask: str | None,
-    known: dict[tuple[str, str | None], float],
-) -> float:
-    """Fraction of values that are not zero."""
-    if (name, mask) not in known:
-        tensor, bits = network.tensors[name], image.tensors[name]
-        values = np.bitwise_or.reduce(bits, axis=1) if bits.shape[1] > 1 else bits[:, 0]
-        by_row = np.bitwise_count(values).sum(axis=2, dtype=np.int64)
-        if mask is not None and tensor.mask is None:
-            by_row = np.where(image.active[mask], by_row, 0)
-        known[name, mask] = float(by_row.sum()) / (by_row.size * tensor.channels)
-    return known[name, mask]

@@ -1,0 +1,61 @@
+"""What a result tells of its machine and of its prices, whoever simulated or priced it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from simulator.architecture import Architecture
+from simulator.energy.area import machine_area
+from simulator.energy.machine import MachinePrices
+from simulator.result_schema import SCHEMAS
+
+Rows = dict[str, list[Any]]
+
+
+def add_price_rows(prices: MachinePrices, rows: dict[str, Rows]) -> None:
+    """Append a machine's prices and leakage to the tables."""
+    for name, price in prices.actions.items():
+        part, _, action = name.rpartition(".")
+        values = (part, action, prices.meanings[name], price.energy_pj, price.source)
+        for column, value in zip(SCHEMAS["prices"].columns, values, strict=True):
+            rows["prices"][column].append(value)
+    for part, leak in prices.leakage.items():
+        rows["leakage"]["part"].append(part)
+        rows["leakage"]["power_uw"].append(leak.power_uw)
+        rows["leakage"]["source"].append(leak.source)
+
+
+def machine_provenance(
+    architecture: Architecture, prices: MachinePrices, granularity: str
+) -> dict[str, Any]:
+    """The sections of the provenance that tell of the machine and of its prices.
+
+    `granularity`: of the trace's halting, on which the dataflow that ran may depend.
+    """
+    dram, array, cores = architecture.memories.dram, architecture.core.pe_array, architecture.cores
+    return {
+        "architecture": {
+            "name": architecture.name,
+            "source": architecture.source,
+            "content_hash": architecture.content_hash,
+            "clock_mhz": architecture.clock_mhz,
+            "node_nm": architecture.technology.node_nm,
+            "voltage_v": architecture.technology.voltage_v,
+            "pe_array": architecture.core.pe_array.kind,
+            "token_skip": architecture.token_skip.kind,
+            "dataflow": architecture.for_halting(granularity).dataflow.kind,
+            "cores": len(cores),
+            "area": machine_area(architecture, prices.table),
+            "document": architecture.model_dump(mode="json", by_alias=True),
+            "roofline": {
+                "peak_accumulations_per_cycle": array.peak_accumulations_per_cycle * len(cores),
+                "dram_bytes_per_cycle": dram.bits_per_cycle(architecture.clock_mhz) / 8,
+            },
+        },
+        "energy_table": {
+            "name": prices.table.name,
+            "summary": prices.table.summary,
+            "node_nm": prices.table.node_nm,
+            "voltage_v": prices.table.voltage_v,
+        },
+    }
