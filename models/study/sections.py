@@ -47,8 +47,8 @@ def trained(tables: Tables, task: Task, folder: str) -> str:
                 [worth(name, arms, counts) for name in names],
             ),
             f"On simulated machines, each under its faster dataflow (b: tick-batched, else timestep by timestep); all of "
-            f"them in [machines.csv]({folder}/machines.csv). Networks this small leave most of a machine idle and spend "
-            "nearly all energy on fetching weights: compare arms, not machines.\n",
+            f"them in [machines.csv]({folder}/machines.csv). {fetching(machines)} of the energy of networks this small goes "
+            "into fetching from DRAM: compare arms, not machines.\n",
             grid(
                 (
                     "arm",
@@ -98,6 +98,12 @@ def worth(name: str, arms: pd.DataFrame, counts: pd.DataFrame) -> list[str]:
         f"{total(field, ACS, 'energy_pj') / 1e6:.2f}",
         f"{total(field, MACS, 'energy_pj') / 1e6:.2f}",
     ]
+
+
+def fetching(machines: pd.DataFrame) -> str:
+    """The share of energy that DRAM takes, from the least to the most of all rows."""
+    share = machines.dram_pj / machines.energy_pj
+    return f"{percent(share.min())} to {percent(share.max())}"
 
 
 def cost(name: str, machines: pd.DataFrame) -> list[str]:
