@@ -2,35 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
 from models.study.hardware import DATAFLOWS, MACHINES
-from models.study.numbers import Tables, change, crossing, one, percent, rows_of, signed, spread
-from models.study.published import NETWORKS, Network
+from models.study.numbers import (
+    Tables,
+    change,
+    crossing,
+    grid,
+    one,
+    percent,
+    signed,
+    spread,
+)
+from models.study.published import NETWORKS
 
 SERIAL, BATCHED = DATAFLOWS
 TARGET_POINTS, TARGET_TOKENS = 0.5, 0.6
 LEAST_GAIN = 0.01
+# Arms of the trained networks that play the parts of the calibrated ones.
+SAVING = {"baseline_t4": "baseline", "isps_early": "isps", "two_dim": "stas"}
 TRAIN = "`python -m models.study --stages train simulate page --tasks {tasks}`"
 PUBLISHED = "`python -m models.study --stages published page`"
 
 
 def section(tables: Tables) -> str:
     """The answers that the tables at hand allow."""
-    lines = ["## The answer\n"]
-    if "arms" in tables:
-        arms = tables["arms"]
+    lines, savings = ["## The answer\n"], []
+    arms, machines = tables.get("arms"), tables.get("machines")
+    costs, sweep = tables.get("published"), tables.get("sweep")
+    if arms is not None:
         lines += [*target(arms), *controls(arms), *in_time(arms)]
     lines += arithmetic(tables["spikingformer"])
-    if "published" in tables:
-        costs, sweep = tables["published"], tables["sweep"]
-        for network in NETWORKS:
-            if network.name in set(costs.network):
-                lines += saving(costs[costs.network == network.name], network)
-        lines += [*check(sweep), *break_even(costs, sweep), *batching(costs)]
-    return "\n".join(lines) + "\n"
+    if machines is not None and (trained := trained_costs(machines)) is not None:
+        savings.append(("MNIST-5k, trained", trained))
+    if costs is not None:
+        found = {network.title: costs[costs.network == network.name] for network in NETWORKS}
+        savings += [(f"{title}, calibrated", rows) for title, rows in found.items() if len(rows)]
+    lines += batching(savings)
+    if savings:
+        lines += ["", saving(savings)]
+    if costs is not None and sweep is not None:
+        lines += [break_even(costs, sweep)]
+    return "\n".join(lines)
 
 
 def target(arms: pd.DataFrame) -> Iterator[str]:
@@ -113,91 +129,114 @@ def arithmetic(savings: pd.DataFrame) -> Iterator[str]:
     )
 
 
-def saving(costs: pd.DataFrame, network: Network) -> Iterator[str]:
-    """How a saving divides between I-SPS and halting on every machine."""
-    parts = []
-    for machine in MACHINES:
-        found = {
-            arm: one(costs, arm=arm, machine=machine, dataflow=SERIAL)
-            for arm in ("baseline", "isps", "stas")
-        }
-        shares = []
-        for column, word in (("latency_cycles", "time"), ("energy_pj", "energy")):
-            base, isps, stas = (getattr(found[arm], column) for arm in ("baseline", "isps", "stas"))
-            alone, added = change(isps, base), change(stas, isps, base)
-            shares.append(f"{word} {change(stas, base)} (I-SPS alone {alone}, halting {added})")
-        parts.append(f"{machine}: {', '.join(shares)}")
-    yield (
-        f"- **Where the saving comes from: {network.title}**, calibrated, run timestep by timestep, against the baseline's: {'; '.join(parts)}. Made by {PUBLISHED}."
+def trained_costs(machines: pd.DataFrame) -> pd.DataFrame | None:
+    """What the trained networks of MNIST-5k cost, mean over seeds; None before all are simulated."""
+    found = machines[(machines.task == "mnist") & machines.arm.isin(SAVING)]
+    if set(found.arm) != set(SAVING):
+        return None
+    keys = ["arm", "machine", "dataflow"]
+    costs = found.groupby(keys)[["latency_cycles", "energy_pj"]].mean().reset_index()
+    return costs.assign(arm=costs.arm.map(SAVING))
+
+
+def saving(networks: Sequence[tuple[str, pd.DataFrame]]) -> str:
+    """How savings divide between I-SPS and halting, by network and machine."""
+    rows = []
+    for title, costs in networks:
+        for machine in MACHINES:
+            found = {
+                arm: one(costs, arm=arm, machine=machine, dataflow=SERIAL)
+                for arm in ("baseline", "isps", "stas")
+            }
+            row = [title, machine]
+            for column in ("latency_cycles", "energy_pj"):
+                base, isps, stas = (getattr(each, column) for each in found.values())
+                row += [change(stas, base), change(isps, base), change(stas, isps, base)]
+            rows.append(row)
+    head = (
+        "network",
+        "machine",
+        "time",
+        "by I-SPS",
+        "by halting",
+        "energy",
+        "by I-SPS",
+        "by halting",
+    )
+    return "\n".join(
+        [
+            "### Where the saving comes from\n",
+            "STAS (I-SPS B, two-dimensional halting) against the baseline, both run timestep by timestep; its two parts add "
+            "up to the whole. Means over seeds and pictures.\n",
+            grid(head, rows),
+            f"Made by {TRAIN.format(tasks='mnist')} and {PUBLISHED}.\n",
+        ]
     )
 
 
-def check(sweep: pd.DataFrame) -> Iterator[str]:
-    """What the serial check costs when nobody halts."""
-    whole = sweep[sweep.share == 1.0]
-    parts = []
+def break_even(costs: pd.DataFrame, sweep: pd.DataFrame) -> str:
+    """At which share of active tokens halting pays, against both ways to run without it, and what
+    the serial check costs when nobody halts.
+    """
+    rows = []
     for network in NETWORKS:
-        rows = whole[whole.network == network.name]
-        if len(rows):
-            listed = ", ".join(
-                f"{row.latency_cycles - row.latency_cycles / row.latency_cycles_ratio:.0f} cycles "
-                f"({percent(row.latency_cycles_ratio - 1, 2)}) on {row.machine}"
-                for row in rows_of(rows)
-            )
-            parts.append(f"{network.title}: {listed}")
-    if parts:
-        yield (
-            "- **The serial check** of A-SSA, with all tokens kept so that it is paid and saves nothing, adds an image: "
-            f"{'; '.join(parts)}. Made by {PUBLISHED}."
-        )
-
-
-def break_even(costs: pd.DataFrame, sweep: pd.DataFrame) -> Iterator[str]:
-    """At which share of active tokens halting pays, against both ways to run without it."""
-    for network in NETWORKS:
-        of_network = sweep[sweep.network == network.name]
-        if not len(of_network):
-            continue
-        parts = []
         for machine in MACHINES:
-            line = of_network[of_network.machine == machine]
-            told = []
+            line = sweep[(sweep.network == network.name) & (sweep.machine == machine)]
+            if not len(line):
+                continue
+            row = [network.title, machine]
             for dataflow in (SERIAL, BATCHED):
                 still = one(
                     costs, network=network.name, arm="isps", machine=machine, dataflow=dataflow
                 )
-                for column, word in (("latency_cycles", "time"), ("energy_pj", "energy")):
+                for column in ("latency_cycles", "energy_pj"):
                     found = crossing(line, column, (1.0 - LEAST_GAIN) * getattr(still, column))
-                    told.append(f"{word} {'never' if found is None else 'under ' + percent(found)}")
-            parts.append(
-                f"{machine}: {told[0]}, {told[1]}; against tick-batching {told[2]}, {told[3]}"
-            )
-        yield (
-            f"- **When halting pays, {network.title}.** Below which share of active tokens it saves at least {percent(LEAST_GAIN)} over I-SPS "
-            f"without halting, run timestep by timestep, and over the same tick-batched: {'. '.join(parts)}. "
-            f"Looked at from {percent(of_network.active_tokens.min())} on. Made by {PUBLISHED}."
-        )
+                    row.append("never" if found is None else f"under {percent(found)}")
+            whole = one(line, share=1.0)
+            paid = whole.latency_cycles - whole.latency_cycles / whole.latency_cycles_ratio
+            rows.append([*row, f"{paid:.0f} ({percent(whole.latency_cycles_ratio - 1, 2)})"])
+    head = (
+        "network",
+        "machine",
+        "time",
+        "energy",
+        "time, tick-batched",
+        "energy, tick-batched",
+        "check, cycles an image",
+    )
+    return "\n".join(
+        [
+            "### When halting pays\n",
+            f"The share of active tokens below which halting saves at least {percent(LEAST_GAIN)} over I-SPS without it, "
+            "run timestep by timestep, and over the same tick-batched. Looked at from "
+            f"{percent(sweep.active_tokens.min())} on. Last: what A-SSA's serial check adds with all tokens kept, so that it "
+            "is paid and saves nothing.\n",
+            grid(head, rows),
+            f"Made by {PUBLISHED}.\n",
+        ]
+    )
 
 
-def batching(costs: pd.DataFrame) -> Iterator[str]:
+def batching(networks: Sequence[tuple[str, pd.DataFrame]]) -> Iterator[str]:
     """What temporal halting gives up: running all timesteps on one weight fetch."""
-    parts = []
-    for network in NETWORKS:
-        rows = costs[(costs.network == network.name) & (costs.machine == "sparse_pe")]
-        if not len(rows):
-            continue
-        stas = one(rows, arm="stas", dataflow=SERIAL)
-        isps = one(rows, arm="isps", dataflow=BATCHED)
-        parts.append(
-            f"{network.title}: time x {isps.latency_cycles / stas.latency_cycles:.2f}, energy x "
-            f"{isps.energy_pj / stas.energy_pj:.2f}"
-        )
-    if parts:
+    if networks:
+        parts = [f"{title}: {batched(costs)}" for title, costs in networks]
         yield (
             "- **What halting in time gives up.** Who runs at t + 1 is known only after t, so a machine cannot fetch weights "
             "once for all timesteps. On sparse_pe, I-SPS without halting but tick-batched takes, of STAS: "
-            f"{'; '.join(parts)}. Made by {PUBLISHED}."
+            f"{'; '.join(parts)}. Made by {TRAIN.format(tasks='mnist')} and {PUBLISHED}."
         )
+
+
+def batched(costs: pd.DataFrame) -> str:
+    """A network's time and energy on sparse_pe, tick-batched without halting, over STAS's."""
+    rows = costs[costs.machine == "sparse_pe"]
+    stas = one(rows, arm="stas", dataflow=SERIAL)
+    isps = one(rows, arm="isps", dataflow=BATCHED)
+    return (
+        f"time x {isps.latency_cycles / stas.latency_cycles:.2f}, energy x "
+        f"{isps.energy_pj / stas.energy_pj:.2f}"
+    )
 
 
 def paired(arms: pd.DataFrame, first: str, second: str) -> pd.DataFrame:
