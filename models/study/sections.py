@@ -234,8 +234,8 @@ def made(tables: Tables, folder: str) -> str:
         "tokens are whole, so their mean differs a little. Their head sees each token's last output, A-SSA's a mean field; "
         "the arm *the same, head sees last output* tells how much that is.",
         "- The digits' recipes were changed after looks at held-out images: halting (epochs, ponder weight) once by seed 0, and "
-        "the still digits' epochs were raised, from 12 and 8, when a first study's networks turned out undertrained (STAS was "
-        "at 89 %). MNIST's recipe is that of the shipped weights, as it was before the study; it had been chosen by seed 0.",
+        "the epochs were raised, from 12 and 8, when a first study's networks turned out undertrained (STAS was at 89 % on the "
+        "still digits). MNIST's recipe is that of the shipped weights, as it was before the study; it had been chosen by seed 0.",
         "- DT-SNN's threshold is the highest that costs at most 0.2 points on 500 training images.",
         "- Accuracy on held-out images: a seed's own standard error is 0.4 points on MNIST's 1,000, a point on the 355 digits. "
         "No images are left to choose an epoch by, so the last one is taken.",
