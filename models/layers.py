@@ -172,8 +172,7 @@ def linear_rows(rows: Tensor, weight: Tensor) -> Tensor:
     """rows (row, in) times weight (out, in) transposed, as a 1x1 convolution over a channels-last
     image.
 
-    Seldom is a copy made; on CPUs whose BLAS is slow, oneDNN's convolution is about three times
-    faster than the product.
+    Seldom is a copy made; on CPUs whose BLAS is slow, oneDNN's convolution is the faster product.
     """
     count = len(rows)
     if not count:

@@ -25,8 +25,8 @@ def use_threads(count: int) -> None:
 def keep_freed_memory() -> None:
     """Let the process keep the memory that it frees, where its C library is glibc.
 
-    By default a large tensor's memory goes back to the system with each step and is fetched and
-    zeroed, page by page, in the next: some fifth of a training step's time.
+    By default a large tensor's memory goes back to the system with each step, to be fetched and
+    zeroed, page by page, in the next.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if mallopt is not None:

@@ -17,9 +17,7 @@ from models.study.tables import write_table
 from models.study.tracing import COSTS
 from models.training.loop import METRICS
 from models.training.sources import SOURCES
-
-MAC_PJ = 4.6
-CONVENTIONS = ("integers_as_acs", "integers_as_macs")
+from simulator.energy.field_convention import CONVENTIONS, MAC_PJ
 
 Row = dict[str, Any]
 

@@ -23,7 +23,7 @@ from simulator.wording import shown, suggestion
 
 MAC_PJ = 4.6
 AC_PJ = 0.9
-SOURCE = "Horowitz, ISSCC 2014, 45 nm, 0.9 V, fp32: 3.7 + 0.9 pJ a MAC, 0.9 pJ an AC"
+"""Horowitz, ISSCC 2014, 45 nm, 0.9 V, fp32: 3.7 + 0.9 pJ a MAC, 0.9 pJ an AC."""
 
 INTEGERS_AS_ACS = "integers_as_acs"
 INTEGERS_AS_MACS = "integers_as_macs"

@@ -27,7 +27,6 @@ from simulator.hil.verilator import SOURCES, Design, cache_folder
 
 LIMIT_S = 900
 MEMORY = "sram_1r1w"
-_CLOCK = "clk"
 
 
 class Gates(NamedTuple):
