@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from simulator.whole_file import whole_file
+from simulator.config.whole_file import whole_file
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reports.generated import ROOT, command, line, markdown, run_case
-from simulator.result import Result
+from simulator.results.result import Result
 
 NETWORKS = {"spikingformer_4_256": ("cifar10", 5.072), "spikingformer_2_512": ("cifar100", 19.573)}
 """ExSpike's board, ms an image (FPL'26)."""

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from reports.dumbbells import Dumbbell, dumbbells
 from reports.html import write_html
 from simulator.errors import ResultError, SimulatorError
-from simulator.result import Result
+from simulator.results.result import Result
 
 MACHINES = ("prosperity", "mint", "sato", "ptb", "eyeriss")
 TRACES = ("cifar10_baseline", "cifar10", "imagenet_baseline", "imagenet")

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from reports.generated import command, line, markdown, run_case
-from simulator.result import Result
+from simulator.results.result import Result
 
 MACHINES = ("dense_pe", "sparse_pe_noskip", "sparse_pe")
 TICK_BATCHED = "dataflow.kind=tick_batched"

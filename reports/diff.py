@@ -15,10 +15,10 @@ import pandas as pd
 
 from reports.figures.cycles import cycles_by_layer
 from simulator.command import answered, check_counts
+from simulator.config.wording import shown
 from simulator.errors import ResultError
-from simulator.result import Result
-from simulator.summary import number, short, summary
-from simulator.wording import shown
+from simulator.results.result import Result
+from simulator.results.summary import number, short, summary
 
 EXAMPLE = "python -m reports.diff reports/out/sparse_pe_noskip reports/out/sparse_pe"
 AT_REST = "at rest"

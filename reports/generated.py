@@ -9,9 +9,9 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from simulator.config.whole_file import whole_file
 from simulator.errors import SimulatorError
-from simulator.result import Result
-from simulator.whole_file import whole_file
+from simulator.results.result import Result
 
 ROOT = Path(__file__).parents[1]
 

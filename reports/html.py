@@ -19,9 +19,9 @@ from markupsafe import Markup
 
 from reports.definitions import definitions
 from reports.figures.base import Card, Plot
+from simulator.config.whole_file import whole_file
 from simulator.errors import ResultError
-from simulator.summary import number, short
-from simulator.whole_file import whole_file
+from simulator.results.summary import number, short
 
 TEMPLATES = Path(__file__).parent / "templates"
 DIGITS = 7

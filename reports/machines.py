@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 
 from reports.generated import ROOT, command, line, markdown, run_case
-from simulator.result import Result
-from simulator.summary import number, summary
+from simulator.results.result import Result
+from simulator.results.summary import number, summary
 
 TRACE = "cifar10_baseline"
 HEADER = (

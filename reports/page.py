@@ -20,8 +20,8 @@ from reports.figures.roofline import roofline_card
 from reports.figures.tokens import halting_cards, tokens_card
 from reports.html import render, write_html
 from simulator.command import answered
-from simulator.result import Result
-from simulator.summary import number, short, summary
+from simulator.results.result import Result
+from simulator.results.summary import number, short, summary
 
 EXAMPLE = "python -m reports.page reports/out/cifar10 --out page.html"
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from reports.figures.base import Run
 from simulator.errors import ResultError
-from simulator.result import Result
-from simulator.summary import summary
+from simulator.results.result import Result
+from simulator.results.summary import summary
 
 _HASH_DIGITS = 8
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from reports.figures.sweep import sweep_cards
 from reports.html import render, write_html
 from simulator.command import answered
-from simulator.sweep_result import SweepResult
+from simulator.results.sweep_result import SweepResult
 
 EXAMPLE = "python -m reports.sweep sweeps/small --out sweeps/small.html"
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from reports.figures.base import Run
 from reports.figures.designs import METRICS, overview, ratios
-from simulator.summary import number
+from simulator.results.summary import number
 
 SUFFIXES = (".md", ".tex")
 

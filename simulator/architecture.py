@@ -29,10 +29,10 @@ from simulator.components.memories.base import Memory
 from simulator.components.pe_arrays.base import PEArray
 from simulator.components.token_skip.base import TokenSkip
 from simulator.components.vector_units.base import VectorUnit
+from simulator.config.explain import report_errors
+from simulator.config.located_yaml import Document, read_document
+from simulator.config.wording import shown
 from simulator.errors import ArchitectureError
-from simulator.explain import report_errors
-from simulator.located_yaml import Document, read_document
-from simulator.wording import shown
 
 SCHEMA = "stasim-architecture/1"
 FAMILY = SCHEMA.partition("/")[0]

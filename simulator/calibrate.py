@@ -284,8 +284,8 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _write(path: Path, page: str) -> None:
     """The page as a whole or not at all."""
+    from simulator.config.whole_file import whole_file
     from simulator.errors import ResultError
-    from simulator.whole_file import whole_file
 
     try:
         with whole_file(path) as file:

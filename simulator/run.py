@@ -19,8 +19,8 @@ from simulator.command import answered
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from simulator.parts import Part
-    from simulator.result import Result
+    from simulator.distributed.parts import Part
+    from simulator.results.result import Result
 
 EXAMPLE = "python -m simulator.run --arch arch_configs/sparse_pe.yaml --trace traces/cifar10.npz"
 
@@ -138,7 +138,7 @@ def _run(options: argparse.Namespace, command: str) -> int:
     if options.json:
         sys.stdout.write(result.to_json())
     else:
-        from simulator.summary import terminal_table
+        from simulator.results.summary import terminal_table
 
         print(terminal_table(result))
     return 0
@@ -174,9 +174,9 @@ def _run_compat(options: argparse.Namespace, command: str) -> int:
 
 def _stream(options: argparse.Namespace, images: range, command: str) -> int:
     """All images, to Parquet part by part."""
+    from simulator.distributed.executor import open_executor
+    from simulator.distributed.stream import stream
     from simulator.errors import ResultError
-    from simulator.executor import open_executor
-    from simulator.stream import stream
 
     for flag, there in (("--json", options.json), ("--timeline", options.timeline is not None)):
         if there:
@@ -192,8 +192,8 @@ def _stream(options: argparse.Namespace, images: range, command: str) -> int:
 
 def _simulate(options: argparse.Namespace, images: range, command: str) -> Result:
     """All images, in this process or spread over workers, in order."""
-    from simulator.executor import open_executor
-    from simulator.parts import simulate_part, simulate_parts, split
+    from simulator.distributed.executor import open_executor
+    from simulator.distributed.parts import simulate_part, simulate_parts, split
 
     with open_executor(min(options.jobs, len(images)), options.dask) as executor:
         whole = _whole(options, images, command, absolute=executor.is_remote)
@@ -206,7 +206,7 @@ def _simulate(options: argparse.Namespace, images: range, command: str) -> Resul
 
 def _whole(options: argparse.Namespace, images: range, command: str, *, absolute: bool) -> Part:
     """All the work of the command, as one part."""
-    from simulator.parts import Part
+    from simulator.distributed.parts import Part
 
     paths = [options.arch, options.trace]
     if absolute:

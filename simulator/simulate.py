@@ -14,7 +14,6 @@ import pandas as pd
 
 import simulator
 from simulator.architecture import Architecture
-from simulator.bounds import check_latency, latency_bounds
 from simulator.energy.field_convention import CONVENTIONS, trace_field_energy
 from simulator.energy.field_layers import field_layers
 from simulator.energy.machine import MachinePrices, sum_by_layer
@@ -24,11 +23,12 @@ from simulator.engine.replay import replay as numba_engine
 from simulator.lowering import Lowered, lower, make_plan
 from simulator.lowering.tables import CATEGORIES, DRAM, OTHER_CORES, PE_ARRAY, VECTOR_UNIT, units_of
 from simulator.operations import read_network
-from simulator.picture import png, thumbnail
 from simulator.program import Program, Timeline
-from simulator.provenance import Rows, add_price_rows, machine_provenance
-from simulator.result import Result
-from simulator.result_schema import SCHEMA, SCHEMAS
+from simulator.results.bounds import check_latency, latency_bounds
+from simulator.results.picture import png, thumbnail
+from simulator.results.provenance import Rows, add_price_rows, machine_provenance
+from simulator.results.result import Result
+from simulator.results.schema import SCHEMA, SCHEMAS
 from simulator.timeline import Recording, record
 from simulator.trace import Image, Trace, pack_bits
 

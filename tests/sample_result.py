@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from simulator.result import SCHEMA, SCHEMAS, Result
+from simulator.results.result import SCHEMA, SCHEMAS, Result
 
 CLOCK_MHZ = 500
 PEAK = 1024

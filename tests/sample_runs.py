@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from simulator.result import Result
+from simulator.results.result import Result
 from tests.sample_result import sample_result
 
 DESIGNS = ("dense", "sparse", "sparse_compact")

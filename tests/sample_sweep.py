@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from simulator.sweep_result import SweepResult
+from simulator.results.sweep_result import SweepResult
 
 HOSTILE = "</script><script>alert(1)</script>"
 SPACE: dict[str, Any] = {

@@ -10,7 +10,7 @@ import pandas as pd
 
 from simulator.architecture import load_architecture
 from simulator.errors import LoweringError
-from simulator.result import Result
+from simulator.results.result import Result
 from simulator.simulate import Simulation
 from simulator.trace import Trace
 

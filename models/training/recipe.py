@@ -15,8 +15,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from models.errors import ModelError
-from simulator.explain import report_errors
-from simulator.located_yaml import read_document
+from simulator.config.explain import report_errors
+from simulator.config.located_yaml import read_document
 
 FOLDER = Path(__file__).parents[1] / "recipes"
 

@@ -10,7 +10,7 @@ from models.data import Images, full_images, mnist_digits, small_digits
 from models.errors import ModelError
 from models.sequences import in_time
 from models.training.pictures import imagenet_folder
-from simulator.wording import shown, suggestion
+from simulator.config.wording import shown, suggestion
 
 
 class Source(NamedTuple):

@@ -29,7 +29,7 @@ from reports.figures.base import (
     table,
     upside_down,
 )
-from simulator.result import CAUSES, Result
+from simulator.results.result import CAUSES, Result
 
 ARRAY = "The PE array: utilization, occupancy, stalls"
 COLOURS = {"busy": BLUE, **dict(zip(CAUSES, [*PALETTE[1:], GREY, WINE, BLACK], strict=True))}

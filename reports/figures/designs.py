@@ -26,8 +26,8 @@ from reports.figures.base import (
     upside_down,
 )
 from reports.figures.cycles import marker
+from simulator.config.wording import suggestion
 from simulator.errors import ResultError
-from simulator.wording import suggestion
 
 COMPARING = "Comparing designs"
 GEOMEAN = "geometric mean"

@@ -19,8 +19,8 @@ from reports.figures.base import (
     stacked,
     table,
 )
-from simulator.result import CONVENTIONS, Result
-from simulator.summary import short
+from simulator.results.result import CONVENTIONS, Result
+from simulator.results.summary import short
 
 AT_REST = "at rest"
 ENERGY = "Energy"

@@ -25,8 +25,8 @@ from reports.figures.base import (
     table,
     upside_down,
 )
-from simulator.result import Result
-from simulator.summary import PERCENTILES
+from simulator.results.result import Result
+from simulator.results.summary import PERCENTILES
 
 TIME = "Time"
 MOST_POINTS = 500

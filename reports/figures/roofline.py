@@ -24,8 +24,8 @@ from reports.figures.base import (
     table,
 )
 from reports.figures.cycles import cycles_by_layer, marker
-from simulator.result import Result
-from simulator.summary import number
+from simulator.results.result import Result
+from simulator.results.summary import number
 
 ROOFLINE = "Roofline"
 HOVER = "%{text}: %{x:.3~g} acc/B, %{y:.3~g} acc/cycle"

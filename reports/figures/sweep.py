@@ -28,7 +28,7 @@ from reports.figures.base import (
     upside_down,
     words,
 )
-from simulator.sweep_result import METRIC, PARAMETER, SweepResult
+from simulator.results.sweep_result import METRIC, PARAMETER, SweepResult
 
 SEARCH = "Searching a space"
 PAIR, OBJECTIVE, VARIED = "axes", "objective", "parameter"

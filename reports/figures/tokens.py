@@ -22,8 +22,8 @@ from reports.figures.base import (
     per_workload,
     single,
 )
-from simulator.result import Result
-from simulator.summary import number
+from simulator.results.result import Result
+from simulator.results.summary import number
 
 TOKENS = "Traffic and tokens"
 TITLE = "Which patch halted when"

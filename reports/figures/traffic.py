@@ -9,7 +9,7 @@ import pandas as pd
 
 from reports.figures.base import Card, Plot, Run, per_workload, stacked, table
 from reports.figures.energy import section_of_layers
-from simulator.summary import short
+from simulator.results.summary import short
 
 TRAFFIC = "Traffic and tokens"
 

@@ -17,9 +17,9 @@ from simulator.compat.energy import energy_mj
 from simulator.compat.from_trace import operations_of
 from simulator.compat.machines import design_of
 from simulator.compat.prosperity import dram_bits
+from simulator.config.whole_file import whole_file
 from simulator.errors import ResultError
 from simulator.trace import Trace
-from simulator.whole_file import whole_file
 
 SCHEMA = "stasim-compat/1"
 COLUMNS = (

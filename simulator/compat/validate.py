@@ -21,8 +21,8 @@ from simulator.compat.peer_files import figures, names, workload
 from simulator.compat.prosperity import dram_bits
 from simulator.components.base import build
 from simulator.components.pe_arrays.base import PEArray, Work
+from simulator.config.whole_file import whole_file
 from simulator.errors import ResultError, SimulatorError
-from simulator.whole_file import whole_file
 
 COMMAND = "python -m simulator.compat.validate --write docs/validation.md"
 DESIGNS = ("Eyeriss_linear", "PTB", "SATO", "MINT", "Prosperity")

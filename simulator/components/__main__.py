@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from simulator.components.table import parts_table, with_table
+from simulator.config.whole_file import whole_file
 from simulator.errors import ArchitectureError
-from simulator.whole_file import whole_file
 
 PAGE = "arch_configs/README.md"
 

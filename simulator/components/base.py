@@ -29,8 +29,8 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from simulator.config.wording import suggestion
 from simulator.errors import ArchitectureError
-from simulator.wording import suggestion
 
 ENTRY_POINT_GROUP = "stasim.components"
 SLOTS = ("pe_arrays", "memories", "token_skip", "vector_units", "dataflows")
@@ -137,8 +137,8 @@ class Component(BaseModel):
         """All that the part's cycles and counts follow from.
 
         A replay on parts that are equal in this has the same cycles and counts, so it need only be
-        priced anew (simulator/repricing.py). All fields, unless a part knows of some that decide
-        prices alone.
+        priced anew (simulator/results/repricing.py). All fields, unless a part knows of some
+        that decide prices alone.
         """
         return self.model_dump()
 

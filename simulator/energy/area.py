@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from simulator.architecture import Architecture
 from simulator.components.base import Component, Primitive
+from simulator.config.wording import suggestion
 from simulator.energy.pricing import TABLES, EnergyTable
 from simulator.errors import PricingError
-from simulator.wording import suggestion
 
 EXCLUDED = "control, queues, networks, wires, clock tree and pads: not stated by any source here"
 SCALING = "ideal_square"

@@ -18,8 +18,8 @@ import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from simulator.config.wording import shown, suggestion
 from simulator.errors import PricingError
-from simulator.wording import shown, suggestion
 
 MAC_PJ = 4.6
 AC_PJ = 0.9

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from simulator.config.wording import shown, suggestion
 from simulator.errors import PricingError
-from simulator.wording import shown, suggestion
 
 INTERPOLATED_OPERATIONS = ("add",)
 """An adder's energy is close to linear in its width; a multiplier's is not."""

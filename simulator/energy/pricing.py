@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from simulator.config.wording import shown, suggestion
 from simulator.energy.logic import LogicPrices, Price
 from simulator.energy.sram_grid import SramBank, SramGrid, read_sram_grid
 from simulator.energy.table_file import DramPrice, Override, TableFile, read_table_file
 from simulator.errors import PricingError
-from simulator.wording import shown, suggestion
 
 if TYPE_CHECKING:
     from simulator.components.base import Action, Primitive

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from simulator.located_yaml import Document, Location, dotted
-from simulator.wording import shown, suggestion
+from simulator.config.located_yaml import Document, Location, dotted
+from simulator.config.wording import shown, suggestion
 
 WIDEST_BITS = 4096
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from simulator.config.wording import shown
 from simulator.errors import PricingError
-from simulator.wording import shown
 
 LARGEST_FILE_BYTES = 1 << 20
 

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from simulator.config.located_yaml import Location, read_document
+from simulator.config.wording import shown, suggestion
 from simulator.energy.logic import DERIVATIONS, LINEAR_IN_BITS, SAME_AS, Derivation, LogicPrice
 from simulator.energy.reader import Reader
 from simulator.errors import PricingError
-from simulator.located_yaml import Location, read_document
-from simulator.wording import shown, suggestion
 
 SCHEMA = "stasim-energy/1"
 

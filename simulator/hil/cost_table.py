@@ -145,10 +145,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     from simulator.architecture import load_architecture
+    from simulator.config.whole_file import whole_file
     from simulator.errors import DeviceError
     from simulator.hil.simulated import SimulatedDevice
     from simulator.trace import Trace, image_range
-    from simulator.whole_file import whole_file
 
     with Trace.open(options.trace) as trace:
         images = image_range(options.images, trace.images)

@@ -17,9 +17,9 @@ from typing import Annotated, Any
 
 import pydantic
 
+from simulator.config.whole_file import whole_file
 from simulator.errors import DeviceError
 from simulator.hil.base import Cost, Device, Work
-from simulator.whole_file import whole_file
 
 SCHEMA = "stasim-recording/1"
 LIMIT_BYTES = 1 << 28

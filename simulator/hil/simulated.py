@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.architecture import Architecture, load_architecture
+from simulator.config.wording import suggestion
 from simulator.energy.machine import MachinePrices
 from simulator.engine.replay import replay
 from simulator.errors import DeviceError
@@ -25,7 +26,6 @@ from simulator.lowering import Lowering, make_plan
 from simulator.lowering.plan import LayerPlan
 from simulator.operations import Network, read_network
 from simulator.trace import Image, Outline, Trace
-from simulator.wording import suggestion
 
 Bits = npt.NDArray[np.bool_]
 

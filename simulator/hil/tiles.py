@@ -10,8 +10,8 @@ import numpy.typing as npt
 from simulator.components.dataflows.base import ALL_TIMESTEPS
 from simulator.lowering.pieces import RowCache, row_block
 from simulator.lowering.plan import LayerPlan, Plan
+from simulator.lowering.tiling import Chunks, RowGather, Rows, cut_heads
 from simulator.operations import live_rows
-from simulator.tiling import Chunks, RowGather, Rows, cut_heads
 from simulator.trace import Image
 
 Bools = npt.NDArray[np.bool_]

@@ -15,8 +15,7 @@ from simulator.components.memories.base import Memory
 from simulator.components.pe_arrays.base import ArrayCost, Work
 from simulator.lowering.plan import LayerPlan, Plan
 from simulator.lowering.tables import BLOCKS
-from simulator.operations import live_rows
-from simulator.tiling import (
+from simulator.lowering.tiling import (
     ColumnGather,
     RowGather,
     Rows,
@@ -25,6 +24,7 @@ from simulator.tiling import (
     cut_heads,
     cut_rows,
 )
+from simulator.operations import live_rows
 from simulator.trace import Image
 
 Ints = npt.NDArray[np.int64]

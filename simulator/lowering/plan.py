@@ -31,8 +31,8 @@ from simulator.lowering.tables import (
     Machine,
     unit_names,
 )
+from simulator.lowering.tiling import Chunks, cut_inputs
 from simulator.operations import Layer, Network, Stream, VectorOp, key_values_first
-from simulator.tiling import Chunks, cut_inputs
 from simulator.trace import TensorSpec
 
 Ints = npt.NDArray[np.int64]

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from simulator.command import answered
 
 if TYPE_CHECKING:
+    from simulator.results.sweep_result import SweepResult
     from simulator.sweep.evaluation import Outcome
-    from simulator.sweep_result import SweepResult
 
 EXAMPLE = """example:
   python -m simulator.sweep arch_configs/spaces/small.yaml --trace traces/mnist.npz \\
@@ -56,7 +56,7 @@ def _positive(text: str) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from simulator.executor import open_executor
+    from simulator.distributed.executor import open_executor
     from simulator.sweep.search import search
     from simulator.sweep.space import load_space
 

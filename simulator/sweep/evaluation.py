@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from simulator.architecture import Architecture, load_architecture
+from simulator.config.whole_file import whole_file
 from simulator.errors import ResultError, SimulatorError
-from simulator.repricing import reprice, simulation_key
-from simulator.result import Result
+from simulator.results.repricing import reprice, simulation_key
+from simulator.results.result import Result
 from simulator.simulate import Simulation
 from simulator.sweep.metrics import machine_metrics, result_metrics
 from simulator.trace import Trace, image_range
-from simulator.whole_file import whole_file
 
 OK, INFEASIBLE, FAILED = "ok", "infeasible", "failed"
 

@@ -14,10 +14,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from simulator.config.wording import shown
 from simulator.errors import SpaceError
 from simulator.sweep.evaluation import Outcome
 from simulator.sweep.space import Point, point_key
-from simulator.wording import shown
 
 NAME = "journal.jsonl"
 SCHEMA = "stasim-sweep/1"

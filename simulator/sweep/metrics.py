@@ -11,7 +11,7 @@ from simulator.energy import EnergyTable
 from simulator.energy.area import machine_area
 from simulator.energy.machine import MachinePrices
 from simulator.errors import SpaceError
-from simulator.result import Result
+from simulator.results.result import Result
 
 ACCURACY = "accuracy"
 

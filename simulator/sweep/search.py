@@ -11,14 +11,14 @@ import numpy as np
 
 import simulator
 from simulator.architecture import load_architecture
+from simulator.distributed.executor import Executor
 from simulator.errors import ArchitectureError
-from simulator.executor import Executor
-from simulator.repricing import simulation_key
+from simulator.results.repricing import simulation_key
+from simulator.results.sweep_result import SweepResult
 from simulator.sweep.evaluation import Candidate, Group, Outcome, evaluate_group
 from simulator.sweep.journal import Journal
 from simulator.sweep.space import Space, override, point_key
 from simulator.sweep.strategies import Proposal, make_strategy
-from simulator.sweep_result import SweepResult
 
 REPLAYS = "replays"
 Watcher = Callable[[Sequence[Outcome], int], object]

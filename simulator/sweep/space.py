@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from simulator.architecture import load_architecture
+from simulator.config.explain import report_errors
+from simulator.config.located_yaml import Document, Location, read_document
+from simulator.config.wording import shown
 from simulator.errors import ArchitectureError, SpaceError
-from simulator.explain import report_errors
-from simulator.located_yaml import Document, Location, read_document
 from simulator.sweep.space_file import MOST_POINTS, Parameter, SpaceFile
 from simulator.sweep.space_traces import Traces, read_traces
-from simulator.wording import shown
 
 Point = dict[str, Any]
 """A value for every parameter, in the order of the file."""

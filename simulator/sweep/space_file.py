@@ -19,8 +19,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from simulator.config.wording import suggestion
 from simulator.sweep.metrics import METRICS
-from simulator.wording import suggestion
 
 SCHEMA = "stasim-space/1"
 MOST_CHOICES = 10_000

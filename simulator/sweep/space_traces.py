@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from simulator.config.located_yaml import Document, Location, dotted
+from simulator.config.wording import shown, suggestion
 from simulator.errors import SimulatorError, SpaceError
-from simulator.located_yaml import Document, Location, dotted
 from simulator.sweep.metrics import ACCURACY, accuracy_of
 from simulator.sweep.space_file import Parameter, SpaceFile
 from simulator.trace import Trace, image_range
-from simulator.wording import shown, suggestion
 
 Scalar = bool | int | float | str | None
 

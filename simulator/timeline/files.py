@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from simulator.config.whole_file import whole_file
 from simulator.errors import TimelineError
 from simulator.timeline.events import Counter, Recording, Run, Track
-from simulator.whole_file import whole_file
 
 SUFFIXES = (".json", ".pftrace")
 

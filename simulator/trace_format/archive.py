@@ -18,10 +18,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
+from simulator.config.wording import shown
 from simulator.errors import TraceError
 from simulator.trace_format.schema import hint
 from simulator.trace_format.specs import MANIFEST_LIMIT_BYTES, MEMBER_LIMIT, reason
-from simulator.wording import shown
 
 # Deflate's best: 258 bytes from 2 bits, less the block's headers (RFC 1951).
 DEFLATE_RATIO = 1032

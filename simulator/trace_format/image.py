@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from simulator.config.wording import shown
 from simulator.errors import TraceError
 from simulator.trace_format.schema import hint
 from simulator.trace_format.specs import Layout
-from simulator.wording import shown
 
 Packed = npt.NDArray[np.uint8]
 Bits = npt.NDArray[np.bool_]

@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
+from simulator.config.wording import LONGEST_VALUE, shown, suggestion
 from simulator.errors import TraceError
-from simulator.wording import LONGEST_VALUE, shown, suggestion
 
 PROBLEMS_SHOWN = 20
 MISSING = object()

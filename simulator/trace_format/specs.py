@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from simulator.config.wording import one_line, shown
 from simulator.errors import TraceError
-from simulator.wording import one_line, shown
 
 SCHEMA = "stasim-trace/1"
 # Limits that keep a hostile file cheap. The largest published network (8 blocks of 768 channels,

@@ -24,11 +24,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from simulator.config.wording import shown
 from simulator.errors import TraceError
 from simulator.trace_format.archive import ITEM_BYTES, one_error
 from simulator.trace_format.schema import hint
 from simulator.trace_format.specs import MANIFEST_LIMIT_BYTES, SCHEMA
-from simulator.wording import shown
 
 _METADATA_LIMIT_BYTES = 1 << 16
 _SHARD_LIMIT_IMAGES = 1 << 16

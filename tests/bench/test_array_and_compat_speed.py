@@ -10,7 +10,7 @@ import pytest
 from simulator.architecture import load_architecture
 from simulator.compat import run_design
 from simulator.compat.peer_files import workload
-from simulator.result_schema import SCHEMAS
+from simulator.results.schema import SCHEMAS
 from simulator.simulate import Simulation
 from simulator.trace import Trace
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from simulator.architecture import load_architecture
-from simulator.repricing import reprice
+from simulator.results.repricing import reprice
 from simulator.simulate import Simulation
 from simulator.sweep.evaluation import Candidate, Group, evaluate_group
 from simulator.trace import StoreWriter, Trace

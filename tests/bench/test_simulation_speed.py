@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from simulator.architecture import load_architecture
-from simulator.result_schema import SCHEMAS
+from simulator.results.schema import SCHEMAS
 from simulator.simulate import Simulation
 from simulator.trace import Trace
 

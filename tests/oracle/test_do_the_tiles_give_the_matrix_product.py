@@ -16,8 +16,7 @@ from simulator.components.dataflows.base import ALL_TIMESTEPS
 from simulator.lowering import make_plan
 from simulator.lowering.pieces import _scopes, layer_pieces
 from simulator.lowering.plan import LayerPlan, Plan
-from simulator.operations import Layer, live_rows, read_network
-from simulator.tiling import (
+from simulator.lowering.tiling import (
     Chunks,
     ColumnGather,
     RowGather,
@@ -27,6 +26,7 @@ from simulator.tiling import (
     cut_heads,
     cut_rows,
 )
+from simulator.operations import Layer, live_rows, read_network
 from simulator.trace import Image, Trace
 from tests.factories import tiny_trace, unpack_planes
 from tests.works import pack_words
@@ -167,8 +167,8 @@ def test_the_pieces_of_convolutions_and_linear_layers_sum_to_the_product(
 def test_ones_are_counted_as_unpacking_them_would(
     channels: int, chunk: int, across_taps: bool, tmp_path: Path
 ) -> None:
+    from simulator.lowering.tiling import cut_inputs
     from simulator.operations import Window
-    from simulator.tiling import cut_inputs
 
     random = np.random.default_rng(channels)
     bits = random.random((2, 2, 20, channels)) < 0.3

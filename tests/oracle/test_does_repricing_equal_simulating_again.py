@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from simulator.architecture import Architecture, load_architecture
 from simulator.components.base import build, registry
 from simulator.components.memories.base import Memory
-from simulator.repricing import reprice, simulation_key
-from simulator.result import Result
+from simulator.results.repricing import reprice, simulation_key
+from simulator.results.result import Result
 from simulator.simulate import Simulation
 from simulator.trace import Trace
 from tests.factories import tiny_trace

@@ -9,7 +9,7 @@ import pytest
 
 from simulator.architecture import load_architecture
 from simulator.errors import LoweringError
-from simulator.result import Result
+from simulator.results.result import Result
 from simulator.simulate import Simulation
 from simulator.trace import Trace, TraceWriter
 from tests.factories import tiny_trace

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from simulator.architecture import load_architecture
-from simulator.result import Result
+from simulator.results.result import Result
 from simulator.simulate import Simulation
 from simulator.trace import Trace
 

@@ -12,7 +12,7 @@ from simulator.engine.replay import replay
 from simulator.lowering import Lowered, lower, make_plan
 from simulator.lowering.tables import DRAM
 from simulator.operations import read_network
-from simulator.result import Result
+from simulator.results.result import Result
 from simulator.simulate import Simulation
 from simulator.trace import Trace
 from tests.factories import tiny_trace

@@ -13,7 +13,7 @@ from simulator.engine.reference import simulate
 from simulator.engine.replay import replay
 from simulator.lowering import lower, make_plan
 from simulator.operations import read_network
-from simulator.result import Result
+from simulator.results.result import Result
 from simulator.simulate import Simulation
 from simulator.trace import Image, Trace
 from tests.factories import tiny_trace, unpack_planes

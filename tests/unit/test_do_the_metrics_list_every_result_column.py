@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from simulator.result_schema import CAUSES, CONVENTIONS, SCHEMAS, column_table, with_columns
+from simulator.results.schema import CAUSES, CONVENTIONS, SCHEMAS, column_table, with_columns
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 
 
 def test_the_table_of_columns_is_current() -> None:
-    assert with_columns(TEXT) == TEXT, "run: python -m simulator.result_schema docs/metrics.md"
+    assert with_columns(TEXT) == TEXT, "run: python -m simulator.results.schema docs/metrics.md"
 
 
 def test_the_table_holds_every_column() -> None:

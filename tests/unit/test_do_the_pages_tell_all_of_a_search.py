@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from simulator.located_yaml import read_document
+from simulator.config.located_yaml import read_document
 from simulator.sweep.metrics import METRICS
 from simulator.sweep.space import load_space
 from simulator.sweep.space_file import Bound, Parameter, Search, SpaceFile

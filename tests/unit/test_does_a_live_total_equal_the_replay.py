@@ -16,7 +16,7 @@ from simulator.errors import DeviceError
 from simulator.hil.base import Work, checked
 from simulator.hil.pieces import works_of
 from simulator.hil.simulated import SimulatedDevice
-from simulator.result_schema import SCHEMAS
+from simulator.results.schema import SCHEMAS
 from simulator.simulate import Simulation
 from simulator.trace import Image, Trace
 from tests.factories import tiny_trace, traces

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from simulator.errors import ResultError
-from simulator.result import SCHEMAS, Result
+from simulator.results.result import SCHEMAS, Result
 from tests.sample_result import sample_result
 
 

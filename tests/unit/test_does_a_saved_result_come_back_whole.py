@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.errors import ResultError
-from simulator.result import SCHEMAS, Result, merge
+from simulator.results.result import SCHEMAS, Result, merge
 from tests.sample_result import provenance, sample_result
 
 FILES = {"result.json", *(f"{name}.csv" for name in SCHEMAS)}

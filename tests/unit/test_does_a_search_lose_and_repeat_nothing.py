@@ -16,9 +16,10 @@ import pandas as pd
 import pytest
 
 from simulator.architecture import load_architecture
+from simulator.distributed.executor import open_executor
 from simulator.errors import SpaceError
-from simulator.executor import open_executor
-from simulator.result import Result
+from simulator.results.result import Result
+from simulator.results.sweep_result import SweepResult
 from simulator.simulate import Simulation
 from simulator.sweep.__main__ import main
 from simulator.sweep.journal import NAME
@@ -26,7 +27,6 @@ from simulator.sweep.search import search
 from simulator.sweep.space import load_space
 from simulator.sweep.space_file import Parameter
 from simulator.sweep.strategies import draw
-from simulator.sweep_result import SweepResult
 from simulator.trace import Trace
 from tests.cluster import cluster
 from tests.factories import tiny_trace

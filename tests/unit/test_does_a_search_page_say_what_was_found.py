@@ -11,7 +11,7 @@ import pytest
 from reports.figures.sweep import importance, sweep_cards
 from reports.sweep import main, sweep_page
 from simulator.errors import SpaceError
-from simulator.sweep_result import POINTS, PROVENANCE, SweepResult
+from simulator.results.sweep_result import POINTS, PROVENANCE, SweepResult
 from tests.sample_sweep import HOSTILE, sample_sweep
 
 

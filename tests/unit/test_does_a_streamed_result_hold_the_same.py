@@ -11,11 +11,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from simulator.distributed.executor import open_executor
+from simulator.distributed.parts import Part, simulate_part
+from simulator.distributed.stream import StreamedResult, result_of, stream
 from simulator.errors import ResultError
-from simulator.executor import open_executor
-from simulator.parts import Part, simulate_part
 from simulator.run import main
-from simulator.stream import StreamedResult, result_of, stream
 from simulator.trace import StoreWriter
 from tests.factories import tiny_content, tiny_trace
 
@@ -27,7 +27,7 @@ IMAGES = 12
 
 @pytest.fixture(autouse=True)
 def short_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("simulator.stream.PART_IMAGES", 4)
+    monkeypatch.setattr("simulator.distributed.stream.PART_IMAGES", 4)
 
 
 @pytest.fixture(scope="module")

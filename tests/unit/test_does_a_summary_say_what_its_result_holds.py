@@ -8,8 +8,8 @@ import math
 import pandas as pd
 import pytest
 
-from simulator.result import CAUSES, Result
-from simulator.summary import LINES, WIDTH, number, origin, summary, terminal_table
+from simulator.results.result import CAUSES, Result
+from simulator.results.summary import LINES, WIDTH, number, origin, summary, terminal_table
 from tests.sample_result import CLOCK_MHZ, LEAKAGE_UW, PEAK, sample_result
 
 RESULT = sample_result(range(5), blocks=3, timesteps=2)

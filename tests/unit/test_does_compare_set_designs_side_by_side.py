@@ -20,8 +20,8 @@ from reports.figures.cycles import marker
 from reports.figures.designs import METRICS, front, headline, overview, ratios
 from reports.runs import load_runs
 from reports.tables import paper_tables
-from simulator.result import Result
-from simulator.summary import summary
+from simulator.results.result import Result
+from simulator.results.summary import summary
 from tests.sample_result import sample_result
 from tests.sample_runs import DESIGNS, WORKLOADS, sample_runs
 

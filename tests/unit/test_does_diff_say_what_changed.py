@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reports.diff import changes, headline, main, provenance_changes, text
-from simulator.result import Result
+from simulator.results.result import Result
 from tests.sample_result import PRICES, sample_result
 
 CHEAPER = ("pe_array", "accumulate")

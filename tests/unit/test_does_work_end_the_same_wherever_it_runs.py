@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from simulator.distributed.executor import open_executor
 from simulator.errors import ExecutionError, TraceError
-from simulator.executor import open_executor
 from simulator.run import main
 from tests.cluster import Cluster, cluster
 from tests.errands import die_always, die_once, refuse_three, square
@@ -91,7 +91,7 @@ def test_a_cluster_that_is_not_there_is_one_message(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("simulator.executor.CONNECT_SECONDS", 1)
+    monkeypatch.setattr("simulator.distributed.executor.CONNECT_SECONDS", 1)
     trace = str(tiny_trace(tmp_path / "tiny.npz", images=1))
     assert main(["--arch", ARCH, "--trace", trace, "--dask", address]) == 2
     output = capsys.readouterr()

@@ -12,7 +12,7 @@ from PIL import Image as Pillow
 
 from simulator.architecture import load_architecture
 from simulator.operations import read_network
-from simulator.picture import LARGEST_PX, png, thumbnail
+from simulator.results.picture import LARGEST_PX, png, thumbnail
 from simulator.simulate import Simulation
 from simulator.trace import Trace, unpack_bits
 from tests.factories import tiny_trace

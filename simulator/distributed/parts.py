@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from simulator.architecture import load_architecture
-from simulator.executor import Executor
-from simulator.result import Result, merge
+from simulator.distributed.executor import Executor
+from simulator.results.result import Result, merge
 from simulator.simulate import Simulation
 from simulator.trace import Trace
 

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from simulator.config.whole_file import whole_file
 from simulator.errors import SpaceError
-from simulator.whole_file import whole_file
 
 SCHEMA = "stasim-sweep-result/1"
 POINTS, PROVENANCE = "points.parquet", "sweep.json"

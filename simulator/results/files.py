@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from simulator.errors import ResultError
-from simulator.result_schema import SCHEMA
+from simulator.results.schema import SCHEMA
 
 MAIN_FILE = "result.json"
 LIMIT_BYTES = 1 << 30

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from simulator.components.base import Component, registry
-from simulator.located_yaml import Document, dotted
-from simulator.wording import one_line, shown, suggestion
+from simulator.config.located_yaml import Document, dotted
+from simulator.config.wording import one_line, shown, suggestion
 
 
 def report_errors(document: Document, error: ValidationError, model: type[BaseModel]) -> None:

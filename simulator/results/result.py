@@ -22,10 +22,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from simulator.config.wording import shown, suggestion
 from simulator.errors import ResultError
-from simulator.result_checks import broken_sums
-from simulator.result_files import read_text, write_folder
-from simulator.result_schema import (
+from simulator.results.checks import broken_sums
+from simulator.results.files import read_text, write_folder
+from simulator.results.schema import (
     CAUSES,
     CONVENTIONS,
     ORIGINS,
@@ -35,7 +36,6 @@ from simulator.result_schema import (
     Column,
     TableSchema,
 )
-from simulator.wording import shown, suggestion
 
 __all__ = ["CAUSES", "CONVENTIONS", "SCHEMA", "SCHEMAS", "Result", "merge"]
 

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from simulator.wording import one_line, shown, suggestion
-from simulator.yaml_dialect import SCALARS, TAG, Composer, syntax_fault
+from simulator.config.wording import one_line, shown, suggestion
+from simulator.config.yaml_dialect import SCALARS, TAG, Composer, syntax_fault
 
 LARGEST_FILE_BYTES = 1 << 20
 MOST_PROBLEMS = 100

@@ -7,7 +7,7 @@ from typing import Any
 from simulator.architecture import Architecture
 from simulator.energy.area import machine_area
 from simulator.energy.machine import MachinePrices
-from simulator.result_schema import SCHEMAS
+from simulator.results.schema import SCHEMAS
 
 Rows = dict[str, list[Any]]
 

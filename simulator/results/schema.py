@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 SCHEMA = "stasim-result/1"
 
-BEGIN = "<!-- columns: begin (written by `python -m simulator.result_schema docs/metrics.md`) -->"
+BEGIN = "<!-- columns: begin (written by `python -m simulator.results.schema docs/metrics.md`) -->"
 END = "<!-- columns: end -->"
 
 CAUSES = {

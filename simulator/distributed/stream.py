@@ -21,12 +21,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from simulator.config.whole_file import whole_file
+from simulator.distributed.executor import Executor
+from simulator.distributed.parts import Part, provenance_of, simulate_part, split
 from simulator.errors import ResultError
-from simulator.executor import Executor
-from simulator.parts import Part, provenance_of, simulate_part, split
-from simulator.result import CAUSES, Result
-from simulator.result_schema import SCHEMAS
-from simulator.whole_file import whole_file
+from simulator.results.result import CAUSES, Result
+from simulator.results.schema import SCHEMAS
 
 SCHEMA = "stasim-stream/1"
 HEADER = "stream.json"

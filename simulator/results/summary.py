@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from simulator.result import CAUSES, CONVENTIONS, Result
-from simulator.wording import one_line
+from simulator.config.wording import one_line
+from simulator.results.result import CAUSES, CONVENTIONS, Result
 
 PERCENTILES = (50, 95, 99)
 WIDTH = 100

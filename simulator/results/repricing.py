@@ -25,9 +25,9 @@ from simulator.architecture import Architecture
 from simulator.components.base import Component
 from simulator.energy.machine import MachinePrices
 from simulator.errors import ResultError
-from simulator.provenance import add_price_rows, machine_provenance
-from simulator.result import Result
-from simulator.result_schema import SCHEMAS
+from simulator.results.provenance import add_price_rows, machine_provenance
+from simulator.results.result import Result
+from simulator.results.schema import SCHEMAS
 
 PRICED = ("name", "source", "technology", "clock_mhz")
 """Fields of a machine that no cycle or count follows from; parts know what the clock does."""

@@ -1,0 +1,1 @@
+"""Files of a user: YAML with line numbers, messages, whole writes."""

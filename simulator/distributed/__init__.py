@@ -1,0 +1,1 @@
+"""Many images on many workers: parts, executors, streamed results."""

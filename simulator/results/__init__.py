@@ -1,0 +1,1 @@
+"""What a run found out: tables, schema, checks, files, summary, provenance, pricing anew."""
