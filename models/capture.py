@@ -71,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
         "--out",
         required=True,
         type=Path,
-        help="the trace to write: .npz, or .zarr, a store for 10^4 images and more",
+        help="the trace to write, a .npz of any size",
     )
     made.add_argument(
         "--source",

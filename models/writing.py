@@ -20,7 +20,7 @@ from models.policies import BudgetedTokens
 from models.recording import RecordingProbe
 from models.stas import STAS
 from models.topology import Topology
-from simulator.trace import open_writer
+from simulator.trace import SCHEMA, open_writer
 
 
 @torch.no_grad()
@@ -83,7 +83,7 @@ def manifest_of(
 ) -> dict[str, Any]:
     """The manifest, less what the writer counts and hashes; `model`, `weights`: its sections."""
     return {
-        "schema": "stasim-trace/1",
+        "schema": SCHEMA,
         "created_by": {
             "stasim": simulator.__version__,
             "torch": torch.__version__,

@@ -1,54 +1,71 @@
-"""The contract between models and simulator: a trace of spikes and masks, and its two forms.
+"""The contract between models and simulator: a trace of spikes and masks, and its two versions.
 
-A trace (`stasim-trace/1`) is a zip of .npy members, stored or deflated, without pickles:
+A trace (`stasim-trace/2`) is a zip of .npy members without pickles, of any size:
 
-- `manifest`: uint8, UTF-8 JSON: where the trace comes from, its tensors, its operations in order;
-- `spikes/<tensor>`: uint8, bits packed little-endian along channels, axes (image, timestep, row,
-  byte); integer tensors have a plane axis before the row, least significant plane first;
-- `active/<block>`: uint8 (image, timestep, byte), a bit per token, 1 = computed in that block;
-- `labels`, `predictions`: int64 (image,), -1 = none.
+- `manifest`: uint8, UTF-8 JSON: where the trace comes from, its tensors, its operations in order,
+  the role of each stage of them;
+- `records`: uint8 (bytes,), stored: a zstd frame for each image, one after another;
+- `record_ptr`: int64 (image + 1,), where in `records` each frame begins and the last one ends.
 
-Above some 10^4 images the same arrays, by the same names, lie in a folder: a sharded zarr v3 store
-(`trace_format/store.py`). `Trace.open` takes either and checks them alike; the same content has the
-same content hash in both. A store is written by `StoreWriter`, which needs the package zarr.
+A frame decodes to the image's arena row: the tensors in the manifest's order, bits packed
+little-endian along channels, axes (timestep, plane, row, byte), least significant plane first; then
+the masks, a bit per token, 1 = computed, axes (block, timestep, byte); then label and prediction as
+int64, -1 = none. Each array begins at a multiple of 8 bytes, the row ends at a multiple of 64.
 
-Needs numpy and the standard library only. Everything wrong with a file is one `TraceError`.
+Version 1 (`stasim-trace/1`) is read as well: a member for each of these arrays, deflated, with the
+image as leading axis, or the same names in a zarr v3 store. The same content has the same content
+hash in every form. `python -m simulator.trace convert OLD NEW` writes version 2 of either.
+
+Needs numpy, zstandard and the standard library only. Everything wrong with a file is one
+`TraceError`.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
+from simulator.command import answered, check_target
 from simulator.errors import TraceError
 from simulator.trace_format.archive import Archive
+from simulator.trace_format.checks import check_batch
 from simulator.trace_format.image import (
     Image,
-    Packed,
+    ImageBatch,
     add_counts,
-    check_image,
-    image_digest,
+    batch_of,
+    image_of,
     pack_bits,
+    row_digest,
     unpack_bits,
-    unpack_mask,
 )
+from simulator.trace_format.layout import Layout, Packed
 from simulator.trace_format.manifest import check_manifest
-from simulator.trace_format.specs import SCHEMA, OperationSpec, TensorSpec, parse_manifest
+from simulator.trace_format.members import Members
+from simulator.trace_format.records import Records
+from simulator.trace_format.specs import (
+    FIRST_SCHEMA,
+    SCHEMA,
+    OperationSpec,
+    TensorSpec,
+    parse_manifest,
+)
 from simulator.trace_format.store import Store
-from simulator.trace_format.store_writer import STORE_SUFFIX, StoreWriter
 from simulator.trace_format.writer import TraceWriter, read_announcement
 
 __all__ = [
     "SCHEMA",
-    "STORE_SUFFIX",
     "Image",
+    "ImageBatch",
+    "Layout",
     "OperationSpec",
     "Outline",
-    "StoreWriter",
     "TensorSpec",
     "Trace",
     "TraceWriter",
@@ -75,15 +92,16 @@ class Outline:
 
 
 class Trace:
-    """An open trace; holds the manifest and a few images' bytes at most, however long the file is.
+    """An open trace; holds the manifest and what is asked of it, however long the file is.
 
-    Images are read in order at the cost of one image each. In an archive, reading an earlier image
-    than the last one starts the file anew and inflates everything before it, as does a first read
-    far inside; in a store, a read anywhere costs one chunk of images. So a worker should take
-    neighbouring images. An open trace belongs to one thread of one process.
+    Any image of version 2 is one read away. In an archive of version 1, an earlier image than the
+    last one starts the file anew and inflates everything before it, as does a first read far
+    inside; so a worker should take neighbouring images. An open trace belongs to one thread of one
+    process.
 
-    `manifest`: the parsed JSON, not to be changed. `tensors`, `operations`: its entries as specs.
-    `images`: their number. `content_hash`: of the manifest, and through it of the data.
+    `manifest`: the parsed JSON, not to be changed. `layout`: its tensors, operations and stages,
+    and where each array lies in an arena row. `images`: their number. `content_hash`: of the
+    manifest, and through it of the data.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -93,8 +111,8 @@ class Trace:
         try:
             source = f"{self.path}: manifest"
             self.manifest = parse_manifest(self._container.read_manifest(), source)
-            self._layout = check_manifest(self.manifest, source)
-            self._members = self._container.open_members(self._layout.members())
+            self.layout = check_manifest(self.manifest, source)
+            self._data = self._open_data()
         except BaseException:
             self._container.close()
             raise
@@ -108,33 +126,32 @@ class Trace:
         return cls(path)
 
     def read(self, index: int) -> Image:
-        """Read image `index` from 0 and check its data: hash, unused bits, halted rows, masks.
+        """Read image `index` from 0 and check its data, as `read_batch` does."""
+        return image_of(self.layout, self.read_batch([index]), 0)
 
-        Raises TraceError if they break a rule, or if there is no such image.
+    def read_batch(self, indices: Sequence[int] | range, out: Packed | None = None) -> ImageBatch:
+        """Read images side by side and check their data: hash, unused bits, halted rows, masks.
+
+        A batch takes `layout.image_bytes` for each image. `out`: uint8 (image, byte), from
+        `layout.new_arena`, to decode into its first rows; so one arena can serve many batches.
+        Raises TraceError if data break a rule, or if there is no such image.
         """
-        layout, place = self._layout, f"{self.path}: image {index}"
-        if not 0 <= index < layout.images:
-            raise TraceError(f"{place}: must be from 0 to {layout.images - 1}, the trace's images")
-        tensors = {
-            name: self._array(f"spikes/{name}", index).reshape(tensor.shape)
-            for name, tensor in layout.tensors.items()
-        }
-        active = {}
-        for block in map(str, range(layout.blocks)):
-            packed = self._array(f"active/{block}", index).reshape(layout.timesteps, -1)
-            active[block] = unpack_mask(layout, packed, f"{place}: active/{block}")
-            active[block].flags.writeable = False
-        label, prediction = (
-            int.from_bytes(self._members[name].read(index), "little", signed=True)
-            for name in ("labels", "predictions")
-        )
-        image = Image(index, tensors, active, label, prediction)
-        found, told = image_digest(layout, image), layout.image_sha256[index]
-        if found != told:
-            rule = f"must be {told}, image_sha256[{index}] of the manifest: the data are not intact"
-            raise TraceError(f"{place}: sha256 {found}: {rule}")
-        check_image(layout, image, place)
-        return image
+        layout = self.layout
+        index = np.array(indices, np.int64)
+        for image in index[(index < 0) | (index >= layout.images)][:1]:
+            rule = f"must be from 0 to {layout.images - 1}, the trace's images"
+            raise TraceError(f"{self.path}: image {image}: {rule}")
+        arena = layout.new_arena(len(index)) if out is None else layout.rows_of(out, len(index))
+        for image, row in zip(index.tolist(), arena, strict=True):
+            self._data.read_into(image, row)
+            found, told = row_digest(layout, row), layout.image_sha256[image]
+            if found != told:
+                rule = f"must be {told}, image_sha256[{image}] of the manifest"
+                place = f"{self.path}: image {image}"
+                raise TraceError(f"{place}: sha256 {found}: {rule}: the data are not intact")
+        batch = batch_of(layout, index, arena)
+        check_batch(layout, batch, str(self.path))
+        return batch
 
     def verify(self) -> None:
         """Read and check every image, and the manifest's counts of ones and non-zero values.
@@ -154,17 +171,17 @@ class Trace:
     @property
     def tensors(self) -> dict[str, TensorSpec]:
         """The stored tensors by name, in the manifest's order."""
-        return self._layout.tensors
+        return self.layout.tensors
 
     @property
     def operations(self) -> tuple[OperationSpec, ...]:
         """The operations in order of execution."""
-        return self._layout.operations
+        return self.layout.operations
 
     @property
     def images(self) -> int:
         """Number of images."""
-        return self._layout.images
+        return self.layout.images
 
     @property
     def content_hash(self) -> str:
@@ -187,14 +204,21 @@ class Trace:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _array(self, member: str, index: int) -> Packed:
-        return np.frombuffer(self._members[member].read(index), np.uint8)
+    def _open_data(self) -> Members | Records:
+        """The data in the form that the manifest's version asks for."""
+        if self.manifest["schema"] == FIRST_SCHEMA:
+            return Members(self._container, self.layout)
+        if isinstance(self._container, Store):
+            raise TraceError(f"{self.path}: manifest: schema: must be {FIRST_SCHEMA!r} in a store")
+        return Records(self._container, self.layout)
 
 
 def open_writer(path: str | os.PathLike[str], manifest: Mapping[str, Any]) -> TraceWriter:
-    """A writer of the form that the path's name asks for: a store for .zarr, else an archive."""
-    kind = StoreWriter if Path(path).suffix == STORE_SUFFIX else TraceWriter
-    return kind(path, manifest)
+    """Return a writer of the form that the path's name asks for; TraceError for a store."""
+    if Path(path).suffix == ".zarr":
+        rule = "must be a .npz, which may be of any size; zarr stores are only read"
+        raise TraceError(f"{path}: {rule}")
+    return TraceWriter(path, manifest)
 
 
 def image_range(text: str | None, count: int, place: str = "--images") -> range:
@@ -212,3 +236,40 @@ def image_range(text: str | None, count: int, place: str = "--images") -> range:
     if not 0 <= start < stop <= count:
         raise TraceError(f"{place} {text}: must lie within the trace's images, 0:{count}")
     return range(start, stop)
+
+
+def convert(old: str | os.PathLike[str], new: str | os.PathLike[str]) -> None:
+    """Write a trace of any version as one of the newest, with the same content hash.
+
+    Memory stays bounded by one image. Raises TraceError; nothing is half-written.
+    """
+    with Trace.open(old) as trace:
+        trace.verify()
+        with open_writer(new, trace.manifest) as writer:
+            for image in trace:
+                writer.add(image.tensors, image.active, image.label, image.prediction)
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m simulator.trace",
+        description="Work on trace files.",
+        epilog="example: python -m simulator.trace convert old.zarr new.npz",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    text = "write a trace of any version as the newest, with the same content hash"
+    command = commands.add_parser("convert", help=text, description=text)
+    command.add_argument("old", metavar="OLD", help="a .npz, or a .zarr store")
+    command.add_argument("new", metavar="NEW", help="the .npz to write; may be OLD itself")
+    options = parser.parse_args(words)
+
+    def work() -> None:
+        check_target(Path(options.new), "NEW", TraceError)
+        convert(options.old, options.new)
+
+    return answered(work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

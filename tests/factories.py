@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from simulator import __version__
 from simulator.trace import SCHEMA, Image, TraceWriter, pack_bits, unpack_bits
+from tests.broken_traces import Unzipped
 
 GRANULARITIES = ("none", "block", "timestep", "two_dimensional")
 Values = npt.NDArray[np.int64]  # (timestep, row, channel)
@@ -78,6 +79,11 @@ class Content(NamedTuple):
 def tiny_trace(path: Path, **options: Any) -> Path:
     """Write a small complete trace to `path` and return it; `options` are the fields of Tiny."""
     return tiny_content(**options).write(path)
+
+
+def first_trace(path: Path, **options: Any) -> Path:
+    """The same as a trace of version 1."""
+    return Unzipped.load(tiny_trace(path, **options)).as_first().save(path)
 
 
 def tiny_content(**options: Any) -> Content:

@@ -18,8 +18,7 @@ from simulator.components.dataflows.base import ALL_TIMESTEPS
 from simulator.errors import DeviceError
 from simulator.lowering.plan import LayerPlan, Plan
 from simulator.operations import Layer
-from simulator.trace import Image
-from simulator.trace_format.image import unpack_bits
+from simulator.trace import Image, unpack_bits
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]

@@ -1,6 +1,6 @@
-"""The archive a trace lies in: a zip of .npy members, read with distrust, one image at a time.
+"""The archive a trace lies in: a zip of .npy members, read with distrust.
 
-sizes that it declares are first compared with what its own length and the manifest allow.
+The sizes that it declares are first compared with what its own length and the manifest allow.
 Formats: zip, PKWARE APPNOTE 6.3.3; .npy 1.0, numpy.lib.format.
 """
 
@@ -14,9 +14,11 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
+
+import zstandard
 
 from simulator.config.wording import shown
 from simulator.errors import TraceError
@@ -27,13 +29,15 @@ from simulator.trace_format.specs import MANIFEST_LIMIT_BYTES, MEMBER_LIMIT, rea
 DEFLATE_RATIO = 1032
 _DEFLATE_SLACK_BYTES = 64
 _DIRECTORY_LIMIT_BYTES = 1 << 20
-_SKIP_BYTES = 1 << 16
 
 _END = struct.Struct("<4s4H2LH")
 _END64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR64 = struct.Struct("<4sLQL")
 _UNREADABLE_FLAGS = {0x1: "encrypted", 0x20: "patched", 0x40: "encrypted"}
 _METHODS = {zipfile.ZIP_STORED: "stored", zipfile.ZIP_DEFLATED: "deflated"}
+
+# From the start of a member's local header to the lengths of its name and extra field.
+_LOCAL_NAME_LENGTH = 26
 
 _NPY_MAGIC = b"\x93NUMPY\x01\x00"
 _NPY_HEADER_LIMIT_BYTES = 1024
@@ -54,6 +58,7 @@ _FAULTS = (
     struct.error,
     zlib.error,
     zipfile.BadZipFile,
+    zstandard.ZstdError,
 )
 
 
@@ -64,6 +69,14 @@ def one_error(path: Path, place: str, rule: str) -> Iterator[None]:
         yield
     except _FAULTS as fault:
         raise TraceError(f"{path}: {place}: {reason(fault)}: {rule}") from fault
+
+
+class ArrayStream(NamedTuple):
+    """A stream over an array member, at its first value."""
+
+    stream: IO[bytes]
+    shape: tuple[int, ...]
+    header_bytes: int
 
 
 class Archive:
@@ -94,9 +107,21 @@ class Archive:
         """A new stream over a member, at its first byte."""
         return self._zip.open(self.entries[name])
 
-    def open_members(self, wanted: Mapping[str, tuple[str, tuple[int, ...]]]) -> dict[str, Member]:
-        """A reader for every member that the manifest implies; there must be no other."""
-        for name in self.entries.keys() - wanted.keys() - {"manifest"}:
+    def data_start(self, name: str) -> int:
+        """First byte of a member's data in the file, behind its local header."""
+        start = self.entries[name].header_offset
+        self._file.seek(start + _LOCAL_NAME_LENGTH)
+        name_bytes, extra_bytes = struct.unpack("<2H", self._file.read(4))
+        return start + _LOCAL_NAME_LENGTH + 4 + int(name_bytes) + int(extra_bytes)
+
+    def read_at(self, start: int, size: int) -> bytes:
+        """Up to `size` bytes of the file from byte `start`."""
+        self._file.seek(start)
+        return self._file.read(size)
+
+    def check_members(self, wanted: Collection[str]) -> None:
+        """The members are those that the manifest implies, and itself."""
+        for name in self.entries.keys() - wanted - {"manifest"}:
             tail = hint(name, wanted)
             raise TraceError(f"{self.path}: {name}.npy: must be in the manifest {tail}")
         for name in wanted:
@@ -104,7 +129,24 @@ class Archive:
                 raise TraceError(
                     f"{self.path}: {name}.npy is missing: must be there, by the manifest"
                 )
-        return {name: Member(self, name, dtype, shape) for name, (dtype, shape) in wanted.items()}
+
+    def open_array(self, name: str, dtype: str, shape: tuple[int, ...] | None) -> ArrayStream:
+        """A new stream over an array member, of this type and shape (None: of any one axis)."""
+        place = f"{self.path}: {name}.npy"
+        with one_error(self.path, f"{name}.npy", "must be an intact member"):
+            stream = self.open_member(name)
+            found_dtype, found, header_bytes = read_header(place, stream)
+        if found_dtype != dtype:
+            raise TraceError(f"{place}: dtype {found_dtype!r}: must be {dtype!r}")
+        if found != shape and (shape or len(found) != 1):
+            raise TraceError(
+                f"{place}: shape {found}: must be {shape or '(bytes,)'}, by the manifest"
+            )
+        size, wanted = self.entries[name].file_size, ITEM_BYTES[dtype] * math.prod(found)
+        if size != header_bytes + wanted:
+            rule = f"must be {header_bytes + wanted}, by its shape"
+            raise TraceError(f"{place}: {size} bytes: {rule}")
+        return ArrayStream(stream, found, header_bytes)
 
     def read_manifest(self) -> bytes:
         """The bytes of the member `manifest`."""
@@ -118,7 +160,7 @@ class Archive:
             raise TraceError(f"{place}: {size} bytes: must be at most {MANIFEST_LIMIT_BYTES}")
         with one_error(self.path, "manifest.npy", "must be an intact member"):
             stream = self.open_member("manifest")
-            dtype, shape, header_bytes = _read_header(place, stream)
+            dtype, shape, header_bytes = read_header(place, stream)
             text = stream.read(size)
         found = (dtype, shape, len(text))
         wanted = ("|u1", (size - header_bytes,), size - header_bytes)
@@ -130,58 +172,6 @@ class Archive:
         return text
 
 
-class Member:
-    """An array member whose leading axis is the image, read in order.
-
-    One stream goes forward; an earlier image than the last one read starts it anew, so the cost of
-    reading image i alone is that of inflating all images up to i. Holds at most one image's bytes.
-    """
-
-    def __init__(self, archive: Archive, name: str, dtype: str, shape: tuple[int, ...]) -> None:
-        self.archive, self.name, self.images = archive, name, shape[0]
-        self.image_bytes = ITEM_BYTES[dtype] * math.prod(shape[1:])
-        place = f"{archive.path}: {name}.npy"
-        with one_error(archive.path, f"{name}.npy", "must be an intact member"):
-            self._stream = archive.open_member(name)
-            found_dtype, found_shape, self._header_bytes = _read_header(place, self._stream)
-        self._next = 0
-        if found_dtype != dtype:
-            raise TraceError(f"{place}: dtype {found_dtype!r}: must be {dtype!r}")
-        if found_shape != shape:
-            raise TraceError(f"{place}: shape {found_shape}: must be {shape}, by the manifest")
-        size, wanted = archive.entries[name].file_size, self.images * self.image_bytes
-        if size != self._header_bytes + wanted:
-            rule = f"must be {self._header_bytes + wanted}, by its shape"
-            raise TraceError(f"{place}: {size} bytes: {rule}")
-
-    def read(self, image: int) -> bytes:
-        """The bytes of one image; raises TraceError where the file has no more."""
-        with one_error(self.archive.path, f"{self.name}.npy", "must be an intact member"):
-            if image < self._next:
-                self._stream.close()
-                self._stream = self.archive.open_member(self.name)
-                self._stream.read(self._header_bytes)
-                self._next = 0
-            self._skip((image - self._next) * self.image_bytes)
-            data = self._stream.read(self.image_bytes)
-        self._next = image + 1
-        if len(data) != self.image_bytes:
-            raise TraceError(
-                f"{self.archive.path}: {self.name}.npy: ends within image {image}: must hold "
-                f"{self.image_bytes} bytes for each of {self.images} images"
-            )
-        return data
-
-    def _skip(self, size: int) -> None:
-        # In small steps: the stream keeps as many compressed bytes as are asked of it.
-        step = max(self.image_bytes, _SKIP_BYTES)
-        while size > 0:
-            skipped = len(self._stream.read(min(size, step)))
-            if not skipped:
-                raise EOFError("ends too early")
-            size -= skipped
-
-
 def npy_header(dtype: str, shape: tuple[int, ...]) -> bytes:
     """The header of a .npy 1.0 file, padded to 64 bytes as numpy does."""
     text = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}"
@@ -191,7 +181,7 @@ def npy_header(dtype: str, shape: tuple[int, ...]) -> bytes:
     return _NPY_MAGIC + struct.pack("<H", len(body)) + body
 
 
-def _read_header(place: str, stream: IO[bytes]) -> tuple[str, tuple[int, ...], int]:
+def read_header(place: str, stream: IO[bytes]) -> tuple[str, tuple[int, ...], int]:
     """dtype, shape and size in bytes of a .npy header."""
     magic = stream.read(len(_NPY_MAGIC))
     if magic != _NPY_MAGIC:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from simulator.trace_format.kinds import KINDS, OPERATION, Flow, Size
+from simulator.trace_format.layout import Layout
 from simulator.trace_format.schema import (
     DATASET,
     HALTING,
@@ -15,22 +16,27 @@ from simulator.trace_format.schema import (
     TENSOR,
     WEIGHTS,
     Problems,
+    one_of,
 )
 from simulator.trace_format.specs import (
+    FIRST_ROLES,
     IMAGE_LIMIT_BYTES,
     MEMBER_LIMIT,
-    Layout,
+    SCHEMA,
     OperationSpec,
     TensorSpec,
     content_hash,
+    implied_stages,
     packed_bytes,
 )
+from simulator.trace_format.stages import STAGES, check_stages
 
 
 def check_manifest(manifest: dict[str, Any], source: str) -> Layout:
     """The layout a parsed manifest describes; raises one TraceError, a line for each problem."""
     problems = Problems(source)
-    problems.fields("", manifest, MANIFEST)
+    newest = manifest["schema"] == SCHEMA
+    problems.fields("", manifest, MANIFEST | (STAGES if newest else {}))
     sections: dict[str, dict[str, Any] | None] = {}
     for name, rules in (("model", MODEL), ("dataset", DATASET), ("weights", WEIGHTS)):
         section = manifest.get(name)
@@ -43,7 +49,9 @@ def check_manifest(manifest: dict[str, Any], source: str) -> Layout:
     digests = _items(manifest, "image_sha256")
     _check_sections(problems, model, sections["dataset"], sections["weights"], len(digests))
     tensors = _tensors(problems, _items(manifest, "tensors"), model, len(digests))
-    operations = _Operations(problems, tensors, model).check(_items(manifest, "operations"))
+    stages = check_stages(problems, manifest) if newest else implied_stages(manifest)
+    walk = _Operations(problems, tensors, model, (stages if newest else {}) or FIRST_ROLES | stages)
+    operations = walk.check(_items(manifest, "operations"))
     if not problems.count and content_hash(manifest) != manifest["content_hash"]:
         rule = f"the hash of the rest of the manifest, {content_hash(manifest)}"
         problems.add("content_hash", manifest["content_hash"], rule)
@@ -53,6 +61,7 @@ def check_manifest(manifest: dict[str, Any], source: str) -> Layout:
     return Layout(
         tensors={name: tensor for name, tensor in tensors.items() if tensor},
         operations=tuple(operations),
+        stages=stages,
         image_sha256=tuple(digests),
         timesteps=model["timesteps"],
         blocks=model["blocks"],
@@ -199,10 +208,13 @@ class _Operations:
         problems: Problems,
         tensors: dict[str, TensorSpec | None],
         model: dict[str, Any] | None,
+        stages: Mapping[str, str],
     ) -> None:
         self.problems = problems
         self.tensors = tensors
         self.model = model
+        self.stages = stages
+        self.rules = {**OPERATION, "stage": one_of(stages)}
         self.values: dict[str, _Value | None] = {}
         self.names: set[str] = set()
 
@@ -222,14 +234,15 @@ class _Operations:
                     self.values[output] = None
                 continue
             shapes = {k: tuple(v) if isinstance(v, list) else v for k, v in item["shapes"].items()}
-            operation = OperationSpec(**{**item, "shapes": shapes})
+            role = self.stages[item["stage"]]
+            operation = OperationSpec(**{**item, "shapes": shapes, "role": role})
             self._check(f"{place} ({operation.name})", operation)
             operations.append(operation)
         return operations
 
     def _whole(self, place: str, item: dict[str, Any]) -> bool:
         """Whether an entry keeps the rules of its fields."""
-        if not self.problems.fields(place, item, OPERATION):
+        if not self.problems.fields(place, item, self.rules):
             return False
         kind = KINDS[item["kind"]]
         shapes = self.problems.fields(f"{place}.shapes", item["shapes"], kind.shapes)
@@ -283,7 +296,7 @@ class _Operations:
 
     def _check_place_and_bits(self, place: str, operation: OperationSpec) -> None:
         """Stage and block agree; weights have bits where there are weights."""
-        inside = operation.stage in ("blocks", "halting")
+        inside = operation.role in ("blocks", "halting")
         if not inside and operation.block is not None:
             rule = f"null in stage {operation.stage!r}"
             self.problems.add(f"{place}.block", operation.block, rule)

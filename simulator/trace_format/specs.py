@@ -7,12 +7,24 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from simulator.config.wording import one_line, shown
 from simulator.errors import TraceError
 
-SCHEMA = "stasim-trace/1"
+SCHEMA = "stasim-trace/2"
+FIRST_SCHEMA = "stasim-trace/1"
+SCHEMAS = (FIRST_SCHEMA, SCHEMA)
+ROLES = {
+    "stem": "everything ahead of the blocks",
+    "blocks": "the blocks, whose tokens may halt; its operations have a block",
+    "halting": "the halting decisions between blocks; its operations have a block",
+    "head": "the classifier behind everything else",
+    "layers": "layers of a network without blocks",
+}
+"""What a stage of operations is in the network. A trace has `layers`, or `stem` and `blocks`."""
+# The roles of the four stages that version 1 knows; without blocks its stem is plain layers.
+FIRST_ROLES = {"sps": "stem", "blocks": "blocks", "halting": "halting", "head": "head"}
 # Limits that keep a hostile file cheap. The largest published network (8 blocks of 768 channels,
 # 224 x 224 images) needs some 20 MiB an image and 100 members; 8 MiB of manifest hold the hashes of
 # 10^5 images.
@@ -60,6 +72,7 @@ class TensorSpec:
 class OperationSpec:
     """An operation, as the manifest lists it.
 
+    `stage`: a name that the trace chooses; `role`: what it declares the stage to be, one of ROLES.
     `input`, `second_input`: a stored tensor or the `output` of an earlier operation. `shapes`:
     whole numbers, or tuples of them, by kind. `weight_bits`, `input_bits`: 0 where there are none.
     `mask`: the block whose halted rows are not computed.
@@ -68,6 +81,7 @@ class OperationSpec:
     name: str
     kind: str
     stage: str
+    role: str
     block: int | None
     input: str
     second_input: str | None
@@ -78,36 +92,6 @@ class OperationSpec:
     weight_bits: int
     input_bits: int
     mask: str | None
-
-
-class Layout(NamedTuple):
-    """What a valid manifest says of the data: enough to read, to check and to write images."""
-
-    tensors: dict[str, TensorSpec]
-    operations: tuple[OperationSpec, ...]
-    image_sha256: tuple[str, ...]
-    timesteps: int
-    blocks: int
-    tokens: int
-    granularity: str
-    classes: int | None
-
-    @property
-    def images(self) -> int:
-        """Number of images."""
-        return len(self.image_sha256)
-
-    def members(self) -> dict[str, tuple[str, tuple[int, ...]]]:
-        """dtype and shape of every member but the manifest, in the order of a written file."""
-        mask_shape = (self.images, self.timesteps, packed_bytes(self.tokens))
-        members: dict[str, tuple[str, tuple[int, ...]]] = {
-            "labels": ("<i8", (self.images,)),
-            "predictions": ("<i8", (self.images,)),
-        }
-        members |= {f"active/{block}": ("|u1", mask_shape) for block in range(self.blocks)}
-        for name, tensor in self.tensors.items():
-            members[f"spikes/{name}"] = ("|u1", (self.images, *tensor.stored_shape))
-        return members
 
 
 def packed_bytes(channels: int) -> int:
@@ -127,13 +111,39 @@ def canonical_json(manifest: Mapping[str, Any]) -> bytes:
 
 
 def content_hash(manifest: Mapping[str, Any]) -> str:
-    """sha256 of the canonical JSON less `content_hash`; the image hashes inside bind the data."""
+    """Return the sha256 of the canonical JSON; the image hashes inside bind the data.
+
+    `content_hash` is left out, `schema` counts as the first version's, and `stages` counts where it
+    differs from what version 1 implies. So both versions of one content have one hash.
+    """
     rest = {key: value for key, value in manifest.items() if key != "content_hash"}
+    rest["schema"] = FIRST_SCHEMA
+    if "stages" in rest and rest["stages"] == implied_stages(manifest):
+        del rest["stages"]
     return f"sha256:{hashlib.sha256(canonical_json(rest)).hexdigest()}"
 
 
+def implied_stages(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Return the role of each stage that operations of version 1 name.
+
+    The manifest may break every rule; what is no known stage is left out.
+    """
+    items = manifest.get("operations")
+    stages = [each.get("stage") for each in _objects(items)]
+    model = manifest.get("model")
+    halting = model.get("halting") if isinstance(model, dict) else None
+    halts = halting.get("granularity") != "none" if isinstance(halting, dict) else True
+    plain = not halts and "blocks" not in stages and "halting" not in stages
+    roles = FIRST_ROLES | ({"sps": "layers"} if plain else {})
+    return {stage: role for stage, role in roles.items() if stage in stages}
+
+
+def _objects(items: object) -> list[dict[str, Any]]:
+    return [each for each in items if isinstance(each, dict)] if isinstance(items, list) else []
+
+
 def parse_manifest(text: bytes, source: str) -> dict[str, Any]:
-    """The JSON object in `text`, if of this program's version; TraceError names `source`."""
+    """The JSON object in `text`, if of a known version; TraceError names `source`."""
     try:
         manifest = json.loads(
             text.decode("utf-8"),
@@ -149,8 +159,9 @@ def parse_manifest(text: bytes, source: str) -> dict[str, Any]:
     if not isinstance(manifest, dict):
         raise TraceError(f"{source}: {shown(manifest)}: must be a JSON object")
     schema = manifest.get("schema")
-    if schema != SCHEMA:
-        raise TraceError(f"{source}: schema = {shown(schema)}: this program reads {SCHEMA!r} only")
+    if schema not in SCHEMAS:
+        rule = f"this program reads {' and '.join(map(repr, SCHEMAS))} only"
+        raise TraceError(f"{source}: schema = {shown(schema)}: {rule}")
     return manifest
 
 

@@ -1,4 +1,4 @@
-"""The folder a long trace lies in: a zarr v3 store of sharded arrays, read with distrust.
+"""A trace of version 1 in a folder: a zarr v3 store of sharded arrays, read with distrust.
 
 Names, types and axes are those of the .npz (see simulator.trace). An array's shard is one file of
 `shard_images` images; within it every `chunk_images` images are a gzip stream of their own, found
@@ -28,7 +28,7 @@ from simulator.config.wording import shown
 from simulator.errors import TraceError
 from simulator.trace_format.archive import ITEM_BYTES, one_error
 from simulator.trace_format.schema import hint
-from simulator.trace_format.specs import MANIFEST_LIMIT_BYTES, SCHEMA
+from simulator.trace_format.specs import FIRST_SCHEMA, MANIFEST_LIMIT_BYTES
 
 _METADATA_LIMIT_BYTES = 1 << 16
 _SHARD_LIMIT_IMAGES = 1 << 16
@@ -72,9 +72,9 @@ class Store:
         told = group.get("attributes")
         told = told.get("stasim") if isinstance(told, dict) else None
         place = f"{path}: zarr.json: attributes.stasim"
-        if not isinstance(told, dict) or told.get("schema") != SCHEMA:
+        if not isinstance(told, dict) or told.get("schema") != FIRST_SCHEMA:
             found = told.get("schema") if isinstance(told, dict) else told
-            rule = f"must be {SCHEMA!r}, or this is no trace of this program's version"
+            rule = f"must be {FIRST_SCHEMA!r}, or this is no trace of this program's version"
             raise TraceError(f"{place}.schema = {shown(found)}: {rule}")
         numbers = (told.get("shard_images"), told.get("chunk_images"))
         shard, chunk = (number if type(number) is int else 0 for number in numbers)
@@ -271,13 +271,6 @@ def array_metadata(dtype: str, shape: tuple[int, ...], cut: Cut | None) -> dict[
         "fill_value": 0,
         "codecs": inner,
     }
-
-
-def cut_of(image_bytes: int, shard_bytes: int) -> Cut:
-    """Shards of some `shard_bytes` before compression, chunks well within the reader's limit."""
-    chunk = max(1, min(32, CHUNK_LIMIT_BYTES // 4 // image_bytes))
-    shard = max(1, min(_SHARD_LIMIT_IMAGES // chunk, shard_bytes // (chunk * image_bytes))) * chunk
-    return Cut(shard, chunk)
 
 
 def _without_levels(value: Any) -> Any:

@@ -4,41 +4,36 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import shutil
 import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from simulator.errors import TraceError
 from simulator.trace_format.archive import npy_header, one_error
-from simulator.trace_format.image import (
-    Bits,
-    Image,
-    Packed,
-    add_counts,
-    check_image,
-    image_digest,
-    pack_bits,
-)
+from simulator.trace_format.checks import check_batch, check_sizes
+from simulator.trace_format.image import Bits, Image, add_counts, batch_of, fill_row, row_digest
+from simulator.trace_format.layout import Layout, Packed
 from simulator.trace_format.manifest import check_manifest
+from simulator.trace_format.records import Encoder
 from simulator.trace_format.specs import (
     MANIFEST_LIMIT_BYTES,
-    Layout,
+    SCHEMA,
     canonical_json,
     content_hash,
+    implied_stages,
     parse_manifest,
     reason,
 )
 
 # Larger members get zip64 fields, whose place must be kept before the size is known.
 _ZIP64_FROM_BYTES = 1 << 30
+_RECORDS = "records"
 _NO_DIGEST = "0" * 64
 _MOST_IMAGES = MANIFEST_LIMIT_BYTES // len(_NO_DIGEST)
 
@@ -48,8 +43,8 @@ class TraceWriter:
 
     `with TraceWriter(path, manifest) as writer: writer.add(tensors, active, label, prediction)`
 
-    The same content gives the same bytes. Images wait uncompressed in a hidden folder beside the
-    target, so memory stays bounded by one image; the folder is gone at the end, whatever happened.
+    The same content gives the same bytes. Records wait in a hidden folder beside the target, so
+    memory stays bounded by one image; the folder is gone at the end, whatever happened.
     """
 
     def __init__(self, path: str | os.PathLike[str], manifest: Mapping[str, Any]) -> None:
@@ -57,12 +52,15 @@ class TraceWriter:
 
         `manifest`: as in the file; its `ones`, `nonzero`, `image_sha256` and `content_hash` are
         computed here, whether they are given or not. `dataset.images` tells how many images come.
+        One of version 1, or without `stages`, gets the stages that version 1 implies.
         """
         self.path = Path(path)
         self._place = f"{self.path}: manifest"
         self._manifest, self._layout = read_announcement(manifest, self._place)
         self._digests: list[str] = []
         self._totals = dict.fromkeys(self._layout.tensors, (0, 0))
+        self._row = self._layout.new_arena(1)
+        self._encoder, self._ends = Encoder(), [0]
         self._spool: Path | None = None
 
     def add(
@@ -86,17 +84,18 @@ class TraceWriter:
             rule = f"must be one of {layout.images}, by dataset.images of the manifest"
             raise TraceError(f"{place}: {rule}")
         image = Image(index, dict(tensors), dict(active), int(label), int(prediction))
-        check_image(layout, image, place)
-        members: dict[str, npt.NDArray[Any]] = {
-            "labels": np.array(image.label, "<i8"),
-            "predictions": np.array(image.prediction, "<i8"),
-            **{f"active/{block}": pack_bits(mask) for block, mask in active.items()},
-            **{f"spikes/{name}": tensor for name, tensor in tensors.items()},
-        }
-        with one_error(self.path, "spool", "must be in a folder that can be written"):
-            self._keep(members)
+        check_sizes(layout, image, place)
+        fill_row(layout, image, self._row[0])
+        check_batch(layout, batch_of(layout, np.array([index]), self._row), str(self.path))
+        record = self._encoder.record(self._row[0])
+        with (
+            one_error(self.path, "spool", "must be in a folder that can be written"),
+            open(self._spool / _RECORDS, "ab") as file,
+        ):
+            file.write(record)
+        self._ends.append(self._ends[-1] + len(record))
         add_counts(self._totals, tensors)
-        self._digests.append(image_digest(layout, image))
+        self._digests.append(row_digest(layout, self._row[0]))
 
     def __enter__(self) -> Self:
         with one_error(self.path, "spool", "must be in a folder that can be written"):
@@ -129,47 +128,34 @@ class TraceWriter:
             os.replace(self._written(spool, text), self.path)
             sync_folder(self.path.parent)
 
-    def _keep(self, members: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Put one image's arrays by."""
-        for name, array in members.items():
-            with open(self._spooled(name), "ab") as file:
-                file.write(array.tobytes())
-
     def _written(self, spool: Path, manifest: bytes) -> Path:
         """What is to take the target's place, written and safe on the disk."""
-        archive = spool / "archive"
+        archive, records = spool / "archive", spool / _RECORDS
+        size = records.stat().st_size
+        if size != self._ends[-1]:
+            raise ValueError(f"{size} bytes of records are not the {self._ends[-1]} written")
+        ptr = np.array(self._ends, "<i8")
         with open(archive, "wb") as file:
-            self._write_archive(file, manifest)
+            # zipfile dates what is opened by name 1980-01-01: the same content, the same bytes.
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as members:
+                with members.open("manifest.npy", "w") as member:
+                    member.write(npy_header("|u1", (len(manifest),)) + manifest)
+                with members.open("record_ptr.npy", "w") as member:
+                    member.write(npy_header("<i8", ptr.shape) + ptr.tobytes())
+                stored, large = zipfile.ZipInfo("records.npy"), size >= _ZIP64_FROM_BYTES
+                with (
+                    members.open(stored, "w", force_zip64=large) as member,
+                    open(records, "rb") as data,
+                ):
+                    member.write(npy_header("|u1", (size,)))
+                    shutil.copyfileobj(data, member)
             file.flush()
             os.fsync(file.fileno())
         return archive
 
-    def _write_archive(self, file: IO[bytes], manifest: bytes) -> None:
-        """All members in order; zipfile dates a member opened by name 1980-01-01."""
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-            with archive.open("manifest.npy", "w") as member:
-                member.write(npy_header("|u1", (len(manifest),)) + manifest)
-            for name, (dtype, shape) in self._layout.members().items():
-                spooled = self._spooled(name)
-                size = spooled.stat().st_size
-                if size != np.dtype(dtype).itemsize * math.prod(shape):
-                    raise ValueError(f"{size} bytes of {name} are not those of {shape}")
-                large = size >= _ZIP64_FROM_BYTES
-                with (
-                    archive.open(f"{name}.npy", "w", force_zip64=large) as member,
-                    open(spooled, "rb") as data,
-                ):
-                    member.write(npy_header(dtype, shape))
-                    shutil.copyfileobj(data, member)
-
-    def _spooled(self, name: str) -> Path:
-        """The spool's file for a member."""
-        assert self._spool is not None
-        return self._spool / name.replace("/", " ")
-
 
 def read_announcement(manifest: Mapping[str, Any], source: str) -> tuple[dict[str, Any], Layout]:
-    """A copy of a manifest whose images are still to come, and its layout.
+    """A copy of a manifest whose images are still to come, in this version, and its layout.
 
     Counts are 0 and hashes are placeholders in it. Raises TraceError, a line for each problem.
     """
@@ -178,6 +164,9 @@ def read_announcement(manifest: Mapping[str, Any], source: str) -> tuple[dict[st
     except (TypeError, ValueError, RecursionError) as error:
         raise TraceError(f"{source}: {reason(error)}: must be JSON") from error
     parsed = parse_manifest(text.encode(), source)
+    parsed["schema"] = SCHEMA
+    if "stages" not in parsed:
+        parsed["stages"] = implied_stages(parsed)
     images = _images_told(parsed)
     if images > _MOST_IMAGES:
         rule = f"must be at most {_MOST_IMAGES}, whose hashes a manifest can hold"

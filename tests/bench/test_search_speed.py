@@ -12,7 +12,7 @@ from simulator.architecture import load_architecture
 from simulator.results.repricing import reprice
 from simulator.simulate import Simulation
 from simulator.sweep.evaluation import Candidate, Group, evaluate_group
-from simulator.trace import StoreWriter, Trace
+from simulator.trace import Trace
 
 ROOT = Path(__file__).parents[2]
 ARCH = str(ROOT / "arch_configs" / "sparse_pe.yaml")
@@ -37,20 +37,3 @@ def test_a_point_priced_anew(benchmark: Any) -> None:
     with Trace.open(MNIST) as trace:
         result = Simulation(trace, load_architecture(ARCH)).run(range(8))
     benchmark(reprice, result, load_architecture(ARCH, [OTHER]))
-
-
-@pytest.mark.benchmark(group="reading 64 digits")
-@pytest.mark.parametrize("form", ["archive", "store"])
-def test_reading_a_trace(benchmark: Any, form: str, tmp_path: Path) -> None:
-    path = MNIST
-    if form == "store":
-        path = tmp_path / "mnist.zarr"
-        with Trace.open(MNIST) as trace, StoreWriter(path, trace.manifest) as writer:
-            for image in trace:
-                writer.add(image.tensors, image.active, image.label, image.prediction)
-
-    def read() -> int:
-        with Trace.open(path) as trace:
-            return sum(1 for _ in trace)
-
-    assert benchmark(read) == 64

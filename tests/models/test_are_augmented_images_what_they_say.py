@@ -74,11 +74,13 @@ def test_a_threshold_without_a_weights_file_is_refused(tmp_path, capsys) -> None
     assert "--halting-threshold needs a weights file" in capsys.readouterr().err
 
 
-def test_a_store_is_asked_for_by_its_name(tmp_path) -> None:
-    out = tmp_path / "x.zarr"
+def test_are_augmented_images_captured(tmp_path, capsys) -> None:
     words = ["--model", "stas_spikformer_2_128", "--dataset", "mnist", "--images", "3"]
-    assert main([*words, "--weights", "random", "--augmented", "--out", str(out)]) == 0
-    with Trace.open(out) as trace:
+    words += ["--weights", "random", "--augmented", "--out"]
+    assert main([*words, str(tmp_path / "x.zarr")]) == 2
+    assert "must be a .npz, which may be of any size" in capsys.readouterr().err
+    assert main([*words, str(tmp_path / "x.npz")]) == 0
+    with Trace.open(tmp_path / "x.npz") as trace:
         trace.verify()
         assert trace.images == 3
-    assert parser().parse_args([*words, "--out", "x"]).augmented is False
+    assert parser().parse_args([*words, "x"]).augmented is True

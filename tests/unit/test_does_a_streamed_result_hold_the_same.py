@@ -16,8 +16,7 @@ from simulator.distributed.parts import Part, simulate_part
 from simulator.distributed.stream import StreamedResult, result_of, stream
 from simulator.errors import ResultError
 from simulator.run import main
-from simulator.trace import StoreWriter
-from tests.factories import tiny_content, tiny_trace
+from tests.factories import tiny_trace
 
 ROOT = Path(__file__).parents[2]
 ARCH = str(ROOT / "arch_configs" / "sparse_pe.yaml")
@@ -32,12 +31,7 @@ def short_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def trace(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("trace")
-    content = tiny_content(images=IMAGES, **TINY)
-    with StoreWriter(folder / "tiny.zarr", content.manifest) as writer:
-        for image in content.images:
-            writer.add(image.tensors, image.active, image.label, image.prediction)
-    return str(folder / "tiny.zarr")
+    return str(tiny_trace(tmp_path_factory.mktemp("trace") / "tiny.npz", images=IMAGES, **TINY))
 
 
 def part(trace: str, first: int = 0, stop: int = IMAGES) -> Part:

@@ -120,10 +120,10 @@ def test_is_an_image_lost_on_the_way_noticed(content: Content, tmp_path: Path) -
         with TraceWriter(tmp_path / "a.npz", content.manifest) as writer:
             for image in content.images:
                 add(writer, image)
-            spooled = next(tmp_path.glob(".a.npz.*/labels"))
+            spooled = next(tmp_path.glob(".a.npz.*/records"))
             spooled.write_bytes(spooled.read_bytes()[:-1])
 
-    with pytest.raises(TraceError, match="15 bytes of labels"):
+    with pytest.raises(TraceError, match=r"bytes of records are not the \d+ written"):
         write()
     assert list(tmp_path.iterdir()) == []
 
@@ -216,7 +216,7 @@ def test_are_data_that_break_a_rule_refused_at_once(case: str, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"schema": "stasim-trace/2"}, "this program reads 'stasim-trace/1' only"),
+        ({"schema": "stasim-trace/3"}, "this program reads 'stasim-trace/1' and 'stasim-trace/2'"),
         ({"created_by": {"numpy": object()}}, "manifest: Object of type object is not JSON"),
         ({"model": {"tau": float("nan")}}, "NaN is not a finite number"),
         ({"tensors": None}, "tensors = null: must be a list of at least one"),

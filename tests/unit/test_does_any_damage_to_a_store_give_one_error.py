@@ -17,8 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.errors import TraceError
-from simulator.trace import StoreWriter, Trace
+from simulator.trace import Trace
 from tests.factories import tiny_content
+from tests.old_stores import write_store
 
 TINY = {"tokens": 3, "channels": 5, "blocks": 1, "heads": 1, "mlp_ratio": 1}
 SHARD = "spikes/sps.image/c/0/0/0/0/0"
@@ -27,11 +28,7 @@ SHARD = "spikes/sps.image/c/0/0/0/0/0"
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sound") / "x.zarr"
-    content = tiny_content(images=40, **TINY)
-    with StoreWriter(path, content.manifest, shard_bytes=1) as writer:
-        for image in content.images:
-            writer.add(image.tensors, image.active, image.label, image.prediction)
-    return path
+    return write_store(path, tiny_content(images=40, **TINY))
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import pytest
 from simulator.errors import TraceError
 from simulator.trace import Trace
 from tests.broken_traces import Unzipped, npy, patch_directory, zipped
-from tests.factories import GRANULARITIES, tiny_trace
+from tests.factories import GRANULARITIES, first_trace, tiny_trace
 
 Break = Callable[[Path], object]
 Q = "spikes/blocks.0.attn.q"
@@ -284,8 +284,12 @@ CASES: dict[str, tuple[Break, tuple[str, ...]]] = {
         ("manifest", "does not fit 64 bits"),
     ),
     "future version": (
-        in_text(lambda text: text.replace(b"stasim-trace/1", b"stasim-trace/2")),
-        ("manifest", '"stasim-trace/2"', "this program reads 'stasim-trace/1' only"),
+        in_text(lambda text: text.replace(b"stasim-trace/1", b"stasim-trace/3")),
+        (
+            "manifest",
+            '"stasim-trace/3"',
+            "this program reads 'stasim-trace/1' and 'stasim-trace/2' only",
+        ),
     ),
     "content hash": (
         in_text(lambda text: text.replace(b'"seed": 0', b'"seed": 1', 1)),
@@ -305,7 +309,7 @@ CASES: dict[str, tuple[Break, tuple[str, ...]]] = {
 def test_does_a_broken_file_give_one_line_with_file_place_value_and_rule(
     case: str, tmp_path: Path
 ) -> None:
-    path = tiny_trace(tmp_path / "broken.npz")
+    path = first_trace(tmp_path / "broken.npz")
     broken, words = CASES[case]
     broken(path)
     message = opened_and_verified(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tracemalloc
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,13 @@ from hypothesis import strategies as st
 
 from simulator.errors import TraceError
 from simulator.trace import SCHEMA, Image, Trace, pack_bits, unpack_bits
-from simulator.trace_format.archive import Archive, Member
+from simulator.trace_format.archive import Archive
+from simulator.trace_format.members import Member
 from tests.broken_traces import Unzipped, npy, zipped
 from tests.factories import (
     GRANULARITIES,
     Content,
+    first_trace,
     pack_planes,
     tiny_content,
     tiny_trace,
@@ -52,8 +55,27 @@ def test_does_every_trace_come_back_as_it_was_given(content: Content, folder: Pa
         assert all(same(*pair) for pair in zip(trace, content.images, strict=True))
         for entry in trace.manifest["tensors"]:
             del entry["ones"], entry["nonzero"]
-        del trace.manifest["image_sha256"], trace.manifest["content_hash"]
+        for key in ("image_sha256", "content_hash", "stages"):
+            del trace.manifest[key]
         assert trace.manifest == content.manifest
+
+
+@settings(max_examples=25)
+@given(content=traces(), method=st.sampled_from((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)))
+def test_does_the_first_version_hold_the_same(content: Content, method: int, folder: Path) -> None:
+    path = content.write(folder / "second.npz")
+    first = Unzipped.load(path).as_first()
+    with (
+        Trace.open(path) as new,
+        Trace.open(zipped(folder / "first.npz", first.members(), method)) as old,
+    ):
+        old.verify()
+        assert old.content_hash == new.content_hash
+        assert old.layout == new.layout
+        whole = range(new.images)
+        one, other = old.read_batch(whole), new.read_batch(whole)
+        for column in one._fields:
+            assert np.array_equal(getattr(one, column), getattr(other, column))
 
 
 @settings(max_examples=25)
@@ -94,18 +116,23 @@ def test_do_planes_hold_whole_numbers_least_significant_first() -> None:
     assert np.array_equal(unpack_planes(packed, 3), values)
 
 
+@pytest.mark.parametrize("write", [tiny_trace, first_trace])
 @given(order=st.lists(st.integers(0, 4), min_size=1, max_size=12))
-def test_does_any_order_of_reading_give_the_same_images(order: list[int], folder: Path) -> None:
-    content = tiny_content(images=5, tokens=4, channels=10, blocks=1)
-    path = folder / "order.npz"
+def test_does_any_order_of_reading_give_the_same_images(
+    write: Callable[..., Path], order: list[int], folder: Path
+) -> None:
+    options = {"images": 5, "tokens": 4, "channels": 10, "blocks": 1}
+    content = tiny_content(**options)
+    path = folder / f"{write.__name__}.npz"
     if not path.exists():
-        content.write(path)
+        write(path, **options)
     with Trace.open(path) as trace:
         assert all(same(trace.read(index), content.images[index]) for index in order)
 
 
-def test_does_a_second_pass_read_the_same(tmp_path: Path) -> None:
-    with Trace.open(tiny_trace(tmp_path / "x.npz", images=3)) as trace:
+@pytest.mark.parametrize("write", [tiny_trace, first_trace])
+def test_does_a_second_pass_read_the_same(write: Callable[..., Path], tmp_path: Path) -> None:
+    with Trace.open(write(tmp_path / "x.npz", images=3)) as trace:
         assert all(same(*pair) for pair in zip(trace, list(trace), strict=True))
 
 
@@ -128,6 +155,7 @@ def test_do_specs_mirror_the_manifest(halting: str, integrate: bool, tmp_path: P
         for entry, operation in zip(trace.manifest["operations"], trace.operations, strict=True):
             shapes = {k: tuple(v) if isinstance(v, list) else v for k, v in entry["shapes"].items()}
             assert {key: getattr(operation, key) for key in entry} == {**entry, "shapes": shapes}
+            assert operation.role == trace.manifest["stages"][operation.stage]
 
 
 def test_are_the_arrays_of_an_image_read_only(tmp_path: Path) -> None:
@@ -137,11 +165,12 @@ def test_are_the_arrays_of_an_image_read_only(tmp_path: Path) -> None:
     assert not any(array.flags.writeable for array in arrays)
 
 
-def test_does_memory_stay_that_of_one_image(tmp_path: Path) -> None:
+@pytest.mark.parametrize("write", [tiny_trace, first_trace])
+def test_does_memory_stay_that_of_one_image(write: Callable[..., Path], tmp_path: Path) -> None:
     """Twelve times the images, read forwards, backwards and far inside, in the same memory."""
     peaks, sizes = [], []
     for images in (2, 24):
-        path = tiny_trace(
+        path = write(
             tmp_path / f"{images}.npz", images=images, tokens=64, channels=256, density=0.5
         )
         sizes.append(path.stat().st_size)
@@ -171,9 +200,12 @@ def test_does_skipping_images_take_no_memory(tmp_path: Path) -> None:
     assert peak < rows.nbytes / 8
 
 
-def test_does_reading_one_image_leave_the_others_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("write", [tiny_trace, first_trace])
+def test_does_reading_one_image_leave_the_others_alone(
+    write: Callable[..., Path], tmp_path: Path
+) -> None:
     """Damage in a later image is not seen, and does not matter, before that image is read."""
-    path = tiny_trace(tmp_path / "x.npz", images=3)
+    path = write(tmp_path / "x.npz", images=3)
     unzipped = Unzipped.load(path)
     unzipped.arrays["labels"][2] = 10**6
     wanted = tiny_content(images=3).images
