@@ -1,6 +1,6 @@
 """How fast a long trace is replayed by so many workers, and in how much memory: docs/scale.
 
-python -m reports.scaling --trace long.zarr --images 0:1024 --workers 1 2 --out docs/scale
+python -m reports.scaling --trace long.npz --images 0:1024 --workers 1 2 --out docs/scale
 
 Runs `simulator.run --stream` in processes of their own and looks at them five times a second. The
 machine is as busy as it is, so beside the wall time stand load and CPU time of all processes;

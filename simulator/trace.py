@@ -40,6 +40,7 @@ from simulator.trace_format.image import (
     ImageBatch,
     add_counts,
     batch_of,
+    fill_row,
     image_of,
     pack_bits,
     row_digest,
@@ -69,6 +70,10 @@ __all__ = [
     "TensorSpec",
     "Trace",
     "TraceWriter",
+    "batch_of",
+    "convert",
+    "fill_row",
+    "image_of",
     "image_range",
     "open_writer",
     "pack_bits",
@@ -79,16 +84,16 @@ __all__ = [
 class Outline:
     """A trace whose images are still to come: its network, before anything has run.
 
-    `path` names it in messages; `manifest`, `tensors` and `operations` are those of a Trace, with
-    counts of 0.
+    `path` names it in messages; `manifest`, `layout`, `tensors` and `operations` are those of a
+    Trace, with counts of 0.
     """
 
     def __init__(self, manifest: Mapping[str, Any], source: str) -> None:
         """Check the manifest, as TraceWriter takes it; raises TraceError."""
         self.path = Path(source)
-        self.manifest, layout = read_announcement(manifest, f"{source}: manifest")
-        self.tensors: dict[str, TensorSpec] = layout.tensors
-        self.operations: tuple[OperationSpec, ...] = layout.operations
+        self.manifest, self.layout = read_announcement(manifest, f"{source}: manifest")
+        self.tensors: dict[str, TensorSpec] = self.layout.tensors
+        self.operations: tuple[OperationSpec, ...] = self.layout.operations
 
 
 class Trace:
