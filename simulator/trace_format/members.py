@@ -21,14 +21,14 @@ class _Readable(Protocol):
 
 
 class Members:
-    """The arrays that the manifest of version 1 implies; there must be no other."""
+    """The arrays that the manifest of version 1 implies; an archive has no others."""
 
     def __init__(self, container: Archive | Store, layout: Layout) -> None:
-        wanted = layout.members()
         arrays: dict[str, _Readable]
         if isinstance(container, Store):
-            arrays = dict(container.open_members(wanted))
+            arrays = dict(container.open_arrays(layout))
         else:
+            wanted = layout.members()
             container.check_members(wanted)
             arrays = {
                 name: Member(container, name, dtype, shape)
