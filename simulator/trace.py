@@ -100,8 +100,8 @@ class Trace:
     """An open trace; holds the manifest and what is asked of it, however long the file is.
 
     Any image of version 2 is one read away. In an archive of version 1, an earlier image than the
-    last one starts the file anew and inflates everything before it, as does a first read far
-    inside; so a worker should take neighbouring images. An open trace belongs to one thread of one
+    last one restarts the file and inflates everything before it, as does a first read far inside;
+    so a worker should take neighbouring images. An open trace belongs to one thread of one
     process.
 
     `manifest`: the parsed JSON, not to be changed. `layout`: its tensors, operations and stages,
@@ -149,9 +149,9 @@ class Trace:
         arena = layout.new_arena(len(index)) if out is None else layout.rows_of(out, len(index))
         for image, row in zip(index.tolist(), arena, strict=True):
             self._data.read_into(image, row)
-            found, told = row_digest(layout, row), layout.image_sha256[image]
-            if found != told:
-                rule = f"must be {told}, image_sha256[{image}] of the manifest"
+            found, wanted = row_digest(layout, row), layout.image_sha256[image]
+            if found != wanted:
+                rule = f"must be {wanted}, image_sha256[{image}] of the manifest"
                 place = f"{self.path}: image {image}"
                 raise TraceError(f"{place}: sha256 {found}: {rule}: the data are not intact")
         batch = batch_of(layout, index, arena)
@@ -190,7 +190,7 @@ class Trace:
 
     @property
     def content_hash(self) -> str:
-        """`sha256:` and the hash that stands for the whole content."""
+        """`sha256:` and the hash of the content."""
         return str(self.manifest["content_hash"])
 
     def close(self) -> None:

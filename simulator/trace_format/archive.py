@@ -206,7 +206,7 @@ def read_header(place: str, stream: IO[bytes]) -> tuple[str, tuple[int, ...], in
 def _check_end(path: Path, file: IO[bytes], size: int) -> None:
     """The file ends with a plain end record whose directory is of a bounded size.
 
-    zipfile would search the record in a comment, and read the directory whole, whatever its size.
+    zipfile would search the record in a comment, and read a directory of any size.
     """
     rule = "must end with a plain zip end record (PK\\5\\6), or the file is truncated or no trace"
     if size < _END.size:
@@ -245,7 +245,7 @@ def _checked_entries(
         place = f"{path}: member {shown(entry.orig_filename)}"
         name = entry.orig_filename.removesuffix(".npy")
         if name in members:
-            raise TraceError(f"{place}: stands twice in the archive: must be there once")
+            raise TraceError(f"{place}: is twice in the archive: must be there once")
         if name == entry.orig_filename or not _inside(name):
             raise TraceError(f"{place}: must be a relative name without '..' that ends with .npy")
         for flag, word in _UNREADABLE_FLAGS.items():

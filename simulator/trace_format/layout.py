@@ -98,8 +98,17 @@ class Layout:
             free[part] = False
         return np.flatnonzero(free)
 
+    @cached_property
+    def _parts(self) -> dict[str, tuple[slice, tuple[int, ...]]]:
+        """The bytes of each tensor in a row, and its shape."""
+        return {
+            name: (slice(start, start + math.prod(shape)), shape)
+            for name, start in self.offsets.items()
+            for shape in (self.tensors[name].shape,)
+        }
+
     def new_arena(self, images: int) -> Packed:
-        """Return rows for so many images, uint8 (image, byte), aligned to 64 bytes, not cleared."""
+        """Return rows uint8 (image, byte) for some images, aligned to 64 bytes, not cleared."""
         size = images * self.image_bytes
         data = np.empty(size + ROW_ALIGNMENT_BYTES, np.uint8)
         start = -data.ctypes.data % ROW_ALIGNMENT_BYTES
@@ -117,8 +126,8 @@ class Layout:
 
     def tensor(self, arena: Packed, name: str) -> Packed:
         """Return a view of a tensor in rows (..., byte): (..., timestep, plane, row, byte)."""
-        start, shape = self.offsets[name], self.tensors[name].shape
-        return arena[..., start : start + math.prod(shape)].reshape(*arena.shape[:-1], *shape)
+        part, shape = self._parts[name]
+        return arena[..., part].reshape(*arena.shape[:-1], *shape)
 
     def masks(self, arena: Packed) -> Packed:
         """Return a view of the packed masks in rows (..., byte): (..., block, timestep, byte)."""

@@ -53,7 +53,7 @@ class Members:
 class Member:
     """An array member whose leading axis is the image, read in order.
 
-    One stream goes forward; an earlier image than the last one read starts it anew, so the cost of
+    One stream goes forward; an earlier image than the last one read restarts it, so the cost of
     reading image i alone is that of inflating all images up to i. Holds at most one image's bytes.
     """
 

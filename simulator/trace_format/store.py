@@ -56,12 +56,12 @@ class Store:
             found: Any = json.loads(text.decode("utf-8"))
         for key in ("attributes", "stasim"):
             found = found.get(key) if isinstance(found, dict) else None
-        told = found if isinstance(found, dict) else {}
+        cut = found if isinstance(found, dict) else {}
         place = f"{path}: zarr.json: attributes.stasim"
-        if told.get("schema") != FIRST_SCHEMA:
+        if cut.get("schema") != FIRST_SCHEMA:
             rule = f"must be {FIRST_SCHEMA!r}, or this is no trace of a store's version"
-            raise TraceError(f"{place}.schema = {shown(told.get('schema'))}: {rule}")
-        numbers = (told.get("shard_images"), told.get("chunk_images"))
+            raise TraceError(f"{place}.schema = {shown(cut.get('schema'))}: {rule}")
+        numbers = (cut.get("shard_images"), cut.get("chunk_images"))
         shard, chunk = (number if type(number) is int else 0 for number in numbers)
         if not 1 <= chunk <= shard <= _SHARD_LIMIT_IMAGES or shard % chunk:
             rule = f"must be whole numbers up to {_SHARD_LIMIT_IMAGES}, the first a multiple"
@@ -120,8 +120,8 @@ class Store:
         with one_error(self.path, place, "must be intact gzip streams"):
             stream = zlib.decompressobj(wbits=31)
             out = stream.decompress(data, most + 1)
-            whole = stream.eof and not stream.unused_data
-        if not whole or len(out) > most or size not in (None, len(out)):
+            complete = stream.eof and not stream.unused_data
+        if not complete or len(out) > most or size not in (None, len(out)):
             rule = f"must be one gzip stream of {'at most' if size is None else 'exactly'} {most}"
             raise TraceError(f"{self.path}: {place}: {len(data)} compressed bytes: {rule} bytes")
         return out
@@ -165,11 +165,11 @@ class StoredArray:
         """(first byte, bytes) of each chunk, from the end of the shard."""
         cut = self.store.cut
         size = 16 * (cut.shard_images // cut.chunk_images) + 4  # and crc32c
-        whole = self.store.size_of(file)
-        if whole < size:
+        file_bytes = self.store.size_of(file)
+        if file_bytes < size:
             rule = f"must end with an index of {size}"
-            raise TraceError(f"{self.store.path}: {file}: {whole} bytes: {rule}")
-        raw = np.frombuffer(self.store.read_bytes(file, whole - size, size - 4), "<u8")
+            raise TraceError(f"{self.store.path}: {file}: {file_bytes} bytes: {rule}")
+        raw = np.frombuffer(self.store.read_bytes(file, file_bytes - size, size - 4), "<u8")
         # A chunk that is all beyond the last image is left out, marked by 2^64 - 1.
         pairs: list[list[int]] = raw.reshape(-1, 2).tolist()
         return pairs

@@ -1,4 +1,4 @@
-"""Writing a trace: images wait in a spool, the archive appears whole at the end."""
+"""Writing a trace: records wait in a spool, the archive appears complete at the end."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _MOST_IMAGES = MANIFEST_LIMIT_BYTES // len(_NO_DIGEST)
 
 
 class TraceWriter:
-    """Writes a trace image by image; the file appears whole when its context ends well, or not.
+    """Writes a trace image by image; the file appears complete as its context ends well, or not.
 
     `with TraceWriter(path, manifest) as writer: writer.add(tensors, active, label, prediction)`
 
@@ -114,9 +114,9 @@ class TraceWriter:
 
     def _finish(self, spool: Path) -> None:
         """Complete the manifest, write the rest and move it to its place."""
-        added, told = len(self._digests), self._layout.images
-        if added != told:
-            rule = f"must be {told}, dataset.images of the manifest"
+        added, wanted = len(self._digests), self._layout.images
+        if added != wanted:
+            rule = f"must be {wanted}, dataset.images of the manifest"
             raise TraceError(f"{self.path}: {added} images were added: {rule}")
         _complete(self._manifest, self._digests, self._totals)
         check_manifest(self._manifest, self._place)

@@ -60,7 +60,7 @@ def framed(frame: Callable[[bytes], bytes]) -> Break:
 
 
 def declaring(size: int, window: int | None = None) -> Callable[[bytes], bytes]:
-    """A frame whose header lies; a window of so many bytes (a power of two) if one is given."""
+    """A frame whose header lies; a window of some bytes (a power of two) if one is given."""
 
     def frame(row: bytes) -> bytes:
         header = struct.pack("<LB", 0xFD2FB528, 0xC0 if window else 0xE0)
