@@ -227,3 +227,33 @@ def test_are_records_of_gigabytes_found_by_zip64(
         trace.verify()
     with np.load(tmp_path / "x.npz", allow_pickle=False) as archive:
         assert archive["record_ptr"][-1] == len(archive["records"])
+
+
+def test_is_an_image_beyond_four_gibibytes_read(tmp_path: Path) -> None:
+    """Of a sparse file: all records but the last are holes, and are never read."""
+    content = tiny_content(images=1, tokens=1024, channels=256, timesteps=1, blocks=1)
+    unzipped = Unzipped.load(content.write(tmp_path / "x.npz"))
+    (row,) = unzipped.rows()
+    images = (5 << 30) // len(row)
+    dataset = unzipped.manifest["dataset"]
+    dataset |= {"images": images, "image_ids": list(range(images))}
+    unzipped.manifest["image_sha256"] *= images
+    members, frame = unzipped.seal_manifest().members(), zstandard.compress(row)
+    ptr = np.arange(images + 1) * len(row)
+    ptr[-1] = ptr[-2] + len(frame)
+    members["record_ptr.npy"] = npy(ptr)
+    header = npy(np.zeros(0, "u1"), shape=(int(ptr[-1]),))
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        for name in ("manifest.npy", "record_ptr.npy"):
+            archive.writestr(name, members[name])
+        stored = zipfile.ZipInfo("records.npy")
+        with archive.open(stored, "w", force_zip64=True) as member:
+            member.write(header)
+            file: Any = member
+            file._fileobj.seek(int(ptr[-2]), 1)
+            file._file_size += int(ptr[-2])
+            member.write(frame)
+    with Trace.open(tmp_path / "x.npz") as trace:
+        assert trace.read_batch([images - 1]).arena[0].tobytes() == row
+        with pytest.raises(TraceError, match=r"image 0: .*zstd frame"):
+            trace.read(0)
