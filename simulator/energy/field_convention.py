@@ -16,7 +16,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
 
 from simulator.config.wording import shown, suggestion
 from simulator.errors import PricingError
@@ -31,6 +33,10 @@ CONVENTIONS = (INTEGERS_AS_ACS, INTEGERS_AS_MACS)
 INPUT_KINDS = ("image", "spikes", "integer", "real")
 
 
+Rate: TypeAlias = Any
+"""A float, or float64 (images,): counts and energies follow in the same form."""
+
+
 class FieldLayer(NamedTuple):
     """A convolution or linear layer as the field counts it.
 
@@ -43,7 +49,7 @@ class FieldLayer(NamedTuple):
     timesteps: int
     dense_macs: int
     input_kind: str
-    input_rate: float = 1.0
+    input_rate: Rate = 1.0
     stage: str = ""
 
 
@@ -55,9 +61,9 @@ class FieldAttention(NamedTuple):
     heads: int
     tokens: int
     head_dim: int
-    q_rate: float
-    k_rate: float
-    v_rate: float
+    q_rate: Rate
+    k_rate: Rate
+    v_rate: Rate
     stage: str = ""
 
 
@@ -66,11 +72,11 @@ class LayerCount(NamedTuple):
 
     name: str
     stage: str
-    mac_count: float
-    ac_count: float
+    mac_count: Rate
+    ac_count: Rate
 
     @property
-    def energy_pj(self) -> float:
+    def energy_pj(self) -> Rate:
         return field_energy(self.mac_count, self.ac_count)
 
 
@@ -85,22 +91,22 @@ class FieldEnergy(NamedTuple):
 
     def stage_energy_pj(self, stage: str) -> float:
         """The energy of the layers of one stage."""
-        return math.fsum(layer.energy_pj for layer in self.layers if layer.stage == stage)
+        return math.fsum(float(layer.energy_pj) for layer in self.layers if layer.stage == stage)
 
 
-def field_energy(mac_count: float, ac_count: float) -> float:
+def field_energy(mac_count: Rate, ac_count: Rate) -> Rate:
     """Energy in pJ of so many MACs and ACs. Source: Horowitz, ISSCC 2014, fp32 at 45 nm."""
     return MAC_PJ * mac_count + AC_PJ * ac_count
 
 
-def attention_ac_count(attention: FieldAttention) -> float:
+def attention_ac_count(attention: FieldAttention) -> Rate:
     """ACs of spiking self-attention in Spikingformer's count, over all timesteps.
 
     T * heads * N * d_h^2 * (min(r_k, r_v) + r_q): K^T V first, as if an AC were done wherever the
     rarer of the two spikes, then Q (K^T V), an AC for each spike of Q. Linear in the tokens N.
     """
     base = attention.timesteps * attention.heads * attention.tokens * attention.head_dim**2
-    return base * (min(attention.k_rate, attention.v_rate) + attention.q_rate)
+    return base * (np.minimum(attention.k_rate, attention.v_rate) + attention.q_rate)
 
 
 def count_layer(layer: FieldLayer | FieldAttention, convention: str) -> LayerCount:
@@ -129,9 +135,9 @@ def trace_field_energy(
     (LIF, pooling, residual, halting) is left out by not listing it.
     """
     counts = tuple(count_layer(layer, convention) for layer in layers)
-    mac_count = math.fsum(count.mac_count for count in counts)
-    ac_count = math.fsum(count.ac_count for count in counts)
-    energy_pj = field_energy(mac_count, ac_count)
+    mac_count = math.fsum(float(count.mac_count) for count in counts)
+    ac_count = math.fsum(float(count.ac_count) for count in counts)
+    energy_pj = float(field_energy(mac_count, ac_count))
     return FieldEnergy(convention, mac_count, ac_count, energy_pj, counts)
 
 
@@ -151,5 +157,5 @@ def _check(layer: FieldLayer | FieldAttention) -> None:
         if count < 0:
             raise PricingError(f"{layer.name}: {name}: {count}: must be 0 or more")
     for name, rate in rates.items():
-        if not 0.0 <= rate <= 1.0:
+        if not np.all((np.asarray(rate) >= 0.0) & (np.asarray(rate) <= 1.0)):
             raise PricingError(f"{layer.name}: {name}: {rate}: must lie between 0 and 1")

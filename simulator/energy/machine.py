@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache
 
+import numpy as np
+
 from simulator.architecture import Architecture
+from simulator.energy.derived import action_energy_pj, latency_ms, leakage_energy_pj, sums_pj
 from simulator.energy.pricing import EnergyTable
 from simulator.errors import PricingError
 
@@ -39,34 +42,25 @@ class MachinePrices:
             if part.leakage()
         }
 
-    def priced(
-        self, counts: Mapping[tuple[int, str, str], int]
-    ) -> list[tuple[int, str, str, int, float]]:
-        """(layer, part, action, count, energy in pJ) of each count, in the order of the keys."""
-        price = self.price_pj
-        return [
-            (layer, part, action, count, count * price[part, action])
-            for (layer, part, action), count in sorted(counts.items())
-        ]
-
     def layer_energies_pj(
         self, counts: Mapping[tuple[int, str, str], int], layers: int
     ) -> list[float]:
-        """Dynamic energy of each layer from counts by (layer, part, action)."""
-        return sum_by_layer(self.priced(counts), layers)
+        """Return the dynamic energy of each layer from counts by (layer, part, action)."""
+        keys = sorted(counts)
+        each_pj = np.array([self.price_pj[part, action] for _, part, action in keys], np.float64)
+        times = np.array([counts[key] for key in keys], np.int64)
+        of_layer = np.array([layer for layer, *_ in keys], np.int64)
+        energies: list[float] = sums_pj(action_energy_pj(times, each_pj), of_layer, layers).tolist()
+        return energies
+
+    @property
+    def power_uw(self) -> float:
+        """Power at rest of all parts."""
+        return sum(leak.power_uw for leak in self.leakage.values())
 
     def leakage_pj(self, latency_cycles: int) -> float:
-        """Energy at rest of so many cycles."""
-        latency_ms = latency_cycles / (self.clock_mhz * 1e3)
-        return sum(leak.power_uw for leak in self.leakage.values()) * latency_ms * 1e3
-
-
-def sum_by_layer(priced: Iterable[tuple[int, str, str, int, float]], layers: int) -> list[float]:
-    """Energy of each layer; added up in order, so that the same counts give the same bits."""
-    energies = [0.0] * layers
-    for layer, _, _, _, energy_pj in priced:
-        energies[layer] += energy_pj
-    return energies
+        """Return the energy at rest of some cycles."""
+        return float(leakage_energy_pj(self.power_uw, latency_ms(latency_cycles, self.clock_mhz)))
 
 
 def _energy_table(architecture: Architecture) -> EnergyTable:

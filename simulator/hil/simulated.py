@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from simulator.architecture import Architecture, load_architecture
 from simulator.config.wording import suggestion
+from simulator.energy.derived import sum_pj
 from simulator.energy.machine import MachinePrices
 from simulator.engine.replay import replay
 from simulator.errors import DeviceError
@@ -135,7 +136,7 @@ class SimulatedDevice:
         busy = np.bincount(program.unit + 1, program.busy_cycles, minlength=len(names) + 1)[1:]
         return RunningTotal(
             cycles,
-            sum(self._energies) + self.prices.leakage_pj(cycles),
+            sum_pj(self._energies) + self.prices.leakage_pj(cycles),
             dict(zip(names, busy.astype(np.int64).tolist(), strict=True)),
         )
 

@@ -6,10 +6,21 @@ Whole numbers agree exactly; floats are sums of rounded terms and agree to TOLER
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import pandas as pd
+import numpy as np
+import numpy.typing as npt
+
+from simulator.energy.derived import (
+    action_energy_pj,
+    energy_delay_pj_ms,
+    latency_ms,
+    leakage_energy_pj,
+    sums_pj,
+    utilization,
+)
+from simulator.results.columns import Column, Floats, Ints, Table, Text, concat, keys_of, rows_of
 
 TOLERANCE = 1e-9
 """Relative; a sum of a million float64 terms, each rounded once, is far inside."""
@@ -17,7 +28,7 @@ TOLERANCE = 1e-9
 _TOLD = 10
 
 
-def broken_sums(provenance: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> list[str]:
+def broken_sums(provenance: Mapping[str, Any], tables: Mapping[str, Table]) -> list[str]:
     """Every rule that the tables break, one line each, the first few of them."""
     problems = [
         *_cycles(provenance, tables),
@@ -31,127 +42,182 @@ def broken_sums(provenance: Mapping[str, Any], tables: Mapping[str, pd.DataFrame
     return problems
 
 
-def _cycles(provenance: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
+def _cycles(provenance: Mapping[str, Any], tables: Mapping[str, Table]) -> Iterator[str]:
     """Bounds of the latency; each array is busy or stalls; stalls by layer are the stalls."""
-    cores = provenance["architecture"].get("cores", 1)
-    busy = _sums(tables["layers"], "pe_busy_cycles")
-    stalls = _sums(tables["stalls"], "stall_cycles")
-    for row in tables["images"].to_dict("records"):
-        image, latency = row["image"], row["latency_cycles"]
-        if not row["floor_cycles"] <= latency <= row["ceiling_cycles"]:
-            bounds = f"floor_cycles {row['floor_cycles']} to ceiling_cycles {row['ceiling_cycles']}"
-            yield f"images.latency_cycles: image {image}: {latency}: must be {bounds}"
-        total = busy.get(image, 0) + stalls.get(image, 0)
-        if total != cores * latency:
-            times = f" x {cores} cores" if cores > 1 else ""
-            yield (
-                f"stalls.stall_cycles: image {image}: {stalls.get(image, 0)} with "
-                f"layers.pe_busy_cycles {busy.get(image, 0)}: must sum to latency_cycles "
-                f"{latency}{times}"
-            )
-    by_cause = _sums(tables["stalls"], "stall_cycles", "cause")
-    by_layer = _sums(tables["layer_stalls"], "stall_cycles", "cause")
-    for image, cause in sorted(by_cause.keys() | by_layer.keys()):
-        told, whole = by_layer.get((image, cause), 0), by_cause.get((image, cause), 0)
-        if told != whole:
-            yield f"layer_stalls.stall_cycles: image {image}, {cause}: {told}: must sum to {whole}"
+    cores, images = provenance["architecture"].get("cores", 1), tables["images"]
+    latency, floor, ceiling = (
+        _numbers(images, name) for name in ("latency_cycles", "floor_cycles", "ceiling_cycles")
+    )
+    busy = _sums(images, tables["layers"], "pe_busy_cycles")
+    stalls = _sums(images, tables["stalls"], "stall_cycles")
+    outside = (latency < floor) | (latency > ceiling)
+    for row in _where(outside):
+        bounds = f"floor_cycles {floor[row]} to ceiling_cycles {ceiling[row]}"
+        yield f"images.latency_cycles: {_image(images, row)}: {latency[row]}: must be {bounds}"
+    # Whole numbers of Python: cores x latency may not fit into 64 bits.
+    wrong = busy.astype(object) + stalls.astype(object) != cores * latency.astype(object)
+    for row in _where(wrong):
+        times = f" x {cores} cores" if cores > 1 else ""
+        yield (
+            f"stalls.stall_cycles: {_image(images, row)}: {stalls[row]} with "
+            f"layers.pe_busy_cycles {busy[row]}: must sum to latency_cycles {latency[row]}{times}"
+        )
+    key = ("image", "cause")
+    both, rows = _joined(key, tables["stalls"], tables["layer_stalls"])
+    by_cause, by_layer = (
+        _added(_numbers(tables[name], "stall_cycles"), place, rows_of(both))
+        for name, place in zip(("stalls", "layer_stalls"), rows, strict=True)
+    )
+    for row in _where(by_cause != by_layer):
+        place = f"image {both['image'][row]}, {_words(both, 'cause', row)}"
+        told = f"layer_stalls.stall_cycles: {place}: {by_layer[row]}"
+        yield f"{told}: must sum to {by_cause[row]}"
 
 
-def _counts(tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
+def _counts(tables: Mapping[str, Table]) -> Iterator[str]:
     """Totals of an image are the sums over its layers, blocks and timesteps."""
+    images = tables["images"]
     rules = (
         ("useful_accumulations", "layers", "useful_accumulations"),
         ("dram_bytes", "layers", "dram_bytes"),
         ("active_tokens", "active_tokens", "active_tokens"),
         ("token_slots", "active_tokens", "tokens"),
     )
-    images = tables["images"].to_dict("records")
-    for total, table, column in rules:
-        sums = _sums(tables[table], column)
-        for row in images:
-            if row[total] != sums.get(row["image"], 0):
-                told = f"images.{total}: image {row['image']}: {row[total]}"
-                yield f"{told}: must be the sum {sums.get(row['image'], 0)} of {table}.{column}"
-    for table, part, whole in (
+    for total, name, column in rules:
+        sums, totals = _sums(images, tables[name], column), _numbers(images, total)
+        for row in _where(totals != sums):
+            told = f"images.{total}: {_image(images, row)}: {totals[row]}"
+            yield f"{told}: must be the sum {sums[row]} of {name}.{column}"
+    for name, part, whole in (
         ("layers", "live_rows", "rows"),
         ("active_tokens", "active_tokens", "tokens"),
     ):
-        frame = tables[table]
-        for image in frame.loc[frame[part] > frame[whole], "image"].unique():
-            yield f"{table}.{part}: image {image}: must be at most {whole}"
+        table = tables[name]
+        more = _numbers(table, part) > _numbers(table, whole)
+        for image in np.unique(_numbers(table, "image")[more]):
+            yield f"{name}.{part}: image {image}: must be at most {whole}"
 
 
-def _masks(tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
+def _masks(tables: Mapping[str, Table]) -> Iterator[str]:
     """A mask holds as many tokens as are active, and room for all."""
-    key = ["image", "timestep", "block"]
-    rows = tables["token_masks"].merge(tables["active_tokens"], on=key, how="left")
-    for row in rows.to_dict("records"):
-        bits = bytes.fromhex(row["active_hex"])
-        active = int.from_bytes(bits, "little").bit_count()
-        place = "token_masks.active_hex: " + ", ".join(f"{name} {row[name]}" for name in key)
-        if active != row["active_tokens"]:
-            yield f"{place}: {active} tokens: must be the active_tokens, {row['active_tokens']}"
-        elif len(bits) != -(-int(row["tokens"]) // 8):
-            yield f"{place}: {len(bits)} bytes: must hold a bit for each of {row['tokens']} tokens"
-
-
-def _energies(tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
-    """Energy = count x price; actions sum to layers and to the dynamic energy of the image."""
-    actions = tables["actions"]
-    prices = {
-        (row["part"], row["action"]): row["energy_pj"]
-        for row in tables["prices"].to_dict("records")
+    key = ("image", "timestep", "block")
+    masks, active = tables["token_masks"], tables["active_tokens"]
+    both, (rows, others) = _joined(key, masks, active)
+    expected = {
+        name: _added(_numbers(active, name), others, rows_of(both))[rows].tolist()
+        for name in ("active_tokens", "tokens")
     }
-    for row in actions.to_dict("records"):
-        expected = row["count"] * prices[row["part"], row["action"]]
-        if not _close(row["energy_pj"], expected):
-            place = f"image {row['image']}, {row['layer']}, {row['part']}.{row['action']}"
-            yield f"actions.energy_pj: {place}: {row['energy_pj']}: must be {expected}"
-    by_layer = _sums(actions, "energy_pj", "layer")
-    for row in tables["layers"].to_dict("records"):
-        expected = by_layer.get((row["image"], row["layer"]), 0.0)
-        if not _close(row["energy_pj"], expected):
-            place = f"image {row['image']}, {row['layer']}"
-            yield f"layers.energy_pj: {place}: {row['energy_pj']}: must be {expected}"
-    dynamic = _sums(actions, "energy_pj")
-    for row in tables["images"].to_dict("records"):
-        expected = dynamic.get(row["image"], 0.0)
-        if not _close(row["dynamic_energy_pj"], expected):
-            told = f"image {row['image']}: {row['dynamic_energy_pj']}"
-            yield f"images.dynamic_energy_pj: {told}: must be the actions' {expected}"
+    names = [_numbers(masks, name).tolist() for name in key]
+    found = zip(*names, masks["active_hex"].tolist(), *expected.values(), strict=True)
+    for *values, text, tokens_active, tokens in found:
+        bits = bytes.fromhex(text)
+        count = int.from_bytes(bits, "little").bit_count()
+        named = ", ".join(f"{name} {value}" for name, value in zip(key, values, strict=True))
+        place = f"token_masks.active_hex: {named}"
+        if count != tokens_active:
+            yield f"{place}: {count} tokens: must be the active_tokens, {tokens_active}"
+        elif len(bits) != -(-tokens // 8):
+            yield f"{place}: {len(bits)} bytes: must hold a bit for each of {tokens} tokens"
 
 
-def _derived(provenance: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
+def _energies(tables: Mapping[str, Table]) -> Iterator[str]:
+    """Energy = count x price; actions sum to layers and to the dynamic energy of the image."""
+    actions, layers, images, prices = (
+        tables[name] for name in ("actions", "layers", "images", "prices")
+    )
+    both, (rows, priced) = _joined(("part", "action"), actions, prices)
+    each_pj = np.full(rows_of(both), math.nan)
+    each_pj[priced] = prices["energy_pj"]
+    energies = _numbers(actions, "energy_pj")
+    expected = action_energy_pj(_numbers(actions, "count"), each_pj[rows])
+    for row in _apart(energies, expected):
+        layer, part, action = (_words(actions, name, row) for name in ("layer", "part", "action"))
+        place = f"actions.energy_pj: {_image(actions, row)}, {layer}, {part}.{action}"
+        yield f"{place}: {energies[row]}: must be {expected[row]}"
+    both, (rows, own) = _joined(("image", "layer"), layers, actions)
+    by_layer = _added(energies, own, rows_of(both))[rows]
+    for row in _apart(_numbers(layers, "energy_pj"), by_layer):
+        place = f"layers.energy_pj: {_image(layers, row)}, {_words(layers, 'layer', row)}"
+        yield f"{place}: {layers['energy_pj'][row]}: must be {by_layer[row]}"
+    dynamic = _sums(images, actions, "energy_pj")
+    for row in _apart(_numbers(images, "dynamic_energy_pj"), dynamic):
+        told = f"{_image(images, row)}: {images['dynamic_energy_pj'][row]}"
+        yield f"images.dynamic_energy_pj: {told}: must be the actions' {dynamic[row]}"
+
+
+def _derived(provenance: Mapping[str, Any], tables: Mapping[str, Table]) -> Iterator[str]:
     """What follows from the clock, the power at rest and other columns of the same row."""
-    per_ms = provenance["architecture"]["clock_mhz"] * 1e3
-    peak = provenance["architecture"]["roofline"]["peak_accumulations_per_cycle"]
-    power_uw = math.fsum(tables["leakage"]["power_uw"].tolist())
-    for row in tables["images"].to_dict("records"):
-        energy_pj = row["dynamic_energy_pj"] + row["leakage_energy_pj"]
-        expected = {
-            "latency_ms": row["latency_cycles"] / per_ms,
-            "utilization": row["useful_accumulations"] / (peak * row["latency_cycles"]),
-            # 1 uW for 1 ms is 1 nJ.
-            "leakage_energy_pj": power_uw * row["latency_ms"] * 1e3,
-            "energy_pj": energy_pj,
-            "energy_delay_pj_ms": energy_pj * row["latency_ms"],
-        }
-        for column, value in expected.items():
-            if not _close(row[column], value):
-                yield f"images.{column}: image {row['image']}: {row[column]}: must be {value}"
+    machine, images = provenance["architecture"], tables["images"]
+    power_uw = math.fsum(_numbers(tables["leakage"], "power_uw"))
+    cycles, times_ms = images["latency_cycles"], images["latency_ms"]
+    energy_pj = _numbers(images, "dynamic_energy_pj") + _numbers(images, "leakage_energy_pj")
+    peak = machine["roofline"]["peak_accumulations_per_cycle"]
+    expected = {
+        "latency_ms": latency_ms(cycles, machine["clock_mhz"]),
+        "utilization": utilization(
+            images["useful_accumulations"], peak, _numbers(images, "latency_cycles").astype(float)
+        ),
+        "leakage_energy_pj": leakage_energy_pj(power_uw, times_ms),
+        "energy_pj": energy_pj,
+        "energy_delay_pj_ms": energy_delay_pj_ms(energy_pj, times_ms),
+    }
+    for column, values in expected.items():
+        for row in _apart(_numbers(images, column), values):
+            told = f"images.{column}: {_image(images, row)}: {images[column][row]}"
+            yield f"{told}: must be {values[row]}"
 
 
-def _sums(table: pd.DataFrame, column: str, by: str = "") -> dict[Any, Any]:
-    """Sums by image, or by (image, `by`); floats are rounded once."""
-    keys = table["image"].tolist()
-    if by:
-        keys = list(zip(keys, table[by].tolist(), strict=True))
-    groups: dict[Any, list[Any]] = {}
-    for key, value in zip(keys, table[column].tolist(), strict=True):
-        groups.setdefault(key, []).append(value)
-    add = math.fsum if table[column].dtype == "float64" else sum
-    return {key: add(values) for key, values in groups.items()}
+def _numbers(table: Table, name: str) -> npt.NDArray[Any]:
+    column = table[name]
+    assert not isinstance(column, Text)
+    return column
 
 
-def _close(one: float, other: float) -> bool:
-    return math.isclose(one, other, rel_tol=TOLERANCE, abs_tol=0.0)
+def _words(table: Table, name: str, row: int) -> str:
+    column = table[name]
+    assert isinstance(column, Text)
+    return str(column.words[column.codes[row]])
+
+
+def _where(rows: npt.NDArray[np.bool_]) -> list[int]:
+    places: list[int] = np.flatnonzero(rows).tolist()
+    return places
+
+
+def _image(table: Table, row: int) -> str:
+    return f"image {table['image'][row]}"
+
+
+def _joined(key: Sequence[str], *tables: Table) -> tuple[Table, list[Ints]]:
+    """Return the different keys of all these tables, and the place there of each table's rows."""
+    keyed: Table = concat([{name: table[name] for name in key} for table in tables])
+    _, first, places = np.unique(keys_of(keyed, key), return_index=True, return_inverse=True)
+    ends = np.cumsum([rows_of(table) for table in tables])[:-1]
+    named: dict[str, Column] = {name: column[first] for name, column in keyed.items()}
+    return named, np.split(places, ends)
+
+
+def _sums(images: Table, table: Table, column: str) -> npt.NDArray[Any]:
+    """Return the sum of a column for each row of the table of images."""
+    both, (rows, own) = _joined(("image",), images, table)
+    sums: npt.NDArray[Any] = _added(_numbers(table, column), own, rows_of(both))[rows]
+    return sums
+
+
+def _added(values: npt.NDArray[Any], place: Ints, places: int) -> npt.NDArray[Any]:
+    """Return the sum of the values at each place; whole numbers are exact, however large."""
+    if values.dtype.kind == "f":
+        return sums_pj(values, place, places)
+    large = len(values) * float(values.max(initial=0)) >= 2.0**63
+    sums = np.zeros(places, object if large else np.int64)
+    np.add.at(sums, place, values.astype(sums.dtype))
+    return sums
+
+
+def _apart(values: Floats, expected: Floats) -> list[int]:
+    """Return the rows whose value is not the expected one, as `math.isclose` sees it."""
+    larger = np.maximum(np.abs(values), np.abs(expected))
+    with np.errstate(invalid="ignore"):
+        close = (values == expected) | (np.abs(values - expected) <= TOLERANCE * larger)
+    # Infinity is close to itself only.
+    return _where(~close | (np.isinf(expected) & (values != expected)))

@@ -5,20 +5,48 @@ So that a report can draw over an image which of its patches halted when.
 
 from __future__ import annotations
 
+import base64
 import math
 import struct
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from simulator.operations import Network
-from simulator.trace import Image, unpack_bits
+from simulator.results.columns import Table, text
+from simulator.trace import Image, pack_bits, unpack_bits
 
 LARGEST_PX = 112
 """A side longer than this is reduced, by averaging whole blocks of pixels."""
 
 Pixels = npt.NDArray[np.uint8]
+
+
+def picture_tables(network: Network, images: Sequence[Image]) -> dict[str, Table]:
+    """Return what the network saw in these images, and which of its tokens were computed where."""
+    steps = [
+        (image, timestep, block)
+        for image in images
+        for timestep in range(network.timesteps)
+        for block in range(network.blocks)
+    ]
+    masks = [pack_bits(image.active[str(block)][step]).tobytes() for image, step, block in steps]
+    pixels = [(image.index, thumbnail(network, image)) for image in images]
+    seen = {index: png(each) for index, each in pixels if each is not None}
+    return {
+        "token_masks": {
+            "image": np.array([image.index for image, _, _ in steps], np.int64),
+            "timestep": np.array([timestep for _, timestep, _ in steps], np.int64),
+            "block": np.array([block for _, _, block in steps], np.int64),
+            "active_hex": text([mask.hex() for mask in masks]),
+        },
+        "pictures": {
+            "image": np.array(list(seen), np.int64),
+            "png_base64": text([base64.b64encode(each).decode("ascii") for each in seen.values()]),
+        },
+    }
 
 
 def thumbnail(network: Network, image: Image) -> Pixels | None:

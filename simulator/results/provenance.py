@@ -7,22 +7,6 @@ from typing import Any
 from simulator.architecture import Architecture
 from simulator.energy.area import machine_area
 from simulator.energy.machine import MachinePrices
-from simulator.results.schema import SCHEMAS
-
-Rows = dict[str, list[Any]]
-
-
-def add_price_rows(prices: MachinePrices, rows: dict[str, Rows]) -> None:
-    """Append a machine's prices and leakage to the tables."""
-    for name, price in prices.actions.items():
-        part, _, action = name.rpartition(".")
-        values = (part, action, prices.meanings[name], price.energy_pj, price.source)
-        for column, value in zip(SCHEMAS["prices"].columns, values, strict=True):
-            rows["prices"][column].append(value)
-    for part, leak in prices.leakage.items():
-        rows["leakage"]["part"].append(part)
-        rows["leakage"]["power_uw"].append(leak.power_uw)
-        rows["leakage"]["source"].append(leak.source)
 
 
 def machine_provenance(

@@ -11,65 +11,80 @@ only file that is read back; the CSV files beside it are for other tools.
 
 from __future__ import annotations
 
+import csv
+import io
 import json
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from simulator.config.wording import shown, suggestion
 from simulator.errors import ResultError
+from simulator.results.checked import checked_table, checked_tables
 from simulator.results.checks import broken_sums
-from simulator.results.files import read_text, write_folder
-from simulator.results.schema import (
-    CAUSES,
-    CONVENTIONS,
-    ORIGINS,
-    PROVENANCE,
-    SCHEMA,
-    SCHEMAS,
+from simulator.results.columns import (
     Column,
-    TableSchema,
+    Table,
+    Tables,
+    Text,
+    concat,
+    equal,
+    held_table,
+    rows_of,
 )
+from simulator.results.files import read_text, write_folder
+from simulator.results.schema import CAUSES, CONVENTIONS, ORIGINS, PROVENANCE, SCHEMA, SCHEMAS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["CAUSES", "CONVENTIONS", "SCHEMA", "SCHEMAS", "Result", "merge"]
 
-# Of a table with many bad rows the first few are told.
-_TOLD = 5
-_INT64 = np.iinfo(np.int64)
 
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Result:
     """Tidy tables of a run, in the order of SCHEMAS and images, and where they come from.
 
     Checked when made: ResultError lists everything that breaks a rule, with table and column.
-    The tables are copies with the columns' own types: int64, float64, and text as `object`.
+    `tables` are DataFrames with the columns' own types, int64, float64, and text as `object`, each
+    made when it is first asked for; `columns` gives the same without pandas.
     """
 
     provenance: dict[str, Any]
-    tables: dict[str, pd.DataFrame]
+    tables: MutableMapping[str, pd.DataFrame]
 
-    def __post_init__(self) -> None:
+    def __init__(self, provenance: Mapping[str, Any], tables: Mapping[str, Any]) -> None:
         problems: list[str] = []
-        provenance = _plain(self.provenance, problems)
-        _check_provenance(provenance, problems)
-        tables = _checked_tables(self.tables, problems)
+        plain = _plain(provenance, problems)
+        _check_provenance(plain, problems)
+        held = {name: held_table(tables, name) for name in tables}
+        checked = checked_tables(held, problems)
         if problems:
             raise ResultError("\n".join(problems))
-        object.__setattr__(self, "provenance", provenance)
-        object.__setattr__(self, "tables", tables)
+        object.__setattr__(self, "provenance", plain)
+        object.__setattr__(self, "tables", Tables(checked))
+
+    def columns(self, name: str) -> Table:
+        """Return the columns of a table. Raises ResultError if its DataFrame has become wrong."""
+        held = held_table(self.tables, name)
+        if isinstance(held, dict):
+            return held
+        problems: list[str] = []
+        table = checked_table(name, held, problems)
+        if problems:
+            raise ResultError("\n".join(problems))
+        return table
+
+    def all_columns(self) -> dict[str, Table]:
+        """Return the columns of all tables."""
+        return {name: self.columns(name) for name in self.tables}
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Result):
             return NotImplemented
         return self.provenance == other.provenance and all(
-            table.equals(other.tables[name]) for name, table in self.tables.items()
+            equal(table, other.columns(name)) for name, table in self.all_columns().items()
         )
 
     __hash__ = None  # type: ignore[assignment]  # tables are mutable
@@ -77,11 +92,11 @@ class Result:
     @property
     def images(self) -> int:
         """How many images were run."""
-        return len(self.tables["images"])
+        return rows_of(self.columns("images"))
 
     def check(self) -> None:
         """Raise ResultError if the tables contradict each other: sums, energies, bounds."""
-        problems = broken_sums(self.provenance, self.tables)
+        problems = broken_sums(self.provenance, self.all_columns())
         if problems:
             raise ResultError("\n".join(problems))
 
@@ -91,8 +106,8 @@ class Result:
         Whole numbers are exact and floats have the digits that bring back the same float.
         """
         tables = []
-        for name, table in self.tables.items():
-            columns = (f"{_dumps(str(c))}: {_dumps(table[c].tolist())}" for c in table.columns)
+        for name, table in self.all_columns().items():
+            columns = (f"{_dumps(column)}: {_listed(values)}" for column, values in table.items())
             tables.append(f"{_dumps(name)}: {{\n" + ",\n".join(columns) + "\n}")
         body = ",\n".join(tables)
         return f'{{"provenance": {_dumps(self.provenance)},\n"tables": {{\n{body}\n}}}}\n'
@@ -104,7 +119,7 @@ class Result:
         by one, result.json last; what else lies there stays. Raises ResultError for any other
         folder that is not empty, and where nothing can be written.
         """
-        texts = {f"{name}.csv": _csv(table) for name, table in self.tables.items()}
+        texts = {f"{name}.csv": _csv(table) for name, table in self.all_columns().items()}
         texts["result.json"] = self.to_json()
         write_folder(Path(folder), texts)
 
@@ -119,7 +134,7 @@ class Result:
         if not isinstance(data, dict) or set(data) != {"provenance", "tables"}:
             raise ResultError(f"{file}: must hold provenance and tables, and nothing else")
         try:
-            return cls(data["provenance"], _frames(data["tables"]))
+            return cls(data["provenance"], _lists(data["tables"]))
         except ResultError as error:
             lines = str(error).splitlines()
             raise ResultError("\n".join(f"{file}: {line}" for line in lines)) from None
@@ -137,13 +152,17 @@ def merge(parts: Sequence[Result]) -> Result:
         if part.provenance != first.provenance:
             raise ResultError(f"merge: part {position}: provenance: must be that of part 0")
         for name, schema in SCHEMAS.items():
-            if not schema.per_image and not part.tables[name].equals(first.tables[name]):
+            if not schema.per_image and not equal(part.columns(name), first.columns(name)):
                 raise ResultError(f"merge: part {position}: {name}: must be that of part 0")
-    tables = {
-        name: pd.concat([part.tables[name] for part in parts]) if schema.per_image else table
-        for (name, schema), table in zip(SCHEMAS.items(), first.tables.values(), strict=True)
+    return Result(first.provenance, joined([part.all_columns() for part in parts]))
+
+
+def joined(parts: Sequence[Mapping[str, Table]]) -> dict[str, Table]:
+    """The tables of several parts as one; those that belong to no image from the first part."""
+    return {
+        name: concat([part[name] for part in parts]) if schema.per_image else parts[0][name]
+        for name, schema in SCHEMAS.items()
     }
-    return Result(first.provenance, tables)
 
 
 def _plain(provenance: Mapping[str, Any], problems: list[str]) -> Any:
@@ -188,128 +207,38 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
 }
 
 
-def _checked_tables(
-    given: Mapping[str, pd.DataFrame], problems: list[str]
-) -> dict[str, pd.DataFrame]:
-    """Copies of all tables with their own types, sorted by image."""
-    for name in given:
-        if name not in SCHEMAS:
-            problems.append(f"{name}: unknown table {suggestion(name, SCHEMAS)}")
-    tables = {}
-    for name, schema in SCHEMAS.items():
-        if name not in given and not schema.optional:
-            problems.append(f"{name}: table is missing")
-            continue
-        before = len(problems)
-        table = given.get(name, pd.DataFrame(columns=[*schema.columns]))
-        table = _checked_table(name, table, problems)
-        if len(problems) == before:
-            _check_key(name, table, problems)
-            if schema.per_image:
-                table = table.sort_values("image", kind="stable", ignore_index=True)
-            tables[name] = table
-    if not problems:
-        _check_references(tables, problems)
-    return tables
-
-
-def _checked_table(name: str, given: pd.DataFrame, problems: list[str]) -> pd.DataFrame:
-    schema: TableSchema = SCHEMAS[name]
-    missing = [column for column in schema.columns if column not in given.columns]
-    unknown = [str(column) for column in given.columns if column not in schema.columns]
-    if len(set(given.columns)) < len(given.columns):
-        problems.append(f"{name}: a column stands twice")
-        return given
-    problems.extend(f"{name}.{column}: column is missing" for column in missing)
-    problems.extend(
-        f"{name}.{column}: unknown column {suggestion(column, schema.columns)}"
-        for column in unknown
-    )
-    if missing or unknown:
-        return given
-    columns: dict[str, npt.NDArray[Any]] = {}
-    for column, rule in schema.columns.items():
-        checked = _checked_column(given[column].to_numpy(), rule)
-        if isinstance(checked, str):
-            problems.append(f"{name}.{column}: {checked}")
-        else:
-            columns[column] = checked
-    return pd.DataFrame(columns)
-
-
-def _checked_column(values: npt.NDArray[Any], rule: Column) -> npt.NDArray[Any] | str:
-    """The values in the column's own type, or what is wrong with them."""
-    items = values.tolist()
-    types = {"str": (str,), "int64": (int,), "float64": (int, float)}[rule.dtype]
-    for row, item in enumerate(items):
-        if type(item) not in types:
-            return f"row {row}: {shown(item)}: must be {rule.dtype}"
-        if rule.choices and item not in rule.choices:
-            return f"row {row}: {shown(item)}: unknown {suggestion(item, rule.choices)}"
-        if rule.pattern and not re.fullmatch(rule.pattern, item):
-            return f"row {row}: {shown(item)}: must match {rule.pattern}"
-        if rule.dtype == "int64" and not _INT64.min <= item <= _INT64.max:
-            return f"row {row}: {item}: must fit into 64 bits"
-        # `not >=` is also true for NaN.
-        if rule.dtype != "str" and not rule.minimum <= item < float("inf"):
-            return f"row {row}: {item}: must be a finite number of {rule.minimum} or more"
-    if rule.dtype == "str":
-        texts = np.empty(len(items), dtype=object)
-        texts[:] = items
-        return texts
-    return np.array(items, dtype=rule.dtype)
-
-
-def _check_key(name: str, table: pd.DataFrame, problems: list[str]) -> None:
-    key = list(SCHEMAS[name].key)
-    repeated = table.loc[table.duplicated(key), key]
-    for row in repeated.head(_TOLD).itertuples(index=False):
-        problems.append(f"{name}.{', '.join(key)}: {shown(list(row))}: stands twice")
-
-
-def _check_references(tables: Mapping[str, pd.DataFrame], problems: list[str]) -> None:
-    """Every row belongs to an image that is there, and every counted action has a price."""
-    if tables["images"].empty:
-        problems.append("images: must hold at least one image")
-    images = set(tables["images"]["image"].tolist())
-    for name, schema in SCHEMAS.items():
-        if schema.per_image:
-            strays = sorted(set(tables[name]["image"].tolist()) - images)
-            if strays:
-                told = shown(strays[:_TOLD])
-                problems.append(f"{name}.image: {told}: must be listed in the table images")
-    pairs = {
-        name: set(zip(tables[name]["part"], tables[name]["action"], strict=True))
-        for name in ("actions", "prices")
-    }
-    for part, action in sorted(pairs["actions"] - pairs["prices"])[:_TOLD]:
-        problems.append(f"actions.action: {part}.{action}: must be listed in the table prices")
-
-
 def _dumps(value: Any) -> str:
     # ASCII, so that a file name that is not UTF-8 survives too.
     return json.dumps(value, sort_keys=True, allow_nan=False)
 
 
-def _csv(table: pd.DataFrame) -> str:
-    text: str = table.to_csv(index=False, lineterminator="\n")
-    return text
+def _listed(column: Column) -> str:
+    """Return a column as a JSON list; each word is written once and then repeated."""
+    if isinstance(column, Text):
+        words = [_dumps(word) for word in column.words]
+        return f"[{', '.join([words[code] for code in column.codes.tolist()])}]"
+    return _dumps(column.tolist())
 
 
-def _frames(tables: Any) -> dict[str, pd.DataFrame]:
-    """Tables from their JSON form, every column as it is written."""
+def _csv(table: Table) -> str:
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(table)
+    writer.writerows(zip(*(column.tolist() for column in table.values()), strict=True))
+    return file.getvalue()
+
+
+def _lists(tables: Any) -> dict[str, dict[str, list[Any]]]:
+    """Return tables in their JSON form, once they have that form."""
     if not isinstance(tables, dict):
         raise ResultError("tables: must map names to tables")
-    frames = {}
     for name, columns in tables.items():
         if not isinstance(columns, dict) or not all(isinstance(c, list) for c in columns.values()):
             raise ResultError(f"{name}: must map columns to lists")
         lengths = {len(column) for column in columns.values()}
         if len(lengths) > 1:
             raise ResultError(f"{name}: columns must be equally long, not {sorted(lengths)}")
-        frame = {column: pd.Series(items, dtype=object) for column, items in columns.items()}
-        frames[name] = pd.DataFrame(frame)
-    return frames
+    return tables
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -35,7 +35,10 @@ ORIGINS = ("trained", "calibrated", "random")
 
 
 class Column(NamedTuple):
-    """A column of a table: its type, unit, meaning, smallest value, allowed words, or pattern."""
+    """A column of a table: its type, unit, meaning, smallest value, allowed words, or pattern.
+
+    A column that was added after the first version has a `default`: its value in older results.
+    """
 
     dtype: str
     """int64 | float64 | str"""
@@ -44,6 +47,7 @@ class Column(NamedTuple):
     minimum: int = 0
     choices: tuple[str, ...] = ()
     pattern: str = ""
+    default: int | float | str | None = None
 
 
 class TableSchema(NamedTuple):

@@ -10,7 +10,6 @@ import pytest
 from simulator.architecture import load_architecture
 from simulator.compat import run_design
 from simulator.compat.peer_files import workload
-from simulator.results.schema import SCHEMAS
 from simulator.simulate import Simulation
 from simulator.trace import Trace
 
@@ -38,8 +37,5 @@ def test_one_image_on_each_machine(benchmark: Any, machine: str) -> None:
     architecture = load_architecture(ROOT / "arch_configs" / f"{machine}.yaml")
     with Trace.open(ROOT / "traces" / "cifar10.npz") as trace:
         simulation, image = Simulation(trace, architecture), trace.read(0)
-    rows: dict[str, dict[str, list[Any]]] = {
-        table: {column: [] for column in schema.columns} for table, schema in SCHEMAS.items()
-    }
-    simulation.run_image(image, rows)  # compiles
-    benchmark(simulation.run_image, image, rows)
+    simulation.tables([image])  # compiles
+    benchmark(simulation.tables, [image])

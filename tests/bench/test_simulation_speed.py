@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from simulator.architecture import load_architecture
-from simulator.results.schema import SCHEMAS
 from simulator.simulate import Simulation
 from simulator.trace import Trace
 
@@ -21,11 +20,8 @@ def test_one_image(benchmark: Any, name: str) -> None:
     architecture = load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml")
     with Trace.open(ROOT / "traces" / f"{name}.npz") as trace:
         simulation, image = Simulation(trace, architecture), trace.read(0)
-    rows: dict[str, dict[str, list[Any]]] = {
-        table: {column: [] for column in schema.columns} for table, schema in SCHEMAS.items()
-    }
-    simulation.run_image(image, rows)  # compiles
-    benchmark(simulation.run_image, image, rows)
+    simulation.tables([image])  # compiles
+    benchmark(simulation.tables, [image])
 
 
 @pytest.mark.benchmark(group="reading an image of a trace")

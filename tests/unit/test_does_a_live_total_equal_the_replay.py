@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from simulator.errors import DeviceError
 from simulator.hil.base import Work, checked
 from simulator.hil.pieces import works_of
 from simulator.hil.simulated import SimulatedDevice
-from simulator.results.schema import SCHEMAS
+from simulator.results.columns import frame
 from simulator.simulate import Simulation
 from simulator.trace import Image, Trace
 from tests.factories import tiny_trace, traces
@@ -32,11 +31,8 @@ def device_on(trace: Trace, machine: str) -> SimulatedDevice:
 def replayed(trace: Trace, machine: str, image: Image) -> tuple[int, float]:
     """Latency and energy that a simulation of the image gives."""
     simulation = Simulation(trace, load_architecture(ROOT / "arch_configs" / f"{machine}.yaml"))
-    rows: dict[str, dict[str, list[Any]]] = {
-        table: {name: [] for name in SCHEMAS[table].columns} for table in SCHEMAS
-    }
-    simulation.run_image(image, rows)
-    return rows["images"]["latency_cycles"][0], rows["images"]["energy_pj"][0]
+    images = frame(simulation.tables([image])["images"])
+    return int(images["latency_cycles"][0]), float(images["energy_pj"][0])
 
 
 def asked(trace: Trace, device: SimulatedDevice, image: Image) -> tuple[int, float]:

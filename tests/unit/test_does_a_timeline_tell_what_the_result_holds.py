@@ -238,7 +238,10 @@ def test_fetched_weights_never_overfill_the_buffer(
         held = [value for _, value in counter.samples]
         # Beside the buffer stands the fetch of the head, which goes to the vector unit.
         if simulation.architecture.memories.global_buffer is None:
-            assert max(held) <= simulation.cores * simulation.plan.machine.weight_slots + 1
+            assert (
+                max(held)
+                <= simulation.plan.machine.cores * simulation.plan.machine.weight_slots + 1
+            )
         assert max(held) >= 1
         assert held[-1] == 0
         assert min(held) >= 0
