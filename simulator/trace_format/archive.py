@@ -20,7 +20,7 @@ from typing import IO, NamedTuple
 
 import zstandard
 
-from simulator.config.wording import shown
+from simulator.config.wording import one_line, shown
 from simulator.errors import TraceError
 from simulator.trace_format.schema import hint
 from simulator.trace_format.specs import MANIFEST_LIMIT_BYTES, MEMBER_LIMIT, reason
@@ -123,7 +123,7 @@ class Archive:
         """The members are those that the manifest implies, and itself."""
         for name in self.entries.keys() - wanted - {"manifest"}:
             tail = hint(name, wanted)
-            raise TraceError(f"{self.path}: {name}.npy: must be in the manifest {tail}")
+            raise TraceError(f"{self.path}: {one_line(name)}.npy: must be in the manifest {tail}")
         for name in wanted:
             if name not in self.entries:
                 raise TraceError(

@@ -108,6 +108,10 @@ CASES: dict[str, tuple[Break, tuple[str, ...]]] = {
         in_members(lambda members: members.update({"labels.npy": npy(np.zeros(2, "<i8"))})),
         ("labels.npy", "must be in the manifest"),
     ),
+    "name with an escape": (
+        in_members(lambda members: members.update({"spi\x1b[2J.npy": b""})),
+        ("spi\\x1b[2J.npy", "must be in the manifest"),
+    ),
     "records of words": (
         in_members(lambda members: members.update({"records.npy": npy(np.zeros(9, "<i8"))})),
         ("records.npy", "dtype '<i8'", "must be '|u1'"),
