@@ -1,5 +1,7 @@
 """What an engine executes and what it returns: integer columns, one row per operation.
 
+A `Program` is a `Structure`, which images may share, and the busy cycles of one image.
+
 An op holds one server of its unit for `busy_cycles`; its successors wait `latency_cycles` longer.
 An op is ready at the latest finish of its predecessors (0 if it has none). A join has no unit: it
 starts and finishes at its ready cycle. In each cycle t, first everything that ends at t is applied
@@ -20,6 +22,9 @@ from simulator.errors import LoweringError
 
 JOIN = -1
 """The `unit` of an op that only waits for others."""
+
+END = -1
+"""Stands in `Structure.successor` for the end of the image."""
 
 TOTAL_LIMIT_CYCLES = 1 << 62
 """All busy and latency cycles together stay below this, so that no cycle overflows int64."""
@@ -43,6 +48,62 @@ class Program(NamedTuple):
     pred_ptr: npt.NDArray[np.int64]
     pred: npt.NDArray[np.int32]
     unit_servers: npt.NDArray[np.int32]
+
+
+class Structure(NamedTuple):
+    """What no image changes: a program without its busy cycles, and its edges reversed.
+
+    `Structure.of` checks a structure once; `check_busy` checks what an image adds to it.
+
+    Attributes:
+        unit, latency_cycles, pred_ptr, pred, unit_servers: as in a program.
+        first: int32 (n + 2,), op i is followed by successor[first[i]:first[i + 1]]; what stands
+            under n follows nothing: the ops that begin the image.
+        successor: int32, ops in ascending order; END alone for an op that nothing follows.
+        missing: int32 (n,), how many entries of `successor` name the op: >= 1.
+        ends: how many entries of `successor` are END.
+    """
+
+    unit: npt.NDArray[np.int32]
+    latency_cycles: npt.NDArray[np.int64]
+    pred_ptr: npt.NDArray[np.int64]
+    pred: npt.NDArray[np.int32]
+    unit_servers: npt.NDArray[np.int32]
+    first: npt.NDArray[np.int32]
+    successor: npt.NDArray[np.int32]
+    missing: npt.NDArray[np.int32]
+    ends: int
+
+    @classmethod
+    def of(cls, program: Program) -> Structure:
+        """Return the structure of a program; raise LoweringError for the first rule it breaks."""
+        validate(program)
+        return cls(
+            program.unit,
+            program.latency_cycles,
+            program.pred_ptr,
+            program.pred,
+            program.unit_servers,
+            *_reversed(program.pred_ptr, program.pred),
+        )
+
+    @property
+    def ops(self) -> int:
+        """Number of operations."""
+        return len(self.unit)
+
+    def program(self, busy_cycles: npt.NDArray[np.int64]) -> Program:
+        """Return the program of an image with these busy cycles; columns are shared."""
+        columns = (self.latency_cycles, self.pred_ptr, self.pred, self.unit_servers)
+        return Program(self.unit, busy_cycles, *columns)
+
+    def check_busy(self, busy_cycles: npt.NDArray[np.int64]) -> None:
+        """Raise LoweringError for the first busy cycles that break a rule of a program."""
+        program = self.program(busy_cycles)
+        _check_columns(program)
+        rule, op = _first_wrong_busy(self.unit, busy_cycles, self.latency_cycles)
+        if rule != _SOUND:
+            raise _broken(program, rule, op)
 
 
 class Timeline(NamedTuple):
@@ -118,15 +179,19 @@ def validate(program: Program) -> None:
         if servers < 1:
             raise LoweringError(f"unit {index}: unit_servers is {servers}; rule: at least 1")
     rule, op = _first_broken_rule(program)
-    if rule == _SOUND:
-        return
+    if rule != _SOUND:
+        raise _broken(program, rule, op)
+
+
+def _broken(program: Program, rule: int, op: int) -> LoweringError:
+    """The error for the rule that an op breaks."""
     field, text = _RULES[rule]
     if field == "pred":
         predecessors = program.pred[program.pred_ptr[op] : program.pred_ptr[op + 1]]
         value = int(predecessors[(predecessors < 0) | (predecessors >= op)][0])
     else:
         value = int(getattr(program, field)[op + (field == "pred_ptr")])
-    raise LoweringError(
+    return LoweringError(
         f"op {op}: {field} is {value}; rule: "
         + text.format(units=len(program.unit_servers), edges=len(program.pred))
     )
@@ -196,3 +261,59 @@ def _first_broken_rule(program: Program) -> tuple[int, int]:
             if pred[edge] < 0 or pred[edge] >= op:
                 return _PRED, op
     return _SOUND, 0
+
+
+@njit(cache=True, nogil=True)
+def _first_wrong_busy(
+    unit: npt.NDArray[np.int32],
+    busy_cycles: npt.NDArray[np.int64],
+    latency_cycles: npt.NDArray[np.int64],
+) -> tuple[int, int]:
+    """The first rule of busy cycles that breaks on a sound structure, and its op."""
+    left = TOTAL_LIMIT_CYCLES - 1
+    for op in range(len(busy_cycles)):
+        busy, latency = busy_cycles[op], latency_cycles[op]
+        if unit[op] == JOIN:
+            if busy != 0:
+                return _JOIN_BUSY, op
+        elif busy < 1:
+            return _BUSY, op
+        elif busy > left or latency > left - busy:
+            return _TOTAL, op
+        left -= busy + latency
+    return _SOUND, 0
+
+
+@njit(cache=True, nogil=True)
+def _reversed(
+    pred_ptr: npt.NDArray[np.int64], pred: npt.NDArray[np.int32]
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32], int]:
+    """The edges of a sound program reversed by counting sort: first, successor, missing, ends."""
+    ops = len(pred_ptr) - 1
+    missing = np.empty(ops, np.int32)
+    first = np.zeros(ops + 3, np.int32)
+    for op in range(ops):
+        missing[op] = max(pred_ptr[op + 1] - pred_ptr[op], 1)
+        if pred_ptr[op] == pred_ptr[op + 1]:
+            first[ops + 2] += 1
+        for edge in range(pred_ptr[op], pred_ptr[op + 1]):
+            first[pred[edge] + 2] += 1
+    ends = 0
+    for op in range(ops + 1):
+        if first[op + 2] == 0:
+            first[op + 2] = 1
+            ends += 1
+        first[op + 2] += first[op + 1]
+    successor = np.full(first[ops + 2], END, np.int32)
+    for op in range(ops):
+        if pred_ptr[op] == pred_ptr[op + 1]:
+            successor[first[ops + 1]] = op
+            first[ops + 1] += 1
+        for edge in range(pred_ptr[op], pred_ptr[op + 1]):
+            place = pred[edge] + 1
+            successor[first[place]] = op
+            first[place] += 1
+    for op in range(ops + 1):
+        if first[op + 1] == first[op]:  # END stands there already
+            first[op + 1] += 1
+    return first[: ops + 2], successor, missing, ends

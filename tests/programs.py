@@ -17,13 +17,6 @@ def assert_same(left: Timeline, right: Timeline, program: Program) -> None:
             raise AssertionError(f"{name} of op {op} is {a[op]} or {b[op]} in {program}")
 
 
-def empty_timeline(program: Program) -> Timeline:
-    """To be filled; every entry is -7, which no engine may leave."""
-    ops = len(program.unit)
-    ready, start, finish = (np.full(ops, -7, np.int64) for _ in range(3))
-    return Timeline(ready, start, finish, np.full(ops, -7, np.int32))
-
-
 def by_cycle(program: Program) -> Timeline:
     """The rules read aloud, cycle by cycle: O(ops × cycles)."""
     ops = len(program.unit)

@@ -1,33 +1,92 @@
-"""The product's engine: the timeline of a program, compiled by Numba.
+"""The product's engine: when each op runs, compiled by Numba.
 
-Two ways lead to the same timeline. Where every unit serves its ops in program order, one pass over
-the program suffices (`_in_program_order`); it stops at the first op that overtakes another. Else
-the events are replayed in time (`_in_time_order`), which takes about four times as long.
+The events of a machine are replayed in time, from one cycle in which something ends to the next.
+The machine has places, each for one image at a time, and its units serve the ops of all places. A
+program alone is one image in one place (`replay`); `stream.py` puts the next image into a place
+that becomes free.
 
 Ops become ready in time order, so the ops waiting for a unit need no heap of their own: they form a
-queue in order of (ready cycle, op) as long as those that became ready in the same cycle are sorted
-by op before the unit serves. The one heap holds what is in flight, at most one event an op.
+linked list in order of (ready cycle, image, op) as long as those that became ready in the same
+cycle are sorted before the unit serves. The one heap holds what is in flight: one event an op.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from simulator.program import Program, Timeline, validate
+from simulator.program import END, Program, Structure, Timeline
 
-_MANY_SERVERS = 32
-"""From here on, searching the servers of a unit may take longer than replaying the events."""
+NEVER = np.iinfo(np.int64).max
+"""A cycle that does not come."""
+
+_NONE = -1
+
+_NOW, _FLYING, _ENDINGS, _CALLS, _DONE = range(5)
+"""Entries of `State.scalars`."""
 
 
-class _Flight(NamedTuple):
+class Ops(NamedTuple):
+    """The ops of all places: place p has entries p * stride up to (p + 1) * stride.
+
+    The columns are those of a structure, with `first` and `successor` as positions in these
+    columns, and the busy cycles; `missing` counts down. `ready`, `start` and `finish` are written.
+    """
+
+    unit: npt.NDArray[np.int32]
+    busy: npt.NDArray[np.int64]
+    latency: npt.NDArray[np.int64]
+    first: npt.NDArray[np.int32]
+    successor: npt.NDArray[np.int32]
+    missing: npt.NDArray[np.int32]
+    ready: npt.NDArray[np.int64]
+    start: npt.NDArray[np.int64]
+    finish: npt.NDArray[np.int64]
+
+
+class Flight(NamedTuple):
     """Binary heap of events: in `cycle` an op finishes or, written ~op, only frees its server."""
 
     cycle: npt.NDArray[np.int64]
     event: npt.NDArray[np.int32]
+
+
+class State(NamedTuple):
+    """Where the replay stands between two calls of `_advance`.
+
+    Attributes:
+        scalars: int64, current cycle and the sizes of what follows.
+        image: int64 (places,), number of the image in each place.
+        ends: int32 (places,), ops of that image that nothing follows and that have not finished.
+        ended: stack of ops that finish in this cycle and whose successors do not know yet.
+        done: places whose image ended in this cycle.
+        called: units that may have something to serve; `is_called` says so by unit.
+        free_servers, head, tail: by unit; its waiting ops are a list from head to tail.
+        sorted_tail, fresh: by unit; the last op already in order, and how many came after it.
+        following: by op, the next one in the list of its unit.
+        batch: room for sorting.
+        flight: events to come.
+    """
+
+    scalars: npt.NDArray[np.int64]
+    image: npt.NDArray[np.int64]
+    ends: npt.NDArray[np.int32]
+    ended: npt.NDArray[np.int32]
+    done: npt.NDArray[np.int32]
+    called: npt.NDArray[np.int32]
+    is_called: npt.NDArray[np.bool_]
+    free_servers: npt.NDArray[np.int32]
+    head: npt.NDArray[np.int32]
+    tail: npt.NDArray[np.int32]
+    sorted_tail: npt.NDArray[np.int32]
+    fresh: npt.NDArray[np.int32]
+    following: npt.NDArray[np.int32]
+    batch: npt.NDArray[np.int32]
+    flight: Flight
 
 
 def replay(program: Program) -> Timeline:
@@ -35,94 +94,119 @@ def replay(program: Program) -> Timeline:
 
     Raises LoweringError if the program breaks a rule.
     """
-    validate(program)
-    ops = len(program.unit)
-    timeline = Timeline(
-        ready=np.empty(ops, np.int64),
-        start=np.empty(ops, np.int64),
-        finish=np.empty(ops, np.int64),
-        critical=np.empty(ops, np.int32),
-    )
-    if not _in_program_order(program, timeline):
-        _in_time_order(program, timeline)
-    return timeline
+    return _replay(Structure.of(program), program.busy_cycles)
 
 
-@njit(cache=True, nogil=True)
-def _in_program_order(program: Program, timeline: Timeline) -> bool:
-    """Fills the timeline if no op of a unit becomes ready before an earlier one; else False.
+def replay_images(
+    structure: Structure, busy_cycles: Iterable[npt.NDArray[np.int64]]
+) -> Iterator[Timeline]:
+    """The timelines of images of one structure, each alone on an idle machine.
 
-    Then (ready, op) and op order the ops of a unit alike, so each op takes, in program order, the
-    server that is free first.
+    `busy_cycles`: int64 (ops,) of each image. Raises LoweringError if they break a rule.
     """
-    pred_ptr, pred, finish = program.pred_ptr, program.pred, timeline.finish
-    servers = np.minimum(program.unit_servers, _MANY_SERVERS)
-    if np.any(servers == _MANY_SERVERS):
-        return False
-    newest_ready = np.zeros(len(servers), np.int64)
-    free_at = np.zeros((len(servers), _MANY_SERVERS), np.int64)
-    for op in range(len(program.unit)):
-        critical, ready = _last_predecessor(op, pred_ptr, pred, finish)
-        start = ready
-        unit = program.unit[op]
-        if unit >= 0:
-            if ready < newest_ready[unit]:
-                return False
-            newest_ready[unit] = ready
-            server = 0
-            for other in range(1, servers[unit]):
-                if free_at[unit, other] < free_at[unit, server]:
-                    server = other
-            start = max(ready, free_at[unit, server])
-            free_at[unit, server] = start + program.busy_cycles[op]
-        timeline.ready[op] = ready
-        timeline.start[op] = start
-        timeline.finish[op] = start + program.busy_cycles[op] + program.latency_cycles[op]
-        timeline.critical[op] = critical
-    return True
+    for busy in busy_cycles:
+        structure.check_busy(busy)
+        yield _replay(structure, busy)
+
+
+def _replay(structure: Structure, busy_cycles: npt.NDArray[np.int64]) -> Timeline:
+    """The timeline of a checked structure with checked busy cycles."""
+    ops = structure.ops
+    ready, start, finish = (np.empty(ops, np.int64) for _ in range(3))
+    columns = Ops(
+        structure.unit,
+        busy_cycles,
+        structure.latency_cycles,
+        structure.first,
+        structure.successor,
+        structure.missing.copy(),
+        ready,
+        start,
+        finish,
+    )
+    state = new_state(structure.unit_servers, 1, ops + 1)
+    state.ends[0] = structure.ends
+    state.ended[0] = ops
+    state.scalars[_ENDINGS] = 1
+    _advance(columns, state, NEVER, ops + 1)
+    critical = _critical(structure.pred_ptr, structure.pred, finish)
+    return Timeline(ready, start, finish, critical)
+
+
+def new_state(unit_servers: npt.NDArray[np.int32], places: int, entries: int) -> State:
+    """An idle machine at cycle 0, with room for so many entries of ops."""
+    units = len(unit_servers)
+    return State(
+        scalars=np.zeros(5, np.int64),
+        image=np.zeros(places, np.int64),
+        ends=np.zeros(places, np.int32),
+        ended=np.empty(entries, np.int32),
+        done=np.empty(places, np.int32),
+        called=np.empty(units, np.int32),
+        is_called=np.zeros(units, np.bool_),
+        free_servers=unit_servers.copy(),
+        head=np.full(units, _NONE, np.int32),
+        tail=np.full(units, _NONE, np.int32),
+        sorted_tail=np.full(units, _NONE, np.int32),
+        fresh=np.zeros(units, np.int32),
+        following=np.empty(entries, np.int32),
+        batch=np.empty(entries, np.int32),
+        flight=Flight(np.empty(entries, np.int64), np.empty(entries, np.int32)),
+    )
 
 
 @njit(cache=True, nogil=True)
-def _last_predecessor(
-    op: int,
-    pred_ptr: npt.NDArray[np.int64],
-    pred: npt.NDArray[np.int32],
-    finish: npt.NDArray[np.int64],
-) -> tuple[int, np.int64]:
-    """The predecessor that finishes last, the smallest among equals, and when; or -1 and 0."""
-    last, cycle = -1, np.int64(0)
-    for edge in range(pred_ptr[op], pred_ptr[op + 1]):
-        other = pred[edge]
-        if finish[other] > cycle or last < 0 or (finish[other] == cycle and other < last):
-            last, cycle = other, finish[other]
-    return last, cycle
+def _critical(
+    pred_ptr: npt.NDArray[np.int64], pred: npt.NDArray[np.int32], finish: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int32]:
+    """The predecessor of each op that finishes last, the smallest among equals; or -1."""
+    critical = np.empty(len(finish), np.int32)
+    for op in range(len(finish)):
+        last, cycle = -1, np.int64(0)
+        for edge in range(pred_ptr[op], pred_ptr[op + 1]):
+            other = pred[edge]
+            if finish[other] > cycle or last < 0 or (finish[other] == cycle and other < last):
+                last, cycle = other, finish[other]
+        critical[op] = last
+    return critical
 
 
 @njit(cache=True, nogil=True)
-def _in_time_order(program: Program, timeline: Timeline) -> None:
-    """Fills the timeline, from one cycle in which something ends to the next.
+def _advance(ops: Ops, state: State, until: int, stride: int) -> None:
+    """Replays up to the cycle `until`, or to the first one in which an image ends.
 
-    Unit u serves waiting[head[u]:tail[u]] in this order; from batch[u] on lie the ops that became
-    ready in this cycle, yet to be sorted. `ended` and `called` are stacks: ops that finish in this
-    cycle and whose successors do not know yet; units that may have something to serve. A unit is
-    called for its first new op and for a server it gets back while older ops wait.
+    Stops when all that ends in this cycle is applied, but nothing is served: an image that begins
+    now competes now. Without anything left to do it stops too.
     (One long loop, and columns bound to names before it: Numba counts the references of arrays that
     a call takes, which would cost more than the work itself.)
     """
-    unit, busy, latency = program.unit, program.busy_cycles, program.latency_cycles
-    ready, start, finish = timeline.ready, timeline.start, timeline.finish
-    first, successor, missing = _successors(program)
-    head, waiting, ended = _queues(program)
-    batch, tail, free_servers = head.copy(), head.copy(), program.unit_servers.copy()
-    called = np.empty(len(head) + len(unit), np.int32)
-    flight = _Flight(np.empty(len(unit), np.int64), np.empty(len(unit), np.int32))
-    ended[0] = len(unit)  # the virtual op before all others
-    now, endings, calls, flying = np.int64(0), 1, 0, 0
+    unit, busy, latency, first, successor = (
+        ops.unit,
+        ops.busy,
+        ops.latency,
+        ops.first,
+        ops.successor,
+    )
+    missing, ready, start, finish = ops.missing, ops.ready, ops.start, ops.finish
+    ends, ended, done = state.ends, state.ended, state.done
+    called, is_called = state.called, state.is_called
+    free_servers, head, tail = state.free_servers, state.head, state.tail
+    sorted_tail, fresh, following = state.sorted_tail, state.fresh, state.following
+    flight = state.flight
+    now, flying, endings, calls, dones = state.scalars
     while True:
         while endings > 0:
             endings -= 1
-            for edge in range(first[ended[endings]], first[ended[endings] + 1]):
+            ending = ended[endings]
+            for edge in range(first[ending], first[ending + 1]):
                 op = successor[edge]
+                if op == END:
+                    place = ending // stride
+                    ends[place] -= 1
+                    if ends[place] == 0:
+                        done[dones] = place
+                        dones += 1
+                    continue
                 missing[op] -= 1
                 if missing[op] > 0:
                     continue
@@ -132,12 +216,17 @@ def _in_time_order(program: Program, timeline: Timeline) -> None:
                     start[op] = finish[op] = now
                     ended[endings] = op
                     endings += 1
+                    continue
+                if tail[u] < 0:
+                    head[u] = op
                 else:
-                    if tail[u] == batch[u]:
-                        called[calls] = u
-                        calls += 1
-                    waiting[tail[u]] = op
-                    tail[u] += 1
+                    following[tail[u]] = op
+                tail[u] = op
+                fresh[u] += 1
+                if not is_called[u]:
+                    is_called[u] = True
+                    called[calls] = u
+                    calls += 1
         if flying > 0 and flight.cycle[0] == now:
             event = flight.event[0]
             op = event if event >= 0 else ~event
@@ -151,82 +240,86 @@ def _in_time_order(program: Program, timeline: Timeline) -> None:
             if event < 0 or latency[op] == 0:
                 u = unit[op]
                 free_servers[u] += 1
-                if head[u] < batch[u] and batch[u] == tail[u]:
+                if not is_called[u] and tail[u] >= 0:
+                    is_called[u] = True
                     called[calls] = u
                     calls += 1
             continue
+        if dones > 0 or now == until:
+            break
         while calls > 0:
             calls -= 1
             u = called[calls]
-            if tail[u] - batch[u] > 1:
-                _sort(waiting, batch[u], tail[u])
-            batch[u] = tail[u]
-            while free_servers[u] > 0 and head[u] < tail[u]:
-                op = waiting[head[u]]
-                head[u] += 1
+            is_called[u] = False
+            if fresh[u] > 1:
+                _sort_fresh(state, u, stride)
+            fresh[u] = 0
+            sorted_tail[u] = tail[u]
+            while free_servers[u] > 0 and tail[u] >= 0:
+                op = head[u]
+                if op == tail[u]:
+                    tail[u] = sorted_tail[u] = -1
+                else:
+                    head[u] = following[op]
                 free_servers[u] -= 1
                 start[op] = now
                 finish[op] = now + busy[op] + latency[op]
                 _push(flight, flying, now + busy[op], op if latency[op] == 0 else ~op)
                 flying += 1
-        if flying == 0:
+        if flying == 0 and until == NEVER:
             break
-        now = flight.cycle[0]
-    pred_ptr, pred = program.pred_ptr, program.pred
-    for op in range(len(unit)):
-        timeline.critical[op], _ = _last_predecessor(op, pred_ptr, pred, finish)
+        now = until if flying == 0 else min(flight.cycle[0], until)
+    state.scalars[:] = now, flying, endings, calls, dones
 
 
 @njit(cache=True, nogil=True)
-def _successors(
-    program: Program,
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """The edges turned round by counting sort; ops without predecessors follow a virtual op n.
+def _sort_fresh(state: State, unit: int, stride: int) -> None:
+    """Puts the ops of a unit that became ready in this cycle in order of (image, op)."""
+    batch, following, image = state.batch, state.following, state.image
+    before, count = state.sorted_tail[unit], state.fresh[unit]
+    op = state.head[unit] if before < 0 else following[before]
+    for place in range(count):
+        batch[place] = op
+        op = following[op]
+    _sort(batch, count, image, stride)
+    if before < 0:
+        state.head[unit] = batch[0]
+    else:
+        following[before] = batch[0]
+    for place in range(1, count):
+        following[batch[place - 1]] = batch[place]
+    state.tail[unit] = batch[count - 1]
 
-    Returns first, successor and missing: the successors of an op, ascending, are
-    successor[first[op]:first[op + 1]], and missing[op] is the number of its predecessors.
+
+@njit(cache=True, nogil=True)
+def _sort(
+    items: npt.NDArray[np.int32], high: int, image: npt.NDArray[np.int64], stride: int
+) -> None:
+    """Shell sort of the first items by (image, op): in place, quick where little is out of order.
+
+    The image of an op is that of its place; within a place the op decides.
     """
-    ops, pred_ptr = len(program.unit), program.pred_ptr
-    missing = np.empty(ops, np.int32)
-    first = np.zeros(ops + 3, np.int32)
-    for op in range(ops):
-        missing[op] = max(pred_ptr[op + 1] - pred_ptr[op], 1)
-        if pred_ptr[op] == pred_ptr[op + 1]:
-            first[ops + 2] += 1
-        for edge in range(pred_ptr[op], pred_ptr[op + 1]):
-            first[program.pred[edge] + 2] += 1
-    for op in range(ops + 1):
-        first[op + 2] += first[op + 1]
-    successor = np.empty(first[ops + 2], np.int32)
-    for op in range(ops):
-        if pred_ptr[op] == pred_ptr[op + 1]:
-            successor[first[ops + 1]] = op
-            first[ops + 1] += 1
-        for edge in range(pred_ptr[op], pred_ptr[op + 1]):
-            place = program.pred[edge] + 1
-            successor[first[place]] = op
-            first[place] += 1
-    return first, successor, missing
+    gap = 1
+    while 3 * gap < high:
+        gap = 3 * gap + 1
+    while gap > 0:
+        for right in range(gap, high):
+            item, place = items[right], right
+            while place >= gap:
+                other = items[place - gap]
+                if image[other // stride] == image[item // stride]:
+                    if other <= item:
+                        break
+                elif image[other // stride] < image[item // stride]:
+                    break
+                items[place] = other
+                place -= gap
+            items[place] = item
+        gap //= 3
 
 
 @njit(cache=True, nogil=True)
-def _queues(
-    program: Program,
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """Empty queues: where each unit's begins, room for all ops on units, room for all joins."""
-    ops_on = np.zeros(len(program.unit_servers) + 1, np.int32)  # the first entry counts joins
-    for unit in program.unit:
-        ops_on[unit + 1] += 1
-    head = np.empty(len(program.unit_servers), np.int32)
-    total = 0
-    for unit in range(len(head)):
-        head[unit] = total
-        total += ops_on[unit + 1]
-    return head, np.empty(total, np.int32), np.empty(ops_on[0] + 1, np.int32)
-
-
-@njit(cache=True, nogil=True)
-def _push(flight: _Flight, size: int, cycle: int, event: int) -> None:
+def _push(flight: Flight, size: int, cycle: int, event: int) -> None:
     """Adds an event to a heap of `size` events."""
     place = size
     while place > 0:
@@ -239,7 +332,7 @@ def _push(flight: _Flight, size: int, cycle: int, event: int) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _replace_next(flight: _Flight, size: int, cycle: int, event: int) -> None:
+def _replace_next(flight: Flight, size: int, cycle: int, event: int) -> None:
     """Puts an event in the place of the next one, in a heap of `size` events."""
     place = 0
     while 2 * place + 1 < size:
@@ -251,19 +344,3 @@ def _replace_next(flight: _Flight, size: int, cycle: int, event: int) -> None:
         flight.cycle[place], flight.event[place] = flight.cycle[below], flight.event[below]
         place = below
     flight.cycle[place], flight.event[place] = cycle, event
-
-
-@njit(cache=True, nogil=True)
-def _sort(items: npt.NDArray[np.int32], low: int, high: int) -> None:
-    """Shell sort of items[low:high]: in place, and quick where little is out of order."""
-    gap = 1
-    while 3 * gap < high - low:
-        gap = 3 * gap + 1
-    while gap > 0:
-        for right in range(low + gap, high):
-            item, place = items[right], right
-            while place - gap >= low and items[place - gap] > item:
-                items[place] = items[place - gap]
-                place -= gap
-            items[place] = item
-        gap //= 3

@@ -9,8 +9,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from simulator.engine.attribution import stalls
 from simulator.engine.reference import simulate
-from simulator.engine.replay import replay
-from simulator.program import Program, Timeline
+from simulator.engine.replay import replay, replay_images
+from simulator.program import Program, Structure, Timeline
 from tests.programs import layered_program
 
 TILES = 100
@@ -36,7 +36,7 @@ def measure(
         benchmark.extra_info["ops_per_s"] = len(program.unit) / benchmark.stats.stats.median
 
 
-@pytest.mark.parametrize("writes_back", [False, True], ids=["in_program_order", "overtaking"])
+@pytest.mark.parametrize("writes_back", [False, True], ids=["in_order", "overtaking"])
 @pytest.mark.parametrize("engine", [replay, simulate], ids=["numba", "simpy"])
 @pytest.mark.benchmark(group="replay: numba or simpy, some 10 thousand ops")
 def test_same_program_on_both_engines(
@@ -48,12 +48,31 @@ def test_same_program_on_both_engines(
     measure(benchmark, engine, programs[20, writes_back])
 
 
-@pytest.mark.parametrize("writes_back", [False, True], ids=["in_program_order", "overtaking"])
+@pytest.mark.parametrize("writes_back", [False, True], ids=["in_order", "overtaking"])
 @pytest.mark.benchmark(group="replay: numba, some 200 thousand ops")
 def test_large_program(
     benchmark: BenchmarkFixture, programs: dict[tuple[int, bool], Program], writes_back: bool
 ) -> None:
     measure(benchmark, replay, programs[500, writes_back])
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["a_structure_each", "one_structure"])
+@pytest.mark.benchmark(group="replay: numba, ten images of some 10 thousand ops")
+def test_images_of_one_structure(
+    benchmark: BenchmarkFixture, programs: dict[tuple[int, bool], Program], shared: bool
+) -> None:
+    program = programs[20, True]
+    rows = [program.busy_cycles] * 10
+
+    def run() -> int:
+        if shared:
+            timelines = list(replay_images(Structure.of(program), rows))
+        else:
+            timelines = [replay(program) for _ in rows]
+        return timelines[-1].makespan_cycles
+
+    run()
+    assert benchmark(run) > 0
 
 
 @pytest.mark.benchmark(group="attribution: some 200 thousand ops")

@@ -6,30 +6,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from simulator.engine import replay as product
 from simulator.engine.reference import simulate
-from simulator.engine.replay import replay
-from simulator.program import JOIN, Program, ProgramBuilder, Timeline
+from simulator.engine.replay import replay, replay_images
+from simulator.errors import LoweringError
+from simulator.program import JOIN, Program, ProgramBuilder, Structure, Timeline
 from tests.programs import (
     assert_same,
     by_cycle,
-    empty_timeline,
     layered_program,
     programs,
     random_program,
 )
-
-
-def in_time_order(program: Program) -> Timeline:
-    """The product's general way, also for programs for which it has a shorter one."""
-    timeline = empty_timeline(program)
-    product._in_time_order(program, timeline)
-    return timeline
-
-
-def serves_in_program_order(program: Program) -> bool:
-    """Whether the product takes its shorter way."""
-    return product._in_program_order(program, empty_timeline(program))
 
 
 def assert_lawful(program: Program, timeline: Timeline) -> None:
@@ -56,24 +43,44 @@ def assert_lawful(program: Program, timeline: Timeline) -> None:
 
 @pytest.mark.nojit
 @given(programs())
-def test_three_engines_agree_and_keep_the_law(program: Program) -> None:
+def test_both_engines_agree_and_keep_the_law(program: Program) -> None:
     timeline = replay(program)
     assert_same(timeline, simulate(program), program)
     assert_same(timeline, by_cycle(program), program)
-    assert_same(timeline, in_time_order(program), program)
     assert_lawful(program, timeline)
 
 
 def test_both_engines_agree_on_thousands_of_programs() -> None:
     rng = np.random.default_rng(20)
-    short_ways = 0
     for _ in range(3000):
         program = random_program(rng)
-        timeline = in_time_order(program)
-        assert_same(timeline, simulate(program), program)
-        assert_same(timeline, replay(program), program)
-        short_ways += serves_in_program_order(program)
-    assert 300 < short_ways < 2700  # both ways were walked
+        assert_same(replay(program), simulate(program), program)
+
+
+@pytest.mark.nojit
+def test_images_of_one_structure_are_replayed_as_their_programs() -> None:
+    rng = np.random.default_rng(21)
+    for _ in range(100):
+        program = random_program(rng)
+        structure = Structure.of(program)
+        works = program.unit != JOIN
+        rows = [np.where(works, rng.integers(1, 30, len(works)), 0) for _ in range(4)]
+        for busy, timeline in zip(rows, replay_images(structure, rows), strict=True):
+            image = program._replace(busy_cycles=busy)
+            assert_same(timeline, simulate(image), image)
+
+
+@pytest.mark.nojit
+def test_busy_cycles_that_break_a_rule_are_named() -> None:
+    program = layered_program(layers=1, tiles=4)
+    structure = Structure.of(program)
+    for op, value, rule in ((1, 0, "at least 1"), (16, 3, "0 for a join"), (2, 1 << 62, "2\\^62")):
+        busy = program.busy_cycles.copy()
+        busy[op] = value
+        with pytest.raises(LoweringError, match=f"op {op}: busy_cycles is {value}; rule: .*{rule}"):
+            list(replay_images(structure, [busy]))
+    with pytest.raises(LoweringError, match="busy_cycles has 3 entries; rule: 17"):
+        list(replay_images(structure, [program.busy_cycles[:3]]))
 
 
 @pytest.mark.parametrize("writes_back", [False, True])
@@ -81,8 +88,6 @@ def test_both_engines_agree_on_a_layered_network(writes_back: bool) -> None:
     program = layered_program(layers=4, tiles=60, writes_back=writes_back)
     timeline = replay(program)
     assert_same(timeline, simulate(program), program)
-    assert_same(timeline, in_time_order(program), program)
-    assert serves_in_program_order(program) != writes_back
     assert_lawful(program, timeline)
 
 
@@ -118,7 +123,7 @@ def test_a_long_chain_of_joins_takes_no_time() -> None:
         op = builder.add_join([op])
     last = builder.add_op(unit, 1, 0, [op])
     program = builder.build()
-    for timeline in (replay(program), in_time_order(program), simulate(program)):
+    for timeline in (replay(program), simulate(program)):
         assert timeline.start[last] == 3
         assert (timeline.finish[1:last] == 3).all()
 
@@ -130,7 +135,7 @@ def test_an_empty_program_takes_no_time() -> None:
         for _ in range(units):
             builder.add_unit("unit")
         program = builder.build()
-        for timeline in (replay(program), in_time_order(program), simulate(program)):
+        for timeline in (replay(program), simulate(program)):
             assert timeline.makespan_cycles == 0
             assert [len(column) for column in timeline] == [0, 0, 0, 0]
 
@@ -143,5 +148,5 @@ def test_the_largest_cycles_do_not_overflow() -> None:
         builder.add_op(unit, quarter)
     builder.add_op(unit, 1, quarter - 2, [0])
     program = builder.build()
-    for timeline in (replay(program), in_time_order(program), simulate(program)):
+    for timeline in (replay(program), simulate(program)):
         assert timeline.makespan_cycles == (1 << 62) - 1
