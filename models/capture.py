@@ -7,16 +7,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.config import DATASETS, named_config, unknown
 from models.errors import ModelError
-from models.switches import add_switches, switches_asked
+from models.networks.config import DATASETS, named_config, unknown
+from models.networks.switches import add_switches, switches_asked
 from models.threads import use_threads
 from simulator.command import answered, check_counts, check_target
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from models.data import Images
+    from models.data.images import Images
 
 EXAMPLE = """example:
   python -m models.capture --model stas_spikformer_4_384 --dataset cifar10 --images 20 \\
@@ -147,7 +147,7 @@ def capture(options: argparse.Namespace) -> Path:
     timesteps = TIMESTEPS if options.timesteps is None else options.timesteps
     config = switches.applied(named_config(options.model, options.dataset, timesteps))
     use_threads(options.threads)
-    from models.arms import Wish, prepare
+    from models.networks.arms import Wish, prepare
     from models.writing import write_trace
 
     images = load_images(options)
@@ -206,11 +206,11 @@ def scaled(pixels: Tensor, timesteps: int, repeated: bool) -> Tensor:
 
 def load_images(options: argparse.Namespace) -> Images:
     """The images that the options name, shown in time where the data set is sequential."""
-    from models.data import full_images, held_out_digits, sample_images
+    from models.data.images import full_images, held_out_digits, sample_images
 
     timesteps = TIMESTEPS if options.timesteps is None else options.timesteps
     if options.augmented:
-        from models.augmenting import stretched
+        from models.data.augmenting import stretched
 
         plain = argparse.Namespace(**{**vars(options), "augmented": False})
         plain.images = min(options.images, BUNDLED_IMAGES[options.dataset])
@@ -219,14 +219,14 @@ def load_images(options: argparse.Namespace) -> Images:
         if options.data is None:
             raise ModelError(f"{options.dataset} needs --data, the folder of the full data set")
         if options.dataset == "cifar10dvs":
-            from models.events import event_frames
+            from models.data.events import event_frames
 
             return event_frames(options.data, timesteps, options.images)
         return full_images(options.dataset, options.data, options.images)
     if options.dataset.startswith(("mnist", "digits")):
         images = held_out_digits(options.dataset).first(options.images)
         if DATASETS[options.dataset].sequential:
-            from models.sequences import in_time
+            from models.data.sequences import in_time
 
             images = in_time(images, options.task, timesteps)
         return images

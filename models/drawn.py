@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.config import ModelConfig, named_config
-from models.data import Images
+from models.data.images import Images
 from models.errors import ModelError
+from models.networks.config import ModelConfig, named_config
 from models.topology import Tensor
 from simulator.command import answered, check_counts, check_target
 from simulator.data import firing_rates

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.config import ModelConfig
-from models.data import Images
+from models.data.images import Images
 from models.errors import ModelError
-from models.halting import Halting
-from models.stas import STAS
+from models.halting.recursion import Halting
+from models.networks.config import ModelConfig
+from models.networks.stas import STAS
 
 EVALUATION_BATCH = 100
 BETA_RANGE = (-24.0, 8.0)

@@ -15,10 +15,10 @@ from models.threads import keep_freed_memory, use_threads
 from simulator.command import answered, check_counts, check_target
 
 if TYPE_CHECKING:
-    from models.arms import Arm
-    from models.data import Images
-    from models.machine_ponder import StepPrices
-    from models.stas import STAS
+    from models.data.images import Images
+    from models.halting.machine_ponder import StepPrices
+    from models.networks.arms import Arm
+    from models.networks.stas import STAS
     from simulator.hil.simulated import SimulatedDevice
 
 MODEL, DATASET = "stas_spikformer_2_128", "mnist"
@@ -98,7 +98,7 @@ def _machines(options: argparse.Namespace) -> dict[str, str]:
 
 def study(options: argparse.Namespace, machines: dict[str, str]) -> Iterator[dict[str, Any]]:
     """A row for each network on each machine: as shipped, then each seed of each training."""
-    from models.data import mnist_digits
+    from models.data.images import mnist_digits
 
     training, held_out = mnist_digits()
     training = training.first(options.train_images)
@@ -116,9 +116,9 @@ def study(options: argparse.Namespace, machines: dict[str, str]) -> Iterator[dic
 
 def shipped() -> Arm:
     """The network as shipped, fresh from its file."""
-    from models.arms import Wish, prepare
-    from models.config import named_config
-    from models.data import mnist_digits
+    from models.data.images import mnist_digits
+    from models.networks.arms import Wish, prepare
+    from models.networks.config import named_config
 
     wish = Wish(named_config(MODEL, DATASET), DATASET, str(WEIGHTS), 0, 1.0, False, None)
     return prepare(wish, mnist_digits()[0].first(1))
@@ -138,7 +138,7 @@ def _prices(
     """Each machine's prices for the network with its halting turned off."""
     import torch
 
-    from models.machine_ponder import step_prices
+    from models.halting.machine_ponder import step_prices
     from models.writing import write_trace
     from simulator.hil.cost_table import cost_table
     from simulator.trace import Trace
@@ -170,13 +170,13 @@ def fine_tune(
     import torch.nn.functional as F
 
     from models.evaluate import pixels_of
-    from models.layers import Norm
-    from models.losses import ponder_cost
-    from models.machine_ponder import machine_ponder
-    from models.norms import settle_norms
+    from models.halting.losses import ponder_cost
+    from models.halting.machine_ponder import machine_ponder
+    from models.networks.layers import Norm
+    from models.networks.norms import settle_norms
+    from models.networks.weights import round_weights
     from models.training import augment
     from models.training.recipe import load_recipe
-    from models.weights import round_weights
 
     recipe = load_recipe(RECIPE)
     torch.manual_seed(seed)

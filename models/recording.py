@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from models.probes import Probe
-from models.rows import Rows
+from models.networks.probes import Probe
+from models.networks.rows import Rows
 from models.topology import Tensor, Topology
 
 Packed = npt.NDArray[np.uint8]

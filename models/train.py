@@ -87,8 +87,8 @@ def run(options: argparse.Namespace) -> dict[str, Any] | None:
     device = _device(options.device)
     group = join_group(device)
     try:
+        from models.data.sources import read_source
         from models.training.loop import Place, Run
-        from models.training.sources import read_source
 
         source = read_source(recipe.dataset, options.data)
         began = time.monotonic()
@@ -121,9 +121,9 @@ def store(job: Run, trained: Trained, recipe: Recipe, seconds: float) -> dict[st
     """Store the weights of the last and the best epoch with what is true of them."""
     import json
 
-    from models.arms import accuracy_of, switches_of
     from models.files import write_whole
-    from models.weights import save_weights
+    from models.networks.arms import accuracy_of, switches_of
+    from models.networks.weights import save_weights
 
     folder, told = job.place.folder, recipe.model_dump(mode="json")
     held_out = job.source.shown(job.source.held_out, job.config.timesteps)

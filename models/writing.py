@@ -11,14 +11,14 @@ import torch
 from tqdm import tqdm
 
 import simulator
-from models.arms import Arm
-from models.data import Images
+from models.data.images import Images
 from models.evaluate import batches
-from models.halting import Halting
+from models.halting.policies import BudgetedTokens
+from models.halting.recursion import Halting
+from models.networks.arms import Arm
+from models.networks.stas import STAS
 from models.operations import describe
-from models.policies import BudgetedTokens
 from models.recording import RecordingProbe
-from models.stas import STAS
 from models.topology import Topology
 from simulator.trace import SCHEMA, open_writer
 

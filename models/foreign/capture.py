@@ -12,16 +12,16 @@ import torch
 from spikingjelly.activation_based import functional
 from torch import Tensor, nn
 
-from models.data import Images
+from models.data.images import Images
 from models.errors import ModelError
 from models.evaluate import batches
 from models.foreign.attention import ATTENTIONS
 from models.foreign.functions import FollowFunctions
 from models.foreign.layers import HANDLERS
 from models.foreign.ledger import LOST, Ledger
+from models.networks.weights import weights_sha256
 from models.recording import pack
 from models.topology import Topology
-from models.weights import weights_sha256
 from models.writing import manifest_of
 from simulator.trace import open_writer
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.capture import ACTIVE_TOKENS, CALIBRATION_IMAGES, TIMESTEPS, load_images
-from models.config import DATASETS, named_config
 from models.errors import ModelError
 from models.files import write_csv
 from models.live.control import Budget
+from models.networks.config import DATASETS, named_config
 from models.threads import use_threads
 from simulator.command import answered, check_counts, check_target
 from simulator.errors import DeviceError
@@ -88,8 +88,8 @@ def run(options: argparse.Namespace) -> None:
     """
     _check(options)
     use_threads(options.threads)
-    from models.arms import Wish, prepare
     from models.live.running import LiveRun
+    from models.networks.arms import Wish, prepare
 
     config = named_config(options.model, options.dataset, options.timesteps or TIMESTEPS)
     options.augmented = False

@@ -59,10 +59,10 @@ def run(options: argparse.Namespace) -> None:
 def curve(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """A row for each threshold, then for each budget: shares of what the dearest image costs."""
     use_threads(options.threads)
-    from models.arms import Wish, prepare
-    from models.config import named_config
-    from models.data import mnist_digits
+    from models.data.images import mnist_digits
     from models.live.running import LiveRun
+    from models.networks.arms import Wish, prepare
+    from models.networks.config import named_config
     from simulator.hil.simulated import simulated_device
 
     images = mnist_digits()[1].first(options.images)

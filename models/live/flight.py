@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.halting import Halting, HaltingState, Head, Step, accumulate
+from models.halting.recursion import Halting, HaltingState, Head, Step, accumulate
 from models.live.control import Budget, BudgetControl
 from models.recording import Packed, RecordingProbe
 from models.topology import Topology

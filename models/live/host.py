@@ -19,11 +19,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.layers import Context
-from models.probes import SILENT
+from models.networks.layers import Context
+from models.networks.probes import SILENT
+from models.networks.rows import AllRows, DroppedRows, Membranes, Rows
+from models.networks.stas import STAS
 from models.recording import Packed
-from models.rows import AllRows, DroppedRows, Membranes, Rows
-from models.stas import STAS
 from models.topology import Topology
 from simulator.errors import DeviceError
 from simulator.hil.base import Cost, Work

@@ -10,15 +10,15 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from models.arms import Arm
-from models.data import Images
+from models.data.images import Images
 from models.errors import ModelError
 from models.evaluate import pixels_of
-from models.halting import Halting
+from models.halting.recursion import Halting
 from models.live.control import Budget, exceeded
 from models.live.flight import Check, Flight, SteeredHalting, in_unit, totals
+from models.networks.arms import Arm
+from models.networks.stas import STAS
 from models.recording import Recording
-from models.stas import STAS
 from models.topology import Topology
 from models.writing import announce
 from simulator.errors import DeviceError

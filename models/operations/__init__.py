@@ -8,7 +8,7 @@ not stored; their name is that of their operation.
 
 from __future__ import annotations
 
-from models.config import ModelConfig
+from models.networks.config import ModelConfig
 from models.operations.blocks import potential_block, spike_block
 from models.operations.ending import list_halting, list_head
 from models.operations.plan import Plan

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from models.blocks import ATTENTION_SCALE
-from models.neurons import ATTENTION_THRESHOLD
+from models.networks.spikformer import ATTENTION_SCALE
+from models.neurons.lif import ATTENTION_THRESHOLD
 from models.operations.plan import Grid, Plan
 from models.operations.splitting import largest_entering, stream_unit
 

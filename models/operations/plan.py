@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from models.config import ModelConfig
-from models.layers import POOL_KERNEL, POOL_PADDING, POOL_STRIDE
-from models.neurons import TAU, THRESHOLD
+from models.networks.config import ModelConfig
+from models.networks.layers import POOL_KERNEL, POOL_PADDING, POOL_STRIDE
+from models.neurons.lif import TAU, THRESHOLD
 from models.topology import Tensor
 
 WEIGHT_BITS = 8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from models.networks.qkformer import Embedding, embeddings
 from models.operations.blocks import Site, close_spike_block, spiking_linear, token_attention
 from models.operations.plan import Plan, half
 from models.operations.splitting import (
@@ -12,7 +13,6 @@ from models.operations.splitting import (
     store_image,
     stream_unit,
 )
-from models.qkformer import Embedding, embeddings
 
 
 def earlier_stages(plan: Plan) -> str:

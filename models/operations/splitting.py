@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from models.config import ModelConfig
+from models.networks.config import ModelConfig
+from models.networks.sps import pool_of
 from models.operations.plan import IMAGE_BITS, Plan, half
-from models.sps import pool_of
 
 
 def store_image(plan: Plan) -> str:

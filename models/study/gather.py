@@ -9,14 +9,14 @@ from typing import Any
 
 import pandas as pd
 
-from models.config import ModelConfig, named_config
+from models.data.sources import SOURCES
 from models.errors import ModelError
+from models.networks.config import ModelConfig, named_config
 from models.study.arms import BY_NAME, TASK_BY_NAME, Arm
 from models.study.jobs import FOUND, folder_of, load
 from models.study.tables import write_table
 from models.study.tracing import COSTS
 from models.training.loop import METRICS
-from models.training.sources import SOURCES
 from simulator.energy.field_convention import CONVENTIONS, MAC_PJ
 
 Row = dict[str, Any]

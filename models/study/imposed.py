@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from models.arms import Arm
-from models.config import HaltingConfig, ModelConfig
-from models.data import Images
-from models.policies import kept_fractions
-from models.stas import STAS
+from models.data.images import Images
+from models.halting.policies import kept_fractions
+from models.networks.arms import Arm
+from models.networks.config import HaltingConfig, ModelConfig
+from models.networks.stas import STAS
 from models.writing import announce
 from simulator.trace import Trace, open_writer
 

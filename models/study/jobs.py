@@ -14,20 +14,20 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from models import arms as prepared
-from models.config import HaltingConfig, named_config
-from models.data import Images
+from models.data.images import Images
+from models.data.sources import Source, read_source
 from models.evaluate import evaluate
 from models.files import write_whole
-from models.stas import STAS
+from models.networks import arms as prepared
+from models.networks.config import HaltingConfig, named_config
+from models.networks.stas import STAS
+from models.networks.weights import load_weights, read_weights, save_weights
 from models.study.arms import BY_NAME, Arm, Task
 from models.train import LAST, store
 from models.training.checkpoint import CHECKPOINT
 from models.training.loop import Place, Run, spread
 from models.training.recipe import FOLDER, Network, Recipe, load_recipe
 from models.training.similarity import timestep_similarity
-from models.training.sources import Source, read_source
-from models.weights import load_weights, read_weights, save_weights
 
 FOUND = "found.json"
 SAMPLE = 500

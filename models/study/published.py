@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from models.config import HaltingConfig, ModelConfig, named_config
+from models.networks.config import HaltingConfig, ModelConfig, named_config
 from models.study.arithmetic import savings
 from models.study.hardware import DATAFLOWS, simulate
 from models.study.imposed import impose
@@ -91,8 +91,8 @@ def trace_of(network: Network, arm: str, work: Path) -> Path:
     path = work / f"{network.name}_{arm}.npz"
     if path.exists():
         return path
-    from models.arms import Wish, prepare
-    from models.data import sample_images
+    from models.data.images import sample_images
+    from models.networks.arms import Wish, prepare
     from models.writing import write_trace
 
     images = sample_images(network.dataset, network.fitted)
@@ -120,7 +120,7 @@ def swept(
     `standing`: those of the same network without halting, by machine and dataflow; the ratios are
     to the same dataflow.
     """
-    from models.data import sample_images
+    from models.data.images import sample_images
 
     source, config = trace_of(network, "isps", work), config_of(network, "isps")
     images = sample_images(network.dataset, network.images)

@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from models.errors import ModelError
 from models.files import write_whole
-from models.weights import load_weights, read_weights
+from models.networks.weights import load_weights, read_weights
 
 CHECKPOINT = "checkpoint.safetensors"
 SCHEMA = "stasim-checkpoint/1"

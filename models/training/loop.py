@@ -20,14 +20,16 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from models.config import HaltingConfig, ModelConfig, named_config
-from models.data import Images
+from models.data.images import Images
+from models.data.sources import Source
 from models.errors import ModelError
 from models.evaluate import evaluate, fit_beta, pixels_of
-from models.layers import Norm
-from models.losses import LossConfig, total_loss
-from models.norms import settle_norms
-from models.stas import STAS
+from models.halting.losses import LossConfig, total_loss
+from models.networks.config import HaltingConfig, ModelConfig, named_config
+from models.networks.layers import Norm
+from models.networks.norms import settle_norms
+from models.networks.stas import STAS
+from models.networks.weights import load_weights, read_weights, round_weights
 from models.training import augment
 from models.training.checkpoint import (
     CHECKPOINT,
@@ -43,8 +45,6 @@ from models.training.recipe import HaltingPhase, Phase, Recipe
 from models.training.schedule import check_schedule, make_schedule
 from models.training.sharding import Group, share_norms, share_of, summed
 from models.training.similarity import timestep_similarity
-from models.training.sources import Source
-from models.weights import load_weights, read_weights, round_weights
 
 HALTING_SAMPLE = 250
 SETTLING_IMAGES = 4000

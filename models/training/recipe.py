@@ -91,7 +91,7 @@ class HaltingPhase(Phase):
 class Recipe(_Section):
     """A training run; equal recipes on the same machine and torch give the same weights."""
 
-    dataset: str = Field(description="a source of images, see models/training/sources.py")
+    dataset: str = Field(description="a source of images, see models/data/sources.py")
     network: Network = Field(description="what is trained")
     seed: int = Field(0, ge=0, description="of weights, order and augmentation")
     batch: int = Field(gt=0, description="images a step, over all processes")

@@ -14,7 +14,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from models.errors import ModelError
-from models.layers import Norm, SpikingConv, SpikingLinear
+from models.networks.layers import Norm, SpikingConv, SpikingLinear
 
 
 class Group(NamedTuple):

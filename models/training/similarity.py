@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.data import Images
+from models.data.images import Images
 from models.evaluate import pixels_of
-from models.probes import Probe
-from models.rows import Rows
-from models.stas import STAS
+from models.networks.probes import Probe
+from models.networks.rows import Rows
+from models.networks.stas import STAS
 
 SAMPLE = 100
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from models.config import named_config
-from models.losses import LossConfig, total_loss
-from models.stas import STAS
+from models.halting.losses import LossConfig, total_loss
+from models.networks.config import named_config
+from models.networks.stas import STAS
 from models.threads import keep_freed_memory, use_threads
 
 IMAGES = 100

@@ -13,9 +13,9 @@ from spikingjelly.activation_based.model.spikformer import Spikformer
 from spikingjelly.activation_based.model.spiking_vgg import SpikingVGG
 from torch import Tensor, nn
 
-from models.config import DATASETS, Dataset, ModelConfig, Size
-from models.data import Images
+from models.data.images import Images
 from models.foreign import capture_network
+from models.networks.config import DATASETS, Dataset, ModelConfig, Size
 from tests.models.tiny_networks import pictures
 
 TIMESTEPS = 2

@@ -11,11 +11,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from models.config import named_config
-from models.data import small_digits
-from models.layers import Norm
-from models.losses import LossConfig, total_loss
-from models.stas import STAS
+from models.data.images import small_digits
+from models.halting.losses import LossConfig, total_loss
+from models.networks.config import named_config
+from models.networks.layers import Norm
+from models.networks.stas import STAS
 from models.training.sharding import Group, join_group, leave_group, share_norms, share_of
 
 IMAGES = 302  # shares differ in size

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.augmenting import MOST_PIXELS, stretched
 from models.capture import main, parser
-from models.data import Images, mnist_digits
+from models.data.augmenting import MOST_PIXELS, stretched
+from models.data.images import Images, mnist_digits
 from simulator.trace import Trace
 
 WEIGHTS = "models/weights/stas_spikformer_2_128_mnist.safetensors"

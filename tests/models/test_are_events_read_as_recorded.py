@@ -10,8 +10,8 @@ import pytest
 from spikingjelly.datasets import cifar10_dvs, utils
 
 from models import capture
+from models.data.events import CLASSES, event_frames, read_aedat
 from models.errors import ModelError
-from models.events import CLASSES, event_frames, read_aedat
 from simulator.trace import Trace
 
 HEADER = b"#!AER-DAT2.0\r\n# This is a raw AE data file\r\n# Timestamps tick is 1 us\r\n"

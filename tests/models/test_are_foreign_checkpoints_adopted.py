@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from models import capture
-from models.checkpoints import adopt, pool_of_layout, read_checkpoint
-from models.config import ModelConfig
 from models.errors import ModelError
-from models.layers import SpikingConv
-from models.stas import STAS
+from models.networks.checkpoints import adopt, pool_of_layout, read_checkpoint
+from models.networks.config import ModelConfig
+from models.networks.layers import SpikingConv
+from models.networks.stas import STAS
 from simulator.trace import Trace
 from tests.models.tiny_networks import noise, tiny_config
 
@@ -119,7 +119,7 @@ def test_the_wrapped_file_of_a_training_script_is_read(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_is_captured(tmp_path: Path) -> None:
-    from models.config import named_config
+    from models.networks.config import named_config
 
     path, out = tmp_path / "theirs.pth", tmp_path / "t.npz"
     config = named_config("spikformer_2_256", "cifar10")

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from torchvision import datasets
 
-from models.data import full_images, mnist_digits, sample_images
+from models.data.images import full_images, mnist_digits, sample_images
 from models.errors import ModelError
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from models.layers import MANY_ROWS, linear_rows
+from models.networks.layers import MANY_ROWS, linear_rows
 
 
 @pytest.fixture(params=[1, 2])

@@ -10,14 +10,14 @@ import pytest
 import torch
 from torch import nn
 
-from models.config import Dataset, ModelConfig, Size, model_names, named_config
 from models.errors import ModelError
-from models.layers import SpikingConv, SpikingLinear
+from models.networks.config import Dataset, ModelConfig, Size, model_names, named_config
+from models.networks.layers import SpikingConv, SpikingLinear
+from models.networks.probes import Probe
+from models.networks.rows import Rows
+from models.networks.stas import STAS
+from models.networks.weights import weight_tensors
 from models.operations import describe
-from models.probes import Probe
-from models.rows import Rows
-from models.stas import STAS
-from models.weights import weight_tensors
 from tests.models.tiny_networks import lively, noise, tiny_config
 
 MILLION = 10**6

@@ -12,9 +12,9 @@ from spikingjelly.activation_based.model.qkformer import QKFormer
 from spikingjelly.activation_based.model.spike_driven_transformer import SpikeDrivenTransformer
 from torch import Tensor, nn
 
-from models.checkpoints import adopt
-from models.config import DATASETS, Dataset, ModelConfig, Size
-from models.stas import STAS
+from models.networks.checkpoints import adopt
+from models.networks.config import DATASETS, Dataset, ModelConfig, Size
+from models.networks.stas import STAS
 from tests.models.tiny_networks import Keeper, noise
 
 BLOCKS = 2

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.arms import Wish, prepare
-from models.config import named_config
-from models.data import mnist_digits
+from models.data.images import mnist_digits
 from models.make_traces import RECIPES, WEIGHTS
+from models.networks.arms import Wish, prepare
+from models.networks.config import named_config
 from models.operations import describe
 from models.topology import stored_matrices
 from models.writing import write_trace

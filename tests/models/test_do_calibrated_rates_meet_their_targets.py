@@ -7,17 +7,17 @@ import dataclasses
 import pytest
 import torch
 
-from models.calibrate import calibrate, channel_spread, draw_weights
-from models.census import Census
-from models.config import DATASETS, HaltingConfig, ModelConfig, Size
+from models.calibration.calibrate import calibrate, channel_spread, draw_weights
+from models.calibration.census import Census
+from models.calibration.solving import Sums, activity, secant, solve_shift
+from models.calibration.targets import Target, published_targets
 from models.errors import ModelError
 from models.evaluate import pixels_of
+from models.networks.config import DATASETS, HaltingConfig, ModelConfig, Size
+from models.networks.stas import STAS
+from models.networks.weights import weight_tensors
 from models.operations import describe
-from models.solving import Sums, activity, secant, solve_shift
-from models.stas import STAS
-from models.targets import Target, published_targets
 from models.topology import stored_matrices
-from models.weights import weight_tensors
 from simulator.data import firing_rates
 from tests.models.tiny_networks import pictures, tiny_config
 

@@ -7,10 +7,10 @@ import dataclasses
 import pytest
 import torch
 
-from models.config import HaltingConfig
-from models.neurons import lif
+from models.networks.config import HaltingConfig
+from models.networks.rows import AllRows, DroppedRows, MaskedRows, Membranes
+from models.neurons.lif import lif
 from models.operations import describe
-from models.rows import AllRows, DroppedRows, MaskedRows, Membranes
 from tests.models.tiny_networks import Keeper, lively, noise, tiny_config
 
 SCORE = HaltingConfig("two_dimensional", beta=-1.5)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.data import small_digits
+from models.data.images import small_digits
+from models.data.sequences import TASKS, in_time
 from models.errors import ModelError
-from models.sequences import TASKS, in_time
 
 
 def test_small_digits_are_enlarged_and_kept_apart() -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.config import HaltingConfig
 from models.errors import ModelError
-from models.policies import kept_fractions, normalised_entropy
-from models.probes import SILENT
+from models.halting.policies import kept_fractions, normalised_entropy
+from models.networks.config import HaltingConfig
+from models.networks.probes import SILENT
 from tests.models.tiny_networks import lively, noise, tiny_config
 
 

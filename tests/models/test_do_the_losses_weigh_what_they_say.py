@@ -8,10 +8,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from models.config import HaltingConfig
 from models.errors import ModelError
-from models.halting import Halting
-from models.losses import LossConfig, gaussian_prior, ponder_cost, prior_divergence, total_loss
+from models.halting.losses import (
+    LossConfig,
+    gaussian_prior,
+    ponder_cost,
+    prior_divergence,
+    total_loss,
+)
+from models.halting.recursion import Halting
+from models.networks.config import HaltingConfig
 from tests.models.tiny_networks import lively, noise, tiny_config
 
 

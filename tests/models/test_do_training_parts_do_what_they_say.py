@@ -12,16 +12,16 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from models.data import fitted_picture
+from models.data import pictures
+from models.data.images import fitted_picture
+from models.data.pictures import imagenet_folder
+from models.data.sources import read_source
 from models.errors import ModelError
 from models.evaluate import pixels_of
-from models.losses import LossConfig, total_loss
-from models.training import pictures
-from models.training.pictures import imagenet_folder
+from models.halting.losses import LossConfig, total_loss
 from models.training.recipe import Phase
 from models.training.schedule import make_schedule
 from models.training.similarity import timestep_similarity
-from models.training.sources import read_source
 from tests.models.tiny_networks import Keeper, lively, noise, tiny_config
 from tests.models.tiny_networks import pictures as sample
 

@@ -17,10 +17,10 @@ from spikingjelly.activation_based.op_counter import ACCounter, DispatchCounterM
 from torch import nn
 
 from models import capture
-from models.checkpoints import adopt
 from models.errors import ModelError
 from models.foreign import capture_network
-from models.stas import STAS
+from models.networks.checkpoints import adopt
+from models.networks.stas import STAS
 from simulator.trace import Image, OperationSpec, Trace, unpack_bits
 from tests.models.foreign_networks import (
     NETWORKS,

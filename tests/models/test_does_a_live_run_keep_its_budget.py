@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.arms import Arm
-from models.data import Images
+from models.data.images import Images
 from models.errors import ModelError
 from models.evaluate import pixels_of
 from models.live import __main__ as command
@@ -21,6 +20,7 @@ from models.live.control import Budget
 from models.live.flight import SteeredHalting, totals
 from models.live.host import HostDevice
 from models.live.running import Flown, LiveRun
+from models.networks.arms import Arm
 from simulator.architecture import load_architecture
 from simulator.errors import DeviceError
 from simulator.hil.base import Cost, Device, Work
@@ -198,9 +198,9 @@ def test_the_host_computes_what_the_network_computed(live: LiveRun, free: list[F
     recording = free[0].recording
     stream = device._values("blocks.0.x", recording.tensors["blocks.0.x"])
     spikes = device._values("blocks.0.attn.q", recording.tensors["blocks.0.attn.q"])[:1]
-    from models.layers import Context
-    from models.probes import SILENT
-    from models.rows import AllRows
+    from models.networks.layers import Context
+    from models.networks.probes import SILENT
+    from models.networks.rows import AllRows
 
     rows = AllRows(1, 1, live.model.config.tokens)
     q = live.model.blocks[0].attn.q(stream[0], Context(rows, {}, SILENT))

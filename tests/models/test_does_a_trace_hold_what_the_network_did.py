@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from models import capture
-from models.arms import Arm, Wish, prepare
-from models.config import DATASETS, ISPS_FORMS, Dataset, HaltingConfig, ModelConfig, Size
-from models.data import mnist_digits
+from models.data.images import mnist_digits
+from models.data.sequences import in_time
 from models.evaluate import pixels_of
+from models.networks.arms import Arm, Wish, prepare
+from models.networks.config import DATASETS, ISPS_FORMS, Dataset, HaltingConfig, ModelConfig, Size
+from models.networks.stas import STAS
 from models.operations import describe
-from models.sequences import in_time
-from models.stas import STAS
 from models.writing import write_trace
 from simulator.trace import Trace, unpack_bits
 from tests.models.tiny_networks import Keeper, lively, pictures, tiny_config

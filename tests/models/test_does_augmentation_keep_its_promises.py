@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.data import mnist_digits, sample_images
+from models.data.images import mnist_digits, sample_images
 from models.evaluate import pixels_of
 from models.training import augment
 from models.training.recipe import Affine, Augmentation, RandAugment

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from models.config import HaltingConfig
-from models.halting import Halting, Step
+from models.halting.recursion import Halting, Step
+from models.networks.config import HaltingConfig
 
 EPS = 0.01
 GRANULARITIES = ("block", "timestep", "two_dimensional")

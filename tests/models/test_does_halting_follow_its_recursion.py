@@ -11,8 +11,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.config import HaltingConfig
-from models.halting import Halting, HaltingState, accumulate
+from models.halting.recursion import Halting, HaltingState, accumulate
+from models.networks.config import HaltingConfig
 
 EPS = 0.01
 

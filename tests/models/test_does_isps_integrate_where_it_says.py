@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.config import DATASETS
 from models.errors import ModelError
+from models.networks.config import DATASETS
 from models.operations import describe
 from tests.models.tiny_networks import Keeper, lively, noise, tiny_config
 

@@ -8,9 +8,9 @@ from spikingjelly.activation_based import functional, neuron
 from spikingjelly.activation_based.model.spikformer import spikformer_cifar10
 from torch import Tensor, nn
 
-from models.config import named_config
 from models.evaluate import pixels_of
-from models.stas import STAS
+from models.networks.config import named_config
+from models.networks.stas import STAS
 from tests.models.tiny_networks import Keeper, pictures
 
 NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")

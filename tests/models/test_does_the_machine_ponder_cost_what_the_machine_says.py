@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from models.errors import ModelError
-from models.losses import ponder_cost
-from models.machine_ponder import StepPrices, machine_ponder, step_prices
-from models.stas import Output
+from models.halting.losses import ponder_cost
+from models.halting.machine_ponder import StepPrices, machine_ponder, step_prices
+from models.networks.stas import Output
 from simulator.hil.cost_table import StepCost
 from tests.models.tiny_networks import lively, noise, tiny_config
 

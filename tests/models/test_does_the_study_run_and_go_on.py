@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.arms import Arm
-from models.config import ModelConfig
 from models.files import write_whole
+from models.networks.arms import Arm
+from models.networks.config import ModelConfig
 from models.study import __main__ as study
 from models.study import arms, gather
 from models.study.arithmetic import savings

@@ -15,15 +15,15 @@ import pytest
 import torch
 
 from models import train
-from models.arms import Wish, prepare
-from models.config import named_config
-from models.data import mnist_digits, small_digits
+from models.data import sources
+from models.data.images import mnist_digits, small_digits
+from models.data.sources import Source
 from models.evaluate import evaluate
-from models.stas import STAS
-from models.training import sources
+from models.networks.arms import Wish, prepare
+from models.networks.config import named_config
+from models.networks.stas import STAS
+from models.networks.weights import load_weights, read_weights, round_weights
 from models.training.checkpoint import CHECKPOINT
-from models.training.sources import Source
-from models.weights import load_weights, read_weights, round_weights
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "models" / "weights" / "stas_spikformer_2_128_mnist.safetensors"

@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import save_file
 
 from models import capture, make_traces, train
+from models.data.sources import SOURCES
 from models.training.loop import config_of
 from models.training.recipe import FOLDER as RECIPES
 from models.training.recipe import load_recipe
-from models.training.sources import SOURCES
 
 CONFIGS = {
     "mnist5k": "mnist",

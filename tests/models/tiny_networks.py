@@ -7,12 +7,12 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from models.config import DATASETS, HaltingConfig, ModelConfig, Size
-from models.data import Images, sample_images
-from models.probes import Probe
-from models.rows import Rows
-from models.stas import STAS
-from models.weights import round_weights
+from models.data.images import Images, sample_images
+from models.networks.config import DATASETS, HaltingConfig, ModelConfig, Size
+from models.networks.probes import Probe
+from models.networks.rows import Rows
+from models.networks.stas import STAS
+from models.networks.weights import round_weights
 
 TINY = Size(2, 32, 2)
 

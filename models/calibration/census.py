@@ -1,0 +1,51 @@
+"""The probe that counts: how many values of each stored tensor are there, and how many are not
+zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from torch import Tensor
+
+from models.networks.probes import Probe
+from models.networks.rows import Rows
+
+
+class Count(NamedTuple):
+    """Non-zero values, and all values of live rows."""
+
+    nonzero: int = 0
+    values: int = 0
+
+    @property
+    def density(self) -> float:
+        """Non-zero fraction over live rows."""
+        return self.nonzero / self.values if self.values else 0.0
+
+
+class Census(Probe):
+    """Counts every recorded tensor, halted rows left out."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, Count] = {}
+
+    def record(self, name: str, values: Tensor, rows: Rows) -> None:
+        """Count the live rows."""
+        live = rows.live()
+        self._add(name, values if live is None else values[live])
+
+    def record_maps(self, name: str, maps: Tensor) -> None:
+        """Count a map of the patch splitting."""
+        self._add(name, maps)
+
+    def density(self, names: Iterable[str]) -> float:
+        """Non-zero fraction of several tensors together."""
+        counts = [self.counts[name] for name in names]
+        return Count(sum(c.nonzero for c in counts), sum(c.values for c in counts)).density
+
+    def _add(self, name: str, values: Tensor) -> None:
+        before = self.counts.get(name, Count())
+        nonzero = int((values != 0).sum())
+        self.counts[name] = Count(before.nonzero + nonzero, before.values + values.numel())

@@ -1,0 +1,70 @@
+"""Where the images of a recipe come from, by the name of its data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from models.data.images import Images, full_images, mnist_digits, small_digits
+from models.data.pictures import imagenet_folder
+from models.data.sequences import in_time
+from models.errors import ModelError
+from simulator.config.wording import shown, suggestion
+
+
+class Source(NamedTuple):
+    """Training and held-out pictures, and how they are shown.
+
+    `dataset`: the name whose networks fit; `task`: None where a picture is shown whole at every
+    timestep, else one of models.data.sequences.TASKS.
+    """
+
+    dataset: str
+    training: Images
+    held_out: Images
+    task: str | None = None
+
+    def shown(self, images: Images, timesteps: int) -> Images:
+        """The images as a network takes them."""
+        return images if self.task is None else in_time(images, self.task, timesteps)
+
+
+def _bundled(
+    dataset: str, read: Callable[[], tuple[Images, Images]], task: str | None = None
+) -> Callable[[Path | None], Source]:
+    """Images that an installed package brings; they need no folder."""
+    return lambda folder: Source(dataset, *read(), task)
+
+
+def _full(dataset: str) -> Callable[[Path | None], Source]:
+    """All images of a data set from torchvision's layout under a folder."""
+
+    def read(folder: Path | None) -> Source:
+        if folder is None:
+            raise ModelError(f"{dataset} is not bundled by any package: give its folder by --data")
+        if dataset == "imagenet":
+            return Source(dataset, imagenet_folder(folder, "train"), imagenet_folder(folder, "val"))
+        training, held_out = (full_images(dataset, folder, None, train=t) for t in (True, False))
+        return Source(dataset, training, held_out)
+
+    return read
+
+
+SOURCES: dict[str, Callable[[Path | None], Source]] = {
+    "digits": _bundled("digits", small_digits),
+    "digits_rows": _bundled("digits_sequential", small_digits, "rows"),
+    "digits_patches": _bundled("digits_sequential", small_digits, "patches"),
+    "digits_first_of_two": _bundled("digits_sequential", small_digits, "first_of_two"),
+    "mnist5k": _bundled("mnist", mnist_digits),
+    "cifar10": _full("cifar10"),
+    "cifar100": _full("cifar100"),
+    "imagenet": _full("imagenet"),
+}
+
+
+def read_source(name: str, folder: Path | None) -> Source:
+    """The images of a data set; raises ModelError for one that is unknown or not at hand."""
+    if name not in SOURCES:
+        raise ModelError(f"dataset: {shown(name)}: unknown data set {suggestion(name, SOURCES)}")
+    return SOURCES[name](folder)

@@ -1,0 +1,1 @@
+"""Halting: scores, policies, controls, losses."""

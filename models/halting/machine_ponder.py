@@ -1,0 +1,70 @@
+"""Hardware-aware training: the ponder cost in the joules or cycles of a given machine.
+
+A-ViT's ponder cost counts every step of a token as 1. Here a token that runs a step pays what it
+costs on the machine: the step's cost of a token, and its share of what the step costs as soon as
+anyone runs (weights fetched, masks scanned), divided among those who do. The sum over tokens is the
+cost of the image by the machine's cost table, so a straggler that keeps a step alive alone pays all
+of it. As in A-ViT the masks carry no gradient; it flows through the remainder, which is weighed by
+the price of the step at which the token halts.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from models.errors import ModelError
+from models.networks.stas import Output
+from simulator.hil.cost_table import StepCost
+
+COSTS = ("energy", "latency")
+
+
+class StepPrices(NamedTuple):
+    """What a step costs on a machine, float (check,) in the order of the network's checks.
+
+    `token`: for each token; `step`: for running at all. In units of `unit_cost`: what an image
+    costs beyond its first block (which no halting can spare) if no token ever halts.
+    """
+
+    token: Tensor
+    step: Tensor
+    unit_cost: float
+
+
+def step_prices(costs: tuple[StepCost, ...], cost: str, tokens: int) -> StepPrices:
+    """Prices from a machine's cost table, timestep by timestep, for a network of so many tokens.
+
+    `cost`: `energy` or `latency`. Parts that were measured as negative count as 0. Raises
+    ModelError for a table in which all steps but the first are free.
+    """
+    if cost not in COSTS:
+        raise ModelError(f"cost {cost!r}; known are {', '.join(COSTS)}")
+    names = {
+        "energy": ("token_energy_pj", "step_energy_pj"),
+        "latency": ("token_cycles", "step_cycles"),
+    }
+    token, step = (
+        torch.tensor([max(0.0, getattr(each, name)) for each in costs]) for name in names[cost]
+    )
+    whole = float((tokens * token[1:] + step[1:]).sum())
+    if whole <= 0.0:
+        raise ModelError(f"the cost table's {cost} is 0 at every step but the first")
+    return StepPrices(token / whole, step / whole, whole)
+
+
+def machine_ponder(output: Output, prices: StepPrices) -> Tensor:
+    """The mean cost of the images of a batch on the machine, in units of `prices.unit_cost`.
+
+    Raises ModelError for an output without scores that accumulate over blocks and timesteps.
+    """
+    if output.active is None or output.weights is None:
+        raise ModelError("a machine's ponder cost needs a network that halts by score")
+    live = output.active.flatten(1, 2).to(output.weights)  # (image, check, token)
+    price = prices.token + prices.step / live.sum(2).clamp_min(1.0)  # (image, check)
+    paid = (live * price.unsqueeze(2)).sum((1, 2))
+    last = (live.sum(1) - 1.0).long()  # (image, token): the check at which each halted
+    remainder = output.weights.gather(1, last.unsqueeze(1)).squeeze(1)
+    return (paid + (price.gather(1, last) * remainder).sum(1)).mean()

@@ -1,0 +1,244 @@
+"""An arm: a network made ready to run (its weights drawn, fitted or loaded), and what a trace says
+of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from models.calibration.calibrate import calibrate, random_weights
+from models.data.images import Images, full_images, mnist_digits
+from models.errors import ModelError
+from models.evaluate import evaluate
+from models.networks.checkpoints import adopt, pool_of_layout, read_checkpoint
+from models.networks.config import HaltingConfig, ModelConfig
+from models.networks.norms import settle_norms
+from models.networks.stas import STAS
+from models.networks.switches import Switches
+from models.networks.weights import load_weights, read_weights, weights_sha256
+
+SETTLING_IMAGES = 4000
+SWITCHES = ("timesteps", "isps", "integration", "pool", "pixel_scale", "image_mean", "image_std")
+TWIN_NOTE = (
+    "A network and its baseline twin (no I-SPS, no halting) share every convolution and linear "
+    "weight; batch-norms are set for each arm, since one pass and T passes of the patch splitting "
+    "have other statistics."
+)
+IMAGE_NOTE = (
+    "sps.image is the 8-bit image as stored; its scaling by 1/256 folds into the first convolution."
+)
+NORMALISED_NOTE = (
+    "sps.image is the 8-bit image as stored; the network sees it scaled and, where it has a mean "
+    "and a deviation, normalised, which a machine would fold into the first convolution."
+)
+CALIBRATED_NOTE = (
+    "Random weights on 8-bit grids; batch-norms fitted on the images of this trace so that firing "
+    "rates, over live rows, meet the published table. Predictions of such a network mean nothing."
+)
+RANDOM_NOTE = (
+    "Random weights on 8-bit grids; batch-norms take the moments measured on the images of this "
+    "trace."
+)
+TRAINED_NOTE = "Trained by models.train; weights on 8-bit grids."
+FOREIGN_NOTE = "From a file that does not tell how it was trained."
+ADOPTED_NOTE = (
+    "From a checkpoint of another code base, whose pixels are normalised as in its published "
+    "recipe; weights are as in the file, not rounded to the 8 bits that a trace counts."
+)
+SWITCHED_NOTE = (
+    "Run with another halting threshold or number of timesteps than it was trained with; its "
+    "accuracy was measured so."
+)
+OTHER_FORM_NOTE = (
+    "Run with other switches than it was trained with; its accuracy was measured so. With another "
+    "form of I-SPS its batch-norm statistics are re-estimated on training images."
+)
+# Mean and deviation of the pixels, 0..1, that published recipes normalise with.
+PIXELS = {
+    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    "cifar100": ((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+UNTRAINED_TWIN_NOTE = (
+    "The twin was not trained: its batch-norm statistics are re-estimated on training images."
+)
+
+
+class Wish(NamedTuple):
+    """What to make ready.
+
+    `weights`: `calibrated`, `random` or the path of a safetensors file; `data`: folder of the full
+    data set, if given; `halting_threshold`, `timesteps`, `switches`: others than the weights
+    file's (`config` has the switches already).
+    """
+
+    config: ModelConfig
+    dataset: str
+    weights: str
+    seed: int
+    active_tokens: float
+    baseline: bool
+    data: Path | None
+    halting_threshold: float | None = None
+    timesteps: int | None = None
+    switches: Switches = Switches({}, {})
+
+
+class Arm(NamedTuple):
+    """A network in evaluation mode, and the manifest's section `weights`."""
+
+    model: STAS
+    weights: dict[str, Any]
+
+
+def prepare(wish: Wish, images: Images) -> Arm:
+    """Make the wished network ready; `images` are those to fit batch-norms on.
+
+    Raises ModelError for a weights file that is missing or does not fit, and for targets that
+    cannot be met.
+    """
+    if wish.weights not in ("calibrated", "random"):
+        return _loaded(wish)
+    if wish.halting_threshold is not None:
+        raise ModelError("--halting-threshold needs a weights file: --weights FILE.safetensors")
+    model = STAS(wish.config.baseline() if wish.baseline else wish.config)
+    extra: dict[str, Any] = {}
+    if wish.weights == "calibrated":
+        report = calibrate(model, images, wish.dataset, wish.seed, wish.active_tokens)
+        extra["calibration"] = report
+        note = CALIBRATED_NOTE
+    else:
+        random_weights(model, images, wish.seed)
+        note = RANDOM_NOTE
+    return Arm(model.eval(), _section(model, wish.weights, wish.seed, None, note) | extra)
+
+
+def _loaded(wish: Wish) -> Arm:
+    """The network of a weights file, or its baseline twin with norms settled on training images."""
+    path = Path(wish.weights)
+    state, metadata, trained, note = _read(wish, path)
+    config = wish.switches.applied(_switched(trained, wish))
+    model = STAS(config.baseline() if wish.baseline else config)
+    load_weights(model, state, path)
+    model.eval()
+    seed, accuracy = metadata.get("seed", 0), metadata.get("accuracy")
+    if wish.baseline:
+        settle_norms(model, training_images(wish))
+        note = f"{note} {UNTRAINED_TWIN_NOTE}"
+        accuracy = _measured(wish, model)
+    elif config != trained:
+        if (config.isps, config.integration) != (trained.isps, trained.integration):
+            settle_norms(model, training_images(wish))
+        note = f"{note} {OTHER_FORM_NOTE if wish.switches.given else SWITCHED_NOTE}"
+        accuracy = _measured(wish, model)
+    return Arm(model, _section(model, "trained", seed, accuracy, note))
+
+
+def _read(wish: Wish, path: Path) -> tuple[dict[str, Tensor], dict[str, Any], ModelConfig, str]:
+    """A weights file's state under our names, its metadata, the config it fits, and a note."""
+    if path.suffix == ".safetensors":
+        state, metadata = read_weights(path)
+        note = TRAINED_NOTE if metadata else FOREIGN_NOTE
+        if not any(name.startswith("patch_embed") for name in state):
+            return state, metadata, _config_of_file(wish, path, metadata), note
+    else:
+        state = read_checkpoint(path)
+    config = wish.config
+    if config.family == "spikformer":
+        config = dataclasses.replace(config, pool=pool_of_layout(state))
+    if wish.dataset in PIXELS:
+        mean, std = PIXELS[wish.dataset]
+        config = dataclasses.replace(
+            config, pixel_scale=1.0 / 255.0, image_mean=mean, image_std=std
+        )
+    return adopt(state, config, path), {}, config, ADOPTED_NOTE
+
+
+def _config_of_file(wish: Wish, path: Path, metadata: dict[str, Any]) -> ModelConfig:
+    """The wished config with the switches that the file was trained with."""
+    told = (metadata.get("model", wish.config.name), metadata.get("dataset", wish.dataset))
+    if told != (wish.config.name, wish.dataset):
+        raise ModelError(
+            f"weights file {path} is of {told[0]} on {told[1]}, not of {wish.config.name} on "
+            f"{wish.dataset}"
+        )
+    switches = metadata.get("config", {})
+    try:
+        halting = HaltingConfig(**switches.get("halting", dataclasses.asdict(wish.config.halting)))
+        known = {name: switches[name] for name in SWITCHES if name in switches}
+        known |= {name: tuple(known[name]) for name in ("image_mean", "image_std") if name in known}
+        return dataclasses.replace(wish.config, halting=halting, **known)
+    except TypeError as error:
+        raise ModelError(
+            f"weights file {path}: its config has unknown switches: {error}"
+        ) from error
+
+
+def _switched(config: ModelConfig, wish: Wish) -> ModelConfig:
+    """The config with the halting threshold and the timesteps that were asked for."""
+    if wish.timesteps is not None:
+        config = dataclasses.replace(config, timesteps=wish.timesteps)
+    if wish.halting_threshold is None:
+        return config
+    if not config.halts:
+        raise ModelError(f"--halting-threshold: {config.name} does not halt tokens")
+    # Rounded, so that 1 - 0.99 is the 0.01 that a file says.
+    eps = round(1.0 - wish.halting_threshold, 12)
+    halting = dataclasses.replace(config.halting, eps=eps)
+    return dataclasses.replace(config, halting=halting)
+
+
+def _measured(wish: Wish, model: STAS) -> dict[str, Any] | None:
+    """Accuracy over held-out digits; None for a data set of which no test images are at hand."""
+    return accuracy_of(model, mnist_digits()[1]) if wish.dataset == "mnist" else None
+
+
+def switches_of(config: ModelConfig) -> dict[str, Any]:
+    """The switches as a weights file keeps them."""
+    return {name: getattr(config, name) for name in SWITCHES} | {
+        "halting": dataclasses.asdict(config.halting)
+    }
+
+
+def training_images(wish: Wish) -> Images:
+    """Training images to settle batch-norms on; raises ModelError where there are none at hand."""
+    if wish.data is not None:
+        return full_images(wish.dataset, wish.data, SETTLING_IMAGES, train=True)
+    if wish.dataset == "mnist":
+        return mnist_digits()[0]
+    raise ModelError(
+        f"the baseline twin of a weights file needs training images of {wish.dataset}: give --data"
+    )
+
+
+def accuracy_of(model: STAS, held_out: Images) -> dict[str, Any]:
+    """Accuracy and active tokens over the held-out digits, as files and traces state them."""
+    metrics = evaluate(model, held_out)
+    return {
+        "test_top1": metrics.accuracy,
+        "test_images": len(held_out.labels),
+        "active_tokens": round(metrics.active_tokens, 6),
+    }
+
+
+def _section(
+    model: STAS, origin: str, seed: int, accuracy: dict[str, Any] | None, note: str
+) -> dict[str, Any]:
+    """The manifest's section `weights`."""
+    return {
+        "origin": origin,
+        "seed": seed,
+        "accuracy": accuracy,
+        "sha256": weights_sha256(model),
+        "notes": f"{note} {TWIN_NOTE} {_image_note(model.config)}",
+    }
+
+
+def _image_note(config: ModelConfig) -> str:
+    """How the stored image relates to what the network sees."""
+    plain = config.pixel_scale == 1.0 / 256.0 and not config.image_mean
+    return IMAGE_NOTE if plain else NORMALISED_NOTE

@@ -1,0 +1,273 @@
+"""The switches of a network: one frozen dataclass, built from a name such as
+`stas_spikformer_4_384`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from dataclasses import dataclass, field
+
+from models.errors import ModelError
+from models.networks.sizes import DATASETS as DATASETS
+from models.networks.sizes import EARLIER_BLOCKS, QK_POOLS, SIZES
+from models.networks.sizes import Dataset as Dataset
+from models.networks.sizes import Size as Size
+
+FAMILIES = ("spikformer", "spikingformer", "sdt", "qkformer")
+ISPS_FORMS = ("none", "late_sum", "early_integration", "single_step")
+GRANULARITIES = ("none", "block", "timestep", "two_dimensional")
+POLICIES = ("score", "random", "token_importance", "entropy_exit")
+OUTPUTS = ("mean_field", "last")
+MEMBRANES = ("frozen", "zero_input")
+
+
+@dataclass(frozen=True)
+class HaltingConfig:
+    """The switches of halting: A-SSA's, and those of the controls it is compared with.
+
+    `granularity`: where the score is checked and when it starts anew (docs/stas.md). `policy`:
+    `score` is A-SSA; `random` and `token_importance` (TP-Spikformer's score) keep so many tokens as
+    `profile`, a fraction for each step, or, if it is empty, a mean of `budget` asks for;
+    `entropy_exit` (DT-SNN) ends an image whose normalised entropy falls under `entropy`.
+    `learned` makes gamma and beta parameters of the network; `output` is what the head sees;
+    `membranes` what happens to those of a halted token; `seed` draws the random policy's tokens;
+    `neighbourhood` is the side, in tokens, of token_importance's square.
+    """
+
+    granularity: str = "none"
+    gamma: float = 1.0
+    beta: float = -4.0
+    learned: bool = False
+    eps: float = 0.01
+    score: str = "channel0"
+    policy: str = "score"
+    output: str = "mean_field"
+    membranes: str = "frozen"
+    budget: float = 1.0
+    profile: tuple[float, ...] = ()
+    seed: int = 0
+    neighbourhood: int = 3
+    entropy: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Refuse values and pairings that no halting can have."""
+        object.__setattr__(self, "profile", tuple(self.profile))  # a list, from a JSON file
+        for what, value, known in (
+            ("halting granularity", self.granularity, GRANULARITIES),
+            ("halting score", self.score, ("channel0", "mean")),
+            ("halting policy", self.policy, POLICIES),
+            ("halting output", self.output, OUTPUTS),
+            ("halting membranes", self.membranes, MEMBRANES),
+        ):
+            _one_of(what, value, known)
+        if not 0.0 < self.eps < 1.0:
+            raise ModelError(f"halting eps is {self.eps}; it must lie between 0 and 1")
+        if not 0.0 <= self.entropy <= 1.0:
+            raise ModelError(f"halting entropy is {self.entropy}; it must lie in 0..1")
+        if self.neighbourhood < 1 or self.neighbourhood % 2 == 0:
+            raise ModelError(f"halting neighbourhood is {self.neighbourhood}; it must be odd")
+        if self.policy != "score" and self.output == "mean_field" and self.granularity != "none":
+            raise ModelError(
+                f"halting policy {self.policy} gives no weights for the output mean_field; "
+                "it must go with output last"
+            )
+        if self.policy == "entropy_exit" and self.granularity not in ("none", "timestep"):
+            raise ModelError(
+                f"halting granularity is {self.granularity}; with policy entropy_exit it must be "
+                "timestep"
+            )
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything that shapes a network.
+
+    `isps`: form of I-SPS; `integration`: `mean` feeds what follows the integration with sum/T, so
+    that it sees the scale of one spike map, `sum` with the graded map itself. `pool`: max-pooling
+    before the LIF (SpikingJelly) or after it (the original repository). `pooled_stages`: SPS stages
+    that halve the grid. A pixel enters as (value * pixel_scale - image_mean) / image_std.
+    `earlier_blocks`: of QKFormer, the blocks of the stages ahead of the last one, whose blocks
+    `size` counts.
+    """
+
+    name: str
+    size: Size
+    dataset: Dataset
+    timesteps: int = 4
+    mlp_ratio: int = 4
+    isps: str = "none"
+    integration: str = "mean"
+    pool: str = "before_lif"
+    halting: HaltingConfig = field(default_factory=HaltingConfig)
+    pixel_scale: float = 1.0 / 256.0
+    image_mean: tuple[float, ...] = ()
+    image_std: tuple[float, ...] = ()
+    family: str = "spikformer"
+    earlier_blocks: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse values that no network can have."""
+        _one_of("family", self.family, FAMILIES)
+        _one_of("isps", self.isps, ISPS_FORMS)
+        _one_of("integration", self.integration, ("mean", "sum"))
+        _one_of("pool", self.pool, ("before_lif", "after_lif"))
+        if not 1 <= self.timesteps <= 64:
+            raise ModelError(f"timesteps is {self.timesteps}; it must lie in 1..64")
+        if self.size.embed_dim % self.size.heads or self.size.embed_dim % 8:
+            raise ModelError(
+                f"embed_dim is {self.size.embed_dim}; it must be a multiple of 8 and of heads "
+                f"({self.size.heads})"
+            )
+        if self.pool != "before_lif" and self.family != "spikformer":
+            raise ModelError(f"pool is {self.pool}; only spikformer has this switch")
+        if (self.family == "qkformer") != (len(self.earlier_blocks) == 2):
+            raise ModelError(
+                f"earlier_blocks is {self.earlier_blocks}; qkformer must have two stages of them, "
+                "the other families none"
+            )
+        if self.family == "qkformer" and self.dataset.pooled_stages not in QK_POOLS:
+            raise ModelError(
+                f"pooled_stages is {self.dataset.pooled_stages}; of qkformer it must be (2, 3), "
+                "its form for small images, or (0, 1, 2, 3), that for large ones"
+            )
+        if self.halts:
+            check_profile(self.halting, self.timesteps, self.size.blocks)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Height and width of the token grid."""
+        side = self.dataset.image_size >> len(self.dataset.pooled_stages)
+        return side, side
+
+    @property
+    def tokens(self) -> int:
+        """Number of tokens."""
+        return self.grid[0] * self.grid[1]
+
+    @property
+    def head_dim(self) -> int:
+        """Channels of one attention head."""
+        return self.size.embed_dim // self.size.heads
+
+    @property
+    def spike_stream(self) -> bool:
+        """Whether the residual stream adds spikes, and so is an integer; else it is a potential."""
+        return self.family in ("spikformer", "qkformer")
+
+    @property
+    def stage_channels(self) -> tuple[int, ...]:
+        """Output channels of the five SPS stages; the last is the relative position convolution."""
+        dim = self.size.embed_dim
+        return dim // 8, dim // 4, dim // 2, dim, dim
+
+    @property
+    def halts(self) -> bool:
+        """Whether tokens halt."""
+        return self.halting.granularity != "none"
+
+    @property
+    def scores(self) -> bool:
+        """Whether a score is accumulated, so that there are a gamma, a beta and a ponder cost."""
+        return self.halts and self.halting.policy == "score"
+
+    @property
+    def halting_steps(self) -> int:
+        """Checks that a token can pass: a ponder cost counts these."""
+        each = 1 if self.halting.granularity == "timestep" else self.size.blocks
+        return self.timesteps * each
+
+    def baseline(self) -> ModelConfig:
+        """The twin without I-SPS and without halting: the same weights fit it."""
+        return dataclasses.replace(
+            self,
+            name=self.name.removeprefix("stas_"),
+            isps="none",
+            halting=dataclasses.replace(
+                self.halting, granularity="none", policy="score", learned=False
+            ),
+        )
+
+
+def model_names(family: str | None = None) -> tuple[str, ...]:
+    """Every name that `named_config` knows, or those of a family."""
+    names = []
+    for each in FAMILIES if family is None else (family,):
+        sizes = sorted({size[:2] for group in SIZES[each].values() for size in group})
+        names += [f"{stas}{each}_{b}_{d}" for stas in ("stas_", "") for b, d in sizes]
+    return tuple(names)
+
+
+def named_config(name: str, dataset: str, timesteps: int = 4) -> ModelConfig:
+    """The network `name` for `dataset`; raises ModelError for a name or a pairing that does not
+    exist.
+    """
+    if dataset not in DATASETS:
+        raise ModelError(unknown("dataset", dataset, tuple(DATASETS)))
+    if name not in model_names():
+        raise ModelError(unknown("model", name, model_names()))
+    base = name.removeprefix("stas_")
+    family = base.split("_")[0]
+    sizes = SIZES[family].get(dataset, ())
+    for size in sizes:
+        if base == f"{family}_{size.blocks}_{size.embed_dim}":
+            break
+    else:
+        fitting = ", ".join(f"{s.blocks}_{s.embed_dim}" for s in sizes) or "none"
+        raise ModelError(f"model {name} has no form for {dataset}; its sizes are {fitting}")
+    earlier = EARLIER_BLOCKS[size.blocks] if family == "qkformer" else ()
+    plain = ModelConfig(
+        name=name,
+        size=size._replace(blocks=size.blocks - sum(earlier)),
+        dataset=DATASETS[dataset],
+        timesteps=timesteps,
+        family=family,
+        earlier_blocks=earlier,
+        # Counts of events enter as they are.
+        pixel_scale=1.0 if dataset == "cifar10dvs" else 1.0 / 256.0,
+    )
+    if base == name:
+        return plain
+    return dataclasses.replace(
+        plain, isps="early_integration", halting=HaltingConfig(granularity="two_dimensional")
+    )
+
+
+def check_profile(halting: HaltingConfig, timesteps: int, blocks: int) -> None:
+    """Raise ModelError for a profile or budget that no halting of this granularity can keep."""
+    if halting.policy not in ("random", "token_importance"):
+        return
+    steps = timesteps if halting.granularity == "timestep" else timesteps * blocks
+    profile, least = halting.profile, 1.0 / steps
+    if halting.granularity == "block":
+        least = 1.0 / blocks
+    if not profile and not least <= halting.budget <= 1.0:
+        raise ModelError(
+            f"halting budget is {halting.budget}; with granularity {halting.granularity} it must "
+            f"lie in {least:.4g}..1"
+        )
+    if not profile:
+        return
+    if len(profile) != steps or not all(0.0 <= value <= 1.0 for value in profile):
+        raise ModelError(
+            f"halting profile has {len(profile)} values; it must have {steps}, each in 0..1"
+        )
+    anew = blocks if halting.granularity == "block" else steps
+    for at in range(1, steps):
+        if at % anew and profile[at] > profile[at - 1]:
+            raise ModelError(
+                f"halting profile rises from {profile[at - 1]} to {profile[at]} at step {at}; "
+                "a halted token must stay halted"
+            )
+
+
+def _one_of(what: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ModelError(unknown(what, value, known))
+
+
+def unknown(what: str, value: str, known: tuple[str, ...]) -> str:
+    """What a message says of a name that is not known."""
+    close = difflib.get_close_matches(value, known, n=1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    return f"unknown {what} {value!r}{hint} Known: {', '.join(known)}"

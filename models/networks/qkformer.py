@@ -1,0 +1,179 @@
+"""QKFormer's earlier stages: patch embeddings with a shortcut, and blocks of token attention.
+
+Source: QKFormer (NeurIPS 2024) as SpikingJelly 2.0 builds it. Three stages of d/4, d/2 and d
+channels; the first two attend by a gate on tokens, LIF_0.5 of the sum of a head's q, times k, the
+third by Spikformer's self-attention. Tokens halt in the third stage only, whose grid is the last
+one's: everything before is this module. With I-SPS the first patch embedding is integrated.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from models.networks.config import ModelConfig
+from models.networks.layers import Context, SpikingConv, SpikingLinear, fire
+from models.networks.probes import Probe
+from models.networks.rows import AllRows
+from models.neurons.lif import ATTENTION_THRESHOLD
+
+
+class Embedding(NamedTuple):
+    """A patch embedding: `channels` in, then out of each 3x3 convolution, whether each pools, and
+    the layer whose output (0: the input) the shortcut reads.
+    """
+
+    channels: tuple[int, ...]
+    pooled: tuple[bool, ...]
+    shortcut_from: int
+
+    @property
+    def shortcut_stride(self) -> int:
+        """How far the shortcut's 1x1 convolution must step to meet the main path's grid."""
+        return 1 << sum(self.pooled[self.shortcut_from :])
+
+
+def embeddings(config: ModelConfig) -> tuple[Embedding, Embedding, Embedding]:
+    """The patch embeddings of the three stages.
+
+    The form for large images pools in the first convolutions of a stage (in the first stage twice),
+    that for small ones in the last convolution of the later stages.
+    """
+    widths = tuple(config.size.embed_dim // part for part in (4, 2, 1))
+    first, image = widths[0], config.dataset.image_channels
+    if 0 in config.dataset.pooled_stages:
+        start = Embedding((image, first // 2, first, first), (True, True, False), 1)
+        pooled = (True, False)
+    else:
+        start = Embedding((image, first // 2, first), (False, False), 1)
+        pooled = (False, True)
+    later = [
+        Embedding((before, after, after), pooled, 0) for before, after in itertools.pairwise(widths)
+    ]
+    return start, later[0], later[1]
+
+
+class PatchEmbedding(nn.Module):
+    """3x3 convolutions with neurons, plus a 1x1 convolution with neurons from an earlier layer."""
+
+    def __init__(self, name: str, spec: Embedding) -> None:
+        super().__init__()
+        self.name = name
+        self.spec = spec
+        self.layers = nn.ModuleList(
+            SpikingConv(f"{name}.{at}", pair, "before_lif" if spec.pooled[at] else None)
+            for at, pair in enumerate(itertools.pairwise(spec.channels))
+        )
+        ends = (spec.channels[spec.shortcut_from], spec.channels[-1])
+        self.shortcut = SpikingConv(f"{name}.shortcut", ends, None, 1, spec.shortcut_stride)
+
+    def forward(self, maps: Tensor, steps: int, probe: Probe) -> Tensor:
+        """Integers 0..2 (step, image, channel, h, w) from maps of spikes or small integers."""
+        for at, layer in enumerate(self.layers):
+            if at == self.spec.shortcut_from:
+                kept = maps
+            maps = layer(maps, steps, probe)
+        return torch.as_tensor(maps + self.shortcut(kept, steps, probe))
+
+    def integrated(self, frames: Tensor, timesteps: int, mean: bool, probe: Probe) -> Tensor:
+        """The same with the first layer's spikes summed over time, all else once."""
+        assert self.spec.shortcut_from == 1
+        total = self.layers[0](frames, timesteps, probe).sum(0, keepdim=True)
+        probe.record_maps(f"{self.name}.0.integrated", total)
+        kept = maps = total / timesteps if mean else total
+        for layer in self.layers[1:]:
+            maps = layer(maps, 1, probe)
+        return torch.as_tensor(maps + self.shortcut(kept, 1, probe))
+
+
+class TokenBlock(nn.Module):
+    """x + token attention(x), then + MLP."""
+
+    def __init__(self, name: str, dim: int, heads: int, hidden: int) -> None:
+        super().__init__()
+        self.name = name
+        self.heads = heads
+        self.q, self.k = (SpikingLinear(f"{name}.attn.{part}", dim, dim) for part in "qk")
+        self.proj = SpikingLinear(f"{name}.attn.proj_out", dim, dim)
+        self.fc1 = SpikingLinear(f"{name}.mlp.hidden", dim, hidden)
+        self.fc2 = SpikingLinear(f"{name}.mlp.out", hidden, dim)
+
+    def forward(self, stream: Tensor, context: Context) -> Tensor:
+        """The stream's rows (row, channel) one block later."""
+        q, k = self.q(stream, context), self.k(stream, context)
+        sums = q.unflatten(1, (self.heads, -1)).sum(2)
+        gate = fire(sums, context, f"{self.name}.attn.gate", ATTENTION_THRESHOLD)
+        out = (k.unflatten(1, (self.heads, -1)) * gate.unsqueeze(2)).flatten(1)
+        context.probe.record(f"{self.name}.attn.out", out, context.rows)
+        stream = stream + self.proj(out, context)
+        context.probe.record(f"{self.name}.mlp.x", stream, context.rows)
+        return torch.as_tensor(stream + self.fc2(self.fc1(stream, context), context))
+
+
+class EarlierStages(nn.Module):
+    """From the images to the tokens of the last stage's first block."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        specs = embeddings(config)
+        self.embeddings = nn.ModuleList(
+            PatchEmbedding(f"stages.{stage}.embed", spec) for stage, spec in enumerate(specs)
+        )
+        self.stages = nn.ModuleList(
+            nn.ModuleList(
+                TokenBlock(
+                    f"stages.{stage}.blocks.{block}",
+                    specs[stage].channels[-1],
+                    config.size.heads,
+                    specs[stage].channels[-1] * config.mlp_ratio,
+                )
+                for block in range(depth)
+            )
+            for stage, depth in enumerate(config.earlier_blocks)
+        )
+
+    def forward(self, frames: Tensor, probe: Probe) -> Tensor:
+        """Tokens (timestep, image, token, channel), integers 0..2.
+
+        `frames` (step, image, channel, h, w): one step where the image is constant, else T.
+        """
+        timesteps = self.config.timesteps
+        maps = self._first(frames, probe)
+        for stage, blocks in enumerate(self.stages):
+            probe.record_maps(f"stages.{stage}.x", maps)
+            maps = maps / self.input_scale(stage)
+            maps = maps.expand(timesteps, *maps.shape[1:])
+            grid = maps.shape[-2:]
+            tokens = maps.flatten(3).transpose(2, 3)
+            context = Context(AllRows(*tokens.shape[:3]), {}, probe)
+            rows = context.rows.select(tokens)
+            for at, block in enumerate(blocks):
+                rows = block(rows, context)
+                probe.record(f"stages.{stage}.blocks.{at}.x", rows, context.rows)
+            maps = context.rows.restore(rows).transpose(2, 3).unflatten(3, grid)
+            maps = self.embeddings[stage + 1](maps, timesteps, probe)
+        probe.record_maps("blocks.0.x", maps)
+        return maps.flatten(3).transpose(2, 3).contiguous()
+
+    def input_scale(self, stage: int) -> int:
+        """What the recorded input of a stage is divided by."""
+        late = self.config.isps == "late_sum" and self.config.integration == "mean"
+        return self.config.timesteps if late and not stage else 1
+
+    def _first(self, frames: Tensor, probe: Probe) -> Tensor:
+        """Maps (step, image, channel, h, w) of the first patch embedding, in its form of I-SPS."""
+        config, first = self.config, self.embeddings[0]
+        if config.isps == "early_integration":
+            mean = config.integration == "mean"
+            return torch.as_tensor(first.integrated(frames, config.timesteps, mean, probe))
+        steps = 1 if config.isps == "single_step" else config.timesteps
+        shown = frames.expand(max(steps, frames.shape[0]), *frames.shape[1:])
+        maps = first(shown, steps, probe)
+        if config.isps != "late_sum":
+            return torch.as_tensor(maps)
+        probe.record_maps("stages.0.embed.x", maps)
+        return torch.as_tensor(maps.sum(0, keepdim=True))

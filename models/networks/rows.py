@@ -1,0 +1,128 @@
+"""Which token rows a block computes: all, all but masked to zero, or the active ones alone.
+
+A policy moves activations between the dense form (step, image, token, channel) and the computed
+rows (row, channel), and steps the neurons of the computed rows. `MaskedRows` is the definition of
+halting, `DroppedRows` what inference and training run; both give the same numbers (SSA has no
+softmax, so a zero K or V row adds nothing).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from models.neurons.lif import TAU, lif
+
+Membranes = dict[str, Tensor]
+LEAKS = {"frozen": 1.0, "zero_input": 1.0 - 1.0 / TAU}
+
+
+class Rows(Protocol):
+    """A policy over the rows of `steps` timesteps."""
+
+    steps: int
+    images: int
+    tokens: int
+
+    def select(self, dense: Tensor) -> Tensor:
+        """From (step, image, token, channel) to the computed rows (row, channel)."""
+
+    def restore(self, rows: Tensor) -> Tensor:
+        """From computed rows to the dense form, zero where a token is halted."""
+
+    def live(self) -> Tensor | None:
+        """Which computed rows are active, bool (row,); None when all are."""
+
+    def fire(self, current: Tensor, membranes: Membranes, name: str, threshold: float) -> Tensor:
+        """Spikes of the computed rows; the membranes of halted tokens at most leak."""
+
+
+class AllRows:
+    """Every token is active; one call may span several timesteps."""
+
+    def __init__(self, steps: int, images: int, tokens: int) -> None:
+        self.steps, self.images, self.tokens = steps, images, tokens
+
+    def select(self, dense: Tensor) -> Tensor:
+        """Flatten step, image and token."""
+        return dense.reshape(-1, dense.shape[-1])
+
+    def restore(self, rows: Tensor) -> Tensor:
+        """Unflatten."""
+        return rows.view(self.steps, self.images, self.tokens, rows.shape[-1])
+
+    def live(self) -> Tensor | None:
+        """All."""
+        return None
+
+    def fire(self, current: Tensor, membranes: Membranes, name: str, threshold: float) -> Tensor:
+        """Step the neurons through the call's timesteps."""
+        by_step = current.view(self.steps, -1, current.shape[-1])
+        spikes, membranes[name] = lif(by_step, membranes.get(name), threshold)
+        return spikes.flatten(0, 1)
+
+
+class MaskedRows(AllRows):
+    """Every row is computed; halted rows are then set to zero and their membranes leak at most."""
+
+    def __init__(self, active: Tensor, leak: float = 1.0) -> None:
+        """`active`: bool (step, image, token); `leak`: what a step leaves of a halted membrane."""
+        super().__init__(*active.shape)
+        self.leak = leak
+        self.active = active.contiguous().view(self.steps, -1, 1)
+
+    def restore(self, rows: Tensor) -> Tensor:
+        """Unflatten and zero the halted rows."""
+        return super().restore(rows * self.active.view(-1, 1))
+
+    def live(self) -> Tensor | None:
+        """The mask, a flag per computed row."""
+        return self.active.flatten()
+
+    def fire(self, current: Tensor, membranes: Membranes, name: str, threshold: float) -> Tensor:
+        """Step the neurons, but those of halted tokens, whose membrane at most leaks."""
+        spikes = []
+        by_step = current.view(self.steps, -1, current.shape[-1])
+        for at_step, active in zip(by_step, self.active, strict=True):
+            before = membranes.get(name)
+            fired, after = lif(at_step.unsqueeze(0), before, threshold)
+            kept = torch.zeros_like(after) if before is None else before * self.leak
+            membranes[name] = torch.where(active, after, kept)
+            spikes.append(fired[0] * active)
+        return torch.cat(spikes)
+
+
+class DroppedRows:
+    """Only active rows of one timestep are computed: gather, compute, scatter."""
+
+    def __init__(self, active: Tensor, leak: float = 1.0) -> None:
+        """`active`: bool (1, image, token); `leak`: what a step leaves of a halted membrane."""
+        self.leak = leak
+        self.steps, self.images, self.tokens = active.shape
+        self.total = active.numel()
+        self.index = active.flatten().nonzero().squeeze(1)
+
+    def select(self, dense: Tensor) -> Tensor:
+        """Gather the active rows."""
+        return dense.reshape(self.total, dense.shape[-1]).index_select(0, self.index)
+
+    def restore(self, rows: Tensor) -> Tensor:
+        """Scatter into zeros."""
+        dense = rows.new_zeros(self.total, rows.shape[-1]).index_copy(0, self.index, rows)
+        return dense.view(self.steps, self.images, self.tokens, rows.shape[-1])
+
+    def live(self) -> Tensor | None:
+        """All computed rows are active."""
+        return None
+
+    def fire(self, current: Tensor, membranes: Membranes, name: str, threshold: float) -> Tensor:
+        """Gather the active membranes, step them, scatter them back."""
+        before = membranes.get(name)
+        gathered = None if before is None else before.index_select(0, self.index)
+        spikes, after = lif(current.unsqueeze(0), gathered, threshold)
+        zeros = current.new_zeros(self.total, current.shape[-1])
+        base = zeros if before is None else before * self.leak
+        membranes[name] = base.index_copy(0, self.index, after)
+        return spikes[0]

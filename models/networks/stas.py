@@ -1,0 +1,201 @@
+"""The whole network: patch splitting, blocks, halting, head."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from models.errors import ModelError
+from models.halting.policies import make_policy
+from models.halting.recursion import HaltingState, Step
+from models.networks.config import ModelConfig
+from models.networks.layers import Context, SpikingConv, SpikingLinear
+from models.networks.potential import PotentialBlock
+from models.networks.probes import SILENT, Probe
+from models.networks.qkformer import EarlierStages
+from models.networks.rows import LEAKS, AllRows, DroppedRows, MaskedRows, Membranes, Rows
+from models.networks.spikformer import Block
+from models.networks.sps import PatchSplitting
+from models.neurons.lif import lif
+
+INITIAL_STD = 0.02
+
+
+class Output(NamedTuple):
+    """What a forward pass gives.
+
+    `logits` (image, class); `active` bool (image, timestep, block, token), None without halting;
+    `ponder` (image, token): A-ViT's rho, and `weights` (image, check, token): the weights of the
+    mean field, which sum to 1 over the checks; None where no score is accumulated.
+    """
+
+    logits: Tensor
+    active: Tensor | None
+    ponder: Tensor | None
+    weights: Tensor | None = None
+
+
+class STAS(nn.Module):
+    """A network of one of four families with the switches of its config.
+
+    Without I-SPS and halting, Spikformer, the Spike-Driven Transformer and QKFormer are those of
+    SpikingJelly.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.sps = EarlierStages(config) if config.family == "qkformer" else PatchSplitting(config)
+        block = Block if config.spike_stream else PotentialBlock
+        self.blocks = nn.ModuleList(block(index, config) for index in range(config.size.blocks))
+        self.halting = make_policy(config)
+        self.head = nn.Linear(config.size.embed_dim, config.dataset.classes)
+        for module in self.modules():
+            if isinstance(module, nn.Linear | nn.Conv2d):
+                nn.init.trunc_normal_(module.weight, std=INITIAL_STD)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(
+        self,
+        images: Tensor,
+        probe: Probe = SILENT,
+        *,
+        path: str | None = None,
+        rows: str = "dropped",
+        imposed: Tensor | None = None,
+    ) -> Output:
+        """Classify images (image, channel, h, w) of pixel values 0..255, or, of a sequential data
+        set, (image, timestep, channel, h, w).
+
+        `path`: `layers` (each layer over all timesteps at once), `serial` (one timestep after
+        another) or `halting` (serial, tokens halt); None takes `halting` where the config halts,
+        else `layers`. `rows`: whether halted rows are `dropped` (gather, compute, scatter) or
+        `masked` (computed, then zeroed). `imposed`: masks bool (image, timestep, block, token) that
+        path `layers` obeys instead of computing any.
+        """
+        stream = self.sps(self._frames(images), probe)
+        stream = stream.expand(self.config.timesteps, *stream.shape[1:])
+        path = path or ("layers" if self.halting is None else "halting")
+        if path == "halting":
+            return self._halting_serially(images, stream, probe, rows)
+        if path == "serial":
+            features = self._serial(stream, probe)
+        else:
+            features = self._layer_by_layer(stream, probe, imposed)
+        if self.config.family == "sdt":
+            return Output(self.classify(features.mean(2), probe), None, None)
+        return Output(self.head(features.mean((0, 2))), None, None)
+
+    def _frames(self, images: Tensor) -> Tensor:
+        """Normalised pictures (step, image, channel, h, w), one step where images are constant."""
+        config = self.config
+        if not config.dataset.sequential:
+            return self.normalised(images).unsqueeze(0)
+        if images.dim() != 5 or images.shape[1] != config.timesteps:
+            raise ModelError(
+                f"images of shape {tuple(images.shape)}: a sequential data set must give "
+                f"{config.timesteps} timesteps, (image, timestep, channel, h, w)"
+            )
+        return self.normalised(images).transpose(0, 1)
+
+    def classify(self, features: Tensor, probe: Probe = SILENT) -> Tensor:
+        """Logits (image, class) from features (timestep, image, channel), means over tokens.
+
+        The Spike-Driven Transformer's features pass through neurons first.
+        """
+        if self.config.family == "sdt":
+            features, _ = lif(features)
+            probe.record_maps("head.in", features[..., None, None])
+        return torch.as_tensor(self.head(features.mean(0)))
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """Scale pixels (0..255); by our choice with 1/256 and no mean, so that the first sums are
+        exact.
+        """
+        scaled = images * self.config.pixel_scale
+        if not self.config.image_mean:
+            return scaled
+        mean, std = (
+            scaled.new_tensor(values).view(1, -1, 1, 1)
+            for values in (self.config.image_mean, self.config.image_std)
+        )
+        return (scaled - mean) / std
+
+    def spiking_layers(self) -> list[SpikingConv | SpikingLinear]:
+        """Every layer with weights, batch-norm and neurons, in the order of execution."""
+        return [m for m in self.modules() if isinstance(m, SpikingConv | SpikingLinear)]
+
+    def _layer_by_layer(self, stream: Tensor, probe: Probe, imposed: Tensor | None) -> Tensor:
+        """Each block over all timesteps at once (as SpikingJelly): (timestep, image, token,
+        channel).
+        """
+        for index, block in enumerate(self.blocks):
+            rows: Rows = AllRows(*stream.shape[:3])
+            if imposed is not None:
+                rows = MaskedRows(imposed[:, :, index].transpose(0, 1), self._leak)
+            stream = block(stream, Context(rows, {}, probe))
+        return stream
+
+    def _serial(self, stream: Tensor, probe: Probe) -> Tensor:
+        """Each timestep through all blocks, membranes kept between timesteps."""
+        membranes: list[Membranes] = [{} for _ in self.blocks]
+        outputs = []
+        for step in range(stream.shape[0]):
+            current = stream[step : step + 1]
+            for block, kept in zip(self.blocks, membranes, strict=True):
+                current = block(current, Context(AllRows(*current.shape[:3]), kept, probe))
+            outputs.append(current)
+        return torch.cat(outputs)
+
+    def _halting_serially(self, images: Tensor, stream: Tensor, probe: Probe, rows: str) -> Output:
+        """Timesteps outside, blocks inside; the policy says who runs."""
+        policy = self.halting
+        assert policy is not None
+        timesteps, count, tokens, _ = stream.shape
+        policy.look(images)
+        state = policy.start(count, tokens, stream)
+        membranes: list[Membranes] = [{} for _ in self.blocks]
+        masks = []
+        for timestep in range(timesteps):
+            current = stream[timestep : timestep + 1]
+            for index, block in enumerate(self.blocks):
+                step = Step(timestep, index, timesteps, len(self.blocks))
+                state = policy.before(state, current[0], step)
+                masks.append(state.active)
+                probe.record_active(index, state.active)
+                chosen = self._rows(rows, state.active)
+                current = block(current, Context(chosen, membranes[index], probe))
+                state = policy.after(state, current[0], step, self.classify)
+        active = torch.stack(masks, 1).unflatten(1, (timesteps, len(self.blocks)))
+        logits = self._logits(state, probe)
+        return Output(logits, active, policy.ponder(state), policy.weights(state, timesteps))
+
+    def _logits(self, state: HaltingState, probe: Probe) -> Tensor:
+        """What the head makes of the tokens at the end."""
+        halting, timesteps = self.config.halting, self.config.timesteps
+        if state.logits is not None:
+            self.classify(torch.stack(state.features), probe)  # for the probe alone
+            return state.logits
+        if halting.output == "last":
+            return self.classify(torch.stack(state.features), probe)
+        field = state.output.mean(1)
+        if halting.granularity == "block":
+            field = field / timesteps
+        if self.config.family == "sdt":  # its head's neurons see the field as a constant current
+            return self.classify(field.expand(timesteps, *field.shape), probe)
+        return torch.as_tensor(self.head(field))
+
+    @property
+    def _leak(self) -> float:
+        """What a timestep leaves of a halted token's membrane."""
+        return LEAKS[self.config.halting.membranes]
+
+    def _rows(self, rows: str, active: Tensor) -> Rows:
+        """The row policy for a mask (image, token) of one timestep."""
+        if rows == "masked":
+            return MaskedRows(active.unsqueeze(0), self._leak)
+        if bool(active.all()):
+            return AllRows(1, *active.shape)
+        return DroppedRows(active.unsqueeze(0), self._leak)

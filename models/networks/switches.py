@@ -1,0 +1,99 @@
+"""The switches of a network as options of a command, and what they change in a config."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from typing import Any, NamedTuple
+
+from models.networks.config import (
+    GRANULARITIES,
+    ISPS_FORMS,
+    MEMBRANES,
+    OUTPUTS,
+    POLICIES,
+    HaltingConfig,
+    ModelConfig,
+)
+
+OF_MODEL = ("isps", "integration", "pool")
+OF_HALTING = (
+    "granularity",
+    "policy",
+    "output",
+    "membranes",
+    "score",
+    "gamma",
+    "beta",
+    "budget",
+    "profile",
+    "entropy",
+)
+
+
+class Switches(NamedTuple):
+    """Fields of ModelConfig and of its HaltingConfig that were asked for; all others stay."""
+
+    model: dict[str, Any]
+    halting: dict[str, Any]
+
+    @property
+    def given(self) -> bool:
+        """Whether any was asked for."""
+        return bool(self.model or self.halting)
+
+    def applied(self, config: ModelConfig) -> ModelConfig:
+        """The config so changed; raises ModelError where the switches do not fit together.
+
+        A policy without weights for a mean field takes output `last` unless told otherwise.
+        """
+        halting = dataclasses.asdict(config.halting) | self.halting
+        if halting["policy"] != "score" and "output" not in self.halting:
+            halting["output"] = "last"
+        return dataclasses.replace(config, halting=HaltingConfig(**halting), **self.model)
+
+
+def add_switches(parser: argparse.ArgumentParser) -> None:
+    """Add the options; none given leaves a config as its name, or its weights file, says."""
+    group = parser.add_argument_group(
+        "switches of the network", "defaults are the model's: what its name or weights file says"
+    )
+    group.add_argument("--isps", choices=ISPS_FORMS, help="form of I-SPS")
+    group.add_argument(
+        "--integration", choices=("mean", "sum"), help="what I-SPS feeds on: sum over T, or mean"
+    )
+    group.add_argument(
+        "--pool", choices=("before_lif", "after_lif"), help="of Spikformer's patch splitting"
+    )
+    group.add_argument(
+        "--granularity", choices=GRANULARITIES, help="where halting is checked and starts anew"
+    )
+    group.add_argument(
+        "--policy",
+        choices=POLICIES,
+        help="who halts: A-SSA's score, or a control: random tokens, TP-Spikformer's importance, "
+        "DT-SNN's entropy exit (with granularity timestep)",
+    )
+    group.add_argument("--output", choices=OUTPUTS, help="what the head sees of halted tokens")
+    group.add_argument("--membranes", choices=MEMBRANES, help="of halted tokens")
+    group.add_argument("--score", choices=("channel0", "mean"), help="what the score reads")
+    group.add_argument("--gamma", type=float, help="slope of the score")
+    group.add_argument("--beta", type=float, help="offset of the score")
+    group.add_argument(
+        "--budget", type=float, help="mean fraction of tokens that random and importance keep"
+    )
+    group.add_argument(
+        "--profile", type=float, nargs="+", help="the fraction kept at every check, instead"
+    )
+    group.add_argument("--halting-seed", dest="seed_of_halting", type=int, help="of random tokens")
+    group.add_argument("--entropy", type=float, help="normalised entropy under which images exit")
+
+
+def switches_asked(options: argparse.Namespace) -> Switches:
+    """The switches that the options give."""
+    asked = {name: getattr(options, name) for name in (*OF_MODEL, *OF_HALTING)}
+    given = {name: value for name, value in asked.items() if value is not None}
+    halting = {name: given[name] for name in OF_HALTING if name in given}
+    if options.seed_of_halting is not None:
+        halting["seed"] = options.seed_of_halting
+    return Switches({name: given[name] for name in OF_MODEL if name in given}, halting)
