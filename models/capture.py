@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from models.errors import ModelError
 from models.networks.config import DATASETS, named_config, unknown
 from models.networks.switches import add_switches, switches_asked
 from models.threads import use_threads
-from simulator.command import answered, check_counts, check_target
+from simulator.command import check_counts, check_target, command
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -123,10 +124,11 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command; 0, or 2 after one message for bad input."""
+@command("models.capture")
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command."""
     options = parser().parse_args(arguments)
-    return answered(lambda: print(capture(options)), "models.capture")
+    print(capture(options))
 
 
 def capture(options: argparse.Namespace) -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from models.data.images import Images
 from models.errors import ModelError
 from models.networks.config import ModelConfig, named_config
 from models.topology import Tensor
-from simulator.command import answered, check_counts, check_target
+from simulator.command import check_counts, check_target, command
 from simulator.data import firing_rates
 from simulator.trace import open_writer, pack_bits
 
@@ -127,10 +128,11 @@ def _share(name: str, rates: dict[str, Any]) -> float:
     return 0.5 if name == "sps.image" else rate_of(name, rates)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command; 0, or 2 after one message for bad input."""
+@command("models.drawn")
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command."""
     options = parser().parse_args(arguments)
-    return answered(lambda: run(options), "models.drawn")
+    run(options)
 
 
 def run(options: argparse.Namespace) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from models.errors import ModelError
 from models.files import write_csv
 from models.threads import keep_freed_memory, use_threads
-from simulator.command import answered, check_counts, check_target
+from simulator.command import check_counts, check_target, command
 
 if TYPE_CHECKING:
     from models.data.images import Images
@@ -65,10 +65,11 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; 0, or 2 after one message for bad input."""
+@command("models.hardware_aware")
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command."""
     options = parser().parse_args(arguments)
-    return answered(lambda: run(options), "models.hardware_aware")
+    run(options)
 
 
 def run(options: argparse.Namespace) -> None:

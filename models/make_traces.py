@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from models import capture
 from models.errors import ModelError
-from simulator.command import answered
+from simulator.command import command
 
 WEIGHTS = Path(__file__).parent / "weights" / "stas_spikformer_2_128_mnist.safetensors"
 RECIPES = {
@@ -21,13 +22,14 @@ RECIPES = {
 }
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command; 0, or 2 after one message for bad input."""
+@command("models.make_traces", "the trace at work was not written")
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m models.make_traces", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("traces"), help="folder (default traces)")
     parser.add_argument("--only", nargs="+", choices=RECIPES, default=list(RECIPES))
     options = parser.parse_args(arguments)
-    return answered(lambda: run(options), "models.make_traces", "the trace at work was not written")
+    run(options)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -36,11 +38,11 @@ def run(options: argparse.Namespace) -> None:
         raise ModelError(f"--out {options.out}: the folder does not exist")
     for dataset in options.only:
         for baseline in (False, True):
-            print(capture.capture(command(dataset, options.out, baseline)), flush=True)
+            print(capture.capture(options_of(dataset, options.out, baseline)), flush=True)
 
 
-def command(dataset: str, folder: Path, baseline: bool) -> argparse.Namespace:
-    """The capture command of one trace."""
+def options_of(dataset: str, folder: Path, baseline: bool) -> argparse.Namespace:
+    """The capture options of one trace."""
     model, images, weights = RECIPES[dataset]
     name = f"{dataset}_baseline.npz" if baseline else f"{dataset}.npz"
     words = ["--model", model, "--dataset", dataset, "--images", str(images), "--weights", weights]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.errors import ModelError
 from models.threads import keep_freed_memory, use_threads
-from simulator.command import answered, check_counts, check_target
+from simulator.command import check_counts, check_target, command
 
 if TYPE_CHECKING:
     import torch
@@ -49,14 +50,11 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command; 0, or 2 after one message for bad input."""
+@command("models.train", "--resume goes on from the checkpoint")
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command."""
     options = parser().parse_args(arguments)
-    return answered(
-        lambda: tell(options, run(options)),
-        "models.train",
-        "--resume goes on from the checkpoint",
-    )
+    tell(options, run(options))
 
 
 def tell(options: argparse.Namespace, accuracy: dict[str, Any] | None) -> None:

@@ -23,7 +23,7 @@ from reports.figures.traffic import traffic_cards
 from reports.html import render, write_html
 from reports.runs import load_runs
 from reports.tables import SUFFIXES, paper_tables
-from simulator.command import answered
+from simulator.command import command
 from simulator.errors import ResultError
 
 EXAMPLE = "python -m reports.compare reports/out --baseline dense_pe --out reports/out/compare.html"
@@ -93,10 +93,11 @@ def _prices(runs: Sequence[Run]) -> list[tuple[dict[str, Any], str]]:
     ]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
+@command(interrupted="nothing more was written")
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line."""
     options = _parser().parse_args(arguments)
-    return answered(lambda: _run(options), interrupted="nothing more was written")
+    _run(options)
 
 
 def _parser() -> argparse.ArgumentParser:

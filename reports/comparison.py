@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -13,7 +14,8 @@ from typing import NamedTuple
 
 from reports.dumbbells import Dumbbell, dumbbells
 from reports.html import write_html
-from simulator.errors import ResultError, SimulatorError
+from simulator.command import command
+from simulator.errors import ResultError
 from simulator.results.result import Result
 
 MACHINES = ("prosperity", "mint", "sato", "ptb", "eyeriss")
@@ -65,10 +67,11 @@ def run_case(root: Path, machine: str, trace: str) -> Case:
 
 def _run(root: Path, machine: str, trace: str, file: Path, *more: str) -> None:
     """Write the JSON that the command prints to a file."""
-    command = [sys.executable, "-m", "simulator.run", "--json", *more, "--pictures", "0"]
-    command += ["--arch", f"arch_configs/{machine}.yaml", "--trace", f"traces/{trace}.npz"]
+    words = [sys.executable, "-m", "simulator.run", "--json", *more, "--pictures", "0"]
+    words += ["--arch", f"arch_configs/{machine}.yaml", "--trace", f"traces/{trace}.npz"]
     with file.open("w") as output:
-        subprocess.run(command, cwd=root, check=True, stdout=output)
+        if code := subprocess.run(words, cwd=root, stdout=output).returncode:
+            raise ResultError(f"{shlex.join(words[1:])}: exit code {code}")
 
 
 def full_figures(result: Result) -> Figures:
@@ -205,7 +208,8 @@ def made_sections(cases: Sequence[Case]) -> dict[str, str]:
     }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+@command()
+def main(arguments: Sequence[str] | None = None) -> None:
     """Print the tables, or write them and the plot into a folder."""
     parser = argparse.ArgumentParser(
         prog="python -m reports.comparison", description=__doc__, epilog=f"example: {COMMAND}"
@@ -213,21 +217,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--write", metavar="DIR", help="update comparison.md and comparison.svg")
     options = parser.parse_args(arguments)
     root = Path(__file__).parents[1]
+    cases = [run_case(root, machine, trace) for trace in TRACES for machine in MACHINES]
+    if not options.write:
+        print("\n\n".join(made_sections(cases).values()))
+        return
+    page = Path(options.write) / "comparison.md"
     try:
-        cases = [run_case(root, machine, trace) for trace in TRACES for machine in MACHINES]
-        if not options.write:
-            print("\n\n".join(made_sections(cases).values()))
-            return 0
-        page = Path(options.write) / "comparison.md"
         text = page.read_text("utf-8")
-        for name, made in made_sections(cases).items():
-            text = replaced(text, name, made)
-        for path, content in ((page, text), (page.with_suffix(".svg"), picture(cases))):
-            write_html(content, path)
-    except (SimulatorError, subprocess.CalledProcessError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    except (OSError, ValueError) as error:
+        raise ResultError(f"{page}: {error}") from None
+    for name, made in made_sections(cases).items():
+        text = replaced(text, name, made)
+    for path, content in ((page, text), (page.with_suffix(".svg"), picture(cases))):
+        write_html(content, path)
 
 
 if __name__ == "__main__":

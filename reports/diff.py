@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from reports.figures.cycles import cycles_by_layer
-from simulator.command import answered, check_counts
+from simulator.command import check_counts, command
 from simulator.config.wording import shown
 from simulator.errors import ResultError
 from simulator.results.result import Result
@@ -244,8 +244,9 @@ def as_json(one: Result, other: Result) -> str:
     return json.dumps(told, indent=1)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
+@command()
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m reports.diff",
         description="Say what changed from one saved result to another, the largest change first.",
@@ -258,7 +259,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     options = parser.parse_args(arguments)
-    return answered(lambda: _run(options))
+    _run(options)
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from simulator.command import supervised
 from simulator.config.whole_file import whole_file
-from simulator.errors import SimulatorError
+from simulator.errors import ResultError
 from simulator.results.result import Result
 
 ROOT = Path(__file__).parents[1]
@@ -29,7 +31,8 @@ def run_case(machine: str, trace: str | Path, *overrides: str, images: str = "")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "result.json"
         with file.open("w") as output:
-            subprocess.run(command, cwd=ROOT, check=True, stdout=output)
+            if code := subprocess.run(command, cwd=ROOT, stdout=output).returncode:
+                raise ResultError(f"{shlex.join(command[1:])}: exit code {code}")
         return Result.load(file)
 
 
@@ -61,29 +64,31 @@ def command(
     make: Callable[[], dict[str, str]],
     arguments: Sequence[str] | None = None,
 ) -> int:
-    """Print what `make` gives, by the name of its markers, or write it into a page.
+    """Print what `make` gives, by the name of its markers, or write it into a page."""
 
-    Exit code 0, or 2 and one message.
-    """
+    def work() -> None:
+        options = parser.parse_args(arguments)
+        made = make()
+        if options.write:
+            _write(Path(options.write), made)
+        else:
+            print("\n\n".join(made.values()))
+
     parser = argparse.ArgumentParser(
         prog=f"python -m {module}",
         description=what,
         epilog=f"example: python -m {module} --write {page}",
     )
     parser.add_argument("--write", metavar="FILE", help="replace what stands between the markers")
-    options = parser.parse_args(arguments)
+    return supervised(work)
+
+
+def _write(path: Path, made: dict[str, str]) -> None:
     try:
-        made = make()
-        if not options.write:
-            print("\n\n".join(made.values()))
-            return 0
-        path = Path(options.write)
         text = path.read_text("utf-8")
         for name, part in made.items():
             text = replaced(text, name, part)
         with whole_file(path) as file:
             file.write(text.encode())
-    except (SimulatorError, subprocess.CalledProcessError, OSError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    except (OSError, ValueError) as error:
+        raise ResultError(f"{path}: {getattr(error, 'strerror', None) or error}") from None

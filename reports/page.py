@@ -19,7 +19,7 @@ from reports.figures.latency import latency_card
 from reports.figures.roofline import roofline_card
 from reports.figures.tokens import halting_cards, tokens_card
 from reports.html import render, write_html
-from simulator.command import answered
+from simulator.command import command
 from simulator.results.result import Result
 from simulator.results.summary import number, short, summary
 
@@ -83,8 +83,9 @@ def _tiles(told: dict[str, Any]) -> list[tuple[str, str, str]]:
     ]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
+@command()
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m reports.page",
         description="Draw a saved result as one HTML page that needs no network.",
@@ -93,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("result", metavar="RESULT", help="folder of a result, or its result.json")
     parser.add_argument("--out", required=True, metavar="FILE", help="page to write")
     options = parser.parse_args(arguments)
-    return answered(lambda: _run(options))
+    _run(options)
 
 
 def _run(options: argparse.Namespace) -> None:

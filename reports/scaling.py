@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,9 @@ from typing import NamedTuple
 
 import pandas as pd
 import psutil
+
+from simulator.command import command
+from simulator.errors import ResultError
 
 ROOT = Path(__file__).parents[1]
 RUNS, PLOT = "runs.csv", "throughput.png"
@@ -48,13 +52,13 @@ class Sample(NamedTuple):
 
 
 def measure(arch: str, trace: str, images: str, place: str, workers: int, out: Path) -> Sample:
-    """Run the command once and watch it. Raises CalledProcessError if it fails."""
+    """Run the command once and watch it. Raises ResultError if it fails."""
     where = ["--jobs", str(workers)] if place == "joblib" else ["--dask", f"local:{workers}"]
-    command = [sys.executable, "-m", "simulator.run", "--arch", arch, "--trace", trace]
-    command += ["--images", images, "--stream", "--out", str(out), *where]
+    words = [sys.executable, "-m", "simulator.run", "--arch", arch, "--trace", trace]
+    words += ["--images", images, "--stream", "--out", str(out), *where]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     begin = time.monotonic()
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(words, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
     own = worker = 0
     cpu: dict[int, float] = {}
     while process.poll() is None:
@@ -69,7 +73,7 @@ def measure(arch: str, trace: str, images: str, place: str, workers: int, out: P
         time.sleep(_PERIOD_S)
     wall = time.monotonic() - begin
     if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command)
+        raise ResultError(f"{shlex.join(words[1:])}: exit code {process.returncode}")
     count = sum(len(pd.read_parquet(part)) for part in (out / "images").iterdir())
     spent_s = sum(cpu.values())
     return Sample(
@@ -110,7 +114,8 @@ def draw(runs: pd.DataFrame, path: Path) -> None:
     figure.savefig(path)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+@command()
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, one after another, and write runs.csv and the plot."""
     parser = argparse.ArgumentParser(prog="python -m reports.scaling", description=__doc__)
     parser.add_argument("--arch", default="arch_configs/sparse_pe.yaml", metavar="FILE")
@@ -133,7 +138,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     runs = pd.DataFrame(samples)
     runs.to_csv(options.out / RUNS, index=False)
     draw(runs, options.out / PLOT)
-    return 0
 
 
 if __name__ == "__main__":

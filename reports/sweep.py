@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from reports.figures.sweep import sweep_cards
 from reports.html import render, write_html
-from simulator.command import answered
+from simulator.command import command
 from simulator.results.sweep_result import SweepResult
 
 EXAMPLE = "python -m reports.sweep sweeps/small --out sweeps/small.html"
@@ -32,8 +32,9 @@ def sweep_page(result: SweepResult) -> str:
     )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
+@command()
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m reports.sweep",
         description="Draw what a search found on one HTML page that needs no network.",
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("sweep", metavar="DIR", help="folder that simulator.sweep wrote")
     parser.add_argument("--out", required=True, metavar="FILE", help="page to write")
     options = parser.parse_args(arguments)
-    return answered(lambda: _run(options))
+    _run(options)
 
 
 def _run(options: argparse.Namespace) -> None:

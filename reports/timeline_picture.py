@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from reports.figures.base import PALETTE, WINE, words
 from reports.html import write_html
-from simulator.command import answered
+from simulator.command import command
 from simulator.errors import ResultError
 
 EXAMPLE = "python -m reports.timeline_picture run.json --block 3 --out block3.svg"
@@ -195,8 +195,9 @@ def _text(x: float, y: float, text: str, style: str) -> Markup:
     )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
+@command()
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m reports.timeline_picture",
         description="Draw a block of a timeline at every timestep, on one scale, as SVG.",
@@ -207,7 +208,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--block", type=int, default=0, metavar="N", help="Transformer block (default 0)")
     add("--out", required=True, metavar="FILE", help="SVG to write")
     options = parser.parse_args(arguments)
-    return answered(lambda: _run(options))
+    _run(options)
 
 
 def _run(options: argparse.Namespace) -> None:

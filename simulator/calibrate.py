@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simulator.command import answered, check_counts
+from simulator.command import check_counts, command
 
 if TYPE_CHECKING:
     from simulator.hil.calibration import Count, Row, Setting, UnitCost
@@ -74,10 +74,11 @@ no table here prices a clock. **Nothing is scaled to another node: only ratios b
 NO_GATES = "Not measured on the machine that made this page: yosys or osu018 (Debian: yosys, qflow-tech-osu018) is not there.\n"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+@command()
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; returns the exit code."""
     options = _parser().parse_args(arguments)
-    return answered(lambda: _run(options))
+    _run(options)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,4 +1,9 @@
-"""What every command does alike: its exit codes, and rules that several commands' options share.
+"""What every command does alike: exit codes, signals, broken streams, faults that nobody foresaw.
+
+    @command(interrupted="the same command goes on")
+    def main(arguments: Sequence[str] | None = None) -> int | None:
+        options = parser().parse_args(arguments)
+        ...
 
 Standard library only, so that --help answers at once.
 """
@@ -6,32 +11,291 @@ Standard library only, so that --help answers at once.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import functools
+import io
+import os
+import platform
+import shlex
+import signal
 import sys
-from collections.abc import Callable
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import FrameType
+from typing import Any, TextIO
 
 from simulator.errors import SimulatorError
 
-BAD_INPUT, INTERRUPTED = 2, 130
+BAD_INPUT, CRASHED, INTERRUPTED = 2, 70, 130
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP")
+                if hasattr(signal, name))  # fmt: skip
+CHILD_SECONDS = 2.0
+"""How long a child that was asked to end may take."""
+_LONGEST_FAULT = 300
+
+Main = Callable[[Sequence[str] | None], int | None]
 
 
-def answered(
+class Ended(KeyboardInterrupt):
+    """A signal asks the process to end. It unwinds as ctrl-C does, which cleans up."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def command(
+    name: str = "", interrupted: str = "nothing was written"
+) -> Callable[[Main], Callable[..., int]]:
+    """Make a function of the command line a command.
+
+    `name` begins each of its messages; `interrupted` says what a signal leaves behind.
+    """
+
+    def decorate(main: Main) -> Callable[..., int]:
+        @functools.wraps(main)
+        def run(arguments: Sequence[str] | None = None) -> int:
+            return supervised(lambda: main(arguments), name, interrupted)
+
+        return run
+
+    return decorate
+
+
+def supervised(
     work: Callable[[], int | None], name: str = "", interrupted: str = "nothing was written"
 ) -> int:
-    """Do a command's work; its exit code, None standing for 0.
+    """Do a command's work; return its exit code, 0 for None.
 
-    2 after one message for bad input, which begins with the command's name where one is given; 130
-    after ctrl-C, with what that left behind.
+    2 after one message for bad input or for an output that cannot be written; 128 + the signal's
+    number after SIGINT, SIGTERM or SIGHUP, with what that left; 70 after a fault of ours, whose
+    traceback goes into a file. A reader of stdout that has gone ends the command silently.
     """
+    _repair_streams()
     lead = f"{name}: " if name else ""
+    started = time.time()
+    with _signals_raise():
+        try:
+            code = work() or 0
+        except SystemExit:  # argparse, after a message of its own
+            if lost := _flush(sys.stdout):
+                return _output_lost(lost, lead)
+            raise
+        except SimulatorError as error:
+            _say(f"{lead}{error}")
+            code = BAD_INPUT
+        except KeyboardInterrupt as error:
+            number = error.number if isinstance(error, Ended) else int(signal.SIGINT)
+            end_children(started)
+            _say(f"{lead}{_signal_word(number)}; {interrupted}")
+            code = 128 + number
+        except Exception as error:
+            if isinstance(error, OSError) and error is getattr(sys.stdout, "fault", None):
+                _flush(sys.stdout)
+                code = _output_lost(error, lead)
+            else:
+                end_children(started)
+                _say(f"{lead}{_crash_line(error)}")
+                code = CRASHED
+        if lost := _flush(sys.stdout):
+            code = code or _output_lost(lost, lead)
+        return code
+
+
+def _signal_word(number: int) -> str:
+    return "interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}"
+
+
+@contextlib.contextmanager
+def _signals_raise() -> Iterator[None]:
+    """Let signals that ask for the end raise Ended; a second one ends the process at once.
+
+    A signal that our parent ignores (nohup) stays ignored. Only a main thread may do this.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    started, ending = time.time(), False
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal ending
+        if ending:
+            end_children(started, seconds=0)
+            os._exit(128 + number)
+        ending = True
+        raise Ended(number)
+
+    earlier = {number: signal.getsignal(number) for number in SIGNALS}
+    taken = {number: known for number, known in earlier.items() if known is not signal.SIG_IGN}
+    for number in taken:
+        signal.signal(number, handle)
     try:
-        return work() or 0
-    except SimulatorError as error:
-        print(f"{lead}{error}", file=sys.stderr)
-        return BAD_INPUT
-    except KeyboardInterrupt:
-        print(f"{lead}interrupted; {interrupted}", file=sys.stderr)
-        return INTERRUPTED
+        yield
+    finally:
+        for number, known in taken.items():
+            signal.signal(number, known)
+
+
+def end_children(since: float, seconds: float = CHILD_SECONDS) -> None:
+    """End all processes that this one started since a time, and theirs: ask, wait, kill."""
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        children = [
+            child
+            for child in psutil.Process().children(recursive=True)
+            if _is_younger(child, since) and not _is_tracker(child)
+        ]
+        for child in children:
+            with contextlib.suppress(psutil.Error):
+                child.terminate()
+        for child in psutil.wait_procs(children, timeout=seconds)[1]:
+            with contextlib.suppress(psutil.Error):
+                child.kill()
+
+
+def _is_younger(child: Any, since: float) -> bool:
+    # Start times are told in clock ticks of some 10 ms.
+    with contextlib.suppress(Exception):
+        return bool(child.create_time() >= since - 0.1)
+    return False
+
+
+def _is_tracker(child: Any) -> bool:
+    """Whether it removes the semaphores of other children; it ends when they are gone."""
+    with contextlib.suppress(Exception):
+        return "resource_tracker" in " ".join(child.cmdline())
+    return True
+
+
+def _repair_streams() -> None:
+    """Give a closed stdin, stdout or stderr to the null device; let no character fail.
+
+    Otherwise the next file that is opened would take the stream's number and be printed into.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null > number and not _is_open(number):
+                os.dup2(null, number)
+                os.close(null)
+                null = number
+            setattr(sys, name, open(null, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+    if sys.__stdout__ is not None and sys.stdout is sys.__stdout__:
+        sys.stdout = _Watched(sys.__stdout__)
+    if sys.__stderr__ is not None and sys.stderr is sys.__stderr__:
+        sys.stderr = _Lossy(sys.__stderr__)
+
+
+class _Watched(io.TextIOWrapper):
+    """A standard stream that takes every character and remembers its own fault.
+
+    A fault of the stream can so be told from that of a file.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        stream.flush()
+        lines = getattr(stream, "line_buffering", False)
+        super().__init__(stream.buffer, stream.encoding, "backslashreplace", line_buffering=lines)
+        self.fault: OSError | None = None
+
+    def write(self, text: str) -> int:
+        """Write a text."""
+        try:
+            return super().write(text)
+        except OSError as error:
+            self.fault = error
+            raise
+
+    def flush(self) -> None:
+        """Write out what is held back."""
+        try:
+            super().flush()
+        except OSError as error:
+            self.fault = error
+            raise
+
+
+class _Lossy(_Watched):
+    """Text that is lost where it cannot be written: messages must not end the work they tell of."""
+
+    def write(self, text: str) -> int:
+        """Write what can be written."""
+        with contextlib.suppress(OSError):
+            return super().write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Write out what can be written."""
+        with contextlib.suppress(OSError):
+            super().flush()
+
+
+def _is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
+
+
+def _flush(stream: TextIO) -> OSError | None:
+    """Flush a stream; one that has failed once is given to the null device."""
+    try:
+        stream.flush()
+    except OSError as error:
+        fault: OSError | None = error
+    except ValueError:  # closed by the work itself
+        return None
+    else:
+        fault = getattr(stream, "fault", None)
+    if fault is not None:
+        with contextlib.suppress(OSError, ValueError):
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, stream.fileno())
+            os.close(null)
+    return fault
+
+
+def _output_lost(fault: OSError, lead: str) -> int:
+    """The exit code of a command whose stdout fails: 0 if its reader has gone, as of `head`."""
+    if isinstance(fault, BrokenPipeError):
+        return 0
+    _say(f"{lead}stdout: {fault.strerror or fault}")
+    return BAD_INPUT
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        print(text, file=sys.stderr, flush=True)
+
+
+def _crash_line(error: Exception) -> str:
+    """One line about a fault of ours, with the file that holds its traceback."""
+    fault = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST_FAULT]
+    try:
+        handle, path = tempfile.mkstemp(prefix="stasim-crash-", suffix=".txt")
+        with open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(_crash_report(error))
+    except OSError as reason:
+        return f"unforeseen {fault} (no file for its traceback: {reason.strerror})"
+    return f"unforeseen {fault} (the traceback is in {path}; please report it)"
+
+
+def _crash_report(error: Exception) -> str:
+    from simulator import __version__
+
+    told = [
+        f"STASim {__version__}, Python {platform.python_version()}, {platform.platform()}",
+        f"command: {shlex.join(sys.argv)}",
+        "",
+        "".join(traceback.format_exception(error)),
+    ]
+    return "\n".join(told)
 
 
 def check_counts(
@@ -48,3 +312,16 @@ def check_target(path: Path, option: str, error: type[SimulatorError] = Simulato
     """Raise an error if a file cannot be written there, because its folder does not exist."""
     if not path.absolute().parent.is_dir():
         raise error(f"{option} {path}: its folder does not exist")
+
+
+def whole_number(least: int, most: int) -> Callable[[str], int]:
+    """Return a type for argparse: a number in ASCII digits, from `least` to `most`."""
+
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdigit()) or not least <= int(text[:20]) <= most:
+            raise argparse.ArgumentTypeError(
+                f"{text[:60]}: must be a number from {least} to {most}"
+            )
+        return int(text)
+
+    return parse

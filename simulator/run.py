@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simulator.command import answered
+from simulator.command import command, whole_number
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -25,15 +25,11 @@ if TYPE_CHECKING:
 EXAMPLE = "python -m simulator.run --arch arch_configs/sparse_pe.yaml --trace traces/cifar10.npz"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+@command()
+def main(arguments: Sequence[str] | None = None) -> int | None:
     """Run the command line; returns the exit code."""
     options = _parser().parse_args(arguments)
-    try:
-        return answered(lambda: _run(options, _command(options)))
-    except BrokenPipeError:
-        # Whoever read our output has gone: nothing is left to be told.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    return _run(options, _command(options))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,7 +62,13 @@ def _parser() -> argparse.ArgumentParser:
         help="full, or the rules of Prosperity's simulator for the designs that it models",
     )
     where = parser.add_mutually_exclusive_group().add_argument
-    where("--jobs", type=_positive, default=1, metavar="N", help="worker processes (default 1)")
+    where(
+        "--jobs",
+        type=whole_number(1, 1024),
+        default=1,
+        metavar="N",
+        help="worker processes (default 1)",
+    )
     where("--dask", metavar="ADDRESS", help="Dask cluster: tcp://HOST:PORT, or local:N processes")
     add(
         "--set",
@@ -78,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--pictures",
-        type=_count,
+        type=whole_number(0, 1024),
         default=8,
         metavar="N",
         help="keep picture and token masks of the first N simulated images (default 8)",
@@ -86,23 +88,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--timeline", metavar="FILE", help="write a Perfetto timeline: FILE.json or FILE.pftrace")
     add(
         "--timeline-images",
-        type=_positive,
+        type=whole_number(1, 1024),
         default=1,
         metavar="N",
         help="of the first N simulated images (default 1)",
     )
     add("--json", action="store_true", help="print the whole result as JSON instead of a summary")
     return parser
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= 1024:
-        raise argparse.ArgumentTypeError(f"{text}: must be a number from 1 to 1024")
-    return int(text)
-
-
-def _count(text: str) -> int:
-    return 0 if text == "0" else _positive(text)
 
 
 def _command(options: argparse.Namespace) -> str:

@@ -234,7 +234,10 @@ def image_range(text: str | None, count: int, place: str = "--images") -> range:
     if text is None:
         return range(count)
     first, colon, last = text.partition(":")
-    if not all(part == "" or part.isdigit() for part in (first, last)) or text in ("", ":"):
+    if not all(
+        part == "" or (part.isascii() and part.isdigit() and len(part) < 20)
+        for part in (first, last)
+    ) or text in ("", ":"):
         raise TraceError(f"{place} {text}: must be A:B or A, with numbers from 0")
     start = int(first or 0)
     stop = int(last or count) if colon else start + 1

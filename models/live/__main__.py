@@ -16,7 +16,7 @@ from models.files import write_csv
 from models.live.control import Budget
 from models.networks.config import DATASETS, named_config
 from models.threads import use_threads
-from simulator.command import answered, check_counts, check_target
+from simulator.command import check_counts, check_target, command
 from simulator.errors import DeviceError
 from simulator.hil.guarded import TIMEOUT_S
 
@@ -74,10 +74,11 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; 0, or 2 after one message for bad input or for a device that failed."""
+@command("models.live")
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command."""
     options = parser().parse_args(arguments)
-    return answered(lambda: run(options), "models.live")
+    run(options)
 
 
 def run(options: argparse.Namespace) -> None:

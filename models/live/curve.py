@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.files import write_csv
 from models.threads import use_threads
-from simulator.command import answered, check_counts, check_target
+from simulator.command import check_counts, check_target, command
 
 if TYPE_CHECKING:
     from models.live.running import LiveRun
@@ -42,10 +42,11 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; 0, or 2 after one message for bad input."""
+@command("models.live.curve")
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command."""
     options = parser().parse_args(arguments)
-    return answered(lambda: run(options), "models.live.curve")
+    run(options)
 
 
 def run(options: argparse.Namespace) -> None:

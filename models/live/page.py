@@ -13,7 +13,7 @@ from jinja2 import Environment, StrictUndefined
 
 from models.errors import ModelError
 from models.files import read_csv, write_whole
-from simulator.command import answered
+from simulator.command import command
 
 CURVE, HARDWARE_AWARE, PLOT = "curve.csv", "hardware_aware.csv", "curve.png"
 TEMPLATE = Path(__file__).parent / "live.md.j2"
@@ -27,8 +27,9 @@ PANELS = (
 )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; 0, or 2 after one message for bad input."""
+@command("models.live.page")
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(
         prog="python -m models.live.page",
         description=f"Write the page of the live loop and {PLOT} from {CURVE} and "
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--tables", required=True, type=Path, help="the folder of the tables")
     parser.add_argument("--write", required=True, type=Path, help="the page (.md)")
     options = parser.parse_args(arguments)
-    return answered(lambda: run(options), "models.live.page")
+    run(options)
 
 
 def run(options: argparse.Namespace) -> None:

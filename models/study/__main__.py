@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from models.study.arms import SEEDS, TASK_BY_NAME, TASKS
-from simulator.command import answered, check_counts
+from simulator.command import check_counts, command
 
 EXAMPLE = """examples:
   python -m models.study                      # everything; hours on two cores
@@ -42,10 +43,11 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command; 0, or 2 after one message for bad input."""
+@command("models.study", "the same command goes on")
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command."""
     options = parser().parse_args(arguments)
-    return answered(lambda: run(options), "models.study", "the same command goes on")
+    run(options)
 
 
 def run(options: argparse.Namespace) -> None:

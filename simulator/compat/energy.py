@@ -58,7 +58,7 @@ def energy_mj(design: str, time_ms: float, prosperity_dram_bits: int) -> float:
 @cache
 def published() -> dict[tuple[str, str], Published]:
     """The published table by (workload, design)."""
-    text = (Path(__file__).parent / "published.csv").read_text()
+    text = (Path(__file__).parent / "published.csv").read_text("utf-8")
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     return {
         (row["workload"], row["design"]): Published(

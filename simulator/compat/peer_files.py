@@ -30,7 +30,7 @@ def names(folder: Path) -> list[str]:
 
 def figures(folder: Path, name: str) -> dict[str, Any]:
     """The peer's figures by design."""
-    found: dict[str, Any] = json.loads((folder / f"{name}.expected.json").read_text())
+    found: dict[str, Any] = json.loads((folder / f"{name}.expected.json").read_text("utf-8"))
     return found
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from simulator.command import command
 from simulator.compat.designs import run_design
 from simulator.compat.energy import DRAM_PJ_PER_BIT, energy_mj, published
 from simulator.compat.networks import PUBLISHED
@@ -37,7 +38,8 @@ PUBLISHED_BITS = {
 """reference/mem_reference.csv of github.com/dubcyfor3/Prosperity."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+@command()
+def main(arguments: Sequence[str] | None = None) -> None:
     """Print the sections, or write them between the markers of a file."""
     parser = argparse.ArgumentParser(
         prog="python -m simulator.compat.validate",
@@ -56,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sections = made_sections(Path(options.oracles))
         if not options.write:
             print("\n\n".join(sections.values()))
-            return 0
+            return
         path = Path(options.write)
         text = path.read_text("utf-8")
         for name, made in sections.items():
@@ -64,12 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with whole_file(path) as file:
             file.write(text.encode())
     except OSError as error:
-        print(f"{error.filename}: {error.strerror}", file=sys.stderr)
-        return 2
-    except SimulatorError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+        if error.filename is None:  # stdout
+            raise
+        raise SimulatorError(f"{error.filename}: {error.strerror}") from None
 
 
 def made_sections(oracles: Path) -> dict[str, str]:
@@ -189,7 +188,7 @@ def random_table(folder: Path, found: Sequence[str]) -> str:
 
 def scalesim_table(path: Path) -> str:
     """The dense array beside SCALE-Sim."""
-    lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
+    lines = [line for line in path.read_text("utf-8").splitlines() if not line.startswith("#")]
     rows = []
     for row in csv.DictReader(lines):
         m, n, k = (int(row[key]) for key in ("m", "n", "k"))

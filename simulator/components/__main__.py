@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from simulator.command import command
 from simulator.components.table import parts_table, with_table
 from simulator.config.whole_file import whole_file
 from simulator.errors import ArchitectureError
@@ -15,8 +16,9 @@ from simulator.errors import ArchitectureError
 PAGE = "arch_configs/README.md"
 
 
+@command()
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code 0; 1 if --check finds an old table; 2 and one message for bad input."""
+    """Print, write or check the table; 1 if --check finds an old one."""
     parser = argparse.ArgumentParser(
         prog="python -m simulator.components",
         description="Print the table of all parts: their slots, kinds, fields, units, defaults.",
@@ -28,10 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     choice.add_argument("--check", **page, help=f"fail if the table in PAGE ({PAGE}) is old")
     options = parser.parse_args(arguments)
     path = Path(options.write or options.check or PAGE)
+    if not options.write and not options.check:
+        print(parts_table())
+        return 0
     try:
-        if not options.write and not options.check:
-            print(parts_table())
-            return 0
         old = path.read_text(encoding="utf-8")
         new = with_table(old)
         if options.check and old != new:
@@ -40,12 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if old != new:
             with whole_file(path) as file:
                 file.write(new.encode())
-    except (ArchitectureError, OSError, ValueError) as error:
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        print(
-            reason if isinstance(error, ArchitectureError) else f"{path}: {reason}", file=sys.stderr
-        )
-        return 2
+        raise ArchitectureError(f"{path}: {reason}") from None
     return 0
 
 

@@ -4,3 +4,7 @@
 give the same `Timeline` for every operation. `attribution.stalls` reads a timeline and says what an
 idle unit waited for.
 """
+
+from simulator.config.kernel_cache import use_kernel_cache
+
+use_kernel_cache()

@@ -63,7 +63,7 @@ class _Group(NamedTuple):
 def read_library(path: Path) -> Library:
     """Read a Liberty file. Raises DeviceError if it is not there or not understood."""
     try:
-        text = path.read_text()
+        text = path.read_text("utf-8")
     except OSError as error:
         raise DeviceError(f"cells: {path}: {error.strerror}") from error
     tokens = iter(_TOKEN.findall(_NOISE.sub(" ", text)))

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from simulator.command import answered
+from simulator.command import command
 
 if TYPE_CHECKING:
     from simulator.hil.simulated import SimulatedDevice
@@ -125,7 +125,8 @@ def document(device: SimulatedDevice, trace: Trace, costs: Sequence[StepCost]) -
     }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+@command()
+def main(arguments: Sequence[str] | None = None) -> int | None:
     """Run the command; 0, or 2 after one message for bad input."""
     parser = argparse.ArgumentParser(
         prog="python -m simulator.hil.cost_table",
@@ -140,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--images", metavar="A:B", help="average over images A to B - 1 only (or a single A)")
     add("--out", metavar="FILE", help="write the table as JSON there, else to stdout")
     options = parser.parse_args(arguments)
-    return answered(lambda: _run(options))
+    return _run(options)
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -129,7 +129,7 @@ def _netlist(design: Design, liberty: Path) -> str:
         facts.update(path.read_bytes())
     kept = cache_folder() / f"gates-{design.top}-{facts.hexdigest()[:24]}.json"
     if kept.is_file():
-        return kept.read_text()
+        return kept.read_text("utf-8")
     set_all = " ".join(f"-set {name} {value}" for name, value in design.parameters.items())
     with tempfile.TemporaryDirectory() as scratch:
         made = Path(scratch) / "netlist.json"
@@ -155,7 +155,7 @@ def _netlist(design: Design, liberty: Path) -> str:
         if done.returncode != 0 or not made.is_file():
             said = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line]
             raise DeviceError(f"gates: {design.top}: yosys: {said[0] if said else 'no netlist'}")
-        text = made.read_text()
+        text = made.read_text("utf-8")
         kept.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(made, f"{kept}.{os.getpid()}")
         os.replace(f"{kept}.{os.getpid()}", kept)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simulator.command import answered
+from simulator.command import command, whole_number
 
 if TYPE_CHECKING:
     from simulator.results.sweep_result import SweepResult
@@ -26,10 +26,11 @@ EXAMPLE = """example:
 _SHOWN = 12
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+@command(interrupted="the same command goes on from here")
+def main(arguments: Sequence[str] | None = None) -> int | None:
     """Run the command line; returns the exit code."""
     options = _parser().parse_args(arguments)
-    return answered(lambda: _run(options), interrupted="the same command goes on from here")
+    return _run(options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -44,15 +45,15 @@ def _parser() -> argparse.ArgumentParser:
     add("--trace", metavar="FILE", help="trace of all points, where the space lists none")
     add("--out", required=True, metavar="DIR", help="a new folder, or that of the search to go on")
     where = parser.add_mutually_exclusive_group().add_argument
-    where("--jobs", type=_positive, default=1, metavar="N", help="worker processes (default 1)")
+    where(
+        "--jobs",
+        type=whole_number(1, 1024),
+        default=1,
+        metavar="N",
+        help="worker processes (default 1)",
+    )
     where("--dask", metavar="ADDRESS", help="Dask cluster: tcp://HOST:PORT, or local:N processes")
     return parser
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= 1024:
-        raise argparse.ArgumentTypeError(f"{text}: must be a number from 1 to 1024")
-    return int(text)
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -29,7 +29,7 @@ class Dram(Memory, kind="dram"):
 
     technology: str = Field(description="standard, as the energy table names it: ddr4, hbm2, ...")
     channels: int = Field(gt=0, le=1024, description="channels")
-    bandwidth_gb_per_s: float = Field(gt=0, le=1e5, description="of one channel, sustained")
+    bandwidth_gb_per_s: float = Field(ge=1e-3, le=1e5, description="of one channel, sustained")
     latency_ns: float = Field(ge=0, le=1e6, description="from request to first data, page open")
     row_miss_ns: float = Field(ge=0, le=1e6, description="closing a page and opening another")
     burst_bytes: int = Field(default=64, gt=0, le=65536, description="bytes of a burst")
