@@ -21,7 +21,6 @@ import signal
 import sys
 import tempfile
 import threading
-import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -34,7 +33,7 @@ BAD_INPUT, CRASHED, INTERRUPTED = 2, 70, 130
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP")
                 if hasattr(signal, name))  # fmt: skip
 CHILD_SECONDS = 2.0
-"""How long a child that was asked to end may take."""
+"""How long to wait for children that were ended."""
 _LONGEST_FAULT = 300
 
 Main = Callable[[Sequence[str] | None], int | None]
@@ -77,7 +76,6 @@ def supervised(
     """
     _repair_streams()
     lead = f"{name}: " if name else ""
-    started = time.time()
     with _signals_raise():
         try:
             code = work() or 0
@@ -90,7 +88,7 @@ def supervised(
             code = BAD_INPUT
         except KeyboardInterrupt as error:
             number = error.number if isinstance(error, Ended) else int(signal.SIGINT)
-            end_children(started)
+            end_children()
             _say(f"{lead}{_signal_word(number)}; {interrupted}")
             code = 128 + number
         except Exception as error:
@@ -98,7 +96,7 @@ def supervised(
                 _flush(sys.stdout)
                 code = _output_lost(error, lead)
             else:
-                end_children(started)
+                end_children()
                 _say(f"{lead}{_crash_line(error)}")
                 code = CRASHED
         if lost := _flush(sys.stdout):
@@ -119,12 +117,13 @@ def _signals_raise() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    started, ending = time.time(), False
+    ending = False
 
     def handle(number: int, frame: FrameType | None) -> None:
         nonlocal ending
+        # Before anything unwinds: workers that still run would wait for us, and talk.
+        end_children()
         if ending:
-            end_children(started, seconds=0)
             os._exit(128 + number)
         ending = True
         raise Ended(number)
@@ -140,29 +139,21 @@ def _signals_raise() -> Iterator[None]:
             signal.signal(number, known)
 
 
-def end_children(since: float, seconds: float = CHILD_SECONDS) -> None:
-    """End all processes that this one started since a time, and theirs: ask, wait, kill."""
+def end_children() -> None:
+    """End all processes that this one started, and theirs, at once.
+
+    What they leave half-done lies in folders of ours, which unwinding removes.
+    """
     import psutil
 
     with contextlib.suppress(psutil.Error):
         children = [
-            child
-            for child in psutil.Process().children(recursive=True)
-            if _is_younger(child, since) and not _is_tracker(child)
+            child for child in psutil.Process().children(recursive=True) if not _is_tracker(child)
         ]
         for child in children:
             with contextlib.suppress(psutil.Error):
-                child.terminate()
-        for child in psutil.wait_procs(children, timeout=seconds)[1]:
-            with contextlib.suppress(psutil.Error):
                 child.kill()
-
-
-def _is_younger(child: Any, since: float) -> bool:
-    # Start times are told in clock ticks of some 10 ms.
-    with contextlib.suppress(Exception):
-        return bool(child.create_time() >= since - 0.1)
-    return False
+        psutil.wait_procs(children, timeout=CHILD_SECONDS)
 
 
 def _is_tracker(child: Any) -> bool:

@@ -31,7 +31,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from simulator.command import answered, check_target
+from simulator.command import check_target, command
 from simulator.errors import TraceError
 from simulator.trace_format.archive import Archive
 from simulator.trace_format.checks import check_batch
@@ -258,8 +258,9 @@ def convert(old: str | os.PathLike[str], new: str | os.PathLike[str]) -> None:
                 writer.add(image.tensors, image.active, image.label, image.prediction)
 
 
-def main(words: list[str] | None = None) -> int:
-    """Run the command; returns its exit code."""
+@command()
+def main(words: Sequence[str] | None = None) -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(
         prog="python -m simulator.trace",
         description="Work on trace files.",
@@ -267,16 +268,12 @@ def main(words: list[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     text = "write a trace of any version as the newest, with the same content hash"
-    command = commands.add_parser("convert", help=text, description=text)
-    command.add_argument("old", metavar="OLD", help="a .npz, or a .zarr store")
-    command.add_argument("new", metavar="NEW", help="the .npz to write; may be OLD itself")
+    add = commands.add_parser("convert", help=text, description=text).add_argument
+    add("old", metavar="OLD", help="a .npz, or a .zarr store")
+    add("new", metavar="NEW", help="the .npz to write; may be OLD itself")
     options = parser.parse_args(words)
-
-    def work() -> None:
-        check_target(Path(options.new), "NEW", TraceError)
-        convert(options.old, options.new)
-
-    return answered(work)
+    check_target(Path(options.new), "NEW", TraceError)
+    convert(options.old, options.new)
 
 
 if __name__ == "__main__":

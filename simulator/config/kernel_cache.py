@@ -1,12 +1,16 @@
 """Where Numba keeps compiled kernels: a folder that can be written, and files that are whole.
 
 Numba looks for a folder beside the source, then in the user's home, and fails where neither can be
-written; and it fails on a file that was cut off, in every run until somebody deletes it.
+written; and it fails on a file that was cut off, in every run until somebody deletes it. It reads
+and writes a function's index in two steps, so that processes that compile the same function for
+different types at the same time could each get the other's code: here one waits for the other.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import functools
 import os
 import pickletools
 import stat
@@ -25,6 +29,23 @@ def use_kernel_cache() -> None:
     """Let Numba ask KernelCache where to keep kernels, unless the user names another class."""
     if not numba.config.CACHE_LOCATOR_CLASSES:
         numba.config.CACHE_LOCATOR_CLASSES = f"{__name__}.KernelCache"
+        caching.IndexDataCacheFile.save = _one_at_a_time(caching.IndexDataCacheFile.save)
+
+
+def _one_at_a_time(save: Callable[[Any, Any, Any], None]) -> Callable[[Any, Any, Any], None]:
+    """The function, but only one process at a time writes into a folder of kernels."""
+
+    @functools.wraps(save)
+    def waiting(self: Any, key: Any, data: Any) -> None:
+        folder = os.open(self._cache_path, os.O_RDONLY)
+        try:
+            with contextlib.suppress(OSError):  # a file system without locks
+                fcntl.flock(folder, fcntl.LOCK_EX)
+            save(self, key, data)
+        finally:
+            os.close(folder)
+
+    return waiting
 
 
 class KernelCache:

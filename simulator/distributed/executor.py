@@ -61,8 +61,9 @@ class Executor(NamedTuple):
 def open_executor(jobs: int = 1, dask: str | None = None) -> Iterator[Executor]:
     """This process (`jobs` 1), so many processes, or a Dask cluster, closed at the end.
 
-    `dask`: address of a scheduler (`tcp://host:8786`), or `local:N` for a scheduler and N
-    processes on this machine's loopback. Raises ExecutionError if there is no such cluster.
+    `dask`: address of a scheduler (`tcp://host:8786`; `tls://host:8786` with the certificates that
+    Dask's configuration names), or `local:N` for a scheduler and N processes on this machine's
+    loopback, which other users cannot enter. Raises ExecutionError if there is no such cluster.
     """
     if dask is None:
         yield Executor(jobs)
@@ -80,29 +81,47 @@ def open_executor(jobs: int = 1, dask: str | None = None) -> Iterator[Executor]:
 def _connect(dask: str, stack: contextlib.ExitStack) -> Any:
     """A client of the cluster; the stack closes what was opened."""
     local = LOCAL_CLUSTER.fullmatch(dask)
-    if not local and not re.match(r"(tcp|tls|ucx|ws|wss)://", dask):
-        raise ExecutionError(f"--dask {dask}: must be a scheduler's tcp://HOST:PORT, or local:N")
+    if not local and not re.match(r"(tcp|tls)://.", dask):
+        rule = "must be a scheduler's tcp://HOST:PORT or tls://HOST:PORT, or local:N"
+        raise ExecutionError(f"--dask {dask}: {rule}")
     try:
-        from distributed import Client, LocalCluster
+        from distributed import Client
     except ImportError:
         rule = "needs the extra 'cluster': pip install 'stasim[cluster]'"
         raise ExecutionError(f"--dask {dask}: {rule}") from None
-    for name in ("distributed", "distributed.client", "distributed.utils"):
+    for name in ("asyncio", "distributed", "distributed.client", "distributed.utils"):
         # What is lost is told once, by us.
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         if not local:
             return _closed_by(stack, Client(dask, timeout=CONNECT_SECONDS))
-        cluster = LocalCluster(
-            n_workers=int(local[1]),
-            threads_per_worker=1,
-            host="127.0.0.1",
-            dashboard_address=None,
-            silence_logs=logging.CRITICAL,
-        )
-        return _closed_by(stack, Client(stack.enter_context(cluster)))
+        return _closed_by(stack, Client(stack.enter_context(_local_cluster(int(local[1])))))
+    except ImportError as error:
+        raise ExecutionError(f"--dask {dask}: {error}") from None
+    except TypeError:  # what Dask says of certificates that are missing
+        rule = "needs certificates: set distributed.comm.tls in Dask's configuration"
+        raise ExecutionError(f"--dask {dask}: {rule}") from None
     except (OSError, ValueError, RuntimeError) as error:
         raise ExecutionError(f"--dask {dask}: no scheduler answers: {error}") from None
+
+
+def _local_cluster(workers: int) -> Any:
+    """Processes on the loopback. Certificates of this run keep other users of the machine out."""
+    import dask
+    from distributed import LocalCluster, Security
+
+    with dask.config.set({"distributed.scheduler.http.routes": [],
+                          "distributed.worker.http.routes": []}):  # fmt: skip
+        return LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            host="tls://127.0.0.1",
+            protocol="tls",
+            security=Security.temporary(),
+            dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
+            silence_logs=logging.CRITICAL,
+        )
 
 
 def _closed_by(stack: contextlib.ExitStack, client: Any) -> Any:

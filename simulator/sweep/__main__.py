@@ -52,7 +52,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="worker processes (default 1)",
     )
-    where("--dask", metavar="ADDRESS", help="Dask cluster: tcp://HOST:PORT, or local:N processes")
+    where(
+        "--dask",
+        metavar="ADDRESS",
+        help="Dask cluster: tcp://HOST:PORT, tls://HOST:PORT, or local:N processes",
+    )
     return parser
 
 

@@ -79,8 +79,11 @@ def test_a_task_that_kills_every_worker_is_one_error() -> None:
 @pytest.mark.parametrize(
     ("address", "message"),
     [
-        ("nowhere", "must be a scheduler's tcp://HOST:PORT, or local:N"),
-        ("local:0", "must be a scheduler's tcp://HOST:PORT, or local:N"),
+        ("nowhere", "must be a scheduler's tcp://HOST:PORT or tls://HOST:PORT, or local:N"),
+        ("local:0", "must be a scheduler's tcp://HOST:PORT or tls://HOST:PORT, or local:N"),
+        ("ucx://127.0.0.1:1", "must be a scheduler's tcp://HOST:PORT or tls://HOST:PORT"),
+        ("tls://", "must be a scheduler's tcp://HOST:PORT or tls://HOST:PORT"),
+        ("tls://127.0.0.1:1", "needs certificates: set distributed.comm.tls"),
         ("tcp://127.0.0.1:1", "no scheduler answers"),
     ],
 )
@@ -97,6 +100,28 @@ def test_a_cluster_that_is_not_there_is_one_message(
     output = capsys.readouterr()
     assert message in output.err
     assert "Traceback" not in output.err
+
+
+def test_only_who_has_the_certificates_enters_a_local_cluster(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import dask
+
+    monkeypatch.setattr("simulator.distributed.executor.CONNECT_SECONDS", 1)
+    with open_executor(dask="local:1") as executor:
+        address = executor.client.scheduler.address
+        for known in (address, address.replace("tls:", "tcp:")):
+            with pytest.raises(ExecutionError), open_executor(dask=known):
+                pass
+        security = executor.client.security
+        names = {"ca-file": "ca_file", "client.cert": "client_cert", "client.key": "client_key"}
+        ours = {
+            f"distributed.comm.tls.{name}": getattr(security, f"tls_{field}")
+            for name, field in names.items()
+        }
+        monkeypatch.setattr("simulator.distributed.executor.CONNECT_SECONDS", 20)
+        with dask.config.set(ours), open_executor(dask=address) as again:
+            assert sorted(again.run(square, range(3))) == [(0, 0), (1, 1), (2, 4)]
 
 
 def test_a_replay_is_the_same_on_a_cluster(

@@ -1,0 +1,118 @@
+"""Are compiled kernels kept where something can be written, and compiled again when cut off?"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from simulator.config.kernel_cache import remove_damaged
+
+ROOT = Path(__file__).parents[2]
+KERNEL = """\
+import sys
+from simulator.config.kernel_cache import use_kernel_cache
+use_kernel_cache()
+from numba import njit
+
+@njit(cache=True)
+def inner(x):
+    return x + 1
+
+@njit(cache=True)
+def twice(x):
+    return inner(x) * 2
+
+for word in sys.argv[1:]:
+    print(twice(float(word) if "." in word else int(word)))
+print(sum(twice.stats.cache_hits.values()), twice.stats.cache_path)
+"""
+
+
+def kernel(folder: Path, *words: str, **environment: str) -> subprocess.Popen[str]:
+    (folder / "kernel.py").write_text(KERNEL)
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
+    return subprocess.Popen(
+        [sys.executable, str(folder / "kernel.py"), *words],
+        env=outside | {"PYTHONPATH": str(ROOT)} | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def told(process: subprocess.Popen[str]) -> list[str]:
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert err == ""
+    return out.splitlines()
+
+
+def test_kernels_that_were_cut_off_are_compiled_again(tmp_path: Path) -> None:
+    place = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    for hits in ("0 ", "1 "):
+        assert told(kernel(tmp_path, "3", **place))[1].startswith(hits)
+    for file in (tmp_path / "cache").rglob("*.nb?"):
+        os.truncate(file, file.stat().st_size // 2)
+    again = told(kernel(tmp_path, "3", **place))
+    assert again[0] == "8"
+    assert again[1].startswith("0 ")
+    assert told(kernel(tmp_path, "3", **place))[1].startswith("1 ")
+
+
+def test_an_install_that_cannot_be_written_works_without_a_home(tmp_path: Path) -> None:
+    source, temporary = tmp_path / "source", tmp_path / "temporary"
+    source.mkdir()
+    temporary.mkdir()
+    # As on a read-only disk, and for root too: a file where the folder would have to be.
+    (source / "__pycache__").write_text("")
+    place = {"HOME": "/proc/absent", "TMPDIR": str(temporary), "PYTHONDONTWRITEBYTECODE": "1"}
+    place["XDG_CACHE_HOME"] = "/proc/absent"
+    assert told(kernel(source, "3", **place))[0] == "8"
+    hits, path = told(kernel(source, "3", **place))[1].split()
+    assert hits == "1"
+    own = temporary / f"stasim-kernels-{os.getuid()}"
+    assert Path(path).parent == own
+    assert own.stat().st_mode & 0o077 == 0
+    own.chmod(0o777)
+    process = kernel(source, "3", **place)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert "must be a folder that only you can read" in err.splitlines()[-1]
+
+
+def test_processes_that_compile_at_once_get_their_own_code(tmp_path: Path) -> None:
+    """Each asks for the types in another order, so that indexes are written at the same time."""
+    place = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    orders = [("3", "3.5"), ("3.5", "3"), ("3", "3.5"), ("3.5", "3")]
+    running = [kernel(tmp_path, *words, **place) for words in orders]
+    for words, process in zip(orders, running, strict=True):
+        assert told(process)[:2] == ["8" if word == "3" else "9.0" for word in words]
+    assert told(kernel(tmp_path, "3", "3.5", **place))[:2] == ["8", "9.0"]
+
+
+@pytest.mark.parametrize("damage", ["empty", "half", "one byte less", "zeros", "more"])
+def test_only_damaged_files_of_the_function_are_deleted(tmp_path: Path, damage: str) -> None:
+    whole = {"a.f-1.py311.nbi": 2, "a.f-1.py311.1.nbc": 1, "a.g-2.py311.nbi": 2}
+    for name, count in whole.items():
+        content = b"".join(pickle.dumps(("x" * 300, part), protocol=-1) for part in range(count))
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "a.f-1.notes").write_text("mine")
+    remove_damaged(tmp_path, "a.f-1.")
+    assert len(list(tmp_path.iterdir())) == 4
+    for name in whole:
+        content = (tmp_path / name).read_bytes()
+        broken = {
+            "empty": b"",
+            "half": content[: len(content) // 2],
+            "one byte less": content[:-1],
+            "zeros": bytes(len(content)),
+            "more": content + b"x",
+        }
+        (tmp_path / name).write_bytes(broken[damage])
+    remove_damaged(tmp_path, "a.f-1.")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.f-1.notes", "a.g-2.py311.nbi"]
