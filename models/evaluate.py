@@ -45,25 +45,43 @@ def batches(images: Images, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         yield pixels_of(part), torch.from_numpy(images.labels[at : at + size])
 
 
-@torch.no_grad()
 def evaluate(model: STAS, images: Images, path: str | None = None) -> Metrics:
     """Run the network in evaluation mode over `images`."""
+    return metrics_of(tally(model, images, path))
+
+
+@torch.no_grad()
+def tally(model: STAS, images: Images, path: str | None = None) -> Tensor:
+    """Counts over `images` that add up over parts of a set: int64 (3 + step,).
+
+    Images right, images, tokens of images with masks, and for each (timestep, block) those active.
+    Raises ModelError for logits that are not finite.
+    """
     was_training = model.training
     model.eval()
     device = model.head.weight.device
-    right, active, of = 0, 0, 0
-    by_step = torch.zeros(model.config.timesteps, model.config.size.blocks, dtype=torch.int64)
+    steps = model.config.timesteps * model.config.size.blocks
+    counts = torch.zeros(3 + steps, dtype=torch.int64)
     for pixels, labels in batches(images, EVALUATION_BATCH):
         output = model(pixels.to(device), path=path)
-        right += int((output.logits.argmax(1).cpu() == labels).sum())
+        logits = output.logits.cpu()
+        if not bool(logits.isfinite().all()):
+            raise ModelError(f"{model.config.name} gives logits that are not finite")
+        counts[0] += (logits.argmax(1) == labels).sum()
+        counts[1] += len(labels)
         if output.active is not None:
-            active += int(output.active.sum())
-            of += output.active.numel()
-            by_step += output.active.sum((0, 3)).cpu()
+            counts[2] += output.active[:, 0, 0].numel()
+            counts[3:] += output.active.sum((0, 3)).flatten().cpu()
     model.train(was_training)
-    each = of / by_step.numel()
-    profile = tuple((by_step.flatten() / each).tolist()) if of else ()
-    return Metrics(right / len(images.labels), active / of if of else 1.0, profile)
+    return counts
+
+
+def metrics_of(counts: Tensor) -> Metrics:
+    """Metrics from the counts of `tally`."""
+    right, images, tokens = counts[:3].tolist()
+    profile = tuple((counts[3:] / tokens).tolist()) if tokens else ()
+    active = int(counts[3:].sum()) / (tokens * len(profile)) if tokens else 1.0
+    return Metrics(right / images, active, profile)
 
 
 def check_budget(config: ModelConfig, active_tokens: float) -> None:

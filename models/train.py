@@ -93,6 +93,7 @@ def run(options: argparse.Namespace) -> dict[str, Any] | None:
         job = Run(recipe, source, Place(options.out, device, group, options.start))
         if group.leads:
             options.out.mkdir(exist_ok=True)
+        job.on_save = lambda run: store_so_far(run, recipe)
         trained = job.train(options.resume, _report if group.leads else lambda row: None)
         if not group.leads:
             return None
@@ -120,10 +121,10 @@ def store(job: Run, trained: Trained, recipe: Recipe, seconds: float) -> dict[st
     import json
 
     from models.files import write_whole
-    from models.networks.arms import accuracy_of, switches_of
+    from models.networks.arms import accuracy_of
     from models.networks.weights import save_weights
 
-    folder, told = job.place.folder, recipe.model_dump(mode="json")
+    folder = job.place.folder
     held_out = job.source.shown(job.source.held_out, job.config.timesteps)
     accuracies = {}
     for name, model, epoch in (
@@ -131,21 +132,49 @@ def store(job: Run, trained: Trained, recipe: Recipe, seconds: float) -> dict[st
         (LAST, trained.last, len(trained.rows)),
     ):
         accuracies[name] = accuracy_of(model, held_out)
-        metadata = {
-            "model": job.config.name,
-            "dataset": job.source.dataset,
-            "seed": recipe.seed,
-            "epoch": epoch,
-            "chosen_by": "held-out accuracy" if name == BEST else "last epoch",
-            "accuracy": accuracies[name],
-            "wall_seconds": round(seconds, 1),
-            "recipe": told,
-            "config": switches_of(model.config),
-            "train_images": len(job.source.training.labels),
-        }
+        metadata = metadata_of(job, recipe, name, epoch)
+        metadata |= {"accuracy": accuracies[name], "wall_seconds": round(seconds, 1)}
         save_weights(folder / name, model, metadata)
-    write_whole(folder / RECIPE, json.dumps(told, indent=1).encode())
+    told = json.dumps(recipe.model_dump(mode="json"), indent=1)
+    write_whole(folder / RECIPE, told.encode())
     return accuracies[LAST]
+
+
+def store_so_far(job: Run, recipe: Recipe) -> None:
+    """Store the weights of a run that goes on: as they are, and as they were best.
+
+    They are on their grids, but their batch-norm statistics are those of training, so the accuracy
+    told is the epoch's, of weights before rounding; of an epoch that is not at its end it is None.
+    """
+    from models.networks.weights import save_weights
+
+    rows, position = job.position.rows, job.position
+    ended = position.step == 0
+    states = {LAST: (job.shown_model.state_dict(), len(rows) if ended else len(rows) + 1)}
+    if job.kept.best:
+        states[BEST] = (job.kept.best, position.best_epoch)
+    for name, (state, epoch) in states.items():
+        metadata = metadata_of(job, recipe, name, epoch) | {"accuracy": None, "finished": False}
+        if epoch <= len(rows):
+            row = {key: rows[epoch - 1][key] for key in ("test_top1", "active_tokens")}
+            metadata["accuracy"] = {**row, "test_images": len(job.source.held_out.labels)}
+        save_weights(job.place.folder / name, job.on_grid(state), metadata)
+
+
+def metadata_of(job: Run, recipe: Recipe, name: str, epoch: int) -> dict[str, Any]:
+    """What is true of a weights file of a run, whether it has ended or not."""
+    from models.networks.arms import switches_of
+
+    return {
+        "model": job.config.name,
+        "dataset": job.source.dataset,
+        "seed": recipe.seed,
+        "epoch": epoch,
+        "chosen_by": "held-out accuracy" if name == BEST else "last epoch",
+        "recipe": recipe.model_dump(mode="json"),
+        "config": switches_of(job.config),
+        "train_images": len(job.source.training.labels),
+    }
 
 
 def _device(name: str | None) -> torch.device:

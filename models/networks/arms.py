@@ -44,6 +44,10 @@ RANDOM_NOTE = (
     "trace."
 )
 TRAINED_NOTE = "Trained by models.train; weights on 8-bit grids."
+UNFINISHED_NOTE = (
+    "From a run of models.train that had not ended: weights on 8-bit grids, batch-norm statistics "
+    "those of training; the accuracy is that of the weights before rounding."
+)
 FOREIGN_NOTE = "From a file that does not tell how it was trained."
 ADOPTED_NOTE = (
     "From a checkpoint of another code base, whose pixels are normalised as in its published "
@@ -143,6 +147,8 @@ def _read(wish: Wish, path: Path) -> tuple[dict[str, Tensor], dict[str, Any], Mo
     if path.suffix == ".safetensors":
         state, metadata = read_weights(path)
         note = TRAINED_NOTE if metadata else FOREIGN_NOTE
+        if metadata.get("finished") is False:
+            note = UNFINISHED_NOTE
         if not any(name.startswith("patch_embed") for name in state):
             return state, metadata, _config_of_file(wish, path, metadata), note
     else:

@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.errors import ModelError
 from models.networks.probes import Probe
 from models.networks.rows import Membranes, Rows
-from models.neurons.lif import THRESHOLD, lif
+from models.neurons.lif import THRESHOLD, full_precision, lif
 
 # On one thread torch leaves a 1x1 convolution to oneDNN only if it has that many images.
 MANY_IMAGES = 16
@@ -45,6 +46,8 @@ class Norm(nn.BatchNorm1d):
 
     def forward(self, input: Tensor, live: Tensor | None = None) -> Tensor:
         """Normalise over every axis but axis 1; `live` (bool, per row): the rows that count."""
+        # Under autocast the sums are bfloat16, the statistics float32.
+        input = full_precision(input)
         counted = input if live is None else input[live.nonzero().squeeze(1)]
         too_few = self.rows_of(counted) <= 1
         if self.training and self.from_running and not too_few:
@@ -104,6 +107,7 @@ class SpikingLinear(nn.Module):
     def current(self, rows: Tensor, context: Context) -> Tensor:
         """The normalised sums (row, out_features), without neurons."""
         current = linear_rows(rows, self.linear.weight)
+        check_sums(self, current)
         context.probe.before_norm(self, current, context.rows.steps, context.rows)
         return torch.as_tensor(self.norm(current, context.rows.live()))
 
@@ -149,6 +153,7 @@ class SpikingConv(nn.Module):
         """
         steps, images = maps.shape[:2]
         current = self.conv(maps.flatten(0, 1))
+        check_sums(self, current)
         probe.before_norm(self, current.unflatten(0, (steps, images)), timesteps, None)
         current = self.norm(current)
         if steps > timesteps:
@@ -166,6 +171,17 @@ class SpikingConv(nn.Module):
             spikes = max_pool(spikes.flatten(0, 1)).unflatten(0, spikes.shape[:2])
         probe.record_maps(f"{self.name}.out", spikes)
         return spikes
+
+
+def check_sums(layer: SpikingConv | SpikingLinear, current: Tensor) -> None:
+    """Raise ModelError for weighted sums that are not numbers: a neuron would hide them.
+
+    In evaluation only; in training the loss tells.
+    """
+    if layer.training or torch.compiler.is_compiling():
+        return
+    if not bool(torch.isfinite(current.detach().sum())) and not bool(current.isfinite().all()):
+        raise ModelError(f"layer {layer.name}: its weighted sums hold values that are not finite")
 
 
 def linear_rows(rows: Tensor, weight: Tensor) -> Tensor:

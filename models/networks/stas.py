@@ -90,15 +90,23 @@ class STAS(nn.Module):
 
     def _frames(self, images: Tensor) -> Tensor:
         """Normalised pictures (step, image, channel, h, w), one step where images are constant."""
-        config = self.config
-        if not config.dataset.sequential:
-            return self.normalised(images).unsqueeze(0)
-        if images.dim() != 5 or images.shape[1] != config.timesteps:
-            raise ModelError(
-                f"images of shape {tuple(images.shape)}: a sequential data set must give "
-                f"{config.timesteps} timesteps, (image, timestep, channel, h, w)"
+        dataset, timesteps = self.config.dataset, self.config.timesteps
+        picture = (dataset.image_channels, dataset.image_size, dataset.image_size)
+        told = (timesteps, *picture) if dataset.sequential else picture
+        if images.dim() != len(told) + 1 or tuple(images.shape[1:]) != told:
+            named = (
+                "(image, timestep, channel, h, w)"
+                if dataset.sequential
+                else "(image, channel, h, w)"
             )
-        return self.normalised(images).transpose(0, 1)
+            raise ModelError(
+                f"images of shape {tuple(images.shape)}: {self.config.name} takes {named} with "
+                f"{told} for each image"
+            )
+        if not torch.compiler.is_compiling() and not bool(images.isfinite().all()):
+            raise ModelError("images hold pixels that are not finite; pixels must lie in 0..255")
+        frames = self.normalised(images)
+        return frames.transpose(0, 1) if dataset.sequential else frames.unsqueeze(0)
 
     def classify(self, features: Tensor, probe: Probe = SILENT) -> Tensor:
         """Logits (image, class) from features (timestep, image, channel), means over tokens.

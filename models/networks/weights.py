@@ -114,4 +114,15 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> N
         raise ModelError(
             f"weights file {path} does not fit the model: {len(wrong)} tensors ({shown})"
         )
+    check_finite(state, path)
     model.load_state_dict(dict(state))
+
+
+def check_finite(state: Mapping[str, Tensor], path: Path) -> None:
+    """Raise ModelError naming the first tensors that hold values that are not finite."""
+    wrong = sorted(n for n, t in state.items() if t.is_floating_point() and not t.isfinite().all())
+    if wrong:
+        shown = ", ".join(wrong[:4]) + (", ..." if len(wrong) > 4 else "")
+        raise ModelError(
+            f"weights file {path}: {len(wrong)} tensors hold values that are not finite ({shown})"
+        )

@@ -62,7 +62,13 @@ def lif(
     """Spikes (timestep, ...), 0 or 1, for currents of that shape, and the membrane (...) after the
     last reset.
 
-    `membrane` None stands for the resting state 0.
+    `membrane` None means the resting state 0. Under autocast neurons integrate in float32: a
+    membrane of half precision would be another neuron.
     """
-    spikes, after = _LIF.apply(current, membrane, threshold)
+    spikes, after = _LIF.apply(full_precision(current), membrane, threshold)
     return spikes, after
+
+
+def full_precision(values: Tensor) -> Tensor:
+    """`values`, in float32 where they are of half precision."""
+    return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values

@@ -16,7 +16,7 @@ from models.study.arms import BY_NAME, TASK_BY_NAME, Arm
 from models.study.jobs import FOUND, folder_of, load
 from models.study.tables import write_table
 from models.study.tracing import COSTS
-from models.training.loop import METRICS
+from models.training.curves import METRICS
 from simulator.energy.field_convention import CONVENTIONS, MAC_PJ
 
 Row = dict[str, Any]

@@ -6,9 +6,13 @@ a batch, train on the very images that one process would.
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -34,24 +38,55 @@ def draw(recipe: Augmentation, images: int, generator: torch.Generator) -> Drawn
         drawn["crop"] = torch.randint(most, (images, 2), generator=generator)
     if recipe.flip:
         drawn["flip"] = torch.rand(images, generator=generator) < 0.5
-    if recipe.rand_augment is not None or recipe.erasing or recipe.resized_crop:
+    if recipe.rand_augment or recipe.erasing or recipe.resized_crop:
         drawn["seed"] = torch.randint(LARGEST_SEED, (images,), generator=generator)
     return drawn
 
 
-def draw_mixing(alpha: float, generator: torch.Generator) -> float:
-    """Mixup's weight of an image against its partner, one a batch (Zhang et al., ICLR 2018).
-
-    From Beta(alpha, alpha), as a ratio of two Gamma(alpha) variables.
+class Mixing(NamedTuple):
+    """How a batch is mixed: `weight` of an image against its partner; `box` (top, bottom, left,
+    right) where cutmix takes the partner's pixels, None for mixup.
     """
+
+    weight: float = 1.0
+    box: tuple[int, int, int, int] | None = None
+
+
+def draw_mixing(recipe: Augmentation, side: int, generator: torch.Generator) -> Mixing:
+    """One mixing for a batch: mixup (Zhang et al., ICLR 2018) or cutmix (Yun et al., ICCV 2019)."""
+
+    def chance() -> float:
+        return float(torch.rand((), generator=generator))
+
+    if not (recipe.mixup or recipe.cutmix) or chance() >= recipe.mix_probability:
+        return Mixing()
+    if recipe.cutmix and (not recipe.mixup or chance() < recipe.mix_switch):
+        cut = side * math.sqrt(1.0 - draw_weight(recipe.cutmix, generator))
+        ends = []
+        for _ in range(2):
+            centre = int(chance() * side)
+            ends += [max(0, centre - int(cut) // 2), min(side, centre + (int(cut) + 1) // 2)]
+        top, bottom, left, right = ends
+        # Cut off at a border, the box is smaller than drawn: its true share counts.
+        return Mixing(1.0 - (bottom - top) * (right - left) / side**2, (top, bottom, left, right))
+    return Mixing(draw_weight(recipe.mixup, generator))
+
+
+def draw_weight(alpha: float, generator: torch.Generator) -> float:
+    """A weight from Beta(alpha, alpha), as a ratio of two Gamma(alpha) variables."""
     first, second = torch._standard_gamma(
         torch.full((2,), alpha, dtype=torch.float64), generator=generator
     ).tolist()
     return first / (first + second) if first + second > 0.0 else 1.0
 
 
-def apply(recipe: Augmentation, pixels: Tensor, drawn: Drawn) -> Tensor:
-    """The augmented images (image, channel, h, w); pixels stay whole numbers 0..255."""
+def apply(
+    recipe: Augmentation, pixels: Tensor, drawn: Drawn, mean: tuple[float, ...] = ()
+) -> Tensor:
+    """The augmented images (image, channel, h, w); pixels stay integers 0..255.
+
+    `mean`: of the pixels by channel, 0..1, which fills what an operation leaves blank.
+    """
     if "affine" in drawn:
         pixels = _affine(pixels, drawn["affine"])
     if "crop" in drawn:
@@ -59,14 +94,19 @@ def apply(recipe: Augmentation, pixels: Tensor, drawn: Drawn) -> Tensor:
     if "flip" in drawn:
         pixels = torch.where(drawn["flip"].view(-1, 1, 1, 1), pixels.flip(3), pixels)
     if "seed" in drawn:
-        transform = _transform(recipe, pixels.shape[-1])
+        transform = _transform(recipe, pixels.shape[-1], mean)
         pixels = _by_image(pixels, drawn["seed"], transform)
     return pixels
 
 
-def mixed(pixels: Tensor, weight: float) -> Tensor:
-    """Each image blended with its partner, the one as far from the batch's other end."""
-    return (weight * pixels + (1.0 - weight) * pixels.flip(0)).round()
+def mixed(pixels: Tensor, mixing: Mixing) -> Tensor:
+    """Each image mixed with its partner, the one as far from the batch's other end."""
+    if mixing.box is None:
+        return (mixing.weight * pixels + (1.0 - mixing.weight) * pixels.flip(0)).round()
+    top, bottom, left, right = mixing.box
+    pixels, partner = pixels.clone(), pixels.flip(0)
+    pixels[..., top:bottom, left:right] = partner[..., top:bottom, left:right]
+    return pixels
 
 
 def mixed_labels(labels: Tensor, weight: float, classes: int) -> Tensor:
@@ -107,25 +147,53 @@ def _cropped(pixels: Tensor, corners: Tensor, padding: int) -> Tensor:
     return torch.stack(crops)
 
 
-def _transform(recipe: Augmentation, side: int) -> Callable[[Tensor], Tensor]:
+def _transform(
+    recipe: Augmentation, side: int, mean: tuple[float, ...]
+) -> Callable[[Tensor], Tensor]:
     """Resized crop, RandAugment and random erasing of one 8-bit image."""
     from torchvision.transforms import v2
+
+    fill = [round(255.0 * value) for value in mean] or [0]
 
     steps: list[Callable[[Tensor], Tensor]] = []
     if recipe.resized_crop:
         steps.append(v2.RandomResizedCrop(side, (recipe.resized_crop, 1.0), antialias=True))
-    if recipe.rand_augment is not None:
-        steps.append(v2.RandAugment(recipe.rand_augment.operations, recipe.rand_augment.magnitude))
+    if recipe.rand_augment:
+        # timm itself: its policies are what the field's recipes name.
+        from timm.data.auto_augment import rand_augment_transform
+
+        # As timm's create_transform sets them.
+        told = {"img_mean": tuple(fill) if len(fill) > 1 else fill[0]}
+        told["translate_const"] = int(side * 0.45)
+        chosen = rand_augment_transform(recipe.rand_augment, told)
+        steps += [v2.ToPILImage(), chosen, v2.PILToTensor()]
     if recipe.erasing:
-        steps.append(v2.RandomErasing(recipe.erasing))
+        steps.append(v2.RandomErasing(recipe.erasing, value=fill))
     return v2.Compose(steps)
 
 
 def _by_image(pixels: Tensor, seeds: Tensor, transform: Callable[[Tensor], Tensor]) -> Tensor:
-    """Each image transformed under its own seed; torch's global generator is left as it was."""
+    """Each image transformed under its own seed; global generators are left as they were.
+
+    torchvision draws from torch's, timm from Python's and numpy's.
+    """
     changed = []
-    with torch.random.fork_rng(devices=[]):
+    with _generators_kept():
         for image, seed in zip(pixels.to(torch.uint8), seeds.tolist(), strict=True):
             torch.manual_seed(seed)
+            random.seed(seed)
+            np.random.seed(seed % 2**32)  # noqa: NPY002
             changed.append(transform(image))
     return torch.stack(changed).to(pixels.dtype)
+
+
+@contextlib.contextmanager
+def _generators_kept() -> Iterator[None]:
+    """Put the global generators of torch, Python and numpy back at the end."""
+    python, arrays = random.getstate(), np.random.get_state()  # noqa: NPY002
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(arrays)  # noqa: NPY002

@@ -21,7 +21,7 @@ from models.networks.weights import load_weights, read_weights
 
 CHECKPOINT = "checkpoint.safetensors"
 SCHEMA = "stasim-checkpoint/1"
-MODEL, BEST, OPTIMIZER = "model.", "best.", "optimizer."
+MODEL, BEST, OPTIMIZER, AVERAGE = "model.", "best.", "optimizer.", "average."
 
 
 class Position(NamedTuple):
@@ -45,6 +45,7 @@ class Parts(NamedTuple):
     optimizer: torch.optim.Optimizer
     schedule: LRScheduler
     generator: torch.Generator
+    average: nn.Module | None = None
 
 
 class Kept(NamedTuple):
@@ -58,6 +59,9 @@ def save_checkpoint(path: Path, recipe: str, parts: Parts, position: Position, k
     """Write a checkpoint of the run of a recipe (its content hash)."""
     state = parts.optimizer.state_dict()
     tensors = {MODEL + name: tensor for name, tensor in parts.model.state_dict().items()}
+    if parts.average is not None:
+        averaged = parts.average.state_dict().items()
+        tensors |= {AVERAGE + name: tensor for name, tensor in averaged}
     tensors |= {BEST + name: tensor for name, tensor in kept.best.items()}
     for index, values in state["state"].items():
         tensors |= {f"{OPTIMIZER}{index}.{name}": value for name, value in values.items()}
@@ -93,6 +97,8 @@ def restore(
     tensors, told = saved
     load_weights(parts.model, _under(MODEL, tensors), path)
     parts.generator.set_state(tensors["generator"])
+    if parts.average is not None:
+        parts.average.load_state_dict(_under(AVERAGE, tensors))
     if optimizer:
         state: dict[int, dict[str, Tensor]] = {}
         for name, tensor in _under(OPTIMIZER, tensors).items():

@@ -7,14 +7,31 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from models.errors import ModelError
 from models.files import write_csv, write_whole
 
 Rows = Sequence[dict[str, Any]]
 
 
-def write_metrics(path: Path, rows: Rows) -> None:
-    """Write the rows as CSV; the file appears whole or not at all."""
-    write_csv(path, rows)
+METRICS = "metrics.csv"
+
+
+def write_metrics(folder: Path, rows: Rows, tensorboard: bool = False) -> None:
+    """Write the rows as CSV; the file appears whole or not at all. The last row goes to
+    TensorBoard's events too, if asked for.
+    """
+    write_csv(folder / METRICS, rows)
+    if not tensorboard:
+        return
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ModelError(
+            "the recipe asks for tensorboard, which is not installed: pip install tensorboard"
+        ) from error
+    with SummaryWriter(str(folder / "events")) as writer:
+        for name, value in rows[-1].items():
+            writer.add_scalar(name, value, rows[-1]["epoch"])
 
 
 def draw_curves(path: Path, rows: Rows) -> None:

@@ -16,21 +16,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from models.data.images import Images
 from models.data.sources import Source
 from models.errors import ModelError
-from models.evaluate import evaluate, fit_beta, pixels_of
+from models.evaluate import fit_beta, metrics_of, tally
 from models.halting.losses import LossConfig, total_loss
 from models.networks.config import HaltingConfig, ModelConfig, named_config
 from models.networks.layers import Norm
 from models.networks.norms import settle_norms
 from models.networks.stas import STAS
 from models.networks.weights import load_weights, read_weights, round_weights
-from models.training import augment
 from models.training.checkpoint import (
     CHECKPOINT,
     Kept,
@@ -41,14 +42,15 @@ from models.training.checkpoint import (
     save_checkpoint,
 )
 from models.training.curves import draw_curves, write_metrics
+from models.training.loading import Batch, Batches, load
 from models.training.recipe import HaltingPhase, Phase, Recipe
-from models.training.schedule import check_schedule, make_schedule
-from models.training.sharding import Group, share_norms, share_of, summed
+from models.training.schedule import check_schedule, make_optimizer, make_schedule
+from models.training.sharding import Group, share_norms, summed
 from models.training.similarity import timestep_similarity
 
 HALTING_SAMPLE = 250
 SETTLING_IMAGES = 4000
-METRICS, CURVES = "metrics.csv", "curves.png"
+CURVES = "curves.png"
 
 
 class Place(NamedTuple):
@@ -75,7 +77,11 @@ def config_of(recipe: Recipe, dataset: str) -> ModelConfig:
     config = named_config(network.name, dataset, network.timesteps)
     try:
         halting = dataclasses.replace(config.halting, **network.halting)
-        return dataclasses.replace(config, **{"halting": halting, **network.switches})
+        # YAML knows no tuples.
+        switches: dict[str, Any] = {"halting": halting}
+        for name, value in network.switches.items():
+            switches[name] = tuple(value) if isinstance(value, list) else value
+        return dataclasses.replace(config, **switches)
     except TypeError as error:
         kinds = (ModelConfig, HaltingConfig)
         known = [field.name for kind in kinds for field in dataclasses.fields(kind)]
@@ -104,6 +110,7 @@ class Run:
         self.generator = torch.Generator().manual_seed(recipe.seed)
         self.position = Position()
         self.kept = Kept(torch.zeros(0, dtype=torch.int64), {})
+        self.on_save: Callable[[Run], None] = lambda run: None
 
     @property
     def steps(self) -> int:
@@ -114,7 +121,7 @@ class Run:
     def phase(self) -> Phase:
         """The phase of the epoch at hand."""
         first = self.recipe.phases[0]
-        return first if self.position.epoch < first.epochs else self.recipe.phases[-1]
+        return first if self.position.epoch < first.length else self.recipe.phases[-1]
 
     @property
     def halts(self) -> bool:
@@ -125,7 +132,7 @@ class Run:
         """Train to the end, from the folder's checkpoint if `resume`; `report` gets each epoch."""
         if resume:
             self._resume()
-        while self.position.epoch < sum(phase.epochs for phase in self.recipe.phases):
+        while self.position.epoch < sum(phase.length for phase in self.recipe.phases):
             if self._at_phase_start:
                 self._begin_phase(fresh=True)
             self._epoch(report)
@@ -133,7 +140,7 @@ class Run:
 
     @property
     def _at_phase_start(self) -> bool:
-        starts = (0, self.recipe.phases[0].epochs)
+        starts = (0, self.recipe.phases[0].length)
         return self.position.step == 0 and self.position.epoch in starts
 
     def _resume(self) -> None:
@@ -156,27 +163,33 @@ class Run:
             if fresh and self.config.scores:
                 sample = self._shown(self.source.training.first(HALTING_SAMPLE))
                 fit_beta(self.model, sample, self.phase.active_tokens)
-        phase = self.phase
-        optimizer = torch.optim.AdamW(
-            self.model.parameters(), phase.learning_rate, weight_decay=phase.weight_decay
-        )
-        schedule = make_schedule(optimizer, phase, self.steps)
-        self.parts = Parts(self.model, optimizer, schedule, self.generator)
+        optimizer = make_optimizer(self.model, self.phase)
+        schedule = make_schedule(optimizer, self.phase, self.steps)
+        average = None
+        if self.recipe.average:
+            update = get_ema_multi_avg_fn(self.recipe.average)
+            average = AveragedModel(self.model, multi_avg_fn=update, use_buffers=True)
+        self.parts = Parts(self.model, optimizer, schedule, self.generator, average)
         self.network: nn.Module = self.model
         if self.place.group.size > 1:
             # gamma and beta have no gradient before tokens halt.
             self.network = nn.parallel.DistributedDataParallel(
                 self.model, forward_sync_buffers=False, find_unused_parameters=not self.halts
             )
+        if self.recipe.compile and not self.halts:  # halting branches on data
+            self.network = torch.compile(self.network)
 
     def _epoch(self, report: Callable[[dict[str, Any]], None]) -> None:
         """One epoch, or the rest of one."""
         began = time.monotonic()
-        images = len(self.source.training.labels)
+        images, repeats = len(self.source.training.labels), self.recipe.repeats
         if self.position.step == 0:
             order = torch.randperm(images, generator=self.generator)
+            order = order.repeat_interleave(repeats)[:images]
             self.kept = self.kept._replace(order=order)
-        for batch in self._bar(self.kept.order.split(self.recipe.batch)[self.position.step :]):
+        batches = Batches(self.recipe, self.source, self.config, self.place.group, self.kept.order)
+        batches.epoch, batches.mixes = self.position.epoch, self._mixes
+        for batch in self._bar(load(batches, self.position.step, self.place.device)):
             loss = self._step(batch)
             done = self.position.step + 1
             self.position = self.position._replace(step=done, loss=self.position.loss + loss)
@@ -188,43 +201,52 @@ class Run:
         self.position = Position(epoch, 0, 0.0, rows, self.position.best_epoch)
         if self.place.group.leads:
             report(row)
-            write_metrics(self.place.folder / METRICS, rows)
+            write_metrics(self.place.folder, rows, self.recipe.tensorboard)
         self._save()
 
-    def _step(self, batch: Tensor) -> float:
-        """One optimizer step on the images at `batch`; the loss of the global batch."""
-        recipe, group = self.recipe, self.place.group
-        drawn = augment.draw(recipe.augmentation, len(batch), self.generator)
-        alpha = recipe.augmentation.mixup
-        weight = augment.draw_mixing(alpha, self.generator) if alpha else 1.0
-        share = share_of(len(batch), group)
-        part = self.source.training.take(batch[share].numpy())
-        ours = {name: values[share] for name, values in drawn.items()}
-        pixels = augment.apply(recipe.augmentation, pixels_of(part), ours)
-        labels = torch.from_numpy(part.labels)
-        if alpha:
-            pixels = augment.mixed(pixels, weight)
-            labels = augment.mixed_labels(labels, weight, self.config.dataset.classes)
-        # Gradients are averaged over processes, whose shares may differ in size.
-        portion = len(share) * group.size / len(batch)
-        if self.source.task is not None:
-            whole = pixels.to(torch.uint8).numpy()
-            pixels = pixels_of(self._shown(part._replace(pixels=whole)))
-        loss = self._backward(pixels, labels, portion)
-        return float(summed(loss / group.size, group))
+    @property
+    def _mixes(self) -> bool:
+        """Whether images are mixed at the epoch at hand."""
+        first = self.recipe.phases[0].length
+        of_phase = self.position.epoch - (first if self.phase is not self.recipe.phases[0] else 0)
+        off = self.recipe.augmentation.mix_off_epoch
+        return not off or of_phase < off
 
-    def _backward(self, pixels: Tensor, labels: Tensor, portion: float) -> Tensor:
-        """Forward, backward, step; the loss of this process times its portion."""
-        pixels, labels = pixels.to(self.place.device), labels.to(self.place.device)
+    def _step(self, batch: Batch) -> float:
+        """One optimizer step; the loss of the global batch. Raises ModelError where it is none."""
+        recipe, device, group = self.recipe, self.place.device, self.place.group
         self.parts.optimizer.zero_grad()
         self.model.train()
-        with self._precision():
-            output = self.network(pixels, path="halting" if self.halts else "layers")
-            loss = total_loss(output, labels, self.config, self._losses()) * portion
-        loss.backward()
+        total = torch.zeros((), device=device)
+        pixels, labels = (
+            values.to(device, non_blocking=True).chunk(recipe.accumulate)
+            for values in (batch.pixels, batch.labels)
+        )
+        for at, (shown, told) in enumerate(zip(pixels, labels, strict=True)):
+            share = batch.portion * len(told) / len(batch.labels)
+            with self._between(at + 1 < len(pixels)), self._precision():
+                output = self.network(shown.float(), path="halting" if self.halts else "layers")
+                loss = total_loss(output, told, self.config, self._losses()) * share
+            loss.backward()
+            total += loss.detach()
+        loss_of_all = float(summed(total / group.size, group))
+        if not math.isfinite(loss_of_all):
+            raise ModelError(
+                f"the loss is {loss_of_all} at epoch {self.position.epoch + 1}, step "
+                f"{self.position.step + 1}; the last checkpoint is from before"
+            )
+        if recipe.clip_norm:
+            nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip_norm)
         self.parts.optimizer.step()
         self.parts.schedule.step()
-        return loss.detach()
+        if self.parts.average is not None:
+            self.parts.average.update_parameters(self.model)
+        return loss_of_all
+
+    def _between(self, more: bool) -> contextlib.AbstractContextManager[Any]:
+        """Gradients are shared among processes after the last part of a batch alone."""
+        waits = more and isinstance(self.network, nn.parallel.DistributedDataParallel)
+        return self.network.no_sync() if waits else contextlib.nullcontext()
 
     def _losses(self) -> LossConfig:
         """The weights of the losses in this phase."""
@@ -241,10 +263,12 @@ class Run:
         return contextlib.nullcontext()
 
     def _row(self, seconds: float) -> dict[str, Any]:
-        """The metrics of the epoch at hand."""
-        held_out = self._shown(self.source.held_out)
-        metrics = evaluate(self.model, held_out, "halting" if self.halts else "layers")
-        alike = timestep_similarity(self.model, held_out)
+        """The metrics of the epoch at hand; each process evaluates its share of the images."""
+        held_out, group = self._shown(self.source.held_out), self.place.group
+        ours = np.arange(group.rank, len(held_out.labels), group.size)
+        counts = tally(self.shown_model, held_out.take(ours), "halting" if self.halts else "layers")
+        metrics = metrics_of(summed(counts.to(self.place.device), group).cpu())
+        alike = timestep_similarity(self.shown_model, held_out) if group.leads else ()
         return {
             "epoch": self.position.epoch + 1,
             "halting": int(self.halts),
@@ -255,35 +279,48 @@ class Run:
             "wall_seconds": round(seconds, 1),
         }
 
+    @property
+    def shown_model(self) -> STAS:
+        """The network that is evaluated and kept: the moving average where there is one."""
+        average = self.parts.average
+        return self.model if average is None else average.module
+
     def _keep_best(self, row: dict[str, Any]) -> None:
         """Keep the weights of the epoch if none of the last phase was better."""
         before = self.position.rows[self.position.best_epoch - 1] if self.kept.best else None
         last_phase = self.phase is self.recipe.phases[-1]
         if last_phase and (before is None or row["test_top1"] > before["test_top1"]):
-            state = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+            state = {name: tensor.clone() for name, tensor in self.shown_model.state_dict().items()}
             self.kept = self.kept._replace(best=state)
             self.position = self.position._replace(best_epoch=row["epoch"])
 
     def _save(self) -> None:
-        if self.place.group.leads:
-            path = self.place.folder / CHECKPOINT
-            save_checkpoint(path, self.recipe.content_hash, self.parts, self.position, self.kept)
+        """Write the checkpoint, and the weights as they are now and as they were best."""
+        if not self.place.group.leads:
+            return
+        path = self.place.folder / CHECKPOINT
+        save_checkpoint(path, self.recipe.content_hash, self.parts, self.position, self.kept)
+        self.on_save(self)
 
     def _finished(self) -> Trained:
         """Last and best epoch on their grids, norms settled on training images; the curves."""
         if self.place.group.leads:
             draw_curves(self.place.folder / CURVES, self.position.rows)
-        last = self._settled(self.model.state_dict())
+        last = self._settled(self.shown_model.state_dict())
         if self.position.best_epoch == self.position.epoch:
             return Trained(last, last, self.position.epoch, self.position.rows)
         best = self._settled(self.kept.best)
         return Trained(last, best, self.position.best_epoch, self.position.rows)
 
-    def _settled(self, state: dict[str, Tensor]) -> STAS:
+    def on_grid(self, state: dict[str, Tensor]) -> STAS:
+        """The network of a state with its weights on 8-bit grids, in evaluation mode."""
         model = STAS(self.config)
         model.load_state_dict({name: tensor.cpu() for name, tensor in state.items()})
-        model.to(memory_format=torch.channels_last)
         round_weights(model)
+        return model.eval()
+
+    def _settled(self, state: dict[str, Tensor]) -> STAS:
+        model = self.on_grid(state).to(memory_format=torch.channels_last)
         settle_norms(model, self._shown(spread(self.source.training, SETTLING_IMAGES)))
         return model.eval()
 
@@ -291,10 +328,10 @@ class Run:
         """The images as the network takes them."""
         return self.source.shown(images, self.config.timesteps)
 
-    def _bar(self, batches: tuple[Tensor, ...]) -> Iterator[Tensor]:
+    def _bar(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         hidden = not (self.place.group.leads and sys.stderr.isatty())
-        label = f"epoch {self.position.epoch + 1}"
-        yield from tqdm(batches, label, unit="batch", disable=hidden, leave=False)
+        label, left = f"epoch {self.position.epoch + 1}", self.steps - self.position.step
+        yield from tqdm(batches, label, left, unit="batch", disable=hidden, leave=False)
 
 
 def spread(images: Images, count: int) -> Images:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -19,6 +19,8 @@ from simulator.config.explain import report_errors
 from simulator.config.located_yaml import read_document
 
 FOLDER = Path(__file__).parents[1] / "recipes"
+# How a run is computed and recorded, not what it computes: they may change when it goes on.
+FREE = {"amp", "checkpoint_steps", "compile", "fused_neurons", "tensorboard", "workers"}
 
 
 class _Section(BaseModel):
@@ -36,13 +38,6 @@ class Affine(_Section):
     shift_pixels: float = Field(ge=0.0, description="largest shift along either axis")
 
 
-class RandAugment(_Section):
-    """torchvision's RandAugment (Cubuk et al., 2020), an own draw for every image."""
-
-    operations: int = Field(gt=0, le=14, description="operations an image")
-    magnitude: int = Field(ge=0, le=30, description="their strength, of 30")
-
-
 class Augmentation(_Section):
     """What happens to a training image, in this order; nothing by default."""
 
@@ -52,9 +47,21 @@ class Augmentation(_Section):
     )
     crop_padding: int = Field(0, ge=0, description="zero-pad by so many pixels, crop at random")
     flip: bool = Field(False, description="mirror every other image")
-    rand_augment: RandAugment | None = Field(None, description="RandAugment")
-    erasing: float = Field(0.0, ge=0.0, le=1.0, description="chance of a blank rectangle")
+    rand_augment: str = Field(
+        "",
+        pattern=r"^(rand(-(m\d+(\.\d+)?|n\d+|w\d|mstd\d+(\.\d+)?|inc[01]|mmax\d+|p\d+(\.\d+)?))*)?$",
+        description="timm's RandAugment policy, such as rand-m9-n1-mstd0.4-inc1",
+    )
+    erasing: float = Field(
+        0.0, ge=0.0, le=1.0, description="chance of a rectangle of the mean pixel"
+    )
     mixup: float = Field(0.0, ge=0.0, description="alpha of mixup's Beta(alpha, alpha); 0: none")
+    cutmix: float = Field(0.0, ge=0.0, description="alpha of cutmix's Beta(alpha, alpha); 0: none")
+    mix_probability: float = Field(1.0, ge=0.0, le=1.0, description="share of batches mixed")
+    mix_switch: float = Field(
+        0.5, ge=0.0, le=1.0, description="share of cutmix where both mixup and cutmix are on"
+    )
+    mix_off_epoch: int = Field(0, ge=0, description="epoch of a phase that ends mixing; 0: never")
 
 
 class Network(_Section):
@@ -72,10 +79,34 @@ class Phase(_Section):
     epochs: int = Field(gt=0, description="passes over the training images")
     learning_rate: float = Field(gt=0.0, description="highest rate")
     weight_decay: float = Field(0.0, ge=0.0, description="AdamW's")
-    schedule: Literal["cosine", "one_cycle"] = Field(
-        "cosine", description="linear warm-up, then cosine to 0; or torch's OneCycleLR"
+    optimizer: Literal["adamw", "lamb"] = Field("adamw", description="torch's AdamW, timm's Lamb")
+    schedule: Literal["cosine", "one_cycle", "cosine_by_epoch"] = Field(
+        "cosine",
+        description="linear warm-up, then cosine to 0; torch's OneCycleLR; or timm's cosine, "
+        "whose rate changes once an epoch",
     )
     warm_up: float = Field(0.0, ge=0.0, lt=1.0, description="share of the phase's steps")
+    warm_up_rate: float = Field(0.0, ge=0.0, description="of cosine_by_epoch: the first rate")
+    least_rate: float = Field(0.0, ge=0.0, description="of the cosines: the last rate")
+    cool_down_epochs: int = Field(
+        0, ge=0, description="of cosine_by_epoch: epochs at the least rate, beyond `epochs`"
+    )
+
+    @model_validator(mode="after")
+    def _rates_have_a_schedule(self) -> Self:
+        if (self.warm_up_rate or self.cool_down_epochs) and self.schedule != "cosine_by_epoch":
+            raise ValueError(
+                "warm_up_rate and cool_down_epochs belong to schedule cosine_by_epoch; schedule is "
+                f"{self.schedule}"
+            )
+        if self.least_rate and self.schedule == "one_cycle":
+            raise ValueError("least_rate belongs to the cosine schedules; schedule is one_cycle")
+        return self
+
+    @property
+    def length(self) -> int:
+        """Epochs with the cool-down."""
+        return self.epochs + self.cool_down_epochs
 
 
 class HaltingPhase(Phase):
@@ -96,11 +127,21 @@ class Recipe(_Section):
     seed: int = Field(0, ge=0, description="of weights, order and augmentation")
     batch: int = Field(gt=0, description="images a step, over all processes")
     smoothing: float = Field(0.0, ge=0.0, lt=1.0, description="label smoothing")
-    amp: bool = Field(False, description="mixed precision where there is a GPU")
+    amp: bool = Field(False, description="bfloat16 products on a GPU")
+    clip_norm: float = Field(0.0, ge=0.0, description="largest norm of the gradients; 0: any")
+    accumulate: int = Field(1, gt=0, description="parts that a batch is computed in")
+    repeats: int = Field(1, gt=0, description="times that an image appears in a row of batches")
+    average: float = Field(
+        0.0, ge=0.0, lt=1.0, description="decay of a moving average of the weights; 0: none"
+    )
     augmentation: Augmentation = Field(default_factory=Augmentation, description="of images")
     static: Phase | None = Field(None, description="the phase without halting")
     halting: HaltingPhase | None = Field(None, description="the phase with halting")
     checkpoint_steps: int = Field(200, gt=0, description="steps between checkpoints")
+    workers: int = Field(0, ge=0, description="processes that prepare batches ahead; 0: none")
+    compile: bool = Field(False, description="torch.compile the phase without halting")
+    fused_neurons: bool = Field(False, description="SpikingJelly's triton neurons on a GPU")
+    tensorboard: bool = Field(False, description="write events for TensorBoard too")
 
     @model_validator(mode="after")
     def _has_a_phase(self) -> Recipe:
@@ -115,8 +156,11 @@ class Recipe(_Section):
 
     @property
     def content_hash(self) -> str:
-        """`sha256:<hex>` of the canonical JSON of all fields."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        """`sha256:<hex>` of the canonical JSON of all fields but those of FREE.
+
+        A run goes on where another recipe differs in those alone.
+        """
+        text = json.dumps(self.model_dump(mode="json", exclude=FREE), sort_keys=True)
         return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 

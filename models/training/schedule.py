@@ -1,9 +1,11 @@
-"""Learning rates over a phase."""
+"""The optimizer of a phase and its learning rates."""
 
 from __future__ import annotations
 
 import math
 
+import torch
+from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
@@ -20,18 +22,55 @@ def check_schedule(phase: Phase, steps: int) -> None:
         )
 
 
+def make_optimizer(model: nn.Module, phase: Phase) -> Optimizer:
+    """The phase's optimizer; norms, biases and the halting's gamma and beta do not decay.
+
+    They are the parameters of at most one axis, as timm groups them.
+    """
+    groups: tuple[list[nn.Parameter], list[nn.Parameter]] = ([], [])
+    for parameter in model.parameters():
+        groups[parameter.ndim <= 1].append(parameter)
+    told = [
+        {"params": groups[0], "weight_decay": phase.weight_decay},
+        {"params": groups[1], "weight_decay": 0.0},
+    ]
+    if phase.optimizer == "adamw":
+        return torch.optim.AdamW(told, phase.learning_rate)
+    from timm.optim import Lamb
+
+    return Lamb(told, phase.learning_rate)
+
+
 def make_schedule(optimizer: Optimizer, phase: Phase, steps: int) -> LRScheduler:
     """The phase's schedule, for `steps` batches an epoch; it is stepped after every batch."""
     total = phase.epochs * steps
+    if phase.schedule == "cosine_by_epoch":
+        return LambdaLR(optimizer, lambda step: rate_of_epoch(phase, step // steps))
     if phase.schedule == "one_cycle":
         return OneCycleLR(
             optimizer, phase.learning_rate, total_steps=total, pct_start=phase.warm_up
         )
-    warm = round(phase.warm_up * total)
+    warm, least = round(phase.warm_up * total), phase.least_rate / phase.learning_rate
 
     def factor(step: int) -> float:
         if step < warm:
             return (step + 1) / warm
-        return 0.5 * (1.0 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
+        fall = 0.5 * (1.0 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
+        return least + (1.0 - least) * fall
 
     return LambdaLR(optimizer, factor)
+
+
+def rate_of_epoch(phase: Phase, epoch: int) -> float:
+    """timm's cosine as the field trains with it, as a factor of the phase's rate.
+
+    The cosine runs from epoch 0, so that it has fallen a little when the warm-up ends.
+    """
+    warm = round(phase.warm_up * phase.epochs)
+    peak = phase.learning_rate
+    if epoch < warm:
+        return (phase.warm_up_rate + (peak - phase.warm_up_rate) * epoch / warm) / peak
+    if epoch >= phase.epochs:
+        return phase.least_rate / peak
+    fall = 0.5 * (1.0 + math.cos(math.pi * epoch / phase.epochs))
+    return (phase.least_rate + (peak - phase.least_rate) * fall) / peak

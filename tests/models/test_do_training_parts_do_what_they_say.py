@@ -19,8 +19,9 @@ from models.data.sources import read_source
 from models.errors import ModelError
 from models.evaluate import pixels_of
 from models.halting.losses import LossConfig, total_loss
+from models.networks.weights import weight_tensors
 from models.training.recipe import Phase
-from models.training.schedule import make_schedule
+from models.training.schedule import make_optimizer, make_schedule, rate_of_epoch
 from models.training.similarity import timestep_similarity
 from tests.models.tiny_networks import Keeper, lively, noise, tiny_config
 from tests.models.tiny_networks import pictures as sample
@@ -88,6 +89,46 @@ def test_cosine_rises_then_falls_to_nothing() -> None:
     # Slow twin of the rest: half a cosine over the 80 steps that are left.
     later = [1.0 + math.cos(math.pi * step / 80) for step in range(80)]
     assert found[20:] == pytest.approx(later)
+
+
+@pytest.mark.parametrize("cool_down", [0, 3])
+def test_cosine_by_epoch_is_timms(cool_down: int) -> None:
+    from timm.scheduler import CosineLRScheduler
+
+    phase = Phase(
+        epochs=20,
+        learning_rate=5e-4,
+        schedule="cosine_by_epoch",
+        warm_up=0.2,
+        warm_up_rate=1e-6,
+        least_rate=1e-5,
+        cool_down_epochs=cool_down,
+    )
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], 5e-4)
+    twin = CosineLRScheduler(optimizer, t_initial=20, lr_min=1e-5, warmup_t=4, warmup_lr_init=1e-6)
+    wanted = []
+    for epoch in range(20 + cool_down):
+        twin.step(epoch)
+        wanted.append(optimizer.param_groups[0]["lr"])
+    assert [rate_of_epoch(phase, epoch) * 5e-4 for epoch in range(phase.length)] == pytest.approx(
+        wanted
+    )
+
+
+def test_norms_biases_and_the_halting_do_not_decay() -> None:
+    config = tiny_config(halting=True)
+    halting = dataclasses.replace(config.halting, learned=True)
+    model = lively(dataclasses.replace(config, halting=halting))
+    optimizer = make_optimizer(model, Phase(epochs=1, learning_rate=1.0, weight_decay=0.06))
+    decay = {
+        id(parameter): group["weight_decay"]
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+    }
+    weights = weight_tensors(model)
+    for name, parameter in model.named_parameters():
+        assert decay[id(parameter)] == (0.06 if name in weights else 0.0), name
+    assert {"halting.gamma", "halting.beta"} <= dict(model.named_parameters()).keys()
 
 
 def test_one_cycle_peaks_after_its_warm_up() -> None:

@@ -268,8 +268,10 @@ def test_a_run_is_not_overwritten_nor_another_resumed(
 
 def test_every_shipped_recipe_is_one() -> None:
     paths = sorted(RECIPES.glob("*.yaml"))
-    assert len(paths) >= 7
+    assert len(paths) >= 19
     for path in paths:
         recipe = load_recipe(path)
         assert recipe.dataset in SOURCES
-        assert config_of(recipe, CONFIGS.get(recipe.dataset, recipe.dataset)).halts
+        config = config_of(recipe, CONFIGS.get(recipe.dataset, recipe.dataset))
+        assert config.halts == (recipe.halting is not None)
+        assert config.halts == recipe.network.name.startswith("stas_")

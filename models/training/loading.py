@@ -1,0 +1,83 @@
+"""Batches, prepared ahead by worker processes where a recipe asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from models.data.sources import Source
+from models.evaluate import pixels_of
+from models.networks.config import ModelConfig
+from models.training import augment
+from models.training.recipe import Recipe
+from models.training.sharding import Group, share_of
+
+
+class Batch(NamedTuple):
+    """This process's share of a global batch.
+
+    `pixels` uint8 as the network takes them; `labels` int64 (image,), or class probabilities
+    (image, class); `portion`: what the share's mean loss counts in the mean over processes.
+    """
+
+    pixels: Tensor
+    labels: Tensor
+    portion: float
+
+
+class Batches(Dataset[Batch]):
+    """The batches of one epoch.
+
+    What is drawn for a batch depends on the recipe's seed, the epoch and the step alone, so that
+    the number of workers, or going on from a checkpoint, changes nothing.
+    """
+
+    def __init__(
+        self, recipe: Recipe, source: Source, config: ModelConfig, group: Group, order: Tensor
+    ) -> None:
+        self.recipe, self.source, self.config, self.group = recipe, source, config, group
+        self.places = order.split(recipe.batch)
+        self.epoch, self.mixes = 0, True
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, step: int) -> Batch:
+        """Prepare one batch."""
+        place, recipe = self.places[step], self.recipe.augmentation
+        seeds = np.random.SeedSequence([self.recipe.seed, self.epoch, step])
+        generator = torch.Generator().manual_seed(int(seeds.generate_state(1, np.uint64)[0] >> 1))
+        drawn = augment.draw(recipe, len(place), generator)
+        share = share_of(len(place), self.group)
+        part = self.source.training.take(place[share].numpy())
+        ours = {name: values[share] for name, values in drawn.items()}
+        pixels = augment.apply(recipe, pixels_of(part), ours, self.config.image_mean)
+        labels = torch.from_numpy(part.labels)
+        if self.mixes and (recipe.mixup or recipe.cutmix):
+            mixing = augment.draw_mixing(recipe, pixels.shape[-1], generator)
+            pixels = augment.mixed(pixels, mixing)
+            labels = augment.mixed_labels(labels, mixing.weight, self.config.dataset.classes)
+        whole = part._replace(pixels=pixels.to(torch.uint8).numpy())
+        shown = self.source.shown(whole, self.config.timesteps).pixels
+        # Gradients are averaged over processes, whose shares may differ in size.
+        portion = len(share) * self.group.size / len(place)
+        return Batch(torch.from_numpy(shown), labels, portion)
+
+
+def load(batches: Batches, first: int, device: torch.device) -> Iterator[Batch]:
+    """The batches from `first` on; two a worker are prepared ahead."""
+    workers = batches.recipe.workers
+    loader: DataLoader[Batch] = DataLoader(
+        batches,
+        batch_size=None,
+        sampler=range(first, len(batches)),
+        num_workers=workers,
+        pin_memory=device.type == "cuda",
+        multiprocessing_context="fork" if workers else None,
+    )
+    return iter(loader)
