@@ -17,6 +17,7 @@ from reports.figures.cycles import cycles_card
 from reports.figures.energy import energy_card
 from reports.figures.latency import latency_card
 from reports.figures.roofline import roofline_card
+from reports.figures.stream import stream_cards
 from reports.figures.tokens import halting_cards, tokens_card
 from reports.html import render, write_html
 from simulator.command import command
@@ -56,6 +57,7 @@ def result_cards(result: Result, told: dict[str, Any]) -> list[Card]:
         *halting_cards(result),
         latency_card(result, told),
         roofline_card(result, told),
+        *stream_cards(result, told),
     ]
 
 

@@ -30,6 +30,10 @@ class ResultError(SimulatorError):
     """A saved result cannot be read back, or breaks one of its own bounds."""
 
 
+class StreamError(SimulatorError):
+    """Arrivals of a stream cannot be read, or break a rule."""
+
+
 class TimelineError(SimulatorError):
     """A timeline cannot be written where or how it was asked for."""
 

@@ -24,11 +24,18 @@ if TYPE_CHECKING:
 
 EXAMPLE = "python -m simulator.run --arch arch_configs/sparse_pe.yaml --trace traces/cifar10.npz"
 
+STREAM_EXAMPLE = (
+    "python -m simulator.run --arch arch_configs/sparse_pe.yaml --trace traces/mnist.npz "
+    "--arrivals poisson:4500,seed=1,images=1000"
+)
+
 
 @command()
 def main(arguments: Sequence[str] | None = None) -> int | None:
     """Run the command line; returns the exit code."""
     options = _parser().parse_args(arguments)
+    if options.in_flight:
+        options.overrides.append(f"dataflow.images_in_flight={options.in_flight}")
     return _run(options, _command(options))
 
 
@@ -36,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m simulator.run",
         description="Replay a trace of a spiking Transformer on a described accelerator.",
-        epilog=f"example: {EXAMPLE} --out reports/out/cifar10",
+        epilog=f"examples: {EXAMPLE} --out reports/out/cifar10; {STREAM_EXAMPLE}",
     )
     add = parser.add_argument
     add("--arch", required=True, metavar="FILE", help="architecture file (YAML)")
@@ -47,6 +54,19 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="for very many images: write --out as Parquet, part by part, in bounded memory; a run "
         "that was killed goes on",
+    )
+    add(
+        "--arrivals",
+        metavar="WHEN",
+        help="also replay the images as a stream that shares the machine: closed, rate:R or "
+        "poisson:R,seed=S (images a second), each with ,images=N for a longer stream, or a .csv "
+        "or .txt of times in seconds",
+    )
+    add(
+        "--in-flight",
+        type=whole_number(1, 64),
+        metavar="N",
+        help="images of the stream under way at once: --set dataflow.images_in_flight=N",
     )
     add("--images", metavar="A:B", help="simulate images A to B - 1 only (or a single A)")
     add(
@@ -106,6 +126,7 @@ def _command(options: argparse.Namespace) -> str:
     words = ["python", "-m", "simulator.run", "--arch", options.arch, "--trace", options.trace]
     words += ["--images", options.images] if options.images else []
     words += ["--accounting", options.accounting] if options.accounting != "full" else []
+    words += ["--arrivals", options.arrivals] if options.arrivals else []
     for override in options.overrides:
         words += ["--set", override]
     words += ["--pictures", str(options.pictures)] if options.pictures != 8 else []
@@ -123,14 +144,19 @@ def _run(options: argparse.Namespace, command: str) -> int:
         check_target(Path(options.timeline))
     with Trace.open(options.trace) as trace:
         images = image_range(options.images, trace.images)
+    if options.arrivals:
+        from simulator.streams.arrivals import read_arrivals
+
+        read_arrivals(options.arrivals)
     if options.stream:
         return _stream(options, images, command)
     result = _simulate(options, images, command)
+    result = _with_arrivals(options, images, result)
     result.check()
     if options.out:
         _write(result, Path(options.out))
     if options.timeline:
-        _write_timeline(options, images[: options.timeline_images])
+        _write_timeline(options, images[: options.timeline_images], result)
     if options.json:
         sys.stdout.write(result.to_json())
     else:
@@ -153,6 +179,7 @@ def _run_compat(options: argparse.Namespace, command: str) -> int:
         "--dask": options.dask is not None,
         "--stream": options.stream,
         "--timeline": options.timeline is not None,
+        "--arrivals": options.arrivals is not None,
     }
     for flag in (flag for flag, there in given.items() if there):
         raise ArchitectureError(f"{flag}: must not be given with --accounting prosperity_compat")
@@ -174,7 +201,11 @@ def _stream(options: argparse.Namespace, images: range, command: str) -> int:
     from simulator.distributed.stream import stream
     from simulator.errors import ResultError
 
-    for flag, there in (("--json", options.json), ("--timeline", options.timeline is not None)):
+    for flag, there in (
+        ("--json", options.json),
+        ("--timeline", options.timeline is not None),
+        ("--arrivals", options.arrivals is not None),
+    ):
         if there:
             raise ResultError(f"{flag}: must not be given with --stream")
     if not options.out:
@@ -198,6 +229,27 @@ def _simulate(options: argparse.Namespace, images: range, command: str) -> Resul
                 return simulate_part(whole, lambda images: _ticking(images, bar))
             parts = split(whole, -(-len(images) // executor.workers))
             return simulate_parts(parts, executor, bar.update)
+
+
+def _with_arrivals(options: argparse.Namespace, images: range, result: Result) -> Result:
+    """The result with the tables of the stream that is asked for, or that the machine is for."""
+    dataflow = result.provenance["architecture"]["document"]["dataflow"]
+    if not options.arrivals and dataflow["images_in_flight"] == 1:
+        return result
+    from simulator.architecture import load_architecture
+    from simulator.results.result import Result
+    from simulator.simulate import Simulation
+    from simulator.streams.arrivals import read_arrivals
+    from simulator.streams.simulate import simulate_arrivals
+    from simulator.trace import Trace
+
+    with Trace.open(options.trace) as trace:
+        architecture = load_architecture(options.arch, options.overrides)
+        simulation = Simulation(trace, architecture, engine=options.engine)
+        arrivals = read_arrivals(options.arrivals or "closed")
+        streamed = simulate_arrivals(simulation, images, arrivals)
+    provenance = result.provenance | {"stream": streamed.provenance}
+    return Result(provenance, result.all_columns() | streamed.tables)
 
 
 def _whole(options: argparse.Namespace, images: range, command: str, *, absolute: bool) -> Part:
@@ -243,17 +295,25 @@ def _write(result: Result, folder: Path) -> None:
     print(f"written: {folder}", file=sys.stderr)
 
 
-def _write_timeline(options: argparse.Namespace, images: range) -> None:
-    """Replay these images once more and write when each operation ran."""
+def _write_timeline(options: argparse.Namespace, images: range, result: Result) -> None:
+    """Replay these images once more and write when each operation ran; the stream comes first."""
     from simulator.architecture import load_architecture
     from simulator.simulate import Simulation
-    from simulator.timeline import write_timeline
+    from simulator.timeline import Recording, record_stream, write_timeline
     from simulator.trace import Trace
 
     with Trace.open(options.trace) as trace:
         architecture = load_architecture(options.arch, options.overrides)
         simulation = Simulation(trace, architecture, engine=options.engine)
-        write_timeline((simulation.record(index) for index in images), Path(options.timeline))
+
+        def recordings() -> Iterator[Recording]:
+            if "stream" in result.provenance:
+                name = f"{architecture.name}, {result.provenance['stream']['arrivals']}"
+                tables = (result.columns("stream"), result.columns("stream_queue"))
+                yield record_stream(name, architecture.clock_mhz, *tables)
+            yield from (simulation.record(index) for index in images)
+
+        write_timeline(recordings(), Path(options.timeline))
     print(f"written: {options.timeline}", file=sys.stderr)
 
 

@@ -124,6 +124,10 @@ class Simulation:
         lowered = lower(self.plan, image)
         return lowered, ENGINES[self.engine](lowered.program)
 
+    def lowered(self, index: int) -> Lowered:
+        """The program and the counts of an image of the trace."""
+        return lower(self.plan, self.trace.read(index))
+
     def record(self, index: int) -> Recording:
         """An image of the trace as a timeline."""
         image = self.trace.read(index)

@@ -3,15 +3,15 @@
 SimPy handles the events of one cycle in order of (priority, order of scheduling). Everything that
 ends an op is NORMAL, also where it is scheduled within the cycle (a join, a latency of 0), and a
 unit serves at the later priority SERVE. So a unit sees all ends of a cycle before it chooses, and
-what it chooses depends on its own order (ready, op) alone. No op ends in the cycle it starts in,
-as each is busy for at least one; hence a choice never comes too early for another unit.
+what it chooses depends on its own order (ready, image, op) alone. No op ends in the cycle it starts
+in, as each is busy for at least one; hence a choice never comes too early for another unit.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Generator
-from typing import Any
+from collections.abc import Generator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import simpy
@@ -23,15 +23,15 @@ SERVE = simpy.events.NORMAL + 1
 
 
 class Unit:
-    """Servers that take, once all ends of a cycle are known, the smallest waiting (ready, op)."""
+    """Servers that take, once all ends of a cycle are known, the smallest (ready, image, op)."""
 
     def __init__(self, environment: simpy.Environment, servers: int) -> None:
         self._environment = environment
         self._free_servers = servers
-        self._waiting: list[tuple[int, int, simpy.Event]] = []
+        self._waiting: list[tuple[int, tuple[int, int], simpy.Event]] = []
 
-    def request(self, ready: int, op: int) -> simpy.Event:
-        """An event that fires when a server takes the op."""
+    def request(self, ready: int, op: tuple[int, int]) -> simpy.Event:
+        """An event that fires when a server takes the op (image, op)."""
         taken = self._environment.event()
         heapq.heappush(self._waiting, (ready, op, taken))
         self._serve_later()
@@ -56,32 +56,79 @@ class Unit:
 
 def simulate(program: Program) -> Timeline:
     """When each op runs, by SimPy; raises LoweringError if the program breaks a rule."""
-    validate(program)
-    ops = len(program.unit)
-    ready, start, finish = (np.zeros(ops, np.int64) for _ in range(3))
-    critical = np.full(ops, -1, np.int32)
-    environment = simpy.Environment()
-    units = [Unit(environment, servers) for servers in program.unit_servers.tolist()]
-    processes: list[simpy.Process] = []
+    return simulate_stream([(program, 0)], places=1)[0].timeline
 
-    def run(op: int) -> Generator[simpy.Event, Any, None]:
+
+class Passage(NamedTuple):
+    """An image of a stream: its place, the cycle in which it began, and when its ops ran."""
+
+    place: int
+    start_cycle: int
+    timeline: Timeline
+
+
+def simulate_stream(images: Sequence[tuple[Program, int | None]], places: int) -> list[Passage]:
+    """When each op of each image runs; an image is its program and the cycle of its arrival.
+
+    Images begin in order, each once it has arrived (None: at once) and fewer than `places` others
+    are under way. Raises LoweringError if a program breaks a rule.
+    """
+    for program, _ in images:
+        validate(program)
+    environment = simpy.Environment()
+    free_places = simpy.PriorityStore(environment, places)
+    free_places.items = list(range(places))
+    servers = images[0][0].unit_servers.tolist() if images else []
+    units = [Unit(environment, count) for count in servers]
+    passages: list[Passage] = []
+
+    def door() -> Generator[simpy.Event, Any, None]:
+        for image, (program, arrival) in enumerate(images):
+            if arrival is not None:
+                yield environment.timeout(max(arrival - environment.now, 0))
+            place = yield free_places.get()
+            run = _Run(environment, units, image, program)
+            passages.append(Passage(place, int(environment.now), run.timeline))
+            environment.process(leaving(run, place))
+
+    def leaving(run: _Run, place: int) -> Generator[simpy.Event, Any, None]:
+        yield environment.all_of(run.processes)
+        yield free_places.put(place)
+
+    environment.process(door())
+    environment.run()
+    return passages
+
+
+class _Run:
+    """An image under way: a process for each of its ops."""
+
+    def __init__(
+        self, environment: simpy.Environment, units: list[Unit], image: int, program: Program
+    ) -> None:
+        self.environment, self.units, self.image, self.program = environment, units, image, program
+        ops = len(program.unit)
+        ready, start, finish = (np.zeros(ops, np.int64) for _ in range(3))
+        self.timeline = Timeline(ready, start, finish, np.full(ops, -1, np.int32))
+        self.processes: list[simpy.Process] = []
+        for op in range(ops):
+            self.processes.append(environment.process(self._op(op)))
+
+    def _op(self, op: int) -> Generator[simpy.Event, Any, None]:
+        environment, program = self.environment, self.program
+        ready, start, finish, critical = self.timeline
         predecessors = program.pred[program.pred_ptr[op] : program.pred_ptr[op + 1]].tolist()
-        yield environment.all_of([processes[predecessor] for predecessor in predecessors])
+        yield environment.all_of([self.processes[predecessor] for predecessor in predecessors])
         ready[op] = environment.now
         if predecessors:
             critical[op] = min(predecessors, key=lambda other: (-finish[other], other))
         if program.unit[op] == JOIN:
             start[op] = environment.now
         else:
-            unit = units[program.unit[op]]
-            yield unit.request(environment.now, op)
+            unit = self.units[program.unit[op]]
+            yield unit.request(environment.now, (self.image, op))
             start[op] = environment.now
             yield environment.timeout(int(program.busy_cycles[op]))
             unit.release()
             yield environment.timeout(int(program.latency_cycles[op]))
         finish[op] = environment.now
-
-    for op in range(ops):
-        processes.append(environment.process(run(op)))
-    environment.run()
-    return Timeline(ready, start, finish, critical)

@@ -26,7 +26,7 @@ NEVER = np.iinfo(np.int64).max
 
 _NONE = -1
 
-_NOW, _FLYING, _ENDINGS, _CALLS, _DONE = range(5)
+NOW, FLYING, ENDINGS, CALLS, DONE = range(5)
 """Entries of `State.scalars`."""
 
 
@@ -56,7 +56,7 @@ class Flight(NamedTuple):
 
 
 class State(NamedTuple):
-    """Where the replay stands between two calls of `_advance`.
+    """Where the replay stands between two calls of `advance`.
 
     Attributes:
         scalars: int64, current cycle and the sizes of what follows.
@@ -127,8 +127,8 @@ def _replay(structure: Structure, busy_cycles: npt.NDArray[np.int64]) -> Timelin
     state = new_state(structure.unit_servers, 1, ops + 1)
     state.ends[0] = structure.ends
     state.ended[0] = ops
-    state.scalars[_ENDINGS] = 1
-    _advance(columns, state, NEVER, ops + 1)
+    state.scalars[ENDINGS] = 1
+    advance(columns, state, NEVER, ops + 1)
     critical = _critical(structure.pred_ptr, structure.pred, finish)
     return Timeline(ready, start, finish, critical)
 
@@ -149,7 +149,7 @@ def new_state(unit_servers: npt.NDArray[np.int32], places: int, entries: int) ->
         tail=np.full(units, _NONE, np.int32),
         sorted_tail=np.full(units, _NONE, np.int32),
         fresh=np.zeros(units, np.int32),
-        following=np.empty(entries, np.int32),
+        following=np.zeros(entries, np.int32),
         batch=np.empty(entries, np.int32),
         flight=Flight(np.empty(entries, np.int64), np.empty(entries, np.int32)),
     )
@@ -172,7 +172,7 @@ def _critical(
 
 
 @njit(cache=True, nogil=True)
-def _advance(ops: Ops, state: State, until: int, stride: int) -> None:
+def advance(ops: Ops, state: State, until: int, stride: int) -> None:
     """Replays up to the cycle `until`, or to the first one in which an image ends.
 
     Stops when all that ends in this cycle is applied, but nothing is served: an image that begins

@@ -21,6 +21,7 @@ from simulator.energy.derived import (
     utilization,
 )
 from simulator.results.columns import Column, Floats, Ints, Table, Text, concat, keys_of, rows_of
+from simulator.results.stream import broken_stream
 
 TOLERANCE = 1e-9
 """Relative; a sum of a million float64 terms, each rounded once, is far inside."""
@@ -36,6 +37,7 @@ def broken_sums(provenance: Mapping[str, Any], tables: Mapping[str, Table]) -> l
         *_masks(tables),
         *_energies(tables),
         *_derived(provenance, tables),
+        *broken_stream(provenance, tables),
     ]
     if len(problems) > _TOLD:
         problems[_TOLD:] = [f"... and {len(problems) - _TOLD} more"]

@@ -21,6 +21,7 @@ from pydantic import BaseModel
 from simulator.architecture import Architecture
 from simulator.components.base import Component
 from simulator.energy.machine import MachinePrices
+from simulator.errors import ResultError
 from simulator.results.priced import priced
 from simulator.results.provenance import machine_provenance
 from simulator.results.result import Result
@@ -57,6 +58,12 @@ def reprice(result: Result, architecture: Architecture, command: str = "") -> Re
     `architecture` must have the simulation_key of the result's own machine; the caller knows that
     one. Raises ResultError if it has not even the parts, PricingError if an action has no price.
     """
+    clock_mhz = result.provenance["architecture"]["clock_mhz"]
+    if "stream" in result.provenance and architecture.clock_mhz != clock_mhz:
+        raise ResultError(
+            f"clock_mhz: {architecture.clock_mhz}: must be {clock_mhz}, at which the images of "
+            "the stream arrived"
+        )
     prices = MachinePrices(architecture)
     granularity = str(result.provenance["trace"]["model"]["halting"]["granularity"])
     provenance = result.provenance | machine_provenance(architecture, prices, granularity)

@@ -162,6 +162,7 @@ def joined(parts: Sequence[Mapping[str, Table]]) -> dict[str, Table]:
     return {
         name: concat([part[name] for part in parts]) if schema.per_image else parts[0][name]
         for name, schema in SCHEMAS.items()
+        if name in parts[0]
     }
 
 

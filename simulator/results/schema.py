@@ -64,7 +64,7 @@ class TableSchema(NamedTuple):
     @property
     def per_image(self) -> bool:
         """Whether the rows belong to images, so that the tables of several runs can be joined."""
-        return "image" in self.columns
+        return "image" in self.key
 
 
 class Entry(NamedTuple):
@@ -250,6 +250,45 @@ SCHEMAS: dict[str, TableSchema] = {
             "acs": _float("", "accumulates, rates applied"),
             "energy_pj": _float("pJ", "4.6 pJ a MAC, 0.9 pJ an AC"),
         },
+    ),
+    "stream": TableSchema(
+        "an image of a stream: images that arrive one after another and share the machine",
+        ("position",),
+        {
+            "position": _int("", "place in the stream, in order of arrival, from 0"),
+            "image": _IMAGE,
+            "place": _int("", "which of the images in flight it is, from 0"),
+            "arrival_cycle": _int("cycles", "cycle of its arrival"),
+            "start_cycle": _int("cycles", "cycle in which it begins: a place is free for it"),
+            "finish_cycle": _int("cycles", "finish of its last operation"),
+            "queueing_cycles": _int("cycles", "from arrival to start"),
+            "service_cycles": _int("cycles", "from start to finish, other images beside it"),
+            "latency_cycles": _int("cycles", "from arrival to finish"),
+        },
+        optional=True,
+    ),
+    "stream_queue": TableSchema(
+        "a cycle after which other images wait or are in flight than before",
+        ("cycle",),
+        {
+            "cycle": _int("cycles", "from the beginning of the stream"),
+            "waiting": _int("", "images that have arrived and not begun"),
+            "in_flight": _int("", "images that have begun and not finished"),
+        },
+        optional=True,
+    ),
+    "stream_units": TableSchema(
+        "a unit of the machine over the whole stream",
+        ("unit",),
+        {
+            "unit": _text("unit that operations wait for"),
+            "servers": _int("", "how many operations it holds at once", 1),
+            "busy_cycles": _int("cycles", "busy cycles of all its servers"),
+            "occupancy": _float(
+                "", "busy cycles per server and cycle from the first arrival to the last finish"
+            ),
+        },
+        optional=True,
     ),
 }
 """Every table of a result."""

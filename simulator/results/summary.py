@@ -17,6 +17,7 @@ import pandas as pd
 
 from simulator.config.wording import one_line
 from simulator.results.result import CAUSES, CONVENTIONS, Result
+from simulator.results.stream import stream_summary
 
 PERCENTILES = (50, 95, 99)
 WIDTH = 100
@@ -61,6 +62,7 @@ def summary(result: Result) -> dict[str, Any]:
         "dram_bytes_mean": _mean(images["dram_bytes"]),
         "field_energy": _field_energy(result),
         "area": _area(result),
+        "stream": stream_summary(result),
     }
 
 
@@ -231,7 +233,58 @@ def terminal_table(result: Result) -> str:
         "",
         *_habit(told["field_energy"]),
     ]
-    return "\n".join(line.rstrip()[:WIDTH] for line in lines[:LINES])
+    lines = lines[:LINES]
+    if told["stream"]:
+        lines += ["", *_stream(told["stream"])]
+    return "\n".join(line.rstrip()[:WIDTH] for line in lines)
+
+
+def _stream(told: Mapping[str, Any]) -> list[str]:
+    """A stream: latency with queueing and service apart, rates, energy with the idle machine's."""
+    parts = ("latency", "queueing", "service")
+    lines = [
+        *_entry(
+            "Stream",
+            f"{one_line(told['arrivals'])}: {told['images']} images, at most {told['in_flight']} "
+            f"in flight, {number(told['duration_ms'])} ms; in brackets {told['confidence']:.0%} "
+            "intervals, ... where the stream is too short for a bound",
+            lines=2,
+        ),
+        f"{'  ms':<14}" + "".join(f"{part:<28}" for part in parts),
+    ]
+    for name in ("mean", "p50", "p95", "p99"):
+        cells = (_interval(told[f"{part}_ms"][name]) for part in parts)
+        lines.append(f"{'  ' + name:<14}" + "".join(f"{cell:<28}" for cell in cells))
+    offered, rate = told["offered_images_per_s"], told["finish_rate_images_per_s"]
+    between = f"; between finishes {_interval(rate)}" if rate else ""
+    asked = f"; offered {number(offered)}" if offered else ""
+    held = ", ".join(f"{one_line(unit)} {share:.1%}" for unit, share in told["occupancy"].items())
+    return [
+        *lines,
+        *_entry(
+            "  throughput",
+            f"{number(told['throughput_images_per_s'])} images/s{between}{asked}",
+        ),
+        *_entry(
+            "  images",
+            f"waiting {number(told['waiting_mean'])} on average, {told['waiting_max']} at most; "
+            f"in flight {number(told['in_flight_mean'])}, {told['in_flight_max']}",
+        ),
+        *_entry("  occupancy", held, lines=2),
+        *_entry(
+            "  energy",
+            f"{number(told['energy_uj'])} uJ per image: {number(told['dynamic_energy_uj'])} "
+            f"dynamic, {number(told['leakage_energy_uj'])} leakage, the idle machine's included",
+        ),
+    ]
+
+
+def _interval(estimate: Mapping[str, float | None]) -> str:
+    """A value with its interval; ... where the stream is too short for a bound."""
+    low, high = (
+        "..." if bound is None else number(bound) for bound in (estimate["low"], estimate["high"])
+    )
+    return f"{number(estimate['value'] or 0.0)} [{low}, {high}]"
 
 
 def _heading(result: Result, told: Mapping[str, Any]) -> list[str]:

@@ -7,7 +7,7 @@ is what the server did for one step (a layer at a timestep) without serving anot
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -97,6 +97,38 @@ def record(plan: Plan, image: Image, lowered: Lowered, timeline: Timeline, name:
     ]
     clock_mhz = plan.architecture.clock_mhz
     return Recording(name, clock_mhz, timeline.makespan_cycles, tracks, counters)
+
+
+def record_stream(
+    name: str, clock_mhz: float, stream: Mapping[str, Any], queue: Mapping[str, Any]
+) -> Recording:
+    """A stream: a track for each place with the images that were in it, and the queue.
+
+    `stream`, `queue`: columns of the tables stream and stream_queue of a result.
+    """
+    runs: dict[int, list[Run]] = {}
+    columns = ("position", "image", "place", "arrival_cycle", "start_cycle", "finish_cycle")
+    for row in zip(*(stream[column].tolist() for column in columns), strict=True):
+        position, image, place, arrival, start, finish = row
+        arguments = {
+            "image": image,
+            "position": position,
+            "arrival_cycle": arrival,
+            "queueing_cycles": start - arrival,
+        }
+        whole = Slice(f"image {image} (position {position})", start, finish, arguments)
+        runs.setdefault(place, []).append(Run(whole, []))
+    tracks = [Track(f"place {place}", runs[place]) for place in sorted(runs)]
+    counters = [
+        Counter(
+            title,
+            "images",
+            [*zip(queue["cycle"].tolist(), map(float, queue[column].tolist()), strict=True)],
+        )
+        for title, column in (("waiting", "waiting"), ("in flight", "in_flight"))
+    ]
+    end = int(stream["finish_cycle"].max(initial=0))
+    return Recording(name, clock_mhz, end, tracks, counters)
 
 
 class _Operations:

@@ -50,6 +50,8 @@ def results(draw: st.DrawFn) -> Result:
             columns |= {"part": ["a", "b"][:size], "action": ["read", "write"][:size]}
         if name == "leakage":
             columns["part"] = ["a", "b"][:size]
+        if name.startswith("stream"):
+            columns[schema.key[0]] = (["a", "b"] if name == "stream_units" else [0, 7])[:size]
         tables[name] = pd.DataFrame(columns)
     told = provenance("simpy", "random", 1, 1)
     told["command"] = draw(st.text())

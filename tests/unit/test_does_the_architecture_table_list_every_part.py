@@ -31,6 +31,7 @@ included |
 |  |  | `accumulator_blocks` | int > 0, ≤ 64 |  | 2 | row blocks of partial sums, the one in use included |
 |  |  | `reuse_static_input` | bool |  | true | a stem layer whose input is the same at all timesteps is \
 multiplied once |
+|  |  | `images_in_flight` | int > 0, ≤ 64 |  | 1 | images of a stream under way at once, each with buffers of its own |
 |  |  | `attention_order` | 'scores_first', 'key_values_first' |  | scores_first | (Q K^T) V, or \
 Q (K^T V), which is the same without a softmax |
 | dataflows | `in_order` |  |  |  |  | One after another. |
@@ -39,6 +40,7 @@ included |
 |  |  | `accumulator_blocks` | int > 0, ≤ 64 |  | 2 | row blocks of partial sums, the one in use included |
 |  |  | `reuse_static_input` | bool |  | true | a stem layer whose input is the same at all timesteps is \
 multiplied once |
+|  |  | `images_in_flight` | int > 0, ≤ 64 |  | 1 | images of a stream under way at once, each with buffers of its own |
 |  |  | `attention_order` | 'scores_first', 'key_values_first' |  | scores_first | (Q K^T) V, or \
 Q (K^T V), which is the same without a softmax |
 |  |  | `tile` | tuple[int, ...] |  | (1, 1) | rows, columns |"""

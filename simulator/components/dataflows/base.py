@@ -39,6 +39,12 @@ class Dataflow(Component, slot="dataflows"):
         description="a stem layer whose input is the same at all timesteps is multiplied once",
     )
 
+    images_in_flight: int = Field(
+        default=1,
+        gt=0,
+        le=64,
+        description="images of a stream under way at once, each with buffers of its own",
+    )
     attention_order: Literal["scores_first", "key_values_first"] = Field(
         default="scores_first",
         description="(Q K^T) V, or Q (K^T V), which is the same without a softmax",

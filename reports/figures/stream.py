@@ -1,0 +1,78 @@
+"""A stream of images: how long each took from its arrival on, and how many waited meanwhile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from plotly.subplots import make_subplots
+
+from reports.figures.base import BLUE, GREY, ORANGE, VERMILION, Card, Plot, single
+from simulator.results.result import Result
+
+STREAMS = "Streams"
+MOST_POINTS = 2000
+"""Of a longer stream, so many images and changes of the queue are drawn."""
+
+
+def stream_cards(result: Result, told: dict[str, Any]) -> list[Card]:
+    """Latency and queue over time, for a result that holds a stream."""
+    if not told["stream"]:
+        return []
+    per_ms = result.provenance["architecture"]["clock_mhz"] * 1e3
+    stream, queue = result.tables["stream"], result.tables["stream_queue"]
+    kept, changes = _thinned(stream), _thinned(queue)
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.08)
+    arrival_ms = (kept["arrival_cycle"] / per_ms).tolist()
+    for column, name, colour in (
+        ("latency_cycles", "latency", BLUE),
+        ("queueing_cycles", "of it queueing", ORANGE),
+    ):
+        figure.add_scatter(
+            x=arrival_ms,
+            y=(kept[column] / per_ms).tolist(),
+            name=name,
+            mode="markers",
+            marker={"color": colour, "size": 4},
+            hovertemplate=f"{name} %{{y:.4~g}} ms<extra></extra>",
+            row=1,
+            col=1,
+        )
+    p99 = told["stream"]["latency_ms"]["p99"]["value"]
+    figure.add_hline(y=p99, line_dash="dot", line_color=GREY, annotation_text="p99", row=1, col=1)
+    for column, colour in (("waiting", VERMILION), ("in_flight", BLUE)):
+        figure.add_scatter(
+            x=(changes["cycle"] / per_ms).tolist(),
+            y=changes[column].tolist(),
+            name=column.replace("_", " "),
+            mode="lines",
+            line={"shape": "hv", "color": colour, "width": 1.5},
+            row=2,
+            col=1,
+        )
+    figure.update_layout(height=460)
+    figure.update_xaxes(title="time (ms)", row=2, col=1)
+    figure.update_yaxes(title="latency (ms)", rangemode="tozero", row=1, col=1)
+    figure.update_yaxes(title="images", rangemode="tozero", row=2, col=1)
+    note = (
+        f"{told['stream']['images']} images, {told['stream']['arrivals']}; at most "
+        f"{told['stream']['in_flight']} in flight. A point is an image at its arrival. Below: "
+        "images that have arrived and not begun, and images under way."
+    )
+    return [single("stream", "The stream", STREAMS, Plot(note, figure, _numbers(told["stream"])))]
+
+
+def _numbers(told: dict[str, Any]) -> pd.DataFrame:
+    """Mean and percentiles with their intervals."""
+    rows = []
+    for part in ("latency", "queueing", "service"):
+        for name, estimate in told[f"{part}_ms"].items():
+            rows.append({"metric (ms)": f"{part}, {name}", **estimate})
+    frame = pd.DataFrame(rows)
+    return frame.rename(columns={"low": "interval from", "high": "interval to"})
+
+
+def _thinned(table: pd.DataFrame) -> pd.DataFrame:
+    rows = np.unique(np.linspace(0, len(table) - 1, MOST_POINTS).astype(int))
+    return table.iloc[rows]

@@ -1,0 +1,183 @@
+"""What a stream of images took: its tables from arrivals and finishes, checks and headline numbers.
+
+Every number is defined in docs/metrics.md. `position` counts the images of the stream; `image`
+names the one of the trace, whose counts and energies are those of the image alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.results.columns import Ints, Table, Text, rows_of, text
+from simulator.streams.statistics import CONFIDENCE, Estimate, mean_estimate, percentile_estimate
+
+if TYPE_CHECKING:
+    from simulator.results.result import Result
+
+PERCENTILES = (50, 95, 99)
+
+
+def stream_tables(
+    passages: Mapping[str, Ints], units: Sequence[str], servers: Ints, busy_cycles: Ints
+) -> dict[str, Table]:
+    """The tables of a stream.
+
+    `passages`: position, image, place, arrival_cycle, start_cycle and finish_cycle of its images,
+    in order of position.
+    """
+    arrival, start, finish = (passages[f"{name}_cycle"] for name in ("arrival", "start", "finish"))
+    spans = {
+        "queueing_cycles": start - arrival,
+        "service_cycles": finish - start,
+        "latency_cycles": finish - arrival,
+    }
+    duration = max(int(finish.max() - arrival[0]), 1)
+    return {
+        "stream": {**passages, **spans},
+        "stream_queue": queue_of(arrival, start, finish),
+        "stream_units": {
+            "unit": text(units),
+            "servers": servers,
+            "busy_cycles": busy_cycles,
+            "occupancy": busy_cycles / (servers * duration),
+        },
+    }
+
+
+def queue_of(arrival: Ints, start: Ints, finish: Ints) -> Table:
+    """Images that wait and images in flight after each cycle in which either changes."""
+    cycles = np.concatenate([arrival, start, finish])
+    ones, none = np.ones(len(arrival), np.int64), np.zeros(len(arrival), np.int64)
+    cycle, group = np.unique(cycles, return_inverse=True)
+    changes = {
+        "waiting": np.concatenate([ones, -ones, none]),
+        "in_flight": np.concatenate([none, ones, -ones]),
+    }
+    levels: dict[str, Ints] = {}
+    for name, change in changes.items():
+        by_cycle = np.zeros(len(cycle), np.int64)
+        np.add.at(by_cycle, group, change)
+        levels[name] = np.cumsum(by_cycle)
+    before = {name: np.concatenate([[0], level[:-1]]) for name, level in levels.items()}
+    changed = np.any([levels[name] != before[name] for name in levels], axis=0)
+    return {"cycle": cycle[changed], **{name: level[changed] for name, level in levels.items()}}
+
+
+def broken_stream(provenance: Mapping[str, Any], tables: Mapping[str, Table]) -> Iterator[str]:
+    """Every rule that the tables of a stream break, one line each."""
+    stream = tables["stream"]
+    if not rows_of(stream):
+        return
+    columns = {name: _ints(stream, name) for name in stream}
+    arrival, start, finish = (columns[f"{name}_cycle"] for name in ("arrival", "start", "finish"))
+    strays = np.setdiff1d(columns["image"], _ints(tables["images"], "image"))
+    if len(strays):
+        yield f"stream.image: {strays[:5].tolist()}: must be listed in the table images"
+    for name, span in (
+        ("queueing_cycles", start - arrival),
+        ("service_cycles", finish - start),
+        ("latency_cycles", finish - arrival),
+    ):
+        for row in np.flatnonzero((columns[name] != span) | (span < 0))[:5].tolist():
+            yield f"stream.{name}: position {row}: {columns[name][row]}: must be {span[row]}"
+    queue = queue_of(arrival, start, finish)
+    told = tables["stream_queue"]
+    if any(not np.array_equal(_ints(told, name), _ints(queue, name)) for name in queue):
+        yield "stream_queue: must follow from the arrivals, starts and finishes of the stream"
+    places = provenance.get("stream", {}).get("in_flight")
+    most = int(_ints(queue, "in_flight").max(initial=0))
+    if type(places) is not int or most > places:
+        yield f"stream_queue.in_flight: {most}: must be at most stream.in_flight, {places}"
+    units, duration = tables["stream_units"], max(int(finish.max() - arrival[0]), 1)
+    share = _ints(units, "busy_cycles") / (_ints(units, "servers") * duration)
+    for row in np.flatnonzero((share > 1) | (share != _floats(units, "occupancy"))).tolist():
+        yield (
+            f"stream_units.occupancy: row {row}: {_floats(units, 'occupancy')[row]}: must be "
+            f"{share[row]}, at most 1"
+        )
+
+
+def stream_summary(result: Result) -> dict[str, Any] | None:
+    """Headline numbers of a stream, or None for a result without one; see docs/metrics.md."""
+    stream = result.columns("stream")
+    if not rows_of(stream):
+        return None
+    told = result.provenance["stream"]
+    per_ms = result.provenance["architecture"]["clock_mhz"] * 1e3
+    arrival, finish = _ints(stream, "arrival_cycle"), np.sort(_ints(stream, "finish_cycle"))
+    images, duration = len(arrival), max(int(finish[-1] - arrival[0]), 1)
+    queue = result.columns("stream_queue")
+    by_image = dict(
+        zip(
+            _ints(result.columns("images"), "image").tolist(),
+            _floats(result.columns("images"), "dynamic_energy_pj").tolist(),
+            strict=True,
+        )
+    )
+    dynamic_pj = math.fsum(by_image[image] for image in _ints(stream, "image").tolist())
+    power_uw = math.fsum(_floats(result.columns("leakage"), "power_uw").tolist())
+    # 1 uW for 1 ms is 1e-3 uJ.
+    leakage_uj = power_uw * duration / per_ms * 1e-3 / images
+    units = result.columns("stream_units")
+    names, occupancy = units["unit"], _floats(units, "occupancy")
+    assert isinstance(names, Text)
+    latency_ms = {
+        name: _ints(stream, f"{name}_cycles") / per_ms
+        for name in ("latency", "queueing", "service")
+    }
+    return {
+        "arrivals": told["arrivals"],
+        "in_flight": told["in_flight"],
+        "images": images,
+        "confidence": CONFIDENCE,
+        "duration_ms": duration / per_ms,
+        **{f"{name}_ms": _spread(values) for name, values in latency_ms.items()},
+        "offered_images_per_s": _offered(arrival, per_ms) if told["open"] else None,
+        "throughput_images_per_s": images / duration * per_ms * 1e3,
+        "finish_rate_images_per_s": _rate(finish, per_ms),
+        "waiting_mean": int(_ints(stream, "queueing_cycles").sum()) / duration,
+        "waiting_max": int(_ints(queue, "waiting").max(initial=0)),
+        "in_flight_mean": int(_ints(stream, "service_cycles").sum()) / duration,
+        "in_flight_max": int(_ints(queue, "in_flight").max(initial=0)),
+        "energy_uj": dynamic_pj / images / 1e6 + leakage_uj,
+        "dynamic_energy_uj": dynamic_pj / images / 1e6,
+        "leakage_energy_uj": leakage_uj,
+        "occupancy": dict(zip(names.tolist(), occupancy.tolist(), strict=True)),
+    }
+
+
+def _spread(values: npt.NDArray[np.float64]) -> dict[str, dict[str, float | None]]:
+    told = {"mean": mean_estimate(values)}
+    told |= {f"p{percent}": percentile_estimate(values, percent) for percent in PERCENTILES}
+    return {name: estimate._asdict() for name, estimate in told.items()}
+
+
+def _offered(arrival: Ints, per_ms: float) -> float | None:
+    """Images a second between the first arrival and the last."""
+    span = int(arrival[-1] - arrival[0])
+    return (len(arrival) - 1) / span * per_ms * 1e3 if span else None
+
+
+def _rate(finish: Ints, per_ms: float) -> dict[str, float | None] | None:
+    """Images a second between the first finish and the last: 1 / the mean gap between finishes."""
+    if len(finish) < 2 or finish[-1] == finish[0]:
+        return None
+    gap = mean_estimate(np.diff(finish) / (per_ms * 1e3))
+    low = None if gap.high is None else 1 / gap.high
+    high = None if gap.low is None or gap.low <= 0 else 1 / gap.low
+    return Estimate(1 / gap.value, low, high)._asdict()
+
+
+def _ints(table: Mapping[str, Any], name: str) -> Ints:
+    column: Ints = np.asarray(table[name], np.int64)
+    return column
+
+
+def _floats(table: Mapping[str, Any], name: str) -> npt.NDArray[np.float64]:
+    column: npt.NDArray[np.float64] = np.asarray(table[name], np.float64)
+    return column

@@ -1,0 +1,94 @@
+"""Arrivals of a stream: at the stated rate, repeatable, and each bad text or file is one error."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from simulator.errors import StreamError
+from simulator.streams.arrivals import read_arrivals
+
+
+def cycles(text: str, count: int, clock_mhz: float = 500.0) -> list[int | None]:
+    return list(itertools.islice(read_arrivals(text).cycles(clock_mhz), count))
+
+
+def test_a_rate_is_equally_spaced() -> None:
+    assert cycles("rate:200", 4) == [0, 2_500_000, 5_000_000, 7_500_000]
+    assert cycles("rate:3e8,images=9", 5) == [0, 2, 3, 5, 7]
+
+
+def test_a_closed_loop_has_no_times() -> None:
+    assert cycles("closed", 3) == [None, None, None]
+    assert read_arrivals("closed,images=7").images == 7
+
+
+def test_poisson_gaps_are_exponential_and_belong_to_the_seed() -> None:
+    found = np.diff(np.array(cycles("poisson:200,seed=1", 20_001)), prepend=0) / 500e6
+    assert found.mean() == pytest.approx(1 / 200, rel=0.02)
+    assert found.std() == pytest.approx(1 / 200, rel=0.03)
+    assert (found > 1 / 200).mean() == pytest.approx(np.exp(-1), abs=0.01)
+    assert cycles("poisson:200,seed=1", 50) == cycles("poisson:200,seed=1", 5000)[:50]
+    assert cycles("poisson:200,seed=1", 50) != cycles("poisson:200,seed=2", 50)
+
+
+def test_a_file_says_when(tmp_path: Path) -> None:
+    file = tmp_path / "times.csv"
+    file.write_text("arrival_s\n0\n1e-6\n\n1e-6\n0.5\n")
+    assert cycles(str(file), 9) == [0, 500, 500, 250_000_000]
+    assert read_arrivals(str(file)).images == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("open", "must be closed, rate:R, poisson:R,seed=S, or a file that ends with .csv or .txt"),
+        ("closed:3", "must be closed"),
+        ("rate", "must be closed"),
+        ("rate:", "must be from 1e-6 to 1e12 images a second"),
+        ("rate:0", "must be from 1e-6"),
+        ("rate:-1", "must be from 1e-6"),
+        ("rate:nan", "must be from 1e-6"),
+        ("rate:inf", "must be from 1e-6"),
+        ("rate:5,seed=1", "seed=1: must be one of images, each once"),
+        ("poisson:200", "needs a seed, such as poisson:200,seed=1"),
+        ("poisson:200,seed=-1", "seed=-1: must be from 0"),
+        ("poisson:200,seed=1,seed=2", "each once"),
+        ("closed,images=0", "images=0: must be from 1 to 10000000"),
+        ("closed,images=99999999", "images=99999999: must be from 1 to 10000000"),
+        ("absent.csv", "absent.csv: No such file"),
+    ],
+)
+def test_a_bad_text_is_one_error(text: str, message: str) -> None:
+    with pytest.raises(StreamError, match=".*" + message):
+        read_arrivals(text)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"0\n1\n0.5\n", r"times.txt:3: '0.5': must be a time in seconds, at least 1.0"),
+        (b"-1\n", r"times.txt:1: '-1': must be a time in seconds, at least 0.0"),
+        (b"0\nsoon\n", r"times.txt:2: 'soon'"),
+        (b"0\nnan\n", r"times.txt:2: 'nan'"),
+        (b"0\ninf\n", r"times.txt:2: 'inf'"),
+        (b"0,1\n", r"times.txt:1: '0,1'"),
+        (b"\n", "0 times: must hold 1 to"),
+        (b"\xff\xfe", "must be UTF-8 text"),
+    ],
+)
+def test_a_bad_file_is_one_error(content: bytes, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "times.txt"
+    file.write_bytes(content)
+    with pytest.raises(StreamError, match=message):
+        read_arrivals(str(file))
+
+
+def test_a_time_too_late_to_be_counted_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "times.txt"
+    file.write_text("1e12\n")
+    with pytest.raises(StreamError, match=r"1000000000000.0 s is cycle 5\d+; rule: below 2\^60"):
+        cycles(str(file), 1)
