@@ -26,7 +26,15 @@ less in this field, an element of K^T V at most the number of tokens, 196 or les
 STREAM_BITS = 16
 """Bits of an element of a residual stream of real-valued sums: those of an accumulator."""
 
-MATRIX_KINDS = ("conv2d", "linear", "attention_scores", "attention_context", "head")
+MATRIX_KINDS = (
+    "conv2d",
+    "linear",
+    "attention_scores",
+    "attention_context",
+    "head",
+    "convolution",
+    "product",
+)
 ELEMENT_KINDS = ("spike_driven_attention", "token_qk_attention")
 VECTOR_KINDS = (
     "lif",
@@ -36,7 +44,21 @@ VECTOR_KINDS = (
     "spike_gate",
     "token_mean",
     "halting",
+    "neuron",
+    "elementwise",
+    "reduce",
+    "rearrange",
 )
+
+_ADDS = frozenset("add sub rsub neg sum mean cumsum abs".split())  # noqa: SIM905
+_MULTIPLIES = frozenset("mul div lerp square addcmul addcdiv avg_pool2d".split())  # noqa: SIM905
+_COMPARES = frozenset(
+    """ge gt le lt eq ne maximum minimum clamp clamp_min clamp_max relu where heaviside sign round
+    floor ceil trunc max min amax amin argmax argmin any all logical_and logical_or logical_not
+    bitwise_and bitwise_or masked_fill max_pool2d_with_indices""".split()  # noqa: SIM905
+)
+# A neuron's update on the vector unit: two adds and a comparison.
+_UPDATE = {"add": 2, "compare": 1}
 
 
 class Window(NamedTuple):
@@ -47,6 +69,7 @@ class Window(NamedTuple):
     padding: tuple[int, int]
     in_grid: tuple[int, int]
     out_grid: tuple[int, int]
+    dilation: tuple[int, int] = (1, 1)
 
     @property
     def taps(self) -> int:
@@ -57,7 +80,8 @@ class Window(NamedTuple):
 class VectorOp(NamedTuple):
     """An element-wise operation: `rows` x `channels` results at each of `timesteps`.
 
-    `window_inputs`: inputs compared for each result of a pool, 1 elsewhere.
+    `window_inputs`: inputs compared for each result of a pool, operations for each result of
+    `add`, `multiply`, `compare` and `table`, 1 elsewhere. `rearrange` costs nothing.
     """
 
     name: str
@@ -96,7 +120,8 @@ class Layer:
     `output`: what the operation itself makes; `mean_tokens`: tokens that a head takes the mean of;
     `reads`: stored tensors and streams that its element-wise operations read; `planes`: bit-planes
     of the operand; `mask`: the block whose halting mask applies, or None.
-    `static_input`: the operand has one timestep and feeds all of them.
+    `static_input`: the operand has one timestep and feeds all of them. `second_planes`: bit-planes
+    of `second`. `feeds`: whether the result of a product of activations is a factor of another.
     """
 
     index: int
@@ -119,6 +144,8 @@ class Layer:
     window: Window
     channels: int
     output: str = ""
+    second_planes: int = 1
+    feeds: bool = True
     mean_tokens: int = 0
     producers: tuple[int, ...] = ()
     vector_ops: tuple[VectorOp, ...] = field(default=())
@@ -154,16 +181,19 @@ class Layer:
     @property
     def second_bits(self) -> int:
         """Bits of the activations that take the weights' place; 0 where there are weights."""
-        return _ATTENTION[self.kind].second_bits if self.is_attention else 0
+        bits = _ATTENTION[self.kind].second_bits if self.is_attention else 0
+        return max(bits, self.second_planes) if bits else 0
 
     @property
     def feeds_product(self) -> bool:
         """Whether the results are no spikes but wait in the weight buffer for the next product."""
-        return self.second_bits == 1
+        return self.is_attention and _ATTENTION[self.kind].second_bits == 1 and self.feeds
 
     def computed_timesteps(self, reuse_static_input: bool) -> int:
         """Timesteps at which the product is computed: 1 where one result can serve them all."""
-        reused = self.static_input and self.stage == "sps" and reuse_static_input
+        reused = (
+            self.static_input and self.stage in ("sps", "stem", "layers") and reuse_static_input
+        )
         return 1 if reused else self.timesteps
 
     def operand_bits(self, rows: int, tokens: int) -> int:
@@ -208,6 +238,7 @@ def read_network(trace: Trace | Outline) -> Network:
     reader = _Reader(trace)
     for operation in trace.operations:
         reader.add(operation)
+    reader.finish()
     return Network(
         layers=tuple(reader.layers),
         tensors=trace.tensors,
@@ -229,9 +260,19 @@ class _Reader:
         self.made: dict[str, tuple[int, OperationSpec]] = {}
         self.consumers: dict[str, list[int]] = {}
         self.streams: dict[str, Stream] = {}
+        self.delayed: list[OperationSpec] = []
+
+    def finish(self) -> None:
+        """Give what a later layer makes for an earlier one, one timestep on, to its maker."""
+        delayed, self.delayed = self.delayed, []
+        for operation in delayed:
+            self._rearrange(operation)
 
     def add(self, operation: OperationSpec) -> None:
         """Begin a layer, or add to the last one."""
+        if operation.kind == "rearrange":
+            self._rearrange(operation)
+            return
         if operation.kind in MATRIX_KINDS + ELEMENT_KINDS:
             self.layers.append(_begin_layer(len(self.layers), operation, self.trace.tensors))
         elif operation.kind not in VECTOR_KINDS:
@@ -246,8 +287,11 @@ class _Reader:
         last = self.layers[-1]
         changed: dict[str, object] = {}
         if operation.kind not in MATRIX_KINDS:
-            changed["vector_ops"] = (*last.vector_ops, _vector_op(operation))
-        names = [name for name in (operation.input, operation.second_input) if name is not None]
+            changed["vector_ops"] = (*last.vector_ops, *_vector_ops(operation))
+        names = list(operation.inputs)
+        if operation.kind == "product" and last.second is None and names[1] in self.made:
+            maker = self.made[names[1]][0]
+            self.layers[maker] = replace(self.layers[maker], feeds=True)
         others = {self.made[name][0] for name in names if name in self.made} - {last.index}
         changed["producers"] = tuple(sorted(others.union(last.producers)))
         reads = list(last.reads)
@@ -263,12 +307,23 @@ class _Reader:
         self.layers[-1] = replace(last, **changed)  # type: ignore[arg-type]
         self.made[operation.output] = (last.index, operation)
 
+    def _rearrange(self, operation: OperationSpec) -> None:
+        """A tensor stored without arithmetic: by the layer that makes the last of its parts."""
+        makers = [self.made[name][0] for name in operation.inputs if name in self.made]
+        if not makers:
+            self.delayed.append(operation)
+            return
+        at = max(makers)
+        layer = self.layers[at]
+        self.layers[at] = replace(layer, vector_ops=(*layer.vector_ops, *_vector_ops(operation)))
+        self.made[operation.output] = (at, operation)
+
     def _is_stream(self, name: str, layer: int, operation: OperationSpec) -> bool:
         """Whether a later layer than its maker's reads a value that the trace does not store."""
         if name in self.trace.tensors or name not in self.made:
             return False
         maker, made = self.made[name]
-        inside = made.kind in ("attention_scores", "halting") or operation.kind == "head"
+        inside = made.kind in ("attention_scores", "halting", "product") or operation.kind == "head"
         return maker != layer and not inside
 
 
@@ -278,8 +333,9 @@ def _stream(maker: OperationSpec) -> Stream:
     if maker.kind in MATRIX_KINDS:
         rows, _, outputs, groups = _product(maker.kind, shapes)
         return Stream(maker.timesteps, STREAM_BITS, rows, outputs * groups)
-    made = _vector_op(maker)
-    return Stream(maker.timesteps, STREAM_BITS, made.rows, made.channels)
+    made = _vector_ops(maker)[0]
+    bits = 1 if maker.kind in ("neuron", "lif") else STREAM_BITS
+    return Stream(maker.timesteps, bits, made.rows, made.channels)
 
 
 def key_values_first(network: Network) -> Network:
@@ -328,20 +384,24 @@ def key_values_first(network: Network) -> Network:
 def live_rows(layer: Layer, image: Image, tokens: int) -> list[npt.NDArray[np.int32]]:
     """The rows that a layer computes at each timestep: all, or those of active tokens."""
     if layer.mask is None:
-        everything = np.arange(layer.rows if not layer.is_attention else tokens, dtype=np.int32)
+        every = layer.inputs if layer.transposed else layer.rows
+        everything = np.arange(every, dtype=np.int32)
         return [everything] * layer.timesteps
     return [np.flatnonzero(active).astype(np.int32) for active in image.active[layer.mask]]
 
 
 def _begin_layer(index: int, operation: OperationSpec, tensors: Mapping[str, TensorSpec]) -> Layer:
     shapes: Mapping[str, int | tuple[int, ...]] = operation.shapes
+    if operation.kind == "product":
+        return _begin_product(index, operation, tensors)
+    _check_convolution(operation)
     operand, second = _operands(operation)
     spec = tensors.get(operand) if operand else None
     rows, inputs, outputs, groups = _product(operation.kind, shapes)
     return Layer(
         index=index,
         name=operation.name,
-        kind=operation.kind,
+        kind="conv2d" if operation.kind == "convolution" else operation.kind,
         stage=operation.stage,
         block=operation.block,
         timesteps=operation.timesteps,
@@ -363,6 +423,78 @@ def _begin_layer(index: int, operation: OperationSpec, tensors: Mapping[str, Ten
     )
 
 
+_WALKS = {
+    ("rows", False): "attention_scores",
+    ("inputs", True): "attention_context",
+    ("inputs", False): "attention_key_values",
+    ("rows", True): "attention_query",
+}
+"""How a product of activations is walked: by what its input's stored rows are, and whether the
+second factor is the result of an earlier product."""
+
+
+def _begin_product(
+    index: int, operation: OperationSpec, tensors: Mapping[str, TensorSpec]
+) -> Layer:
+    """A product of two activations, walked along its input."""
+    shapes: Mapping[str, int | tuple[int, ...]] = operation.shapes
+    rows, inputs, outputs, groups = _product(operation.kind, shapes)
+    spec = tensors[operation.input]
+    second = operation.second_input if operation.second_input in tensors else None
+    planes = tensors[second].planes if second is not None else 1
+    kind = _WALKS[str(operation.parameters["input_by"]), second is None]
+    if operation.parameters["input_by"] == "inputs" and spec.planes > 1:
+        raise LoweringError(
+            f"operation {operation.name}: a product whose operand {operation.input} has "
+            f"{spec.planes} planes and is walked by its inputs: this version walks spikes so"
+        )
+    return Layer(
+        index=index,
+        name=operation.name,
+        kind=kind,
+        stage=operation.stage,
+        block=operation.block,
+        timesteps=operation.timesteps,
+        operand=operation.input,
+        second=second,
+        rows=rows,
+        inputs=inputs,
+        outputs=outputs,
+        groups=groups,
+        planes=spec.planes,
+        weight_bits=0,
+        mask=operation.mask,
+        static_input=False,
+        integer_input=spec.kind == "integer",
+        window=_line(rows),
+        channels=spec.channels,
+        output=operation.output,
+        second_planes=planes,
+        feeds=False,  # until a product reads it
+    )
+
+
+def _check_convolution(operation: OperationSpec) -> None:
+    """Refuse the convolutions whose windows a Layer cannot hold, by name."""
+    if operation.kind != "convolution":
+        return
+    shapes: Mapping[str, int | tuple[int, ...]] = operation.shapes
+    found = []
+    if shapes["transposed"]:
+        found.append("is transposed")
+    if shapes["groups"] != 1:
+        found.append(f"has {shapes['groups']} groups")
+    if len(_axes(shapes["kernel"])) > 2:
+        found.append(f"has {len(_axes(shapes['kernel']))} axes")
+    if set(_axes(shapes["dilation"])) != {1}:
+        found.append("is dilated")
+    if found:
+        raise LoweringError(
+            f"operation {operation.name}: a convolution that {' and '.join(found)}: this version "
+            "lowers convolutions of at most two axes, in one group, neither dilated nor transposed"
+        )
+
+
 def _operands(operation: OperationSpec) -> tuple[str | None, str | None]:
     """The tensor whose bits are walked, and the one that takes the weights' place."""
     if operation.kind == "attention_scores" or operation.kind in ELEMENT_KINDS:
@@ -378,8 +510,14 @@ def _product(kind: str, shapes: Mapping[str, int | tuple[int, ...]]) -> tuple[in
         key: math.prod(value) if isinstance(value, tuple | list) else int(value)
         for key, value in shapes.items()
     }
-    if kind == "conv2d":
-        return size["out_grid"], size["kernel"] * size["in_channels"], size["out_channels"], 1
+    if kind in ("conv2d", "convolution"):
+        groups = size.get("groups", 1)
+        inputs, outputs = size["in_channels"] // groups, size["out_channels"] // groups
+        if size.get("transposed", 0):
+            return size["in_grid"], inputs, size["kernel"] * outputs, groups
+        return size["out_grid"], size["kernel"] * inputs, outputs, groups
+    if kind == "product":
+        return size["rows"], size["inputs"], size["outputs"], size["groups"]
     if kind == "attention_scores":
         return size["tokens"], size["head_dim"], size["tokens"], size["heads"]
     if kind == "attention_context":
@@ -393,10 +531,10 @@ def _product(kind: str, shapes: Mapping[str, int | tuple[int, ...]]) -> tuple[in
 
 
 def _window(kind: str, shapes: Mapping[str, int | tuple[int, ...]], rows: int) -> Window:
-    if kind != "conv2d":
+    if kind not in ("conv2d", "convolution"):
         return _line(rows)
-    pairs = [_pair(shapes[key]) for key in ("kernel", "stride", "padding", "in_grid", "out_grid")]
-    return Window(*pairs)
+    fills = {"kernel": 1, "stride": 1, "padding": 0, "in_grid": 1, "out_grid": 1, "dilation": 1}
+    return Window(*(_pair(shapes.get(key, (1, 1)), fill) for key, fill in fills.items()))
 
 
 def _line(rows: int) -> Window:
@@ -404,17 +542,24 @@ def _line(rows: int) -> Window:
     return Window((1, 1), (1, 1), (0, 0), (1, rows), (1, rows))
 
 
-def _pair(value: int | tuple[int, ...]) -> tuple[int, int]:
+def _axes(value: int | tuple[int, ...]) -> tuple[int, ...]:
     assert not isinstance(value, int)
-    return int(value[0]), int(value[1])
+    return tuple(value)
 
 
-def _vector_op(operation: OperationSpec) -> VectorOp:
+def _pair(value: int | tuple[int, ...], fill: int = 1) -> tuple[int, int]:
+    """Two axes; of one, it is the second."""
+    axes = _axes(value)
+    return (fill, int(axes[0])) if len(axes) == 1 else (int(axes[0]), int(axes[1]))
+
+
+def _vector_ops(operation: OperationSpec) -> tuple[VectorOp, ...]:
+    """The vector unit's work of an operation: one piece, or one for each kind of arithmetic."""
     shapes: Mapping[str, int | tuple[int, ...]] = operation.shapes
     inputs = 1
     if operation.kind == "pool":
-        rows = math.prod(_pair(shapes["out_grid"]))
-        inputs = math.prod(_pair(shapes["kernel"]))
+        rows = math.prod(_axes(shapes["out_grid"]))
+        inputs = math.prod(_axes(shapes["kernel"]))
     else:
         count = shapes.get("rows", shapes.get("tokens"))
         assert isinstance(count, int)
@@ -423,12 +568,39 @@ def _vector_op(operation: OperationSpec) -> VectorOp:
     if channels is None:
         channels = _product(operation.kind, shapes)[1]
     assert isinstance(channels, int)
-    return VectorOp(
-        operation.name,
-        operation.kind,
-        rows,
-        channels,
-        operation.timesteps,
-        inputs,
-        operation.output,
-    )
+
+    def piece(kind: str, times: int) -> VectorOp:
+        return VectorOp(
+            operation.name, kind, rows, channels, operation.timesteps, times, operation.output
+        )
+
+    if operation.kind not in ("neuron", "elementwise", "reduce"):
+        return (piece(operation.kind, inputs),)
+    counts = _arithmetic(operation.parameters)
+    pieces = []
+    if operation.kind == "neuron" and "tau" in operation.parameters:
+        return (piece("lif", 1),)
+    if operation.kind == "neuron":
+        states = int(operation.parameters["states"])
+        pieces = [piece("lif", 1)] * states
+        counts = {kind: count - _UPDATE.get(kind, 0) * states for kind, count in counts.items()}
+    pieces += [piece(kind, count) for kind, count in counts.items() if count > 0]
+    return tuple(pieces or [piece("rearrange", 1)])
+
+
+def _arithmetic(parameters: Mapping[str, float | str]) -> dict[str, int]:
+    """Adds, multiplies, comparisons and looked-up functions for one result."""
+    counts = dict.fromkeys(("add", "multiply", "compare", "table"), 0)
+    for name, count in parameters.items():
+        if name in ("states", "delayed", "results") or not isinstance(count, int):
+            continue
+        kind = "table"
+        for names, arithmetic in (
+            (_ADDS, "add"),
+            (_MULTIPLIES, "multiply"),
+            (_COMPARES, "compare"),
+        ):
+            if name in names:
+                kind = arithmetic
+        counts[kind] += count
+    return counts

@@ -19,6 +19,26 @@ A `pool` of type `sum` is an average pool whose division folds into the weights 
 (membrane potentials) is not stored: its operations have input_bits 0, and what is stored are the
 spikes that neurons make of it ahead of each weighted sum. In stage `sps` stands everything ahead of
 the tokens that can halt, so of a network in several stages all stages but the last.
+
+A network that was captured as it runs, with no layer recognised by its class, is a list of these,
+all in stage `layers`, none under a mask unless its owner declared one:
+
+- `convolution`: of one to four axes, in groups, dilated, or `transposed` (each input is spread over
+  the taps). A leading axis of kernel 1 counts maps side by side.
+- `product` of two activations, (rows, inputs) by (inputs, outputs), `groups` (heads) side by side.
+  `input_by`: the stored rows of its input are the product's `rows`, or its `inputs`; `second_by`:
+  those of the second input are its `outputs`, its `inputs`, or `product`: the second input is the
+  result of an earlier product, which is not stored.
+- `neuron`: parameters are how often one neuron does each operation in a timestep, by the
+  operation's name in PyTorch, and `states`, the values that it keeps. Which comparisons fire, and
+  what belongs to a neuron, is found by rules of thumb.
+- `elementwise`, likewise; `reduce`: `channels` values become `results`.
+- `rearrange`: no arithmetic: a stored tensor that is a part of others, joins them or lays them out
+  anew. A parameter `delayed` says that an input is its value one timestep earlier, so a later
+  operation may make it.
+
+A tensor's value is (number - zero_point) * scale, for each channel where these are lists; `error`:
+the largest difference to the network's own value, where real values were rounded to the planes.
 """
 
 from __future__ import annotations
@@ -44,8 +64,9 @@ from simulator.trace_format.schema import (
     whole,
 )
 
-# (rows, channels); channels None: any number.
+# (rows, channels); channels None: any number; (0, None): any size.
 Size = tuple[int, int | None]
+ANY: Size = (0, None)
 
 
 class Flow(NamedTuple):
@@ -71,6 +92,14 @@ class Kind(NamedTuple):
     second: bool | None = False
     weighted: bool = False
     sums_tokens: bool = False
+
+
+def _length(value: object) -> int:
+    return len(value) if isinstance(value, list) else 0
+
+
+def _all(values: list[Any], least: int) -> bool:
+    return all(type(value) is int and least <= value < 2**31 for value in values)
 
 
 def _conv2d_flow(shapes: Mapping[str, Any]) -> Flow:
@@ -137,11 +166,52 @@ def _head_flow(shapes: Mapping[str, Any]) -> Flow:
     return Flow((shapes["tokens"], shapes["in_features"]), None, (1, shapes["classes"]))
 
 
+def _convolution_flow(shapes: Mapping[str, Any]) -> Flow:
+    inputs = (math.prod(shapes["in_grid"]), shapes["in_channels"])
+    grid = shapes["out_grid"]
+    output = (math.prod(grid), shapes["out_channels"])
+    return Flow(inputs, None, output, None, (math.prod(grid[:-1]), grid[-1]))
+
+
+def _product_flow(shapes: Mapping[str, Any]) -> Flow:
+    output = (shapes["rows"], shapes["outputs"] * shapes["groups"])
+    return Flow(ANY, ANY, output)
+
+
+def _free_flow(shapes: Mapping[str, Any]) -> Flow:
+    return Flow(ANY, ANY, (shapes["rows"], shapes["channels"]))
+
+
+def _reduce_flow(shapes: Mapping[str, Any]) -> Flow:
+    return Flow(ANY, ANY, (1, shapes["results"]))
+
+
 _WINDOW = {
     **dict.fromkeys(("kernel", "stride", "in_grid", "out_grid"), PAIR),
     "padding": list_of(whole(0), 2),
 }
 _CONV2D = {"in_channels": COUNT, "out_channels": COUNT, **_WINDOW}
+_GRID = Rule(
+    "a list of 1 to 4, each an integer from 1",
+    lambda value: 0 < _length(value) <= 4 and _all(value, 1),
+)
+_PADDING = Rule(
+    "a list of 1 to 4, each an integer from 0",
+    lambda value: 0 < _length(value) <= 4 and _all(value, 0),
+)
+_CONVOLUTION = {
+    "in_channels": COUNT,
+    "out_channels": COUNT,
+    "groups": COUNT,
+    "transposed": whole(0, 1),
+    **dict.fromkeys(("kernel", "stride", "dilation", "in_grid", "out_grid"), _GRID),
+    "padding": _PADDING,
+}
+_PRODUCT = dict.fromkeys(("rows", "inputs", "outputs", "groups"), COUNT)
+_PRODUCT_PARAMETERS = {
+    "input_by": one_of(("rows", "inputs")),
+    "second_by": one_of(("outputs", "inputs", "product")),
+}
 _LINEAR = {"in_features": COUNT, "out_features": COUNT, "rows": COUNT}
 _HEADS = {"heads": COUNT, "head_dim": COUNT, "tokens": COUNT}
 _ROWS = {"rows": COUNT, "channels": COUNT}
@@ -169,14 +239,23 @@ KINDS = {
     "token_mean": Kind(_HALTING, _mean_flow, {}, sums_tokens=True),
     "halting": Kind(_HALTING, _halting_flow, _SCORE_PARAMETERS),
     "head": Kind(_HEAD, _head_flow, {}, weighted=True),
+    "convolution": Kind(_CONVOLUTION, _convolution_flow, {}, weighted=True),
+    "product": Kind(_PRODUCT, _product_flow, _PRODUCT_PARAMETERS, second=True),
+    "neuron": Kind(_ROWS, _free_flow, {"states": COUNT}, second=None),
+    "elementwise": Kind(_ROWS, _free_flow, {}, second=None),
+    "reduce": Kind({**_ROWS, "results": COUNT}, _reduce_flow, {}, second=None),
+    "rearrange": Kind(_ROWS, _free_flow, {}, second=None),
 }
+OPTIONAL = ("more_inputs",)
+"""Fields that an operation may leave out."""
 OPERATION = {
     "name": NAME,
     "kind": one_of(KINDS),
-    "stage": one_of(("sps", "blocks", "halting", "head")),
+    "stage": one_of(("layers", "sps", "blocks", "halting", "head")),
     "block": or_null(whole(0, 1023)),
     "input": NAME,
     "second_input": or_null(NAME),
+    "more_inputs": list_of(NAME),
     "output": NAME,
     "timesteps": COUNT,
     "shapes": OBJECT,

@@ -6,14 +6,16 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from simulator.trace_format.kinds import KINDS, OPERATION, Flow, Size
+from simulator.trace_format.kinds import ANY, KINDS, OPERATION, OPTIONAL, Flow, Size
 from simulator.trace_format.layout import Layout
 from simulator.trace_format.schema import (
     DATASET,
     HALTING,
     MANIFEST,
+    MANIFEST_OPTIONAL,
     MODEL,
     TENSOR,
+    TENSOR_OPTIONAL,
     WEIGHTS,
     Problems,
     one_of,
@@ -36,7 +38,8 @@ def check_manifest(manifest: dict[str, Any], source: str) -> Layout:
     """The layout a parsed manifest describes; raises one TraceError, a line for each problem."""
     problems = Problems(source)
     newest = manifest["schema"] == SCHEMA
-    problems.fields("", manifest, MANIFEST | (STAGES if newest else {}))
+    rules = MANIFEST | (STAGES if newest else {})
+    problems.fields("", manifest, rules, optional=MANIFEST_OPTIONAL)
     sections: dict[str, dict[str, Any] | None] = {}
     for name, rules in (("model", MODEL), ("dataset", DATASET), ("weights", WEIGHTS)):
         section = manifest.get(name)
@@ -117,8 +120,12 @@ def _tensors(
         if name in tensors:
             problems.add(f"{place}.name", name, "a name that no earlier tensor has")
         spec = None
-        if problems.fields(place, item, TENSOR):
-            spec = TensorSpec(**{**item, "grid": tuple(item["grid"])})
+        if problems.fields(place, item, TENSOR, optional=TENSOR_OPTIONAL):
+            fields: dict[str, Any] = {
+                key: tuple(value) if isinstance(value, list) else value
+                for key, value in item.items()
+            }
+            spec = TensorSpec(**fields)
             _check_tensor(problems, f"{place} ({name})", spec, model, images)
         if name is not None:
             tensors[name] = spec
@@ -137,6 +144,12 @@ def _check_tensor(
         )
     if tensor.kind == "spikes" and tensor.planes != 1:
         problems.add(f"{place}.planes", tensor.planes, "1 for spikes")
+    for key in ("scale", "zero_point"):
+        value = getattr(tensor, key)
+        if isinstance(value, tuple) and len(value) != tensor.channels:
+            problems.add(
+                f"{place}.{key}", list(value), f"one for each of {tensor.channels} channels"
+            )
     values = images * tensor.timesteps * tensor.rows * tensor.channels
     if tensor.nonzero > values:
         problems.add(f"{place}.nonzero", tensor.nonzero, f"at most its {values} values")
@@ -217,13 +230,14 @@ class _Operations:
         self.rules = {**OPERATION, "stage": one_of(stages)}
         self.values: dict[str, _Value | None] = {}
         self.names: set[str] = set()
+        self.produced: set[str | None] = set()
 
     def check(self, items: list[Any]) -> list[OperationSpec]:
         """The operations that keep their own rules."""
         operations = []
-        produced = {_text(item, "output") for item in items if isinstance(item, dict)}
+        self.produced = {_text(item, "output") for item in items if isinstance(item, dict)}
         for name, tensor in self.tensors.items():
-            if name not in produced:
+            if name not in self.produced:
                 self.values[name] = _stored(tensor)
         for index, item in enumerate(items):
             if not isinstance(item, dict):  # told with the list
@@ -235,14 +249,17 @@ class _Operations:
                 continue
             shapes = {k: tuple(v) if isinstance(v, list) else v for k, v in item["shapes"].items()}
             role = self.stages[item["stage"]]
-            operation = OperationSpec(**{**item, "shapes": shapes, "role": role})
+            more = tuple(item.get("more_inputs", ()))
+            operation = OperationSpec(
+                **{**item, "shapes": shapes, "role": role, "more_inputs": more}
+            )
             self._check(f"{place} ({operation.name})", operation)
             operations.append(operation)
         return operations
 
     def _whole(self, place: str, item: dict[str, Any]) -> bool:
         """Whether an entry keeps the rules of its fields."""
-        if not self.problems.fields(place, item, self.rules):
+        if not self.problems.fields(place, item, self.rules, optional=OPTIONAL):
             return False
         kind = KINDS[item["kind"]]
         shapes = self.problems.fields(f"{place}.shapes", item["shapes"], kind.shapes)
@@ -262,6 +279,8 @@ class _Operations:
         self._check_place_and_bits(place, operation)
         first = self._check_input(place, operation, "input", flow.input, flow)
         self._check_second(place, operation, flow)
+        for name in operation.more_inputs:
+            self._check_exists(place, operation, "more_inputs", name)
         if self.model:
             _check_steps(self.problems, place, operation.timesteps, self.model)
             masked = flow.input if KINDS[operation.kind].sums_tokens else flow.output
@@ -274,6 +293,9 @@ class _Operations:
         shapes: Mapping[str, Any] = operation.shapes
         if "kernel" not in shapes:
             return
+        if operation.kind == "convolution":
+            self._check_convolution(place, shapes)
+            return
         axes = zip(
             *(shapes[key] for key in ("in_grid", "padding", "kernel", "stride")), strict=True
         )
@@ -281,6 +303,32 @@ class _Operations:
         if list(shapes["out_grid"]) != grid:
             rule = f"{grid}, (in_grid + 2 padding - kernel) // stride + 1"
             self.problems.add(f"{place}.shapes.out_grid", shapes["out_grid"], rule)
+
+    def _check_convolution(self, place: str, shapes: Mapping[str, Any]) -> None:
+        """Axes, groups and the grid that a window of any number of axes leaves."""
+        names = ("kernel", "stride", "padding", "dilation", "in_grid", "out_grid")
+        axes = len(shapes["kernel"])
+        for key in names:
+            if len(shapes[key]) != axes:
+                rule = f"a list of {axes}, as the kernel is"
+                self.problems.add(f"{place}.shapes.{key}", list(shapes[key]), rule)
+                return
+        for key in ("in_channels", "out_channels"):
+            if shapes[key] % shapes["groups"]:
+                rule = f"a multiple of its groups, {shapes['groups']}"
+                self.problems.add(f"{place}.shapes.{key}", shapes[key], rule)
+        for kernel, step, pad, dilation, before, after in zip(
+            *(shapes[key] for key in names), strict=True
+        ):
+            reach = dilation * (kernel - 1) + 1
+            least = (before + 2 * pad - reach) // step + 1
+            most = least
+            if shapes["transposed"]:
+                least = (before - 1) * step - 2 * pad + reach
+                most = least + max(step, dilation) - 1
+            if not least <= after <= most:
+                rule = f"from {least} to {most} for in_grid {before}, by the window"
+                self.problems.add(f"{place}.shapes.out_grid", after, rule)
 
     def _check_gate(self, place: str, operation: OperationSpec) -> None:
         """A gate's rows and channels serve those of what they gate evenly."""
@@ -323,12 +371,13 @@ class _Operations:
     ) -> _Value | None:
         """One input: it exists by now, with the size, timesteps and bits that are taken."""
         name = str(getattr(operation, field))
-        if name not in self.values:
-            rule = "a stored tensor or the output of an earlier operation"
-            self.problems.add(f"{place}.{field}", name, rule, self.values)
+        self._check_exists(place, operation, field, name)
         value = self.values.get(name)
         if value is None:
             return None
+        if size == ANY:
+            self._check_input_bits(place, operation, field, value)
+            return value
         found = f"{name}: {value.rows} rows of {value.channels} channels"
         if value.rows != size[0] or size[1] not in (None, value.channels):
             channels = "any number of" if size[1] is None else size[1]
@@ -343,10 +392,22 @@ class _Operations:
         if value.timesteps not in (1, operation.timesteps) and not after_mean:
             rule = f"1 or the timesteps of its input {name}, {value.timesteps}"
             self.problems.add(f"{place}.timesteps", operation.timesteps, rule)
-        if field == "input" and operation.input_bits != value.planes:
-            rule = f"the planes of its input {name}, {value.planes} (0: real-valued)"
-            self.problems.add(f"{place}.input_bits", operation.input_bits, rule)
+        self._check_input_bits(place, operation, field, value)
         return value
+
+    def _check_exists(self, place: str, operation: OperationSpec, field: str, name: str) -> None:
+        """An input is there by now; a delayed one may be made later."""
+        known = self.produced if operation.parameters.get("delayed") else self.values
+        if name not in known and name not in self.values:
+            rule = "a stored tensor or the output of an earlier operation"
+            self.problems.add(f"{place}.{field}", name, rule, self.values)
+
+    def _check_input_bits(
+        self, place: str, operation: OperationSpec, field: str, value: _Value
+    ) -> None:
+        if field == "input" and operation.input_bits != value.planes:
+            rule = f"the planes of its input {operation.input}, {value.planes} (0: real-valued)"
+            self.problems.add(f"{place}.input_bits", operation.input_bits, rule)
 
     def _produce(
         self, place: str, operation: OperationSpec, flow: Flow, first: _Value | None

@@ -6,6 +6,7 @@ Operations, whose fields depend on their kind, stand in trace_format/kinds.py.
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -151,7 +152,9 @@ MANIFEST = {
     "weights": OBJECT,
     "tensors": list_of(OBJECT),
     "operations": list_of(OBJECT),
+    "capture": OBJECT,
 }
+MANIFEST_OPTIONAL = ("capture",)
 MODEL = {
     "name": TEXT,
     "family": TEXT,
@@ -179,6 +182,13 @@ WEIGHTS = {
     "accuracy": or_null(map_of(PLAIN)),
     "sha256": DIGEST,
 }
+FINITE = Rule("a finite number", lambda value: type(value) in (int, float) and math.isfinite(value))
+SCALE = Rule(
+    "a finite number, or a list of one for each channel",
+    lambda value: (
+        FINITE.holds(value) or (isinstance(value, list) and all(map(FINITE.holds, value)))
+    ),
+)
 TENSOR = {
     "name": NAME,
     "kind": one_of(("spikes", "integer")),
@@ -190,4 +200,8 @@ TENSOR = {
     "mask": MASK,
     "ones": TOTAL,
     "nonzero": TOTAL,
+    "scale": SCALE,
+    "zero_point": SCALE,
+    "error": FINITE,
 }
+TENSOR_OPTIONAL = ("scale", "zero_point", "error")

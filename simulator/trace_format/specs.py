@@ -42,7 +42,7 @@ class TensorSpec:
     `kind`: `spikes` (one plane) or `integer` (bit-planes, least significant first). `timesteps`: 1
     where one value feeds every timestep. `rows`: tokens or pixels, row-major over `grid`. `mask`:
     the block whose halted rows are zero. `ones`, `nonzero`: set bits and non-zero values over all
-    images.
+    images. `scale`, `zero_point`, `error`: what a number means, see kinds.py; a tuple: by channel.
     """
 
     name: str
@@ -55,6 +55,9 @@ class TensorSpec:
     mask: str | None
     ones: int
     nonzero: int
+    scale: float | tuple[float, ...] = 1.0
+    zero_point: float | tuple[float, ...] = 0
+    error: float = 0.0
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -75,7 +78,7 @@ class OperationSpec:
     `stage`: a name that the trace chooses; `role`: what it declares the stage to be, one of ROLES.
     `input`, `second_input`: a stored tensor or the `output` of an earlier operation. `shapes`:
     whole numbers, or tuples of them, by kind. `weight_bits`, `input_bits`: 0 where there are none.
-    `mask`: the block whose halted rows are not computed.
+    `mask`: the block whose halted rows are not computed. `more_inputs`: those after the second.
     """
 
     name: str
@@ -92,6 +95,13 @@ class OperationSpec:
     weight_bits: int
     input_bits: int
     mask: str | None
+    more_inputs: tuple[str, ...] = ()
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of all inputs."""
+        second = () if self.second_input is None else (self.second_input,)
+        return (self.input, *second, *self.more_inputs)
 
 
 def packed_bytes(channels: int) -> int:

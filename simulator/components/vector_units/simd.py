@@ -9,6 +9,14 @@ from pydantic import Field
 from simulator.components.base import Action, Primitive
 from simulator.components.vector_units.base import VectorUnit
 
+# What captured networks do element by element; a function such as exp is read from a table.
+ARITHMETIC = {
+    "add": "add",
+    "multiply": "multiply_accumulate",
+    "compare": "compare",
+    "table": "halting_score",
+}
+
 
 class Simd(VectorUnit, kind="simd"):
     """Equal lanes, pipelined; every element of an operation takes one lane for one cycle.
@@ -47,11 +55,17 @@ class Simd(VectorUnit, kind="simd"):
         return self.score_latency_cycles
 
     def element_cycles(self, kind: str, window_inputs: int) -> int:
-        return window_inputs if kind == "pool" else 1
+        if kind == "rearrange":
+            return 0
+        return window_inputs if kind in ("pool", *ARITHMETIC) else 1
 
     def element_counts(self, kind: str, window_inputs: int) -> dict[str, int]:
+        if kind == "rearrange":
+            return {}
         if kind == "pool":
             return {"compare": window_inputs}
+        if kind in ARITHMETIC:
+            return {ARITHMETIC[kind]: window_inputs}
         return {
             {
                 "lif": "lif_update",
