@@ -55,8 +55,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--network",
         metavar="MODULE:NAME",
-        help="instead of --model: a function without arguments that returns a multi-step "
-        "SpikingJelly network with its weights",
+        help="instead of --model: a function without arguments that returns a network of PyTorch "
+        "with its weights",
     )
     made.add_argument("--nir", type=Path, metavar="FILE", help="instead of --model: a NIR graph")
     made.add_argument(
@@ -65,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--sequence",
         action="store_true",
-        help="--network takes (timestep, image, channel, h, w) and no single images",
+        help="--network takes (timestep, image, channel, h, w): each image is repeated",
     )
     made.add_argument("--dataset", required=True, help=", ".join(DATASETS))
     made.add_argument(
@@ -177,33 +177,31 @@ def capture_foreign(options: argparse.Namespace) -> Path:
     if switches_asked(options).given or options.baseline:
         raise ModelError("--network and --nir have none of the switches of our networks")
     use_threads(options.threads)
-    from models.foreign import capture_network
+    from models.capturing import capture as capture_any
     from models.foreign.loading import foreign_network
 
-    timesteps = TIMESTEPS if options.timesteps is None else options.timesteps
-    if timesteps < 1:
-        raise ModelError(f"timesteps is {timesteps}; it must be at least 1")
     network, name = foreign_network(options.network, options.nir, options.nir_step_s)
-    repeated = options.sequence or options.nir is not None
-    return capture_network(
-        options.out,
+    images = load_images(options)
+    repeats = (options.sequence or options.nir is not None) and images.pixels.ndim == 4
+    timesteps = options.timesteps
+    if repeats or images.pixels.ndim == 5:
+        timesteps = TIMESTEPS if timesteps is None else timesteps
+    return capture_any(
         network,
-        load_images(options),
+        images,
+        options.out,
         timesteps=timesteps,
-        prepare=lambda pixels: scaled(pixels, timesteps, repeated),
+        prepare=(lambda pixels: repeated(pixels, timesteps)) if repeats else None,
         name=name,
         dataset=options.dataset,
         origin="trained" if options.weights == "trained" else "random",
-        batch=options.batch,
+        divisor=256.0,
     )
 
 
-def scaled(pixels: Tensor, timesteps: int, repeated: bool) -> Tensor:
-    """A foreign network's input: pixels / 256, as a sequence where images change or it asks so."""
-    pixels = pixels / 256.0
-    if pixels.dim() == 5:
-        return pixels.transpose(0, 1)
-    return pixels.unsqueeze(0).repeat(timesteps, 1, 1, 1, 1) if repeated else pixels
+def repeated(pixels: Tensor, timesteps: int | None) -> Tensor:
+    """Return the sequence (timestep, image, channel, h, w) of an image that does not change."""
+    return pixels.unsqueeze(0).repeat(timesteps or 1, 1, 1, 1, 1)
 
 
 def load_images(options: argparse.Namespace) -> Images:

@@ -33,6 +33,6 @@ def foreign_network(
         made = getattr(importlib.import_module(module), name)()
     except (ImportError, AttributeError, TypeError) as error:
         raise ModelError(f"--network {function}: {error}") from error
-    if not isinstance(made, nn.Module):
+    if not callable(made):
         raise ModelError(f"--network {function}: it returned {type(made).__name__}, no network")
     return made, name

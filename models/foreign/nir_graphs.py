@@ -1,7 +1,7 @@
 """NIR graphs (Pedersen et al., 2024) as multi-step SpikingJelly networks, built by nirtorch.
 
     network = network_of_nir("net.nir", dt=1e-4)
-    capture_network("net.npz", network, images, timesteps=4, prepare=...)
+    capture(network, images, "net.npz", timesteps=4, prepare=...)
 
 Known are Affine, Linear, Conv2d, AvgPool2d, Flatten, LIF and IF nodes with one set of parameters
 for all their neurons, without loops. NIR's equations are continuous; they are discretised with the
@@ -100,14 +100,16 @@ def _linear(node: Any, dt: float) -> nn.Module:
 
 def _convolution(node: Any, dt: float) -> nn.Module:
     weight = torch.from_numpy(np.asarray(node.weight, np.float32))
-    if int(node.groups) != 1:
-        raise ModelError("groups")
-    if isinstance(node.padding, str):
-        raise ModelError(f"padding {node.padding!r}")
-    if _pair(node.dilation) != (1, 1):
-        raise ModelError("dilation")
-    sizes = (weight.shape[1], weight.shape[0], tuple(weight.shape[2:]))
-    made = layer.Conv2d(*sizes, stride=_pair(node.stride), padding=_pair(node.padding))
+    groups = int(node.groups)
+    made = layer.Conv2d(
+        weight.shape[1] * groups,
+        weight.shape[0],
+        tuple(weight.shape[2:]),
+        stride=_pair(node.stride),
+        padding=node.padding if isinstance(node.padding, str) else _pair(node.padding),
+        dilation=_pair(node.dilation),
+        groups=groups,
+    )
     _fill(made, weight, node.bias)
     return made
 

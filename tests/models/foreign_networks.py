@@ -13,8 +13,8 @@ from spikingjelly.activation_based.model.spikformer import Spikformer
 from spikingjelly.activation_based.model.spiking_vgg import SpikingVGG
 from torch import Tensor, nn
 
+from models.capturing import capture
 from models.data.images import Images
-from models.foreign import capture_network
 from models.networks.config import DATASETS, Dataset, ModelConfig, Size
 from tests.models.tiny_networks import pictures
 
@@ -120,16 +120,17 @@ def entering(name: str) -> Callable[[Tensor], Tensor]:
     return repeated if name in ("cnn", "vgg") else once
 
 
-def captured(name: str, path: Path, network: nn.Module | None = None, batch: int = 2) -> Path:
-    return capture_network(
-        path,
+def captured(name: str, path: Path, network: nn.Module | None = None) -> Path:
+    sequence = name in ("cnn", "vgg")
+    return capture(
         network or lively_network(name),
         images_of(name),
+        path,
         timesteps=TIMESTEPS,
-        prepare=entering(name),
+        prepare=(lambda x: x.unsqueeze(0).repeat(TIMESTEPS, 1, 1, 1, 1)) if sequence else None,
         name=name,
         dataset="cifar10",
-        batch=batch,
+        divisor=256.0,
     )
 
 

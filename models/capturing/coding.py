@@ -1,0 +1,201 @@
+"""Stored tensors over many images: their numbers wait in a folder until one coding holds them all.
+
+How many planes a sum of spikes needs, and the range of real values, are known after the last image.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from models.capturing.operands import Coded
+from simulator.trace import pack_bits
+
+REAL_PLANES = 8
+_SAME = 1e-6
+_AFFINE = 1e-5
+_FITTED = 1e-4
+
+Numbers = npt.NDArray[Any]
+Scale = float | list[float]
+
+
+class Coding(NamedTuple):
+    """How a tensor is stored: value = (number - zero) * scale, by channel where they are lists.
+
+    `error`: the largest of real values that were rounded to the planes, 0 for whole numbers.
+    """
+
+    kind: str
+    planes: int
+    scale: Scale
+    zero: Scale
+    error: float
+
+
+class Arranged(NamedTuple):
+    """One image's numbers (timestep, row, channel) of a stored tensor, and what they mean."""
+
+    kind: str
+    numbers: Numbers
+    scale: Scale
+    zero: Scale
+    silent: bool
+
+
+def arranged(coded: Coded, numbers: Numbers) -> Arranged:
+    """Return an operand's numbers in their stored order."""
+    return Arranged(coded.kind, numbers, coded.scale, coded.zero, coded.silent)
+
+
+class Spool:
+    """The numbers of all images so far, in a folder, and what all of a tensor's have in common."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.images = 0
+        self._known: dict[str, list[Arranged]] = {}
+
+    def add(self, tensors: dict[str, Arranged]) -> None:
+        """Keep one image."""
+        kept = {}
+        for name, each in tensors.items():
+            bits = each.kind == "spikes"
+            kept[name] = pack_bits(each.numbers) if bits else _narrow(each.numbers)
+            low, high = _range(each)
+            # What is known of an image, without its numbers: the range as two of them.
+            self._known.setdefault(name, []).append(
+                each._replace(numbers=np.array([low, high, each.numbers.shape[2]]))
+            )
+        np.savez(self.folder / f"{self.images}.npz", **kept)  # type: ignore[arg-type]
+        self.images += 1
+
+    def coding(self, name: str) -> Coding:
+        """Return the coding that holds a tensor's numbers of all images."""
+        known = [each for each in self._known[name] if not each.silent] or self._known[name][:1]
+        first = known[0]
+        alike = all(_alike(each, first) for each in known)
+        if alike and first.kind != "real":
+            if first.kind == "spikes":
+                return Coding("spikes", 1, first.scale, first.zero, 0.0)
+            high = max(int(each.numbers[1]) for each in known)
+            return Coding("integer", max(1, high.bit_length()), first.scale, first.zero, 0.0)
+        whole = self._whole(known)
+        return whole or self._real(known)
+
+    @staticmethod
+    def _whole(known: list[Arranged]) -> Coding | None:
+        """Spikes and integers of several units: multiples of the smallest."""
+        if any(each.kind == "real" or isinstance(each.scale, list) for each in known):
+            return None
+        unit = min(float(each.scale) for each in known)  # type: ignore[arg-type]
+        low = high = 0
+        for each in known:
+            times = float(each.scale) / unit  # type: ignore[arg-type]
+            if abs(times - round(times)) > _SAME * times:
+                return None
+            zero = int(each.zero)  # type: ignore[arg-type]
+            low = min(low, round(times) * (int(each.numbers[0]) - zero))
+            high = max(high, round(times) * (int(each.numbers[1]) - zero))
+        return Coding("integer", max(1, (high - low).bit_length()), unit, -low, 0.0)
+
+    @staticmethod
+    def _real(known: list[Arranged]) -> Coding:
+        """Real values at REAL_PLANES bits; zero stays zero."""
+        values = [bound for each in known for bound in _values(each, each.numbers[:2])]
+        low, high = min(0.0, *values), max(0.0, *values)
+        scale = (high - low) / (2**REAL_PLANES - 1) or 1.0
+        return Coding("integer", REAL_PLANES, scale, round(-low / scale), scale / 2)
+
+    def packed(self, image: int, codings: dict[str, Coding]) -> dict[str, npt.NDArray[np.uint8]]:
+        """Return an image's tensors as a trace takes them: uint8 (timestep, plane, row, byte)."""
+        found = {}
+        with np.load(self.folder / f"{image}.npz") as kept:
+            for name, coding in codings.items():
+                known = self._known[name][image]
+                array = kept[name]
+                if known.kind == "spikes" and coding.kind == "spikes":
+                    found[name] = array[:, None]
+                    continue
+                channels = int(known.numbers[2])
+                if known.kind == "spikes":
+                    array = np.unpackbits(array, axis=-1, count=channels, bitorder="little")
+                numbers = _recoded(known, array, coding)
+                found[name] = np.stack(
+                    [pack_bits((numbers >> plane) & 1) for plane in range(coding.planes)], axis=1
+                )
+        return found
+
+
+def _alike(first: Arranged, second: Arranged) -> bool:
+    if first.kind != second.kind or isinstance(first.scale, list) != isinstance(second.scale, list):
+        return False
+    # Scales by channel are fitted to each image's pixels, as far as their last digits tell.
+    near = _FITTED if isinstance(first.scale, list) else _SAME
+    return np.allclose(first.scale, second.scale, rtol=near, atol=0) and np.allclose(
+        first.zero, second.zero, rtol=near, atol=near
+    )
+
+
+def _recoded(known: Arranged, array: Numbers, coding: Coding) -> npt.NDArray[np.int64]:
+    """Numbers of one image in the coding of all."""
+    if _alike(known, known._replace(kind=coding.kind, scale=coding.scale, zero=coding.zero)):
+        return array.astype(np.int64)
+    if known.silent:
+        return np.full(array.shape, coding.zero, np.int64)
+    numbers = np.rint(_values(known, array) / coding.scale) + coding.zero
+    return np.clip(numbers, 0, 2**coding.planes - 1).astype(np.int64)
+
+
+def _values(each: Arranged, numbers: Numbers) -> Numbers:
+    """What numbers mean."""
+    if each.kind == "real":
+        return numbers.astype(np.float64)
+    if isinstance(each.scale, list) and numbers.ndim < 3:  # bounds of all channels
+        scale, zero = np.array(each.scale), np.array(each.zero)
+        every = (numbers[:, None] - zero) * scale
+        return np.array([every.min(), every.max()])
+    return (numbers.astype(np.float64) - each.zero) * each.scale
+
+
+def _range(each: Arranged) -> tuple[float, float]:
+    if each.numbers.size == 0:
+        return 0.0, 0.0
+    return float(each.numbers.min()), float(each.numbers.max())
+
+
+def _narrow(numbers: Numbers) -> Numbers:
+    """The narrowest unsigned form of whole numbers; real ones stay."""
+    if numbers.dtype.kind == "f":
+        return numbers.astype(np.float32)
+    return numbers.astype(np.uint8 if numbers.max(initial=0) < 256 else np.uint32)
+
+
+def by_channel(values: Numbers, pixels: Numbers) -> tuple[list[float], list[float]] | None:
+    """Scale and zero of each channel where values (timestep, row, channel) are affine in pixels.
+
+    None where they are not: to the last digits of single precision.
+    """
+    scales: list[float] = []
+    zeros: list[float] = []
+    for channel in range(values.shape[2]):
+        own = values[:, :, channel].astype(np.float64)
+        given = np.broadcast_to(pixels[:, :, channel], own.shape).astype(np.float64)
+        low, high = given.argmin(), given.argmax()
+        span = given.flat[high] - given.flat[low]
+        if span == 0:
+            slope, offset = (scales[-1] if scales else 1.0), own.flat[0]
+        else:
+            slope = (own.flat[high] - own.flat[low]) / span
+            offset = own.flat[low] - slope * given.flat[low]
+        if slope == 0 or not math.isfinite(slope):
+            return None
+        if np.abs(given * slope + offset - own).max() > _AFFINE * max(1.0, np.abs(own).max()):
+            return None
+        scales.append(float(slope))
+        zeros.append(float(-offset / slope))
+    return scales, zeros

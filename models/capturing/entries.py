@@ -1,0 +1,101 @@
+"""Entries of a manifest's list of operations."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+from models.capturing.flow import Node
+from models.capturing.layers import Layer
+
+WEIGHT_BITS = 8
+
+
+def layer_width(layer: Layer) -> int:
+    """The channels that a transposed convolution makes."""
+    window = layer.product.window
+    assert window is not None
+    return layer.product.outputs * layer.product.groups // math.prod(window.kernel)
+
+
+def weighted_entry(layer: Layer, name: str, source: str) -> dict[str, Any]:
+    """A layer with weights, in the narrowest kind that holds it."""
+    product, window = layer.product, layer.product.window
+    if window is None and product.groups == 1:
+        plain_shapes = {
+            "in_features": product.inputs,
+            "out_features": product.outputs,
+            "rows": product.rows,
+        }
+        return entry(name, "linear", [source], layer.timesteps, plain_shapes, WEIGHT_BITS)
+    if window is None:
+        flat: dict[str, Any] = {
+            "in_channels": product.inputs * product.groups,
+            "out_channels": product.outputs * product.groups,
+            "groups": product.groups,
+            "transposed": 0,
+            "in_grid": [product.rows],
+            "out_grid": [product.rows],
+            **{key: [1] for key in ("kernel", "stride", "dilation")},
+            "padding": [0],
+        }
+        return entry(name, "convolution", [source], layer.timesteps, flat, WEIGHT_BITS)
+    taps = math.prod(window.kernel)
+    inputs = product.inputs * product.groups // (1 if window.transposed else taps)
+    outputs = layer_width(layer) if window.transposed else product.outputs * product.groups
+    shapes: dict[str, Any] = {
+        "in_channels": inputs,
+        "out_channels": outputs,
+        **{
+            key: list(getattr(window, key))
+            for key in ("kernel", "stride", "padding", "in_grid", "out_grid")
+        },
+    }
+    plain = len(window.kernel) == 2 and set(window.dilation) == {1} and not window.transposed
+    if plain and product.groups == 1:
+        return entry(name, "conv2d", [source], layer.timesteps, shapes, WEIGHT_BITS)
+    shapes |= {
+        "groups": product.groups,
+        "dilation": list(window.dilation),
+        "transposed": int(window.transposed),
+    }
+    return entry(name, "convolution", [source], layer.timesteps, shapes, WEIGHT_BITS)
+
+
+def entry(
+    name: str,
+    kind: str,
+    inputs: list[str],
+    timesteps: int,
+    shapes: dict[str, Any],
+    weight_bits: int = 0,
+) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "name": name,
+        "kind": kind,
+        "stage": "layers",
+        "block": None,
+        "input": inputs[0],
+        "second_input": inputs[1] if len(inputs) > 1 else None,
+        "output": name,
+        "timesteps": timesteps,
+        "shapes": shapes,
+        "parameters": {},
+        "weight_bits": weight_bits,
+        "input_bits": 0,
+        "mask": None,
+    }
+    if len(inputs) > 2:
+        operation["more_inputs"] = inputs[2:]
+    return operation
+
+
+def place_of(node: Node) -> str:
+    return node.module or node.kind or "network"
+
+
+def clean(name: str) -> str:
+    """A name as a trace takes it."""
+    parts = [re.sub(r"[^A-Za-z0-9_-]", "_", part) for part in name.split(".") if part]
+    return ".".join(parts)[-120:].lstrip(".") or "network"

@@ -1,0 +1,81 @@
+"""Later images: the same calls as the first time; what enters the weighted sums is kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from models.capturing.marks import Mark, Marks
+from models.capturing.operands import Coded, encode
+from models.capturing.refusals import CaptureError
+from models.capturing.rules import rule_of
+from models.capturing.tape import Tape
+
+
+class Follower(TorchDispatchMode):
+    """Compares a run, call by call, with a tape, and packs the operands that are stored."""
+
+    def __init__(self, tape: Tape, wanted: set[tuple[int, int]], image: int) -> None:
+        """`wanted`: (call, position of a factor) of the operands to keep."""
+        super().__init__()
+        self.tape, self.image = tape, image
+        self.coded: dict[tuple[int, int], Coded] = {}
+        self.generators: dict[Any, torch.Tensor] = {}
+        self.random_state = torch.get_rng_state()
+        self.marks = Marks()
+        self._at = 0
+        self._wanted: dict[int, list[tuple[int, int]]] = {}
+        for call, at in wanted:
+            self._wanted.setdefault(tape.positions[call], []).append((call, at))
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if rule_of(func).decomposes:
+            with self:
+                made = func.decompose(*args, **kwargs)
+            if made is not NotImplemented:
+                return made
+        at = self._at
+        self._at += 1
+        if at >= len(self.tape.functions) or self.tape.functions[at] is not func:
+            raise self._other(at)
+        generator = kwargs.get("generator")
+        if generator is not None and generator not in self.generators:
+            self.generators[generator] = generator.get_state()
+        for key in self._wanted.get(at, ()):
+            self._keep(key, args[key[1]])
+        return func(*args, **kwargs)
+
+    def mark(self, name: str, alive: torch.Tensor, tokens: Any) -> None:
+        """Note a mask that the network declares."""
+        self.marks.append(Mark(name, 0, tokens))
+
+    def finish(self) -> None:
+        """Check that no call is missing."""
+        if self._at != len(self.tape.functions):
+            raise self._other(self._at)
+
+    def _keep(self, key: tuple[int, int], operand: torch.Tensor) -> None:
+        call = self.tape.calls[key[0]]
+        coded = encode(operand)
+        if coded is None:
+            raise CaptureError(
+                call.place, f"reads NaN or infinity in image {self.image}", "check the input"
+            )
+        if tuple(operand.shape) != call.args[key[1]].size:
+            raise self._other(self._at)
+        self.coded[key] = coded
+
+    def _other(self, at: int) -> CaptureError:
+        calls, positions = self.tape.calls, self.tape.positions
+        near = next((each for each in calls if positions[each.index] >= at), calls[-1])
+        return CaptureError(
+            near.place,
+            f"images 0 and {self.image} take different operations (from {near.rule.name} on)",
+            "take all steps for all images and mark with active() what halted, or capture images "
+            "of one kind at a time",
+        )

@@ -1,0 +1,232 @@
+"""Weighted sums as layers: the calls of one place at all timesteps, and the operands they share."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from models.capturing.labels import NEVER, Labels
+from models.capturing.matrices import Arrangement, Product, describe
+from models.capturing.recorder import Entered
+from models.capturing.refusals import CaptureError
+from models.capturing.rules import MATRIX
+from models.capturing.tape import INPUT, Call, Spec, Tape
+
+_COPYING = ("clone", "_to_copy", "contiguous")
+
+
+class Read(NamedTuple):
+    """One part of a stored operand: a factor of a call, arranged, and the part of it."""
+
+    call: int
+    at: int
+    part: int
+
+
+@dataclass(eq=False)
+class Stored:
+    """An operand as a trace stores it: (timestep, row, channel), from one read a timestep.
+
+    `once`: the same frame serves every timestep, so that only the first is stored.
+    """
+
+    reads: list[Read]
+    arrangement: Arrangement
+    once: bool
+    name: str = ""
+
+    def arranged(self, numbers: dict[tuple[int, int], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        """Put the numbers of a run's operands, by (call, position), in their order."""
+        made: dict[tuple[int, int], npt.NDArray[Any]] = {}
+        parts = []
+        for read in self.reads[:1] if self.once else self.reads:
+            key = (read.call, read.at)
+            if key not in made:
+                made[key] = self.arrangement.apply(numbers[key])
+            parts.append(made[key][read.part])
+        return np.stack(parts)
+
+
+@dataclass(eq=False)
+class Layer:
+    """A weighted sum at all its timesteps. `operands`: by the factor's position.
+
+    `blank`: timesteps whose operand is zeros that the run made itself.
+    """
+
+    index: int
+    name: str
+    place: Any
+    product: Product
+    calls: list[Call] = field(default_factory=list)
+    operands: dict[int, Stored] = field(default_factory=dict)
+    timesteps: int = 1
+    blank: int = 0
+    weights: int = 0
+
+
+def find_layers(
+    tape: Tape, entered: list[Entered], labels: Labels
+) -> tuple[list[Layer], list[Stored], dict[int, Layer]]:
+    """Group the weighted sums of a tape: the layers, what they read, and each call's layer."""
+    finder = _Finder(tape, labels)
+    for each in entered:
+        finder.add(each)
+    return finder.finish()
+
+
+class _Finder:
+    def __init__(self, tape: Tape, labels: Labels) -> None:
+        self.tape, self.labels = tape, labels
+        self.copies = {
+            spec.storage: call.args[0]
+            for call in tape.calls
+            if call.rule.name in _COPYING
+            for spec in call.outputs
+        }
+        self.by_key: dict[object, list[_Building]] = defaultdict(list)
+        self.building: list[_Building] = []
+
+    def add(self, entered: Entered) -> None:
+        """Find or begin the layer of a call."""
+        call = self.tape.calls[entered.call]
+        own = {at: self.labels.of_operand[call.index, at] for at in entered.operands}
+        described = describe(call, own, self._origin)
+        steps = set(described.product.steps)
+        key = self._key(call, described.product)
+        for building in self.by_key[key]:
+            if entered.blank or building.awaits_blank or not building.steps & steps:
+                building.add(call, described, entered)
+                return
+        building = _Building(len(self.building))
+        building.add(call, described, entered)
+        self.by_key[key].append(building)
+        self.building.append(building)
+
+    def _key(self, call: Call, product: Product) -> object:
+        """What calls of one layer at several timesteps have in common: weights, or their place."""
+        specs = [call.args[at] for at in MATRIX[call.rule.name]]
+        weights = tuple(s for s in specs if not self.tape.origins[s.storage] & INPUT)
+        known = tuple(s for s in weights if self.tape.origins[s.storage])
+        shape = (product.rows, product.inputs, product.outputs, product.groups)
+        return (call.place.module, known or call.place.site, shape)
+
+    def _origin(self, spec: Spec) -> tuple[int, ...]:
+        """Strides before a copy, if the copy kept the last two axes."""
+        source = self.copies.get(spec.storage)
+        if source is None or len(source.size) < 3 or source.size[-2:] != spec.size[-2:]:
+            return spec.stride
+        return source.stride
+
+    def finish(self) -> tuple[list[Layer], list[Stored], dict[int, Layer]]:
+        """Complete the layers; equal operands are stored once."""
+        stored: dict[object, Stored] = {}
+        layers: list[Layer] = []
+        of_call: dict[int, Layer] = {}
+        for building in self.building:
+            layer = building.finish(self.labels.timesteps)
+            for at in building.operands:
+                reads, arrangement = building.reads(at)
+                once = layer.timesteps > 1 and all(
+                    (r.call, r.at) in self.labels.equal_operands for r in reads
+                )
+                made = Stored(reads, arrangement, once)
+                key = self._signature(made)
+                layer.operands[at] = stored.setdefault(key, made)
+            layers.append(layer)
+            of_call |= {call.index: layer for call in layer.calls}
+        return layers, list(stored.values()), of_call
+
+    def _signature(self, stored: Stored) -> object:
+        """Equal for operands that hold the same elements of the same values in the same order."""
+        digest = hashlib.blake2b()
+        values: list[object] = []
+        for read in stored.reads[:1] if stored.once else stored.reads:
+            spec: Spec = self.tape.calls[read.call].args[read.at]
+            values.append((spec.storage, self.building_version(read)))
+            span = spec.span()[1] // spec.dtype.itemsize + 1
+            places = torch.arange(span, dtype=torch.int64)
+            numbers = places.as_strided(spec.size, spec.stride, spec.offset).numpy()
+            part = stored.arrangement.apply(numbers)[read.part]
+            digest.update(np.ascontiguousarray(part).data)
+        return tuple(values), stored.arrangement.shape[1:], digest.digest()
+
+    def building_version(self, read: Read) -> object:
+        """The version of a value, which changes with each write to its storage."""
+        for building in self.building:
+            for entered in building.entered:
+                if entered.call == read.call:
+                    return entered.keys[read.at][1]
+        return 0
+
+
+class _Building:
+    """A layer whose calls are still coming."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.calls: list[Call] = []
+        self.entered: list[Entered] = []
+        self.described: list[Any] = []
+        self.steps: set[int] = set()
+        self.blanks: list[int] = []
+
+    @property
+    def awaits_blank(self) -> bool:
+        """Whether nothing but blank calls came so far."""
+        return bool(self.calls) and len(self.blanks) == len(self.calls)
+
+    @property
+    def operands(self) -> list[int]:
+        """The positions of the factors that are data."""
+        return sorted({at for each in self.entered if not each.blank for at in each.operands})
+
+    def add(self, call: Call, described: Any, entered: Entered) -> None:
+        """Take one more call."""
+        if entered.blank:
+            self.blanks.append(len(self.calls))
+        else:
+            self.steps |= set(described.product.steps)
+        self.calls.append(call)
+        self.described.append(described)
+        self.entered.append(entered)
+
+    def finish(self, timesteps: int) -> Layer:
+        """Check that the timesteps are all there."""
+        product: Product = next(
+            (d.product for d, e in zip(self.described, self.entered, strict=True) if not e.blank),
+            self.described[0].product,
+        )
+        place = self.calls[0].place
+        parts = len(self.steps) + len(self.blanks)
+        if parts not in (1, timesteps):
+            raise CaptureError(
+                place,
+                f"runs at {parts} of {timesteps} timesteps",
+                "give timesteps=, or ragged=True for an early exit",
+            )
+        layer = Layer(self.index, place.module or place.kind, place, product, self.calls)
+        layer.timesteps = parts
+        layer.blank = len(self.blanks)
+        return layer
+
+    def reads(self, at: int) -> tuple[list[Read], Arrangement]:
+        """The reads of a factor in the order of their timesteps; blank calls come first."""
+        found: list[tuple[int, Read]] = []
+        arrangement: Arrangement | None = None
+        for number, (call, described, entered) in enumerate(
+            zip(self.calls, self.described, self.entered, strict=True)
+        ):
+            for part, step in enumerate(described.product.steps):
+                order = number - len(self.calls) + NEVER if entered.blank else step
+                found.append((order, Read(call.index, at, part)))
+            if not entered.blank:
+                arrangement = described.arrangements[at]
+        assert arrangement is not None
+        return [read for _, read in sorted(found)], arrangement

@@ -1,0 +1,413 @@
+"""A tape's layers, neurons and the work between them as a trace's operations, in order."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from models.capturing.entries import clean, entry, layer_width, place_of, weighted_entry
+from models.capturing.flow import Flow, Node, results_of
+from models.capturing.layers import Layer, Stored
+from models.capturing.neurons import Neuron
+from models.capturing.windows import pool_shapes
+
+_AFFINE = frozenset("add sub rsub mul div neg".split())  # noqa: SIM905
+_FREE = ("move", "factory", "peek")
+_WIDTHS = {"spikes": 0, "integer": 1, "real": 2}
+
+
+@dataclass
+class Made:
+    """What one listed operation makes: its name, elements a timestep, and how they are laid out."""
+
+    operation: dict[str, Any]
+    elements: int
+    size: tuple[int, int]
+    nodes: list[Node]
+    grid: tuple[int, ...] = ()
+
+
+@dataclass
+class Listing:
+    """A network as a trace lists it.
+
+    `folded`: what folds into the weights ahead of it, with its arithmetic; `stored`: the operands
+    that the trace holds, named; `names`: by neuron, the listed name.
+    """
+
+    operations: list[dict[str, Any]] = field(default_factory=list)
+    stored: list[Stored] = field(default_factory=list)
+    folded: list[str] = field(default_factory=list)
+    input_names: list[str] = field(default_factory=list)
+    neurons: dict[str, Neuron] = field(default_factory=dict)
+
+
+def list_operations(
+    flow: Flow,
+    layers: list[Layer],
+    neurons: list[Neuron],
+    timesteps: int,
+    kinds: dict[tuple[int, int], str],
+) -> Listing:
+    """List everything behind the input, in the order of the first timestep.
+
+    `kinds`: of the operands, by (call, position of the factor).
+    """
+    return _Lister(flow, layers, neurons, timesteps, kinds).run()
+
+
+class _Lister:
+    def __init__(
+        self,
+        flow: Flow,
+        layers: list[Layer],
+        neurons: list[Neuron],
+        timesteps: int,
+        kinds: dict[tuple[int, int], str],
+    ) -> None:
+        self.kinds = kinds
+        self.flow, self.layers, self.timesteps = flow, layers, timesteps
+        self.neuron_of = {node: neuron for neuron in neurons for node in neuron.nodes}
+        self.made: dict[Any, Made] = {}
+        self.listing = Listing()
+        self._names: Counter[str] = Counter()
+        self._folded: set[Node] = set()
+        self._awaited: dict[str, Any] = {}
+        self._stored: dict[Stored, str] = {}
+        self._kept_products = self._product_operands()
+
+    def run(self) -> Listing:
+        """List node after node; a neuron where it fires."""
+        for node in self.flow.nodes:
+            neuron = self.neuron_of.get(node)
+            if neuron is not None:
+                if neuron.fires is node:
+                    self._neuron(neuron)
+            elif node.layer is not None:
+                self._layer(node)
+            elif node.group not in _FREE:
+                self._work(node)
+        self._name_delayed()
+        return self.listing
+
+    # What a node's value is.
+
+    def _makers(self, nodes: list[Node]) -> list[Any]:
+        """The listed operations' nodes behind some nodes, through copies and folded work."""
+        found: list[Any] = []
+        seen: set[Node] = set()
+        waiting = list(reversed(nodes))
+        while waiting:
+            node = waiting.pop()
+            if node in seen:
+                continue
+            seen.add(node)
+            neuron = self.neuron_of.get(node)
+            if neuron is not None:
+                found.append(neuron)
+            elif node.group in _FREE or node in self._folded:
+                waiting += reversed(node.sources)
+            else:
+                found.append(node)
+        return list(dict.fromkeys(found))
+
+    def _values(self, makers: list[Any]) -> tuple[list[str], bool]:
+        """The names of what some makers make; whether one of them is still to come."""
+        names, delayed = [], False
+        for maker in makers:
+            made = self.made.get(maker)
+            if made is None:
+                names.append(self._later(maker))
+                delayed = True
+            else:
+                names.append(made.operation["output"])
+        return names, delayed
+
+    def _later(self, maker: Any) -> str:
+        """A name in place of that of an operation which is not yet listed."""
+        name = f"<{len(self._awaited)}>"
+        self._awaited[name] = maker
+        return name
+
+    def _name_delayed(self) -> None:
+        """Put in the names of what has been listed since."""
+        for operation in self.listing.operations:
+            for key in ("input", "second_input"):
+                operation[key] = self._known(operation[key])
+            if "more_inputs" in operation:
+                operation["more_inputs"] = [self._known(each) for each in operation["more_inputs"]]
+
+    def _known(self, name: Any) -> Any:
+        maker = self._awaited.get(name)
+        return name if maker is None else self.made[maker].operation["output"]
+
+    # Layers.
+
+    def _product_operands(self) -> set[tuple[int, int]]:
+        """Factors that are the result of another product of two operands, and nothing else."""
+        found = set()
+        for layer in self.layers:
+            if len(layer.operands) < 2:
+                continue
+            for at in layer.operands:
+                makers = [n for c in layer.calls for n in self._behind(c.index, at)]
+                if makers and all(
+                    node.layer is not None and len(node.layer.operands) == 2 for node in makers
+                ):
+                    found.add((layer.index, at))
+        return found
+
+    def _behind(self, call: int, at: int) -> list[Node]:
+        """The first nodes behind an operand that are no copies and no scaling."""
+        found, waiting = [], list(self.flow.made_by.get((call, at), []))
+        while waiting:
+            node = waiting.pop()
+            scales = node.name in ("mul", "div") and len(node.sources) == 1
+            if node.layer is None and (node.group in _FREE or scales):
+                waiting += node.sources
+            else:
+                found.append(node)
+        return found
+
+    def _layer(self, node: Node) -> None:
+        layer = node.layer
+        assert layer is not None
+        if node in self.made:
+            return
+        product = layer.product
+        name = self._unique(layer.name)
+        if len(layer.operands) == 2:
+            operation = self._product_of_two(layer, name)
+        else:
+            stored = next(iter(layer.operands.values()))
+            self._store(layer, stored)
+            operation = weighted_entry(layer, name, self._stored[stored])
+        elements = product.rows * product.outputs * product.groups
+        size = (product.rows, product.outputs * product.groups)
+        if product.window is not None:
+            rows = math.prod(product.window.out_grid)
+            size = (rows, elements // rows if not product.window.transposed else layer_width(layer))
+            elements = size[0] * size[1]
+        self._add(node, operation, elements, size, [node])
+
+    def _product_of_two(self, layer: Layer, name: str) -> dict[str, Any]:
+        """The walked factor is one that is stored; the other takes the weights' place."""
+        product = layer.product
+        left, right = sorted(layer.operands)
+        kept = [at for at in (left, right) if (layer.index, at) not in self._kept_products]
+        # The narrower factor is walked, as the skipping of zeros is worth most there.
+        kept.sort(key=lambda at: (_WIDTHS[self.kinds[layer.calls[-1].index, at]], at))
+        walked = kept[0] if kept else left
+        other = right if walked == left else left
+        rows, outputs = product.rows, product.outputs
+        if walked == right:
+            rows, outputs = outputs, rows
+        by_inputs = layer.operands[walked].arrangement.by_inputs
+        self._store(layer, layer.operands[walked])
+        second = layer.operands[other]
+        parameters: dict[str, Any] = {"input_by": "inputs" if by_inputs else "rows"}
+        if other in kept:
+            self._store(layer, second)
+            second_name = self._stored[second]
+            parameters["second_by"] = "inputs" if second.arrangement.by_inputs else "outputs"
+        else:
+            makers = self._makers(self.flow.made_by.get((layer.calls[0].index, other), []))
+            second_name = self._values(makers)[0][0]
+            parameters["second_by"] = "product"
+        shapes = {
+            "rows": rows,
+            "inputs": product.inputs,
+            "outputs": outputs,
+            "groups": product.groups,
+        }
+        operation = entry(
+            name,
+            "product",
+            [self._stored[layer.operands[walked]], second_name],
+            layer.timesteps,
+            shapes,
+        )
+        operation["parameters"] = parameters
+        return operation
+
+    def _store(self, layer: Layer, stored: Stored) -> None:
+        """Give an operand its place among the stored tensors, as some operation's output."""
+        if stored in self._stored:
+            return
+        calls = [(read.call, read.at) for read in stored.reads]
+        nodes = [node for call, at in calls for node in self.flow.made_by.get((call, at), [])]
+        makers = self._makers(nodes)
+        if not makers:
+            name = self._unique("input" if not self.listing.input_names else f"{layer.name}.input")
+            self.listing.input_names.append(name)
+        else:
+            stored.once = False
+            made = self.made.get(makers[0])
+            alone = len(makers) == 1 and made is not None and self._can_make(made, stored)
+            if alone and made is not None:
+                name = self._unique(f"{made.operation['name']}.out")
+                self._rename(made, name, stored)
+            else:
+                name = self._unique(f"{layer.name}.input")
+                self._rearranged(makers, name, stored, layer)
+        self._stored[stored] = stored.name = name
+        self.listing.stored.append(stored)
+
+    @staticmethod
+    def _can_make(made: Made, stored: Stored) -> bool:
+        """Whether an operation's result is a stored tensor as it is, and no other one yet."""
+        _, rows, channels = stored.arrangement.shape
+        if made.operation["output"] != made.operation["name"] or made.elements != rows * channels:
+            return False
+        return made.size == (rows, channels) or made.operation["kind"] in ("neuron", "elementwise")
+
+    def _rename(self, made: Made, name: str, stored: Stored) -> None:
+        """The operation makes the stored tensor, so it has the tensor's rows and channels."""
+        before = made.operation["output"]
+        made.operation["output"] = name
+        if made.size != stored.arrangement.shape[1:]:
+            made.grid = ()
+        for operation in self.listing.operations:
+            for key in ("input", "second_input"):
+                if operation[key] == before:
+                    operation[key] = name
+            if before in operation.get("more_inputs", ()):
+                operation["more_inputs"] = [
+                    name if n == before else n for n in operation["more_inputs"]
+                ]
+        rows, channels = stored.arrangement.shape[1:]
+        if "rows" in made.operation["shapes"] and "channels" in made.operation["shapes"]:
+            made.operation["shapes"] |= {"rows": rows, "channels": channels}
+            made.size = (rows, channels)
+
+    def _rearranged(self, makers: list[Any], name: str, stored: Stored, layer: Layer) -> None:
+        """A stored tensor that is cut out of others, joins them, or holds their last timestep."""
+        names, delayed = self._values(makers)
+        rows, channels = stored.arrangement.shape[1:]
+        shapes = {"rows": rows, "channels": channels}
+        operation = entry(
+            self._unique(f"{layer.name}.rearranged"), "rearrange", names, layer.timesteps, shapes
+        )
+        operation["output"] = name
+        if delayed:
+            operation["parameters"]["delayed"] = 1
+        self.listing.operations.append(operation)
+
+    # Neurons and the rest.
+
+    def _neuron(self, neuron: Neuron) -> None:
+        own = set(neuron.nodes)
+        outside = [s for n in neuron.nodes for s in n.sources if s not in own]
+        makers = [m for m in self._makers(outside) if m is not neuron]
+        steps = self._steps(neuron.fires)
+        elements = max(1, neuron.fires.elements // steps)
+        size = self._size(makers, elements)
+        names, delayed = self._values(makers)
+        name = self._unique(neuron.name)
+        shapes = {"rows": size[0], "channels": size[1]}
+        operation = entry(name, "neuron", names, steps, shapes)
+        operation["parameters"] = {"states": neuron.states, **neuron.operations}
+        operation["parameters"] |= neuron.parameters
+        if delayed:
+            operation["parameters"]["delayed"] = 1
+        self.listing.neurons[name] = neuron
+        self._add(neuron, operation, elements, size, neuron.nodes)
+
+    def _work(self, node: Node) -> None:
+        makers = [maker for maker in self._makers(node.sources) if maker is not node]
+        if not makers:
+            return
+        if self._folds(node, makers):
+            self._folded.add(node)
+            self.listing.folded.append(f"{place_of(node)}: {node.name} x {node.elements}")
+            return
+        steps = self._steps(node)
+        results = max(1, node.elements // steps)
+        names, delayed = self._values(makers)
+        shapes, kind, counts = self._shapes(node, makers, results, steps)
+        operation = entry(self._unique(f"{place_of(node)}.{node.name}"), kind, names, steps, shapes)
+        operation["parameters"] |= counts
+        if delayed:
+            operation["parameters"]["delayed"] = 1
+        size = self._size(makers, results)
+        if kind == "pool":
+            size = (math.prod(shapes["out_grid"]), shapes["channels"])
+        self._add(node, operation, results, size, [node])
+
+    def _shapes(
+        self, node: Node, makers: list[Any], results: int, steps: int
+    ) -> tuple[dict[str, Any], str, dict[str, Any]]:
+        """Shapes, kind and parameters of work that is neither a layer nor a neuron."""
+        call = node.calls[0]
+        if node.group == "window":
+            pooled = pool_shapes(call, results)
+            if pooled is not None and self._fits(makers[0], pooled[0]):
+                return pooled[0], "pool", {"type": pooled[1]}
+            taps = max(1, math.ceil(next(call.inputs()).elements / results_of(call)[0].elements))
+            rows, channels = self._size(makers, results)
+            return {"rows": rows, "channels": channels}, "elementwise", {node.name: taps}
+        if node.group == "reduce":
+            read = sum(next(each.inputs()).elements for each in node.calls) // steps
+            shapes = {"rows": 1, "channels": max(read, 1), "results": results}
+            return shapes, "reduce", {node.name: 1}
+        rows, channels = self._size(makers, results)
+        shapes = {"rows": rows, "channels": channels}
+        sizes = {self.made[each].size for each in makers if each in self.made}
+        if node.name == "add" and len(makers) == 2 and sizes == {(rows, channels)}:
+            return shapes, "residual", {}
+        return shapes, "elementwise", {node.name: len(node.calls) // max(steps, 1) or 1}
+
+    def _fits(self, maker: Any, shapes: dict[str, Any]) -> bool:
+        """Whether a pool reads the maps of a maker as they are."""
+        made = self.made.get(maker)
+        if made is None or list(made.grid) != shapes["in_grid"]:
+            return False
+        return made.size == (math.prod(shapes["in_grid"]), shapes["channels"])
+
+    def _folds(self, node: Node, makers: list[Any]) -> bool:
+        """Whether work is affine, by constants, directly behind a weighted sum."""
+        affine = node.name in _AFFINE or "batch_norm" in node.name
+        if not affine or len(node.sources) != 1 or len(makers) != 1:
+            return False
+        maker = makers[0]
+        pooled = not isinstance(maker, Neuron) and maker.group == "window"
+        while not isinstance(maker, Neuron) and maker.group == "window" and pooled:
+            before = self._makers(maker.sources)
+            if len(before) != 1:
+                return False
+            maker = before[0]
+        return not isinstance(maker, Neuron) and maker.layer is not None
+
+    def _steps(self, node: Node) -> int:
+        return self.timesteps if len(node.steps) >= self.timesteps > 1 else 1
+
+    def _size(self, makers: list[Any], elements: int) -> tuple[int, int]:
+        """Rows and channels of a result: those of what it is made of, if it has as many."""
+        for maker in makers:
+            made = self.made.get(maker)
+            if made is not None and made.size[0] * made.size[1] == elements:
+                return made.size
+        return (1, elements)
+
+    def _add(
+        self,
+        key: Any,
+        operation: dict[str, Any],
+        elements: int,
+        size: tuple[int, int],
+        nodes: list[Node],
+    ) -> None:
+        grid = tuple(operation["shapes"].get("out_grid", ()))
+        for maker in () if grid else self._makers([s for node in nodes for s in node.sources]):
+            before = self.made.get(maker)
+            if before is not None and before.size == size:
+                grid = before.grid
+        self.made[key] = Made(operation, elements, size, nodes, grid)
+        self.listing.operations.append(operation)
+
+    def _unique(self, name: str) -> str:
+        name = clean(name)
+        self._names[name] += 1
+        return name if self._names[name] == 1 else self._unique(f"{name}.{self._names[name]}")

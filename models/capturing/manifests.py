@@ -1,0 +1,148 @@
+"""The manifest of a captured network's trace."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+import simulator
+from models.capturing.coding import Coding
+from models.capturing.masking import granularity
+from models.capturing.plan import Plan, share_of_real
+from models.capturing.running import modules_of
+from models.networks.weights import weights_sha256
+from simulator.trace import SCHEMA
+
+NOTE = (
+    "A network of another code base, captured as it runs; its weights are not rounded to the 8 "
+    "bits that a trace counts, and batch-norms and biases fold into the weighted sums before them."
+)
+
+_NONE = "0" * 64
+
+
+class Facts(NamedTuple):
+    """What a manifest tells beside the network: names, origins, and what is kept of each image."""
+
+    name: str
+    network: Any
+    dataset: str
+    split: str
+    source: str
+    origin: str
+    kept: list[Any]
+
+
+def manifest_of(plan: Plan, codings: dict[str, Coding], facts: Facts) -> dict[str, Any]:
+    """Return the manifest, less what the writer counts and hashes."""
+    tensors = [_tensor(plan, name, coding) for name, coding in codings.items()]
+    planes = {each["name"]: each["planes"] for each in tensors}
+    for operation in plan.listing.operations:
+        operation["input_bits"] = planes.get(operation["input"], 0)
+    by_name = {each["name"]: each for each in tensors}
+    for operation in plan.listing.operations:
+        if operation["mask"] is not None and operation["output"] in by_name:
+            by_name[operation["output"]]["mask"] = operation["mask"]
+    return {
+        "schema": SCHEMA,
+        "created_by": {
+            "stasim": simulator.__version__,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+        },
+        "model": _model(plan, facts),
+        "dataset": {
+            "name": facts.dataset,
+            "split": facts.split,
+            "source": facts.source,
+            "images": len(facts.kept),
+            "image_ids": [each.name for each in facts.kept],
+        },
+        "weights": {
+            "origin": facts.origin,
+            "seed": 0,
+            "accuracy": _accuracy(facts),
+            "sha256": _digest(facts.network),
+            "notes": NOTE,
+        },
+        "stages": {each["stage"]: each["stage"] for each in plan.listing.operations},
+        "tensors": tensors,
+        "operations": plan.listing.operations,
+        "capture": _capture(plan, codings),
+    }
+
+
+def _tensor(plan: Plan, name: str, coding: Coding) -> dict[str, Any]:
+    stored = next(each for each in plan.listing.stored if each.name == name)
+    steps, rows, channels = 1 if stored.once else len(stored.reads), *stored.arrangement.shape[1:]
+    grid = [1, *stored.arrangement.grid]
+    entry = {
+        "name": name,
+        "kind": coding.kind,
+        "timesteps": steps,
+        "planes": coding.planes,
+        "grid": [int(np.prod(grid[:-1])), grid[-1]],
+        "rows": rows,
+        "channels": channels,
+        "mask": None,
+    }
+    if coding.scale != 1.0:
+        entry["scale"] = coding.scale
+    if coding.zero != 0:
+        entry["zero_point"] = coding.zero
+    if coding.error:
+        entry["error"] = coding.error
+    return entry
+
+
+def _model(plan: Plan, facts: Facts) -> dict[str, Any]:
+    products = [each.product for each in plan.layers]
+    roots = modules_of(facts.network)
+    parameters = sum(each.numel() for root in roots for each in root.parameters())
+    blocks = max(1, len(plan.blocks))
+    return {
+        "name": facts.name,
+        "family": type(facts.network).__name__,
+        "timesteps": plan.timesteps,
+        "blocks": blocks,
+        "embed_dim": max(each.outputs * each.groups for each in products),
+        "heads": max((each.groups for each in products if each.window is None), default=1),
+        "tokens": plan.tokens,
+        "token_grid": [1, plan.tokens],
+        "parameters": parameters,
+        "isps": "none",
+        "halting": {"granularity": granularity([each.masks for each in facts.kept])},
+    }
+
+
+def _capture(plan: Plan, codings: dict[str, Coding]) -> dict[str, Any]:
+    """What was proven, what folds, what is not spiking."""
+    real = {name: "real" for name, each in codings.items() if each.error > 0}
+    return {
+        "proof": plan.proof,
+        "folded": plan.listing.folded[:256],
+        "neurons": [
+            {"name": name, "module": each.fires.module, "line": each.fires.line}
+            for name, each in plan.listing.neurons.items()
+        ][:1024],
+        "real_operands": sorted(real),
+        "share_of_macs_on_real_operands": share_of_real(plan, real),
+        "never_fires": plan.dead(),
+        "input": plan.listing.input_names,
+    }
+
+
+def _accuracy(facts: Facts) -> dict[str, Any] | None:
+    known = [each for each in facts.kept if each.label >= 0]
+    if facts.origin != "trained" or not known:
+        return None
+    right = sum(each.label == each.prediction for each in known)
+    return {"top1": right / len(known), "test_images": len(known)}
+
+
+def _digest(network: Any) -> str:
+    roots = modules_of(network)
+    return weights_sha256(nn.ModuleList(roots) if len(roots) > 1 else roots[0]) if roots else _NONE

@@ -1,0 +1,75 @@
+"""`active`: how a network of one's own says which of its tokens are still computed."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+from torch.utils._python_dispatch import _disable_current_modes
+
+from models.errors import ModelError
+
+Bits = npt.NDArray[np.bool_]
+
+
+class Mark(NamedTuple):
+    """One call of `active`: the block's name, how many calls had been recorded, the tokens.
+
+    `spec`: the tensor on the tape, where one is recorded.
+    """
+
+    name: str
+    call: int
+    alive: Bits
+    spec: Any = None
+
+
+class Marks(list[Mark]):
+    """The marks of one run."""
+
+    def masks(self, timesteps: int) -> dict[str, Bits]:
+        """The mask (timestep, token) of each block, in the order of its first mark."""
+        found: dict[str, list[Bits]] = {}
+        for mark in self:
+            found.setdefault(mark.name, []).append(mark.alive)
+        masks = {}
+        for name, parts in found.items():
+            flat = np.concatenate([part.reshape(-1) for part in parts])
+            if len(flat) % timesteps:
+                raise ModelError(
+                    f"active(..., {name!r}): {len(flat)} values are no equal number for each of "
+                    f"{timesteps} timesteps; mark every timestep once"
+                )
+            masks[name] = flat.reshape(timesteps, -1)
+        return masks
+
+
+_RUNNING: list[Any] = []
+
+
+def active(alive: Tensor, name: str) -> Tensor:
+    """Return `alive` as it is; while a capture runs, note it as the mask of block `name`.
+
+    `alive`: nonzero for each token that the block computes, of one timestep or of all in order.
+    Rows of halted tokens must carry no spikes in what the block's layers read.
+    """
+    for recorder in _RUNNING[-1:]:
+        with _disable_current_modes():
+            tokens = (alive.detach() != 0).cpu().numpy().copy()
+        recorder.mark(name, alive, tokens)
+    return alive
+
+
+class noting:
+    """While it runs, `active` notes its masks with a recorder."""
+
+    def __init__(self, recorder: Any) -> None:
+        self.recorder = recorder
+
+    def __enter__(self) -> None:
+        _RUNNING.append(self.recorder)
+
+    def __exit__(self, *exception: object) -> None:
+        _RUNNING.pop()

@@ -1,0 +1,271 @@
+"""Weighted sums as products of rows by inputs by outputs, and their operands as stored rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from models.capturing.labels import NEVER
+from models.capturing.refusals import CaptureError
+from models.capturing.tape import Call, Spec
+
+Ints = npt.NDArray[np.int64]
+Origin = Callable[[Spec], tuple[int, ...]]
+
+
+class Window(NamedTuple):
+    """How a convolution reads maps of one to four axes; `transposed`: it spreads instead."""
+
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+    in_grid: tuple[int, ...]
+    out_grid: tuple[int, ...]
+    transposed: bool
+
+
+class Product(NamedTuple):
+    """A weighted sum of one call and one timestep: `groups` products of (rows, inputs) by (inputs,
+    outputs). `steps`: the timestep of each part of the call, in order; [NEVER]: no time.
+    """
+
+    rows: int
+    inputs: int
+    outputs: int
+    groups: int
+    window: Window | None
+    steps: tuple[int, ...]
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one timestep."""
+        return self.rows * self.inputs * self.outputs * self.groups
+
+
+class Arrangement(NamedTuple):
+    """The way from an operand to (part, row, channel): swap the last two axes, order and split the
+    first axis, permute, and join. `by_inputs`: its rows are the product's inputs.
+    """
+
+    swap: bool
+    order: Ints
+    split: tuple[int, ...]
+    axes: tuple[int, ...]
+    shape: tuple[int, int, int]
+    grid: tuple[int, ...]
+    by_inputs: bool
+
+    def apply(self, numbers: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the numbers as (part, row, channel)."""
+        swapped = numbers.swapaxes(-1, -2) if self.swap else numbers
+        if len(self.order) > 1 and not np.array_equal(self.order, np.arange(len(self.order))):
+            swapped = swapped[self.order]
+        return swapped.reshape(self.split).transpose(self.axes).reshape(self.shape)
+
+
+class Described(NamedTuple):
+    """A product and how each of its factors that is data is stored, by position."""
+
+    product: Product
+    arrangements: dict[int, Arrangement]
+
+
+def describe(call: Call, labels: dict[int, Tensor], origin: Origin) -> Described:
+    """Describe a call; `labels`: of the factors that are data, by position; `origin`: the last
+    three strides that a tensor had before it was copied.
+    """
+    made = call.outputs[0]
+    name = call.rule.name
+    if name == "convolution":
+        return _convolution(call, labels, made)
+    first, second = (call.args[at] for at in _positions(name))
+    if name in ("bmm", "baddbmm"):
+        return _batched(call, labels, (first, second), origin)
+    return _matmul(call, labels, first, second)
+
+
+def _positions(name: str) -> tuple[int, int]:
+    return (1, 2) if name in ("addmm", "baddbmm", "addmv") else (0, 1)
+
+
+def _convolution(call: Call, labels: dict[int, Tensor], made: Spec) -> Described:
+    """Maps (map, channel, ...); several maps of one timestep become a leading axis of the grid."""
+    if 1 in labels:
+        raise CaptureError(
+            call.place, "a convolution whose weights depend on the input", "write it as a product"
+        )
+    operand, weight = call.args[0], call.args[1]
+    transposed, groups = bool(call.args[6]), int(call.args[8])
+    axes = len(weight.size) - 2
+    batched = len(operand.size) == axes + 2
+    size = operand.size if batched else (1, *operand.size)
+    out = made.size if batched else (1, *made.size)
+    of_map = labels[0].reshape(size[0], -1).amax(1).numpy() if 0 not in size else np.zeros(size[0])
+    order, steps, count = by_time(of_map, call)
+    channels, grid, out_grid = size[1], tuple(size[2:]), tuple(out[2:])
+    rows, out_rows = count * math.prod(grid), count * math.prod(out_grid)
+    stride, padding, dilation = (_spread(call.args[at], axes) for at in (3, 4, 5))
+    kernel = tuple(weight.size[2:])
+    taps = math.prod(kernel)
+    window = None
+    if taps > 1 or set(stride) != {1} or set(padding) != {0} or transposed:
+        lead: tuple[int, ...] = (count,) if count > 1 else ()
+        ones, zeros = (1,) * len(lead), (0,) * len(lead)
+        window = Window(
+            ones + kernel,
+            ones + stride,
+            zeros + padding,
+            ones + dilation,
+            lead + grid,
+            lead + out_grid,
+            transposed,
+        )
+    # A transposed convolution spreads each input over its taps: as many products, another order.
+    own_rows = rows if transposed else out_rows
+    product = Product(own_rows, taps * channels // groups, out[1] // groups, groups, window, steps)
+    split = (len(steps), count, channels, *grid)
+    permuted = (0, 1, *range(3, len(split)), 2)
+    arrangement = Arrangement(
+        False,
+        order,
+        split,
+        permuted,
+        (len(steps), rows, channels),
+        grid if count == 1 else (count, *grid),
+        False,
+    )
+    if transposed:
+        product = product._replace(inputs=channels // groups, outputs=taps * out[1] // groups)
+    return Described(product, {0: arrangement})
+
+
+def _matmul(call: Call, labels: dict[int, Tensor], first: Spec, second: Spec) -> Described:
+    """(rows, inputs) by (inputs, outputs); with the data on the right the rows are its columns."""
+    left, right = _positions(call.rule.name)
+    one: tuple[int, ...] = first.size if len(first.size) == 2 else (1, *first.size)
+    two: tuple[int, ...] = second.size if len(second.size) == 2 else (*second.size, 1)
+    found: dict[int, Arrangement] = {}
+    if left in labels and right in labels:
+        latest = (_only_step(labels),)
+        found[left] = _plain(one, False, False)
+        found[right] = _plain(two, True, False)
+        return Described(Product(one[0], one[1], two[1], 1, None, latest), found)
+    swap = left not in labels
+    at, size = (right, two) if swap else (left, one)
+    own = labels[at].reshape(size)
+    of_row = (own.amax(0) if swap else own.amax(1)).numpy() if own.numel() else np.zeros(size[0])
+    order, steps, count = by_time(of_row, call)
+    inputs, outputs = (size[0], one[0]) if swap else (size[1], two[1])
+    shape = (len(steps), count, inputs)
+    arrangement = Arrangement(swap, order, shape, (0, 1, 2), shape, (1, count), False)
+    return Described(Product(count, inputs, outputs, 1, None, steps), {at: arrangement})
+
+
+def _plain(size: tuple[int, ...], swap: bool, by_inputs: bool) -> Arrangement:
+    """One part, its rows as they are, or the columns as rows."""
+    rows, channels = (size[1], size[0]) if swap else size
+    shape = (1, rows, channels)
+    return Arrangement(swap, np.arange(rows), shape, (0, 1, 2), shape, (1, rows), by_inputs)
+
+
+def _batched(
+    call: Call, labels: dict[int, Tensor], factors: tuple[Spec, Spec], origin: Origin
+) -> Described:
+    """Products side by side: those of one timestep are groups, such as heads."""
+    first, second = factors
+    left, _ = _positions(call.rule.name)
+    batch, rows, inputs = first.size
+    outputs = second.size[2]
+    only = next(iter(labels)) if len(labels) == 1 else None
+    other = second if only == left else first
+    if only is not None and (other.stride[0] == 0 or batch == 1):
+        return _shared(call, labels[only], only, (first, second))
+    latest = np.max([own.reshape(batch, -1).amax(1).numpy() for own in labels.values()], axis=0)
+    order, steps, heads = by_time(latest, call)
+    found = {}
+    for at in labels:
+        spec = (first, second)[at != left]
+        channels_last = _channels_last(spec, origin(spec), heads)
+        by_inputs = channels_last == (at != left)
+        swap = not channels_last
+        own_rows, width = (spec.size[2], spec.size[1]) if swap else (spec.size[1], spec.size[2])
+        split = (len(steps), heads, own_rows, width)
+        shape = (len(steps), own_rows, heads * width)
+        found[at] = Arrangement(swap, order, split, (0, 2, 1, 3), shape, (1, own_rows), by_inputs)
+    return Described(Product(rows, inputs, outputs, heads, None, steps), found)
+
+
+def _shared(call: Call, labels: Tensor, at: int, factors: tuple[Spec, Spec]) -> Described:
+    """All products have the same weights: one product of all rows."""
+    left, _ = _positions(call.rule.name)
+    first, second = factors
+    swap = at != left
+    own = labels.swapaxes(-1, -2) if swap else labels
+    batch, rows, inputs = own.shape
+    of_row = own.amax(2).reshape(-1).numpy()
+    order, steps, count = by_time(of_row, call)
+    outputs = first.size[1] if swap else second.size[2]
+    shape = (len(steps), count, inputs)
+    if np.array_equal(order, np.arange(len(order))):
+        lead = np.arange(batch)
+        plain = (len(steps), batch * rows // len(steps), inputs)
+        made = Arrangement(swap, lead, plain, (0, 1, 2), shape, (1, count), False)
+    elif batch * len(steps) == len(order) // max(rows // len(steps), 1) and rows % len(steps) == 0:
+        # Time lies inside the rows of each product.
+        split = (batch, len(steps), rows // len(steps), inputs)
+        made = Arrangement(swap, np.arange(batch), split, (1, 0, 2, 3), shape, (1, count), False)
+        if not np.array_equal(
+            order, np.arange(len(order)).reshape(split[:3]).transpose(1, 0, 2).ravel()
+        ):
+            raise _unordered(call)
+    else:
+        raise _unordered(call)
+    return Described(Product(count, inputs, outputs, 1, None, steps), {at: made})
+
+
+def _channels_last(spec: Spec, strides: tuple[int, ...], heads: int) -> bool:
+    """Whether the last axis of a batched factor is its channels, and the one before its rows.
+
+    Heads and channels were one axis before they were split; with one head the denser axis is it.
+    `strides`: of the three axes before the factor was copied.
+    """
+    head, before, last = strides[-3:]
+    if heads > 1:
+        for axis, stride in ((-1, last), (-2, before)):
+            if spec.size[axis] > 1 and head == spec.size[axis] * stride:
+                return axis == -1
+    return last <= before
+
+
+def by_time(steps: npt.NDArray[Any], call: Call) -> tuple[Ints, tuple[int, ...], int]:
+    """Order parts by timestep: their order, the timesteps, and how many parts each has."""
+    found, counts = np.unique(steps, return_counts=True)
+    if len(set(counts.tolist())) > 1:
+        raise CaptureError(
+            call.place,
+            f"timesteps {found.tolist()} have {counts.tolist()} rows",
+            "keep the rows, and mark those that halted with active()",
+        )
+    order = np.argsort(steps, kind="stable")
+    return order, tuple(int(step) for step in found), int(counts[0]) if len(counts) else 0
+
+
+def _only_step(labels: dict[int, Tensor]) -> int:
+    return max((int(own.max()) for own in labels.values() if own.numel()), default=NEVER)
+
+
+def _spread(value: Any, axes: int) -> tuple[int, ...]:
+    sizes = tuple(int(each) for each in value)
+    return sizes if len(sizes) == axes else sizes * axes
+
+
+def _unordered(call: Call) -> CaptureError:
+    return CaptureError(
+        call.place, "timesteps and rows are interleaved irregularly", "reshape it with time first"
+    )

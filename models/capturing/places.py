@@ -1,0 +1,113 @@
+"""Where an operation is called: the running module, the user's line, the calls between the two."""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.module import (
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+)
+
+from models.capturing.refusals import Place
+from models.capturing.running import modules_of
+
+_TORCH = str(Path(torch.__file__).parent)
+_SITE = tuple({sysconfig.get_paths()[key] for key in ("purelib", "platlib", "stdlib")})
+_OWN = str(Path(__file__).parent)
+_MODULE_CALL = nn.Module._call_impl.__code__
+# Further down than any network's own calls.
+_DEEPEST = 200
+
+
+class ModuleStack:
+    """The modules that are running, innermost last, by their names in the network."""
+
+    def __init__(self, network: Callable[..., Any]) -> None:
+        self.names: dict[int, str] = {}
+        for root in modules_of(network):
+            self.names |= {id(module): name for name, module in root.named_modules()}
+        self._strangers: Counter[str] = Counter()
+        self.running: list[tuple[str, str]] = [("", "")]
+        self._handles: list[Any] = []
+
+    def __enter__(self) -> ModuleStack:
+        self._handles = [
+            register_module_forward_pre_hook(self._enter),
+            register_module_forward_hook(self._leave, always_call=True),
+        ]
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+    def _enter(self, module: nn.Module, inputs: Any) -> None:
+        kind = type(module).__name__
+        if id(module) not in self.names:
+            self._strangers[kind] += 1
+            self.names[id(module)] = f"{kind}_{self._strangers[kind]}"
+        self.running.append((self.names[id(module)], kind))
+
+    def _leave(self, module: nn.Module, inputs: Any, output: Any) -> None:
+        if len(self.running) > 1:
+            self.running.pop()
+
+
+class Places:
+    """Finds the place of the call that is being dispatched."""
+
+    def __init__(self, modules: ModuleStack) -> None:
+        self.modules = modules
+        self._kinds: dict[CodeType, int] = {}
+
+    def here(self) -> Place:
+        """Walk up the Python stack: to the module's call for the site, to the user for the line."""
+        frame: FrameType | None = sys._getframe(2)
+        site, line, fallback = 0, "", ""
+        inside, entered = True, False
+        for _ in range(_DEEPEST):
+            if frame is None:
+                break
+            code = frame.f_code
+            if code is _MODULE_CALL:
+                inside = False
+            kind = self._kinds.get(code)
+            if kind is None:
+                kind = self._kinds[code] = _kind_of(code)
+            if kind == 3 and entered:  # the frame that runs the network
+                break
+            entered = entered or kind != 3
+            if inside and kind != 3:
+                site = hash((site, code, frame.f_lasti))
+            if kind == 0 and not line:
+                line = _spoken(frame)
+            if kind == 1 and not fallback:
+                fallback = _spoken(frame)
+            if line and not inside:
+                break
+            frame = frame.f_back
+        name, kind_name = self.modules.running[-1]
+        return Place(name, line or fallback or "?", site, kind_name)
+
+
+def _kind_of(code: CodeType) -> int:
+    """0: the user's code; 1: an installed package; 2: torch and Python itself; 3: this recorder."""
+    file = code.co_filename
+    if file.startswith(_OWN):
+        return 3
+    if file.startswith(_TORCH) or (file.startswith("<") and file != "<stdin>"):
+        return 2
+    return 1 if file.startswith(_SITE) else 0
+
+
+def _spoken(frame: FrameType) -> str:
+    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"

@@ -1,0 +1,159 @@
+"""What a first run shows of a network: how later images are stored, and what is proven of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from models.capturing.coding import Arranged
+from models.capturing.flow import Flow
+from models.capturing.labels import Labels, timesteps_of
+from models.capturing.layers import Layer, find_layers
+from models.capturing.listing import Listing, list_operations
+from models.capturing.marks import Bits, Marks
+from models.capturing.masking import block_masks, check_halted, put_under_masks
+from models.capturing.matrices import describe
+from models.capturing.neurons import Neuron, find_neurons
+from models.capturing.probing import parameters_of
+from models.capturing.proofs import causality, replay_equals, totals_agree, unknown_origins
+from models.capturing.refusals import CaptureError
+from models.capturing.rules import MATRIX
+from models.capturing.runs import Recorded
+from models.capturing.tape import Tape
+from models.errors import ModelError
+
+
+@dataclass
+class Plan:
+    """The network as its trace lists it. `wanted`: the operands that later runs keep.
+
+    `blocks`: the names that `active` was given, in order. `ones`: by stored tensor, how many of its
+    numbers were not zero so far.
+    """
+
+    tape: Tape
+    timesteps: int
+    layers: list[Layer]
+    neurons: list[Neuron]
+    listing: Listing
+    wanted: set[tuple[int, int]]
+    marks: Marks
+    macs: int
+    proof: dict[str, Any] = field(default_factory=dict)
+    blocks: list[str] = field(default_factory=list)
+    tokens: int = 1
+    ones: dict[str, int] = field(default_factory=dict)
+
+    def masks(self, marks: Marks, image: str) -> dict[str, Bits]:
+        """The masks (timestep, token) of one image by number of the block."""
+        return block_masks(marks, self.blocks, self.timesteps, self.tokens, image)
+
+    def check_halted(
+        self, tensors: dict[str, Arranged], masks: dict[str, Bits], image: str
+    ) -> None:
+        """Raise if a row of a halted token carries spikes."""
+        check_halted(self.listing, tensors, masks, self.blocks, image)
+
+    def count(self, tensors: dict[str, Arranged]) -> None:
+        """Count what is not zero, to find what never fires."""
+        for name, each in tensors.items():
+            self.ones[name] = self.ones.get(name, 0) + int(np.count_nonzero(each.numbers))
+
+    def dead(self) -> list[str]:
+        """The stored tensors that were zero in all images."""
+        return [name for name, count in self.ones.items() if count == 0]
+
+
+def make_plan(recorded: Recorded, timesteps: int | None, time_axis: int | None) -> Plan:
+    """Prove the first run and list the network; `time_axis`: of the network's inputs."""
+    tape, run = recorded.tape, recorded.run
+    if not recorded.entered:
+        raise ModelError("no weighted sum ran on what was made of the images; is it a network?")
+    steps = _timesteps(recorded, timesteps, time_axis)
+    labels = Labels(tape, steps, time_axis)
+    equal = replay_equals(tape, run, "the replay of the tape", labels.walk)
+    layers, _, of_call = find_layers(tape, recorded.entered, labels)
+    flow = Flow(tape, of_call, labels.of_call, recorded.marks)
+    neurons = find_neurons(flow)
+    if not neurons:
+        raise ModelError(
+            "no comparison on sums fires: no spikes ran on what was made of the images; is this an "
+            "ANN?"
+        )
+    for neuron in neurons:
+        neuron.parameters = parameters_of(neuron, flow, tape)
+    kinds = {key: coded.kind for key, coded in run.coded.items()}
+    listing = list_operations(flow, layers, neurons, steps, kinds)
+    entered = {each.call: each for each in recorded.entered}
+    described = {
+        index: describe(
+            tape.calls[index],
+            {at: labels.of_operand[index, at] for at in each.operands},
+            lambda spec: spec.stride,
+        )
+        for index, each in entered.items()
+    }
+    found = sum(each.product.macs * len(each.product.steps) for each in described.values())
+    found += _constant_macs(tape, set(described))
+    totals_agree(found, recorded.flops)
+    verdict = causality(tape, run, labels, described, time_axis)
+    proof = {
+        "replay": f"{equal} operands and the result equal the network's",
+        "macs": found,
+        "flop_counter": "equal",
+        "unknown_origins": 0,
+        "blank_operands": unknown_origins(recorded.entered),
+        "causality": verdict.verdict,
+    }
+    if verdict.layers:
+        proof["not_causal"] = list(verdict.layers)
+    wanted = {(read.call, read.at) for stored in listing.stored for read in stored.reads}
+    plan = Plan(tape, steps, layers, neurons, listing, wanted, recorded.marks, found, proof)
+    put_under_masks(plan, recorded.marks)
+    return plan
+
+
+def _timesteps(recorded: Recorded, given: int | None, time_axis: int | None) -> int:
+    """The timesteps that were given, or that the run shows."""
+    inputs = recorded.run.inputs
+    shown = inputs[0].shape[time_axis] if time_axis is not None else timesteps_of(recorded.tape)
+    if given is not None and given < 1:
+        raise ModelError(f"timesteps is {given}; it must be at least 1")
+    if given is not None and time_axis is not None and shown != given:
+        raise ModelError(
+            f"timesteps is {given}, but the images have {shown}: give timesteps={shown}"
+        )
+    return given or shown or 1
+
+
+def _constant_macs(tape: Tape, known: set[int]) -> int:
+    """Multiply-accumulates of sums that no data enter: weights made of weights."""
+    total = 0
+    for call in tape.calls:
+        if call.rule.group != "matrix" or call.index in known:
+            continue
+        labels = {
+            at: torch.zeros(call.args[at].size, dtype=torch.int16)
+            for at in MATRIX[call.rule.name][:1]
+        }
+        try:
+            product = describe(call, labels, lambda spec: spec.stride).product
+        except CaptureError:
+            continue
+        total += product.macs * len(product.steps)
+    return total
+
+
+def share_of_real(plan: Plan, kinds: dict[str, str]) -> float:
+    """The share of multiply-accumulates whose operand is real-valued."""
+    real = total = 0
+    for layer in plan.layers:
+        macs = layer.product.macs * layer.timesteps
+        total += macs
+        names = [stored.name for stored in layer.operands.values() if stored.name]
+        real += macs * any(kinds.get(name) == "real" for name in names)
+    return real / total if total and math.isfinite(total) else 0.0

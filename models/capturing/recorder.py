@@ -1,0 +1,268 @@
+"""The recorder: a dispatch mode that writes the tape of a network's first run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from models.capturing.marks import Mark, Marks
+from models.capturing.operands import Coded, encode
+from models.capturing.places import Places
+from models.capturing.refusals import CaptureError, Place
+from models.capturing.rules import BATCH_NORMS, MATRIX, SHAPES_ONLY, Rule, rule_of
+from models.capturing.running import modules_of
+from models.capturing.tape import (
+    BEHIND,
+    FOUND,
+    INPUT,
+    PARAMETER,
+    RANDOM,
+    Call,
+    Spec,
+    Tape,
+)
+
+
+class Entered(NamedTuple):
+    """A weighted sum that data entered: which call, which factors are data, their numbers.
+
+    `blank`: no data, but zeros that the run itself made, as a recurrent layer's first input.
+    `operands`: by the factor's position; `keys`: the same value has the same key.
+    """
+
+    call: int
+    operands: dict[int, Coded]
+    keys: dict[int, tuple[Any, ...]]
+    blank: bool
+
+
+class Recorder(TorchDispatchMode):
+    """Writes down every call of one run, and packs what enters each weighted sum before it runs."""
+
+    def __init__(self, places: Places, known: Iterable[Tensor], inputs: list[Tensor]) -> None:
+        """`known`: the network's parameters, buffers and other tensors; `inputs`: its input."""
+        super().__init__()
+        self.places = places
+        self.calls: list[Call] = []
+        self.functions: list[Any] = []
+        self.entered: list[Entered] = []
+        self.initial: dict[int, Tensor] = {}
+        self.origins: list[int] = []
+        self.generators: dict[Any, Tensor] = {}
+        self.random_state = torch.get_rng_state()
+        self.positions: list[int] = []
+        self.marks = Marks()
+        self._numbers: dict[int, int] = {}
+        self._references: list[Any] = []
+        self._versions: list[int] = []
+        self._random_places: dict[int, Place] = {}
+        self._known: set[int] = set()
+        self._coded: dict[tuple[Any, ...], Coded] = {}
+        for tensor in known:
+            if _has_storage(tensor):
+                self._known.add(tensor.untyped_storage()._cdata)
+        self.inputs = [self._input(tensor) for tensor in inputs]
+
+    def mark(self, name: str, alive: Tensor, tokens: Any) -> None:
+        """Note a mask that the network declares."""
+        self.marks.append(Mark(name, len(self.calls), tokens, self._spec(alive)))
+
+    def tape(self, result: list[Tensor]) -> Tape:
+        """Return the tape; `result`: the tensors that the network returned."""
+        returned = [self._spec(tensor) for tensor in result if _has_storage(tensor)]
+        return Tape(
+            self.calls,
+            self.functions,
+            self.positions,
+            self.initial,
+            self.origins,
+            self.inputs,
+            returned,
+            self.random_state,
+            self.generators,
+        )
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        rule = rule_of(func)
+        if rule.decomposes:
+            with self:
+                made = func.decompose(*args, **kwargs)
+            if made is not NotImplemented:
+                return made
+        self.functions.append(func)
+        if rule.is_view or rule.group == "peek":
+            return func(*args, **kwargs)
+        return self._record(func, rule, args, kwargs)
+
+    def _record(self, func: Any, rule: Rule, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        place = self.places.here()
+        listed = tuple([self._listed(value, place) for value in args])
+        named = {key: self._listed(value, place) for key, value in kwargs.items()}
+        call = Call(len(self.calls), func, rule, listed, named, (), place, 0)
+        self.positions.append(len(self.functions) - 1)
+        flags = self._flags(call)
+        if not rule.group and flags & INPUT:
+            raise _unknown(place, func)
+        self._refuse(call, flags)
+        if rule.group == "matrix":
+            self._enter(call, args)
+            flags |= BEHIND * bool(flags & INPUT)
+        for spec in call.written():
+            self._keep(spec)
+        made = func(*args, **kwargs)
+        outputs = []
+        for tensor in (made,) if isinstance(made, Tensor) else made or ():
+            if isinstance(tensor, Tensor) and _has_storage(tensor):
+                outputs.append(self._spec(tensor, flags))
+        for spec in call.written():
+            self._versions[spec.storage] += 1
+            self.origins[spec.storage] |= flags
+        if rule.is_random or flags & RANDOM:
+            for spec in (*outputs, *call.written()):
+                self._random_places.setdefault(spec.storage, place)
+        self.calls.append(call._replace(outputs=tuple(outputs), flags=flags))
+        return made
+
+    def _flags(self, call: Call) -> int:
+        """Where the results come from."""
+        flags = RANDOM if call.rule.is_random else 0
+        if call.rule.name not in SHAPES_ONLY:
+            for spec in call.inputs():
+                flags |= self.origins[spec.storage]
+        return flags
+
+    def _refuse(self, call: Call, flags: int) -> None:
+        """Randomness behind the first weighted sum, and statistics of the batch."""
+        origins = {spec: self.origins[spec.storage] for spec in call.inputs()}
+        behind = any(origin & BEHIND for origin in origins.values())
+        joins = [s for s, origin in origins.items() if origin & RANDOM and not origin & BEHIND]
+        if behind and (call.rule.is_random or (joins and call.rule.group != "matrix")):
+            place = next((self._random_places[s.storage] for s in joins), call.place)
+            raise CaptureError(
+                place,
+                f"random numbers enter behind the first layer ({call.rule.name}): dropout is on "
+                "although the network is in eval()",
+                "pass training=self.training",
+            )
+        position = BATCH_NORMS.get(call.rule.name)
+        if position is not None and flags & INPUT and call.args[position]:
+            raise CaptureError(
+                call.place,
+                "batch-norm takes the statistics of the batch, so an image's spikes depend on the "
+                "others",
+                "call eval(), and keep track_running_stats",
+            )
+
+    def _enter(self, call: Call, args: tuple[Any, ...]) -> None:
+        """Pack the factors that are data."""
+        positions = MATRIX[call.rule.name]
+        origins = {at: self.origins[call.args[at].storage] for at in positions}
+        data = [at for at in positions if origins[at] & INPUT]
+        blank = False
+        if not data:
+            strange = [at for at in positions if origins[at] & FOUND]
+            weights = any(origins[at] & PARAMETER for at in positions)
+            if strange and weights:
+                raise CaptureError(
+                    call.place,
+                    "reads a tensor that no recorded operation made (numpy? another thread?)",
+                    "compute it with torch, or hand it in as an input",
+                )
+            silent = [at for at in positions if not origins[at] and not args[at].any()]
+            if not silent or not weights:
+                return
+            data, blank = silent, True
+        elif any(origins[at] & RANDOM and not origins[at] & INPUT for at in positions):
+            raise CaptureError(call.place, "its weights are random", "call eval()")
+        operands, keys = {}, {}
+        for at in data:
+            spec = call.args[at]
+            key = (spec, self._versions[spec.storage])
+            if key not in self._coded:
+                coded = encode(args[at])
+                if coded is None:
+                    raise CaptureError(
+                        call.place,
+                        "reads NaN or infinity",
+                        "check the weights and the input",
+                    )
+                self._coded[key] = coded
+            operands[at], keys[at] = self._coded[key], key
+        self.entered.append(Entered(call.index, operands, keys, blank))
+
+    def _listed(self, value: Any, place: Place) -> Any:
+        if isinstance(value, Tensor):
+            if not _has_storage(value):
+                kind = str(value.layout).removeprefix("torch.")
+                raise CaptureError(place, f"a tensor of layout {kind}", "make it dense")
+            return self._spec(value)
+        if isinstance(value, list | tuple):
+            return tuple(self._listed(each, place) for each in value)
+        if isinstance(value, torch.Generator) and value not in self.generators:
+            self.generators[value] = value.get_state()
+        return value
+
+    def _spec(self, tensor: Tensor, flags: int | None = None) -> Spec:
+        """Number a tensor's storage; `flags`: of one that a call made, else it was found."""
+        storage = tensor.untyped_storage()
+        address = storage._cdata
+        number = self._numbers.get(address)
+        if number is None:
+            number = self._numbers[address] = len(self.origins)
+            # The weak reference keeps the address from being given to another storage.
+            self._references.append(StorageWeakRef(storage))
+            self._versions.append(0)
+            if flags is None:
+                flags = PARAMETER if address in self._known else FOUND
+                whole = torch.empty(0, dtype=tensor.dtype).set_(storage)
+                self.initial[number] = whole
+            self.origins.append(flags)
+        size, stride = tuple(tensor.shape), tensor.stride()
+        return Spec(number, tensor.dtype, size, stride, tensor.storage_offset())
+
+    def _input(self, tensor: Tensor) -> Spec:
+        spec = self._spec(tensor)
+        self.origins[spec.storage] = INPUT
+        self.initial[spec.storage] = self.initial[spec.storage].clone()
+        return spec
+
+    def _keep(self, spec: Spec) -> None:
+        """Copy a storage that the run found, before the run changes it for the first time."""
+        if self._versions[spec.storage] == 0 and spec.storage in self.initial:
+            self.initial[spec.storage] = self.initial[spec.storage].clone()
+
+
+def _has_storage(tensor: Tensor) -> bool:
+    return tensor.layout == torch.strided and not tensor.is_quantized
+
+
+def _unknown(place: Place, func: Any) -> CaptureError:
+    name = getattr(func, "_schema", None)
+    name = name.name if name is not None else str(func)
+    if not name.startswith("aten::"):
+        return CaptureError(
+            place,
+            f"{name} is one kernel to PyTorch, which hides its operations",
+            'run it without inference_mode, or with backend="torch"',
+        )
+    if "sparse" in name:
+        return CaptureError(place, f"{name} makes a sparse tensor", "make it dense")
+    return CaptureError(place, f"{name} is an operation that captures do not know", "replace it")
+
+
+def known_tensors(network: Any) -> list[Tensor]:
+    """Return the tensors that a network holds: parameters, buffers and plain attributes."""
+    found: list[Tensor] = []
+    for root in modules_of(network):
+        found += [*root.parameters(), *root.buffers()]
+        for module in root.modules():
+            found += [value for value in vars(module).values() if isinstance(value, Tensor)]
+    return found

@@ -1,0 +1,130 @@
+"""What the recorder knows of PyTorch's operations: a class for each, by name or by torch's tags.
+
+An operation in no class that touches data is refused by name: its weights, times and arithmetic
+would be a guess.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, NamedTuple
+
+import torch
+from torch._ops import OpOverload
+
+# Weighted sums: the positions of the two factors among the arguments.
+MATRIX = {
+    "convolution": (0, 1),
+    "mm": (0, 1),
+    "addmm": (1, 2),
+    "bmm": (0, 1),
+    "baddbmm": (1, 2),
+    "mv": (0, 1),
+    "addmv": (1, 2),
+    "dot": (0, 1),
+}
+# Make a tensor of nothing but shapes and constants.
+FACTORY = frozenset(
+    """arange empty empty_like empty_strided eye full full_like linspace new_empty
+    new_empty_strided new_full new_ones new_zeros ones ones_like scalar_tensor zeros
+    zeros_like""".split()  # noqa: SIM905
+)
+# Values change places; none is computed.
+MOVE = frozenset(
+    """_to_copy alias_copy cat clone constant_pad_nd contiguous copy copy_ flip gather index
+    index_select masked_select repeat roll select_scatter slice_scatter stack tril triu unfold_copy
+    index_put index_put_ index_copy index_copy_ scatter scatter_ embedding take resize_ permute_copy
+    nonzero view_copy expand_copy select_copy slice_copy transpose_copy unsqueeze_copy squeeze_copy
+    im2col reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d replication_pad2d
+    replication_pad3d pixel_shuffle pixel_unshuffle channel_shuffle""".split()  # noqa: SIM905
+)
+# One result for a window of neighbouring elements of a map; every map for itself.
+WINDOW = frozenset(
+    """max_pool2d_with_indices max_pool3d_with_indices max_pool1d avg_pool1d avg_pool2d avg_pool3d
+    _adaptive_avg_pool2d _adaptive_avg_pool3d adaptive_max_pool2d adaptive_max_pool3d
+    upsample_nearest1d upsample_nearest2d upsample_nearest3d upsample_bilinear2d upsample_linear1d
+    upsample_bicubic2d upsample_trilinear3d _upsample_nearest_exact2d max_unpool2d
+    col2im""".split()  # noqa: SIM905
+)
+# The shape stays; an element depends on others of its map.
+NORM = frozenset(
+    """native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training
+    _native_batch_norm_legit_functional native_layer_norm native_group_norm _softmax _log_softmax
+    _safe_softmax cumsum cumprod softmax log_softmax _fused_rms_norm sort topk
+    _weight_norm_interface""".split()  # noqa: SIM905
+)
+# One result for all elements along some axes.
+REDUCE = frozenset(
+    """all amax amin any argmax argmin count_nonzero logsumexp max mean median min nansum norm
+    linalg_vector_norm prod std sum var var_mean std_mean""".split()  # noqa: SIM905
+)
+# Look at a tensor and return a Python value or nothing.
+PEEK = frozenset(
+    """_local_scalar_dense equal is_same_size is_nonzero allclose sym_size sym_stride sym_numel
+    sym_storage_offset item _assert_async _assert_tensor_metadata device stride size
+    numel dim is_contiguous prim_layout""".split()  # noqa: SIM905
+)
+SAME = frozenset("fill_ zero_ set_ fill zero masked_fill masked_fill_ where lerp lerp_".split())  # noqa: SIM905
+BATCH_NORMS = {
+    "native_batch_norm": 5,
+    "_native_batch_norm_legit": 5,
+    "_native_batch_norm_legit_functional": 5,
+}
+"""The position of `training`."""
+FIRING = frozenset("ge gt le lt heaviside sign round floor ceil trunc".split())  # noqa: SIM905
+COMPARISONS = frozenset("ge gt le lt heaviside sign".split())  # noqa: SIM905
+SHAPES_ONLY = frozenset(name for name in FACTORY if name.endswith("_like") or name[:4] == "new_")
+
+
+class Rule(NamedTuple):
+    """One operation: its short name, class, mutated arguments, and marks."""
+
+    name: str
+    group: str
+    writes: tuple[int | str, ...]
+    is_view: bool
+    is_random: bool
+    decomposes: bool
+
+
+@cache
+def rule_of(func: Any) -> Rule:
+    """Return the rule of an overload; group "" is unknown."""
+    if not isinstance(func, OpOverload):
+        return Rule(str(func), "", (), False, False, False)
+    name = func._schema.name.partition("::")[2]
+    base = name[:-1] if name.endswith("_") and not name.startswith("__") else name
+    writes: list[int | str] = []
+    for position, argument in enumerate(func._schema.arguments):
+        if argument.alias_info is not None and argument.alias_info.is_write:
+            writes.append(argument.name if argument.kwarg_only else position)
+    tags = func.tags
+    random = torch.Tag.nondeterministic_seeded in tags or name in ("rand_like", "randn_like")
+    decomposes = func.has_kernel_for_dispatch_key(torch._C.DispatchKey.CompositeImplicitAutograd)
+    is_view = func.is_view or name in ("_unsafe_view", "_reshape_alias")
+    return Rule(
+        name=base if name not in MOVE else name,
+        group="" if func.namespace not in ("aten", "prims", "prim") else _group(func, name, base),
+        writes=tuple(writes),
+        is_view=is_view,
+        is_random=random,
+        decomposes=decomposes and not is_view,
+    )
+
+
+def _group(func: OpOverload, name: str, base: str) -> str:
+    if base in MATRIX:
+        return "matrix"
+    if torch.Tag.nondeterministic_seeded in func.tags:
+        return "random"
+    for names, group in (
+        (FACTORY, "factory"),
+        (MOVE, "move"),
+        (WINDOW, "window"),
+        (NORM, "norm"),
+        (REDUCE, "reduce"),
+        (PEEK, "peek"),
+    ):
+        if name in names or base in names:
+            return group
+    return "pointwise" if base in SAME or torch.Tag.pointwise in func.tags else ""

@@ -1,0 +1,62 @@
+"""Running a network so that everything it does reaches the recorder."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+
+@contextlib.contextmanager
+def plainly() -> Iterator[None]:
+    """Without gradients, and without the fused kernels whose insides a dispatch mode cannot see.
+
+    Under inference mode some libraries call kernels of their own, so it is switched off.
+    """
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.inference_mode(False), torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+
+
+def modules_of(network: Any) -> list[nn.Module]:
+    """Return the modules behind a callable: itself, a method's owner, what a function encloses."""
+    if isinstance(network, nn.Module):
+        return [network]
+    owner = getattr(network, "__self__", None)
+    enclosed = [cell.cell_contents for cell in getattr(network, "__closure__", None) or ()]
+    return [each for each in (owner, *enclosed) if isinstance(each, nn.Module)]
+
+
+@contextlib.contextmanager
+def evaluating(network: Any) -> Iterator[None]:
+    """Put all modules in evaluation mode; every module gets its own mode back."""
+    roots = modules_of(network)
+    before = {module: module.training for root in roots for module in root.modules()}
+    for root in roots:
+        root.eval()
+    try:
+        yield
+    finally:
+        for module, training in before.items():
+            module.training = training
+
+
+def reset(network: Any) -> None:
+    """Reset the state of all neurons that say how: SpikingJelly's `reset`, snnTorch's `reset_mem`.
+
+    A `reset` of the user's own may do anything, so it is left alone.
+    """
+    for root in modules_of(network):
+        for module in root.modules():
+            own = getattr(module, "reset", None) if hasattr(module, "_memories") else None
+            own = own or getattr(module, "reset_mem", None)
+            if callable(own):
+                own()

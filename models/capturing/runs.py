@@ -1,0 +1,63 @@
+"""The first run of a network, under the recorder, and the later ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from models.capturing.following import Follower
+from models.capturing.marks import Marks, noting
+from models.capturing.places import ModuleStack, Places
+from models.capturing.proofs import Run
+from models.capturing.recorder import Entered, Recorder, known_tensors
+from models.capturing.running import plainly
+from models.capturing.tape import Tape, tensors_in
+
+if TYPE_CHECKING:
+    from models.capturing.plan import Plan
+
+
+class Recorded(NamedTuple):
+    """The first run: its tape, what entered the weighted sums, and torch's own count of FLOPs."""
+
+    run: Run
+    tape: Tape
+    entered: list[Entered]
+    marks: Marks
+    flops: int
+
+
+def first_run(call: Callable[..., Any], network: Any, inputs: list[Tensor]) -> Recorded:
+    """Run under the recorder and torch's FLOP counter."""
+    flops = FlopCounterMode(display=False)
+    with plainly(), ModuleStack(network) as modules:
+        own = [tensor.clone() for tensor in inputs]
+        call(*[tensor.clone() for tensor in inputs])  # what is made on first use is there then
+        recorder = Recorder(Places(modules), known_tensors(network), own)
+        with flops, recorder, noting(recorder):
+            result = tensors_in(call(*own))
+        tape = recorder.tape(result)
+        kept = [tensor.clone() for tensor in result]
+    coded = {
+        (each.call, at): code for each in recorder.entered for at, code in each.operands.items()
+    }
+    run = Run(inputs, coded, kept)
+    return Recorded(run, tape, recorder.entered, recorder.marks, flops.get_total_flops())
+
+
+def later_run(
+    call: Callable[..., Any], network: Any, inputs: list[Tensor], plan: Plan, image: int
+) -> tuple[Run, Marks]:
+    """Run as the first time, and keep the stored operands."""
+    with plainly():
+        follower = Follower(plan.tape, plan.wanted, image)
+        own = [tensor.clone() for tensor in inputs]
+        with follower, noting(follower):
+            result = tensors_in(call(*own))
+        follower.finish()
+        kept = [tensor.clone() for tensor in result]
+    random = (follower.random_state, follower.generators)
+    return Run(inputs, follower.coded, kept, random), follower.marks

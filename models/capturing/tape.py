@@ -1,0 +1,185 @@
+"""The tape: every call that computed something, with its tensors as places in numbered storages.
+
+A tensor is its storage, dtype, sizes, strides and offset. So views need no entry of their own, a
+call in place stays in place, and replaying the tape has the aliasing that the network had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from models.capturing.refusals import Place
+from models.capturing.rules import Rule
+
+# Where a storage's values come from, as bits.
+INPUT, PARAMETER, FOUND, RANDOM, BEHIND = 1, 2, 4, 8, 16
+
+
+class Spec(NamedTuple):
+    """A tensor: where it lies in which storage."""
+
+    storage: int
+    dtype: torch.dtype
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+    offset: int
+
+    @property
+    def elements(self) -> int:
+        """Number of elements."""
+        return torch.Size(self.size).numel()
+
+    def span(self) -> tuple[int, int]:
+        """First and last byte that the tensor may touch."""
+        if 0 in self.size:
+            return (0, -1)
+        width = self.dtype.itemsize
+        last = sum((n - 1) * step for n, step in zip(self.size, self.stride, strict=True))
+        return self.offset * width, (self.offset + last + 1) * width - 1
+
+
+class Call(NamedTuple):
+    """One computing call; tensors in `args` and `kwargs` are Specs. `flags`: of its results."""
+
+    index: int  # type: ignore[assignment]  # hides tuple.index
+    func: Any
+    rule: Rule
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    outputs: tuple[Spec, ...]
+    place: Place
+    flags: int
+
+    def inputs(self) -> Iterator[Spec]:
+        """The tensors among the arguments."""
+        yield from specs_in(self.args)
+        yield from specs_in(self.kwargs.values())
+
+    def written(self) -> Iterator[Spec]:
+        """The arguments that the call changes."""
+        for key in self.rule.writes:
+            found = self.kwargs.get(key) if isinstance(key, str) else self.args[key]
+            yield from specs_in((found,))
+
+
+class Tape(NamedTuple):
+    """What one run did.
+
+    `functions`: of all dispatched calls, views among them; `positions`: of each computing call
+    among these. `initial`: values of the storages that no call made; `origins`: where each
+    storage's values come from; `inputs`, `result`: what the network took and returned, in order.
+    """
+
+    calls: list[Call]
+    functions: list[Any]
+    positions: list[int]
+    initial: dict[int, Tensor]
+    origins: list[int]
+    inputs: list[Spec]
+    result: list[Spec]
+    random_state: Tensor
+    generators: dict[Any, Tensor]
+
+
+def specs_in(values: Any) -> Iterator[Spec]:
+    """All Specs in arguments, whose lists are at most one deep."""
+    for value in values:
+        if isinstance(value, Spec):
+            yield value
+        elif isinstance(value, list | tuple) and not isinstance(value, torch.Size):
+            yield from (each for each in value if isinstance(each, Spec))
+
+
+Randomness = tuple[Tensor, dict[Any, Tensor]]
+
+
+class Replay:
+    """Runs a tape on storages of its own."""
+
+    def __init__(self, tape: Tape) -> None:
+        self.tape = tape
+        self.storages: dict[int, Any] = {}
+        self._frees: dict[int, list[int]] = {}
+        last: dict[int, int] = {}
+        for call in tape.calls:
+            for spec in (*call.inputs(), *call.outputs):
+                last[spec.storage] = call.index
+        kept = {spec.storage for spec in (*tape.inputs, *tape.result)}
+        for storage, index in last.items():
+            if storage not in kept:
+                self._frees.setdefault(index, []).append(storage)
+
+    def run(
+        self, inputs: Sequence[Tensor] | None = None, random: Randomness | None = None
+    ) -> Iterator[Call]:
+        """Yield each call before it runs; `tensor` reads its arguments.
+
+        `inputs`: other values than the first run's; `random`: the states of another run.
+        """
+        self.storages = {}
+        writes = {spec.storage for call in self.tape.calls for spec in call.written()}
+        for number, values in self.tape.initial.items():
+            own = values.clone() if number in writes else values
+            self.storages[number] = own.untyped_storage()
+        for spec, values in zip(self.tape.inputs, inputs or (), strict=bool(inputs)):
+            own = torch.empty_strided(spec.size, spec.stride, dtype=spec.dtype)
+            self.storages[spec.storage] = own.copy_(values).untyped_storage()
+        own_state = torch.get_rng_state()
+        state, generators = random or (self.tape.random_state, self.tape.generators)
+        torch.set_rng_state(state)
+        for generator, begin in zip(self.tape.generators, generators.values(), strict=True):
+            generator.set_state(begin)
+        try:
+            yield from self._calls()
+        finally:
+            torch.set_rng_state(own_state)
+
+    def _calls(self) -> Iterator[Call]:
+        for call in self.tape.calls:
+            yield call
+            self._run(call)
+            for number in self._frees.get(call.index, ()):
+                self.storages.pop(number, None)
+
+    def tensor(self, spec: Spec) -> Tensor:
+        """Return the tensor that a Spec is in this replay, as it is now."""
+        empty = torch.empty(0, dtype=spec.dtype)
+        return empty.set_(self.storages[spec.storage], spec.offset, spec.size, spec.stride)
+
+    def results(self) -> list[Tensor]:
+        """Return what the network returns."""
+        return [self.tensor(spec) for spec in self.tape.result]
+
+    def _run(self, call: Call) -> None:
+        args = [self._value(value) for value in call.args]
+        kwargs = {key: self._value(value) for key, value in call.kwargs.items()}
+        made = call.func(*args, **kwargs)
+        tensors = [made] if isinstance(made, Tensor) else tensors_in(made)
+        for spec, tensor in zip(call.outputs, tensors, strict=False):
+            self.storages.setdefault(spec.storage, tensor.untyped_storage())
+
+    def _value(self, value: Any) -> Any:
+        if isinstance(value, Spec):
+            return self.tensor(value)
+        if isinstance(value, list | tuple) and any(isinstance(each, Spec) for each in value):
+            return [self._value(each) for each in value]
+        return value
+
+
+def tensors_in(value: Any) -> list[Tensor]:
+    """All tensors in what a call or a network returned: tuples, lists, dicts, attributes."""
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, list | tuple):
+        return [tensor for each in value for tensor in tensors_in(each)]
+    if isinstance(value, dict):
+        return [tensor for each in value.values() for tensor in tensors_in(each)]
+    return [t for each in vars(value).values() for t in tensors_in(each)] if _is_data(value) else []
+
+
+def _is_data(value: Any) -> bool:
+    return hasattr(value, "__dataclass_fields__")

@@ -1,0 +1,178 @@
+"""Networks of every kind leave a trace that an independent count of the network confirms."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from models.capturing import capture
+from simulator.operations import read_network
+from simulator.trace import Image, OperationSpec, Trace, unpack_bits
+from tests.models.any_networks import ZOO, case
+
+FOREIGN = {"snntorch": "snntorch", "norse": "norse"}
+# Their products of two activations are counted apart, see the next test.
+CONVOLUTIONS = (F.conv1d, F.conv2d, F.conv3d, F.conv_transpose2d)
+
+
+class Accumulations(TorchFunctionMode):
+    """Counts, at the level of functions, the additions of a weight for each input that is not 0."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+        self.macs = 0
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func in CONVOLUTIONS or func is F.linear:
+            with torch._C.DisableTorchFunction():
+                inputs, weight, *rest = args
+                rest = [None, *rest[1:]]
+                own = {k: v for k, v in kwargs.items() if k != "bias"}
+                ones = torch.ones(weight.shape, dtype=torch.float64)
+                self.count += int(func((inputs != 0).double(), ones, *rest, **own).sum())
+                self.macs += int(func(torch.ones(inputs.shape).double(), ones, *rest, **own).sum())
+        if func is torch.addmm:
+            self.count += int((args[2] != 0).sum()) * args[1].shape[0]
+        return func(*args, **kwargs)
+
+
+@pytest.fixture(scope="module")
+def traces(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    made: dict[str, Path] = {}
+
+    def trace_of(name: str) -> Path:
+        if name in FOREIGN:
+            pytest.importorskip(FOREIGN[name], reason=f"{name} is not installed")
+        if name not in made:
+            own = case(name)
+            path = tmp_path_factory.mktemp("traces") / f"{name}.npz"
+            made[name] = capture(own.network, own.images, path, **own.options)
+        return made[name]
+
+    return trace_of
+
+
+def numbers(trace: Trace, name: str, image: Image) -> Tensor:
+    """(timestep, row, channel): the network's own values of a stored tensor."""
+    spec = trace.tensors[name]
+    bits = unpack_bits(image.tensors[name], spec.channels)
+    values = np.tensordot(bits, 2 ** np.arange(bits.shape[1]), axes=([1], [0]))
+    return torch.from_numpy((values - np.array(spec.zero_point)) * np.array(spec.scale))
+
+
+def additions(trace: Trace, operation: OperationSpec, image: Image) -> int:
+    """The additions of a layer with weights, from its stored operand alone."""
+    shapes: Any = operation.shapes
+    values = (numbers(trace, operation.input, image).abs() > 1e-12).double()
+    repeats = operation.timesteps // len(values)
+    if operation.kind == "linear":
+        return int(values.sum()) * shapes["out_features"] * repeats
+    grid, groups = shapes["in_grid"], shapes.get("groups", 1)
+    maps = values.transpose(1, 2).unflatten(2, tuple(grid))
+    stride, padding = tuple(shapes["stride"]), tuple(shapes["padding"])
+    options = {"dilation": tuple(shapes.get("dilation", (1,) * len(grid))), "groups": groups}
+    channels = (shapes["in_channels"], shapes["out_channels"] // groups)
+    function: Any = (F.conv1d, F.conv2d, F.conv3d)[len(grid) - 1]
+    if shapes.get("transposed"):
+        weight = torch.ones(*channels, *shapes["kernel"], dtype=torch.float64)
+        reach = zip(grid, stride, padding, shapes["kernel"], shapes["out_grid"], strict=True)
+        options["output_padding"] = tuple(o - ((n - 1) * s - 2 * p + k) for n, s, p, k, o in reach)
+        return int(F.conv_transpose2d(maps, weight, None, stride, padding, **options).sum())
+    channels = (shapes["out_channels"], shapes["in_channels"] // groups)
+    weight = torch.ones(*channels, *shapes["kernel"], dtype=torch.float64)
+    return int(function(maps, weight, None, stride, padding, **options).sum()) * repeats
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_every_layer_adds_what_the_network_adds(name: str, traces: Any) -> None:
+    path = traces(name)
+    own = case(name)
+    torch.manual_seed(0)
+    with Trace.open(path) as trace:
+        trace.verify()
+        image = trace.read(0)
+        weighted = [o for o in trace.operations if o.weight_bits]
+        stored = sum(additions(trace, each, image) for each in weighted)
+        told = trace.manifest["capture"]
+    counter = Accumulations()
+    first = [each[:1] for each in (own.images if isinstance(own.images, tuple) else (own.images,))]
+    plain = [x.float() / 255 if x.dtype == torch.uint8 else x for x in first]
+    if own.options.get("time_axis") == 0:
+        plain = [x.transpose(0, 1) for x in plain]
+    if name == "double":
+        plain = [x.double() for x in plain]
+    prepare = own.options.get("prepare", lambda *x: x if len(x) > 1 else x[0])
+    with torch.no_grad():
+        if isinstance(own.network, torch.nn.Module):
+            own.network.eval()
+        made = prepare(*plain)
+        with counter:
+            own.network(*(made if isinstance(made, tuple) else (made,)))
+    if name == "poisson":  # other random numbers: the recorded run came after another one
+        assert stored == pytest.approx(counter.count, rel=0.2)
+    elif told["real_operands"]:  # at 8 bits the smallest values are 0
+        assert stored == pytest.approx(counter.count, rel=0.02)
+    else:
+        assert stored == counter.count > 0
+    assert told["proof"]["flop_counter"] == "equal"
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_every_neuron_is_found(name: str, traces: Any) -> None:
+    with Trace.open(traces(name)) as trace:
+        neurons = [o for o in trace.operations if o.kind == "neuron"]
+        assert len(neurons) == case(name).neurons
+        spiking = [t for t in trace.tensors.values() if t.name.startswith(neurons[0].name)]
+        assert all(tensor.ones for tensor in spiking)
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_each_trace_carries_its_proofs(name: str, traces: Any) -> None:
+    with Trace.open(traces(name)) as trace:
+        proof = trace.manifest["capture"]["proof"]
+    assert "operands and the result equal the network's" in proof["replay"]
+    assert "operands and the result equal the network's" in proof["another_image"]
+    if name == "psn":
+        assert proof["causality"] == "not causal"
+        assert proof["not_causal"] == ["c2"]
+    else:
+        assert proof["causality"] in ("causal", "not tested")
+    if name in ("plain", "attention_scores", "sliding_psn", "recurrent"):
+        assert proof["causality"] == "causal"
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_the_layers_of_a_trace_hold_all_products(name: str, traces: Any) -> None:
+    """The sum over what the simulator reads is what torch's FLOP counter counted."""
+    with Trace.open(traces(name)) as trace:
+        proof = trace.manifest["capture"]["proof"]
+        total = sum(macs(o) * o.timesteps for o in trace.operations)
+        blank = proof["blank_operands"]
+        if name not in ("windows", "ranks"):  # which the lowering does not take yet
+            layers = read_network(trace).layers
+            assert sum(each.dense_macs * each.timesteps for each in layers) == total
+    assert total == proof["macs"] or (blank and total > proof["macs"] * 0.9)
+
+
+def macs(operation: OperationSpec) -> int:
+    """Multiply-accumulates of one timestep."""
+    shapes: Any = operation.shapes
+    if operation.kind == "linear":
+        return int(shapes["rows"] * shapes["in_features"] * shapes["out_features"])
+    if operation.kind == "product":
+        return math.prod(shapes.values())
+    if operation.kind in ("conv2d", "convolution"):
+        grid = shapes["in_grid" if shapes.get("transposed") else "out_grid"]
+        per = math.prod(shapes["kernel"]) * shapes["in_channels"] * shapes["out_channels"]
+        return math.prod(grid) * per // int(shapes.get("groups", 1))
+    return 0
