@@ -1,0 +1,104 @@
+"""What captured networks list: the manifest's rules, and the layers made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from simulator.errors import LoweringError, TraceError
+from simulator.operations import read_network
+from simulator.trace import Outline
+from tests.captured_manifest import captured_manifest
+
+Change = Callable[[dict[str, Any]], Any]
+
+
+def at(name: str, /, **fields: Any) -> Change:
+    """Change fields of an operation or tensor; a__b is b within a."""
+
+    def change(manifest: dict[str, Any]) -> None:
+        listed = [*manifest["operations"], *manifest["tensors"]]
+        found = next(each for each in listed if each["name"] == name)
+        for field, value in fields.items():
+            *outer, last = field.split("__")
+            (found[outer[0]] if outer else found)[last] = value
+
+    return change
+
+
+CASES: dict[str, tuple[Change, str]] = {
+    "groups": (
+        at("conv", shapes__groups=3),
+        "in_channels = 4: must be a multiple of its groups",
+    ),
+    "axes": (at("conv", shapes__stride=[1, 1]), "stride = [1, 1]: must be a list of 1, as the ker"),
+    "four axes": (at("conv", shapes__kernel=[1] * 5), "must be a list of 1 to 4"),
+    "grid": (at("conv", shapes__out_grid=[7]), "out_grid = 7: must be from 6 to 6 for in_grid 6"),
+    "dilated": (at("conv", shapes__dilation=[2]), "out_grid = 6: must be from 4 to 4"),
+    "spread": (at("conv", shapes__transposed=1, shapes__stride=[2]), "must be from 11 to 12"),
+    "walk": (at("scores", parameters__input_by="heads"), "must be one of rows, inputs"),
+    "second": (at("scores", second_input=None), "second_input = null: must be a name"),
+    "states": (at("lif", parameters__states=0), "states = 0: must be an integer from 1"),
+    "unknown": (at("cat", more_inputs=["spike"]), "did you mean"),
+    "future": (at("late", parameters={}), "must be a stored tensor or the output of an earlier"),
+    "scale": (at("input", scale=[0.1]), "scale = [0.1]: must be one for each of 4 channels"),
+    "no scale": (at("input", scale="a"), "must be a finite number"),
+    "result": (at("lif", shapes__rows=5), "tensor spikes: timesteps, rows, channels"),
+    "bits": (at("lif", input_bits=1), "must be the planes of its input sum, 0"),
+}
+
+
+def test_a_captured_network_keeps_the_rules() -> None:
+    outline = Outline(captured_manifest(), "x.npz")
+    assert outline.tensors["input"].scale == (0.1,) * 4
+    assert outline.tensors["spikes"].scale == 0.5
+    assert outline.operations[8].inputs == ("spikes", "before", "spikes")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_each_broken_rule_is_named(name: str) -> None:
+    manifest = captured_manifest()
+    change, expected = CASES[name]
+    change(manifest)
+    with pytest.raises(TraceError) as caught:
+        Outline(manifest, "x.npz")
+    assert expected in str(caught.value)
+
+
+def plain(manifest: dict[str, Any]) -> dict[str, Any]:
+    """The same with convolutions in one group, which layers hold."""
+    for name in ("conv", "back"):
+        at(name, shapes__groups=1)(manifest)
+    return manifest
+
+
+def test_layers_hold_what_is_listed() -> None:
+    layers = read_network(Outline(plain(captured_manifest()), "x.npz")).layers
+    found = {layer.name: layer for layer in layers}
+    assert [layer.kind for layer in layers] == [
+        "conv2d", "conv2d", "attention_scores", "attention_context", "linear",
+    ]  # fmt: skip
+    conv, scores, mixed = found["conv"], found["scores"], found["mixed"]
+    assert (conv.rows, conv.inputs, conv.outputs, conv.window.kernel) == (6, 12, 4, (1, 3))
+    assert (scores.rows, scores.inputs, scores.outputs, scores.groups) == (6, 2, 6, 2)
+    assert (scores.operand, scores.second, scores.feeds_product) == ("spikes", "before", True)
+    assert (mixed.operand, mixed.second, mixed.transposed) == ("spikes", None, True)
+    assert sum(layer.dense_macs for layer in layers) == 2 * 288 + 2 * 144 + 216
+    kinds = [(op.kind, op.window_inputs) for op in found["back"].vector_ops]
+    # A sum; a neuron: its update, one add and three multiplications beside it; two rearranged.
+    assert kinds[:4] == [("add", 1), ("lif", 1), ("add", 1), ("multiply", 3)]
+    assert {kind for kind, _ in kinds[4:]} == {"rearrange"}
+
+
+def test_a_known_neuron_costs_one_update() -> None:
+    manifest = plain(captured_manifest())
+    at("lif", parameters__tau=2.0)(manifest)
+    layers = read_network(Outline(manifest, "x.npz")).layers
+    assert [op.kind for op in layers[1].vector_ops][:3] == ["add", "lif", "rearrange"]
+
+
+def test_windows_that_layers_do_not_hold_are_named() -> None:
+    with pytest.raises(LoweringError, match=r"operation conv: a convolution that has 2 groups"):
+        read_network(Outline(captured_manifest(), "x.npz"))
