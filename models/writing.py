@@ -120,6 +120,8 @@ def _model_section(model: STAS) -> dict[str, Any]:
         "pool": config.pool,
         "halting": _halting_section(model),
     }
+    if config.membrane_leak:
+        section["membrane_leak"] = True
     if config.isps in ("late_sum", "early_integration"):
         section["integration"] = config.integration
     return section

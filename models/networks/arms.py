@@ -22,7 +22,16 @@ from models.networks.switches import Switches
 from models.networks.weights import load_weights, read_weights, weights_sha256
 
 SETTLING_IMAGES = 4000
-SWITCHES = ("timesteps", "isps", "integration", "pool", "pixel_scale", "image_mean", "image_std")
+SWITCHES = (
+    "timesteps",
+    "isps",
+    "integration",
+    "pool",
+    "pixel_scale",
+    "image_mean",
+    "image_std",
+    "membrane_leak",
+)
 TWIN_NOTE = (
     "A network and its baseline twin (no I-SPS, no halting) share every convolution and linear "
     "weight; batch-norms are set for each arm, since one pass and T passes of the patch splitting "

@@ -1,7 +1,8 @@
 """Weights of other code bases under our names: their checkpoints' layouts, told by their keys.
 
-Known are Spikformer's and Spikingformer's repositories (the CIFAR and the ImageNet form of each)
-and SpikingJelly 2.0's Spikformer, SpikeDrivenTransformer and QKFormer. Biases ahead of batch-norms,
+Known are the repositories of Spikformer, Spikingformer, the Spike-Driven Transformer and QKFormer
+(the CIFAR and the ImageNet form of each) and SpikingJelly 2.0's Spikformer, SpikeDrivenTransformer
+and QKFormer. Biases ahead of batch-norms,
 which ours do without, move into the running means: w x + b - mean = w x - (mean - b).
 """
 
@@ -24,6 +25,8 @@ from models.networks.weights import MAX_FILE_BYTES
 
 NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 LINEARS = ("q", "k", "v", "proj", "fc1", "fc2")
+# Built by the repositories' constructors and used by no forward pass of theirs.
+UNUSED = re.compile(r"\.norm[12]\.|\.talking_heads\.")
 WRAPPERS = ("state_dict", "model", "model_state", "net")
 
 
@@ -91,7 +94,7 @@ def adopt(state: Mapping[str, Tensor], config: ModelConfig, path: Path) -> dict[
         raise ModelError(
             f"weights file {path} does not fit {config.name}: no tensor {error}"
         ) from None
-    left = sorted(name for name in state.keys() - used if not re.search(r"\.norm[12]\.", name))
+    left = sorted(name for name in state.keys() - used if not UNUSED.search(name))
     if left:
         shown = ", ".join(left[:4]) + (", ..." if len(left) > 4 else "")
         raise ModelError(f"weights file {path} does not fit {config.name}: no place for {shown}")
@@ -131,7 +134,9 @@ def _sources(state: Mapping[str, Tensor], config: ModelConfig) -> Sources | None
     """The layout that a state's keys tell, as sources for every layer of ours."""
     family, blocks = config.family, config.size.blocks
     if family == "spikformer" and "patch_embed.rpe_conv.weight" in state:
-        return _stages(_spikformer_convs()) | _repository_blocks(state, blocks, ("fc1", "fc2"))
+        return _stages(_spikformer_convs()) | _repository_blocks(
+            state, blocks, ("fc1", "fc2"), ".attn"
+        )
     if family == "spikformer" and "patch_embed.positional_encoding.conv_bn.block.0.weight" in state:
         return _jelly_spikformer(blocks)
     if family == "spikingformer" and "patch_embed.block0_conv.weight" in state:
@@ -140,6 +145,14 @@ def _sources(state: Mapping[str, Tensor], config: ModelConfig) -> Sources | None
     if family == "spikingformer" and "patch_embed.proj4_conv.weight" in state:
         convs = [(f"proj{i}_conv", f"proj{i}_bn") for i in ("", 1, 2, 3, 4)]
         return _stages(convs) | _repository_blocks(state, blocks, ("mlp1", "mlp2"))
+    if (
+        family == "sdt"
+        and "patch_embed.rpe_conv.weight" in state
+        and "block.0.attn.q_conv.weight" in state
+    ):
+        return _stages(_spikformer_convs()) | _repository_blocks(state, blocks, ("fc1", "fc2"))
+    if family == "qkformer" and "patch_embed1.proj_res_conv.weight" in state:
+        return _repository_qkformer(state, config)
     if family == "sdt" and "patch_embed.final_stage.0.weight" in state:
         return _jelly_sdt(blocks)
     if family == "qkformer" and "patch_embed1.shortcut.0.weight" in state:
@@ -160,9 +173,13 @@ def _stages(convs: Iterable[tuple[str, str]]) -> Sources:
     }
 
 
-def _repository_blocks(state: Mapping[str, Tensor], blocks: int, mlp: tuple[str, str]) -> Sources:
-    """Blocks as the repositories name them: `_linear` or `_conv`, `_bn`."""
-    attention = ".attn" if mlp[0] == "fc1" else ""  # our potential blocks have no room of its own
+def _repository_blocks(
+    state: Mapping[str, Tensor], blocks: int, mlp: tuple[str, str], attention: str = ""
+) -> Sources:
+    """Blocks as the repositories name them: `_linear` or `_conv`, `_bn`.
+
+    `attention`: the module of ours that holds q, k, v, where there is one.
+    """
     sources: Sources = {}
     for block in range(blocks):
         own, their = f"blocks.{block}", f"block.{block}"
@@ -171,6 +188,35 @@ def _repository_blocks(state: Mapping[str, Tensor], blocks: int, mlp: tuple[str,
         for layer, place in pairs.items():
             kind = "linear" if f"{place}_linear.weight" in state else "conv"
             sources[layer] = Source(f"{place}_{kind}", f"{place}_bn")
+    return sources
+
+
+def _repository_qkformer(state: Mapping[str, Tensor], config: ModelConfig) -> Sources:
+    """QKFormer's repository, in which CIFAR and ImageNet name a block's parts differently."""
+    sources: Sources = {}
+
+    def pair(own: str, place: str) -> None:
+        sources[own] = Source(f"{place}_conv", f"{place}_bn")
+
+    for stage, spec in enumerate(embeddings(config)):
+        own, their = f"sps.embeddings.{stage}", f"patch_embed{stage + 1}"
+        names = ("proj", "proj1", "proj2") if stage == 0 else ("proj3", "proj4")
+        for at, name in zip(range(len(spec.channels) - 1), names, strict=False):
+            pair(f"{own}.layers.{at}", f"{their}.{name}")
+        pair(f"{own}.shortcut", f"{their}.proj_res")
+    for stage, depth in enumerate((*config.earlier_blocks, config.size.blocks)):
+        for block in range(depth):
+            their, last = f"stage{stage + 1}.{block}", stage == 2
+            own = f"blocks.{block}" if last else f"sps.stages.{stage}.{block}"
+            within = f"{own}.attn" if last else own
+            room = (
+                "tssa" if not last else "ssa" if f"{their}.ssa.q_conv.weight" in state else "attn"
+            )
+            for part in ("q", "k", "v", "proj") if last else ("q", "k", "proj"):
+                pair(f"{within}.{part}", f"{their}.{room}.{part}")
+            mlp = "fc" if f"{their}.mlp.fc1_conv.weight" in state else "mlp"
+            for number in (1, 2):
+                pair(f"{own}.fc{number}", f"{their}.mlp.{mlp}{number}")
     return sources
 
 

@@ -88,7 +88,10 @@ class ModelConfig:
     before the LIF (SpikingJelly) or after it (the original repository). `pooled_stages`: SPS stages
     that halve the grid. A pixel enters as (value * pixel_scale - image_mean) / image_std.
     `earlier_blocks`: of QKFormer, the blocks of the stages ahead of the last one, whose blocks
-    `size` counts.
+    `size` counts. `membrane_leak`: the neurons behind its self-attention's projection run over the
+    images of a batch, timestep by timestep, as in its repository, whose neurons are handed
+    (timestep x image) for a time axis. Its published accuracy was measured so; what an image gives
+    depends on its batch then.
     """
 
     name: str
@@ -105,6 +108,7 @@ class ModelConfig:
     image_std: tuple[float, ...] = ()
     family: str = "spikformer"
     earlier_blocks: tuple[int, ...] = ()
+    membrane_leak: bool = False
 
     def __post_init__(self) -> None:
         """Refuse values that no network can have."""
@@ -130,6 +134,11 @@ class ModelConfig:
             raise ModelError(
                 f"pooled_stages is {self.dataset.pooled_stages}; of qkformer it must be (2, 3), "
                 "its form for small images, or (0, 1, 2, 3), that for large ones"
+            )
+        if self.membrane_leak and (self.family != "qkformer" or self.halts):
+            raise ModelError(
+                "membrane_leak reproduces QKFormer's own code; it needs family qkformer without "
+                "halting"
             )
         if self.halts:
             check_profile(self.halting, self.timesteps, self.size.blocks)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from models.errors import ModelError
 from models.networks.config import ModelConfig
 from models.networks.layers import Context, SpikingLinear, fire
-from models.networks.rows import Rows
-from models.neurons.lif import ATTENTION_THRESHOLD
+from models.networks.rows import AllRows, Rows
+from models.neurons.lif import ATTENTION_THRESHOLD, lif
 
 ATTENTION_SCALE = 0.125
 
@@ -29,13 +30,16 @@ class SpikingSelfAttention(nn.Module):
         self.k = SpikingLinear(f"{name}.k", dim, dim)
         self.v = SpikingLinear(f"{name}.v", dim, dim)
         self.proj = SpikingLinear(f"{name}.proj_out", dim, dim)
+        self.leaks = config.membrane_leak
 
     def forward(self, rows: Tensor, context: Context) -> Tensor:
         """Spikes (row, channel) from the stream (row, channel)."""
         q, k, v = (layer(rows, context) for layer in (self.q, self.k, self.v))
         mixed = attention(q, k, v, self.heads, context.rows)
         out = fire(mixed, context, f"{self.name}.out", ATTENTION_THRESHOLD)
-        return torch.as_tensor(self.proj(out, context))
+        if not self.leaks:
+            return torch.as_tensor(self.proj(out, context))
+        return fire_across(self.proj.current(out, context), context, self.proj.name)
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, heads: int, rows: Rows) -> Tensor:
@@ -50,6 +54,19 @@ def attention(q: Tensor, k: Tensor, v: Tensor, heads: int, rows: Rows) -> Tensor
     queries, keys, values = by_head
     mixed = queries @ (keys.transpose(-2, -1) @ values)
     return rows.select(mixed.transpose(2, 3).flatten(3)) * ATTENTION_SCALE
+
+
+def fire_across(current: Tensor, context: Context, name: str) -> Tensor:
+    """The spikes (row, channel) of neurons that run over (timestep x image) one after another.
+
+    See ModelConfig.membrane_leak. Raises ModelError where a call spans no whole batch.
+    """
+    rows = context.rows
+    if name in context.membranes or not isinstance(rows, AllRows):
+        raise ModelError("membrane_leak needs all timesteps of a batch at once: path layers")
+    spikes, context.membranes[name] = lif(current.view(rows.steps * rows.images, rows.tokens, -1))
+    context.probe.record(name, spikes.flatten(0, 1), rows)
+    return spikes.flatten(0, 1)
 
 
 class Block(nn.Module):

@@ -16,7 +16,7 @@ from models.networks.config import (
     ModelConfig,
 )
 
-OF_MODEL = ("isps", "integration", "pool")
+OF_MODEL = ("isps", "integration", "pool", "membrane_leak")
 OF_HALTING = (
     "granularity",
     "policy",
@@ -64,6 +64,13 @@ def add_switches(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--pool", choices=("before_lif", "after_lif"), help="of Spikformer's patch splitting"
+    )
+    group.add_argument(
+        "--membrane-leak",
+        action="store_true",
+        default=None,
+        help="of QKFormer: one projection's membranes run from image to image, as in its own code, "
+        "with which its accuracy was published",
     )
     group.add_argument(
         "--granularity", choices=GRANULARITIES, help="where halting is checked and starts anew"

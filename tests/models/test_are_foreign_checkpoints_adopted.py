@@ -13,7 +13,7 @@ from torch import Tensor
 from models import capture
 from models.errors import ModelError
 from models.networks.checkpoints import adopt, pool_of_layout, read_checkpoint
-from models.networks.config import ModelConfig
+from models.networks.config import ModelConfig, named_config
 from models.networks.layers import SpikingConv
 from models.networks.stas import STAS
 from simulator.trace import Trace
@@ -28,6 +28,7 @@ CONVS_OF = {
     "spikingformer": [(f"block{i}_conv", f"block{i}_bn") for i in range(5)],
     "spikingformer on imagenet": [(f"proj{i}_conv", f"proj{i}_bn") for i in ("", 1, 2, 3, 4)],
 }
+CONVS_OF["sdt"] = CONVS_OF["spikformer"]
 # How each repository names a block's layers; linear layers have biases, and so have some 1x1
 # convolutions.
 KIND_OF = {
@@ -35,6 +36,7 @@ KIND_OF = {
     "spikformer on imagenet": "conv",
     "spikingformer": "conv",
     "spikingformer on imagenet": "conv",
+    "sdt": "conv",
 }
 
 
@@ -57,7 +59,7 @@ def generated(layout: str, config: ModelConfig, seed: int = 0) -> dict[str, Tens
     names = CONVS_OF.get(layout, CONVS_OF[family])
     for (conv, norm), before, after in zip(names, channels, channels[1:], strict=False):
         put(f"patch_embed.{conv}", f"patch_embed.{norm}", (after, before, 3, 3), False)
-    mlp = ("fc1", "fc2") if family == "spikformer" else ("mlp1", "mlp2")
+    mlp = ("mlp1", "mlp2") if family == "spikingformer" else ("fc1", "fc2")
     tail = () if kind == "linear" else (1,)
     for block in range(config.size.blocks):
         for part in ("q", "k", "v", "proj"):
@@ -67,12 +69,68 @@ def generated(layout: str, config: ModelConfig, seed: int = 0) -> dict[str, Tens
         for name, (after, before) in zip(mlp, ((4 * dim, dim), (dim, 4 * dim)), strict=True):
             place = f"block.{block}.mlp.{name}"
             put(f"{place}_{kind}", f"{place}_bn", (after, before, *tail * 2), True)
+        if family == "sdt":
+            state[f"block.{block}.attn.talking_heads.weight"] = torch.randn(2, 2, 1)
         for unused in ("norm1", "norm2"):
             for key in ("weight", "bias"):
                 state[f"block.{block}.{unused}.{key}"] = torch.randn(dim, generator=generator)
     state["head.weight"] = torch.randn(config.dataset.classes, dim, generator=generator)
     state["head.bias"] = torch.randn(config.dataset.classes, generator=generator)
     return state
+
+
+def qkformer_state(names: dict[str, str], config: ModelConfig) -> dict[str, Tensor]:
+    """QKFormer's repository: `names` of its parts differ between CIFAR and ImageNet."""
+    generator = torch.Generator().manual_seed(0)
+    state: dict[str, Tensor] = {}
+
+    def put(place: str, shape: tuple[int, ...], bias: bool = False) -> None:
+        state[f"{place}_conv.weight"] = torch.randn(shape, generator=generator)
+        if bias:
+            state[f"{place}_conv.bias"] = torch.randn(shape[0], generator=generator)
+        for key in NORM:
+            state[f"{place}_bn.{key}"] = torch.rand(shape[0], generator=generator) + 0.5
+        state[f"{place}_bn.num_batches_tracked"] = torch.tensor(7)
+
+    widths = [config.size.embed_dim // part for part in (4, 2, 1)]
+    before = config.dataset.image_channels
+    for stage, width in enumerate(widths):
+        place, first = f"patch_embed{stage + 1}", stage == 0
+        half = width // 2
+        put(f"{place}.{'proj' if first else 'proj3'}", (half if first else width, before, 3, 3))
+        put(f"{place}.{'proj1' if first else 'proj4'}", (width, half if first else width, 3, 3))
+        put(f"{place}.proj_res", (width, half if first else before, 1, 1))
+        before = width
+        depth = (*config.earlier_blocks, config.size.blocks)[stage]
+        for block in range(depth):
+            their = f"stage{stage + 1}.{block}"
+            room = names["ssa"] if stage == 2 else "tssa"
+            for part in ("q", "k", "v", "proj") if stage == 2 else ("q", "k", "proj"):
+                put(f"{their}.{room}.{part}", (width, width, 1), part == "proj")
+            put(f"{their}.mlp.{names['mlp']}1", (4 * width, width, 1, 1), True)
+            put(f"{their}.mlp.{names['mlp']}2", (width, 4 * width, 1, 1), True)
+    state["head.weight"] = torch.randn(config.dataset.classes, width, generator=generator)
+    state["head.bias"] = torch.randn(config.dataset.classes, generator=generator)
+    return state
+
+
+@pytest.mark.parametrize("names", [{"ssa": "ssa", "mlp": "mlp"}, {"ssa": "attn", "mlp": "fc"}])
+def test_qkformers_own_checkpoints_are_adopted(names: dict[str, str]) -> None:
+    config = named_config("qkformer_4_128", "digits")
+    state = qkformer_state(names, config)
+    ours = adopt(state, config, Path("theirs.pth"))
+    model = STAS(config)
+    model.load_state_dict(ours)
+    assert torch.equal(
+        model.blocks[1].attn.v.linear.weight,
+        state[f"stage3.1.{names['ssa']}.v_conv.weight"][..., 0],
+    )
+    moved = state[f"stage2.0.mlp.{names['mlp']}1_bn.running_mean"]
+    moved = moved - state[f"stage2.0.mlp.{names['mlp']}1_conv.bias"]
+    assert torch.equal(model.sps.stages[1][0].fc1.norm.running_mean, moved)
+    del state["patch_embed2.proj_res_conv.weight"]
+    with pytest.raises(ModelError, match=r"no tensor 'patch_embed2\.proj_res_conv\.weight'"):
+        adopt(state, config, Path("theirs.pth"))
 
 
 @pytest.mark.parametrize("layout", KIND_OF)
@@ -119,8 +177,6 @@ def test_the_wrapped_file_of_a_training_script_is_read(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_is_captured(tmp_path: Path) -> None:
-    from models.networks.config import named_config
-
     path, out = tmp_path / "theirs.pth", tmp_path / "t.npz"
     config = named_config("spikformer_2_256", "cifar10")
     torch.save(generated("spikformer", config), path)
