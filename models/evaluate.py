@@ -86,6 +86,8 @@ def metrics_of(counts: Tensor) -> Metrics:
 
 def check_budget(config: ModelConfig, active_tokens: float) -> None:
     """Raise ModelError for a mean of active tokens that no halting can reach."""
+    if config.halting.granularity == "waking" and 0.0 < active_tokens <= 1.0:
+        return  # a token may sit out every timestep
     blocks, timesteps = config.size.blocks, config.timesteps
     steps = {"block": blocks, "timestep": timesteps}.get(
         config.halting.granularity, timesteps * blocks

@@ -52,6 +52,9 @@ def parser() -> argparse.ArgumentParser:
     add("--out", required=True, type=Path, help="the table to write (.csv)")
     add("--cost", default="energy", help="energy (default) or latency")
     add("--ponder", type=float, default=0.3, help="weight of the ponder cost (default 0.3)")
+    add("--gradient", choices=("last", "survival"), default="last",
+        help="through the score at which a token halts (default), or through the probability "
+        "that it runs each step")  # fmt: skip
     add("--seeds", type=int, default=3, help="runs for each machine (default 3)")
     add("--epochs", type=int, default=1, help="default 1")
     add("--batch", type=int, default=30, help="images at a time in training (default 30)")
@@ -172,7 +175,7 @@ def fine_tune(
 
     from models.evaluate import pixels_of
     from models.halting.losses import ponder_cost
-    from models.halting.machine_ponder import machine_ponder
+    from models.halting.machine_ponder import machine_ponder, machine_survival
     from models.networks.layers import Norm
     from models.networks.norms import settle_norms
     from models.networks.weights import round_weights
@@ -205,11 +208,11 @@ def fine_tune(
             output = model(pixels)
             labels = torch.from_numpy(part.labels)
             loss = F.cross_entropy(output.logits, labels, label_smoothing=recipe.smoothing)
-            cost = (
-                ponder_cost(output.ponder, model.config)
-                if prices is None
-                else machine_ponder(output, prices)
-            )
+            if prices is None:
+                cost = ponder_cost(output.ponder, model.config)
+            else:
+                of_machine = machine_survival if options.gradient == "survival" else machine_ponder
+                cost = of_machine(output, prices)
             optimizer.zero_grad()
             (loss + options.ponder * cost).backward()
             optimizer.step()
@@ -245,6 +248,7 @@ def _rows(
             "machine": name,
             "cost": options.cost,
             "ponder": options.ponder,
+            "gradient": options.gradient,
             "epochs": options.epochs,
             "batch": options.batch,
             "train_images": options.train_images,

@@ -134,12 +134,16 @@ def _halting_section(model: STAS) -> dict[str, Any]:
     if not model.config.halts:
         return section
     section["output"] = switches.output
-    if model.config.scores:
+    if model.config.fits_beta:
         gamma, beta = _slope_and_offset(model)
         told = {"learned": switches.learned, "eps": switches.eps, "score": switches.score}
         section |= {"gamma": gamma, "beta": beta, **told}
-    else:
+    if not model.config.scores:
         section["policy"] = switches.policy
+    if switches.exit != "none":
+        assert model.halting is not None
+        assert model.halting.exit is not None
+        section |= {"exit": switches.exit, "entropy": float(model.halting.exit.level.detach())}
     if isinstance(model.halting, BudgetedTokens):
         section["kept_fractions"] = list(model.halting.fractions)
     if switches.policy == "random":

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from models.data import composites
 from models.data.images import Images, full_images, mnist_digits, small_digits
 from models.data.pictures import imagenet_folder
 from models.data.sequences import in_time
@@ -17,13 +18,19 @@ class Source(NamedTuple):
     """Training and held-out pictures, and how they are shown.
 
     `dataset`: the name whose networks fit; `task`: None where a picture is shown whole at every
-    timestep, else one of models.data.sequences.TASKS.
+    timestep, else one of models.data.sequences.TASKS. `draw`: where every epoch has images of its
+    own, what draws them by the run's seed and the epoch; `training` are those of seed 0, epoch 0.
     """
 
     dataset: str
     training: Images
     held_out: Images
     task: str | None = None
+    draw: Callable[[int, int], Images] | None = None
+
+    def at(self, seed: int, epoch: int) -> Images:
+        """The training images of an epoch."""
+        return self.training if self.draw is None else self.draw(seed, epoch)
 
     def shown(self, images: Images, timesteps: int) -> Images:
         """The images as a network takes them."""
@@ -35,6 +42,21 @@ def _bundled(
 ) -> Callable[[Path | None], Source]:
     """Images that an installed package brings; they need no folder."""
     return lambda folder: Source(dataset, *read(), task)
+
+
+def _composed(task: str) -> Callable[[Path | None], Source]:
+    """A task composed from digits: training images by seed and epoch, held-out ones fixed."""
+
+    def read(folder: Path | None) -> Source:
+        training, held_out = mnist_digits()
+
+        def draw(seed: int, epoch: int) -> Images:
+            return composites.drawn(task, training, composites.COUNT, (seed, epoch)).images
+
+        fixed = composites.drawn(task, held_out, composites.HELD_OUT, (composites.HELD_OUT_SEED, 0))
+        return Source(task, draw(0, 0), fixed.images, None, draw)
+
+    return read
 
 
 def _full(dataset: str) -> Callable[[Path | None], Source]:
@@ -57,6 +79,7 @@ SOURCES: dict[str, Callable[[Path | None], Source]] = {
     "digits_patches": _bundled("digits_sequential", small_digits, "patches"),
     "digits_first_of_two": _bundled("digits_sequential", small_digits, "first_of_two"),
     "mnist5k": _bundled("mnist", mnist_digits),
+    **{task: _composed(task) for task in composites.TASKS},
     "cifar10": _full("cifar10"),
     "cifar100": _full("cifar100"),
     "imagenet": _full("imagenet"),

@@ -26,18 +26,22 @@ class LossConfig:
 
     `ponder` weighs the ponder cost as a fraction of all checks, `prior` the divergence from a
     Gaussian over the checks whose mean and deviation are `prior_mean` and `prior_deviation`, as
-    fractions of all checks; `smoothing` is that of the labels.
+    fractions of all checks. `survival` weighs the share of tokens that are expected to run, as far
+    as it is over `survival_target`: its gradient flows through the probability of running, where
+    the ponder cost's flows through the last score alone. `smoothing` is that of the labels.
     """
 
     ponder: float = 0.05
     prior: float = 0.0
     prior_mean: float = 0.5
     prior_deviation: float = 0.25
+    survival: float = 0.0
+    survival_target: float = 0.0
     smoothing: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what is no loss."""
-        for name in ("ponder", "prior"):
+        for name in ("ponder", "prior", "survival"):
             if getattr(self, name) < 0.0:
                 raise ModelError(f"loss {name} is {getattr(self, name)}; it must be at least 0")
         if not self.prior_deviation > 0.0:
@@ -56,6 +60,8 @@ def total_loss(output: Output, labels: Tensor, model: ModelConfig, loss: LossCon
         total = total + loss.ponder * ponder_cost(output.ponder, model)
     if output.weights is not None and loss.prior:
         total = total + loss.prior * prior_divergence(output.weights, loss)
+    if output.survival is not None and loss.survival:
+        total = total + loss.survival * F.relu(output.survival.mean() - loss.survival_target)
     return total
 
 

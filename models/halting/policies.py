@@ -6,14 +6,17 @@ every step, so that their budget can be that of an A-SSA run; `entropy_exit` end
 
 from __future__ import annotations
 
+import dataclasses
 import zlib
+from collections.abc import Callable
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.halting.recursion import Halting, HaltingState, Head, Policy, Step, follow
+from models.halting.gate import Gate
+from models.halting.recursion import Halting, HaltingState, Policy, Step
 from models.networks.config import HaltingConfig, ModelConfig
 
 BISECTIONS = 60
@@ -23,12 +26,7 @@ def make_policy(config: ModelConfig) -> Policy | None:
     """The config's way of halting, None where nobody halts."""
     if not config.halts:
         return None
-    if config.halting.policy == "score":
-        return Halting(config.halting)
-    if config.halting.policy == "entropy_exit":
-        return EntropyExit(config.halting)
-    kind = RandomTokens if config.halting.policy == "random" else ImportantTokens
-    return kind(config)
+    return KINDS[config.halting.policy](config)
 
 
 class BudgetedTokens(Policy):
@@ -50,7 +48,8 @@ class BudgetedTokens(Policy):
         fraction = self.fractions[step.timestep * checks + step.block]
         active = state.active
         if granularity == "block" and not step.block:
-            active = torch.ones_like(active)
+            assert state.ended is not None
+            active = torch.ones_like(active) & ~state.ended.unsqueeze(1)
         priority = self.priority(state, entering, step)
         count = round(fraction * active.shape[1])
         order = priority.masked_fill(~active, -torch.inf).argsort(
@@ -115,32 +114,14 @@ class ImportantTokens(BudgetedTokens):
         return importance if before is None else importance + (whole - before).abs().mean(-1)
 
 
-class EntropyExit(Policy):
-    """DT-SNN: an image ends after the timestep at which its prediction is certain enough.
-
-    The prediction is that of the mean over the timesteps run; it is certain when its entropy,
-    divided by that of a uniform one, is under the config's `entropy`.
-    """
-
-    def after(self, state: HaltingState, output: Tensor, step: Step, head: Head) -> HaltingState:
-        """At the end of a timestep, take the logits of images still running and let some end."""
-        state = follow(state, output, step)
-        if not step.ends_timestep:
-            return state
-        running = state.active.any(1)
-        *before, latest = state.features  # of images that have ended nothing comes any more
-        state = state._replace(features=(*before, latest * running.unsqueeze(1)))
-        logits = head(torch.stack(state.features))
-        if state.logits is not None:
-            logits = torch.where(running.unsqueeze(1), logits, state.logits)
-        certain = normalised_entropy(logits) < self.config.entropy
-        return state._replace(logits=logits, active=state.active & ~certain.unsqueeze(1))
-
-
-def normalised_entropy(logits: Tensor) -> Tensor:
-    """Entropy (image,) of the softmax of logits (image, class), 1 for a uniform one."""
-    log = torch.log_softmax(logits, 1)
-    return -(log.exp() * log).sum(1) / float(np.log(logits.shape[1]))
+KINDS: dict[str, Callable[[ModelConfig], Policy]] = {
+    "score": lambda config: Halting(config.halting, config.size.embed_dim),
+    "gate": lambda config: Gate(config.halting, config.size.embed_dim),
+    # DT-SNN: nobody but whole images.
+    "entropy_exit": lambda config: Policy(dataclasses.replace(config.halting, exit="entropy")),
+    "random": RandomTokens,
+    "token_importance": ImportantTokens,
+}
 
 
 def kept_fractions(halting: HaltingConfig, timesteps: int, blocks: int) -> tuple[float, ...]:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from models.halting.exits import ImageExit, add_numbers
 from models.networks.config import HaltingConfig
 
 Head = Callable[[Tensor], Tensor]
@@ -45,7 +46,10 @@ class HaltingState(NamedTuple):
     plus the remainder once halted). `output` (image, token, channel): the mean field so far.
     `weights`: for each check, the output weight (image, token) given. `latest` (image, token,
     channel): each token's latest output. `features` (image, channel): for each timestep, the mean
-    of `latest` at its end. `logits` (image, class) of images that have ended.
+    of `latest` at its end. `logits` (image, class) of images that have ended, `ended` bool (image,)
+    which these are. In training a learned exit ends nobody: `running` (image,) is the probability
+    that an image still runs, `mixture` (image, class) the class probabilities that it left with.
+    `survival`: for each check, the probability (image, token) that a token runs it.
     """
 
     active: Tensor
@@ -57,14 +61,19 @@ class HaltingState(NamedTuple):
     latest: Tensor | None = None
     features: tuple[Tensor, ...] = ()
     logits: Tensor | None = None
+    ended: Tensor | None = None
+    running: Tensor | None = None
+    mixture: Tensor | None = None
+    survival: tuple[Tensor, ...] = ()
 
 
 class Policy(nn.Module):
-    """What every way of halting shares; this one halts nobody."""
+    """What every way of halting shares; this one halts nobody, but images may end."""
 
     def __init__(self, config: HaltingConfig) -> None:
         super().__init__()
         self.config = config
+        self.exit = ImageExit(config) if config.exit != "none" else None
 
     def start(self, images: int, tokens: int, like: Tensor) -> HaltingState:
         """Every token active, nothing accumulated; `like` (..., channel) gives channels, dtype and
@@ -77,6 +86,7 @@ class Policy(nn.Module):
             remainder=zeros + 1.0,
             ponder=zeros,
             output=like.new_zeros(images, tokens, like.shape[-1]),
+            ended=torch.zeros(images, dtype=torch.bool, device=like.device),
         )
 
     def look(self, pixels: Tensor) -> None:
@@ -91,7 +101,15 @@ class Policy(nn.Module):
 
         `head` turns features (timestep, image, channel) into logits (image, class).
         """
-        return follow(state, output, step)
+        return self.ending(follow(state, output, step), step, head)
+
+    def ending(self, state: HaltingState, step: Step, head: Head) -> HaltingState:
+        """End images, where they may."""
+        return state if self.exit is None else self.exit(state, step, head)
+
+    def survival(self, state: HaltingState, timesteps: int) -> Tensor | None:
+        """The probability (image, check, token) that a token runs a check; None where unknown."""
+        return torch.stack(state.survival, 1) if state.survival else None
 
     def ponder(self, state: HaltingState) -> Tensor | None:
         """A-ViT's rho (image, token), None where no score is accumulated."""
@@ -108,21 +126,18 @@ class Halting(Policy):
     gamma: Tensor
     beta: Tensor
 
-    def __init__(self, config: HaltingConfig) -> None:
+    def __init__(self, config: HaltingConfig, channels: int) -> None:
         super().__init__(config)
-        for name, value in (("gamma", config.gamma), ("beta", config.beta)):
-            tensor = torch.tensor(float(value))
-            if config.learned:
-                self.register_parameter(name, nn.Parameter(tensor))
-            else:
-                self.register_buffer(name, tensor)
+        add_numbers(self, config.learned, gamma=config.gamma, beta=config.beta)
+        self.readout = nn.Linear(channels, 1, bias=False) if config.score == "readout" else None
 
     def before(self, state: HaltingState, entering: Tensor, step: Step) -> HaltingState:
         """With granularity `block` all start anew at every timestep."""
         if self.config.granularity != "block" or step.block or not step.timestep:
             return state
+        assert state.ended is not None
         return state._replace(
-            active=torch.ones_like(state.active),
+            active=torch.ones_like(state.active) & ~state.ended.unsqueeze(1),
             accumulated=torch.zeros_like(state.accumulated),
             remainder=torch.ones_like(state.remainder),
         )
@@ -131,10 +146,10 @@ class Halting(Policy):
         """Check the score; with granularity `timestep` only after a timestep's last block."""
         if self.config.output == "last":
             state = follow(state, output, step)
-        if self.config.granularity == "timestep" and not step.ends_timestep:
-            return state
-        ends = step.ends_timestep if self.config.granularity == "block" else step.last
-        return self.advance(state, output, ends)
+        if self.config.granularity != "timestep" or step.ends_timestep:
+            ends = step.ends_timestep if self.config.granularity == "block" else step.last
+            state = self.advance(state, output, ends)
+        return self.ending(state, step, head)
 
     def ponder(self, state: HaltingState) -> Tensor | None:
         """Checks passed plus the remainder; with granularity `block`, summed over timesteps."""
@@ -145,12 +160,25 @@ class Halting(Policy):
         stacked = torch.stack(state.weights, 1)
         return stacked / timesteps if self.config.granularity == "block" else stacked
 
+    def survival(self, state: HaltingState, timesteps: int) -> Tensor:
+        """What is left of each token's weight ahead of a check: (image, check, token)."""
+        weights = torch.stack(state.weights, 1)
+        by_round = weights.unflatten(
+            1, (timesteps if self.config.granularity == "block" else 1, -1)
+        )
+        return (1.0 - (by_round.cumsum(2) - by_round)).flatten(1, 2)
+
     def score(self, output: Tensor) -> Tensor:
-        """h (image, token) from a block's output (image, token, channel): its channel 0, or its
-        channel mean.
-        """
-        signal = output[..., 0] if self.config.score == "channel0" else output.mean(-1)
-        return torch.sigmoid(self.gamma * signal + self.beta)
+        """h (image, token) from tokens (image, token, channel)."""
+        return torch.sigmoid(self.logit(output))
+
+    def logit(self, output: Tensor) -> Tensor:
+        """What h is the sigmoid of: a token's channel 0, its mean or a read-out, scaled."""
+        if self.readout is not None:
+            signal = self.readout(output).squeeze(-1)
+        else:
+            signal = output[..., 0] if self.config.score == "channel0" else output.mean(-1)
+        return self.gamma * signal + self.beta
 
     def advance(self, state: HaltingState, output: Tensor, last: bool) -> HaltingState:
         """One step of the recursion; at the `last` step h is 1, so that every token left halts."""

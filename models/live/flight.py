@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.halting.recursion import Halting, HaltingState, Head, Step, accumulate
+from models.halting.recursion import Halting, HaltingState, Head, Policy, Step, accumulate
 from models.live.control import Budget, BudgetControl
 from models.recording import Packed, RecordingProbe
 from models.topology import Topology
@@ -117,7 +117,8 @@ class SteeredHalting(Halting):
     """A network's own halting, with the threshold in the hands of a flight; one image a batch."""
 
     def __init__(self, halting: Halting, flight: Flight) -> None:
-        super().__init__(halting.config)
+        Policy.__init__(self, halting.config)
+        self.exit, self.readout = halting.exit, halting.readout
         self.gamma, self.beta = halting.gamma, halting.beta
         self.flight = flight
         self._step = Step(0, 0, 1, 1)

@@ -16,8 +16,10 @@ from models.networks.sizes import Size as Size
 
 FAMILIES = ("spikformer", "spikingformer", "sdt", "qkformer")
 ISPS_FORMS = ("none", "late_sum", "early_integration", "single_step")
-GRANULARITIES = ("none", "block", "timestep", "two_dimensional")
-POLICIES = ("score", "random", "token_importance", "entropy_exit")
+GRANULARITIES = ("none", "block", "timestep", "two_dimensional", "waking")
+POLICIES = ("score", "random", "token_importance", "entropy_exit", "gate")
+SCORES = ("channel0", "mean", "readout")
+EXITS = ("none", "entropy", "learned")
 OUTPUTS = ("mean_field", "last")
 MEMBRANES = ("frozen", "zero_input")
 
@@ -29,7 +31,10 @@ class HaltingConfig:
     `granularity`: where the score is checked and when it starts anew (docs/stas.md). `policy`:
     `score` is A-SSA; `random` and `token_importance` (TP-Spikformer's score) keep so many tokens as
     `profile`, a fraction for each step, or, if it is empty, a mean of `budget` asks for;
-    `entropy_exit` (DT-SNN) ends an image whose normalised entropy falls under `entropy`.
+    `entropy_exit` (DT-SNN) ends an image whose normalised entropy falls under `entropy`; `gate`
+    chooses at every timestep who runs it, so that tokens may wake (granularity `waking`). `score`:
+    what a score reads of a token: its channel 0, its channels' mean, or a learned `readout`.
+    `exit`: whether images end beside their tokens, by `entropy` or by a `learned` level of it.
     `learned` makes gamma and beta parameters of the network; `output` is what the head sees;
     `membranes` what happens to those of a halted token; `seed` draws the random policy's tokens;
     `neighbourhood` is the side, in tokens, of token_importance's square.
@@ -49,13 +54,15 @@ class HaltingConfig:
     seed: int = 0
     neighbourhood: int = 3
     entropy: float = 0.1
+    exit: str = "none"
 
     def __post_init__(self) -> None:
         """Refuse values and pairings that no halting can have."""
         object.__setattr__(self, "profile", tuple(self.profile))  # a list, from a JSON file
         for what, value, known in (
             ("halting granularity", self.granularity, GRANULARITIES),
-            ("halting score", self.score, ("channel0", "mean")),
+            ("halting score", self.score, SCORES),
+            ("halting exit", self.exit, EXITS),
             ("halting policy", self.policy, POLICIES),
             ("halting output", self.output, OUTPUTS),
             ("halting membranes", self.membranes, MEMBRANES),
@@ -71,6 +78,13 @@ class HaltingConfig:
             raise ModelError(
                 f"halting policy {self.policy} gives no weights for the output mean_field; "
                 "it must go with output last"
+            )
+        if self.exit != "none" and self.output == "mean_field":
+            raise ModelError(f"halting exit {self.exit} needs logits of a timestep: output last")
+        if (self.policy == "gate") != (self.granularity == "waking") and self.granularity != "none":
+            raise ModelError(
+                f"halting granularity {self.granularity} with policy {self.policy}: granularity "
+                "waking and policy gate must go together"
             )
         if self.policy == "entropy_exit" and self.granularity not in ("none", "timestep"):
             raise ModelError(
@@ -177,8 +191,13 @@ class ModelConfig:
 
     @property
     def scores(self) -> bool:
-        """Whether a score is accumulated, so that there are a gamma, a beta and a ponder cost."""
+        """Whether a score is accumulated, so that there is a ponder cost."""
         return self.halts and self.halting.policy == "score"
+
+    @property
+    def fits_beta(self) -> bool:
+        """Whether a score's offset can be solved for a budget of tokens."""
+        return self.halts and self.halting.policy in ("score", "gate")
 
     @property
     def halting_steps(self) -> int:
@@ -193,7 +212,7 @@ class ModelConfig:
             name=self.name.removeprefix("stas_"),
             isps="none",
             halting=dataclasses.replace(
-                self.halting, granularity="none", policy="score", learned=False
+                self.halting, granularity="none", policy="score", learned=False, exit="none"
             ),
         )
 

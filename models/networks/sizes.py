@@ -39,6 +39,7 @@ CIFAR_SIZES = (
 )
 IMAGENET_SIZES = (Size(8, 384, 8), Size(8, 512, 8), Size(8, 768, 12))
 SMALL_SIZES = (Size(2, 32, 1), Size(2, 64, 2), Size(2, 128, 4))
+COMPOSED_SIZES = (Size(1, 48, 2), Size(2, 48, 2), Size(3, 48, 2))
 DVS_SIZES = (Size(2, 256, 16),)
 SDT_CIFAR_SIZES = (Size(2, 256, 8), Size(2, 512, 8))
 SDT_IMAGENET_SIZES = (Size(8, 384, 8), Size(8, 512, 8), Size(8, 768, 8))
@@ -58,6 +59,9 @@ DATASETS = {
     "mnist_sequential": Dataset(10, 1, 32, (2, 3), sequential=True),
     "digits": Dataset(10, 1, 16, (2, 3)),
     "digits_sequential": Dataset(10, 1, 16, (2, 3), sequential=True),
+    "stream": Dataset(10, 1, 24, (2, 3), sequential=True),
+    "clutter": Dataset(10, 1, 24, (2, 3)),
+    "pointed": Dataset(10, 1, 24, (2, 3)),
     "cifar10dvs": Dataset(10, 2, 128, (0, 1, 2, 3), sequential=True),
 }
 _SMALL = ("mnist", "mnist_sequential", "digits", "digits_sequential")
@@ -67,6 +71,7 @@ SIZES = {
         "imagenet": IMAGENET_SIZES,
         "cifar10dvs": DVS_SIZES,
         **dict.fromkeys(_SMALL, SMALL_SIZES),
+        **dict.fromkeys(("stream", "clutter", "pointed"), COMPOSED_SIZES),
     },
     "sdt": {
         **dict.fromkeys(("cifar10", "cifar100"), SDT_CIFAR_SIZES),

@@ -28,13 +28,15 @@ class Output(NamedTuple):
 
     `logits` (image, class); `active` bool (image, timestep, block, token), None without halting;
     `ponder` (image, token): A-ViT's rho, and `weights` (image, check, token): the weights of the
-    mean field, which sum to 1 over the checks; None where no score is accumulated.
+    mean field, which sum to 1 over the checks; None where no score is accumulated. `survival`
+    (image, check, token): the probability, with its gradient, that a token runs a check.
     """
 
     logits: Tensor
     active: Tensor | None
     ponder: Tensor | None
     weights: Tensor | None = None
+    survival: Tensor | None = None
 
 
 class STAS(nn.Module):
@@ -178,7 +180,13 @@ class STAS(nn.Module):
                 state = policy.after(state, current[0], step, self.classify)
         active = torch.stack(masks, 1).unflatten(1, (timesteps, len(self.blocks)))
         logits = self._logits(state, probe)
-        return Output(logits, active, policy.ponder(state), policy.weights(state, timesteps))
+        return Output(
+            logits,
+            active,
+            policy.ponder(state),
+            policy.weights(state, timesteps),
+            policy.survival(state, timesteps),
+        )
 
     def _logits(self, state: HaltingState, probe: Probe) -> Tensor:
         """What the head makes of the tokens at the end."""

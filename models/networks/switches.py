@@ -7,11 +7,13 @@ import dataclasses
 from typing import Any, NamedTuple
 
 from models.networks.config import (
+    EXITS,
     GRANULARITIES,
     ISPS_FORMS,
     MEMBRANES,
     OUTPUTS,
     POLICIES,
+    SCORES,
     HaltingConfig,
     ModelConfig,
 )
@@ -28,6 +30,7 @@ OF_HALTING = (
     "budget",
     "profile",
     "entropy",
+    "exit",
 )
 
 
@@ -79,11 +82,12 @@ def add_switches(parser: argparse.ArgumentParser) -> None:
         "--policy",
         choices=POLICIES,
         help="who halts: A-SSA's score, or a control: random tokens, TP-Spikformer's importance, "
-        "DT-SNN's entropy exit (with granularity timestep)",
+        "DT-SNN's entropy exit (with granularity timestep), or a gate (with granularity waking)",
     )
+    group.add_argument("--exit", choices=EXITS, help="whether images end beside their tokens")
     group.add_argument("--output", choices=OUTPUTS, help="what the head sees of halted tokens")
     group.add_argument("--membranes", choices=MEMBRANES, help="of halted tokens")
-    group.add_argument("--score", choices=("channel0", "mean"), help="what the score reads")
+    group.add_argument("--score", choices=SCORES, help="what the score reads")
     group.add_argument("--gamma", type=float, help="slope of the score")
     group.add_argument("--beta", type=float, help="offset of the score")
     group.add_argument(

@@ -24,7 +24,8 @@ def describe(config: ModelConfig, gamma: float = 0.0, beta: float = 0.0) -> Topo
     plan = Plan(config)
     stream = earlier_stages(plan) if config.family == "qkformer" else patch_splitting(plan)
     for index in range(config.size.blocks):
-        if config.halts and config.halting.policy == "token_importance":
+        policy = config.halting.policy if config.halts else ""
+        if policy == "token_importance" or (policy == "gate" and not index):
             list_halting(plan, index, stream, gamma, beta)
         stream = (spike_block if config.spike_stream else potential_block)(plan, index, stream)
         ends = index + 1 == config.size.blocks

@@ -9,11 +9,11 @@ def list_halting(plan: Plan, index: int, stream: str, gamma: float, beta: float)
     """Score, accumulate, compare, and add to the mean field."""
     config, plan.stage, plan.block = plan.config, "halting", index
     halting = config.halting
-    importance = halting.policy == "token_importance"
+    importance, gate = halting.policy == "token_importance", halting.policy == "gate"
     parameters = {
         "gamma": gamma,
         "beta": beta,
-        "threshold": 0.0 if importance else 1.0 - halting.eps,
+        "threshold": 0.0 if importance else 0.5 if gate else 1.0 - halting.eps,
         "mean_field": int(halting.output == "mean_field"),
         "score": halting.policy if importance else halting.score,
     }

@@ -43,6 +43,7 @@ class Batches(Dataset[Batch]):
         self.recipe, self.source, self.config, self.group = recipe, source, config, group
         self.places = order.split(recipe.batch)
         self.epoch, self.mixes = 0, True
+        self.images = source.training
 
     def __len__(self) -> int:
         return len(self.places)
@@ -50,11 +51,10 @@ class Batches(Dataset[Batch]):
     def __getitem__(self, step: int) -> Batch:
         """Prepare one batch."""
         place, recipe = self.places[step], self.recipe.augmentation
-        seeds = np.random.SeedSequence([self.recipe.seed, self.epoch, step])
-        generator = torch.Generator().manual_seed(int(seeds.generate_state(1, np.uint64)[0] >> 1))
+        generator = torch.Generator().manual_seed(seed_of(self.recipe.seed, self.epoch, step))
         drawn = augment.draw(recipe, len(place), generator)
         share = share_of(len(place), self.group)
-        part = self.source.training.take(place[share].numpy())
+        part = self.images.take(place[share].numpy())
         ours = {name: values[share] for name, values in drawn.items()}
         pixels = augment.apply(recipe, pixels_of(part), ours, self.config.image_mean)
         labels = torch.from_numpy(part.labels)
@@ -67,6 +67,11 @@ class Batches(Dataset[Batch]):
         # Gradients are averaged over processes, whose shares may differ in size.
         portion = len(share) * self.group.size / len(place)
         return Batch(torch.from_numpy(shown), labels, portion)
+
+
+def seed_of(*numbers: int) -> int:
+    """A seed of its own for a recipe's seed, an epoch and a step."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
 
 
 def load(batches: Batches, first: int, device: torch.device) -> Iterator[Batch]:

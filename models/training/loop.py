@@ -42,7 +42,7 @@ from models.training.checkpoint import (
     save_checkpoint,
 )
 from models.training.curves import draw_curves, write_metrics
-from models.training.loading import Batch, Batches, load
+from models.training.loading import Batch, Batches, load, seed_of
 from models.training.recipe import HaltingPhase, Phase, Recipe
 from models.training.schedule import check_schedule, make_optimizer, make_schedule
 from models.training.sharding import Group, share_norms, summed
@@ -160,7 +160,7 @@ class Run:
             for module in self.model.modules():
                 if isinstance(module, Norm):
                     module.from_running = True
-            if fresh and self.config.scores:
+            if fresh and self.config.fits_beta:
                 sample = self._shown(self.source.training.first(HALTING_SAMPLE))
                 fit_beta(self.model, sample, self.phase.active_tokens)
         optimizer = make_optimizer(self.model, self.phase)
@@ -189,6 +189,7 @@ class Run:
             self.kept = self.kept._replace(order=order)
         batches = Batches(self.recipe, self.source, self.config, self.place.group, self.kept.order)
         batches.epoch, batches.mixes = self.position.epoch, self._mixes
+        batches.images = self.source.at(self.recipe.seed, self.position.epoch)
         for batch in self._bar(load(batches, self.position.step, self.place.device)):
             loss = self._step(batch)
             done = self.position.step + 1
@@ -217,6 +218,8 @@ class Run:
         recipe, device, group = self.recipe, self.place.device, self.place.group
         self.parts.optimizer.zero_grad()
         self.model.train()
+        # Gates draw: from what the step alone decides, so that a run that goes on draws the same.
+        torch.manual_seed(seed_of(recipe.seed, self.position.epoch, self.position.step))
         total = torch.zeros((), device=device)
         pixels, labels = (
             values.to(device, non_blocking=True).chunk(recipe.accumulate)
@@ -252,7 +255,7 @@ class Run:
         """The weights of the losses in this phase."""
         if not isinstance(self.phase, HaltingPhase):
             return LossConfig(smoothing=self.recipe.smoothing)
-        names = ("ponder", "prior", "prior_mean", "prior_deviation")
+        names = ("ponder", "prior", "prior_mean", "prior_deviation", "survival", "survival_target")
         weights = {name: getattr(self.phase, name) for name in names}
         return LossConfig(**weights, smoothing=self.recipe.smoothing)
 

@@ -116,6 +116,12 @@ class HaltingPhase(Phase):
     prior: float = Field(0.0, ge=0.0, description="weight of the divergence from the prior")
     prior_mean: float = Field(0.5, ge=0.0, le=1.0, description="its mean, of all checks")
     prior_deviation: float = Field(0.25, gt=0.0, description="its deviation, of all checks")
+    survival: float = Field(
+        0.0, ge=0.0, description="weight of the share of tokens expected to run, by survival"
+    )
+    survival_target: float = Field(
+        0.0, ge=0.0, le=1.0, description="the share under which that costs nothing"
+    )
     active_tokens: float = Field(1.0, gt=0.0, le=1.0, description="budget it begins with")
 
 

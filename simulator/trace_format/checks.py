@@ -91,7 +91,7 @@ class _Rules:
         wrong = np.zeros_like(active)  # (image, timestep, block, token)
         if granularity == "none":
             wrong, rule = ~active, "be active, as every token"
-        elif granularity == "block":
+        elif granularity in ("block", "waking"):
             wrong[:, :, 1:] = active[:, :, 1:] & ~active[:, :, :-1]
             rule = "stay halted in the later blocks of a timestep"
         elif granularity == "timestep":

@@ -168,7 +168,7 @@ MODEL = {
     "isps": TEXT,
     "halting": OBJECT,
 }
-HALTING = {"granularity": one_of(("none", "block", "timestep", "two_dimensional"))}
+HALTING = {"granularity": one_of(("none", "block", "timestep", "two_dimensional", "waking"))}
 DATASET = {
     "name": TEXT,
     "split": TEXT,

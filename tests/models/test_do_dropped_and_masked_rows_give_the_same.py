@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 
+from models.data.images import Images
+from models.evaluate import fit_beta
 from models.networks.config import HaltingConfig
 from models.networks.rows import AllRows, DroppedRows, MaskedRows, Membranes
 from models.neurons.lif import lif
@@ -29,6 +32,19 @@ HALTINGS = {
         "timestep", policy="token_importance", output="last", budget=0.6
     ),
     "entropy": HaltingConfig("timestep", policy="entropy_exit", output="last", entropy=0.998),
+    "gate": HaltingConfig("waking", policy="gate", score="readout", output="last", beta=0.0),
+    "gate and exit": HaltingConfig(
+        "waking",
+        policy="gate",
+        score="readout",
+        output="last",
+        beta=0.0,
+        exit="entropy",
+        entropy=0.998,
+    ),
+    "readout and exit": HaltingConfig(
+        "two_dimensional", score="readout", output="last", beta=-1.5, exit="learned", entropy=0.998
+    ),
 }
 
 
@@ -47,10 +63,13 @@ def test_spikes_are_equal_and_logits_close(case: str, isps: str, family: str) ->
     if family in ("spikingformer", "sdt") and halting.policy == "score":
         # Potentials are smaller than counts of spikes.
         halting = dataclasses.replace(halting, gamma=halting.gamma * 4.0)
-    if family == "sdt" and halting.policy == "entropy_exit":
+    if family == "sdt" and (halting.policy == "entropy_exit" or halting.exit != "none"):
         halting = dataclasses.replace(halting, entropy=1.0)
     model = lively(tiny_config(halting=halting, isps=isps, family=family))
     images = noise(3, seed=7)
+    if halting.policy == "gate":
+        seen = Images(images.numpy().astype(np.uint8), np.zeros(3, np.int64), ("",) * 3, "", "")
+        fit_beta(model, seen, 0.5)
     dropped, masked = Keeper(), Keeper()
     with torch.no_grad():
         fast = model(images, dropped, rows="dropped")

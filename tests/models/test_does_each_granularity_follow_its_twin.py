@@ -65,7 +65,7 @@ def run(tables: Tensor, granularity: str) -> tuple[Tensor, Tensor, Tensor, Tenso
     one-hot beyond it, so that the mean field holds the weight of each step.
     """
     tokens, timesteps, blocks = tables.shape
-    halting = Halting(HaltingConfig(granularity, gamma=1.0, beta=0.0, eps=EPS)).double()
+    halting = Halting(HaltingConfig(granularity, gamma=1.0, beta=0.0, eps=EPS), 8).double()
     like = torch.zeros(1 + timesteps * blocks, dtype=torch.float64)
     state = halting.start(1, tokens, like)
     masks = torch.zeros(tokens, timesteps, blocks, dtype=torch.bool)

@@ -52,7 +52,7 @@ def slow_twin(scores: list[float]) -> Token:
 def run(scores: torch.Tensor) -> tuple[list[HaltingState], torch.Tensor]:
     """All states from scores (step, token); outputs are one-hot: `output` holds the weights."""
     steps, tokens = scores.shape
-    halting = Halting(HaltingConfig("two_dimensional", eps=EPS))
+    halting = Halting(HaltingConfig("two_dimensional", eps=EPS), 8)
     state = halting.start(1, tokens, torch.zeros(steps, dtype=torch.float64))
     states = [state]
     for number in range(steps):
@@ -116,7 +116,7 @@ def test_a_score_exactly_at_the_threshold_halts() -> None:
 
 @pytest.mark.parametrize("score", ["channel0", "mean"])
 def test_the_score_reads_what_its_switch_says(score: str) -> None:
-    halting = Halting(HaltingConfig("two_dimensional", gamma=2.0, beta=-3.0, score=score))
+    halting = Halting(HaltingConfig("two_dimensional", gamma=2.0, beta=-3.0, score=score), 8)
     output = torch.tensor([[[1.0, 5.0, 0.0]]])
     signal = 1.0 if score == "channel0" else 2.0
     expected = 1.0 / (1.0 + math.exp(-(2.0 * signal - 3.0)))
@@ -124,8 +124,8 @@ def test_the_score_reads_what_its_switch_says(score: str) -> None:
 
 
 def test_learned_gamma_and_beta_are_parameters_and_the_mask_carries_no_gradient() -> None:
-    fixed = Halting(HaltingConfig("two_dimensional"))
-    learned = Halting(HaltingConfig("two_dimensional", gamma=1.0, beta=-2.0, learned=True))
+    fixed = Halting(HaltingConfig("two_dimensional"), 8)
+    learned = Halting(HaltingConfig("two_dimensional", gamma=1.0, beta=-2.0, learned=True), 8)
     assert not list(fixed.parameters())
     assert len(list(learned.parameters())) == 2
     output = torch.rand(1, 3, 4, requires_grad=True)

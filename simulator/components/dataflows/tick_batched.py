@@ -19,7 +19,7 @@ class TickBatched(Dataflow, kind="tick_batched"):
         return [Slot(layer, ALL_TIMESTEPS) for layer in range(len(stages))]
 
     def refusal(self, granularity: str) -> str:
-        if granularity in ("timestep", "two_dimensional"):
+        if granularity in ("timestep", "two_dimensional", "waking"):
             return (
                 f"halting {granularity!r} decides at one timestep who runs at the next, but "
                 "tick_batched runs all timesteps of a layer at once: use timestep_serial"

@@ -1,0 +1,57 @@
+"""A gate: who runs a timestep is decided as it begins, so a token may sleep and wake again.
+
+The score is that of A-SSA, h = sigmoid(gamma s + beta), read from what enters the first block; a
+token sits a timestep out where h >= 1/2. In training the decision is drawn, h being its
+probability, and its gradient passes through the draw (straight-through, as in DynamicViT and
+AdaViT): a token's part in the mean over tokens is weighed by 1, whose gradient is that of 1 - h.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from models.halting.recursion import Halting, HaltingState, Head, Step
+
+LEAST_UNIFORM = 1e-6
+
+
+class Gate(Halting):
+    """Chooses the tokens of each timestep; what it leaves out gives zero to the head."""
+
+    _share: Tensor
+
+    def before(self, state: HaltingState, entering: Tensor, step: Step) -> HaltingState:
+        """Choose at a timestep's first block; record the probability of running every block."""
+        if not step.block:
+            logit = self.logit(entering)
+            runs = 1.0 - torch.sigmoid(logit)
+            active = self._drawn(logit) if self.training else logit < 0.0
+            assert state.ended is not None
+            state = state._replace(active=active & ~state.ended.unsqueeze(1))
+            self._share = runs if state.running is None else runs * state.running.unsqueeze(1)
+            self._weight = active + runs - runs.detach()
+        return state._replace(survival=(*state.survival, self._share))
+
+    def after(self, state: HaltingState, output: Tensor, step: Step, head: Head) -> HaltingState:
+        """At a timestep's end, keep the mean over tokens for the head."""
+        if step.ends_timestep:
+            features = (output * self._weight.unsqueeze(-1)).mean(1)
+            state = state._replace(features=(*state.features, features))
+        return self.ending(state, step, head)
+
+    def ponder(self, state: HaltingState) -> None:
+        """Nothing is accumulated."""
+
+    def weights(self, state: HaltingState, timesteps: int) -> None:
+        """There is no mean field."""
+
+    def survival(self, state: HaltingState, timesteps: int) -> Tensor:
+        """The probability (image, check, token) that a token runs a check."""
+        return torch.stack(state.survival, 1)
+
+    @staticmethod
+    def _drawn(logit: Tensor) -> Tensor:
+        """Whether each token runs: false with probability sigmoid(logit)."""
+        uniform = torch.rand_like(logit).clamp(LEAST_UNIFORM, 1.0 - LEAST_UNIFORM)
+        return logit + torch.logit(uniform) < 0.0
