@@ -105,9 +105,9 @@ def _clutter(
         for _ in range(rng.integers(0, MOST_FRAGMENTS + 1)):
             other = pictures[rng.integers(0, len(pictures))]
             y, x = rng.integers(1, DIGIT - FRAGMENT, 2)
-            top, left = rng.integers(0, CANVAS - FRAGMENT + 1, 2)
+            top, left = rng.integers(0, CANVAS - FRAGMENT + 1, 2).tolist()
             _paste(canvas, other[y : y + FRAGMENT, x : x + FRAGMENT], top, left)
-        top, left = rng.integers(0, CANVAS - DIGIT + 1, 2)
+        top, left = rng.integers(0, CANVAS - DIGIT + 1, 2).tolist()
         _paste(canvas, pictures[chosen[image]], top, left)
     return pixels, labels[chosen], np.zeros(count, np.int64)
 
@@ -122,8 +122,8 @@ def _pointed(
     for image in range(count):
         for side in range(2):
             # Digits lie under the first rows, which the mark has to itself.
-            top = rng.integers(SQUARE + 1, CANVAS - DIGIT + 1)
-            left = side * half + rng.integers(0, half - DIGIT + 1)
+            top = int(rng.integers(SQUARE + 1, CANVAS - DIGIT + 1))
+            left = side * half + int(rng.integers(0, half - DIGIT + 1))
             _paste(pixels[image, 0], pictures[chosen[image, side]], top, left)
         at = rng.integers(0, CANVAS - SQUARE + 1)
         pixels[image, 0, :SQUARE, at : at + SQUARE] = 255

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -109,6 +110,8 @@ def test_an_exit_leaves_like_its_slow_twin() -> None:
 def test_an_image_that_ended_runs_nothing_and_keeps_its_answer() -> None:
     always = dataclasses.replace(EXITING, entropy=1.0)
     model = lively(tiny_config(halting=always, isps=False))
+    assert model.halting is not None
+    assert model.halting.exit is not None
     model.halting.exit.level.data.fill_(2.0)  # no entropy is over it
     with torch.no_grad():
         output = model(noise(3))
@@ -157,7 +160,7 @@ def test_a_cost_without_probabilities_is_refused() -> None:
 
 
 @pytest.mark.parametrize("policy", [{"granularity": "block"}, {"policy": "random"}])
-def test_waking_and_gate_go_together(policy: dict[str, str]) -> None:
+def test_waking_and_gate_go_together(policy: dict[str, Any]) -> None:
     with pytest.raises(ModelError, match="must go together"):
         dataclasses.replace(GATE, **policy)
 
