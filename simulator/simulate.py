@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import itertools
 import platform
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
@@ -15,8 +16,10 @@ from simulator.energy.field_layers import field_columns
 from simulator.energy.machine import MachinePrices
 from simulator.engine.reference import simulate as simpy_engine
 from simulator.engine.replay import replay as numba_engine
+from simulator.engine.replay import replay_images
 from simulator.errors import ResultError
-from simulator.lowering import Lowered, lower, make_plan
+from simulator.lowering import Lowered, LoweredBatch, Lowering, make_plan
+from simulator.lowering.tiles import Batch
 from simulator.operations import read_network
 from simulator.program import Program, Timeline
 from simulator.results.columns import Table
@@ -28,7 +31,7 @@ from simulator.results.provenance import machine_provenance
 from simulator.results.result import Result, joined
 from simulator.results.schema import SCHEMA
 from simulator.timeline import Recording, record
-from simulator.trace import Image, Trace
+from simulator.trace import Image, ImageBatch, Trace, image_of
 
 ENGINES: dict[str, Callable[[Program], Timeline]] = {
     "numba": numba_engine,
@@ -64,6 +67,7 @@ class Simulation:
         self.pictured = pictured
         self.network = read_network(trace)
         self.plan = make_plan(self.network, architecture)
+        self.lowering = Lowering(self.plan)
         self.prices = MachinePrices(architecture)
         self.actions = tuple(sorted(self.prices.price_pj))
 
@@ -74,59 +78,70 @@ class Simulation:
             raise ResultError("images: must hold at least one image")
         return Result(self.provenance(), joined(parts))
 
-    def tables(self, images: Sequence[Image]) -> dict[str, Table]:
+    def tables(self, batch: ImageBatch) -> dict[str, Table]:
         """The tables of a few images, counted and then priced."""
+        images = [image_of(self.trace.layout, batch, place) for place in range(len(batch.index))]
         shown = [image for image in images if image.index in self.pictured]
-        counted = image_tables(self.simulate(images), self.plan)
+        counted = image_tables(self.simulate(batch, images), self.plan)
         return priced(counted, self.prices) | picture_tables(self.network, shown)
 
-    def simulate(self, images: Sequence[Image]) -> SimulatedImages:
-        """Replay some images and measure what they took."""
-        each = [self._measured(image) for image in images]
+    def simulate(self, batch: ImageBatch, images: Sequence[Image]) -> SimulatedImages:
+        """Replay some images and measure what they took; `images`: views of the batch."""
+        lowered = self.lowering.lower_batch(Batch(batch.arena, batch.active))
+        each = [
+            one
+            for group, timeline in enumerate(self._timelines(lowered))
+            for one in measured(lowered, group, timeline, self._place(batch, lowered, group))
+        ]
         columns = {
             name: np.array([getattr(one, name) for one in each]) for name in Measured._fields
         }
-        steps, blocks = range(self.network.timesteps), range(self.network.blocks)
-        active = [[image.active[str(block)].sum(axis=1) for block in blocks] for image in images]
+        counts = np.zeros((*lowered.counts.shape[:2], len(self.actions)), np.int64)
+        counts[:, :, [self.actions.index(action) for action in lowered.actions]] = lowered.counts
         return SimulatedImages(
-            image=np.array([image.index for image in images]),
-            ids=tuple(self._image_id(image.index) for image in images),
-            label=np.array([image.label for image in images]),
-            prediction=np.array([image.prediction for image in images]),
+            image=batch.index,
+            ids=tuple(self._image_id(index) for index in batch.index.tolist()),
+            label=batch.label,
+            prediction=batch.prediction,
             actions=self.actions,
+            counts=counts,
             servers=np.ones(len(self.plan.unit_names), np.int64),
-            active_tokens=np.array(active)
-            .reshape(len(images), len(blocks), len(steps))
-            .swapaxes(1, 2),
+            active_tokens=batch.active.sum(axis=3, dtype=np.int64).swapaxes(1, 2),
             field=field_columns(self.network, images),
             **columns,
         )
 
-    def _batches(self, indices: Iterable[int]) -> Iterator[list[Image]]:
-        """The images, in batches of some BATCH_BYTES."""
-        batch: list[Image] = []
-        for index in indices:
-            batch.append(self.trace.read(index))
-            each = sum(bits.nbytes for bits in batch[0].tensors.values())
-            if len(batch) * each >= BATCH_BYTES:
-                yield batch
-                batch = []
-        if batch:
-            yield batch
+    def _timelines(self, lowered: LoweredBatch) -> Iterator[Timeline]:
+        """Replay each group of a batch; equal structures are reversed and checked once."""
+        for group in range(len(lowered.groups)):
+            if self.engine == "numba":
+                emitted = lowered.emitted[group]
+                busy = lowered.busy[group][emitted.busy_at]
+                yield from replay_images(emitted.structure, [busy])
+            else:
+                yield ENGINES[self.engine](lowered.program(group))
 
-    def _measured(self, image: Image) -> Measured:
-        lowered, timeline = self.replay(image)
-        place = f"{self.trace.path}: image {image.index}"
-        return measured(self.plan, lowered, timeline, self.actions, place)
+    def _place(self, batch: ImageBatch, lowered: LoweredBatch, group: int) -> str:
+        first, last = lowered.groups[group]
+        named = ", ".join(str(index) for index in batch.index[first:last].tolist())
+        return f"{self.trace.path}: image {named}"
+
+    def _batches(self, indices: Iterable[int]) -> Iterator[ImageBatch]:
+        """Read images in batches of some BATCH_BYTES; those that run together are not parted."""
+        together = self.plan.architecture.dataflow.images_together
+        size = max(1, BATCH_BYTES // self.trace.layout.image_bytes // together) * together
+        walk = iter(indices)
+        while batch := list(itertools.islice(walk, size)):
+            yield self.trace.read_batch(batch)
 
     def replay(self, image: Image) -> tuple[Lowered, Timeline]:
         """An image's program and when each of its operations runs."""
-        lowered = lower(self.plan, image)
+        lowered = self.lowering.lower([image]).image(0)
         return lowered, ENGINES[self.engine](lowered.program)
 
     def lowered(self, index: int) -> Lowered:
         """The program and the counts of an image of the trace."""
-        return lower(self.plan, self.trace.read(index))
+        return self.lowering.lower([self.trace.read(index)]).image(0)
 
     def record(self, index: int) -> Recording:
         """An image of the trace as a timeline."""

@@ -1,4 +1,4 @@
-"""What every registered array says of the same few pieces of work; as a script, in JSON."""
+"""What every registered array says of the same few tiles; as a script, in JSON."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 import yaml
 
 from simulator.components.base import build, registry
-from simulator.components.pe_arrays.base import ArrayCost, PEArray, Work
-from tests.works import work_of_bits
+from simulator.components.pe_arrays.base import ArrayCost, PEArray, Tiles
+from tests.works import joined, tiles_of_bits
 
 
-def works(part: PEArray) -> list[Work]:
-    """Random work: one plane and several, one group and several, weights and activations."""
+def works(part: PEArray) -> list[Tiles]:
+    """Random layers, and all as one: one plane or group and several, weights and activations."""
     random = np.random.default_rng(3)
     found = []
     for groups, rows, planes, inputs, density in (
@@ -23,9 +23,9 @@ def works(part: PEArray) -> list[Work]:
         (1, 16, 3, 70, 0.1),
     ):
         bits = random.random((groups, rows, planes, inputs)) < density
-        work = work_of_bits(bits, part.tile_inputs, block=12, timesteps=4, outputs=40)
-        found += [work, work._replace(attention=True)]
-    return found
+        tiles = tiles_of_bits(bits, part.tile_inputs, block=12, timesteps=4, outputs=40)
+        found += [tiles, tiles._replace(attention=np.ones_like(tiles.attention))]
+    return [*found, joined(found)]
 
 
 def plain(cost: ArrayCost) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def costs() -> dict[str, list[dict[str, Any]]]:
     for kind, part in registry("pe_arrays").items():
         array = build("pe_arrays", yaml.safe_load(part.example))
         assert isinstance(array, PEArray)
-        found[kind] = [plain(array.cost(work)) for work in works(array)]
+        found[kind] = [plain(array.cost(tiles)) for tiles in works(array)]
     return found
 
 

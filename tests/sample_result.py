@@ -173,7 +173,7 @@ def _add_totals(
     tokens = (sum(row[3] for row in slots), sum(row[4] for row in slots))
     name = (image, f"test/{image:05d}", image % 10, image % 10)
     bounds = (busy // 2, 3 * latency)
-    rows["images"].append((*name, latency, latency_ms, *work, *energies, *tokens, *bounds))
+    rows["images"].append((*name, latency, latency_ms, *work, *energies, *tokens, *bounds, 1))
 
 
 def provenance(engine: str, origin: str, blocks: int, timesteps: int) -> dict[str, Any]:

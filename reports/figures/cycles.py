@@ -14,6 +14,7 @@ from reports.figures.base import (
     GREY,
     PALETTE,
     SYMBOLS,
+    TEAL,
     WINE,
     WORKLOAD,
     Card,
@@ -32,7 +33,7 @@ from reports.figures.base import (
 from simulator.results.result import CAUSES, Result
 
 ARRAY = "The PE array: utilization, occupancy, stalls"
-COLOURS = {"busy": BLUE, **dict(zip(CAUSES, [*PALETTE[1:], GREY, WINE, BLACK], strict=True))}
+COLOURS = {"busy": BLUE, **dict(zip(CAUSES, [*PALETTE[1:], GREY, WINE, TEAL, BLACK], strict=True))}
 CYCLES_NOTE = (
     "Mean per image. Busy cycles of the PE array, and its idle cycles by the layer that was waited "
     "for and what it was busy with; all bars together are the latency, once for each core."

@@ -21,7 +21,8 @@ from simulator.compat.networks import PUBLISHED
 from simulator.compat.peer_files import figures, names, workload
 from simulator.compat.prosperity import dram_bits
 from simulator.components.base import build
-from simulator.components.pe_arrays.base import PEArray, Work
+from simulator.components.pe_arrays.base import PEArray
+from simulator.components.pe_arrays.counted import counted_tiles
 from simulator.config.whole_file import whole_file
 from simulator.errors import ResultError, SimulatorError
 
@@ -216,17 +217,8 @@ def dense_cycles(stationary: str, rows: int, columns: int, shape: tuple[int, int
     assert isinstance(array, PEArray)
     size = array.tile_inputs or k
     inputs = np.minimum(size, k - np.arange(0, k, size)).astype(np.int64)
-    row = np.arange(m, dtype=np.int32)
-    work = Work(
-        np.zeros((1, m, 1, len(inputs)), np.int32),
-        np.array([0, m], np.int64),
-        inputs,
-        False,
-        np.zeros_like(row),
-        row,
-        np.array([n], np.int64),
-    )
-    return int(array.cost(work).cycles.sum()) * -(-n // array.tile_columns) - 1
+    tiles = counted_tiles(np.zeros((m, len(inputs)), np.int64), inputs, n)
+    return int(array.cost(tiles).cycles.sum()) * -(-n // array.tile_columns) - 1
 
 
 if __name__ == "__main__":

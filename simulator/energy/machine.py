@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
+import numpy.typing as npt
 
 from simulator.architecture import Architecture
 from simulator.energy.derived import action_energy_pj, latency_ms, leakage_energy_pj, sums_pj
@@ -43,15 +44,14 @@ class MachinePrices:
         }
 
     def layer_energies_pj(
-        self, counts: Mapping[tuple[int, str, str], int], layers: int
+        self, actions: Sequence[tuple[str, str]], counts: npt.NDArray[np.int64]
     ) -> list[float]:
-        """Return the dynamic energy of each layer from counts by (layer, part, action)."""
-        keys = sorted(counts)
-        each_pj = np.array([self.price_pj[part, action] for _, part, action in keys], np.float64)
-        times = np.array([counts[key] for key in keys], np.int64)
-        of_layer = np.array([layer for layer, *_ in keys], np.int64)
-        energies: list[float] = sums_pj(action_energy_pj(times, each_pj), of_layer, layers).tolist()
-        return energies
+        """Return the dynamic energy of each layer from counts (layer, action)."""
+        each_pj = np.array([self.price_pj[key] for key in actions], np.float64)
+        of_layer = np.repeat(np.arange(len(counts)), len(actions))
+        energies = action_energy_pj(counts, each_pj).ravel()
+        total: list[float] = sums_pj(energies, of_layer, len(counts)).tolist()
+        return total
 
     @property
     def power_uw(self) -> float:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from simulator.architecture import Architecture, load_architecture
 from simulator.components.memories.sram import Sram
-from simulator.components.pe_arrays.base import Work
+from simulator.components.pe_arrays.counted import counted_tiles
 from simulator.components.pe_arrays.spike_skip import SpikeSkip
 from simulator.components.token_skip.compact import Compact
 from simulator.components.vector_units.simd import Simd
@@ -291,17 +291,9 @@ def _padded(words: Words, inputs: int) -> Words:
 
 
 def _model_cycles(array: SpikeSkip, words: Words) -> int:
-    rows = np.arange(len(words.words), dtype=np.int32)
-    work = Work(
-        ones=words.words.sum(axis=1).astype(np.int32)[None, :, None, None],
-        block_ptr=np.array([0, len(rows)], np.int64),
-        chunk_inputs=np.array([array.word_inputs], np.int64),
-        integer=False,
-        timestep=np.zeros_like(rows),
-        row=rows,
-        outputs=np.array([array.columns], np.int64),
-    )
-    return int(array.cost(work).cycles[0, 0, 0])
+    ones = words.words.sum(axis=1, keepdims=True)
+    tiles = counted_tiles(ones, np.array([array.word_inputs]), array.columns)
+    return int(array.cost(tiles).cycles[0])
 
 
 def _product(tile: Tile, bits: int) -> npt.NDArray[np.int64]:

@@ -24,7 +24,6 @@ from simulator.engine.replay import replay
 from simulator.errors import DeviceError
 from simulator.hil.base import Cost, Work
 from simulator.lowering import Lowering, make_plan
-from simulator.lowering.plan import LayerPlan
 from simulator.operations import Network, read_network
 from simulator.trace import Image, Outline, Trace
 
@@ -62,9 +61,7 @@ class SimulatedDevice:
         self.plan = make_plan(self.network, architecture)
         self.prices = MachinePrices(architecture)
         self._layers = {plan.layer.name: plan for plan in self.plan.layers}
-        self._blank = Lowering(self.plan, blank_image(self.network))
-        self._blank.fill(self.plan.layers)
-        self._blank_energies = [self._energy_pj(self._blank, plan) for plan in self.plan.layers]
+        self._lowering = Lowering(self.plan)
         self.begin_image()
 
     @property
@@ -75,17 +72,11 @@ class SimulatedDevice:
     def begin_image(self) -> None:
         """Start an image of which nothing has run."""
         self.image = blank_image(self.network)
-        self._lowering = self._blank.copy(self.image)
-        self._energies = self._blank_energies.copy()
         self.total = self.answered = NOTHING
 
     def estimate(self, work: Work) -> Cost:
         """What the piece adds to the image's total; raises DeviceError for work of another net."""
         take_in(self.name, self._layers, self.image, work)
-        changed = [self._layers[name] for name in work.layers]
-        self._lowering.fill(changed)
-        for plan in changed:
-            self._energies[plan.layer.index] = self._energy_pj(self._lowering, plan)
         self.total = self._measured()
         before, busy = self.answered, self.total.busy_cycles
         self.answered = RunningTotal(
@@ -128,22 +119,19 @@ class SimulatedDevice:
         """Nothing is held."""
 
     def _measured(self) -> RunningTotal:
-        """Replay the image as it stands."""
-        program, _ = self._lowering.program()
+        """Lower and replay the image as far as it is known."""
+        batch = self._lowering.lower([self.image])
+        program = batch.program(0)
         cycles = replay(program).makespan_cycles
-        names = self._lowering.unit_names
+        names = self.plan.unit_names
         # Joins, unit -1, are counted first and left out.
         busy = np.bincount(program.unit + 1, program.busy_cycles, minlength=len(names) + 1)[1:]
+        energies = self.prices.layer_energies_pj(batch.actions, batch.counts[0])
         return RunningTotal(
             cycles,
-            sum_pj(self._energies) + self.prices.leakage_pj(cycles),
+            sum_pj(energies) + self.prices.leakage_pj(cycles),
             dict(zip(names, busy.astype(np.int64).tolist(), strict=True)),
         )
-
-    def _energy_pj(self, lowering: Lowering, plan: LayerPlan) -> float:
-        """Dynamic energy of a filled layer."""
-        index, counts = plan.layer.index, lowering.counters[plan.layer.index].counts
-        return self.prices.layer_energies_pj(counts, index + 1)[index]
 
 
 def simulated_device(

@@ -1,280 +1,442 @@
-"""Action counts of one image: exact integers by (layer, part, action), priced later."""
+"""Action counts of a batch: exact integers by (image, layer, part, action), priced later."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from simulator.architecture import Architecture
-from simulator.components.memories.base import Memory, Transfer
-from simulator.components.pe_arrays.base import ArrayCost
-from simulator.lowering.pieces import Part, Pieces
+from simulator.components.vector_units.base import VectorUnit
+from simulator.lowering.constants import Constants
+from simulator.lowering.counter import CORE_PART, Counts
 from simulator.lowering.places import CORE
 from simulator.lowering.plan import LayerPlan, Plan, request
+from simulator.lowering.table import Costed, Table
 from simulator.lowering.tables import BLOCKS, FROM_GLOBAL, GROUPS, RESIDENT, TILES, WHOLE
+from simulator.lowering.timing import Moves, operand_reads
 from simulator.operations import PRODUCT_BITS
 
-Key = tuple[int, str, str]
 Ints = npt.NDArray[np.int64]
 
 
-CORE_PART = "cores.0."
-"""The parts of equal cores are counted together, under the path of the first."""
+def dram_bits(actions: tuple[tuple[str, str], ...], cube: Ints) -> Ints:
+    """Return int64 (image, layer), bits that pass the DRAM."""
+    moved = [("memories.dram", "read_bit"), ("memories.dram", "write_bit")]
+    own = [place for place, key in enumerate(actions) if key in moved]
+    bits: Ints = cube[:, :, own].sum(axis=2)
+    return bits
 
 
-class Counter:
-    """Adds up actions; parts are named by their path in the architecture file."""
-
-    def __init__(self, architecture: Architecture) -> None:
-        self.counts: dict[Key, int] = {}
-        self.dram_bits: dict[int, int] = {}
-        self.clock_mhz = architecture.clock_mhz
-        self.buffers: dict[str, Memory] = {
-            name: getattr(architecture.core.buffers, name)
-            for name in ("weights", "spikes", "partial_sums", "membranes", "masks")
-        }
-        self.shared = architecture.memories.global_buffer
-
-    def emptied(self) -> Counter:
-        """A counter of the same machine that has counted nothing."""
-        other = copy.copy(self)
-        other.counts, other.dram_bits = {}, {}
-        return other
-
-    def add(self, layer: int, part: str, counts: Mapping[str, int], times: int = 1) -> None:
-        for action, count in counts.items():
-            if count and times:
-                key = (layer, part, action)
-                self.counts[key] = self.counts.get(key, 0) + int(count) * times
-
-    def access(self, layer: int, buffer: str, bits: int, *, write: bool, times: int = 1) -> None:
-        """`times` accesses of so many bits each to a local buffer."""
-        if bits > 0:
-            transfer = request(self.buffers[buffer], int(bits), self.clock_mhz, write=write)
-            self.add(layer, f"{CORE_PART}buffers.{buffer}", transfer.counts, times)
-
-    def moved(self, layer: int, outside: bool, transfer: Transfer, times: int = 1) -> None:
-        """`times` equal requests to DRAM, or else to the global buffer."""
-        if outside:
-            self.dram_counts(layer, transfer.counts, times)
-        else:
-            self.add(layer, "memories.global_buffer", transfer.counts, times)
-
-    def shared_access(self, layer: int, bits: int, *, write: bool) -> None:
-        """An access of so many bits to the global buffer."""
-        assert self.shared is not None
-        transfer = request(self.shared, bits, self.clock_mhz, write=write)
-        self.moved(layer, False, transfer)
-
-    def dram_counts(self, layer: int, counts: Mapping[str, int], times: int) -> None:
-        """What requests to DRAM counted, `times` over."""
-        self.add(layer, "memories.dram", counts, times)
-        bits = counts.get("read_bit", 0) + counts.get("write_bit", 0)
-        self.dram_bits[layer] = self.dram_bits.get(layer, 0) + bits * times
+def count_products(counts: Counts, plan: CountPlan, table: Table, moves: Moves) -> Ints:
+    """Count all that products do; return int64 (image, layer), useful accumulations."""
+    images = np.arange(len(table.batch.active))[:, None]
+    at = images * counts.layers + table.constants.entries.layer
+    _count_arrays(counts, plan, table, at)
+    _count_weights(counts, plan, table)
+    _count_results(counts, plan, table, at)
+    _count_moves(counts, table, moves)
+    return _useful(counts, table, at)
 
 
-def count_array(counter: Counter, plan: Plan, layer_plan: LayerPlan, pieces: Pieces) -> None:
-    """Arithmetic of the array and the traffic of operand, weights and partial sums."""
-    part = pieces.counted
-    tiles = -(-part.outputs // plan.machine.columns)
-    of_block = np.repeat(tiles, part.blocks)
-    waited = int(pieces.timed.conflicts @ of_block) * layer_plan.layer.groups
-    counter.add(layer_plan.layer.index, f"{CORE_PART}buffers.spikes", {"bank_conflict": waited})
-    if len(part.costs) == 1:
-        outputs = np.repeat(part.outputs, part.blocks)
-        _count_cost(counter, plan, layer_plan, part.costs[0], outputs, of_block)
-        return
-    for scope, cost in enumerate(part.costs):
-        count = len(cost.spike_bits) if part.blocks[scope] else 0
-        outputs = np.full(len(cost.spike_bits), part.outputs[scope] * bool(count))
-        _count_cost(counter, plan, layer_plan, cost, outputs, np.full_like(outputs, tiles[scope]))
+class CountPlan(NamedTuple):
+    """What counting reads of a plan besides the constants of lowering; int64.
+
+    request: (entries,), requests to buffers are rounded up once a layer, or once a scope where the
+    sizes follow tokens: number of the request that an entry is part of. request_layer: (requests,).
+    weight_bits: (entries,), of what takes the weights' place. from_spikes: bool (entries,), it is
+    read from the spike buffer.
+    fetched: (entries,), of entries with weights outside. fetches: by part and action, (entries, 2),
+    counts of all chunks of a full and of the ragged column tile. chunks: (entries,).
+    resident: bool (entries,). stored: (cores, entries), bits of a core's weights in its buffer.
+    ops: of element-wise operations (layer, numerator) by what a result counts.
+    stored_bits, added_bits: (layers,), results that are stored; that are read to be added to.
+    product_bits: (layers,), results that wait for the next product.
+    lif: (entries,), neurons of all rows whose membranes the core holds. sum_bits: of a vector.
+    """
+
+    request: Ints
+    request_layer: Ints
+    weight_bits: Ints
+    from_spikes: npt.NDArray[np.bool_]
+    fetched: npt.NDArray[np.bool_]
+    fetches: dict[tuple[str, str], Ints]
+    chunks: Ints
+    resident: npt.NDArray[np.bool_]
+    stored: Ints
+    ops: tuple[tuple[dict[str, int], Ints, Ints], ...]
+    stored_bits: Ints
+    added_bits: Ints
+    product_bits: Ints
+    lif: Ints
+    sum_bits: int
 
 
-def _count_cost(
-    counter: Counter,
-    plan: Plan,
-    layer_plan: LayerPlan,
-    cost: ArrayCost,
-    outputs: Ints,
-    tiles: Ints,
-) -> None:
-    """One cost; `outputs`, `tiles` (block,): what its counts are multiplied by."""
-    layer = layer_plan.layer.index
-    array = plan.architecture.core.pe_array
+def make_count_plan(constants: Constants) -> CountPlan:
+    """Compute the tables of a plan."""
+    plan, entries = constants.plan, constants.entries
+    layers = [plan.layers[layer] for layer in entries.layer.tolist()]
+    first = np.array(
+        [
+            each.layer.transposed or not place
+            for each, place in zip(layers, entries.place, strict=True)
+        ],
+        np.int64,
+    )
+    request = np.cumsum(first) - 1
+    sources = [_weight_source(each) for each in layers]
+    fetches: dict[tuple[str, str], Ints] = {}
+    for number, each in enumerate(layers):
+        shared = each.source == FROM_GLOBAL
+        part = "memories.global_buffer" if shared else "memories.dram"
+        for side, counted in enumerate(each.shared_counts if shared else each.fetch_counts):
+            for action, count in counted.items():
+                column = fetches.setdefault((part, action), np.zeros((len(layers), 2), np.int64))
+                column[number, side] = count
+    vector, array = plan.architecture.core.vector_unit, plan.architecture.core.pe_array
+    every = [each for each in plan.layers if constants.layers.is_product[each.layer.index]]
+    return CountPlan(
+        request=request,
+        request_layer=entries.layer[np.flatnonzero(first)],
+        weight_bits=np.array([bits for bits, _ in sources], np.int64),
+        from_spikes=np.array([source == "spikes" for _, source in sources], np.bool_),
+        fetched=np.array([bool(each.fetch) for each in layers], np.bool_),
+        fetches=fetches,
+        chunks=np.array([len(each.fetch) for each in layers], np.int64),
+        resident=np.array([each.source == RESIDENT for each in layers], np.bool_),
+        stored=np.array([_stored(plan, layers, core) for core in range(plan.machine.cores)]),
+        ops=_ops(every, vector),
+        stored_bits=np.array([each.stored_bits for each in plan.layers], np.int64),
+        added_bits=np.array(
+            [
+                each.stored_bits * any(op.kind == "residual" for op in each.fused)
+                for each in plan.layers
+            ],
+            np.int64,
+        ),
+        product_bits=np.array(
+            [PRODUCT_BITS * each.layer.feeds_product for each in plan.layers], np.int64
+        ),
+        lif=np.array(
+            [
+                sum(op.rows * op.channels * op.timesteps for op in each.fused if op.kind == "lif")
+                * (each.membrane_place == CORE)
+                for each in layers
+            ],
+            np.int64,
+        ),
+        sum_bits=plan.machine.columns * array.accumulator_bits,
+    )
+
+
+def _ops(
+    layers: list[LayerPlan], vector: VectorUnit
+) -> tuple[tuple[dict[str, int], Ints, Ints], ...]:
+    """Group element-wise operations by what one result of them counts."""
+    found: dict[str, tuple[dict[str, int], list[int], list[int]]] = {}
+    for each in layers:
+        for op in each.fused:
+            times = 1 if op.kind == "pool" and each.repeats > 1 else op.timesteps
+            counted = vector.element_counts(op.kind, op.window_inputs)
+            _, own, numerator = found.setdefault(repr(counted), (counted, [], []))
+            own.append(each.layer.index)
+            numerator.append(op.rows * op.channels * times)
+    return tuple(
+        (counted, np.array(own, np.int64), np.array(numerator, np.int64))
+        for counted, own, numerator in found.values()
+    )
+
+
+def _stored(plan: Plan, layers: list[LayerPlan], core: int) -> list[int]:
+    """Return the bits that a core's part of each entry's weights takes in its buffer."""
+    array, columns, cores = (
+        plan.architecture.core.pe_array,
+        plan.machine.columns,
+        plan.machine.cores,
+    )
+    stored = []
+    for each in layers:
+        layer, outputs = each.layer, each.layer.outputs
+        if each.share == TILES:
+            tiles = -(-outputs // columns)
+            first, last = core * tiles // cores, (core + 1) * tiles // cores
+            outputs = min(last * columns, outputs) - first * columns if last > first else 0
+        bits = array.stored_weight_bits(layer.inputs, outputs, layer.weight_bits) if outputs else 0
+        stored.append(bits if each.fetch else 0)
+    return stored
+
+
+def _by_request(plan: CountPlan, values: Ints) -> Ints:
+    """Sum (image, entry) over the entries of each request."""
+    total = np.zeros((len(plan.request_layer), len(values)), np.int64)
+    np.add.at(total, plan.request, values.T)
+    return total.T
+
+
+def _count_arrays(counts: Counts, plan: CountPlan, table: Table, at: Ints) -> None:
+    """Count arithmetic of the array, and the traffic of operand, weights and partial sums."""
+    constants, costed = table.constants, table.counted
+    entries, columns = constants.entries, constants.plan.machine.columns
+    scopes, cost = costed.scopes, costed.cost
+    outputs = scopes.outputs.ravel()[scopes.block_scope]
+    passes = -(-outputs // columns)
+    sums = _ScopeSums(costed)
+    by_scope = {name: sums.of(values * outputs) for name, values in cost.per_output.items()}
+    by_scope |= {name: sums.of(values * passes) for name, values in cost.per_pass.items()}
     part = CORE_PART + "pe_array"
-    counts = {action: int(values @ outputs) for action, values in cost.per_output.items()}
-    known: dict[int, int] = {}
+    counts.add(part, {name: each[:, entries.scope] for name, each in by_scope.items()}, at, 1)
+    for values, write in (
+        (cost.partial_sum_read_vectors, False),
+        (cost.partial_sum_write_vectors, True),
+    ):
+        times = sums.of(values * passes)[:, entries.scope]
+        counts.access("partial_sums", plan.sum_bits, at, write=write, times=times)
+    timed = table.timed.scopes
+    timed_passes = -(-timed.outputs.ravel()[timed.block_scope] // columns)
+    waited = _ScopeSums(table.timed).of(table.timed.conflicts * timed_passes)[:, entries.scope]
+    groups = constants.layers.groups[entries.layer]
+    counts.add(f"{CORE_PART}buffers.spikes", {"bank_conflict": waited * groups}, at, 1)
+    spikes = _by_request(plan, sums.of(cost.spike_bits * passes)[:, entries.scope])
+    images = np.arange(counts.images)[:, None]
+    request_at = images * counts.layers + plan.request_layer
+    counts.access("spikes", spikes, request_at, write=False)
+    weights = sums.of(cost.weights_per_output * outputs)[:, entries.scope]
+    for source, chosen in (("weights", ~plan.from_spikes), ("spikes", plan.from_spikes)):
+        if chosen.any():
+            streamed = _by_request(plan, weights * plan.weight_bits * chosen)
+            counts.access(source, streamed, request_at, write=False)
 
-    def passed(values: Ints) -> int:
-        # An array often counts several things by one and the same numbers.
-        if id(values) not in known:
-            known[id(values)] = int(values @ tiles)
-        return known[id(values)]
 
-    counts |= {action: passed(values) for action, values in cost.per_pass.items()}
-    counter.add(layer, part, counts)
-    sum_bits = plan.machine.columns * array.accumulator_bits
-    reads = passed(cost.partial_sum_read_vectors)
-    writes = passed(cost.partial_sum_write_vectors)
-    counter.access(layer, "partial_sums", sum_bits, write=False, times=reads)
-    counter.access(layer, "partial_sums", sum_bits, write=True, times=writes)
-    counter.access(layer, "spikes", int(cost.spike_bits @ tiles), write=False)
-    bits, source = _weight_source(layer_plan)
-    counter.access(layer, source, int(cost.weights_per_output @ outputs) * bits, write=False)
+class _ScopeSums:
+    """Sums values of blocks over scopes."""
+
+    def __init__(self, costed: Costed) -> None:
+        self.scopes = costed.scopes
+
+    def of(self, values: Ints) -> Ints:
+        """Return int64 (image, scope)."""
+        total = np.zeros(self.scopes.blocks.size, np.int64)
+        np.add.at(total, self.scopes.block_scope, values)
+        return total.reshape(self.scopes.blocks.shape)
 
 
 def _weight_source(layer_plan: LayerPlan) -> tuple[int, str]:
-    """Bits of what takes the weights' place, and the buffer that it is read from."""
+    """Return bits of what takes the weights' place, and the buffer that it is read from."""
     layer = layer_plan.layer
     if layer.second_bits == 1:
         return 1, "spikes"
     return layer.weight_bits or layer.second_bits, "weights"
 
 
+class _Loops(NamedTuple):
+    """Loops of each scope of some entries; int64 (rows, entries), a row an image or a group.
+
+    entry: int64 (entries,). at: flat (row, layer). inputs, outputs: of the product.
+    """
+
+    entry: Ints
+    at: Ints
+    blocks: Ints
+    chunks: Ints
+    inputs: Ints
+    outputs: Ints
+
+
 class _Share(NamedTuple):
-    """What one core takes of a scope: blocks, column tiles (from `first_tile` on), groups."""
+    """What one core takes of each scope: blocks, column tiles, outputs, groups; (row, entry)."""
 
-    core: int
-    blocks: int
-    first_tile: int
-    tiles: int
-    groups: int
-
-
-def _shares(plan: Plan, layer_plan: LayerPlan, part: Part, scope: int) -> Iterator[_Share]:
-    """The cores that have something to do at a scope, and their parts of its loops."""
-    cores, blocks = plan.machine.cores, int(part.blocks[scope])
-    tiles = -(-int(part.outputs[scope]) // plan.machine.columns)
-    if layer_plan.share == WHOLE:
-        if blocks and tiles:
-            yield _Share(0, blocks, 0, tiles, layer_plan.layer.groups)
-        return
-    loops = {BLOCKS: blocks, TILES: tiles, GROUPS: layer_plan.layer.groups}
-    for core in range(cores):
-        own, whole = dict(loops), loops[layer_plan.share]
-        own[layer_plan.share] = (core + 1) * whole // cores - core * whole // cores
-        first = core * whole // cores if layer_plan.share == TILES else 0
-        if min(own.values()) > 0:
-            yield _Share(core, own[BLOCKS], first, own[TILES], own[GROUPS])
+    blocks: Ints
+    tiles: Ints
+    outputs: Ints
+    groups: Ints
 
 
-def count_weights(counter: Counter, plan: Plan, layer_plan: LayerPlan, pieces: Pieces) -> None:
-    """Fetches from outside, fills of the weight buffer, loads through the weight port."""
-    part, layer = pieces.timed, layer_plan.layer
-    bits, buffer = _weight_source(layer_plan)
-    served: set[int] = set()
-    # Most scopes of a layer do the same: each kind is counted once, times how often it is there.
-    alike: dict[tuple[_Share, int, int, int, bool], int] = {}
-    for scope in range(len(part.blocks)):
-        inputs = part.input_totals[scope]
-        for share in _shares(plan, layer_plan, part, scope):
-            end = (share.first_tile + share.tiles) * plan.machine.columns
-            outputs = min(end, int(part.outputs[scope])) - share.first_tile * plan.machine.columns
-            first = share.core not in served
-            served.add(share.core)
-            key = (share, inputs, outputs, int(part.chunks[scope]), first)
-            alike[key] = alike.get(key, 0) + 1
-    for (share, inputs, outputs, chunks, first), times in alike.items():
-        if layer_plan.fetch:
-            _count_fetches(counter, plan, layer_plan, share, (inputs, outputs), first, times)
-        if plan.machine.preloads:
-            local = chunks <= plan.machine.local_chunks
-            loads = 1 if local and not layer_plan.rows_outer else share.blocks
-            loaded = inputs * outputs * bits * share.groups
-            counter.access(layer.index, buffer, loaded, write=False, times=loads * times)
-    if layer_plan.source == FROM_GLOBAL and served:
-        # DRAM fills the global buffer once, whoever asks first.
-        ragged = int(layer.outputs % plan.machine.columns > 0)
-        tiles = -(-layer.outputs // plan.machine.columns)
-        full, last = layer_plan.fetch_counts
-        counter.dram_counts(layer.index, full, tiles - ragged)
-        counter.dram_counts(layer.index, last, ragged)
-        array = plan.architecture.core.pe_array
-        stored = array.stored_weight_bits(layer.inputs, layer.outputs, layer.weight_bits)
-        counter.shared_access(layer.index, stored, write=True)
+def _loops_of(
+    counts: Counts, table: Table, chosen: npt.NDArray[np.bool_], together: bool
+) -> _Loops:
+    """Return the loops of the chosen entries, of each image or of images that run together."""
+    constants, scopes = table.constants, table.timed.scopes
+    entry = np.flatnonzero(chosen)
+    scope = constants.entries.scope[entry]
+    given = constants.timed.product_inputs[scope]
+    inputs = np.where(given > 0, given, scopes.rows[:, scope])
+    blocks, chunks, outputs = (
+        each[:, scope] for each in (scopes.blocks, scopes.chunks, scopes.outputs)
+    )
+    rows = counts.images
+    if together:
+        first = np.array([first for first, _ in counts.groups], np.int64)
+        rows = len(first)
+        blocks = np.add.reduceat(blocks, first, axis=0)
+        # Of a product with weights all but the rows is the same for every image.
+        chunks, outputs, inputs = chunks[first], outputs[first], inputs[first]
+    at = np.arange(rows)[:, None] * counts.layers + constants.entries.layer[entry]
+    return _Loops(entry, at, blocks, chunks, inputs, outputs)
+
+
+def _share_of(table: Table, loops: _Loops, core: int) -> _Share:
+    """Return what a core takes of all scopes; nothing of a scope of which a loop is empty."""
+    constants = table.constants
+    layer, machine = constants.entries.layer[loops.entry], constants.plan.machine
+    outputs, cores = loops.outputs, machine.cores
+    blocks, tiles = loops.blocks, -(-outputs // machine.columns)
+    share = constants.layers.share[layer]
+    groups = np.broadcast_to(constants.layers.groups[layer], blocks.shape)
+    if cores > 1:
+        first = np.where(share == TILES, core * tiles // cores, 0)
+        parts = []
+        for kind, total in ((BLOCKS, blocks), (TILES, tiles), (GROUPS, groups)):
+            part = (core + 1) * total // cores - core * total // cores
+            undivided = np.where(share == WHOLE, total * (core == 0), total)
+            parts.append(np.where(share == kind, part, undivided))
+        blocks, tiles, groups = parts
+        outputs = np.minimum((first + tiles) * machine.columns, outputs) - first * machine.columns
+    takes = (blocks > 0) & (tiles > 0) & (groups > 0)
+    return _Share(*(np.where(takes, each, 0) for each in (blocks, tiles, outputs, groups)))
+
+
+def _count_weights(counts: Counts, plan: CountPlan, table: Table) -> None:
+    """Count fetches from outside, fills of the weight buffer, loads through the weight port.
+
+    Images that run together share the weights, never the activations that take their place.
+    """
+    for chosen, together in ((plan.fetched, True), (~plan.fetched, False)):
+        if chosen.any():
+            loops = _loops_of(counts, table, chosen, together)
+            _count_loops(counts.shared if together else counts, plan, table, loops)
+
+
+def _count_loops(counts: Counts, plan: CountPlan, table: Table, loops: _Loops) -> None:
+    constants, own = table.constants, loops.entry
+    machine = constants.plan.machine
+    outer = constants.layers.rows_outer[constants.entries.layer[own]]
+    served = np.zeros(counts.images * counts.layers, np.bool_)
+    from_spikes = plan.from_spikes[own]
+    for core in range(machine.cores):
+        share = _share_of(table, loops, core)
+        _count_fetches(counts, plan, table, loops, share, core)
+        served[loops.at[share.tiles > 0]] = True
+        if machine.preloads:
+            local = (loops.chunks <= machine.local_chunks) & ~outer
+            loads = np.where(local, share.tiles > 0, share.blocks)
+            loaded = loops.inputs * share.outputs * plan.weight_bits[own] * share.groups
+            for source, read in (("weights", ~from_spikes), ("spikes", from_spikes)):
+                counts.access(source, loaded[:, read], loops.at[:, read], write=False,
+                              times=loads[:, read])  # fmt: skip
+    for layer_plan in constants.plan.layers:
+        if layer_plan.source == FROM_GLOBAL:
+            at = counts.at(layer_plan.layer.index)
+            _fill_global(counts, constants, layer_plan, at[served[at]])
 
 
 def _count_fetches(
-    counter: Counter,
-    plan: Plan,
-    layer_plan: LayerPlan,
-    share: _Share,
-    sizes: tuple[int, int],
-    first: bool,
-    times: int,
+    counts: Counts, plan: CountPlan, table: Table, loops: _Loops, share: _Share, core: int
 ) -> None:
-    """What one core fetches at so many scopes of these inputs and outputs.
-
-    `first`: it has fetched nothing of this layer yet.
-    """
-    inputs, outputs = sizes
-    layer, chunks = layer_plan.layer.index, len(layer_plan.fetch)
-    wanted = share.tiles * chunks if layer_plan.rows_outer else chunks
-    fetches = 1 if wanted <= plan.machine.weight_slots else share.blocks
-    if layer_plan.source == RESIDENT:
-        fetches = int(first)
-    fetches *= times
-    ragged = int(outputs % plan.machine.columns > 0)
-    if layer_plan.source == FROM_GLOBAL:
-        for counts, tiles in zip(
-            layer_plan.shared_counts, (share.tiles - ragged, ragged), strict=True
-        ):
-            counter.add(layer, "memories.global_buffer", counts, fetches * tiles)
-    else:
-        full, last = layer_plan.fetch_counts
-        counter.dram_counts(layer, full, fetches * (share.tiles - ragged))
-        counter.dram_counts(layer, last, fetches * ragged)
-    array = plan.architecture.core.pe_array
-    stored = array.stored_weight_bits(inputs, outputs, layer_plan.layer.weight_bits)
-    counter.access(layer, "weights", stored, write=True, times=fetches)
+    """Count what a core fetches at each scope; resident chunks come at its first scope."""
+    constants, own = table.constants, loops.entry
+    machine, entries = constants.plan.machine, constants.entries
+    if not plan.fetched[own].any():
+        return
+    outer = constants.layers.rows_outer[entries.layer[own]]
+    wanted = np.where(outer, share.tiles * plan.chunks[own], plan.chunks[own])
+    takes = share.tiles > 0
+    fetches = np.where(wanted <= machine.weight_slots, 1, share.blocks) * takes
+    resident = plan.resident[own]
+    if resident.any():
+        # Scopes of a layer follow each other: the first that takes part fetches.
+        before: Ints = np.cumsum(takes, axis=1) - takes
+        first_entry = np.searchsorted(own, entries.first_of_layer[entries.layer[own]])
+        fetches = np.where(resident, takes & (before == before[:, first_entry]), fetches)
+    ragged = (share.outputs % machine.columns > 0).astype(np.int64)
+    tiles = np.stack([share.tiles - ragged, ragged], axis=2) * fetches[:, :, None]
+    for (part, action), each in plan.fetches.items():
+        counts.add(part, {action: (tiles * each[own]).sum(axis=2)}, loops.at, 1)
+    stored = np.broadcast_to(plan.stored[core][own], loops.at.shape)
+    counts.access("weights", stored, loops.at, write=True, times=fetches)
 
 
-def count_results(counter: Counter, plan: Plan, layer_plan: LayerPlan, pieces: Pieces) -> None:
-    """Draining the sums, the element-wise operations, and the storing of their results."""
-    layer, vector = layer_plan.layer, plan.architecture.core.vector_unit
-    sum_bits = plan.machine.columns * plan.architecture.core.pe_array.accumulator_bits
-    products, drained = 0, 0
-    rows_of = pieces.counted.scope_rows
-    for scope, rows in enumerate(rows_of):
-        outputs = int(pieces.counted.outputs[scope])
-        products += rows * outputs * layer.groups
-        drained += rows * layer.groups * -(-outputs // plan.machine.columns)
-    counter.access(layer.index, "partial_sums", sum_bits, write=False, times=drained)
-    full = layer.rows * layer.outputs * layer.groups * layer_plan.computed_timesteps
-    if layer.feeds_product:
-        counter.access(layer.index, "weights", products * PRODUCT_BITS, write=True)
-    for op in layer_plan.fused:
-        times = 1 if op.kind == "pool" and layer_plan.repeats > 1 else op.timesteps
-        elements = products * op.rows * op.channels * times // full
-        counts = vector.element_counts(op.kind, op.window_inputs)
-        counter.add(layer.index, CORE_PART + "vector_unit", counts, elements)
-    stored = products * layer_plan.stored_bits // full
-    counter.access(layer.index, "spikes", stored, write=True)
-    if any(op.kind == "residual" for op in layer_plan.fused):
-        # The stream that is added to, read at the width of the sum: an upper bound.
-        counter.access(layer.index, "spikes", stored, write=False)
-    if layer_plan.membrane_place == CORE:
-        _count_membranes(counter, plan, layer_plan, pieces, rows_of, full)
+def _fill_global(counts: Counts, constants: Constants, layer_plan: LayerPlan, at: Ints) -> None:
+    """Count how DRAM fills the global buffer once, for the core that asks first."""
+    plan, layer = constants.plan, layer_plan.layer
+    ragged = int(layer.outputs % plan.machine.columns > 0)
+    tiles = -(-layer.outputs // plan.machine.columns)
+    full, last = layer_plan.fetch_counts
+    counts.add("memories.dram", full, at, tiles - ragged)
+    counts.add("memories.dram", last, at, ragged)
+    array, shared = plan.architecture.core.pe_array, plan.architecture.memories.global_buffer
+    assert shared is not None
+    stored = array.stored_weight_bits(layer.inputs, layer.outputs, layer.weight_bits)
+    filled = request(shared, stored, counts.clock_mhz, write=True)
+    counts.add("memories.global_buffer", filled.counts, at, 1)
 
 
-def _count_membranes(
-    counter: Counter,
-    plan: Plan,
-    layer_plan: LayerPlan,
-    pieces: Pieces,
-    rows_of: list[int],
-    full: int,
-) -> None:
-    """Membranes are read at every timestep but the first, and written at every one but the last."""
-    layer = layer_plan.layer
-    bits = plan.architecture.core.vector_unit.membrane_bits
-    lif = sum(op.rows * op.channels * op.timesteps for op in layer_plan.fused if op.kind == "lif")
-    for scope, rows in enumerate(rows_of):
-        neurons = rows * int(pieces.counted.outputs[scope]) * layer.groups * lif // full
-        counter.access(layer.index, "membranes", neurons * bits * (scope > 0), write=False)
-        last = len(rows_of) - 1
-        counter.access(layer.index, "membranes", neurons * bits * (scope < last), write=True)
+def _count_results(counts: Counts, plan: CountPlan, table: Table, at: Ints) -> None:
+    """Count draining the sums, the element-wise operations, and the storing of their results."""
+    constants, scopes = table.constants, table.counted.scopes
+    columns, entries = constants.plan.machine.columns, constants.entries
+    vector = constants.plan.architecture.core.vector_unit
+    rows = _scope_rows(table.counted)[:, entries.scope]
+    outputs, groups = scopes.outputs[:, entries.scope], constants.layers.groups[entries.layer]
+    products = rows * outputs * groups
+    drained = rows * groups * -(-outputs // columns)
+    counts.access("partial_sums", plan.sum_bits, at, write=False, times=drained)
+    by_layer = np.zeros((counts.layers, counts.images), np.int64)
+    np.add.at(by_layer, entries.layer, products.T)
+    total = by_layer.T
+    every = np.arange(counts.images)[:, None] * counts.layers + np.arange(counts.layers)
+    full = np.maximum(constants.layers.full, 1)
+    counts.access("weights", total * plan.product_bits, every, write=True)
+    for counted, own, numerator in plan.ops:
+        elements = total[:, own] * numerator // full[own]
+        counts.add(CORE_PART + "vector_unit", counted, every[:, own], elements)
+    counts.access("spikes", total * plan.stored_bits // full, every, write=True)
+    # The stream that is added to, read at the width of the sum: an upper bound.
+    counts.access("spikes", total * plan.added_bits // full, every, write=False)
+    bits = products * plan.lif // full[entries.layer] * vector.membrane_bits
+    # Read at every timestep but the first, written at every one but the last.
+    read, written = entries.place > 0, entries.place < entries.last
+    counts.access("membranes", bits[:, read], at[:, read], write=False)
+    counts.access("membranes", bits[:, written], at[:, written], write=True)
+
+
+def _scope_rows(costed: Costed) -> Ints:
+    """Return int64 (image, scope), operand rows of each scope."""
+    return _ScopeSums(costed).of(costed.scopes.sizes)
+
+
+def _count_moves(counts: Counts, table: Table, moves: Moves) -> None:
+    """Count operands, results and membranes that pass between cores and memories outside."""
+    layers, blocks = table.constants.layers, table.blocks
+    layer, columns = blocks.layer, table.constants.plan.machine.columns
+    at = blocks.image * counts.layers + layer
+    ragged = (blocks.outputs % columns > 0).astype(np.int64)
+    groups, times = layers.groups[layer], operand_reads(table)
+    for place, found in moves.operand.items():
+        counts.move(place, found.counts, at, times)
+    counts.access("spikes", moves.operand_bits, at, write=True, times=times)
+    twice = np.concatenate([at, at])
+    widths = np.concatenate([(blocks.outputs // columns) * groups, ragged * groups])
+    exchanged = moves.reads.astype(np.int64) + moves.writes
+    for place, found in moves.spill.items():
+        flat = {action: count.T.ravel() for action, count in found.counts.items()}
+        counts.move(place, flat, twice, widths)
+    for place, found in moves.state.items():
+        flat = {action: count.T.ravel() for action, count in found.counts.items()}
+        counts.move(place, flat, twice, widths * np.concatenate([exchanged, exchanged]))
+
+
+def _useful(counts: Counts, table: Table, at: Ints) -> Ints:
+    """Return int64 (image, layer): a one of a live row with a weight is one accumulation."""
+    constants, batch = table.constants, table.batch
+    entries, layers = constants.entries, constants.plan.layers
+    live = batch.active.sum(axis=3, dtype=np.int64)  # (image, block, timestep)
+    ones = table.timed.ones[:, entries.scope]
+    outputs = np.broadcast_to(constants.layers.outputs[entries.layer], ones.shape).copy()
+    for entry, layer in enumerate(entries.layer.tolist()):
+        own = layers[layer].layer
+        if own.outputs_are_tokens and own.mask is not None:
+            step = constants.timed.first_step[entries.scope[entry]]
+            outputs[:, entry] = live[:, int(own.mask), step]
+    total = np.zeros(counts.images * counts.layers, np.int64)
+    np.add.at(total, at.ravel(), (ones * outputs).ravel())
+    return total.reshape(counts.images, counts.layers)

@@ -54,6 +54,7 @@ class Places:
         self.in_time = in_time
         self.homes = homes
         self.cores = len(architecture.cores)
+        self.images = architecture.dataflow.images_together
         shared = architecture.memories.global_buffer
         self.global_free = shared.capacity_bits if shared else 0
         self.makers = {name: layer for layer in network.layers for name in made_by(layer)}
@@ -62,11 +63,12 @@ class Places:
         self.weights = self._weights(pieces, slots)
 
     def tensor_bits(self, name: str) -> int:
-        """Bits of a tensor that exist at once."""
+        """Bits of a tensor that exist at once, of all images that run together."""
         tensor, maker = self.network.held[name], self.makers.get(name)
-        steps = tensor.timesteps
+        steps = tensor.timesteps * self.images
         if maker is not None and maker.index in self.in_time:
-            steps = min(steps, self.architecture.dataflow.timesteps_in_flight)
+            in_flight = self.architecture.dataflow.timesteps_in_flight
+            steps = min(tensor.timesteps, in_flight) * self.images
         return steps * tensor.planes * tensor.rows * tensor.channels
 
     def outside(self, names: Iterable[str]) -> str:
@@ -134,7 +136,8 @@ class Places:
         free = self._pools(core_bits)
         width = self.architecture.core.vector_unit.membrane_bits
         for layer in self.network.layers:
-            bits = width * sum(op.rows * op.channels for op in layer.vector_ops if op.kind == "lif")
+            neurons = sum(op.rows * op.channels for op in layer.vector_ops if op.kind == "lif")
+            bits = width * neurons * self.images
             if layer.index not in self.in_time or bits == 0:
                 continue
             own = f"{CORE} {self.homes[layer.index]}"

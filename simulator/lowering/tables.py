@@ -1,13 +1,8 @@
-"""What the emission of a program reads and writes: units, causes, and tables of integers."""
+"""Units and causes of a program, and what the lowering knows of a machine: integers only."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
-
-import numpy as np
-import numpy.typing as npt
-
-Ints = npt.NDArray[np.int64]
 
 UNITS = ("pe_array", "weight_port", "dram", "vector_unit", "token_skip", "global_buffer")
 PE_ARRAY, WEIGHT_PORT, DRAM, VECTOR_UNIT, TOKEN_SKIP, GLOBAL_BUFFER = range(6)
@@ -24,6 +19,7 @@ CATEGORIES = (
     "halting",
     "global_buffer",
     "other_cores",
+    "other_images",
 )
 (
     ARRAY_LATENCY,
@@ -35,7 +31,8 @@ CATEGORIES = (
     HALTING,
     GLOBAL_TRAFFIC,
     OTHER_CORES,
-) = range(9)
+    OTHER_IMAGES,
+) = range(10)
 
 MATRIX, SINGLE = 0, 1
 """Kinds of task: a matrix product, or one operation on one unit."""
@@ -64,11 +61,6 @@ def units_of(kind: int, cores: int) -> tuple[int, ...]:
     return (kind, *(FURTHER_CORES + 3 * (core - 1) + place for core in range(1, cores)))
 
 
-def shares(total: int, cores: int) -> Ints:
-    """How many of `total` blocks, tiles or groups each core takes."""
-    return np.diff(np.arange(cores + 1, dtype=np.int64) * total // cores)
-
-
 class Machine(NamedTuple):
     """What the emission knows of the machine: integers only.
 
@@ -93,80 +85,3 @@ class Machine(NamedTuple):
     global_latency: int
     vector_lanes: int
     vector_latency: int
-
-
-class Tasks(NamedTuple):
-    """A step on a core is a task, one a row; offsets point into `Flat`. All int64 (tasks,).
-
-    `kind`; `core`; `dep_ptr`, `dep` (edges,): tasks it waits for; `groups`, `blocks`,
-    `chunks`, `outputs`: loops of the step; `share`: what the core's part of them is cut from;
-    `weight_bits`; `source` of the weights; `kept_at`: place of the step's first chunk among those
-    that are kept; `rows_outer`: row blocks are the outer loop; `operand_unit`, `spill_unit`,
-    `state_unit`: where operands, results and membranes are that are not in the core's own buffers;
-    `cycles_at`, `block_at`, `chunk_at`: offsets; `unit`, `busy`, `latency`, `category`: of a
-    single operation.
-    """
-
-    kind: Ints
-    core: Ints
-    dep_ptr: Ints
-    dep: Ints
-    groups: Ints
-    blocks: Ints
-    chunks: Ints
-    outputs: Ints
-    share: Ints
-    weight_bits: Ints
-    source: Ints
-    kept_at: Ints
-    rows_outer: Ints
-    operand_unit: Ints
-    spill_unit: Ints
-    state_unit: Ints
-    cycles_at: Ints
-    block_at: Ints
-    chunk_at: Ints
-    unit: Ints
-    busy: Ints
-    latency: Ints
-    category: Ints
-
-
-class Flat(NamedTuple):
-    """Tables that the tasks point into, int64.
-
-    `cycles` [cycles_at + (group * blocks + block) * chunks + chunk]: of the array, a column tile;
-    `vector` [block_at + block]: element-cycles for each column of a block; `operand_busy`: cycles
-    to read a block's operand, of one group, from outside the core, 0 = it is inside; `spill_busy`,
-    `state_busy` [.., 2]: cycles to write a tile's results and to move its membranes, for full and
-    for ragged column tiles; `state_reads`, `state_writes`: 1 where membranes come from and go to a
-    memory outside; `inputs`, `fetch_busy`, `global_busy` [chunk_at + chunk, 2]: inputs of a chunk,
-    cycles to fetch its weights from DRAM and from the global buffer.
-    """
-
-    cycles: Ints
-    vector: Ints
-    operand_busy: Ints
-    spill_busy: Ints
-    state_busy: Ints
-    state_reads: Ints
-    state_writes: Ints
-    inputs: Ints
-    fetch_busy: Ints
-    global_busy: Ints
-
-
-PAIRS = ("spill_busy", "state_busy", "fetch_busy", "global_busy")
-"""The tables of `Flat` with two columns."""
-
-
-class Columns(NamedTuple):
-    """The program under construction: ops with task and category, and edges."""
-
-    unit: npt.NDArray[np.int32]
-    busy: Ints
-    latency: Ints
-    task: npt.NDArray[np.int32]
-    category: npt.NDArray[np.int32]
-    pred_ptr: Ints
-    pred: npt.NDArray[np.int32]

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from simulator.errors import ResultError
-from simulator.program import Program
+
+Ints = npt.NDArray[np.integer]
 
 
 class Bounds(NamedTuple):
@@ -17,15 +19,13 @@ class Bounds(NamedTuple):
     ceiling_cycles: int
 
 
-def latency_bounds(program: Program) -> Bounds:
-    """Floor: the work of the busiest unit; ceiling: one op after another."""
-    units = program.unit >= 0
-    busy = np.bincount(
-        program.unit[units], program.busy_cycles[units], minlength=len(program.unit_servers)
-    ).astype(np.int64)
-    floor = int((-(-busy // program.unit_servers)).max(initial=0))
-    ceiling = int(program.busy_cycles.sum() + program.latency_cycles.sum())
-    return Bounds(floor, ceiling)
+def latency_bounds(unit_busy_cycles: Ints, servers: Ints, latency_cycles: int) -> Bounds:
+    """Return the work of the busiest unit, and all operations one after another.
+
+    `unit_busy_cycles`, `servers`: by unit; `latency_cycles`: of all operations, summed.
+    """
+    floor = int((-(-unit_busy_cycles // servers)).max(initial=0))
+    return Bounds(floor, int(unit_busy_cycles.sum()) + latency_cycles)
 
 
 def check_latency(latency_cycles: int, bounds: Bounds, place: str) -> None:

@@ -151,15 +151,18 @@ def _derived(provenance: Mapping[str, Any], tables: Mapping[str, Table]) -> Iter
     """What follows from the clock, the power at rest and other columns of the same row."""
     machine, images = provenance["architecture"], tables["images"]
     power_uw = math.fsum(_numbers(tables["leakage"], "power_uw"))
-    cycles, times_ms = images["latency_cycles"], images["latency_ms"]
+    cycles, times_ms = images["latency_cycles"], _numbers(images, "latency_ms")
+    together = _numbers(images, "images_together")
     energy_pj = _numbers(images, "dynamic_energy_pj") + _numbers(images, "leakage_energy_pj")
     peak = machine["roofline"]["peak_accumulations_per_cycle"]
     expected = {
         "latency_ms": latency_ms(cycles, machine["clock_mhz"]),
         "utilization": utilization(
-            images["useful_accumulations"], peak, _numbers(images, "latency_cycles").astype(float)
+            _numbers(images, "useful_accumulations") * together,
+            peak,
+            _numbers(images, "latency_cycles").astype(float),
         ),
-        "leakage_energy_pj": leakage_energy_pj(power_uw, times_ms),
+        "leakage_energy_pj": leakage_energy_pj(power_uw, times_ms / together),
         "energy_pj": energy_pj,
         "energy_delay_pj_ms": energy_delay_pj_ms(energy_pj, times_ms),
     }

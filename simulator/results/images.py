@@ -10,7 +10,7 @@ import numpy.typing as npt
 from simulator.energy.derived import occupancy, utilization
 from simulator.energy.field_layers import FieldColumns
 from simulator.lowering import Plan
-from simulator.lowering.tables import CATEGORIES, PE_ARRAY, units_of
+from simulator.lowering.tables import CATEGORIES, OTHER_IMAGES, PE_ARRAY, units_of
 from simulator.results.columns import Ints, Table, Text, text
 
 BUSY_KINDS = ("pe_busy_cycles", "vector_busy_cycles", "dram_busy_cycles")
@@ -30,6 +30,7 @@ class SimulatedImages(NamedTuple):
         actions: sorted (part, action).
         stall_cycles: int64 (I, L, CATEGORIES), idle cycles of all arrays by layer waited for.
         unit_busy_cycles: int64 (I, U).
+        images_together: int64 (I,), images that ran together with each, itself included.
         servers: int64 (U,), how many operations each unit holds at once.
         active_tokens: int64 (I, timesteps, blocks).
         field: energy by the field's habit.
@@ -53,6 +54,7 @@ class SimulatedImages(NamedTuple):
     actions: tuple[tuple[str, str], ...]
     stall_cycles: Ints
     unit_busy_cycles: Ints
+    images_together: Ints
     servers: Ints
     active_tokens: Ints
     field: FieldColumns
@@ -85,13 +87,14 @@ def _images(images: SimulatedImages, plan: Plan) -> Table:
         "prediction": images.prediction,
         "latency_cycles": latency,
         "useful_accumulations": useful,
-        "utilization": utilization(useful, peak, latency),
+        "utilization": utilization(useful * images.images_together, peak, latency),
         "pe_occupancy": occupancy(held, cores, latency),
         "dram_bytes": images.dram_bytes.sum(axis=1),
         "active_tokens": images.active_tokens.sum(axis=(1, 2)),
         "token_slots": np.full(len(latency), timesteps * blocks * plan.network.tokens),
         "floor_cycles": images.floor_cycles,
         "ceiling_cycles": images.ceiling_cycles,
+        "images_together": images.images_together,
     }
 
 
@@ -132,7 +135,9 @@ def _units(images: SimulatedImages, plan: Plan) -> Table:
 
 
 def _stalls(images: SimulatedImages) -> Table:
-    cycles = images.stall_cycles.sum(axis=1)
+    # Images that run alone never wait for others.
+    causes = len(CATEGORIES) if (images.images_together > 1).any() else OTHER_IMAGES
+    cycles = images.stall_cycles.sum(axis=1)[:, :causes]
     image, cause = _places(cycles.shape)
     return {
         "image": images.image[image],

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
+from numba import njit
 
 from simulator.engine.attribution import stalls
-from simulator.lowering import Lowered, Plan
-from simulator.lowering.tables import CATEGORIES, DRAM, OTHER_CORES, PE_ARRAY, VECTOR_UNIT, units_of
-from simulator.program import Timeline
+from simulator.lowering import LoweredBatch, Plan
+from simulator.lowering.batch import Emitted
+from simulator.lowering.tables import (
+    CATEGORIES,
+    DRAM,
+    OTHER_CORES,
+    OTHER_IMAGES,
+    PE_ARRAY,
+    VECTOR_UNIT,
+    units_of,
+)
+from simulator.program import Program, Timeline
 from simulator.results.bounds import check_latency, latency_bounds
 from simulator.results.columns import Ints
 
@@ -28,93 +38,114 @@ class Measured(NamedTuple):
     dram_bytes: Ints
     rows: Ints
     live_rows: Ints
-    counts: Ints
     stall_cycles: Ints
     unit_busy_cycles: Ints
+    images_together: int
 
 
-def measured(
-    plan: Plan,
-    lowered: Lowered,
-    timeline: Timeline,
-    actions: Sequence[tuple[str, str]],
-    place: str,
-) -> Measured:
-    """Measure a replay. `actions`: those of the machine; `place`: names the image in an error.
+def measured(batch: LoweredBatch, group: int, timeline: Timeline, name: str) -> list[Measured]:
+    """Measure the replay of a group of images: an image each, what they share divided among them.
 
-    Raises ResultError if the latency breaks its bounds.
+    `name`: of the images, in an error. Raises ResultError if the latency breaks its bounds.
     """
-    latency, bounds = timeline.makespan_cycles, latency_bounds(lowered.program)
-    check_latency(latency, bounds, place)
-    first, last = _spans(plan, lowered, timeline)
-    return Measured(
-        latency,
-        bounds.floor_cycles,
-        bounds.ceiling_cycles,
-        _layer_busy(plan, lowered),
-        first,
-        last,
-        lowered.useful_accumulations,
-        lowered.dram_bits // 8,
-        lowered.rows,
-        lowered.live_rows,
-        _counts(plan, lowered, actions),
-        _stalls(plan, lowered, timeline),
-        _unit_busy(lowered),
+    plan, program, emitted = batch.plan, batch.program(group), batch.emitted[group]
+    sums, latency = _sums(plan, emitted, program, timeline), timeline.makespan_cycles
+    unit_busy = sums.layer_unit.sum(axis=0)
+    bounds = latency_bounds(unit_busy, program.unit_servers, int(sums.latency[0]))
+    check_latency(latency, bounds, name)
+    busy, stalled = _layer_busy(plan, sums), _stalls(plan, emitted, program, timeline)
+    images = range(*batch.groups[group])
+    by_image = _divided(busy, batch.own_busy[images.start : images.stop])
+    found = []
+    for image, own in zip(images, by_image, strict=True):
+        waited = stalled.copy()
+        waited[:, OTHER_IMAGES] = busy[:, 0] - own[:, 0]
+        found.append(
+            Measured(
+                latency,
+                bounds.floor_cycles,
+                bounds.ceiling_cycles,
+                own,
+                sums.first,
+                sums.last,
+                batch.useful_accumulations[image],
+                batch.dram_bits[image] // 8,
+                batch.rows[image],
+                batch.live_rows[image],
+                waited,
+                unit_busy,
+                len(images),
+            )
+        )
+    return found
+
+
+def _divided(busy: Ints, own: Ints) -> list[Ints]:
+    """Divide busy cycles among images: each has its own, and an equal part of what they share."""
+    count = len(own)
+    if count == 1:
+        return [busy]
+    shared = busy - own.sum(axis=0)
+    parts = np.diff(np.arange(count + 1)[:, None, None] * shared // count, axis=0)
+    return list(own + parts)
+
+
+class _Sums(NamedTuple):
+    """Sums over the operations of a replay, filled in one pass.
+
+    layer_unit: int64 (layers, units), busy cycles. first, last: int64 (layers,), start of each
+    layer's first operation and finish of its last. latency: int64 (1,), of all operations.
+    """
+
+    layer_unit: Ints
+    first: Ints
+    last: Ints
+    latency: Ints
+
+
+def _sums(plan: Plan, emitted: Emitted, program: Program, timeline: Timeline) -> _Sums:
+    layers, units = len(plan.layers), len(program.unit_servers)
+    sums = _Sums(
+        np.zeros((layers, units), np.int64),
+        np.full(layers, np.iinfo(np.int64).max),
+        np.zeros(layers, np.int64),
+        np.zeros(1, np.int64),
     )
+    _add_ops(program, timeline, emitted.layer, sums)
+    return sums._replace(first=np.minimum(sums.first, sums.last))
 
 
-def _layer_busy(plan: Plan, lowered: Lowered) -> Ints:
-    """Busy cycles of arrays, vector units and DRAM by layer."""
-    program, cores = lowered.program, plan.machine.cores
+@njit(cache=True, nogil=True)
+def _add_ops(
+    program: Program, timeline: Timeline, layer_of: npt.NDArray[np.int32], sums: _Sums
+) -> None:
+    """Add up the operations; joins take no time and belong to no unit."""
+    for op in range(len(program.unit)):
+        unit, layer = program.unit[op], layer_of[op]
+        if unit >= 0:
+            sums.layer_unit[layer, unit] += program.busy_cycles[op]
+            sums.latency[0] += program.latency_cycles[op]
+            sums.first[layer] = min(sums.first[layer], timeline.start[op])
+            sums.last[layer] = max(sums.last[layer], timeline.finish[op])
+
+
+def _layer_busy(plan: Plan, sums: _Sums) -> Ints:
+    """Return busy cycles of arrays, vector units and DRAM by layer."""
+    cores = plan.machine.cores
     kinds = (units_of(PE_ARRAY, cores), units_of(VECTOR_UNIT, cores), (DRAM,))
-    # The last place is for joins, whose unit is -1, and for the other units.
-    kind_of = np.full(len(program.unit_servers) + 1, len(kinds))
-    for kind, units in enumerate(kinds):
-        kind_of[list(units)] = kind
-    width, layers = len(kinds) + 1, len(plan.layers)
-    place = lowered.op_layer * width + kind_of[program.unit]
-    busy = np.bincount(place, program.busy_cycles, minlength=layers * width)
-    return busy.astype(np.int64).reshape(layers, width)[:, :-1]
+    return np.stack([sums.layer_unit[:, list(units)].sum(axis=1) for units in kinds], axis=1)
 
 
-def _spans(plan: Plan, lowered: Lowered, timeline: Timeline) -> tuple[Ints, Ints]:
-    """Start of each layer's first operation and finish of its last."""
-    first = np.full(len(plan.layers), np.iinfo(np.int64).max)
-    last = np.zeros(len(plan.layers), np.int64)
-    real = lowered.program.unit >= 0
-    np.minimum.at(first, lowered.op_layer[real], timeline.start[real])
-    np.maximum.at(last, lowered.op_layer[real], timeline.finish[real])
-    return np.minimum(first, last), last
-
-
-def _counts(plan: Plan, lowered: Lowered, actions: Sequence[tuple[str, str]]) -> Ints:
-    places = {action: place for place, action in enumerate(actions)}
-    counts = np.zeros((len(plan.layers), len(actions)), np.int64)
-    for (layer, part, action), count in lowered.counts.items():
-        counts[layer, places[part, action]] = count
-    return counts
-
-
-def _stalls(plan: Plan, lowered: Lowered, timeline: Timeline) -> Ints:
+def _stalls(plan: Plan, emitted: Emitted, program: Program, timeline: Timeline) -> Ints:
     """Idle cycles of the arrays of all cores by the layer waited for and the cause."""
     causes, layers = len(CATEGORIES), len(plan.layers)
     arrays = units_of(PE_ARRAY, plan.machine.cores)
     total = np.zeros(layers * causes, np.int64)
     for unit in arrays:
-        why = lowered.op_category
+        why = emitted.category
         if len(arrays) > 1:
             others = [other for other in arrays if other != unit]
-            why = np.where(np.isin(lowered.program.unit, others), OTHER_CORES, why)
-        category = (lowered.op_layer * causes + why).astype(np.int32)
-        total += stalls(lowered.program, timeline, category, unit, layers * causes)[:-1]
+            why = np.where(np.isin(program.unit, others), OTHER_CORES, why)
+        category = (emitted.layer * causes + why).astype(np.int32)
+        total += stalls(program, timeline, category, unit, layers * causes)[:-1]
     return total.reshape(layers, causes)
-
-
-def _unit_busy(lowered: Lowered) -> Ints:
-    program = lowered.program
-    real = program.unit >= 0
-    busy = np.bincount(
-        program.unit[real], program.busy_cycles[real], minlength=len(program.unit_servers)
-    )
-    return busy.astype(np.int64)

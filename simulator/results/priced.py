@@ -30,7 +30,8 @@ def priced(tables: Mapping[str, Table], prices: MachinePrices) -> dict[str, Tabl
     layer_pj = sums_pj(each_pj, _rows_of_layers(layers, actions), len(layers["image"]))
     dynamic_pj = sums_pj(layer_pj, _rows_of_images(images, layers), len(images["image"]))
     times_ms = latency_ms(images["latency_cycles"], prices.clock_mhz)
-    leakage_pj = leakage_energy_pj(prices.power_uw, times_ms)
+    together = images["images_together"]
+    leakage_pj = leakage_energy_pj(prices.power_uw, times_ms / together)
     energy_pj = dynamic_pj + leakage_pj
     totals: Table = {
         "latency_ms": times_ms,

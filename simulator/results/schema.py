@@ -23,6 +23,7 @@ CAUSES = {
     "halting": "the halting decision between blocks",
     "global_buffer": "weights, spikes or results on their way from or to the global buffer",
     "other_cores": "the array of another core, whose results this one needs",
+    "other_images": "the array itself, while it works for another image that runs together",
     "array_latency": "the array's own pipeline: results not out yet that the next tile needs",
 }
 """Why the PE array stands idle, and what each cause means."""
@@ -120,6 +121,9 @@ SCHEMAS: dict[str, TableSchema] = {
             "token_slots": _int("", "tokens there would be without halting"),
             "floor_cycles": _int("cycles", "no schedule of this work is shorter"),
             "ceiling_cycles": _int("cycles", "all operations one after another"),
+            "images_together": Column(
+                "int64", "", "images that ran together, this one included", 1, default=1
+            ),
         },
     ),
     "layers": TableSchema(

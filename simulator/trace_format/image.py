@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -90,6 +90,14 @@ def fill_row(layout: Layout, image: Image, row: Packed) -> None:
     for block, mask in image.active.items():
         layout.masks(row)[int(block)] = pack_bits(mask)
     layout.classes_of(row)[:] = image.label, image.prediction
+
+
+def batch_of_images(layout: Layout, images: Sequence[Image]) -> ImageBatch:
+    """Return images side by side in an arena of their own."""
+    arena = layout.new_arena(len(images))
+    for image, row in zip(images, arena, strict=True):
+        fill_row(layout, image, row)
+    return batch_of(layout, np.array([image.index for image in images], np.int64), arena)
 
 
 def row_digest(layout: Layout, row: Packed) -> str:

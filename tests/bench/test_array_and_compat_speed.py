@@ -36,6 +36,6 @@ def test_the_whole_spikformer_image(benchmark: Any, design: str) -> None:
 def test_one_image_on_each_machine(benchmark: Any, machine: str) -> None:
     architecture = load_architecture(ROOT / "arch_configs" / f"{machine}.yaml")
     with Trace.open(ROOT / "traces" / "cifar10.npz") as trace:
-        simulation, image = Simulation(trace, architecture), trace.read(0)
-    simulation.tables([image])  # compiles
-    benchmark(simulation.tables, [image])
+        simulation, batch = Simulation(trace, architecture), trace.read_batch([0])
+    simulation.tables(batch)  # compiles
+    benchmark(simulation.tables, batch)

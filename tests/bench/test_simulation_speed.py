@@ -19,9 +19,22 @@ ROOT = Path(__file__).parents[2]
 def test_one_image(benchmark: Any, name: str) -> None:
     architecture = load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml")
     with Trace.open(ROOT / "traces" / f"{name}.npz") as trace:
-        simulation, image = Simulation(trace, architecture), trace.read(0)
-    simulation.tables([image])  # compiles
-    benchmark(simulation.tables, [image])
+        simulation, batch = Simulation(trace, architecture), trace.read_batch([0])
+    simulation.tables(batch)  # compiles
+    benchmark(simulation.tables, batch)
+
+
+@pytest.mark.benchmark(group="a batch of images on sparse_pe, from the file to priced result")
+@pytest.mark.parametrize(
+    ("name", "images"), [("mnist", 64), ("cifar10", 20), ("imagenet", 1)], ids=str
+)
+def test_images_of_a_batch(benchmark: Any, name: str, images: int) -> None:
+    """Divide by the images for the cost of one."""
+    architecture = load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml")
+    with Trace.open(ROOT / "traces" / f"{name}.npz") as trace:
+        simulation = Simulation(trace, architecture)
+        simulation.run(range(images))  # compiles
+        benchmark(simulation.run, range(images))
 
 
 @pytest.mark.benchmark(group="reading an image of a trace")

@@ -1,4 +1,4 @@
-"""Do all registered arrays cost the same with and without the compiler, and add up over pieces?"""
+"""Do all registered arrays cost the same with and without the compiler, and add up over tiles?"""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partialmethod
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +14,39 @@ import pytest
 import yaml
 
 from simulator.components.base import build, registry
-from simulator.components.pe_arrays.base import PEArray
+from simulator.components.pe_arrays.base import ArrayCost, PEArray, Tiles
 from tests.array_costs import costs, plain, works
-from tests.works import work_of_bits
+from tests.works import tiles_of_bits
 
 ROOT = Path(__file__).parents[2]
 KINDS = list(registry("pe_arrays"))
+# By kind, of the layers of `works`: sum of cycles x place of the tile, sum of all counts x place of
+# the block. Written down when arrays were still costed layer by layer.
+RECORDED = {
+    "bundle": (19648, 256944),
+    "dense_systolic": (42936, 274724),
+    "dual_sparse": (18900, 907984),
+    "event_sorted": (47682, 260322),
+    "pattern": (19935, 224666),
+    "product_sparse": (176922, 299480),
+    "sorted_rows": (4670, 230732),
+    "spike_count": (44546, 227516),
+    "spike_skip": (9398, 506736),
+    "time_batched": (65328, 235246),
+}
 
 
 def array(kind: str) -> PEArray:
     part = build("pe_arrays", yaml.safe_load(registry("pe_arrays")[kind].example))
     assert isinstance(part, PEArray)
     return part
+
+
+def counts_of(cost: ArrayCost) -> dict[str, np.ndarray]:
+    """All counts of a cost, those of an output or a pass by their own names."""
+    fields = cost._asdict()
+    del fields["cycles"]
+    return {**fields.pop("per_output"), **fields.pop("per_pass"), **fields}
 
 
 def test_the_compiler_changes_nothing() -> None:
@@ -39,8 +61,8 @@ def test_the_compiler_changes_nothing() -> None:
 def test_groups_are_costed_one_by_one(kind: str) -> None:
     part = array(kind)
     bits = np.random.default_rng(4).random((3, 24, 1, 20)) < 0.4
-    together = part.cost(work_of_bits(bits, part.tile_inputs, block=8))
-    alone = [part.cost(work_of_bits(bits[k : k + 1], part.tile_inputs, block=8)) for k in range(3)]
+    together = part.cost(tiles_of_bits(bits, part.tile_inputs, block=8))
+    alone = [part.cost(tiles_of_bits(bits[k : k + 1], part.tile_inputs, block=8)) for k in range(3)]
     np.testing.assert_array_equal(together.cycles, np.concatenate([cost.cycles for cost in alone]))
     for name, counts in together.per_output.items():
         np.testing.assert_array_equal(counts, sum(cost.per_output[name] for cost in alone))
@@ -50,17 +72,47 @@ def test_groups_are_costed_one_by_one(kind: str) -> None:
 
 @pytest.mark.nojit
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_piece_has_a_cycle_and_keeps_the_peak(kind: str) -> None:
+@pytest.mark.parametrize("run_bytes", [8, 1000, 1 << 23])
+def test_layers_cost_in_one_call_what_they_cost_alone(
+    kind: str, run_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     part = array(kind)
-    for work in works(part):
-        cost = part.cost(work)
-        assert cost.cycles.shape == work.piece_ones().shape
+    *layers, together = works(part)
+    alone = [part.cost(tiles) for tiles in layers]
+    monkeypatch.setattr(Tiles, "word_runs", partialmethod(Tiles.word_runs, run_bytes))
+    found = part.cost(together)
+    np.testing.assert_array_equal(found.cycles, np.concatenate([cost.cycles for cost in alone]))
+    for name, counts in counts_of(found).items():
+        expected = np.concatenate([counts_of(cost)[name] for cost in alone])
+        np.testing.assert_array_equal(counts, expected, name)
+
+
+@pytest.mark.nojit
+@pytest.mark.parametrize("kind", RECORDED)
+def test_layers_cost_what_was_written_down(kind: str) -> None:
+    part = array(kind)
+    cost = part.cost(works(part)[-1])
+    cycles = cost.cycles
+    counts = np.sum(list(counts_of(cost).values()), axis=0)
+    found = tuple(int(each @ np.arange(1, len(each) + 1)) for each in (cycles, counts))
+    assert found == RECORDED[kind]
+
+
+@pytest.mark.nojit
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_tile_has_a_cycle_and_keeps_the_peak(kind: str) -> None:
+    part = array(kind)
+    for tiles in works(part):
+        cost = part.cost(tiles)
+        assert cost.cycles.shape == tiles.block.shape
         assert (cost.cycles >= 1).all()
-        if not work.integer:  # an integer at once is as many accumulations as it has ones
-            useful = work.piece_ones() * min(part.tile_columns, int(work.outputs[0]))
-            assert (cost.cycles * part.peak_accumulations_per_cycle >= useful).all()
-        for counts in (*cost.per_output.values(), *cost.per_pass.values()):
-            assert counts.shape == work.outputs.shape
+        # An integer at once is as many accumulations as it has ones.
+        single = ~tiles.integer[tiles.block]
+        outputs = np.minimum(part.tile_columns, tiles.outputs[tiles.block])
+        useful = (tiles.tile_ones() * outputs)[single]
+        assert (cost.cycles[single] * part.peak_accumulations_per_cycle >= useful).all()
+        for counts in counts_of(cost).values():
+            assert counts.shape == tiles.sizes.shape
             assert (counts >= 0).all()
 
 
@@ -68,12 +120,12 @@ def test_every_piece_has_a_cycle_and_keeps_the_peak(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_array_that_reads_no_bits_never_asks_for_them(kind: str) -> None:
     part = array(kind)
-    for work in works(part):
+    for tiles in works(part):
         if part.reads_bits:
             with pytest.raises(ValueError, match="reads_bits"):
-                part.cost(work._replace(gather=None))
+                part.cost(tiles._replace(gather=None))
         else:
-            assert plain(part.cost(work._replace(gather=None))) == plain(part.cost(work))
+            assert plain(part.cost(tiles._replace(gather=None))) == plain(part.cost(tiles))
 
 
 @pytest.mark.nojit

@@ -11,7 +11,7 @@ from simulator.components.memories.base import Memory
 from simulator.components.pe_arrays.base import PEArray
 from simulator.components.token_skip.base import TokenSkip
 from simulator.energy import EnergyTable, table_names
-from tests.works import work_of_bits
+from tests.works import tiles_of_bits
 
 PARTS = [(slot, kind) for slot in SLOTS for kind in registry(slot)]
 TABLES = {name: EnergyTable.load(name) for name in table_names()}
@@ -48,7 +48,7 @@ def test_each_action_has_a_price_in_each_table(table: str, slot: str, kind: str)
 @pytest.mark.nojit
 @pytest.mark.parametrize("kind", kinds("pe_arrays"))
 def test_no_work_costs_nothing(kind: str) -> None:
-    empty = work_of_bits(np.zeros((0, 24), np.bool_))
+    empty = tiles_of_bits(np.zeros((0, 24), np.bool_))
     cost = array(kind).cost(empty)
     assert cost.cycles.sum() == 0
     assert all(values.sum() == 0 for values in [*cost.per_output.values(), *cost.per_pass.values()])
@@ -60,11 +60,13 @@ def test_an_array_names_every_action_that_it_counts_and_keeps_its_peak(kind: str
     random = np.random.default_rng(0)
     part = array(kind)
     for density in (0.0, 0.1, 0.5, 1.0):
-        work = work_of_bits(random.random((40, 24)) < density, part.tile_inputs)
-        cost = part.cost(work)
+        tiles = tiles_of_bits(random.random((40, 24)) < density, part.tile_inputs)
+        cost = part.cost(tiles)
         assert {*cost.per_output, *cost.per_pass} <= part.actions().keys()
         peak = part.peak_accumulations_per_cycle
-        assert cost.cycles.sum() * peak >= work.ones.sum() * part.tile_columns * (density == 1.0)
+        assert cost.cycles.sum() * peak >= int(tiles.ones.sum()) * part.tile_columns * (
+            density == 1.0
+        )
 
 
 @pytest.mark.nojit
@@ -78,7 +80,7 @@ def test_more_ones_never_cost_less_where_the_design_says_so(kind: str) -> None:
         bits = random.random((30, 24)) < 0.2
         more = bits | (random.random(bits.shape) < 0.2) & bits.any(axis=1, keepdims=True)
         before, after = (
-            part.cost(work_of_bits(each, part.tile_inputs)).cycles.sum() for each in (bits, more)
+            part.cost(tiles_of_bits(each, part.tile_inputs)).cycles.sum() for each in (bits, more)
         )
         assert after >= before
 

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from simulator.components.pe_arrays import product_sparse as product
 from simulator.components.pe_arrays.bundle import stratified
 from simulator.components.pe_arrays.dual_sparse import DualSparse, drawn_masks
-from simulator.components.pe_arrays.pattern import calibrated, match_patterns
+from simulator.components.pe_arrays.pattern import Pattern, calibrated, match_patterns
 from simulator.components.pe_arrays.sorted_rows import fullest_load
 from simulator.components.pe_arrays.time_batched import paired_length, window_slots
 from simulator.components.pe_arrays.windows import join_windows, windows
-from tests.works import pack_words, work_of_bits
+from tests.works import pack_words, tiles_of_bits
 
 BITS = st.integers(0, 2**16 - 1)
 SOME_BITS = st.one_of(BITS, st.sampled_from([0, 1, 3, 7, 0x8001, 0xFFFF]))
@@ -137,14 +137,14 @@ def test_windows_are_dealt_to_the_columns_part_by_part(count: int) -> None:
 @pytest.mark.nojit
 def test_a_window_holds_the_timesteps_of_one_token_and_ends_with_its_block() -> None:
     bits = np.random.default_rng(1).random((24, 9)) < 0.3
-    work = work_of_bits(bits, block=10, timesteps=8)
-    first, length = windows(work, 4)
-    assert first.tolist() == [0, 4, 8, 10, 12, 16, 20]
-    assert length.tolist() == [4, 4, 2, 2, 4, 4, 4]
-    joined = join_windows(pack_words(bits), first, length)
+    ptr, row_ptr = windows(tiles_of_bits(bits, block=10, timesteps=8).rows(), 4)
+    assert ptr.tolist() == [0, 3, 6, 7]
+    assert row_ptr.tolist() == [0, 4, 8, 10, 12, 16, 20, 24]
+    joined = np.empty((7, 1), np.uint64)
+    join_windows(pack_words(bits), row_ptr, joined)
     expected = [
-        pack_words(np.logical_or.reduce(bits[a : a + n], axis=0))
-        for a, n in zip(first, length, strict=True)
+        pack_words(np.logical_or.reduce(bits[first:last], axis=0))
+        for first, last in itertools.pairwise(row_ptr)
     ]
     np.testing.assert_array_equal(joined, np.stack(expected))
 
@@ -203,16 +203,37 @@ def test_patterns_start_with_what_saves_most_and_become_majorities() -> None:
 
 
 @pytest.mark.nojit
+def test_patterns_are_of_all_blocks_that_meet_the_same_weights() -> None:
+    bits = np.random.default_rng(7).random((60, 40)) < 0.4
+    fields = {"columns": 4, "patterns": 3, "row_inputs": 8, "lookup_lanes": 2, "residual_lanes": 3}
+    cost = Pattern.model_validate(fields).cost(tiles_of_bits(bits, 8, block=25))
+    looked_up, residual = np.zeros((2, 5, 60), np.int64)
+    for chunk in range(5):
+        words = pack_words(bits[:, 8 * chunk : 8 * chunk + 8])[:, 0]
+        values, counts = np.unique(words, return_counts=True)
+        patterns = calibrated(values, counts.astype(np.int64), 3, 2).tolist()
+        for row, value in enumerate(words.tolist()):
+            left = min(value.bit_count(), *((value ^ each).bit_count() for each in patterns))
+            residual[chunk, row], looked_up[chunk, row] = left, left < value.bit_count()
+    for block, rows in enumerate((slice(0, 25), slice(25, 50), slice(50, 60))):
+        sums = looked_up[:, rows].sum(axis=1), residual[:, rows].sum(axis=1)
+        expected = np.maximum(-(-sums[0] // 2), -(-sums[1] // 3))
+        assert cost.cycles[5 * block : 5 * block + 5].tolist() == expected.tolist()
+        assert cost.per_output["add_pattern"][block] == sums[0].sum()
+        assert cost.per_output["add_residual"][block] == sums[1].sum()
+
+
+@pytest.mark.nojit
 @pytest.mark.parametrize(("density", "rate"), [(0.1, 0.02), (0.1, 0.2), (0.5, 0.1), (1.0, 0.1)])
 def test_a_join_takes_the_inputs_that_both_sides_have(density: float, rate: float) -> None:
     bits = np.random.default_rng(5).random((24, 200)) < rate
     part = DualSparse.model_validate(
         {"columns": 3, "weight_density": density, "window_timesteps": 4, "join_inputs": 64}
     )
-    work = work_of_bits(bits, block=12, timesteps=4)
+    tiles = tiles_of_bits(bits, block=12, timesteps=4)
     masks = drawn_masks(0, 200, 3, density)
     kept = np.unpackbits(masks.view(np.uint8), axis=1, count=200, bitorder="little").view(np.bool_)
-    cost = part.cost(work)
+    cost = part.cost(tiles)
     for block in range(2):
         rows = bits[12 * block : 12 * block + 12]
         spent, matches, corrections = [0, 0, 0], 0, 0
@@ -223,7 +244,7 @@ def test_a_join_takes_the_inputs_that_both_sides_have(density: float, rate: floa
                 spent[column] += max(4, int(both.sum()))
                 matches += int(both.sum())
                 corrections += int((~own[:, both]).sum())
-        assert cost.cycles[0, block, 0] == max(spent)
+        assert cost.cycles[block] == max(spent)
         assert cost.per_pass["accumulate"][block] == matches
         assert cost.per_pass["correct"][block] == corrections
     assert abs(kept.mean() - density) < 0.1

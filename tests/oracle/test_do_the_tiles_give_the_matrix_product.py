@@ -12,24 +12,13 @@ import numpy as np
 import pytest
 
 from simulator.architecture import load_architecture
-from simulator.components.dataflows.base import ALL_TIMESTEPS
-from simulator.lowering import make_plan
-from simulator.lowering.pieces import _scopes, layer_pieces
-from simulator.lowering.plan import LayerPlan, Plan
-from simulator.lowering.tiling import (
-    Chunks,
-    ColumnGather,
-    RowGather,
-    Rows,
-    count_column_ones,
-    count_ones,
-    cut_heads,
-    cut_rows,
-)
+from simulator.lowering import Lowering, Plan, make_plan
+from simulator.lowering.plan import LayerPlan
+from simulator.lowering.table import TileBits, make_table
+from simulator.lowering.tiling import Chunks, cut_heads
 from simulator.operations import Layer, live_rows, read_network
 from simulator.trace import Image, Trace
 from tests.factories import tiny_trace, unpack_planes
-from tests.works import pack_words
 
 ROOT = Path(__file__).parents[2]
 WS = "{kind: dense_systolic, rows: 5, columns: 3, stationary: ws}"
@@ -41,8 +30,10 @@ OTHERS = [
     "{kind: spike_count, columns: 24, chunk_inputs: 40}",
     "{kind: time_batched, rows: 16, columns: 8}",
 ]
+KEY_VALUES = "dataflow={kind: timestep_serial, attention_order: key_values_first}"
 MACHINES = [
     ("sparse_pe", []),
+    ("sparse_pe", [KEY_VALUES]),
     ("sparse_pe_noskip", []),
     ("dense_pe", []),
     ("sparse_pe", ["token_skip={kind: gate}"]),
@@ -82,11 +73,13 @@ def unfolded(layer: Layer, values: np.ndarray) -> np.ndarray:
     return np.stack(rows, axis=1)
 
 
-def masked(layer: Layer, image: Image, timesteps: int, rows: int) -> np.ndarray:
-    """bool (timestep, row): the rows that run."""
-    if layer.mask is None:
-        return np.ones((timesteps, rows), bool)
-    return image.active[layer.mask][:timesteps]
+def inputs_of(layer: Layer, image: Image, steps: int) -> np.ndarray:
+    """int (timestep, group, row, input) of every product with nothing halted."""
+    values = values_of(image, str(layer.operand), layer.channels, steps)
+    if not layer.is_attention:
+        return unfolded(layer, values).reshape(steps, 1, layer.rows, -1)
+    by_head = values.reshape(steps, values.shape[1], layer.groups, -1).transpose(0, 2, 1, 3)
+    return by_head.transpose(0, 1, 3, 2) if layer.transposed else by_head
 
 
 def chunk_inputs_of(chunks: Chunks, chunk: int, channels: int) -> list[int]:
@@ -101,21 +94,22 @@ def chunk_inputs_of(chunks: Chunks, chunk: int, channels: int) -> list[int]:
     return found
 
 
-def rows_of(plan: Plan, layer_plan: LayerPlan, image: Image) -> Rows:
-    """The rows as the lowering cuts them."""
-    layer = layer_plan.layer
-    live = live_rows(layer, image, plan.network.tokens)[: layer_plan.computed_timesteps]
-    if not plan.architecture.token_skip.drops_rows:
-        live = [np.arange(layer.rows, dtype=np.int32)] * len(live)
-    together = plan.steps[layer_plan.scopes[0]].timestep == ALL_TIMESTEPS
-    together = together and len(layer_plan.scopes) == 1
-    return cut_rows(_scopes(live, together), layer_plan.row_block)
+def places_of(plan: Plan, layer_plan: LayerPlan, chunk: int, tokens: np.ndarray) -> list[int]:
+    """The inputs of a product that a chunk holds; `tokens`: the inputs of a transposed one."""
+    layer, array = layer_plan.layer, plan.architecture.core.pe_array
+    size = array.tile_inputs or layer.inputs
+    if layer.transposed:
+        return tokens[chunk * size :][:size].tolist()
+    if layer.is_attention:
+        return chunk_inputs_of(cut_heads(1, layer.inputs, size), chunk, layer.inputs)
+    assert layer_plan.chunks is not None
+    return chunk_inputs_of(layer_plan.chunks, chunk, layer.channels)
 
 
 @pytest.mark.nojit
 @pytest.mark.parametrize("options", TRACES, ids=lambda options: f"channels-{options['channels']}")
 @pytest.mark.parametrize(("machine", "overrides"), MACHINES)
-def test_the_pieces_of_convolutions_and_linear_layers_sum_to_the_product(
+def test_the_tiles_of_all_layers_sum_to_the_product(
     machine: str, overrides: list[str], options: dict[str, object], tmp_path: Path
 ) -> None:
     random = np.random.default_rng(0)
@@ -124,117 +118,65 @@ def test_the_pieces_of_convolutions_and_linear_layers_sum_to_the_product(
         image = trace.read(0)
         architecture = load_architecture(ROOT / "arch_configs" / f"{machine}.yaml", overrides)
     plan = make_plan(network, architecture)
+    lowering = Lowering(plan)
+    batch = lowering.batch_of([image])
+    tiles, table = TileBits(lowering.constants, batch), make_table(lowering.constants, batch)
+    useful = lowering.lower([image]).useful_accumulations[0]
+    layout, drops = tiles.layout, architecture.token_skip.drops_rows
     checked = 0
     for layer_plan in plan.layers:
         layer = layer_plan.layer
-        if layer.kind not in ("conv2d", "linear"):
+        if layer.kind == "head":
             continue
         steps = layer_plan.computed_timesteps
-        values = values_of(image, str(layer.operand), layer.channels, steps)
-        inputs = unfolded(layer, values).reshape(steps, layer.rows, -1)
-        active = masked(layer, image, steps, layer.rows)
-        weights = random.integers(-8, 8, (inputs.shape[2], layer.outputs))
-        expected = np.where(active[:, :, None], inputs @ weights, 0)
-        expected_ones = sum(
-            int((((inputs >> plane) & 1) * active[:, :, None]).sum())
-            for plane in range(layer.planes)
-        )
-        result = np.zeros_like(expected)
-        rows, chunks = rows_of(plan, layer_plan, image), layer_plan.chunks
-        assert chunks is not None
-        columns = plan.machine.columns
-        for block in range(len(rows.block_ptr) - 1):
-            items = slice(rows.block_ptr[block], rows.block_ptr[block + 1])
-            step, row = rows.timestep[items], rows.row[items]
-            for chunk in range(len(chunks.inputs)):
-                places = chunk_inputs_of(chunks, chunk, layer.channels)
-                assert len(places) == chunks.inputs[chunk]
-                operand = inputs[step, row][:, places] * active[step, row][:, None]
-                for first in range(0, layer.outputs, columns):
-                    tile = slice(first, min(first + columns, layer.outputs))
-                    result[step, row, tile] += operand @ weights[places][:, tile]
-        np.testing.assert_array_equal(result, expected)
-        pieces = layer_pieces(plan, layer_plan, image)
-        assert pieces.useful == expected_ones * layer.outputs
+        live = live_rows(layer, image, network.tokens)[:steps]
+        inputs = inputs_of(layer, image, steps)
+        weights = random.integers(-8, 8, (inputs.shape[3], 11))
+        runs = np.zeros((steps, inputs.shape[3 if layer.transposed else 2]), bool)
+        for time, rows in enumerate(live):
+            runs[time, rows] = True
+        kept = runs[:, None, None, :] if layer.transposed else runs[:, None, :, None]
+        ran = inputs if layer.transposed and not drops else inputs * kept
+        result = np.zeros((*inputs.shape[:3], 11), np.int64)
+        first, blocks = tiles.blocks_of(layer.index)
+        own = (layout.block >= first) & (layout.block < first + blocks)
+        for tile in np.flatnonzero(own).tolist():
+            items = slice(*tiles.rows.ptr[layout.block[tile] :][:2].tolist())
+            step, row = tiles.rows.timestep[items], tiles.rows.row[items]
+            words, _ = tiles.gather(tile, tile + 1)
+            bits = np.unpackbits(
+                words.astype("<u8").view(np.uint8).reshape(len(row), layer.planes, -1),
+                axis=2,
+                count=int(layout.inputs[tile]),
+                bitorder="little",
+            ).astype(np.int64)
+            assert bits.sum() == table.timed.tile_ones[tile]
+            values = (bits << np.arange(layer.planes)[:, None]).sum(axis=1)
+            tokens = np.flatnonzero(runs[step[0]]) if drops else np.arange(runs.shape[1])
+            places = places_of(plan, layer_plan, int(layout.chunk[tile]), tokens)
+            result[step, layout.group[tile], row] += values @ weights[places]
+        np.testing.assert_array_equal(result, ran @ weights)
+        assert useful[layer.index] == useful_of(layer, inputs, kept, live)
         checked += 1
     assert checked >= 10
+
+
+def useful_of(layer: Layer, inputs: np.ndarray, kept: np.ndarray, live: list[np.ndarray]) -> int:
+    """Ones of live rows times the outputs of their timestep."""
+    ones = np.bitwise_count((inputs * kept).astype(np.uint64)).sum(axis=(1, 2, 3))
+    outputs = [len(rows) if layer.outputs_are_tokens else layer.outputs for rows in live]
+    return int((ones * np.array(outputs)).sum())
 
 
 @pytest.mark.nojit
 @pytest.mark.parametrize("channels", [3, 8, 13, 24, 128, 130])
 @pytest.mark.parametrize("chunk", [8, 24, 128])
 @pytest.mark.parametrize("across_taps", [False, True])
-def test_ones_are_counted_as_unpacking_them_would(
-    channels: int, chunk: int, across_taps: bool, tmp_path: Path
-) -> None:
+def test_chunks_hold_every_input_once(channels: int, chunk: int, across_taps: bool) -> None:
     from simulator.lowering.tiling import cut_inputs
-    from simulator.operations import Window
 
-    random = np.random.default_rng(channels)
-    bits = random.random((2, 2, 20, channels)) < 0.3
-    packed = np.packbits(bits, axis=-1, bitorder="little")
-    window = Window((3, 3), (1, 1), (1, 1), (4, 5), (4, 5))
     chunks = cut_inputs(9, channels, chunk, across_taps=across_taps)
     covered = [
         place for c in range(len(chunks.inputs)) for place in chunk_inputs_of(chunks, c, channels)
     ]
     assert sorted(covered) == list(range(9 * channels))
-    steps, row = np.divmod(random.permutation(40)[:17].astype(np.int32), 20)
-    rows = cut_rows([(steps.astype(np.int32), row.astype(np.int32))], 4)
-    counted = count_ones(packed, rows, window, chunks)
-    padded = np.pad(bits.reshape(2, 2, 4, 5, channels), ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0)))
-    kept = random.random(17) < 0.8
-    gather = RowGather(packed, rows, window, chunks, kept)
-    for item, (step, place) in enumerate(zip(steps, row, strict=True)):
-        y, x = divmod(int(place), 5)
-        patch = padded[step, :, y : y + 3, x : x + 3].reshape(2, -1)
-        for number in range(len(chunks.inputs)):
-            places = chunk_inputs_of(chunks, number, channels)
-            np.testing.assert_array_equal(counted[item, :, number], patch[:, places].sum(axis=1))
-            expected = pack_words(patch[:, places] & kept[item])
-            np.testing.assert_array_equal(gather(0, number)[item], expected)
-
-
-@pytest.mark.nojit
-def test_the_pieces_of_both_attention_products_hold_every_spike_of_live_tokens(
-    tmp_path: Path,
-) -> None:
-    with Trace.open(tiny_trace(tmp_path / "tiny.npz", channels=24)) as trace:
-        network, image = read_network(trace), trace.read(0)
-    plan = make_plan(network, load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml"))
-    for layer_plan in plan.layers:
-        layer = layer_plan.layer
-        if not layer.is_attention:
-            continue
-        channels = network.tensors[str(layer.operand)].channels
-        values = unpack_planes(image.tensors[str(layer.operand)], channels)
-        live = live_rows(layer, image, network.tokens)
-        useful = sum(
-            int(values[step, tokens].sum()) * len(tokens) for step, tokens in enumerate(live)
-        )
-        assert layer_pieces(plan, layer_plan, image).useful == useful
-        rows = cut_rows(_scopes(live, together=False), 1 << 20)
-        if layer.kind == "attention_scores":
-            chunks = cut_heads(layer.groups, layer.inputs, 5)
-            counted = count_ones(image.tensors[str(layer.operand)], rows, layer.window, chunks)
-            assert int(counted.sum()) == sum(int(values[s, k].sum()) for s, k in enumerate(live))
-            by_head = counted.reshape(len(rows.row), layer.groups, -1).sum(axis=2)
-            slow = values[rows.timestep, rows.row].reshape(len(rows.row), layer.groups, -1)
-            np.testing.assert_array_equal(by_head, slow.sum(axis=2))
-            everything = np.ones(len(rows.row), np.bool_)
-            packed = image.tensors[str(layer.operand)]
-            gather = RowGather(packed, rows, layer.window, chunks, everything)
-            for group, chunk in np.ndindex(layer.groups, len(chunks.inputs)):
-                bits = slow[:, group, 5 * chunk : 5 * chunk + 5] > 0
-                np.testing.assert_array_equal(gather(group, chunk)[:, 0], pack_words(bits))
-        else:
-            columns, ptr = count_column_ones(image.tensors[str(layer.operand)], rows, channels, 3)
-            for step, tokens in enumerate(live):
-                slow = values[step, tokens].sum(axis=0)
-                np.testing.assert_array_equal(columns[ptr[step] : ptr[step + 1]].sum(axis=0), slow)
-                packed = image.tensors[str(layer.operand)][step, 0]
-                columns_of = ColumnGather(packed, tokens, layer.rows, 3)
-                for group, chunk in np.ndindex(layer.groups, int(ptr[step + 1] - ptr[step])):
-                    head = slice(group * layer.rows, (group + 1) * layer.rows)
-                    bits = values[step, tokens[3 * chunk : 3 * chunk + 3], head].T > 0
-                    np.testing.assert_array_equal(columns_of(group, chunk)[:, 0], pack_words(bits))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from simulator.components.base import build
 from simulator.components.pe_arrays.base import PEArray
-from tests.works import work_of_counts
+from simulator.components.pe_arrays.counted import counted_tiles
 
 TABLE = Path(__file__).parents[2].parent / "shared" / "oracles" / "scalesim" / "gemm_cycles.csv"
 
@@ -32,7 +32,7 @@ def gemm_cycles(stationary: str, rows: int, columns: int, m: int, k: int, n: int
     assert isinstance(array, PEArray)
     size = array.tile_inputs or k
     inputs = np.minimum(size, k - np.arange(0, k, size)).astype(np.int64)
-    cost = array.cost(work_of_counts(np.zeros((m, len(inputs))), inputs, n))
+    cost = array.cost(counted_tiles(np.zeros((m, len(inputs)), np.int64), inputs, n))
     # SCALE-Sim prints the number of the last cycle, counted from 0.
     return int(cost.cycles.sum()) * -(-n // array.tile_columns) - 1
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from simulator.components.base import build
 from simulator.components.pe_arrays.base import PEArray
-from tests.works import work_of_counts
+from simulator.components.pe_arrays.counted import counted_tiles
 
 
 def slow_cycles(words: list[int], rows: int, lanes: int, fifo_words: int) -> int:
@@ -50,9 +50,9 @@ def kernel_cycles(words: list[int], rows: int, lanes: int, fifo_words: int) -> i
         },
     )
     assert isinstance(array, PEArray)
-    cost = array.cost(work_of_counts(np.array(words)[:, None], np.array([128])))
+    cost = array.cost(counted_tiles(np.array(words)[:, None], np.array([128])))
     assert cost.per_output["accumulate"].sum() == sum(words)
-    return int(cost.cycles[0, 0, 0])
+    return int(cost.cycles[0])
 
 
 @pytest.mark.nojit

@@ -12,6 +12,7 @@ import pytest
 
 from simulator.architecture import load_architecture
 from simulator.components.base import build
+from simulator.components.pe_arrays.counted import counted_tiles
 from simulator.components.pe_arrays.spike_skip import SpikeSkip
 from simulator.errors import DeviceError
 from simulator.hil.tiles import LayerTiles, Words
@@ -19,7 +20,6 @@ from simulator.hil.verilator import find_verilator
 from simulator.lowering import make_plan
 from simulator.operations import read_network
 from simulator.trace import Trace
-from tests.works import work_of_counts
 
 ROOT = Path(__file__).parents[2]
 TRACES = ("cifar10", "cifar10_baseline", "cifar100", "imagenet", "mnist", "mnist_baseline")
@@ -48,7 +48,7 @@ def model_cycles(array: SpikeSkip, words: Words) -> int:
     """What the Numba kernel says of a tile."""
     ones = words.words.sum(axis=1, keepdims=True)
     inputs = np.array([words.words.shape[1]], np.int64)
-    return int(array.cost(work_of_counts(ones, inputs)).cycles[0, 0, 0])
+    return int(array.cost(counted_tiles(ones, inputs)).cycles[0])
 
 
 def product(words: Words, weights: np.ndarray, bits: int) -> np.ndarray:

@@ -17,7 +17,7 @@ from simulator.hil.pieces import works_of
 from simulator.hil.simulated import SimulatedDevice
 from simulator.results.columns import frame
 from simulator.simulate import Simulation
-from simulator.trace import Image, Trace
+from simulator.trace import Image, Trace, batch_of_images
 from tests.factories import tiny_trace, traces
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +31,7 @@ def device_on(trace: Trace, machine: str) -> SimulatedDevice:
 def replayed(trace: Trace, machine: str, image: Image) -> tuple[int, float]:
     """Latency and energy that a simulation of the image gives."""
     simulation = Simulation(trace, load_architecture(ROOT / "arch_configs" / f"{machine}.yaml"))
-    images = frame(simulation.tables([image])["images"])
+    images = frame(simulation.tables(batch_of_images(trace.layout, [image]))["images"])
     return int(images["latency_cycles"][0]), float(images["energy_pj"][0])
 
 

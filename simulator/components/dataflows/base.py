@@ -45,6 +45,13 @@ class Dataflow(Component, slot="dataflows"):
         le=64,
         description="images of a stream under way at once, each with buffers of its own",
     )
+    images_together: int = Field(
+        default=1,
+        gt=0,
+        le=4096,
+        description="images that pass each step together, so that fetched weights serve them all",
+    )
+
     attention_order: Literal["scores_first", "key_values_first"] = Field(
         default="scores_first",
         description="(Q K^T) V, or Q (K^T V), which is the same without a softmax",

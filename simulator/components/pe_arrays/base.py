@@ -1,13 +1,14 @@
-"""What every part of the slot pe_arrays offers: pieces of a layer in, cycles and counts out."""
+"""What every part of the slot pe_arrays offers: tiles of layers in, cycles and counts out."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from typing import ClassVar, NamedTuple, Protocol
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 from pydantic import Field
 
 from simulator.components.base import Component, Primitive
@@ -17,63 +18,109 @@ Words = npt.NDArray[np.uint64]
 
 
 class Gather(Protocol):
-    """What gives the bits of one chunk of one group, uint64 (row, plane, word)."""
+    """Give the bits behind a run of tiles."""
 
-    def __call__(self, group: int, chunk: int, /) -> Words: ...
+    def __call__(self, first: int, last: int, /) -> tuple[Words, Ints]: ...
 
 
-class Work(NamedTuple):
-    """The pieces of one layer: what each row asks for in each chunk of inputs.
+class RowLists(NamedTuple):
+    """The operand rows of all blocks.
 
-    `ones`: int32 (group, row, plane, chunk), set bits; `block_ptr` (blocks + 1,): rows of each
-    block; `chunk_inputs` (chunk,): inputs of each chunk; `integer`: the planes are digits of one
-    number, which an array with multipliers may take at once; `timestep`, `row`: int32 (row,), what
-    each row is: rows of one `row` are the timesteps of one token or pixel; `outputs` (block,): of
-    the product that a block belongs to; `attention`: the other operand is activations too;
-    `gather`: of a group and a chunk, the bits behind `ones`, only for an array that `reads_bits`.
+    ptr: int64 (blocks + 1,), rows of each block.
+    timestep, row: int32 (rows,), rows of one `row` are the timesteps of one token or pixel.
     """
 
-    ones: npt.NDArray[np.int32]
-    block_ptr: Ints
-    chunk_inputs: Ints
-    integer: bool
+    ptr: Ints
     timestep: npt.NDArray[np.int32]
     row: npt.NDArray[np.int32]
+
+
+class Tiles(NamedTuple):
+    """The tiles of some layers of some images: what each operand row asks for in its chunk.
+
+    A block is a run of operand rows that run together; a tile is one chunk of the inputs of one
+    group of a block. Tiles come in the order (product, group, block, chunk).
+
+    ones: unsigned (words,), set bits of each (row, plane) of a tile, tile after tile.
+    ptr: int64 (tiles + 1,), words of each tile.
+    block, chunk, inputs: int64 (tiles,), block of the tile, number of its chunk, inputs of it.
+    pool: int64 (tiles,), equal where tiles of an image meet the same chunk of weights.
+    sizes, planes, groups, chunks, product_inputs, outputs: int64 (blocks,), operand rows of a
+        block, and loops of the product that it belongs to.
+    integer: bool (blocks,), planes are digits of one number, which a multiplier may take at once.
+    attention: bool (blocks,), the other operand is activations too.
+    rows: gives the operand rows, where an array looks at their timesteps.
+    gather: gives bits, only for an array that `reads_bits`.
+    """
+
+    ones: npt.NDArray[Any]
+    ptr: Ints
+    block: Ints
+    chunk: Ints
+    inputs: Ints
+    pool: Ints
+    sizes: Ints
+    planes: Ints
+    groups: Ints
+    chunks: Ints
+    product_inputs: Ints
     outputs: Ints
-    attention: bool = False
+    integer: npt.NDArray[np.bool_]
+    attention: npt.NDArray[np.bool_]
+    rows: Callable[[], RowLists]
     gather: Gather | None = None
 
-    def bits(self, group: int, chunk: int) -> Words:
-        """uint64 (row, plane, word): the inputs of a chunk, input i is bit i % 64 of word i // 64.
+    def word_runs(self, most_bytes: int = 1 << 23) -> Iterator[tuple[int, int, Words, Ints]]:
+        """Yield (first tile, last tile, words, ptr) of runs of tiles, bounded in memory.
 
-        Gathered anew at each call, so that no more than one chunk is held.
+        words: uint64, of tile k (row, plane, 64 inputs) at ptr[k - first] : ptr[k - first + 1];
+        input i of the chunk is bit i % 64 of word i // 64.
+        Raises ValueError for an array that does not say `reads_bits`.
         """
         if self.gather is None:
             raise ValueError("the bits of the rows were not offered: the array must say reads_bits")
-        return self.gather(group, chunk)
+        words = np.diff(self.ptr) * -(-self.inputs // 64)
+        run = np.cumsum(words) // (most_bytes // 8)
+        ends = np.append(np.flatnonzero(np.diff(run)) + 1, len(words)).tolist()
+        first = 0
+        for last in ends:
+            if last > first:
+                yield (first, last, *self.gather(first, last))
+            first = last
 
-    def piece_ones(self) -> Ints:
-        """int64 (group, block, chunk): set bits of each piece, over its rows and planes."""
-        by_row = self.ones.sum(axis=2, dtype=np.int64)
-        total = np.zeros((by_row.shape[0], by_row.shape[1] + 1, by_row.shape[2]), np.int64)
-        np.cumsum(by_row, axis=1, out=total[:, 1:])
-        pieces: Ints = total[:, self.block_ptr[1:]] - total[:, self.block_ptr[:-1]]
-        return pieces
+    def tile_ones(self) -> Ints:
+        """Return int64 (tiles,), set bits of each tile over its rows and planes."""
+        total = np.zeros(len(self.ptr), np.int64)
+        sum_words(self.ones, self.ptr, total)
+        return total[:-1]
 
-    def block_ones(self) -> Ints:
-        """int64 (block,): set bits of each block, over groups, planes and chunks."""
-        ones: Ints = self.piece_ones().sum(axis=(0, 2))
-        return ones
+    def by_block(self, of_tile: Ints) -> Ints:
+        """Return int64 (blocks,), sums over the tiles of each block."""
+        total = np.zeros(len(self.sizes), np.int64)
+        np.add.at(total, self.block, of_tile)
+        return total
+
+    @property
+    def tile_rows(self) -> Ints:
+        """int64 (tiles,), operand rows of each tile."""
+        return self.sizes[self.block]
+
+    @property
+    def operand_bits(self) -> Ints:
+        """int64 (blocks,), bits of all rows, planes, groups and inputs of each block."""
+        return self.groups * self.planes * self.sizes * self.product_inputs
 
 
 class ArrayCost(NamedTuple):
-    """What a layer costs on an array; every count is int64 (block,), summed over the groups.
+    """What tiles cost on an array.
 
-    `cycles`: int64 (group, block, chunk), for one column tile. `per_output`: counts to be
-    multiplied by the outputs of the layer, `per_pass`: by its column tiles. The other fields are
-    buffer traffic for one column tile (`..._vectors`: an accumulator for each column;
-    `spike_bits`: operand bits) or one output (`weights_per_output`: weights streamed by an array
-    that does not preload them).
+    cycles: int64 (tiles,), for one column tile.
+    The rest is int64 (blocks,), summed over the groups and chunks of a block:
+    per_output: counts that are multiplied by the outputs of the product.
+    per_pass: counts that are multiplied by its column tiles.
+    partial_sum_read_vectors, partial_sum_write_vectors: an accumulator a column, a pass.
+    spike_bits: operand bits read, a pass.
+    weights_per_output: weights streamed by an array that does not preload them, an output.
     """
 
     cycles: Ints
@@ -83,6 +130,16 @@ class ArrayCost(NamedTuple):
     partial_sum_write_vectors: Ints
     spike_bits: Ints
     weights_per_output: Ints
+
+
+@njit(cache=True, nogil=True)
+def sum_words(ones: npt.NDArray[Any], ptr: Ints, total: Ints) -> None:
+    """Add up the words of each tile."""
+    for tile in range(len(ptr) - 1):
+        found = np.int64(0)
+        for word in range(ptr[tile], ptr[tile + 1]):
+            found += np.int64(ones[word])
+        total[tile] = found
 
 
 class PEArray(Component, slot="pe_arrays"):
@@ -143,8 +200,8 @@ class PEArray(Component, slot="pe_arrays"):
         return inputs * outputs * weight_bits
 
     @abstractmethod
-    def cost(self, work: Work) -> ArrayCost:
-        """Cycles and counts of the pieces of a layer."""
+    def cost(self, tiles: Tiles) -> ArrayCost:
+        """Return cycles and counts of tiles, of all layers and images in one call."""
 
 
 class AccumulatorArray(PEArray, base=True):

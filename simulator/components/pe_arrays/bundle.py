@@ -9,8 +9,8 @@ from numba import njit
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
-from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Words, Work
-from simulator.components.pe_arrays.windows import join_windows, window_ptr, windows
+from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Tiles, Words
+from simulator.components.pe_arrays.windows import WindowRun, join_windows, window_runs
 
 DENSE, SPARSE, PASSED = range(3)
 
@@ -54,35 +54,22 @@ class Bundle(AccumulatorArray, kind="bundle"):
     def adders(self) -> int:
         return self.columns * (self.dense_rows + self.sparse_rows + self.attention_rows)
 
-    def cost(self, work: Work) -> ArrayCost:
-        groups, rows, planes, chunks = work.ones.shape
-        sizes = np.diff(work.block_ptr)
-        cycles = np.zeros((groups, len(sizes), chunks), np.int64)
-        found = np.zeros((3, len(sizes)), np.int64)
-        first, length = windows(work, self.bundle_timesteps)
-        cores = (0, self.attention_rows) if work.attention else (self.dense_rows, self.sparse_rows)
-        shape = np.array([self.bundle_tokens, *cores], np.int64)
-        for group, chunk in np.ndindex(groups if rows else 0, chunks):
-            bits, inputs = work.bits(group, chunk), int(work.chunk_inputs[chunk])
-            for plane in range(planes):
-                _bundle_blocks(
-                    join_windows(bits[:, plane], first, length),
-                    inputs,
-                    window_ptr(work, first),
-                    length,
-                    shape,
-                    cycles[group, :, chunk],
-                    found,
-                )
-        np.maximum(cycles, 1, out=cycles, where=(sizes > 0)[None, :, None])
+    def cost(self, tiles: Tiles) -> ArrayCost:
+        cycles = np.empty(len(tiles.block), np.int64)
+        found = np.zeros((3, len(tiles.sizes)), np.int64)
+        cores = np.empty((len(tiles.sizes), 2), np.int64)
+        cores[:, DENSE] = np.where(tiles.attention, 0, self.dense_rows)
+        cores[:, SPARSE] = np.where(tiles.attention, self.attention_rows, self.sparse_rows)
+        for run, bits in window_runs(tiles, self.bundle_timesteps):
+            _stratify(bits, self.bundle_tokens, cores, cycles[run], found)
         return ArrayCost(
-            cycles=cycles,
-            per_output={"accumulate": work.block_ones()},
+            cycles=np.maximum(cycles, 1),
+            per_output={"accumulate": tiles.by_block(tiles.tile_ones())},
             per_pass={"stratify": found[PASSED], "bundle_slot": found[DENSE] + found[SPARSE]},
-            partial_sum_read_vectors=np.zeros_like(sizes),
+            partial_sum_read_vectors=np.zeros_like(tiles.sizes),
             # Two cores have a part of each sum.
-            partial_sum_write_vectors=groups * sizes * (1 if work.attention else 2),
-            spike_bits=groups * planes * sizes * int(work.chunk_inputs.sum()),
+            partial_sum_write_vectors=tiles.groups * tiles.sizes * np.where(tiles.attention, 1, 2),
+            spike_bits=tiles.operand_bits,
             weights_per_output=-(-found[DENSE] // self.dense_rows) + found[SPARSE],
         )
 
@@ -107,21 +94,31 @@ class Bundle(AccumulatorArray, kind="bundle"):
 
 @njit(cache=True, nogil=True)
 def stratified(active: Ints, bundles: int, rows: int, cores: Ints, found: Ints) -> int:
-    """Cycles of one block with the best split; `active` (input,): the active bundles of each.
+    """Return the cycles of one block with the best split.
 
-    `rows`: of a bundle; `cores`: bundles at a time in the dense (0: there is none) and in the
-    sparse core. Adds to `found` the bundles that each core takes, and those looked at.
+    active: int64 (inputs,), active bundles of each. rows: of a bundle.
+    cores: bundles at a time in the dense core (0: there is none) and in the sparse core.
+    found: the bundles that each core takes, and those looked at, are added to it.
     """
-    ordered = np.sort(active)[::-1]
-    sparse, passes = ordered.sum(), 0
+    inputs_of = np.zeros(active.max() + 1 if len(active) else 1, np.int64)
+    sparse, passes = 0, 0
+    for count in active:
+        inputs_of[count] += 1
+        sparse += count
     if cores[0]:
         passes = (bundles + cores[0] - 1) // cores[0]
     best, best_dense, best_sparse = (sparse + cores[1] - 1) // cores[1], 0, sparse
-    for place in range(len(ordered) if passes else 0):
-        sparse -= ordered[place]
-        longer = max((place + 1) * passes, (sparse + cores[1] - 1) // cores[1])
+    # The dense core takes inputs from the fullest on, until it alone would be no better.
+    dense, count = 0, len(inputs_of) - 1
+    while passes and dense < len(active) and (dense + 1) * passes < best:
+        while inputs_of[count] == 0:
+            count -= 1
+        inputs_of[count] -= 1
+        dense += 1
+        sparse -= count
+        longer = max(dense * passes, (sparse + cores[1] - 1) // cores[1])
         if longer < best:
-            best, best_dense, best_sparse = longer, place + 1, sparse
+            best, best_dense, best_sparse = longer, dense, sparse
     found[DENSE] += best_dense * bundles
     found[SPARSE] += best_sparse
     found[PASSED] += len(active) * bundles
@@ -129,28 +126,37 @@ def stratified(active: Ints, bundles: int, rows: int, cores: Ints, found: Ints) 
 
 
 @njit(cache=True, nogil=True)
-def _bundle_blocks(
-    joined: Words, inputs: int, ptr: Ints, length: Ints, shape: Ints, cycles: Ints, found: Ints
-) -> None:
-    """Adds the cycles of each block of windows."""
-    active = np.empty(inputs, np.int64)
-    union = np.empty(joined.shape[1], np.uint64)
+def _stratify(run: WindowRun, tokens: int, cores: Ints, cycles: Ints, found: Ints) -> None:
+    """Fill the cycles of each tile, and add to each block what `stratified` counts."""
     counted = np.zeros(3, np.int64)
-    for block in range(len(ptr) - 1):
-        active[:] = 0
-        bundles, longest = 0, 0
-        for first in range(ptr[block], ptr[block + 1], shape[0]):
-            union[:] = 0
-            rows = 0
-            for window in range(first, min(first + shape[0], ptr[block + 1])):
-                rows += length[window]
-                for word in range(joined.shape[1]):
-                    union[word] |= joined[window, word]
-            bundles += 1
-            longest = max(longest, rows)
-            for place in range(inputs):
-                bit = union[place >> 6] >> np.uint64(place & 63)
-                active[place] += np.int64(bit & np.uint64(1))
+    for tile, block in enumerate(run.block):
+        row_ptr = run.row_ptr[run.ptr[block] : run.ptr[block + 1] + 1]
+        planes, inputs = run.planes[block], run.inputs[tile]
+        words = run.words[run.word_ptr[tile] : run.word_ptr[tile + 1]]
+        words_by_row = words.reshape(row_ptr[-1] - row_ptr[0], planes, -1)
+        # A bundle is a window of windows.
+        count = len(row_ptr) - 1
+        bundle_ptr = np.append(row_ptr[0:count:tokens], row_ptr[count])
+        joined = np.empty((len(bundle_ptr) - 1, words_by_row.shape[2]), np.uint64)
+        active = np.empty(joined.shape[1] * 64, np.int64)
+        longest = np.diff(bundle_ptr).max()
         counted[:] = 0
-        cycles[block] += stratified(active, bundles, longest, shape[1:], counted)
+        cycles[tile] = 0
+        for plane in range(planes):
+            join_windows(words_by_row[:, plane], bundle_ptr, joined)
+            _count_active(joined, active)
+            own = active[:inputs]
+            cycles[tile] += stratified(own, len(joined), longest, cores[block], counted)
         found[:, block] += counted
+
+
+@njit(cache=True, nogil=True)
+def _count_active(joined: Words, active: Ints) -> None:
+    """Fill the bundles that are active in each input."""
+    active[:] = 0
+    for bundle in range(joined.shape[0]):
+        for word in range(joined.shape[1]):
+            value = joined[bundle, word]
+            own = active[64 * word : 64 * word + 64]
+            for place in range(64):
+                own[place] += np.int64((value >> np.uint64(place)) & np.uint64(1))

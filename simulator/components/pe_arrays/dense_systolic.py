@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
-from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Work
+from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Tiles
 
 
 class DenseSystolic(AccumulatorArray, kind="dense_systolic"):
@@ -53,44 +53,42 @@ class DenseSystolic(AccumulatorArray, kind="dense_systolic"):
     def peak_accumulations_per_cycle(self) -> int:
         return self.rows * self.columns
 
-    def cost(self, work: Work) -> ArrayCost:
-        groups, _, planes, chunks = work.ones.shape
-        sizes = np.diff(work.block_ptr)
-        inputs = int(work.chunk_inputs.sum())
+    def cost(self, tiles: Tiles) -> ArrayCost:
+        sizes, weight_passes = tiles.sizes, np.ones_like(tiles.sizes)
+        sums = sizes * tiles.chunks
         if self.stationary == "os":
-            folds = -(-sizes // self.rows)
-            cycles = folds[:, None] * (work.chunk_inputs + self.rows + self.columns - 2)[None, :]
-            weight_passes, sums = folds, sizes
+            weight_passes, sums = -(-sizes // self.rows), sizes
+            cycles = tiles.inputs + self.rows + self.columns - 2
+            cycles *= weight_passes[tiles.block]
         elif self.stationary == "is":
-            outputs = np.minimum(work.outputs, self.tile_outputs)
-            folds = -(-sizes // self.columns)
+            weight_passes = -(-sizes // self.columns)
+            outputs = np.minimum(tiles.outputs, self.tile_outputs)
             fold_cycles = outputs + 2 * self.rows + self.columns - 2
-            cycles = np.repeat((folds * fold_cycles)[:, None], chunks, axis=1)
-            weight_passes, sums = folds, sizes * chunks
+            cycles = (weight_passes * fold_cycles)[tiles.block]
         else:
-            fixed = 2 * self.rows + self.columns - 2
-            cycles = np.repeat((sizes + fixed)[:, None], chunks, axis=1)
-            weight_passes, sums = np.ones_like(sizes), sizes * chunks
-        positions = groups * sizes * inputs
+            cycles = (sizes + 2 * self.rows + self.columns - 2)[tiles.block]
+        positions = tiles.groups * sizes * tiles.product_inputs
         return ArrayCost(
-            cycles=np.repeat(cycles[None].astype(np.int64), groups, axis=0),
-            per_output=self._arithmetic(work, positions),
+            cycles=cycles,
+            per_output=self._arithmetic(tiles, positions),
             per_pass={},
-            partial_sum_read_vectors=groups * (sums - sizes),
-            partial_sum_write_vectors=groups * sums,
-            spike_bits=positions * planes,
-            weights_per_output=groups * weight_passes * inputs,
+            partial_sum_read_vectors=tiles.groups * (sums - sizes),
+            partial_sum_write_vectors=tiles.groups * sums,
+            spike_bits=tiles.operand_bits,
+            weights_per_output=tiles.groups * tiles.product_inputs * weight_passes,
         )
 
-    def _arithmetic(self, work: Work, positions: Ints) -> dict[str, Ints]:
-        """Operations for one output: every position, or with gating those that are not zero."""
-        if work.integer:
-            # Which of an integer's planes are set together is not in the counts, so an integer
-            # is never gated: an upper bound.
-            return {"multiply_accumulate": positions}
-        if not self.zero_gating:
-            return {"accumulate": positions}
-        return {"accumulate": work.block_ones()}
+    def _arithmetic(self, tiles: Tiles, positions: Ints) -> dict[str, Ints]:
+        """Count operations of one output: every position, or with gating those that are not zero.
+
+        Which of an integer's planes are set together is not in the counts, so an integer is never
+        gated: an upper bound.
+        """
+        added = tiles.by_block(tiles.tile_ones()) if self.zero_gating else positions
+        return {
+            "accumulate": np.where(tiles.integer, 0, added),
+            "multiply_accumulate": np.where(tiles.integer, positions, 0),
+        }
 
     def actions(self) -> dict[str, Action]:
         add = Primitive("add", bits=self.sum_bits)

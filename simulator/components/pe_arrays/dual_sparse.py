@@ -10,8 +10,9 @@ from numba import njit
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
-from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Words, Work
-from simulator.components.pe_arrays.windows import join_windows, window_ptr, windows
+from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Tiles, Words
+from simulator.components.pe_arrays.popcount import popcount
+from simulator.components.pe_arrays.windows import WindowRun, join_windows, window_runs
 
 MATCHES, CORRECTIONS, WORDS = range(3)
 
@@ -61,43 +62,37 @@ class DualSparse(AccumulatorArray, kind="dual_sparse"):
     def adders(self) -> int:
         return self.columns * self.window_timesteps
 
-    def cost(self, work: Work) -> ArrayCost:
-        groups, rows, planes, chunks = work.ones.shape
-        sizes = np.diff(work.block_ptr)
-        cycles = np.zeros((groups, len(sizes), chunks), np.int64)
-        found = np.zeros((3, len(sizes)), np.int64)
-        first, length = windows(work, self.window_timesteps)
-        density = 1.0 if work.attention else self.weight_density
-        for group, chunk in np.ndindex(groups if rows else 0, chunks):
-            bits, inputs = work.bits(group, chunk), int(work.chunk_inputs[chunk])
-            masks = drawn_masks(self.weight_seed, inputs, self.columns, density)
-            for plane in range(planes):
-                words = np.ascontiguousarray(bits[:, plane])
-                _join_blocks(
-                    words,
-                    join_windows(words, first, length),
-                    masks,
-                    window_ptr(work, first),
-                    first,
-                    length,
-                    -(-inputs // self.join_inputs),
-                    cycles[group, :, chunk],
-                    found,
-                )
-        np.maximum(cycles, 1, out=cycles, where=(sizes > 0)[None, :, None])
+    def cost(self, tiles: Tiles) -> ArrayCost:
+        cycles = np.empty(len(tiles.block), np.int64)
+        found = np.zeros((3, len(tiles.sizes)), np.int64)
+        masks, first_mask = self._masks(tiles)
+        for run, bits in window_runs(tiles, self.window_timesteps):
+            _join(bits, masks, first_mask[run], self.columns, self.join_inputs, cycles[run], found)
         return ArrayCost(
-            cycles=cycles,
+            cycles=np.maximum(cycles, 1),
             per_output={},
             per_pass={
                 "accumulate": found[MATCHES],
                 "correct": found[CORRECTIONS],
                 "join_word": found[WORDS],
             },
-            partial_sum_read_vectors=np.zeros_like(sizes),
-            partial_sum_write_vectors=groups * sizes * chunks,
-            spike_bits=groups * planes * sizes * int(work.chunk_inputs.sum()),
+            partial_sum_read_vectors=np.zeros_like(tiles.sizes),
+            partial_sum_write_vectors=tiles.groups * tiles.sizes * tiles.chunks,
+            spike_bits=tiles.operand_bits,
             weights_per_output=-(-found[MATCHES] // self.columns),
         )
+
+    def _masks(self, tiles: Tiles) -> tuple[Words, Ints]:
+        """Return the masks of all tiles, one after another, and where those of each tile begin."""
+        keys = 2 * tiles.inputs + tiles.attention[tiles.block]
+        kinds, place = np.unique(keys, return_inverse=True)
+        drawn = [
+            drawn_masks(self.weight_seed, inputs, self.columns, 1.0 if own else self.weight_density)
+            for inputs, own in (divmod(kind, 2) for kind in kinds.tolist())
+        ]
+        ends = np.cumsum([0, *(masks.size for masks in drawn)])
+        flat = np.concatenate([np.zeros(0, np.uint64), *(masks.ravel() for masks in drawn)])
+        return flat, ends[place]
 
     def actions(self) -> dict[str, Action]:
         add = Primitive("add", bits=self.sum_bits)
@@ -128,42 +123,85 @@ def drawn_masks(seed: int, inputs: int, columns: int, density: float) -> Words:
 
 
 @njit(cache=True, nogil=True)
-def _common(left: Words, right: Words) -> int:
-    """Bits set in both rows of words."""
-    total = 0
-    for word in range(len(left)):
-        value = left[word] & right[word]
-        while value:
-            value &= value - np.uint64(1)
-            total += 1
-    return total
-
-
-@njit(cache=True, nogil=True)
-def _join_blocks(
-    rows: Words,
-    joined: Words,
+def _join(
+    run: WindowRun,
     masks: Words,
-    ptr: Ints,
-    first: Ints,
-    length: Ints,
-    join_cycles: int,
+    first_mask: Ints,
+    columns: int,
+    join_inputs: int,
     cycles: Ints,
     found: Ints,
 ) -> None:
-    """Adds the cycles of each block of windows, and what it counts."""
-    spent = np.empty(masks.shape[0], np.int64)
-    for block in range(len(ptr) - 1):
-        spent[:] = 0
-        for window in range(ptr[block], ptr[block + 1]):
-            for column in range(masks.shape[0]):
-                matches = _common(joined[window], masks[column])
-                spent[column] += max(matches, join_cycles)
-                spikes = 0
-                if matches:
-                    for row in range(first[window], first[window] + length[window]):
-                        spikes += _common(rows[row], masks[column])
-                found[MATCHES, block] += matches
-                found[CORRECTIONS, block] += matches * length[window] - spikes
-                found[WORDS, block] += join_cycles
-        cycles[block] += spent.max()
+    """Fill the cycles of each tile, and add to each block what it counts."""
+    spent = np.empty(columns, np.int64)
+    for tile, block in enumerate(run.block):
+        row_ptr = run.row_ptr[run.ptr[block] : run.ptr[block + 1] + 1]
+        count, planes = len(row_ptr) - 1, run.planes[block]
+        words = run.words[run.word_ptr[tile] : run.word_ptr[tile + 1]]
+        words_by_row = words.reshape(row_ptr[-1] - row_ptr[0], planes, -1)
+        width = words_by_row.shape[2]
+        own = masks[first_mask[tile] : first_mask[tile] + columns * width].reshape(columns, width)
+        holders = _holders(own)
+        join_cycles = (run.inputs[tile] + join_inputs - 1) // join_inputs
+        joined = np.empty((count, width), np.uint64)
+        cycles[tile] = 0
+        for plane in range(planes):
+            rows = words_by_row[:, plane]
+            join_windows(rows, row_ptr, joined)
+            matched, added = _match(joined, row_ptr, own, join_cycles, spent)
+            found[MATCHES, block] += matched
+            found[CORRECTIONS, block] += added - _spikes(rows, holders)
+            found[WORDS, block] += join_cycles * columns * count
+            cycles[tile] += spent.max()
+
+
+@njit(cache=True, nogil=True)
+def _match(
+    joined: Words, row_ptr: Ints, masks: Words, join_cycles: int, spent: Ints
+) -> tuple[int, int]:
+    """Fill the cycles of each PE; return all matches, and the same times the rows of a window."""
+    spent[:] = 0
+    matched, added = 0, 0
+    for window in range(len(joined)):
+        of_window = 0
+        for column in range(len(masks)):
+            matches = 0
+            for word in range(masks.shape[1]):
+                matches += popcount(joined[window, word] & masks[column, word])
+            spent[column] += max(matches, join_cycles)
+            of_window += matches
+        matched += of_window
+        added += of_window * (row_ptr[window + 1] - row_ptr[window])
+    return matched, added
+
+
+@njit(cache=True, nogil=True)
+def _holders(masks: Words) -> Words:
+    """Return uint64 (level, word): bit `level` of the number of PEs that hold an input's weight."""
+    levels = 1
+    while 1 << levels <= len(masks):
+        levels += 1
+    holders = np.zeros((levels, masks.shape[1]), np.uint64)
+    for column in range(len(masks)):
+        for word in range(masks.shape[1]):
+            carry = masks[column, word]
+            for level in range(levels):
+                kept = holders[level, word]
+                holders[level, word] = kept ^ carry
+                carry &= kept
+    return holders
+
+
+@njit(cache=True, nogil=True)
+def _spikes(rows: Words, holders: Words) -> int:
+    """Return the spikes that meet a weight, over all rows and PEs."""
+    total = 0
+    for level in range(len(holders)):
+        if not holders[level].any():
+            continue
+        found = 0
+        for row in range(len(rows)):
+            for word in range(rows.shape[1]):
+                found += popcount(rows[row, word] & holders[level, word])
+        total += found << level
+    return total

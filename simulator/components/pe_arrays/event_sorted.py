@@ -8,8 +8,11 @@ import numpy as np
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
-from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Work
-from simulator.components.pe_arrays.windows import window_ptr, windows
+from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Tiles
+from simulator.components.pe_arrays.windows import windows
+
+ALL_TIMESTEPS = 1 << 30
+"""A window that no token leaves."""
 
 
 class EventSorted(AccumulatorArray, kind="event_sorted"):
@@ -39,20 +42,17 @@ class EventSorted(AccumulatorArray, kind="event_sorted"):
     def peak_accumulations_per_cycle(self) -> int:
         return self.columns
 
-    def cost(self, work: Work) -> ArrayCost:
-        groups, _, planes, chunks = work.ones.shape
-        sizes = np.diff(work.block_ptr)
-        first, _ = windows(work, 1 << 30)
-        tokens = np.diff(window_ptr(work, first))
-        spikes = work.piece_ones()
-        ones = spikes.sum(axis=(0, 2))
+    def cost(self, tiles: Tiles) -> ArrayCost:
+        tokens = np.diff(windows(tiles.rows(), ALL_TIMESTEPS).ptr)
+        spikes = tiles.tile_ones()
+        ones = tiles.by_block(spikes)
         return ArrayCost(
-            cycles=np.maximum(spikes + (tokens * self.token_cycles)[None, :, None], 1),
+            cycles=np.maximum(spikes + (tokens * self.token_cycles)[tiles.block], 1),
             per_output={"accumulate": ones},
             per_pass={"merge": ones},
-            partial_sum_read_vectors=np.zeros_like(sizes),
-            partial_sum_write_vectors=groups * sizes,
-            spike_bits=groups * planes * sizes * int(work.chunk_inputs.sum()) * (chunks > 0),
+            partial_sum_read_vectors=np.zeros_like(ones),
+            partial_sum_write_vectors=tiles.groups * tiles.sizes,
+            spike_bits=tiles.operand_bits,
             weights_per_output=ones,
         )
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
-from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Words, Work
+from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Tiles, Words
+from simulator.components.pe_arrays.distinct import Slots, empty_slots, slot_of
+from simulator.components.pe_arrays.popcount import popcount
 
 LOOKED_UP, RESIDUAL = range(2)
+"""What is counted of a tile."""
 
 
 class Pattern(AccumulatorArray, kind="pattern"):
@@ -69,37 +73,31 @@ class Pattern(AccumulatorArray, kind="pattern"):
     def adders(self) -> int:
         return self.columns * (self.lookup_lanes + self.residual_lanes)
 
-    def cost(self, work: Work) -> ArrayCost:
-        groups, rows, planes, chunks = work.ones.shape
-        sizes = np.diff(work.block_ptr)
-        cycles = np.zeros((groups, len(sizes), chunks), np.int64)
-        found = np.zeros((2, len(sizes)), np.int64)
-        lanes = np.array([self.lookup_lanes, self.residual_lanes], np.int64)
-        for group, chunk in np.ndindex(groups if rows else 0, chunks):
-            values = work.bits(group, chunk)[:, :, 0]
-            unique, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-            count = 0 if work.attention else self.patterns
-            chosen = calibrated(unique, counts.astype(np.int64), count, self.rounds)
-            looked_up, residual = np.empty((2, len(unique)), np.int64)
-            match_patterns(unique, chosen, looked_up, residual)
-            places = inverse.reshape(rows, planes)
-            _sum_blocks(
-                looked_up[places].sum(axis=1),
-                residual[places].sum(axis=1),
-                work.block_ptr,
-                lanes,
-                cycles[group, :, chunk],
-                found,
-            )
-        matched = groups * planes * chunks * sizes * (0 if work.attention else 1)
+    def cost(self, tiles: Tiles) -> ArrayCost:
+        # A row of a chunk has 64 inputs at most: one word.
+        words = np.empty(len(tiles.ones), np.min_scalar_type((1 << self.row_inputs) - 1))
+        for first, last, bits, _ in tiles.word_runs():
+            words[tiles.ptr[first] : tiles.ptr[last]] = bits
+        order = np.argsort(tiles.pool, kind="stable")
+        begins = np.flatnonzero(np.diff(tiles.pool[order], prepend=-1))
+        pool_ptr = np.append(begins, len(order))
+        patterns = np.where(tiles.attention[tiles.block[order[begins]]], 0, self.patterns)
+        per_tile = np.empty((2, len(order)), np.int64)
+        _match_pools(words, tiles.ptr, order, pool_ptr, patterns, self.rounds, per_tile)
+        looked_up, residual = (tiles.by_block(each) for each in per_tile)
+        lanes = np.array([[self.lookup_lanes], [self.residual_lanes]])
+        visits = tiles.groups * tiles.chunks * tiles.sizes
         return ArrayCost(
-            cycles=cycles,
-            per_output={"add_pattern": found[LOOKED_UP], "add_residual": found[RESIDUAL]},
-            per_pass={"row_match": matched, "pattern_read": found[LOOKED_UP]},
-            partial_sum_read_vectors=groups * sizes * (chunks - 1),
-            partial_sum_write_vectors=groups * sizes * chunks,
-            spike_bits=groups * planes * sizes * int(work.chunk_inputs.sum()),
-            weights_per_output=found[RESIDUAL],
+            cycles=np.maximum(-(-per_tile // lanes), 1).max(axis=0),
+            per_output={"add_pattern": looked_up, "add_residual": residual},
+            per_pass={
+                "row_match": np.where(tiles.attention, 0, tiles.planes * visits),
+                "pattern_read": looked_up,
+            },
+            partial_sum_read_vectors=visits - tiles.groups * tiles.sizes,
+            partial_sum_write_vectors=visits,
+            spike_bits=tiles.operand_bits,
+            weights_per_output=residual,
         )
 
     def actions(self) -> dict[str, Action]:
@@ -120,10 +118,13 @@ class Pattern(AccumulatorArray, kind="pattern"):
         }
 
 
+@njit(cache=True, nogil=True)
 def calibrated(values: Words, counts: Ints, patterns: int, rounds: int) -> Words:
-    """uint64 (at most `patterns`,): patterns for values that occur `counts` times."""
-    saved = counts * (np.bitwise_count(values).astype(np.int64) - 1)
-    order = np.argsort(-saved, kind="stable")[:patterns]
+    """Return at most `patterns` patterns for distinct values that occur `counts` times."""
+    saved = np.empty(len(values), np.int64)
+    for place in range(len(values)):
+        saved[place] = counts[place] * (popcount(values[place]) - 1)
+    order = np.argsort(-saved, kind="mergesort")[:patterns]
     chosen = values[order[saved[order] > 0]]
     for _ in range(rounds):
         chosen = _majorities(values, counts, chosen)
@@ -131,26 +132,31 @@ def calibrated(values: Words, counts: Ints, patterns: int, rounds: int) -> Words
 
 
 @njit(cache=True, nogil=True)
-def _ones(word: np.uint64) -> int:
-    """Set bits of a word."""
-    total = 0
-    while word:
-        word &= word - np.uint64(1)
-        total += 1
-    return total
+def _places(patterns: Words) -> Slots:
+    """Return a table of the patterns, of equals the first."""
+    slots: Slots = empty_slots(len(patterns))
+    for place in range(len(patterns)):
+        slot = slot_of(patterns[place], slots, patterns)
+        if slots[slot] < 0:
+            slots[slot] = place
+    return slots
 
 
 @njit(cache=True, nogil=True)
-def _nearest(value: np.uint64, patterns: Words) -> tuple[int, int]:
-    """The first nearest pattern that leaves fewer inputs than `value` has, or -1; and what is left.
+def _nearest(value: np.uint64, patterns: Words, slots: Slots) -> tuple[int, int]:
+    """Return the first nearest pattern that leaves fewer inputs than `value` has, or -1; and those.
 
     An empty value needs none.
     """
-    best, left = -1, _ones(value)
+    best, left = -1, popcount(value)
+    equal = int(np.int64(slots[slot_of(value, slots, patterns)]))
+    if equal >= 0 and left > 0:
+        return equal, 0
+    # No pattern is equal, so none leaves less than one input.
     for place in range(len(patterns)):
-        if left == 0:
+        if left <= 1:
             break
-        distance = _ones(value ^ patterns[place])
+        distance = popcount(value ^ patterns[place])
         if distance < left:
             best, left = place, distance
     return best, left
@@ -158,25 +164,28 @@ def _nearest(value: np.uint64, patterns: Words) -> tuple[int, int]:
 
 @njit(cache=True, nogil=True)
 def match_patterns(values: Words, patterns: Words, looked_up: Ints, residual: Ints) -> None:
-    """For each value whether it takes a pattern, and the inputs that are left."""
+    """Fill for each value whether it takes a pattern, and the inputs that are left."""
+    slots = _places(patterns)
     for place in range(len(values)):
-        best, left = _nearest(values[place], patterns)
+        best, left = _nearest(values[place], patterns, slots)
         looked_up[place] = 1 if best >= 0 else 0
         residual[place] = left
 
 
 @njit(cache=True, nogil=True)
 def _majorities(values: Words, counts: Ints, patterns: Words) -> Words:
-    """The patterns moved to the majority of those that chose them."""
+    """Return the patterns moved to the majority of those that chose them."""
     votes = np.zeros((len(patterns), 64), np.int64)
     weight = np.zeros(len(patterns), np.int64)
+    slots = _places(patterns)
     for place in range(len(values)):
-        best, _ = _nearest(values[place], patterns)
+        best, _ = _nearest(values[place], patterns, slots)
         if best >= 0:
             weight[best] += counts[place]
-            for bit in range(64):
-                if (values[place] >> np.uint64(bit)) & np.uint64(1):
-                    votes[best, bit] += counts[place]
+            left = values[place]
+            while left:
+                votes[best, popcount((left - np.uint64(1)) & ~left)] += counts[place]
+                left &= left - np.uint64(1)
     moved = patterns.copy()
     for place in range(len(patterns)):
         if weight[place] == 0:
@@ -189,17 +198,60 @@ def _majorities(values: Words, counts: Ints, patterns: Words) -> Words:
 
 
 @njit(cache=True, nogil=True)
-def _sum_blocks(
-    looked_up: Ints, residual: Ints, block_ptr: Ints, lanes: Ints, cycles: Ints, found: Ints
+def _match_pools(
+    words: npt.NDArray[Any],
+    ptr: Ints,
+    order: Ints,
+    pool_ptr: Ints,
+    patterns: Ints,
+    rounds: int,
+    per_tile: Ints,
 ) -> None:
-    """Cycles of each block for one chunk: the longer of both levels, at least one."""
-    for block in range(len(block_ptr) - 1):
-        first, second = 0, 0
-        for row in range(block_ptr[block], block_ptr[block + 1]):
-            first += looked_up[row]
-            second += residual[row]
-        found[LOOKED_UP, block] += first
-        found[RESIDUAL, block] += second
-        level_1 = (first + lanes[0] - 1) // lanes[0]
-        level_2 = (second + lanes[1] - 1) // lanes[1]
-        cycles[block] += max(level_1, level_2, 1)
+    """Fill what is looked up and what is left of each tile; order: the tiles of each pool."""
+    per_tile[:] = 0
+    for pool in range(len(pool_ptr) - 1):
+        own = order[pool_ptr[pool] : pool_ptr[pool + 1]]
+        values, counts, places = _distinct(words, ptr, own)
+        matched = np.zeros((2, len(values)), np.int64)
+        several = 0
+        for place in range(len(values)):
+            several += popcount(values[place]) > 1
+        if several <= patterns[pool]:
+            # Each value of several spikes is a pattern of its own, and stays it.
+            for place in range(len(values)):
+                matched[LOOKED_UP if popcount(values[place]) > 1 else RESIDUAL, place] = 1
+        else:
+            by_value = np.argsort(values)
+            chosen = calibrated(values[by_value], counts[by_value], patterns[pool], rounds)
+            match_patterns(values, chosen, matched[LOOKED_UP], matched[RESIDUAL])
+        word = 0
+        for tile in own:
+            for place in places[word : word + ptr[tile + 1] - ptr[tile]]:
+                if place >= 0:
+                    per_tile[LOOKED_UP, tile] += matched[LOOKED_UP, place]
+                    per_tile[RESIDUAL, tile] += matched[RESIDUAL, place]
+            word += ptr[tile + 1] - ptr[tile]
+
+
+@njit(cache=True, nogil=True)
+def _distinct(words: npt.NDArray[Any], ptr: Ints, own: Ints) -> tuple[Words, Ints, Slots]:
+    """Return the distinct values of a pool, their counts, and of each word its value (-1: none)."""
+    total = 0
+    for tile in own:
+        total += ptr[tile + 1] - ptr[tile]
+    slots, places = empty_slots(total), np.empty(total, np.int32)
+    values, counts = np.empty(total, np.uint64), np.zeros(total, np.int64)
+    count, place = 0, 0
+    for tile in own:
+        for word in range(ptr[tile], ptr[tile + 1]):
+            places[place] = -1
+            value = np.uint64(words[word])
+            if value != 0:
+                slot = slot_of(value, slots, values)
+                if slots[slot] < 0:
+                    slots[slot], values[count] = count, value
+                    count += 1
+                places[place] = slots[slot]
+                counts[slots[slot]] += 1
+            place += 1
+    return values[:count], counts[:count], places

@@ -10,10 +10,12 @@ from numba import njit
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
-from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Words, Work
+from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Tiles, Words
+from simulator.components.pe_arrays.distinct import empty_slots, slot_of
+from simulator.components.pe_arrays.popcount import popcount
 
 SPIKES, REMAINING, EMPTIED, SEARCHED = range(4)
-"""What is counted of a tile, see `product_tile`."""
+"""What is counted of a tile, see `product_search`."""
 
 
 class ProductSparse(AccumulatorArray, kind="product_sparse"):
@@ -62,35 +64,27 @@ class ProductSparse(AccumulatorArray, kind="product_sparse"):
     def adders(self) -> int:
         return self.columns
 
-    def cost(self, work: Work) -> ArrayCost:
-        groups, rows, planes, chunks = work.ones.shape
-        sizes = np.diff(work.block_ptr)
-        cycles = np.zeros((groups, len(sizes), chunks), np.int64)
-        totals = np.zeros((4, len(sizes)), np.int64)
-        for group in range(groups if rows else 0):
-            for chunk in range(chunks):
-                _search_blocks(
-                    work.bits(group, chunk),
-                    work.block_ptr,
-                    int(work.chunk_inputs[chunk]),
-                    self.tile_rows,
-                    self.popcounts_per_cycle,
-                    cycles[group, :, chunk],
-                    totals,
-                )
+    def cost(self, tiles: Tiles) -> ArrayCost:
+        cycles = np.empty(len(tiles.block), np.int64)
+        totals = np.zeros((4, len(tiles.sizes)), np.int64)
+        sizes = (self.tile_rows, self.popcounts_per_cycle)
+        for first, last, words, ptr in tiles.word_runs():
+            run = slice(first, last)
+            _search_tiles(words, ptr, tiles.block[run], tiles.planes, *sizes, cycles[run], totals)
         remaining, emptied, searched = totals[REMAINING], totals[EMPTIED], totals[SEARCHED]
+        rows = tiles.groups * tiles.sizes
         return ArrayCost(
             cycles=cycles,
             per_output={"accumulate": remaining},
             per_pass={
                 "row_search": searched,
-                "row_sort": groups * planes * chunks * sizes,
+                "row_sort": rows * tiles.planes * tiles.chunks,
                 "prefix_entry": searched,
             },
             # The sum of a row is begun by reading its own or its prefix's, and ended by writing.
             partial_sum_read_vectors=remaining + emptied,
-            partial_sum_write_vectors=remaining + emptied + groups * sizes,
-            spike_bits=groups * planes * sizes * int(work.chunk_inputs.sum()),
+            partial_sum_write_vectors=remaining + emptied + rows,
+            spike_bits=tiles.operand_bits,
             weights_per_output=remaining,
         )
 
@@ -122,109 +116,134 @@ class ProductSparse(AccumulatorArray, kind="product_sparse"):
 
 
 @njit(cache=True, nogil=True)
-def _ones(word: np.uint64) -> int:
-    """Set bits of a word."""
-    value = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
-    value = (value & np.uint64(0x3333333333333333)) + (
-        (value >> np.uint64(2)) & np.uint64(0x3333333333333333)
-    )
-    value = (value + (value >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    value = value + (value >> np.uint64(8))
-    value = value + (value >> np.uint64(16))
-    value = value + (value >> np.uint64(32))
-    return int(value & np.uint64(0x7F))
-
-
-@njit(cache=True, nogil=True)
 def product_search(rows: Words, prefix: npt.NDArray[np.int32], rest: Words, found: Ints) -> None:
-    """The prefix of each row of a tile, -1 for none, and what is left of the row without it.
+    """Find the prefix of each row of a tile, -1 for none, and what is left of the row without it.
 
-    `rows`: uint64 (row,); `prefix`, `rest`: to be filled. Adds to `found` the tile's spikes, those
-    that remain, rows that became empty, and rows that searched. Rows are visited by falling number
-    of spikes, so that the first subset met is the largest and of equals the first.
+    Equal rows are searched once: those that come later are copies of the first.
+    rows: uint64 (rows,). prefix, rest: filled.
+    found: the tile's spikes, those that remain, rows that became empty, and rows that searched are
+    added to it.
     """
-    count = len(rows)
-    weight = np.empty(count, np.int64)
-    first = np.zeros(66, np.int64)
-    for row in range(count):
-        weight[row] = _ones(rows[row])
-        first[64 - weight[row] + 1] += 1
-    for place in range(65):
-        first[place + 1] += first[place]
-    begin = first.copy()
-    order = np.empty(count, np.int64)
-    for row in range(count):
-        place = 64 - weight[row]
-        order[first[place]] = row
-        first[place] += 1
-    for row in range(count):
-        value, prefix[row] = rows[row], -1
-        found[SPIKES] += weight[row]
-        if weight[row] > 1:
-            found[SEARCHED] += 1
-            for place in range(begin[64 - weight[row]], begin[64]):
-                other = order[place]
-                if rows[other] & ~value == 0 and (rows[other] != value or other < row):
-                    prefix[row] = other
-                    value ^= rows[other]
-                    break
-            if value == 0:
-                found[EMPTIED] += 1
-        rest[row] = value
-        found[REMAINING] += weight[row] if prefix[row] < 0 else _ones(value)
+    slots, values = empty_slots(len(rows)), np.empty(len(rows), np.uint64)
+    first_row = np.empty(len(rows), np.int64)
+    # Distinct values by falling number of spikes: how many there are, then where they begin.
+    begin = np.zeros(66, np.int64)
+    singles = np.uint64(0)  # inputs of which a row of one spike was met
+    count, spikes, copied, repeated, searched = 0, 0, 0, 0, 0
+    for row in range(len(rows)):
+        value = rows[row]
+        prefix[row], rest[row] = -1, value
+        if value == 0:
+            continue
+        ones = popcount(value)
+        spikes += ones
+        if ones == 1:
+            known = singles & value != 0
+            singles |= value
+            repeated += known
+        else:
+            searched += 1
+            slot = slot_of(value, slots, values)
+            known = slots[slot] >= 0
+            if known:
+                prefix[row], rest[row] = first_row[slots[slot]], 0
+                copied += 1
+            else:
+                slots[slot] = count
+        if not known:
+            values[count], first_row[count] = value, row
+            begin[65 - ones] += 1
+            count += 1
+    for place in range(1, len(begin)):
+        begin[place] += begin[place - 1]
+    found[SPIKES] += spikes
+    found[EMPTIED] += copied
+    found[SEARCHED] += searched
+    found[REMAINING] += repeated + _search_distinct(values[:count], first_row, begin, prefix, rest)
 
 
 @njit(cache=True, nogil=True)
-def product_tile(
-    words: Words, first: int, last: int, start: int, stop: int, work: Words, found: Ints
-) -> None:
-    """Search rows first..last of uint64 (row, word) over inputs start..stop, at most 64 of them.
+def _search_distinct(
+    values: Words, first_row: Ints, begin: Ints, prefix: npt.NDArray[np.int32], rest: Words
+) -> int:
+    """Find the largest proper subset of each value, of equals the first; return what remains.
 
-    `work`: uint64 (2, rows at least), scratch. Adds to `found` as `product_search`.
+    begin[64 - n]: the values with more than n spikes, which is where those with n begin.
     """
-    prefix = np.empty(last - first, np.int32)
-    word, shift = start >> 6, np.uint64(start & 63)
-    mask = np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64(64 - (stop - start))
-    for row in range(first, last):
-        value = words[row, word] >> shift
-        if (start & 63) + stop - start > 64:
-            value |= words[row, word + 1] << (np.uint64(64) - shift)
-        work[0, row - first] = value & mask
-    product_search(work[0, : last - first], prefix, work[1, : last - first], found)
+    # An empty word at the end is a subset of every value and stops each search.
+    ordered, order = np.zeros(len(values) + 1, np.uint64), np.empty(len(values), np.int64)
+    next_place = begin.copy()
+    for index in range(len(values)):
+        spikes = 64 - popcount(values[index])
+        place = next_place[spikes]
+        ordered[place], order[place] = values[index], index
+        next_place[spikes] = place + 1
+    remaining = 0
+    for index in range(len(values)):
+        value = values[index]
+        place = begin[65 - popcount(value)]
+        while ordered[place] & ~value != 0:
+            place += 1
+        value ^= ordered[place]
+        remaining += popcount(value)
+        if place < len(values):
+            row = first_row[index]
+            prefix[row], rest[row] = first_row[order[place]], value
+    return remaining
 
 
 @njit(cache=True, nogil=True)
-def _search_blocks(
-    bits: Words,
-    block_ptr: Ints,
-    inputs: int,
+def _search_tiles(
+    words: Words,
+    ptr: Ints,
+    block: Ints,
+    planes: Ints,
     tile_rows: int,
     popcounts: int,
     cycles: Ints,
     totals: Ints,
 ) -> None:
-    """Cycles of each block for one chunk; totals by block, as `product_search` counts them."""
-    work = np.empty((2, tile_rows), np.uint64)
+    """Fill the cycles of each tile; add to each block what `product_search` counts."""
+    prefix, scratch = np.empty(tile_rows, np.int32), np.empty((2, tile_rows), np.uint64)
     found = np.zeros(4, np.int64)
-    for block in range(len(block_ptr) - 1):
-        for plane in range(bits.shape[1]):
-            for first in range(block_ptr[block], block_ptr[block + 1], tile_rows):
-                last = min(first + tile_rows, block_ptr[block + 1])
+    for tile in range(len(block)):
+        spent, depth = 0, planes[block[tile]]
+        for plane in range(depth):
+            # A row of a tile has 64 inputs at most: one word.
+            for first in range(ptr[tile] + plane, ptr[tile + 1], tile_rows * depth):
+                count = 0
+                for word in range(first, min(first + tile_rows * depth, ptr[tile + 1]), depth):
+                    scratch[0, count] = words[word]
+                    count += 1
                 found[:] = 0
-                product_tile(bits[:, plane], first, last, 0, inputs, work, found)
-                totals[:, block] += found
-                search = found[SEARCHED] + (last - first) // popcounts
-                cycles[block] += max(found[REMAINING] + found[EMPTIED], search)
-        cycles[block] = max(cycles[block], 1)
+                product_search(scratch[0, :count], prefix, scratch[1], found)
+                for what in range(len(found)):
+                    totals[what, block[tile]] += found[what]
+                search = found[SEARCHED] + count // popcounts
+                spent += max(found[REMAINING] + found[EMPTIED], search)
+        cycles[tile] = max(spent, 1)
 
 
 @njit(cache=True, nogil=True)
 def product_matrix(words: Words, inputs: int, tile_rows: int, tile_inputs: int) -> Ints:
-    """What `product_search` counts, summed over all tiles of uint64 (row, word)."""
-    work = np.empty((2, tile_rows), np.uint64)
+    """Return what `product_search` counts, summed over all tiles of uint64 (row, word)."""
+    prefix, scratch = np.empty(tile_rows, np.int32), np.empty((2, tile_rows), np.uint64)
     found = np.zeros(4, np.int64)
     for first in range(0, words.shape[0], tile_rows):
-        last = min(first + tile_rows, words.shape[0])
+        rows = words[first : first + tile_rows]
         for start in range(0, inputs, tile_inputs):
-            product_tile(words, first, last, start, min(start + tile_inputs, inputs), work, found)
+            _cut_inputs(rows, start, min(start + tile_inputs, inputs), scratch[0])
+            product_search(scratch[0, : len(rows)], prefix, scratch[1], found)
     return found
+
+
+@njit(cache=True, nogil=True)
+def _cut_inputs(words: Words, start: int, stop: int, values: Words) -> None:
+    """Fill the inputs start to stop - 1, at most 64 of them, of uint64 (row, word)."""
+    word, shift = start >> 6, np.uint64(start & 63)
+    mask = np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64(64 - (stop - start))
+    for row in range(len(words)):
+        value = words[row, word] >> shift
+        if (start & 63) + stop - start > 64:
+            value |= words[row, word + 1] << (np.uint64(64) - shift)
+        values[row] = value & mask

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
-from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Work
+from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Tiles
 
 
 class SortedRows(AccumulatorArray, kind="sorted_rows"):
@@ -38,25 +39,21 @@ class SortedRows(AccumulatorArray, kind="sorted_rows"):
     def peak_accumulations_per_cycle(self) -> int:
         return self.rows
 
-    def cost(self, work: Work) -> ArrayCost:
-        groups, _, planes, chunks = work.ones.shape
-        sizes = np.diff(work.block_ptr)
-        cycles = np.ones((groups, len(sizes), chunks), np.int64)
-        for block, (first, last) in enumerate(
-            zip(work.block_ptr[:-1], work.block_ptr[1:], strict=True)
-        ):
-            order = np.lexsort((work.row[first:last], work.timestep[first:last]))
-            for group, chunk in np.ndindex(groups, chunks):
-                spikes = work.ones[group, first:last][order, :, chunk].ravel().astype(np.int64)
-                cycles[group, block, chunk] = max(1, fullest_load(spikes, self.rows))
-        ones = work.block_ones()
+    def cost(self, tiles: Tiles) -> ArrayCost:
+        rows = tiles.rows()
+        block = np.repeat(np.arange(len(tiles.sizes)), tiles.sizes)
+        order = np.lexsort((rows.row, rows.timestep, block))
+        loads = np.empty(len(tiles.block), np.int64)
+        _deal(tiles.ones, tiles.ptr, tiles.block, rows.ptr, order, tiles.planes, self.rows, loads)
+        ones = tiles.by_block(tiles.tile_ones())
+        visits = tiles.groups * tiles.chunks * tiles.sizes
         return ArrayCost(
-            cycles=cycles,
+            cycles=np.maximum(loads, 1),
             per_output={"accumulate": ones},
-            per_pass={"deal_row": groups * planes * chunks * sizes},
-            partial_sum_read_vectors=groups * sizes * (chunks - 1),
-            partial_sum_write_vectors=groups * sizes * chunks,
-            spike_bits=groups * planes * sizes * int(work.chunk_inputs.sum()),
+            per_pass={"deal_row": tiles.planes * visits},
+            partial_sum_read_vectors=visits - tiles.groups * tiles.sizes,
+            partial_sum_write_vectors=visits,
+            spike_bits=tiles.operand_bits,
             weights_per_output=ones,
         )
 
@@ -74,12 +71,49 @@ class SortedRows(AccumulatorArray, kind="sorted_rows"):
 
 @njit(cache=True, nogil=True)
 def fullest_load(spikes: Ints, pes: int) -> int:
-    """Spikes of the fullest PE when each row goes to the least loaded one, of equals the first."""
-    load = np.zeros(pes, np.int64)
-    for row in range(len(spikes)):
-        least = 0
-        for pe in range(1, pes):
-            if load[pe] < load[least]:
-                least = pe
-        load[least] += spikes[row]
-    return int(load.max())
+    """Return the spikes of the fullest PE, each row going to the least loaded, of equals the first.
+
+    PEs are a heap of (load, PE), each as one number. A row without spikes changes no load.
+    """
+    heap = np.arange(pes + 1)
+    # A last child has this neighbour, which is never the smaller.
+    heap[pes] = np.iinfo(np.int64).max
+    most = 0
+    for count in spikes:
+        if count == 0:
+            continue
+        key = heap[0] + count * pes
+        most = max(most, key)
+        place, child = 0, 1
+        while child < pes:
+            child += heap[child + 1] < heap[child]
+            if key <= heap[child]:
+                break
+            heap[place] = heap[child]
+            place, child = child, 2 * child + 1
+        heap[place] = key
+    return most // pes
+
+
+@njit(cache=True, nogil=True)
+def _deal(
+    ones: npt.NDArray[Any],
+    ptr: Ints,
+    block: Ints,
+    row_ptr: Ints,
+    order: Ints,
+    planes: Ints,
+    pes: int,
+    loads: Ints,
+) -> None:
+    """Fill the load of the fullest PE of each tile; order: the rows of each block as dealt."""
+    spikes = np.empty(np.diff(ptr).max() if len(block) else 0, np.int64)
+    for tile in range(len(block)):
+        begin, end = row_ptr[block[tile]], row_ptr[block[tile] + 1]
+        count, depth = 0, planes[block[tile]]
+        for place in range(begin, end):
+            word = ptr[tile] + (order[place] - begin) * depth
+            for plane in range(depth):
+                spikes[count] = ones[word + plane]
+                count += 1
+        loads[tile] = fullest_load(spikes[:count], pes)

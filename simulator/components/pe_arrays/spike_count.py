@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
-from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Work
+from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Tiles
 
 
 class SpikeCount(AccumulatorArray, kind="spike_count"):
@@ -42,20 +42,18 @@ class SpikeCount(AccumulatorArray, kind="spike_count"):
     def peak_accumulations_per_cycle(self) -> int:
         return self.columns
 
-    def cost(self, work: Work) -> ArrayCost:
-        groups, _, planes, chunks = work.ones.shape
-        sizes = np.diff(work.block_ptr)
-        spikes = work.piece_ones()
-        ones = spikes.sum(axis=(0, 2))
-        visits = np.full(len(sizes), groups * chunks) * sizes
+    def cost(self, tiles: Tiles) -> ArrayCost:
+        spikes = tiles.tile_ones()
+        ones = tiles.by_block(spikes)
+        visits = tiles.groups * tiles.chunks * tiles.sizes
         return ArrayCost(
             cycles=np.maximum(spikes, 1),
             per_output={"accumulate": ones},
             per_pass={},
             # A row's sums stay in the PEs while its spikes of one chunk last.
-            partial_sum_read_vectors=visits - groups * sizes,
+            partial_sum_read_vectors=visits - tiles.groups * tiles.sizes,
             partial_sum_write_vectors=visits,
-            spike_bits=groups * planes * sizes * int(work.chunk_inputs.sum()),
+            spike_bits=tiles.operand_bits,
             weights_per_output=ones,
         )
 

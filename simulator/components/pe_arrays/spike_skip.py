@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,7 @@ from numba import njit
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
-from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Work
+from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Tiles
 
 
 class SpikeSkip(AccumulatorArray, kind="spike_skip"):
@@ -56,20 +56,18 @@ class SpikeSkip(AccumulatorArray, kind="spike_skip"):
     def peak_accumulations_per_cycle(self) -> int:
         return self.rows * self.columns * self.lanes
 
-    def cost(self, work: Work) -> ArrayCost:
-        groups, _, _, chunks = work.ones.shape
-        sizes = np.diff(work.block_ptr)
-        cycles = np.zeros((groups, len(sizes), chunks), np.int64)
-        totals = np.zeros((3, len(sizes)), np.int64)
-        _walk(work.ones, work.block_ptr, self.rows, self.lanes, self.fifo_words, cycles, totals)
+    def cost(self, tiles: Tiles) -> ArrayCost:
+        cycles = np.empty(len(tiles.block), np.int64)
+        totals = np.zeros((3, len(tiles.sizes)), np.int64)
+        fifos = (self.rows, self.lanes, self.fifo_words)
+        _walk(tiles.ones, tiles.ptr, tiles.block, *fifos, cycles, totals)
         ones, words, live_words = totals
-        loads = np.full(len(sizes), groups * int(work.chunk_inputs.sum()), np.int64)
         return ArrayCost(
             cycles=cycles,
             per_output={"accumulate": ones},
             per_pass={
                 "weight_read": ones,
-                "weight_write": loads,
+                "weight_write": tiles.groups * tiles.product_inputs,
                 "word_scan": words,
                 "fifo_word": live_words,
                 "result_word": live_words,
@@ -78,7 +76,7 @@ class SpikeSkip(AccumulatorArray, kind="spike_skip"):
             partial_sum_read_vectors=live_words,
             partial_sum_write_vectors=live_words,
             spike_bits=words * self.word_inputs,
-            weights_per_output=np.zeros(len(sizes), np.int64),
+            weights_per_output=np.zeros_like(words),
         )
 
     def actions(self) -> dict[str, Action]:
@@ -128,43 +126,42 @@ class SpikeSkip(AccumulatorArray, kind="spike_skip"):
 
 @njit(cache=True, nogil=True)
 def _walk(
-    ones: npt.NDArray[np.int32],
-    block_ptr: Ints,
+    ones: npt.NDArray[Any],
+    ptr: Ints,
+    block: Ints,
     rows: int,
     lanes: int,
     fifo_words: int,
     cycles: Ints,
     totals: Ints,
 ) -> None:
-    """Cycles of each (group, block, chunk); totals by block: ones, words, words with ones.
+    """Fill the cycles of each tile; add to each block its ones, words, words with ones.
 
-    `free[row, n % fifo_words]`: when the word that was n-th into the row's FIFO left it.
+    free[n % (rows * fifo_words)]: when the n-th word pushed left its FIFO, that of row n % rows.
     """
-    planes = ones.shape[2]
-    free = np.empty((rows, fifo_words), np.int64)
+    free = np.empty(rows * fifo_words, np.int64)
     busy_until = np.empty(rows, np.int64)
-    for group in range(ones.shape[0]):
-        for block in range(len(block_ptr) - 1):
-            for chunk in range(ones.shape[3]):
-                free[:] = -1
-                busy_until[:] = 0
-                dispatched, pushed, end = -1, 0, 0
-                for item in range(block_ptr[block], block_ptr[block + 1]):
-                    for plane in range(planes):
-                        count = ones[group, item, plane, chunk]
-                        totals[1, block] += 1
-                        dispatched += 1
-                        if count == 0:
-                            continue
-                        totals[0, block] += count
-                        totals[2, block] += 1
-                        row = pushed % rows
-                        slot = pushed // rows % fifo_words
-                        # A slot is free again one cycle after its word was popped.
-                        dispatched = max(dispatched, free[row, slot] + 1)
-                        start = max(dispatched + 1, busy_until[row])
-                        free[row, slot] = start
-                        busy_until[row] = start + (count + lanes - 1) // lanes
-                        end = max(end, busy_until[row])
-                        pushed += 1
-                cycles[group, block, chunk] = max(end, dispatched + 1)
+    for tile in range(len(block)):
+        free[:] = -1
+        busy_until[:] = 0
+        dispatched, end, found, live, row, place = -1, 0, 0, 0, 0, 0
+        for word in range(ptr[tile], ptr[tile + 1]):
+            dispatched += 1
+            count = int(np.int64(ones[word]))
+            if count == 0:
+                continue
+            # A slot is free again one cycle after its word was popped.
+            dispatched = max(dispatched, free[place] + 1)
+            start = max(dispatched + 1, busy_until[row])
+            stop = start + (count if lanes == 1 else (count + lanes - 1) // lanes)
+            free[place] = start
+            busy_until[row] = stop
+            end = max(end, stop)
+            found += count
+            live += 1
+            row = row + 1 if row + 1 < rows else 0
+            place = place + 1 if place + 1 < len(free) else 0
+        cycles[tile] = max(end, dispatched + 1)
+        totals[0, block[tile]] += found
+        totals[1, block[tile]] += ptr[tile + 1] - ptr[tile]
+        totals[2, block[tile]] += live

@@ -9,8 +9,8 @@ from numba import njit
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
-from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Words, Work
-from simulator.components.pe_arrays.windows import join_windows, window_ptr, windows
+from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Tiles, Words
+from simulator.components.pe_arrays.windows import WindowRun, join_windows, window_runs
 
 
 class TimeBatched(AccumulatorArray, kind="time_batched"):
@@ -48,33 +48,20 @@ class TimeBatched(AccumulatorArray, kind="time_batched"):
     def peak_accumulations_per_cycle(self) -> int:
         return self.rows * self.columns
 
-    def cost(self, work: Work) -> ArrayCost:
-        groups, rows, planes, chunks = work.ones.shape
-        sizes = np.diff(work.block_ptr)
-        cycles = np.zeros((groups, len(sizes), chunks), np.int64)
-        fetched = np.zeros((3, len(sizes)), np.int64)
-        first, length = windows(work, self.window_timesteps)
-        for group in range(groups if rows else 0):
-            for chunk in range(chunks):
-                bits = work.bits(group, chunk)
-                for plane in range(planes):
-                    _window_blocks(
-                        join_windows(bits[:, plane], first, length),
-                        window_ptr(work, first),
-                        length,
-                        np.array([work.chunk_inputs[chunk], self.columns, self.rows], np.int64),
-                        cycles[group, :, chunk],
-                        fetched,
-                    )
-        np.maximum(cycles, 1, out=cycles, where=(sizes > 0)[None, :, None])
-        inputs, slots, scanned = fetched
+    def cost(self, tiles: Tiles) -> ArrayCost:
+        cycles = np.empty(len(tiles.block), np.int64)
+        found = np.zeros((3, len(tiles.sizes)), np.int64)
+        fill = self.rows + self.columns - 2
+        for run, bits in window_runs(tiles, self.window_timesteps):
+            _walk(bits, self.columns, fill, cycles[run], found)
+        inputs, slots, scanned = found
         return ArrayCost(
-            cycles=cycles,
-            per_output={"accumulate": work.block_ones()},
+            cycles=np.maximum(cycles, 1),
+            per_output={"accumulate": tiles.by_block(tiles.tile_ones())},
             per_pass={"input_scan": scanned, "slot": slots},
-            partial_sum_read_vectors=np.zeros_like(sizes),
-            partial_sum_write_vectors=groups * sizes,
-            spike_bits=groups * planes * sizes * int(work.chunk_inputs.sum()),
+            partial_sum_read_vectors=np.zeros_like(inputs),
+            partial_sum_write_vectors=tiles.groups * tiles.sizes,
+            spike_bits=tiles.operand_bits,
             weights_per_output=inputs,
         )
 
@@ -99,61 +86,63 @@ class TimeBatched(AccumulatorArray, kind="time_batched"):
 
 @njit(cache=True, nogil=True)
 def paired_length(flags: Words, full: int, left: Words) -> int:
-    """Slots that the inputs of a group take: the silent none, the full one, two that fit one.
+    """Return the slots of a group's inputs: the silent none, the full one, two that fit one.
 
-    `flags`: uint64 (input,), bit c = a spike in window c; `full`: all windows of the group;
-    `left`: uint64 (inputs at least,), scratch. First fit, in the order of the inputs.
+    Inputs pair first fit, in their order.
+    flags: uint64 (inputs,), bit c = a spike in window c. full: all windows of the group.
+    left: uint64 (inputs at least,), scratch.
     """
+    every, all_taken = np.uint64(full), ~np.uint64(0)
     slots, count = 0, 0
     for place in range(len(flags)):
-        if flags[place] == full:
-            slots += 1
-        elif flags[place]:
-            left[count] = flags[place]
-            count += 1
-    begin = 0
-    while begin < count:
+        flag = flags[place]
+        slots += flag == every and flag != 0
+        left[count] = flag
+        count += flag != 0 and flag != every
+    # Where the search for a partner of a flag ended: all before it are taken or overlap the flag,
+    # and stay so. What was paired is made to overlap all. A place for each of 8 columns' flags.
+    known, ended = np.zeros(256, np.uint64), np.zeros(256, np.int64)
+    for begin in range(count):
         flag = left[begin]
-        begin += 1
-        if flag == 0:
+        if flag == all_taken:
             continue
         slots += 1
-        for place in range(begin, count):
-            # What was paired already is 0 and overlaps nothing, so it must be passed by itself.
-            if left[place] != 0 and left[place] & flag == 0:
-                left[place] = 0
-                break
+        key = np.int64((flag ^ (flag >> np.uint64(8))) & np.uint64(255))
+        place = begin + 1
+        if known[key] == flag:
+            place = max(place, ended[key])
+        while place < count and left[place] & flag != 0:
+            place += 1
+        if place < count:
+            left[place] = all_taken
+        known[key], ended[key] = flag, place
     return slots
 
 
 @njit(cache=True, nogil=True)
 def window_slots(words: Words, inputs: int, columns: int, found: Ints) -> int:
-    """Slots of all groups of windows; adds to `found` inputs with a spike, slots, inputs looked at.
+    """Return the slots of all groups of windows.
 
-    `words`: uint64 (window, word), a bit where the window has a spike. The windows are cut into
-    `columns` consecutive parts, group g having the g-th of each.
+    The windows are cut into `columns` consecutive parts, group g having the g-th of each.
+    words: uint64 (window, word), a bit where the window has a spike.
+    found: inputs with a spike, slots, inputs looked at are added to it.
     """
-    windows = words.shape[0]
+    windows, width = words.shape
     groups = (windows + columns - 1) // columns
-    flags, left = np.empty(inputs, np.uint64), np.empty(inputs, np.uint64)
+    flags, left = np.empty(width * 64, np.uint64), np.empty(width * 64, np.uint64)
     total = 0
     for group in range(groups):
         flags[:] = 0
         full = np.uint64(0)
         for column, window in enumerate(range(group, windows, groups)):
-            bit = np.uint64(1) << np.uint64(column)
-            full |= bit
-            for word in range(words.shape[1]):
-                value = words[window, word]
-                place = word * 64
-                while value:
-                    if value & np.uint64(1):
-                        flags[place] |= bit
-                    value >>= np.uint64(1)
-                    place += 1
+            full |= np.uint64(1) << np.uint64(column)
+            for word in range(width):
+                _spread(words[window, word], np.uint64(column), flags[64 * word : 64 * word + 64])
+        live = 0
         for place in range(inputs):
-            found[0] += flags[place] != 0
-        slots = paired_length(flags, full, left)
+            live += flags[place] != 0
+        slots = paired_length(flags[:inputs], full, left)
+        found[0] += live
         found[1] += slots
         found[2] += inputs
         total += slots
@@ -161,24 +150,27 @@ def window_slots(words: Words, inputs: int, columns: int, found: Ints) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _window_blocks(
-    joined: Words,
-    ptr: Ints,
-    length: Ints,
-    sizes: Ints,
-    cycles: Ints,
-    found: Ints,
-) -> None:
-    """Adds the cycles of each block of windows; `sizes`: inputs, columns, rows of PEs."""
-    inputs, columns, fill = sizes[0], sizes[1], sizes[1] + sizes[2] - 2
+def _spread(value: np.uint64, column: np.uint64, flags: Words) -> None:
+    """Set the bit of a column in the flags of the inputs of a word."""
+    for place in range(64):
+        flags[place] |= ((value >> np.uint64(place)) & np.uint64(1)) << column
+
+
+@njit(cache=True, nogil=True)
+def _walk(run: WindowRun, columns: int, fill: int, cycles: Ints, found: Ints) -> None:
+    """Fill the cycles of each tile, and add to each block what `window_slots` counts."""
     counted = np.zeros(3, np.int64)
-    for block in range(len(ptr) - 1):
-        begin, end = ptr[block], ptr[block + 1]
-        timesteps = 1
-        for window in range(begin, end):
-            timesteps = max(timesteps, length[window])
+    for tile, block in enumerate(run.block):
+        row_ptr = run.row_ptr[run.ptr[block] : run.ptr[block + 1] + 1]
+        count, planes = len(row_ptr) - 1, run.planes[block]
+        words = run.words[run.word_ptr[tile] : run.word_ptr[tile + 1]]
+        words_by_row = words.reshape(row_ptr[-1] - row_ptr[0], planes, -1)
+        joined = np.empty((count, words_by_row.shape[2]), np.uint64)
+        timesteps = max(1, np.diff(row_ptr).max())
         counted[:] = 0
-        slots = window_slots(joined[begin:end], inputs, columns, counted)
-        groups = (end - begin + columns - 1) // columns
-        cycles[block] += slots * timesteps + groups * fill
+        for plane in range(planes):
+            join_windows(words_by_row[:, plane], row_ptr, joined)
+            window_slots(joined, run.inputs[tile], columns, counted)
+        groups = (count + columns - 1) // columns
+        cycles[tile] = counted[1] * timesteps + planes * groups * fill
         found[:, block] += counted

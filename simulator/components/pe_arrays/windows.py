@@ -2,39 +2,97 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
-from simulator.components.pe_arrays.base import Ints, Words, Work
+from simulator.components.pe_arrays.base import Ints, RowLists, Tiles, Words
 
 
-def windows(work: Work, timesteps: int) -> tuple[Ints, Ints]:
-    """int64 (window,): the first row of each window and its number of rows.
+class Windows(NamedTuple):
+    """The windows of all blocks.
 
-    A window is the rows of one token or pixel whose timesteps fall into the same `timesteps`; it
+    ptr: int64 (blocks + 1,), windows of each block.
+    row_ptr: int64 (windows + 1,), rows of each window.
+    """
+
+    ptr: Ints
+    row_ptr: Ints
+
+
+class WindowRun(NamedTuple):
+    """A run of tiles, with their bits and the windows of their blocks, for one kernel.
+
+    words, word_ptr: bits of the run, as `Tiles.word_runs` gives them.
+    block, inputs: int64 (tiles of the run,).
+    planes: int64 (blocks,).
+    ptr, row_ptr: see `Windows`.
+    """
+
+    words: Words
+    word_ptr: Ints
+    block: Ints
+    inputs: Ints
+    planes: Ints
+    ptr: Ints
+    row_ptr: Ints
+
+
+def windows(rows: RowLists, timesteps: int) -> Windows:
+    """Cut the rows of each block into windows.
+
+    A window is the rows of one token or pixel whose timesteps fall into the same `timesteps`. It
     ends where a block ends. Rows of one timestep only make windows of one row.
     """
-    count = len(work.row)
-    starts = np.ones(count, np.bool_)
-    if count:
-        step = work.timestep // timesteps
-        starts[1:] = (np.diff(work.row) != 0) | (np.diff(step) != 0)
-        starts[work.block_ptr[:-1]] = True
-    first = np.flatnonzero(starts).astype(np.int64)
-    return first, np.diff(np.append(first, count))
+    ptr = np.zeros(len(rows.ptr), np.int64)
+    row_ptr = np.zeros(len(rows.row) + 1, np.int64)
+    count = _cut(rows.ptr, rows.timestep, rows.row, timesteps, ptr, row_ptr)
+    return Windows(ptr, row_ptr[: count + 1])
 
 
-def window_ptr(work: Work, first: Ints) -> Ints:
-    """int64 (blocks + 1,): the windows of each block."""
-    return np.searchsorted(first, work.block_ptr).astype(np.int64)
+def window_runs(tiles: Tiles, timesteps: int) -> Iterator[tuple[slice, WindowRun]]:
+    """Yield runs of tiles, bounded in memory: which tiles, and what a kernel needs of them."""
+    cut = windows(tiles.rows(), timesteps)
+    for first, last, words, word_ptr in tiles.word_runs():
+        run = slice(first, last)
+        block, inputs = tiles.block[run], tiles.inputs[run]
+        yield run, WindowRun(words, word_ptr, block, inputs, tiles.planes, *cut)
 
 
 @njit(cache=True, nogil=True)
-def join_windows(words: Words, first: Ints, length: Ints) -> Words:
-    """uint64 (window, word): the inputs that spike at any row of a window, from (row, word)."""
-    joined = np.zeros((len(first), words.shape[1]), np.uint64)
-    for window in range(len(first)):
-        for row in range(first[window], first[window] + length[window]):
-            for word in range(words.shape[1]):
-                joined[window, word] |= words[row, word]
-    return joined
+def _cut(
+    block_ptr: Ints, timestep: Ints, row: Ints, timesteps: int, ptr: Ints, row_ptr: Ints
+) -> int:
+    """Fill the windows of each block and the rows of each window; return the windows."""
+    count = 0
+    for block in range(len(block_ptr) - 1):
+        begin, end = block_ptr[block], block_ptr[block + 1]
+        for place in range(begin, end):
+            if (
+                place == begin
+                or row[place] != row[place - 1]
+                or timestep[place] // timesteps != timestep[place - 1] // timesteps
+            ):
+                row_ptr[count] = place
+                count += 1
+        ptr[block + 1] = count
+    row_ptr[count] = len(row)
+    return count
+
+
+@njit(cache=True, nogil=True)
+def join_windows(words: Words, row_ptr: Ints, joined: Words) -> None:
+    """Fill `joined` (window, word) with the inputs that spike at any row of each window.
+
+    words: uint64 (row, word), whose first row is number row_ptr[0].
+    row_ptr: int64 (windows + 1,).
+    """
+    for window in range(len(row_ptr) - 1):
+        first, last = row_ptr[window] - row_ptr[0], row_ptr[window + 1] - row_ptr[0]
+        for word in range(words.shape[1]):
+            found = words[first, word]
+            for row in range(first + 1, last):
+                found |= words[row, word]
+            joined[window, word] = found

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
-from simulator.components.pe_arrays.base import ArrayCost, PEArray, Work
+from simulator.components.pe_arrays.base import ArrayCost, PEArray, Tiles
 
 
 class AdderTree(PEArray, kind="adder_tree"):
@@ -40,16 +40,13 @@ class AdderTree(PEArray, kind="adder_tree"):
     def peak_accumulations_per_cycle(self) -> int:
         return self.columns * self.fan_in
 
-    def cost(self, work: Work) -> ArrayCost:
-        ones = work.ones.astype(np.int64)  # (group, row, plane, chunk)
-        by_row = np.maximum(-(-ones // self.fan_in), 1).sum(axis=2)
-        begins = work.block_ptr[:-1]
-        cycles = np.add.reduceat(by_row, begins, axis=1) if len(begins) else by_row[:, :0]
-        blocks = np.diff(work.block_ptr)
-        words = blocks * ones.shape[0] * ones.shape[2] * ones.shape[3]
-        added = work.piece_ones().sum(axis=(0, 2))
+    def cost(self, tiles: Tiles) -> ArrayCost:
+        cycles = np.maximum(-(-tiles.ones.astype(np.int64) // self.fan_in), 1)
+        words = tiles.groups * tiles.chunks * tiles.planes * tiles.sizes
+        added = tiles.by_block(tiles.tile_ones())
         return ArrayCost(
-            cycles=cycles,
+            # No tile is empty: each begins where the one before it ends.
+            cycles=np.add.reduceat(cycles, tiles.ptr[:-1]) if len(tiles.block) else cycles,
             per_output={"accumulate": added},
             per_pass={},
             partial_sum_read_vectors=words,

@@ -1,0 +1,242 @@
+"""Images on a plan: the programs that an engine replays, and the counts that are priced.
+
+    lowering = Lowering(plan)
+    batch = lowering.lower(images)          # as many as memory holds at once
+    batch.program(0)                        # of the first of them
+    batch.counts[0]                         # int64 (layer, action)
+
+Images whose loops are equal share the structure of their program; it is emitted once.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.lowering.constants import Constants, make_constants
+from simulator.lowering.counter import Counts
+from simulator.lowering.counts import count_products, dram_bits, make_count_plan
+from simulator.lowering.group import GroupRows
+from simulator.lowering.plan import Plan
+from simulator.lowering.singles import Singles, make_singles, masked_steps
+from simulator.lowering.structure import Tasks, emit
+from simulator.lowering.table import Table, make_table
+from simulator.lowering.tiles import Batch
+from simulator.lowering.timing import Moves, block_busy, move_blocks, own_busy
+from simulator.program import Program, Structure
+from simulator.trace import Image
+
+Ints = npt.NDArray[np.int64]
+Key = tuple[int, str, str]
+
+_MOST_STRUCTURES = 64
+
+
+class Lowered(NamedTuple):
+    """A program with the meaning of its units and ops, and the counts of the image.
+
+    unit_names: of the program's units. op_step, op_layer, op_category: int32 (ops,), step of the
+    plan, layer, index into CATEGORIES. counts: by (layer, part, action). The others are int64
+    (layers,): useful accumulations, DRAM bits, rows with nothing halted and live rows.
+    """
+
+    program: Program
+    unit_names: tuple[str, ...]
+    op_step: npt.NDArray[np.int32]
+    op_layer: npt.NDArray[np.int32]
+    op_category: npt.NDArray[np.int32]
+    counts: dict[Key, int]
+    useful_accumulations: Ints
+    dram_bits: Ints
+    rows: Ints
+    live_rows: Ints
+
+
+class Emitted(NamedTuple):
+    """The program of images with equal loops, but for their cycles.
+
+    structure: what an engine replays. busy_at: int32 (ops,), place of each op's cycles in a busy
+    row. step, layer, category: int32 (ops,), step of the plan, layer, index into CATEGORIES.
+    """
+
+    structure: Structure
+    busy_at: npt.NDArray[np.int32]
+    step: npt.NDArray[np.int32]
+    layer: npt.NDArray[np.int32]
+    category: npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class LoweredBatch:
+    """What a batch of images is on a plan.
+
+    actions: (part, action) of the last axis of `counts`, in order.
+    counts: int64 (images, layers, actions).
+    useful_accumulations, dram_bits, rows, live_rows: int64 (images, layers).
+    own_busy: int64 (images, layers, 3), cycles of arrays, vector units and DRAM that an image takes
+        by itself; fetched weights are left out.
+    groups: images that run together: first and last, excluded, of each.
+    emitted, busy: of each group, its program and its row of cycles.
+    """
+
+    plan: Plan
+    actions: tuple[tuple[str, str], ...]
+    counts: Ints
+    useful_accumulations: Ints
+    dram_bits: Ints
+    rows: Ints
+    live_rows: Ints
+    own_busy: Ints
+    groups: tuple[tuple[int, int], ...]
+    emitted: tuple[Emitted, ...]
+    busy: tuple[Ints, ...]
+
+    def program(self, group: int) -> Program:
+        """Return the program of a group of images: an image alone, unless several run together."""
+        emitted = self.emitted[group]
+        return emitted.structure.program(self.busy[group][emitted.busy_at])
+
+    def image(self, image: int) -> Lowered:
+        """Return all of one image of the batch."""
+        group = next(n for n, (first, last) in enumerate(self.groups) if first <= image < last)
+        emitted, counted = self.emitted[group], self.counts[image]
+        return Lowered(
+            self.program(group),
+            self.plan.unit_names,
+            emitted.step,
+            emitted.layer,
+            emitted.category,
+            {
+                (layer, *self.actions[action]): int(counted[layer, action])
+                for layer, action in np.argwhere(counted).tolist()
+            },
+            self.useful_accumulations[image],
+            self.dram_bits[image],
+            self.rows[image],
+            self.live_rows[image],
+        )
+
+
+def lower(plan: Plan, image: Image) -> Lowered:
+    """Lower one image of the plan's trace."""
+    return Lowering(plan).lower([image]).image(0)
+
+
+class Lowering:
+    """Lowers images on a plan; keeps what no image changes, and the structures met so far."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.constants = make_constants(plan)
+        self.masked = masked_steps(plan)
+        self.count_plan = make_count_plan(self.constants)
+        self._group_rows: dict[int, GroupRows] = {}
+        self.layer_of = np.array([step.layer for step in plan.steps], np.int32)
+        self.structures: OrderedDict[bytes, Emitted] = OrderedDict()
+
+    def lower(self, images: Sequence[Image]) -> LoweredBatch:
+        """Lower a batch of images."""
+        return self.lower_batch(self.batch_of(images))
+
+    def batch_of(self, images: Sequence[Image]) -> Batch:
+        """Lay the bits of images into one arena."""
+        walks, network = self.constants.walks, self.plan.network
+        arena = np.zeros((len(images), -(-walks.image_bytes // 8) * 8), np.uint8)
+        for row, image in zip(arena, images, strict=True):
+            for name, first in walks.tensor_offset.items():
+                tensor = image.tensors[name]
+                row[first : first + tensor.size] = tensor.ravel()
+        active = np.zeros(
+            (len(images), network.blocks, network.timesteps, network.tokens), np.bool_
+        )
+        for place, image in enumerate(images):
+            for block in range(network.blocks):
+                active[place, block] = image.active[str(block)]
+        return Batch(arena, active)
+
+    def lower_batch(self, batch: Batch) -> LoweredBatch:
+        """Lower the images of a batch."""
+        plan, images = self.plan, len(batch.active)
+        table = make_table(self.constants, batch)
+        together = plan.architecture.dataflow.images_together
+        groups = tuple(
+            (first, min(first + together, images)) for first in range(0, images, together)
+        )
+        counts = Counts(self.constants, images, groups)
+        moves = move_blocks(table)
+        useful = count_products(counts, self.count_plan, table, moves)
+        rows, live = _rows(self.constants, batch)
+        singles = make_singles(self.constants, self.masked, batch, counts, useful, rows, live)
+        emitted, busy = self._programs(table, moves, singles, groups)
+        actions, cube = counts.cube()
+        return LoweredBatch(
+            plan,
+            actions,
+            cube,
+            useful,
+            dram_bits(actions, cube),
+            rows,
+            live,
+            own_busy(table, moves, singles),
+            groups,
+            emitted,
+            busy,
+        )
+
+    def _programs(
+        self, table: Table, moves: Moves, singles: Singles, groups: tuple[tuple[int, int], ...]
+    ) -> tuple[tuple[Emitted, ...], tuple[Ints, ...]]:
+        blocks = block_busy(table, moves)
+        emitted, busy = [], []
+        for first, last in groups:
+            rows = self.rows_of(last - first)
+            row, tasks = rows.of_group(table, moves, blocks, singles, first)
+            emitted.append(self._emitted(rows, tasks))
+            busy.append(row)
+        return tuple(emitted), tuple(busy)
+
+    def _emitted(self, rows: GroupRows, tasks: Tasks) -> Emitted:
+        """Return the program of these tasks; it is emitted and checked when it is first met."""
+        key = tasks.key
+        if key not in self.structures:
+            if len(self.structures) >= _MOST_STRUCTURES:
+                self.structures.popitem(last=False)
+            columns = emit(tasks)
+            # A join takes no cycles, any other op at least one: images are checked by the engine.
+            busy = (columns.unit >= 0).astype(np.int64)
+            servers = np.ones(len(self.plan.unit_names), np.int32)
+            program = Program(
+                columns.unit, busy, columns.latency, columns.pred_ptr, columns.pred, servers
+            )
+            step = rows.task_step.astype(np.int32)[columns.task]
+            self.structures[key] = Emitted(
+                Structure.of(program), columns.busy_at, step, self.layer_of[step], columns.category
+            )
+        self.structures.move_to_end(key)
+        return self.structures[key]
+
+    def rows_of(self, images: int) -> GroupRows:
+        """Return what builds the programs of groups of so many images."""
+        if images not in self._group_rows:
+            self._group_rows[images] = GroupRows(self.constants, images)
+        return self._group_rows[images]
+
+
+def _rows(constants: Constants, batch: Batch) -> tuple[Ints, Ints]:
+    """Return int64 (image, layer), rows of products with nothing halted, and live rows."""
+    plan = constants.plan
+    shape = (len(batch.active), len(plan.layers))
+    rows, live = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    active = batch.active.sum(axis=3, dtype=np.int64)
+    for layer_plan in plan.layers:
+        layer, steps = layer_plan.layer, layer_plan.computed_timesteps
+        tokens = layer.inputs if layer.transposed else layer.rows
+        rows[:, layer.index] = live[:, layer.index] = tokens * steps
+        if layer.mask is not None:
+            live[:, layer.index] = active[:, int(layer.mask), :steps].sum(axis=1)
+    return rows, live

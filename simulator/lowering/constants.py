@@ -1,0 +1,164 @@
+"""What formulas over a batch read of a plan: a column a layer, an entry a layer and scope."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.lowering.places import CORE, GLOBAL, OUTSIDE
+from simulator.lowering.plan import LayerPlan, Plan
+from simulator.lowering.scopes import ScopePlan, plan_scopes
+from simulator.lowering.walks import Walks, make_walks
+
+Ints = npt.NDArray[np.int64]
+
+PLACES = {"": 0, CORE: 0, GLOBAL: 1, OUTSIDE: 2}
+"""Places as numbers: in the core or nowhere, in the global buffer, in DRAM."""
+IN_GLOBAL, IN_DRAM = 1, 2
+
+
+class LayerColumns(NamedTuple):
+    """Constants of the layers; int64 (layers,) where not said otherwise.
+
+    is_product: bool, runs on the array. groups, inputs, outputs, share: as in LayerPlan.
+    work, full: element-cycles of all results, and results of the product over all rows.
+    operand_numerator, operand_denominator: bits of an operand row, as a fraction; 0 where it is in
+    the core. operand_times_tokens: bool, the bits are of each token that is an input.
+    second_bits: bits of the second operand for each output, 0 where it is in the core.
+    added, added_rows: bits of streams that are added, of all rows, and those rows.
+    operand_place, spill_place, state_place: see PLACES. spilled_bits: results outside the core.
+    state_bits: membranes of all rows. rows_outer: bool.
+    """
+
+    is_product: npt.NDArray[np.bool_]
+    groups: Ints
+    inputs: Ints
+    outputs: Ints
+    share: Ints
+    work: Ints
+    full: Ints
+    operand_numerator: Ints
+    operand_denominator: Ints
+    operand_times_tokens: npt.NDArray[np.bool_]
+    second_bits: Ints
+    added: Ints
+    added_rows: Ints
+    operand_place: Ints
+    spill_place: Ints
+    state_place: Ints
+    spilled_bits: Ints
+    state_bits: Ints
+    rows_outer: npt.NDArray[np.bool_]
+
+
+class LayerScopes(NamedTuple):
+    """Each scope of each product, layer after layer; int64 (entries,).
+
+    layer, step: its layer and step of the plan. place: its number among the layer's scopes.
+    scope: of its walk, a column of Scopes. last: number of the layer's last scope.
+    first_of_layer: int64 (layers + 1,).
+    """
+
+    layer: Ints
+    step: Ints
+    place: Ints
+    scope: Ints
+    last: Ints
+    first_of_layer: Ints
+
+
+class Constants(NamedTuple):
+    """All that is computed once for a plan."""
+
+    plan: Plan
+    walks: Walks
+    timed: ScopePlan
+    counted: ScopePlan | None
+    layers: LayerColumns
+    entries: LayerScopes
+
+
+def make_constants(plan: Plan) -> Constants:
+    """Compute the constants of a plan; gated rows are timed, but not counted."""
+    walks, skip = make_walks(plan), plan.architecture.token_skip
+    timed = plan_scopes(walks.walks, listed=skip.drops_rows)
+    gated = skip.spares_energy and not skip.drops_rows
+    counted = plan_scopes(walks.walks, listed=True) if gated else None
+    columns = [_layer_column(plan, layer_plan) for layer_plan in plan.layers]
+    layers = LayerColumns(*(np.array(column) for column in zip(*columns, strict=True)))
+    return Constants(plan, walks, timed, counted, layers, _entries(plan, walks, timed))
+
+
+def _entries(plan: Plan, walks: Walks, scopes: ScopePlan) -> LayerScopes:
+    rows: list[tuple[int, ...]] = []
+    ends = [0]
+    for layer_plan in plan.layers:
+        walk = int(walks.of_layer[layer_plan.layer.index])
+        if walk >= 0:
+            first = int(scopes.first_of_walk[walk])
+            last = len(layer_plan.scopes) - 1
+            rows += [
+                (layer_plan.layer.index, step, place, first + place, last)
+                for place, step in enumerate(layer_plan.scopes)
+            ]
+        ends.append(len(rows))
+    table = np.array(rows, np.int64).reshape(-1, 5)
+    columns = [np.ascontiguousarray(each) for each in table.T]
+    return LayerScopes(
+        layer=columns[0],
+        step=columns[1],
+        place=columns[2],
+        scope=columns[3],
+        last=columns[4],
+        first_of_layer=np.array(ends, np.int64),
+    )
+
+
+def _layer_column(plan: Plan, layer_plan: LayerPlan) -> tuple[object, ...]:
+    layer, vector = layer_plan.layer, plan.architecture.core.vector_unit
+    product = not (layer.kind == "head" or layer.is_elementwise)
+    full = layer.rows * layer.outputs * layer.groups * layer_plan.computed_timesteps
+    # Scores meet no neuron, but the vector unit carries them to where weights are read from.
+    work = full if layer.kind == "attention_scores" else 0
+    for op in layer_plan.fused:
+        times = 1 if op.kind == "pool" and layer_plan.repeats > 1 else op.timesteps
+        work += op.rows * op.channels * times * vector.element_cycles(op.kind, op.window_inputs)
+    numerator, denominator = _operand_row(layer_plan)
+    places = [layer_plan.operand_place, layer_plan.second_place]
+    places += [place for _, place in layer_plan.reads]
+    lif = sum(op.rows * op.channels * op.timesteps for op in layer_plan.fused if op.kind == "lif")
+    second_outside = PLACES[layer_plan.second_place] > 0
+    return (
+        product,
+        layer.groups,
+        layer.inputs,
+        layer.outputs,
+        layer_plan.share,
+        work,
+        full,
+        numerator if PLACES[layer_plan.operand_place] else 0,
+        denominator,
+        layer.transposed,
+        layer.inputs if second_outside else 0,
+        sum(bits for bits, place in layer_plan.reads if place != CORE),
+        layer.rows * layer.timesteps,
+        max(PLACES[place] for place in places),
+        PLACES[layer_plan.spill_place],
+        PLACES[layer_plan.membrane_place],
+        layer_plan.spilled_bits,
+        lif * vector.membrane_bits,
+        bool(layer_plan.rows_outer),
+    )
+
+
+def _operand_row(layer_plan: LayerPlan) -> tuple[int, int]:
+    """Return the bits of an operand row, as a fraction; of a transposed one for each token."""
+    layer = layer_plan.layer
+    if layer.transposed:
+        return layer.planes, 1
+    if layer.is_attention:
+        return layer.inputs * layer.planes, 1
+    pixels = layer.window.in_grid[0] * layer.window.in_grid[1]
+    return layer.channels * layer.planes * pixels, layer.rows

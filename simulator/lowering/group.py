@@ -1,0 +1,291 @@
+"""The busy row and the table of tasks of images that run together: what none changes is kept."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.lowering import structure as s
+from simulator.lowering.constants import Constants
+from simulator.lowering.plan import LayerPlan, Plan
+from simulator.lowering.scopes import starts
+from simulator.lowering.singles import Singles
+from simulator.lowering.structure import (
+    BLOCK_COLUMNS,
+    F_OPERAND,
+    F_SPILL,
+    MACHINE_COLUMNS,
+    TASK_COLUMNS,
+    Tasks,
+)
+from simulator.lowering.table import Table
+from simulator.lowering.tables import (
+    DRAM,
+    FROM_DRAM,
+    GLOBAL_BUFFER,
+    MATRIX,
+    ON_CHIP,
+    PE_ARRAY,
+    SINGLE,
+    VECTOR_UNIT,
+    WEIGHT_PORT,
+    units_of,
+)
+from simulator.lowering.timing import BlockBusy, Moves
+from simulator.lowering.walks import CHUNK_TOKENS, COLUMNS, KIND
+
+Ints = npt.NDArray[np.int64]
+
+
+class GroupRows:
+    """Builds programs of `images` images that pass each step together.
+
+    A task of a layer with weights runs through the blocks of all images, so that a chunk of weights
+    that was fetched serves them all. A product of activations is a task for each image.
+    """
+
+    def __init__(self, constants: Constants, images: int) -> None:
+        self.constants = constants
+        self.images = images
+        plan = self.plan = constants.plan
+        self.fixed, fetch_at, global_at, load_at = _fixed_cycles(plan)
+        self.entry_of_step = np.full(len(plan.steps), -1, np.int64)
+        self.entry_of_step[constants.entries.step] = np.arange(len(constants.entries.step))
+        self.elements = np.array(
+            [index for index, step in enumerate(plan.steps) if step.kind == "elements"], np.int64
+        )
+        columns = constants.walks.tables.table[constants.timed.walk, KIND] == COLUMNS
+        self.from_tokens = columns[constants.entries.scope]
+        self.loads = np.flatnonzero(self.from_tokens)
+        self.unit_of_place = np.array([DRAM, GLOBAL_BUFFER, DRAM])
+        self.core_units = np.array(
+            [units_of(kind, plan.machine.cores) for kind in (PE_ARRAY, WEIGHT_PORT, VECTOR_UNIT)],
+            np.int64,
+        ).T.copy()
+        self.machine = _machine_row(plan)
+        self.cores_of_step = np.bincount(plan.schedule.task_step, minlength=len(plan.steps))
+        self.weight_bits = np.array(
+            [each.layer.weight_bits or each.layer.second_bits for each in plan.layers], np.int64
+        )
+        self._tasks(fetch_at, global_at, load_at)
+
+    def _tasks(self, fetch_at: Ints, global_at: Ints, load_at: Ints) -> None:
+        """List the tasks, what each waits for, and what of them no image changes."""
+        plan, order = self.plan, self.plan.schedule
+        step_of: list[int] = []
+        core_of: list[int] = []
+        image_of: list[int] = []
+        first = [0]
+        for step_index, core in zip(
+            order.task_step.tolist(), order.task_core.tolist(), strict=True
+        ):
+            step = plan.steps[step_index]
+            alone = step.kind == "matrix" and plan.layers[step.layer].source == ON_CHIP
+            own = range(self.images) if alone and self.images > 1 else (-1,)
+            step_of += [step_index] * len(own)
+            core_of += [core] * len(own)
+            image_of += own
+            first.append(len(step_of))
+        deps: list[list[int]] = []
+        for task in range(len(order.task_step)):
+            waits = order.dep[order.dep_ptr[task] : order.dep_ptr[task + 1]].tolist()
+            expanded = [each for dep in waits for each in range(first[dep], first[dep + 1])]
+            deps += [expanded] * (first[task + 1] - first[task])
+        self.task_step, self.task_core = np.array(step_of, np.int64), np.array(core_of, np.int64)
+        self.task_image = np.array(image_of, np.int64)
+        self.dep = np.array([dep for own in deps for dep in own], np.int64)
+        table = self.table = np.zeros((len(step_of), TASK_COLUMNS), np.int64)
+        for row, step_index, core in zip(table, step_of, core_of, strict=True):
+            step = plan.steps[step_index]
+            layer_plan = plan.layers[step.layer]
+            matrix = step.kind == "matrix"
+            row[s.T_KIND] = MATRIX if matrix else SINGLE
+            row[s.T_CORE] = core
+            row[s.T_GROUPS] = layer_plan.layer.groups
+            row[s.T_SHARE] = layer_plan.share
+            row[s.T_SOURCE] = layer_plan.source if matrix else -1
+            if step.kind == "vector":
+                row[s.T_SOURCE] = FROM_DRAM
+            row[s.T_KEPT_AT] = layer_plan.kept_at[core]
+            row[s.T_ROWS_OUTER] = int(layer_plan.rows_outer)
+            row[s.T_FETCH_AT] = fetch_at[step.layer]
+            row[s.T_GLOBAL_AT] = global_at[step.layer]
+            row[s.T_LOAD_AT] = load_at[step.layer]
+        ends = np.cumsum([0] + [len(own) for own in deps])
+        table[:, s.T_FIRST_DEP], table[:, s.T_LAST_DEP] = ends[:-1], ends[1:]
+
+    def of_group(
+        self, table: Table, moves: Moves, busy: BlockBusy, singles: Singles, image: int
+    ) -> tuple[Ints, Tasks]:
+        """Return the busy row of images from `image` on, and what their structure follows from."""
+        scopes = table.timed.scopes
+        own = slice(image, image + self.images)
+        first_tile = int(scopes.first_tile[image, 0]) if scopes.tiles.shape[1] else 0
+        tiles = int(scopes.tiles[own].sum())
+        counts = table.blocks.per_scope[own]
+        first = int(table.blocks.per_scope[:image].sum())
+        last = first + int(counts.sum())
+        extra = len(self.elements)
+        blocks = last - first + extra
+        loads, load_at = self._loads(table, own)
+        # Each section follows the one before.
+        no_move = np.zeros((extra, 2), np.int64)
+        operand = singles.operand[own][:, self.elements].sum(axis=0)
+        spill = singles.spill[own][:, self.elements].sum(axis=0)
+        of_step = -(-singles.busy[own].sum(axis=0) // np.maximum(self.cores_of_step, 1))
+        sections = (
+            table.timed.cost.cycles[first_tile : first_tile + tiles],
+            busy.vector[first:last].ravel(), no_move.ravel(),
+            moves.operand_busy[first:last], operand,
+            moves.spill_busy[first:last].ravel(), np.repeat(spill, 2),
+            moves.state_busy[first:last].ravel(), no_move.ravel(),
+            loads, of_step, self.fixed,
+        )  # fmt: skip
+        machine = self.machine.copy()
+        machine[s.M_VECTOR_AT] = tiles
+        machine[s.M_OPERAND_AT] = tiles + 2 * blocks
+        machine[s.M_SPILL_AT] = tiles + 3 * blocks
+        machine[s.M_STATE_AT] = tiles + 5 * blocks
+        loads_at = tiles + 7 * blocks
+        steps_at = loads_at + len(loads)
+        tasks = self.table.copy()
+        tasks[:, [s.T_FETCH_AT, s.T_GLOBAL_AT, s.T_LOAD_AT]] += steps_at + len(of_step)
+        tasks[:, s.T_BUSY_AT] = steps_at + self.task_step
+        listed = self._blocks(table, own, first_tile, last - first)
+        self._matrices(tasks, table, own, loads_at + load_at)
+        self._singles(tasks, singles, of_step)
+        flags = np.concatenate([busy.flags[first:last], np.zeros(extra, np.uint8)])
+        for place, step in enumerate(self.elements.tolist()):
+            chosen = self.task_step == step
+            tasks[chosen, s.T_BLOCKS] = int(of_step[step] > 0)
+            tasks[chosen, s.T_BLOCK_AT] = last - first + place
+            tasks[chosen, s.T_OPERAND_UNIT] = self.unit_of_place[singles.operand_place[step]]
+            tasks[chosen, s.T_SPILL_UNIT] = self.unit_of_place[singles.spill_place[step]]
+            moved = (operand[place] > 0) * F_OPERAND + (spill[place] > 0) * F_SPILL
+            flags[last - first + place] = moved
+        return np.concatenate(sections), Tasks(
+            machine, tasks, self.dep, flags, listed, self.core_units, self.plan.kept_chunks
+        )
+
+    def _blocks(self, table: Table, own: slice, first_tile: int, blocks: int) -> Ints:
+        """List the blocks entry by entry, those of all images one after another."""
+        scopes, entries = table.timed.scopes, self.constants.entries
+        counts = table.blocks.per_scope[own]
+        scope = entries.scope
+        tile = scopes.first_tile[own][:, scope] - first_tile
+        chunks = scopes.chunks[own][:, scope]
+        each = counts.T.ravel()  # (entry, image)
+        place = np.arange(blocks) - np.repeat(starts(each), each)
+        per_block = np.repeat(chunks.T.ravel(), each)
+        listed = np.zeros((blocks + len(self.elements), BLOCK_COLUMNS), np.int64)
+        listed[:, s.B_BLOCK] = np.arange(len(listed))
+        listed[:blocks, s.B_BLOCK] = np.repeat(starts(counts).T.ravel(), each) + place
+        listed[:blocks, s.B_TILE] = np.repeat(tile.T.ravel(), each) + place * per_block
+        listed[:blocks, s.B_STRIDE] = np.repeat((counts * chunks).T.ravel(), each)
+        return listed
+
+    def _matrices(self, tasks: Ints, table: Table, own: slice, loads_at: Ints) -> None:
+        """Fill in the loops of the tasks that run on the array."""
+        scopes, entries, columns = table.timed.scopes, self.constants.entries, self.constants.layers
+        of_step = self.entry_of_step[self.task_step]
+        matrix = np.flatnonzero(of_step >= 0)
+        entry = of_step[matrix]
+        scope, layer = entries.scope[entry], entries.layer[entry]
+        alone = self.task_image[matrix]
+        image = own.start + np.maximum(alone, 0)
+        counts = table.blocks.per_scope[own]
+        begins = starts(counts.T.ravel()).reshape(counts.T.shape)  # (entry, image)
+        together = counts.sum(axis=0)[entry]
+        tasks[matrix, s.T_BLOCKS] = np.where(alone < 0, together, scopes.blocks[image, scope])
+        tasks[matrix, s.T_BLOCK_AT] = begins[entry, np.maximum(alone, 0)]
+        tasks[matrix, s.T_CHUNKS] = scopes.chunks[image, scope]
+        outputs, width = scopes.outputs[image, scope], self.plan.machine.columns
+        tasks[matrix, s.T_COLUMN_TILES] = -(-outputs // width)
+        tasks[matrix, s.T_RAGGED] = outputs % width > 0
+        places = self.unit_of_place
+        tasks[matrix, s.T_OPERAND_UNIT] = places[columns.operand_place[layer]]
+        tasks[matrix, s.T_SPILL_UNIT] = places[columns.spill_place[layer]]
+        tasks[matrix, s.T_STATE_UNIT] = places[columns.state_place[layer]]
+        tokens = self.from_tokens[entry]
+        chosen = np.maximum(alone, 0)[tokens], entry[tokens]
+        tasks[matrix[tokens], s.T_LOAD_AT] = loads_at[chosen]
+
+    def _singles(self, tasks: Ints, singles: Singles, of_step: Ints) -> None:
+        """Fill in the steps of one operation; vector units are those of the core that runs them."""
+        other = np.flatnonzero(self.entry_of_step[self.task_step] < 0)
+        step = self.task_step[other]
+        tasks[other, s.T_UNIT] = singles.unit[step]
+        tasks[other, s.T_LATENCY] = singles.latency[step]
+        tasks[other, s.T_CATEGORY] = singles.category[step]
+        tasks[other, s.T_RUNS] = of_step[step] > 0
+        vector = other[tasks[other, s.T_UNIT] == VECTOR_UNIT]
+        tasks[vector, s.T_UNIT] = self.core_units[self.task_core[vector], 2]
+
+    def _loads(self, table: Table, own: slice) -> tuple[Ints, Ints]:
+        """Return the cycles to load chunks of activations through the weight port.
+
+        The second array, (image, entry), says where those of each layer's scope begin.
+        """
+        machine, entries, scopes = self.plan.machine, self.constants.entries, table.timed.scopes
+        at = np.zeros((self.images, len(entries.scope)), np.int64)
+        if not machine.preloads or not len(self.loads):
+            return np.zeros(0, np.int64), at
+        scope = entries.scope[self.loads]
+        chunks, tokens = scopes.chunks[own][:, scope], scopes.rows[own][:, scope]
+        at[:, self.loads] = starts(chunks)
+        each = chunks.ravel()
+        number = np.arange(int(each.sum())) - np.repeat(starts(each), each)
+        walk = self.constants.walks.tables.table[self.constants.timed.walk[scope]]
+        size = np.repeat(np.tile(walk[:, CHUNK_TOKENS], self.images), each)
+        inputs = np.minimum(size, np.repeat(tokens.ravel(), each) - number * size)
+        bits = np.tile(self.weight_bits[entries.layer[self.loads]], self.images)
+        return -(-inputs * machine.columns * np.repeat(bits, each) // machine.port_bits), at
+
+
+def _machine_row(plan: Plan) -> Ints:
+    machine, row = plan.machine, np.zeros(MACHINE_COLUMNS, np.int64)
+    row[s.M_CORES] = machine.cores
+    row[s.M_PRELOADS], row[s.M_WEIGHT_SLOTS] = machine.preloads, machine.weight_slots
+    row[s.M_LOCAL_CHUNKS] = machine.local_chunks
+    row[s.M_SUM_BLOCKS] = machine.accumulator_blocks
+    row[s.M_OPERAND_BLOCKS] = machine.operand_blocks
+    row[s.M_ARRAY_LATENCY], row[s.M_PORT_LATENCY] = machine.array_latency, machine.port_latency
+    row[s.M_DRAM_LATENCY], row[s.M_GLOBAL_LATENCY] = machine.dram_latency, machine.global_latency
+    row[s.M_VECTOR_LATENCY] = machine.vector_latency
+    row[s.M_DRAM], row[s.M_GLOBAL] = DRAM, GLOBAL_BUFFER
+    return row
+
+
+def _fixed_cycles(plan: Plan) -> tuple[Ints, Ints, Ints, Ints]:
+    """Return cycles that no image changes, and where each layer's begin.
+
+    Fetches of each chunk from DRAM and from the global buffer, for full and ragged column tiles,
+    and its load through the weight port.
+    """
+    machine = plan.machine
+    values: list[int] = []
+    at = np.zeros((3, len(plan.layers)), np.int64)
+    for layer_plan in plan.layers:
+        index = layer_plan.layer.index
+        for place, fetches in enumerate((layer_plan.fetch, layer_plan.shared_fetch)):
+            at[place, index] = len(values)
+            for full, last in fetches:
+                values += [full.busy_cycles, last.busy_cycles]
+        at[2, index] = len(values)
+        values += _load_cycles(plan, layer_plan) if machine.preloads else []
+    # A join, whose place is -1, takes the 0 at the end.
+    return (np.array([*values, 0], np.int64), *at)
+
+
+def _load_cycles(plan: Plan, layer_plan: LayerPlan) -> list[int]:
+    """Return the cycles of each chunk through the weight port; vectors of full width pass it."""
+    layer, machine = layer_plan.layer, plan.machine
+    if layer_plan.layer.kind == "head" or layer.is_elementwise or layer.transposed:
+        return []
+    bits = layer.weight_bits or layer.second_bits
+    size = plan.architecture.core.pe_array.tile_inputs or layer.inputs
+    if layer_plan.chunks is not None and not layer.is_attention:
+        inputs = layer_plan.chunks.inputs.tolist()
+    else:
+        inputs = [min(size, layer.inputs - first) for first in range(0, layer.inputs, size)]
+    return [-(-count * machine.columns * bits // machine.port_bits) for count in inputs]

@@ -1,0 +1,252 @@
+"""The loops of each walk at each of its scopes, for all images of a batch: columns of integers.
+
+A scope is what runs together: a timestep, or all of them. Blocks of rows, chunks of inputs and
+outputs of a scope follow from its live rows alone; tiles and blocks are numbered image by image, so
+that those of an image follow each other.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.lowering.tiling import block_ends
+from simulator.lowering.walks import (
+    CHUNK_TOKENS,
+    CHUNKS,
+    COLUMNS,
+    GROUPS,
+    KIND,
+    OUTPUTS,
+    PLANES,
+    PRODUCT_ROWS,
+    ROW_BLOCK,
+    Walk,
+    Walks,
+)
+
+Ints = npt.NDArray[np.int64]
+Masks = npt.NDArray[np.bool_]
+
+
+class ScopePlan(NamedTuple):
+    """The scopes of all walks, walk after walk; int64 (scopes,) where not said otherwise.
+
+    walk: walk of each. first_step, steps: timesteps that it runs together.
+    row_list: number of its list of rows. list_scope: its place among the scopes of that list.
+    groups, product_inputs: of its product; product_inputs is 0 where they are live tokens.
+    first_of_walk: int64 (walks + 1,).
+    lists: the distinct ways to list and cut rows.
+    """
+
+    walk: Ints
+    first_step: Ints
+    steps: Ints
+    row_list: Ints
+    list_scope: Ints
+    groups: Ints
+    product_inputs: Ints
+    first_of_walk: Ints
+    lists: tuple[RowListPlan, ...]
+
+
+class RowListPlan(NamedTuple):
+    """A way to list rows and to cut them into blocks.
+
+    mask: block whose live tokens are listed, or -1 for all rows. rows: that there are.
+    timesteps: of each scope. row_block, parts, together: see tiling.block_ends.
+    """
+
+    mask: int
+    rows: int
+    timesteps: tuple[tuple[int, ...], ...]
+    row_block: int
+    parts: int
+    together: int
+
+
+class RowList(NamedTuple):
+    """The rows of all images and scopes of one way to list them.
+
+    rows: int64 (images, scopes), rows. first: int64 (images, scopes), place of the first row.
+    timestep, row: int32 (rows,).
+    blocks: int64 (images, scopes). first_block: likewise, among the blocks of this list.
+    sizes: int64 (blocks,), rows of each block.
+    """
+
+    rows: Ints
+    first: Ints
+    timestep: npt.NDArray[np.int32]
+    row: npt.NDArray[np.int32]
+    blocks: Ints
+    first_block: Ints
+    sizes: Ints
+
+
+class Scopes(NamedTuple):
+    """The loops of a batch; int64 (images, scopes) where not said otherwise.
+
+    rows: that run in a scope: rows of the operand, or tokens of a transposed one.
+    blocks, chunks, outputs, tiles: loops. first_block, first_tile, first_word: where those of the
+    scope begin among those of all. first_row: in `timestep`, `row`, int32, its rows or tokens.
+    words: of the tiles of the scope, one a (row, plane). complete: bool, all rows of a grid run.
+    sizes: int64 (blocks,), rows of each block. block_scope: int64 (blocks,), flat (image, scope).
+    """
+
+    rows: Ints
+    blocks: Ints
+    chunks: Ints
+    outputs: Ints
+    tiles: Ints
+    first_block: Ints
+    first_tile: Ints
+    first_word: Ints
+    words: Ints
+    first_row: Ints
+    timestep: npt.NDArray[np.int32]
+    row: npt.NDArray[np.int32]
+    complete: Masks
+    sizes: Ints
+    block_scope: Ints
+
+
+def plan_scopes(walks: tuple[Walk, ...], *, listed: bool) -> ScopePlan:
+    """Number the scopes of walks. `listed`: only live tokens run, else all with their zeros."""
+    lists: dict[RowListPlan, int] = {}
+    columns: list[tuple[int, ...]] = []
+    ends = [0]
+    for index, walk in enumerate(walks):
+        layer = walk.layer
+        rows = layer.inputs if walk.is_columns else layer.rows
+        cut = (walk.row_block, walk.parts, walk.together)
+        if walk.is_columns:
+            cut = (1 << 30, 1, 1)
+        mask = walk.mask if listed else -1
+        row_list = lists.setdefault(RowListPlan(mask, rows, walk.timesteps, *cut), len(lists))
+        inputs = 0 if walk.is_columns else int(walk.chunk_inputs.sum())
+        columns += [
+            (index, steps[0], len(steps), row_list, place, layer.groups, inputs)
+            for place, steps in enumerate(walk.timesteps)
+        ]
+        ends.append(len(columns))
+    table = np.array(columns, np.int64).reshape(-1, 7)
+    parts = [np.ascontiguousarray(column) for column in table.T]
+    return ScopePlan(
+        walk=parts[0],
+        first_step=parts[1],
+        steps=parts[2],
+        row_list=parts[3],
+        list_scope=parts[4],
+        groups=parts[5],
+        product_inputs=parts[6],
+        first_of_walk=np.array(ends, np.int64),
+        lists=tuple(lists),
+    )
+
+
+def list_rows(plan: RowListPlan, active: Masks) -> RowList:
+    """List the rows of all images; `active`: bool (image, block, timestep, token)."""
+    images, scopes = len(active), len(plan.timesteps)
+    steps = np.array(plan.timesteps, np.int64)
+    if plan.mask < 0:
+        live = np.ones((1, int(steps.max()) + 1, plan.rows), np.bool_)
+    else:
+        live = active[:, plan.mask]
+    chosen = live[:, steps]  # (image, scope, timestep of the scope, row)
+    count = chosen.sum(axis=(2, 3), dtype=np.int64)
+    # A token's timesteps follow each other.
+    _, scope, row, step = np.nonzero(chosen.transpose(0, 1, 3, 2))
+    timestep = steps[scope, step].astype(np.int32)
+    first = starts(count)
+    if plan.parts == 1:
+        blocks = -(-count // plan.row_block)
+        scope_of = np.repeat(np.arange(count.size), blocks.ravel())
+        place = np.arange(len(scope_of)) - np.repeat(starts(blocks).ravel(), blocks.ravel())
+        left = count.ravel()[scope_of] - place * plan.row_block
+        sizes = np.minimum(left, plan.row_block)
+    else:
+        cuts = [_sizes(int(n), plan.row_block, plan.parts, plan.together) for n in count.flat]
+        blocks = np.array([len(cut) for cut in cuts], np.int64).reshape(count.shape)
+        sizes = np.array([size for cut in cuts for size in cut], np.int64)
+    first_block = starts(blocks)
+    if plan.mask < 0 and images > 1:
+        count, first, blocks, first_block = (
+            np.broadcast_to(each, (images, scopes)) for each in (count, first, blocks, first_block)
+        )
+    return RowList(count, first, timestep, row.astype(np.int32), blocks, first_block, sizes)
+
+
+@lru_cache(maxsize=4096)
+def _sizes(rows: int, block: int, parts: int, together: int) -> tuple[int, ...]:
+    """Return the rows of each block of a scope."""
+    return tuple(np.diff([0, *block_ends(rows, block, parts, together)]).tolist())
+
+
+def make_scopes(plan: ScopePlan, walks: Walks, images: int, lists: tuple[RowList, ...]) -> Scopes:
+    """Lay out the loops of all images; `lists`: of `plan.lists`."""
+    table = walks.tables.table[plan.walk]
+    columns = table[:, KIND] == COLUMNS
+    row_ends = np.cumsum([0] + [len(each.row) for each in lists])
+    rows, first_row, blocks = (np.empty((images, len(columns)), np.int64) for _ in range(3))
+    for place, (number, scope) in enumerate(zip(plan.row_list, plan.list_scope, strict=True)):
+        each = lists[number]
+        rows[:, place] = each.rows[:, scope]
+        blocks[:, place] = each.blocks[:, scope]
+        first_row[:, place] = each.first[:, scope] + row_ends[number]
+    live = rows > 0
+    channels = table[:, PRODUCT_ROWS]
+    blocks = np.where(columns, -(-channels // table[:, ROW_BLOCK]) * live, blocks)
+    chunks = np.where(columns, -(-rows // table[:, CHUNK_TOKENS]), table[:, CHUNKS])
+    outputs = np.where(table[:, OUTPUTS] > 0, table[:, OUTPUTS], rows)
+    product_rows = np.where(columns, channels * live, rows)
+    tiles = table[:, GROUPS] * blocks * chunks
+    words = tiles // np.maximum(blocks, 1) * product_rows * np.where(columns, 1, table[:, PLANES])
+    complete = rows == channels * plan.steps
+    sizes, block_scope = _block_sizes(plan, table, lists, blocks, product_rows)
+    empty = np.zeros(0, np.int32)
+    return Scopes(
+        rows=rows,
+        blocks=blocks,
+        chunks=chunks,
+        outputs=outputs,
+        tiles=tiles,
+        first_block=starts(blocks),
+        first_tile=starts(tiles),
+        first_word=starts(words),
+        words=words,
+        first_row=first_row,
+        timestep=np.concatenate([empty, *(each.timestep for each in lists)]),
+        row=np.concatenate([empty, *(each.row for each in lists)]),
+        complete=complete,
+        sizes=sizes,
+        block_scope=block_scope,
+    )
+
+
+def _block_sizes(
+    plan: ScopePlan, table: Ints, lists: tuple[RowList, ...], blocks: Ints, product_rows: Ints
+) -> tuple[Ints, Ints]:
+    """Return the rows of each block, and its flat (image, scope)."""
+    flat = blocks.ravel()
+    scope = np.repeat(np.arange(flat.size), flat)
+    place = np.arange(len(scope)) - np.repeat(starts(flat), flat)
+    row_block = table[scope % len(plan.walk), ROW_BLOCK]
+    sizes = np.minimum(product_rows.ravel()[scope] - place * row_block, row_block)
+    for number, each in enumerate(plan.lists):
+        if each.parts > 1:
+            for column in np.flatnonzero(plan.row_list == number):
+                own = scope % len(plan.walk) == column
+                image = scope[own] // len(plan.walk)
+                first = lists[number].first_block[image, plan.list_scope[column]]
+                sizes[own] = lists[number].sizes[first + place[own]]
+    return sizes, scope
+
+
+def starts(counts: Ints) -> Ints:
+    """Return where each entry begins when all are laid one after another, in the same shape."""
+    ends = np.cumsum(counts.ravel())
+    begin: Ints = (ends - counts.ravel()).reshape(counts.shape)
+    return begin

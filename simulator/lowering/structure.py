@@ -1,0 +1,517 @@
+"""Writes the structure of a program: operations, their units and predecessors, without cycles.
+
+A task is a layer at one timestep (or at all of them), a halting decision or a mask scan, on one
+core. A matrix task is a loop over groups, row blocks and column tiles; each (block, tile) is, for
+each chunk of inputs, a fetch of weights, their load through the weight port, and the computation,
+then the element-wise work on its results. Buffers are edges: an op that needs a place waits for the
+op that had it before. An op says where its busy cycles are found in the busy row of an image, so
+that images with equal loops share a structure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from simulator.lowering.tables import (
+    ARRAY_LATENCY,
+    BLOCKS,
+    DRAM_ACTIVATIONS,
+    DRAM_WEIGHTS,
+    FROM_DRAM,
+    GLOBAL_TRAFFIC,
+    GROUPS,
+    MATRIX,
+    ON_CHIP,
+    PORT_LOAD,
+    RESIDENT,
+    TILES,
+    VECTOR_WORK,
+)
+from simulator.program import JOIN
+
+Ints = npt.NDArray[np.int64]
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+(
+    T_KIND,
+    T_CORE,
+    T_FIRST_DEP,
+    T_LAST_DEP,
+    T_GROUPS,
+    T_BLOCKS,
+    T_CHUNKS,
+    T_COLUMN_TILES,
+    T_RAGGED,
+    T_SHARE,
+    T_SOURCE,
+    T_KEPT_AT,
+    T_ROWS_OUTER,
+    T_OPERAND_UNIT,
+    T_SPILL_UNIT,
+    T_STATE_UNIT,
+    T_BLOCK_AT,
+    T_FETCH_AT,
+    T_GLOBAL_AT,
+    T_LOAD_AT,
+    T_UNIT,
+    T_BUSY_AT,
+    T_LATENCY,
+    T_CATEGORY,
+    T_RUNS,
+    TASK_COLUMNS,
+) = range(26)
+"""Columns of the table of tasks.
+
+T_KIND: MATRIX or SINGLE. T_FIRST_DEP, T_LAST_DEP: tasks it waits for, in `dep`. T_GROUPS, T_BLOCKS,
+T_CHUNKS, T_COLUMN_TILES: loops of the step. T_RAGGED: its last column tile is not full. T_SHARE:
+what the part of a core is cut from. T_SOURCE: of the weights. T_KEPT_AT: place of the first chunk
+of the step among those that are kept. T_ROWS_OUTER: row blocks are the outer loop. T_..._UNIT:
+where operands, results and membranes are that are not in the core. T_FETCH_AT, T_GLOBAL_AT,
+T_LOAD_AT, T_BUSY_AT: places in the busy row. T_BLOCK_AT: first block of the step in the list of
+blocks. T_UNIT, T_LATENCY, T_CATEGORY, T_RUNS: of a single operation; it is left out
+where it does not run.
+"""
+
+(
+    M_CORES,
+    M_PRELOADS,
+    M_WEIGHT_SLOTS,
+    M_LOCAL_CHUNKS,
+    M_SUM_BLOCKS,
+    M_OPERAND_BLOCKS,
+    M_ARRAY_LATENCY,
+    M_PORT_LATENCY,
+    M_DRAM_LATENCY,
+    M_GLOBAL_LATENCY,
+    M_VECTOR_LATENCY,
+    M_DRAM,
+    M_GLOBAL,
+    M_VECTOR_AT,
+    M_OPERAND_AT,
+    M_SPILL_AT,
+    M_STATE_AT,
+    MACHINE_COLUMNS,
+) = range(18)
+"""Entries of the machine's row: loops and places, latencies, units that all cores share, and where
+the sections of the busy row begin that hold an entry (or two: full and ragged column tiles) a
+block: element-wise work, operands, results, membranes."""
+
+F_VECTOR, F_OPERAND, F_SPILL, F_SPILL_RAGGED, F_STATE_READ, F_STATE_WRITE = (
+    1 << bit for bit in range(6)
+)
+"""Flags of a block: what it does besides the product."""
+
+B_BLOCK, B_TILE, B_STRIDE, BLOCK_COLUMNS = range(4)
+"""Columns of the list of blocks: a block's number, its first tile in the busy row (of the first
+group), and tiles from group to group."""
+
+_SLOTS, _LOCAL, _SUMS, _OPERANDS = range(4)
+
+
+class Tasks(NamedTuple):
+    """What the emission reads.
+
+    machine: int64 (MACHINE_COLUMNS,). table: int64 (tasks, TASK_COLUMNS). dep: int64, tasks.
+    flags: uint8 (blocks,), of each block. blocks: int64 (blocks, BLOCK_COLUMNS), list that tasks
+    run through. core_units: int64 (cores, 3), array, weight port and vector unit of each
+    core. kept_chunks: chunks of weights that stay.
+    """
+
+    machine: Ints
+    table: Ints
+    dep: Ints
+    flags: npt.NDArray[np.uint8]
+    blocks: Ints
+    core_units: Ints
+    kept_chunks: int
+
+    @property
+    def key(self) -> bytes:
+        """What a structure follows from."""
+        return b"".join(each.tobytes() for each in (self.table, self.flags, self.blocks))
+
+
+class Columns(NamedTuple):
+    """The structure: ops with unit, latency, task, category and place in the busy row."""
+
+    unit: npt.NDArray[np.int32]
+    latency: Ints
+    task: npt.NDArray[np.int32]
+    category: npt.NDArray[np.int32]
+    busy_at: npt.NDArray[np.int32]
+    pred_ptr: Ints
+    pred: npt.NDArray[np.int32]
+
+
+class _Places(NamedTuple):
+    """Who used each place last, as an op, or -1.
+
+    slots, local, sums, operands (core, place): chunks in the weight buffer and in the array, blocks
+    of partial sums and of operands. taken (core, 4): how often a place of each was taken. kept: the
+    fetch of each chunk that stays. fetched, slot_of (tile, chunk), loaded (chunk), ends (turn): of
+    the running task. end_of: op that ends each task. cursor: next op and edge.
+    """
+
+    slots: Ints
+    local: Ints
+    sums: Ints
+    operands: Ints
+    taken: Ints
+    kept: Ints
+    fetched: Ints
+    slot_of: Ints
+    loaded: Ints
+    ends: Ints
+    end_of: Ints
+    cursor: Ints
+
+
+class _Writer(NamedTuple):
+    """All that is read and written while a structure is emitted."""
+
+    machine: Ints
+    table: Ints
+    dep: Ints
+    flags: npt.NDArray[np.uint8]
+    blocks: Ints
+    core_units: Ints
+    columns: Columns
+    places: _Places
+
+
+class _Turn(NamedTuple):
+    """One (group, row block, column tile) of a core's part of a task; `sums`: its place."""
+
+    task: int
+    core: int
+    begin: int
+    group: int
+    block: int
+    tile: int
+    ragged: int
+    sums: int
+    first_block: int
+    first_tile: int
+    kept: bool
+    kept_local: bool
+
+
+def emit(tasks: Tasks) -> Columns:
+    """Return the operations of all tasks, in an order in which each follows its predecessors."""
+    table, machine = tasks.table, tasks.machine
+    column_tiles = table[:, T_COLUMN_TILES]
+    turns = table[:, T_GROUPS] * table[:, T_BLOCKS] * column_tiles
+    # Shares are told apart in the loops; here each task is taken for the full step.
+    pieces = int((turns * table[:, T_CHUNKS]).sum())
+    count, all_turns = len(table), int(turns.sum())
+    ops = 4 * pieces + 5 * all_turns + 3 * count
+    edges = 10 * pieces + 10 * all_turns + 2 * len(tasks.dep) + 3 * count
+    columns = Columns(
+        unit=np.empty(ops, np.int32),
+        latency=np.zeros(ops, np.int64),
+        task=np.empty(ops, np.int32),
+        category=np.zeros(ops, np.int32),
+        busy_at=np.empty(ops, np.int32),
+        pred_ptr=np.zeros(ops + 1, np.int64),
+        pred=np.empty(edges, np.int32),
+    )
+    widest = int((table[:, T_CHUNKS] * column_tiles).max(initial=1))
+    places = _no_places(machine, widest, int(turns.max(initial=1)), tasks.kept_chunks, count)
+    _emit(
+        _Writer(
+            machine, table, tasks.dep, tasks.flags, tasks.blocks, tasks.core_units, columns, places
+        )
+    )
+    used, last = places.cursor.tolist()
+    return Columns(
+        unit=columns.unit[:used].copy(),
+        latency=columns.latency[:used].copy(),
+        task=columns.task[:used].copy(),
+        category=columns.category[:used].copy(),
+        busy_at=columns.busy_at[:used].copy(),
+        pred_ptr=columns.pred_ptr[: used + 1].copy(),
+        pred=columns.pred[:last].copy(),
+    )
+
+
+def _no_places(machine: Ints, widest: int, turns: int, kept: int, tasks: int) -> _Places:
+    def nobody(*shape: int) -> Ints:
+        return np.full(shape, -1, np.int64)
+
+    cores = int(machine[M_CORES])
+    return _Places(
+        slots=nobody(cores, int(machine[M_WEIGHT_SLOTS])),
+        local=nobody(cores, int(machine[M_LOCAL_CHUNKS])),
+        sums=nobody(cores, int(machine[M_SUM_BLOCKS])),
+        operands=nobody(cores, int(machine[M_OPERAND_BLOCKS])),
+        taken=np.zeros((cores, 4), np.int64),
+        kept=nobody(kept),
+        fetched=nobody(widest),
+        slot_of=nobody(widest),
+        loaded=nobody(widest),
+        ends=nobody(turns),
+        end_of=nobody(tasks),
+        cursor=np.zeros(2, np.int64),
+    )
+
+
+def _kernel(function: Function) -> Function:
+    """Compile without Numba's counting of references; so no kernel here allocates anything.
+
+    Each call would count those of all arrays behind `_Writer`: ten times the work itself.
+    """
+    compiled: Function = njit(cache=True, nogil=True, _nrt=False)(function)
+    return compiled
+
+
+@_kernel
+def _emit(w: _Writer) -> None:
+    """Emit task after task; the op that ends each is what later tasks wait for."""
+    end_of = w.places.end_of
+    for task in range(w.table.shape[0]):
+        row = w.table[task]
+        single = row[T_KIND] != MATRIX
+        runs = single and row[T_RUNS] == 1
+        fetch = -1
+        if runs and row[T_SOURCE] == FROM_DRAM:
+            # Weights of a single operation: fetched before it, whenever DRAM is free.
+            fetch = _move(w, w.machine[M_DRAM], row[T_FETCH_AT], task, DRAM_WEIGHTS)
+        for dep in range(row[T_FIRST_DEP], row[T_LAST_DEP]):
+            _wait(w, end_of[w.dep[dep]])
+        if runs:
+            end_of[task] = _single(w, task, fetch)
+            continue
+        begin = _add(w, JOIN, -1, 0, task, 0)
+        turns = 0 if single else _product(w, task, begin)
+        for turn in range(turns):
+            _wait(w, w.places.ends[turn])
+        end_of[task] = _add(w, JOIN, -1, 0, task, 0) if turns > 0 else begin
+
+
+@_kernel
+def _single(w: _Writer, task: int, fetch: int) -> int:
+    """Emit one operation on one unit, its operand read before and its result written after it."""
+    row = w.table[task]
+    at, flags = 0, np.uint8(0)
+    if row[T_BLOCKS] > 0:
+        at = w.blocks[row[T_BLOCK_AT], B_BLOCK]
+        flags = w.flags[at]
+    if flags & F_OPERAND:
+        # The operand waits for what the operation waits for.
+        busy_at = w.machine[M_OPERAND_AT] + at
+        _wait(w, _move(w, row[T_OPERAND_UNIT], busy_at, task, DRAM_ACTIVATIONS))
+    _wait(w, fetch)
+    end = _add(w, row[T_UNIT], row[T_BUSY_AT], row[T_LATENCY], task, row[T_CATEGORY])
+    if flags & F_SPILL:
+        _wait(w, end)
+        busy_at = w.machine[M_SPILL_AT] + 2 * at
+        return _move(w, row[T_SPILL_UNIT], busy_at, task, DRAM_ACTIVATIONS)
+    return end
+
+
+@_kernel
+def _wait(w: _Writer, op: int) -> None:
+    """Make the op written next wait for this one, if there is one."""
+    if op >= 0:
+        w.columns.pred[w.places.cursor[1]] = op
+        w.places.cursor[1] += 1
+
+
+@_kernel
+def _add(w: _Writer, unit: int, busy_at: int, latency: int, task: int, category: int) -> int:
+    """Write an op behind the predecessors that were written for it; return its number."""
+    op: int = w.places.cursor[0]
+    w.columns.unit[op] = unit
+    w.columns.busy_at[op] = busy_at
+    w.columns.latency[op] = latency
+    w.columns.task[op] = task
+    w.columns.category[op] = category
+    w.columns.pred_ptr[op + 1] = w.places.cursor[1]
+    w.places.cursor[0] = op + 1
+    return op
+
+
+@_kernel
+def _move(w: _Writer, unit: int, busy_at: int, task: int, category: int) -> int:
+    """Emit a transfer between a core and DRAM or the global buffer."""
+    if unit == w.machine[M_DRAM]:
+        return _add(w, unit, busy_at, w.machine[M_DRAM_LATENCY], task, category)
+    return _add(w, unit, busy_at, w.machine[M_GLOBAL_LATENCY], task, GLOBAL_TRAFFIC)
+
+
+@_kernel
+def _part(total: int, is_shared: bool, core: int, cores: int) -> tuple[int, int]:
+    """Return first and last, excluded, of what a core takes."""
+    if is_shared:
+        return core * total // cores, (core + 1) * total // cores
+    return 0, total
+
+
+@_kernel
+def _product(w: _Writer, task: int, begin: int) -> int:
+    """Emit a core's share of a product; return how many turns, whose ends are in `ends`."""
+    row = w.table[task]
+    core, share, cores = row[T_CORE], row[T_SHARE], w.machine[M_CORES]
+    chunks, column_tiles = row[T_CHUNKS], row[T_COLUMN_TILES]
+    rows_outer = row[T_ROWS_OUTER] == 1
+    first_block, last_block = _part(row[T_BLOCKS], share == BLOCKS, core, cores)
+    first_tile, last_tile = _part(column_tiles, share == TILES, core, cores)
+    first_group, last_group = _part(row[T_GROUPS], share == GROUPS, core, cores)
+    blocks, width = last_block - first_block, last_tile - first_tile
+    kept = (width * chunks if rows_outer else chunks) <= w.machine[M_WEIGHT_SLOTS]
+    kept_local = not rows_outer and chunks <= w.machine[M_LOCAL_CHUNKS]
+    ended, operand = 0, -1
+    for group in range(first_group, last_group):
+        for count in range(blocks * width):
+            if rows_outer:
+                block, tile = first_block + count // width, first_tile + count % width
+            else:
+                tile, block = first_tile + count // blocks, first_block + count % blocks
+            sums = w.places.taken[core, _SUMS] % w.machine[M_SUM_BLOCKS]
+            ragged = row[T_RAGGED] if tile == column_tiles - 1 else 0
+            turn = _Turn(
+                task, core, begin, group, block, tile, ragged, sums, first_block, first_tile,
+                kept, kept_local,
+            )  # fmt: skip
+            if tile == first_tile or not rows_outer:
+                operand = _read_operand(w, turn)
+            last = _tile(w, turn, operand)
+            if operand >= 0:
+                place = w.places.taken[core, _OPERANDS] % w.machine[M_OPERAND_BLOCKS]
+                w.places.operands[core, place] = last
+                if tile == last_tile - 1 or not rows_outer:
+                    w.places.taken[core, _OPERANDS] += 1
+            w.places.ends[ended] = _finish(w, turn, last)
+            ended += 1
+    return ended
+
+
+@_kernel
+def _read_operand(w: _Writer, turn: _Turn) -> int:
+    """Bring a block's operand into the core; return the op, or -1 if it is there."""
+    row = w.table[turn.task]
+    at = w.blocks[row[T_BLOCK_AT] + turn.block, B_BLOCK]
+    if not w.flags[at] & F_OPERAND:
+        return -1
+    _wait(w, turn.begin)
+    place = w.places.taken[turn.core, _OPERANDS] % w.machine[M_OPERAND_BLOCKS]
+    _wait(w, w.places.operands[turn.core, place])
+    return _move(w, row[T_OPERAND_UNIT], w.machine[M_OPERAND_AT] + at, turn.task, DRAM_ACTIVATIONS)
+
+
+@_kernel
+def _tile(w: _Writer, turn: _Turn, operand: int) -> int:
+    """Emit all chunks of a row block and column tile; return the last computation."""
+    task, core, p = turn.task, turn.core, w.places
+    row = w.table[task]
+    chunks = row[T_CHUNKS]
+    entry = row[T_BLOCK_AT] + turn.block
+    where = w.blocks[entry, B_TILE] + turn.group * w.blocks[entry, B_STRIDE]
+    first_piece = (turn.tile - turn.first_tile) * chunks if row[T_ROWS_OUTER] == 1 else 0
+    last = -1
+    for chunk in range(chunks):
+        piece = first_piece + chunk
+        _bring_weights(w, turn, chunk, piece)
+        if w.machine[M_PRELOADS] == 1:
+            _wait(w, p.loaded[chunk])
+        elif row[T_SOURCE] != ON_CHIP:
+            _wait(w, p.fetched[piece])
+        _wait(w, turn.begin)
+        _wait(w, operand)
+        _wait(w, p.sums[core, turn.sums])
+        latency = w.machine[M_ARRAY_LATENCY]
+        last = _add(w, w.core_units[core, 0], where + chunk, latency, task, ARRAY_LATENCY)
+        if p.slot_of[piece] >= 0:
+            p.slots[core, p.slot_of[piece]] = last
+        if w.machine[M_PRELOADS] == 1:
+            # The place of the load that this computation read from.
+            again = turn.kept_local and turn.block > turn.first_block
+            back = chunks - chunk if again else 1
+            p.local[core, (p.taken[core, _LOCAL] - back) % w.machine[M_LOCAL_CHUNKS]] = last
+    return last
+
+
+@_kernel
+def _bring_weights(w: _Writer, turn: _Turn, chunk: int, piece: int) -> None:
+    """Fetch a chunk's weights unless they are there, and load them into the array."""
+    core, p = turn.core, w.places
+    row = w.table[turn.task]
+    on_chip = row[T_SOURCE] == ON_CHIP
+    first = turn.block == turn.first_block
+    if on_chip:
+        p.slot_of[piece] = -1
+    elif first or not turn.kept:
+        _fetch(w, turn, chunk, piece)
+    if w.machine[M_PRELOADS] == 1 and (first or not turn.kept_local):
+        _wait(w, turn.begin if on_chip else p.fetched[piece])
+        place = p.taken[core, _LOCAL] % w.machine[M_LOCAL_CHUNKS]
+        _wait(w, p.local[core, place])
+        latency = w.machine[M_PORT_LATENCY]
+        busy_at = row[T_LOAD_AT] + chunk
+        unit = w.core_units[core, 1]
+        p.loaded[chunk] = _add(w, unit, busy_at, latency, turn.task, PORT_LOAD)
+        p.taken[core, _LOCAL] += 1
+
+
+@_kernel
+def _fetch(w: _Writer, turn: _Turn, chunk: int, piece: int) -> None:
+    """Bring a chunk's weights from DRAM or the global buffer into the weight buffer."""
+    task, core, p = turn.task, turn.core, w.places
+    row = w.table[task]
+    source, busy_at = row[T_SOURCE], row[T_FETCH_AT] + 2 * chunk + turn.ragged
+    home = -1
+    if source != FROM_DRAM:
+        kept = row[T_KEPT_AT] + turn.tile * row[T_CHUNKS] + chunk
+        if p.kept[kept] < 0:
+            p.kept[kept] = _move(w, w.machine[M_DRAM], busy_at, task, DRAM_WEIGHTS)
+        home = p.kept[kept]
+    if source == RESIDENT:
+        p.fetched[piece], p.slot_of[piece] = home, -1
+        return
+    slot = p.taken[core, _SLOTS] % w.machine[M_WEIGHT_SLOTS]
+    p.taken[core, _SLOTS] += 1
+    _wait(w, p.slots[core, slot])
+    _wait(w, home)
+    unit = w.machine[M_DRAM]
+    if source != FROM_DRAM:
+        unit = w.machine[M_GLOBAL]
+        busy_at = row[T_GLOBAL_AT] + 2 * chunk + turn.ragged
+    p.fetched[piece] = _move(w, unit, busy_at, task, DRAM_WEIGHTS)
+    p.slot_of[piece] = slot
+
+
+@_kernel
+def _finish(w: _Writer, turn: _Turn, last: int) -> int:
+    """Emit membranes in, element-wise work, membranes and results out; return the last op."""
+    task, core, p = turn.task, turn.core, w.places
+    row = w.table[task]
+    at = w.blocks[row[T_BLOCK_AT] + turn.block, B_BLOCK]
+    flags = w.flags[at]
+    moved = w.machine[M_STATE_AT] + 2 * at + turn.ragged
+    end = last
+    if flags & F_VECTOR:
+        state = -1
+        if flags & F_STATE_READ:
+            _wait(w, p.sums[core, turn.sums])
+            state = _move(w, row[T_STATE_UNIT], moved, task, DRAM_ACTIVATIONS)
+        _wait(w, last)
+        _wait(w, state)
+        busy_at = w.machine[M_VECTOR_AT] + 2 * at + turn.ragged
+        latency = w.machine[M_VECTOR_LATENCY]
+        end = _add(w, w.core_units[core, 2], busy_at, latency, task, VECTOR_WORK)
+    p.sums[core, turn.sums] = end
+    p.taken[core, _SUMS] += 1
+    if flags & F_STATE_WRITE:
+        _wait(w, end)
+        _move(w, row[T_STATE_UNIT], moved, task, DRAM_ACTIVATIONS)
+    spilled = flags & F_SPILL_RAGGED if turn.ragged else flags & F_SPILL
+    if spilled:
+        _wait(w, end)
+        busy_at = w.machine[M_SPILL_AT] + 2 * at + turn.ragged
+        return _move(w, row[T_SPILL_UNIT], busy_at, task, DRAM_ACTIVATIONS)
+    return end

@@ -1,0 +1,235 @@
+"""The table of a batch: scopes, tiles and blocks of all layers and images, costed by the array.
+
+Cycles and action counts are two reductions of this table (timing.py, counts.py); no loop is walked
+twice.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.components.pe_arrays.base import ArrayCost, RowLists, Tiles
+from simulator.lowering.bits import BitGather, block_rows
+from simulator.lowering.constants import Constants
+from simulator.lowering.scopes import RowList, ScopePlan, Scopes, list_rows, make_scopes, starts
+from simulator.lowering.tiles import Batch, Layout, count_ones, lay_out
+from simulator.lowering.walks import COLUMNS, GROUPS, KIND, PLANES
+
+Ints = npt.NDArray[np.int64]
+
+
+class Costed(NamedTuple):
+    """The tiles of a batch and what they cost.
+
+    conflicts: int64 (blocks,), cycles lost in the spike buffer, of one group and column tile.
+    tile_ones: int64 (tiles,), set bits of each. ones: int64 (images, scopes), of a scope.
+    """
+
+    scopes: Scopes
+    layout: Layout
+    cost: ArrayCost
+    conflicts: Ints
+    tile_ones: Ints
+    ones: Ints
+
+
+class Blocks(NamedTuple):
+    """The blocks of each layer, scope after scope, image by image; int64 (blocks,).
+
+    entry, image, layer: layer's scope (LayerScopes), image and layer of each. block: the block of
+    its walk. rows, outputs, tokens: of it; tokens are the inputs of a transposed product.
+    is_first: bool, first of its scope. per_scope: int64 (images, entries), blocks of each scope.
+    """
+
+    entry: Ints
+    image: Ints
+    layer: Ints
+    block: Ints
+    rows: Ints
+    outputs: Ints
+    tokens: Ints
+    is_first: npt.NDArray[np.bool_]
+    per_scope: Ints
+
+
+class Table(NamedTuple):
+    """All that is known of a batch. `counted`: what is paid for, `timed` unless rows are gated."""
+
+    constants: Constants
+    batch: Batch
+    timed: Costed
+    counted: Costed
+    blocks: Blocks
+
+
+def make_table(constants: Constants, batch: Batch) -> Table:
+    """Lay out and cost the tiles of all images of a batch."""
+    timed = _costed(constants, constants.timed, batch)
+    counted = timed
+    if constants.counted is not None:
+        counted = _costed(constants, constants.counted, batch)
+    return Table(constants, batch, timed, counted, _blocks(constants, timed.scopes))
+
+
+class TileBits:
+    """The tiles of a batch and their bits, for a device that computes with them."""
+
+    def __init__(self, constants: Constants, batch: Batch) -> None:
+        plan, walks = constants.timed, constants.walks
+        lists = tuple(list_rows(each, batch.active) for each in plan.lists)
+        self.constants = constants
+        self.scopes = make_scopes(plan, walks, len(batch.active), lists)
+        self.layout = lay_out(walks, plan, self.scopes)
+        self.rows = block_rows(walks, plan, self.scopes)
+        self.gather = BitGather(walks, plan, self.scopes, batch, self.layout, self.rows)
+
+    def blocks_of(self, layer: int) -> tuple[int, int]:
+        """Return the first block of a layer of the first image, and its blocks."""
+        walk = int(self.constants.walks.of_layer[layer])
+        first, last = self.constants.timed.first_of_walk[walk : walk + 2].tolist()
+        return int(self.scopes.first_block[0, first]), int(self.scopes.blocks[0, first:last].sum())
+
+
+def _costed(constants: Constants, plan: ScopePlan, batch: Batch) -> Costed:
+    walks = constants.walks
+    array = constants.plan.architecture.core.pe_array
+    lists = tuple(list_rows(each, batch.active) for each in plan.lists)
+    scopes = make_scopes(plan, walks, len(batch.active), lists)
+    layout = lay_out(walks, plan, scopes)
+    widest = int(layout.inputs.max(initial=0))
+    dtype = np.uint8 if widest < 1 << 8 else np.uint16 if widest < 1 << 16 else np.uint32
+    ones = count_ones(walks, plan, scopes, batch, dtype)
+    table = walks.tables.table[plan.walk]
+    number = scopes.block_scope % max(len(plan.walk), 1)
+    rows_of = walks.walks
+
+    def rows() -> RowLists:
+        return RowLists(*block_rows(walks, plan, scopes))
+
+    gather = None
+    if array.reads_bits:
+        gather = BitGather(walks, plan, scopes, batch, layout, block_rows(walks, plan, scopes))
+    inputs = np.where(plan.product_inputs > 0, plan.product_inputs, scopes.rows)
+    integer = np.array([walk.layer.integer_input and not walk.is_columns for walk in rows_of])
+    attention = np.array([walk.layer.is_attention for walk in rows_of])
+    tiles = Tiles(
+        ones=ones,
+        ptr=layout.ptr,
+        block=layout.block,
+        chunk=layout.chunk,
+        inputs=layout.inputs,
+        pool=layout.pool,
+        sizes=scopes.sizes,
+        planes=np.where(table[:, KIND] == COLUMNS, 1, table[:, PLANES])[number],
+        groups=table[:, GROUPS][number],
+        chunks=scopes.chunks.ravel()[scopes.block_scope],
+        product_inputs=inputs.ravel()[scopes.block_scope],
+        outputs=scopes.outputs.ravel()[scopes.block_scope],
+        integer=integer[plan.walk][number],
+        attention=attention[plan.walk][number],
+        rows=rows,
+        gather=gather,
+    )
+    cost = array.cost(tiles)
+    of_scope = np.zeros(scopes.blocks.size, np.int64)
+    tile_ones = tiles.tile_ones()
+    np.add.at(of_scope, scopes.block_scope[layout.block], tile_ones)
+    cycles, conflicts = _fed(constants, plan, scopes, layout, lists, cost.cycles)
+    by_scope = of_scope.reshape(scopes.blocks.shape)
+    return Costed(scopes, layout, cost._replace(cycles=cycles), conflicts, tile_ones, by_scope)
+
+
+def _fed(
+    constants: Constants,
+    plan: ScopePlan,
+    scopes: Scopes,
+    layout: Layout,
+    lists: tuple[RowList, ...],
+    cycles: Ints,
+) -> tuple[Ints, Ints]:
+    """Return the cycles of tiles where the spike buffer feeds the array, and those it loses.
+
+    The words of a chunk lie row after row over the banks. In sequence the buffer is taken to keep
+    up. Gathered rows, those that halting has left, meet in its banks, and a tile takes the longer
+    of array and buffer.
+    """
+    conflicts = np.zeros(len(scopes.sizes), np.int64)
+    skip = constants.plan.architecture.token_skip
+    table = constants.walks.tables.table[plan.walk]
+    masks = np.array([each.mask for each in plan.lists], np.int64)[plan.row_list]
+    alone = np.array([len(each.timesteps[0]) == 1 for each in plan.lists])[plan.row_list]
+    gathered = (masks >= 0) & alone & (table[:, KIND] != COLUMNS)
+    # A product of one timestep that runs all of them together is read in sequence.
+    gathered &= ~np.array(_together(constants, plan), np.bool_)
+    if not skip.drops_rows or not gathered.any():
+        return cycles, conflicts
+    spikes = constants.plan.architecture.core.buffers.spikes
+    bits_of = constants.walks.chunk_inputs * constants.walks.tables.table[:, PLANES, None]
+    sizes = np.unique(bits_of[plan.walk[gathered]])
+    sizes = sizes[sizes > 0]
+    # One walk over the rows of all lists that are gathered, for each size of a row.
+    own_lists = np.unique(plan.row_list[gathered]).tolist()
+    chosen = [lists[number] for number in own_lists]
+    ptr = np.concatenate([np.zeros(1, np.int64), *(each.sizes for each in chosen)]).cumsum()
+    rows = np.concatenate([each.row for each in chosen])
+    found = [spikes.gather_cycles(rows, ptr, int(bits)) for bits in sizes]
+    reads_of = np.stack([busy for busy, _ in found])
+    lost_of = np.stack([waited for _, waited in found])
+    base = np.zeros(len(lists), np.int64)
+    base[own_lists] = np.cumsum([0] + [len(each.sizes) for each in chosen])[:-1]
+    first = np.stack(
+        [
+            lists[number].first_block[:, scope] + base[number]
+            for number, scope in zip(plan.row_list, plan.list_scope, strict=True)
+        ],
+        axis=1,
+    )
+    flat = scopes.block_scope[layout.block]
+    number = flat % len(plan.walk)
+    own = np.flatnonzero(gathered[number])
+    flat, number, block = flat[own], number[own], layout.block[own]
+    place = first.ravel()[flat] + block - scopes.first_block.ravel()[flat]
+    size = np.searchsorted(sizes, bits_of[plan.walk[number], layout.chunk[own]])
+    cycles = cycles.copy()
+    cycles[own] = np.maximum(cycles[own], reads_of[size, place])
+    leading = layout.group[own] == 0
+    np.add.at(conflicts, block[leading], lost_of[size[leading], place[leading]])
+    return cycles, conflicts
+
+
+def _together(constants: Constants, plan: ScopePlan) -> list[bool]:
+    """Say of each scope whether its layer runs all timesteps together."""
+    steps = constants.plan.steps
+    of_walk = [
+        steps[constants.plan.layers[walk.layers[0]].scopes[0]].timestep < 0
+        for walk in constants.walks.walks
+    ]
+    counts = np.bincount(plan.walk, minlength=len(of_walk))
+    return [of_walk[walk] and counts[walk] == 1 for walk in plan.walk.tolist()]
+
+
+def _blocks(constants: Constants, scopes: Scopes) -> Blocks:
+    """List the blocks of each layer; layers that share a walk share its blocks."""
+    entries = constants.entries
+    count = scopes.blocks[:, entries.scope]
+    flat = np.repeat(np.arange(count.size), count.ravel())
+    image, entry = np.divmod(flat, max(count.shape[1], 1))
+    place = np.arange(len(flat)) - np.repeat(starts(count).ravel(), count.ravel())
+    scope = entries.scope[entry]
+    block = scopes.first_block[image, scope] + place
+    columns = constants.walks.tables.table[constants.timed.walk, KIND] == COLUMNS
+    tokens = np.where(columns[scope], scopes.rows[image, scope], 0)
+    return Blocks(
+        entry=entry,
+        image=image,
+        layer=entries.layer[entry],
+        block=block,
+        rows=scopes.sizes[block],
+        outputs=scopes.outputs[image, scope],
+        tokens=tokens,
+        is_first=place == 0,
+        per_scope=count,
+    )

@@ -1,0 +1,180 @@
+"""Busy cycles of a batch: a row an image, in sections, from which operations take their cycles.
+
+    tiles | element-wise work (full, ragged) | operands | results (full, ragged) |
+    membranes (full, ragged) | port loads of activations | steps of one operation | constants
+
+The sections from element-wise work to membranes have an entry a block of each layer.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.lowering.constants import IN_DRAM, IN_GLOBAL
+from simulator.lowering.requests import Requests, requests
+from simulator.lowering.singles import Singles
+from simulator.lowering.structure import (
+    F_OPERAND,
+    F_SPILL,
+    F_SPILL_RAGGED,
+    F_STATE_READ,
+    F_STATE_WRITE,
+    F_VECTOR,
+)
+from simulator.lowering.table import Table
+from simulator.lowering.tables import TILES, VECTOR_UNIT
+
+Ints = npt.NDArray[np.int64]
+
+
+class Moves(NamedTuple):
+    """Transfers of each block of each layer with memories outside its core.
+
+    operand_bits: int64 (blocks,). operand, spill, state: requests by place; spill and state
+    (blocks, 2), of full and ragged column tiles. reads, writes: bool (blocks,), membranes come from
+    and go to a memory outside.
+    """
+
+    operand_bits: Ints
+    operand: dict[int, Requests]
+    operand_busy: Ints
+    spill: dict[int, Requests]
+    spill_busy: Ints
+    state: dict[int, Requests]
+    state_busy: Ints
+    reads: npt.NDArray[np.bool_]
+    writes: npt.NDArray[np.bool_]
+
+
+def move_blocks(table: Table) -> Moves:
+    """Return what the blocks of all layers exchange with memories outside the core."""
+    layers, entries, blocks = table.constants.layers, table.constants.entries, table.blocks
+    columns = table.constants.plan.machine.columns
+    layer, rows = blocks.layer, blocks.rows
+    column_tiles = -(-blocks.outputs // columns)
+    operand = rows * layers.operand_numerator[layer] // layers.operand_denominator[layer]
+    operand = np.where(layers.operand_times_tokens[layer], operand * blocks.tokens, operand)
+    operand += blocks.is_first * layers.second_bits[layer] * blocks.outputs
+    each = np.where(layers.rows_outer[layer], 1, column_tiles)
+    added = layers.added[layer]
+    operand += -(-rows * added // np.maximum(layers.added_rows[layer] * each, 1))
+    operand[layers.operand_place[layer] == 0] = 0
+    widths = np.stack([np.full_like(blocks.outputs, columns), blocks.outputs % columns], axis=1)
+    full = np.maximum(layers.full[layer], 1)[:, None]
+    spill = -(-widths * (rows * layers.spilled_bits[layer])[:, None] // full)
+    state = -(-widths * (rows * layers.state_bits[layer])[:, None] // full)
+    away = layers.state_place[layer] > 0
+    place = entries.place[blocks.entry]
+    reads, writes = away & (place > 0), away & (place < entries.last[blocks.entry])
+    state[~away] = 0
+    found = [
+        _by_place(table, places[layer], bits, write=write)
+        for places, bits, write in (
+            (layers.operand_place, operand, False),
+            (layers.spill_place, spill, True),
+            (layers.state_place, state, True),
+        )
+    ]
+    return Moves(operand, *found[0], *found[1], *found[2], reads, writes)
+
+
+def _by_place(
+    table: Table, place: Ints, bits: Ints, *, write: bool
+) -> tuple[dict[int, Requests], Ints]:
+    """Return requests of bits to each place, in the shape of `bits`, and their busy cycles."""
+    architecture = table.constants.plan.architecture
+    memories = {IN_GLOBAL: architecture.memories.global_buffer, IN_DRAM: architecture.memories.dram}
+    busy = np.zeros(bits.shape, np.int64)
+    found = {}
+    for where, memory in memories.items():
+        own = place == where
+        if memory is None or not own.any():
+            continue
+        asked = np.where(own if bits.ndim == 1 else own[:, None], bits, 0)
+        flat = requests(memory, asked.ravel(), architecture.clock_mhz, write=write)
+        shaped = {action: count.reshape(bits.shape) for action, count in flat.counts.items()}
+        found[where] = Requests(flat.busy.reshape(bits.shape), shaped)
+        busy += found[where].busy
+    return found, busy
+
+
+class BlockBusy(NamedTuple):
+    """Cycles of each block of each layer, and its flags (structure.F_...)."""
+
+    vector: Ints
+    flags: npt.NDArray[np.uint8]
+
+
+def block_busy(table: Table, moves: Moves) -> BlockBusy:
+    """Return the element-wise cycles of full and ragged column tiles, and the flags of blocks."""
+    layers, machine = table.constants.layers, table.constants.plan.machine
+    layer, rows = table.blocks.layer, table.blocks.rows
+    elements = -(-rows * layers.work[layer] // np.maximum(layers.full[layer], 1))
+    lanes = machine.vector_lanes
+    # Sums are drained a row's vector after the other: what is left of its lanes stays idle.
+    at_once = min(lanes, machine.columns)
+    ragged = table.blocks.outputs % machine.columns
+    widths = np.stack([np.full_like(ragged, machine.columns), ragged], axis=1)
+    widths = -(-widths // at_once) * at_once
+    vector = -(-elements[:, None] * widths // lanes)
+    flags = (elements > 0) * F_VECTOR
+    flags |= (moves.operand_busy > 0) * F_OPERAND
+    flags |= (moves.spill_busy[:, 0] > 0) * F_SPILL
+    flags |= (moves.spill_busy[:, 1] > 0) * F_SPILL_RAGGED
+    flags |= moves.reads * F_STATE_READ
+    flags |= moves.writes * F_STATE_WRITE
+    return BlockBusy(vector, flags.astype(np.uint8))
+
+
+def operand_reads(table: Table) -> Ints:
+    """Return how often the operand of each block of each layer is read from outside, all groups.
+
+    Once by each core that takes part where rows are the outer loop, else with each column tile.
+    """
+    layers, blocks, machine = table.constants.layers, table.blocks, table.constants.plan.machine
+    layer, tiles = blocks.layer, -(-blocks.outputs // machine.columns)
+    takers = np.where(layers.share[layer] == TILES, np.minimum(tiles, machine.cores), tiles > 0)
+    times: Ints = np.where(layers.rows_outer[layer], takers, tiles) * layers.groups[layer]
+    return times
+
+
+def own_busy(table: Table, moves: Moves, singles: Singles) -> Ints:
+    """Return int64 (image, layer, 3), cycles of arrays, vector units and DRAM of each image.
+
+    Weights are left out: images that run together share them.
+    """
+    constants, blocks = table.constants, table.blocks
+    columns, layers = constants.plan.machine.columns, constants.layers
+    images, count = len(table.batch.active), len(constants.plan.layers)
+    busy = np.zeros((3, images * count), np.int64)
+    scopes, layout = table.timed.scopes, table.timed.layout
+    of_scope = np.zeros(scopes.blocks.size, np.int64)
+    np.add.at(of_scope, scopes.block_scope[layout.block], table.timed.cost.cycles)
+    by_scope = of_scope.reshape(scopes.blocks.shape) * -(-scopes.outputs // columns)
+    entries = constants.entries
+    at = np.arange(images)[:, None] * count + entries.layer
+    np.add.at(busy[0], at.ravel(), by_scope[:, entries.scope].ravel())
+    place = blocks.image * count + blocks.layer
+    groups = layers.groups[blocks.layer]
+    full, ragged = blocks.outputs // columns, (blocks.outputs % columns > 0).astype(np.int64)
+    tiles = np.stack([full, ragged], axis=1) * groups[:, None]
+    np.add.at(busy[1], place, (block_busy(table, moves).vector * tiles).sum(axis=1))
+    outside = layers.operand_place[blocks.layer] == IN_DRAM
+    np.add.at(busy[2], place, moves.operand_busy * operand_reads(table) * outside)
+    spilled = layers.spill_place[blocks.layer] == IN_DRAM
+    np.add.at(busy[2], place, (moves.spill_busy * tiles).sum(axis=1) * spilled)
+    exchanged = (moves.reads.astype(np.int64) + moves.writes) * (
+        layers.state_place[blocks.layer] == IN_DRAM
+    )
+    np.add.at(busy[2], place, (moves.state_busy * tiles).sum(axis=1) * exchanged)
+    step_layer = np.array([step.layer for step in constants.plan.steps], np.int64)
+    step_at = np.arange(images)[:, None] * count + step_layer
+    vector = singles.unit == VECTOR_UNIT
+    np.add.at(busy[1], step_at[:, vector].ravel(), singles.busy[:, vector].ravel())
+    moved = singles.operand * (singles.operand_place == IN_DRAM)
+    moved = moved + singles.spill * (singles.spill_place == IN_DRAM)
+    np.add.at(busy[2], step_at.ravel(), moved.ravel())
+    return busy.reshape(3, images, count).transpose(1, 2, 0)

@@ -1,0 +1,258 @@
+"""How operands are walked: one row a distinct walk, as integer tables that no image changes.
+
+Layers that read the same rows in the same way, as q, k and v do, share a walk. A walk is either
+ROWS (its rows are pixels or tokens, its inputs channels under a window) or COLUMNS (a transposed
+operand: its rows are the channels of a head, its inputs live tokens).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.components.dataflows.base import ALL_TIMESTEPS
+from simulator.lowering.plan import LayerPlan, Plan
+from simulator.lowering.tables import BLOCKS
+from simulator.lowering.tiling import Chunks, cut_heads
+from simulator.operations import Layer
+from simulator.trace import TensorSpec
+
+Ints = npt.NDArray[np.int64]
+
+ROWS, COLUMNS = 0, 1
+
+(
+    KIND,
+    OFFSET,
+    TIMESTEPS,
+    PLANES,
+    PIXELS,
+    ROW_BYTES,
+    KERNEL_HEIGHT,
+    KERNEL_WIDTH,
+    STRIDE_Y,
+    STRIDE_X,
+    PADDING_Y,
+    PADDING_X,
+    IN_HEIGHT,
+    IN_WIDTH,
+    OUT_HEIGHT,
+    OUT_WIDTH,
+    GROUPS,
+    CHUNKS,
+    FIRST_CHUNK,
+    FIRST_RANGE,
+    RANGES,
+    PRODUCT_ROWS,
+    CHUNK_TOKENS,
+    ZEROED_BY,
+    ROW_BLOCK,
+    OUTPUTS,
+    WALK_COLUMNS,
+) = range(27)
+"""Columns of `Walks.table`.
+
+KIND: ROWS or COLUMNS. OFFSET: first byte of the operand in an image's row of the arena.
+TIMESTEPS, PLANES, PIXELS, ROW_BYTES: shape of the stored operand. KERNEL_HEIGHT to OUT_WIDTH: the
+window. GROUPS, CHUNKS: loops of a product. FIRST_CHUNK: its place in `chunk_ptr`, chunks of group
+g follow those of group g - 1. FIRST_RANGE, RANGES: its channel ranges. PRODUCT_ROWS: rows of a
+group. CHUNK_TOKENS: tokens of a chunk of COLUMNS. ZEROED_BY: mask whose halted rows count as zeros,
+or -1. ROW_BLOCK: rows of a block. OUTPUTS: of the product, 0 where they are live tokens.
+"""
+
+
+class Walk(NamedTuple):
+    """A walk and the layers that share it.
+
+    layers: indices. tensor: name of the operand. mask: block of the halting mask, or -1.
+    timesteps: of each scope, the timesteps that it runs together. row_block, parts, together: how
+    rows are cut into blocks. chunk_inputs: int64 (chunks,), empty for COLUMNS.
+    outputs: of the product, 0 where they are live tokens.
+    """
+
+    layers: tuple[int, ...]
+    layer: Layer
+    tensor: str
+    mask: int
+    timesteps: tuple[tuple[int, ...], ...]
+    row_block: int
+    parts: int
+    together: int
+    chunk_inputs: Ints
+    outputs: int
+
+    @property
+    def is_columns(self) -> bool:
+        """Whether rows are channels and inputs tokens."""
+        return self.layer.transposed
+
+
+class WalkTables(NamedTuple):
+    """All walks as integers.
+
+    table: int64 (walks, WALK_COLUMNS).
+    chunk_ptr: int64, segments of each (group, chunk) of each walk of ROWS.
+    tap, channel_range: int64 (segments,), position in the kernel and number of the range.
+    start, stop: int64 (ranges,), channels of each range.
+    """
+
+    table: Ints
+    chunk_ptr: Ints
+    tap: Ints
+    channel_range: Ints
+    start: Ints
+    stop: Ints
+
+
+class Walks(NamedTuple):
+    """All walks of a plan.
+
+    of_layer: int64 (layers,), walk of each layer, -1 for those that are no product.
+    chunk_inputs: int64 (walks, most chunks), 0 beyond a walk's chunks and for COLUMNS.
+    tensor_offset: bytes from an image's first to a tensor's first. image_bytes: of all tensors.
+    """
+
+    walks: tuple[Walk, ...]
+    tables: WalkTables
+    of_layer: Ints
+    chunk_inputs: Ints
+    tensor_offset: dict[str, int]
+    image_bytes: int
+
+
+def make_walks(plan: Plan) -> Walks:
+    """List the distinct walks of a plan."""
+    offsets, image_bytes = arena_layout(plan.network.tensors)
+    found: dict[tuple[object, ...], Walk] = {}
+    cuts: dict[tuple[object, ...], Chunks | None] = {}
+    of_layer = np.full(len(plan.layers), -1, np.int64)
+    for layer_plan in plan.layers:
+        layer = layer_plan.layer
+        if layer.kind == "head" or layer.is_elementwise:
+            continue
+        walk, chunks = _walk(plan, layer_plan)
+        shape = (layer.kind, layer.window, layer.groups, layer.inputs, layer.outputs)
+        cut = (walk.timesteps, walk.row_block, walk.parts, walk.together)
+        key = (layer.operand, layer.mask, *shape, *cut)
+        if key in found:
+            walk = found[key]._replace(layers=(*found[key].layers, layer.index))
+        found[key], cuts[key] = walk, chunks
+        of_layer[layer.index] = list(found).index(key)
+    walks, segments = tuple(found.values()), _Segments()
+    table = np.zeros((len(walks), WALK_COLUMNS), np.int64)
+    most = max((len(walk.chunk_inputs) for walk in walks), default=0)
+    chunk_inputs = np.zeros((len(walks), max(most, 1)), np.int64)
+    for place, (walk, chunks) in enumerate(zip(walks, cuts.values(), strict=True)):
+        _fill(table[place], walk, plan, offsets[walk.tensor])
+        chunk_inputs[place, : len(walk.chunk_inputs)] = walk.chunk_inputs
+        if chunks is not None:
+            table[place, [FIRST_CHUNK, FIRST_RANGE, RANGES]] = segments.add(chunks)
+    tables = WalkTables(table, *segments.columns())
+    return Walks(walks, tables, of_layer, chunk_inputs, offsets, image_bytes)
+
+
+def arena_layout(tensors: Mapping[str, TensorSpec]) -> tuple[dict[str, int], int]:
+    """Return the offset of each tensor in an image's row of bytes, and the bytes of a row.
+
+    Each tensor begins at a multiple of 8 bytes, so that its bits are read by words.
+    """
+    offsets, end = {}, 0
+    for name, tensor in tensors.items():
+        offsets[name] = end
+        end += -(-int(np.prod(tensor.shape)) // 8) * 8
+    return offsets, end
+
+
+def _walk(plan: Plan, layer_plan: LayerPlan) -> tuple[Walk, Chunks | None]:
+    layer, array = layer_plan.layer, plan.architecture.core.pe_array
+    steps = [plan.steps[scope].timestep for scope in layer_plan.scopes]
+    every = tuple(range(layer_plan.computed_timesteps))
+    timesteps = tuple(every if step == ALL_TIMESTEPS else (step,) for step in steps)
+    chunks = layer_plan.chunks
+    if layer.is_attention and not layer.transposed:
+        chunks = cut_heads(layer.groups, layer.inputs, array.tile_inputs or layer.inputs)
+    walk = Walk(
+        layers=(layer.index,),
+        layer=layer,
+        tensor=layer.operand or "",
+        mask=-1 if layer.mask is None else int(layer.mask),
+        timesteps=timesteps,
+        row_block=layer_plan.row_block,
+        parts=plan.machine.cores if layer_plan.share == BLOCKS and not layer.transposed else 1,
+        together=layer.timesteps if len(timesteps[0]) > 1 or steps == [ALL_TIMESTEPS] else 1,
+        chunk_inputs=np.zeros(0, np.int64) if chunks is None else chunks.inputs,
+        outputs=0 if layer.outputs_are_tokens and layer.mask is not None else layer.outputs,
+    )
+    return walk, None if layer.transposed else chunks
+
+
+def _fill(row: Ints, walk: Walk, plan: Plan, offset: int) -> None:
+    layer, window = walk.layer, walk.layer.window
+    tensor = plan.network.tensors[walk.tensor]
+    array, skip = plan.architecture.core.pe_array, plan.architecture.token_skip
+    steps, planes, pixels, row_bytes = tensor.shape
+    row[:] = [
+        COLUMNS if walk.is_columns else ROWS,
+        offset,
+        steps,
+        planes,
+        pixels,
+        row_bytes,
+        *window.kernel,
+        *window.stride,
+        *window.padding,
+        *window.in_grid,
+        *window.out_grid,
+        layer.groups,
+        len(walk.chunk_inputs),
+        0,
+        0,
+        0,
+        layer.rows,
+        array.tile_inputs or layer.inputs,
+        walk.mask if not skip.drops_rows and not walk.is_columns else -1,
+        walk.row_block,
+        walk.outputs,
+    ]
+
+
+class _Segments:
+    """Collects the segments and channel ranges of all walks."""
+
+    def __init__(self) -> None:
+        self.ptr: list[Ints] = [np.zeros(1, np.int64)]
+        self.tap: list[Ints] = []
+        self.channel_range: list[Ints] = []
+        self.start: list[Ints] = []
+        self.stop: list[Ints] = []
+        self.chunks = self.segments = self.ranges = 0
+
+    def add(self, chunks: Chunks) -> tuple[int, int, int]:
+        """Append the chunks of a walk; return its first chunk, first range, and ranges."""
+        at = self.chunks, self.ranges, len(chunks.start)
+        self.ptr.append(chunks.ptr[1:] + self.segments)
+        self.tap.append(chunks.tap)
+        self.channel_range.append(chunks.channel_range)
+        self.start.append(chunks.start)
+        self.stop.append(chunks.stop)
+        self.chunks += len(chunks.ptr) - 1
+        self.segments += len(chunks.tap)
+        self.ranges += len(chunks.start)
+        return at
+
+    def columns(self) -> tuple[Ints, Ints, Ints, Ints, Ints]:
+        """Return chunk_ptr, tap, channel_range, start and stop."""
+        return (
+            np.concatenate(self.ptr),
+            _joined(self.tap),
+            _joined(self.channel_range),
+            _joined(self.start),
+            _joined(self.stop),
+        )
+
+
+def _joined(parts: Sequence[Ints]) -> Ints:
+    return np.concatenate([np.zeros(0, np.int64), *parts])
