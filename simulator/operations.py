@@ -106,6 +106,8 @@ _ATTENTION = {
     "attention_context": _Walk(True, True, PRODUCT_BITS),
     "attention_key_values": _Walk(True, False, 1),
     "attention_query": _Walk(False, False, PRODUCT_BITS),
+    "product_of_rows": _Walk(False, False, 1),
+    "product_of_columns": _Walk(True, False, PRODUCT_BITS),
 }
 """(Q K^T) V and Q (K^T V); between the two the product of spikes stays on chip."""
 
@@ -274,7 +276,9 @@ class _Reader:
             self._rearrange(operation)
             return
         if operation.kind in MATRIX_KINDS + ELEMENT_KINDS:
-            self.layers.append(_begin_layer(len(self.layers), operation, self.trace.tensors))
+            layer = _begin_layer(len(self.layers), operation, self.trace.tensors)
+            self._check_tokens(layer)
+            self.layers.append(layer)
         elif operation.kind not in VECTOR_KINDS:
             raise LoweringError(
                 f"{self.trace.path}: operation {operation.name}: kind {operation.kind}: this "
@@ -306,6 +310,16 @@ class _Reader:
         changed["reads"] = tuple(dict.fromkeys(reads))
         self.layers[-1] = replace(last, **changed)  # type: ignore[arg-type]
         self.made[operation.output] = (last.index, operation)
+
+    def _check_tokens(self, layer: Layer) -> None:
+        """A product of activations has the network's tokens along what is walked."""
+        tokens = int(self.trace.manifest["model"]["tokens"])
+        walked = layer.inputs if layer.transposed else layer.rows
+        if layer.is_attention and walked != tokens:
+            raise LoweringError(
+                f"{self.trace.path}: operation {layer.name}: a product of {walked} rows beside "
+                f"others of {tokens}: this version lowers products of one number of tokens"
+            )
 
     def _rearrange(self, operation: OperationSpec) -> None:
         """A tensor stored without arithmetic: by the layer that makes the last of its parts."""
@@ -443,6 +457,10 @@ def _begin_product(
     second = operation.second_input if operation.second_input in tensors else None
     planes = tensors[second].planes if second is not None else 1
     kind = _WALKS[str(operation.parameters["input_by"]), second is None]
+    if kind == "attention_scores" and outputs != rows:
+        kind = "product_of_rows"
+    elif kind == "attention_context" and outputs != inputs:
+        kind = "product_of_columns"
     if operation.parameters["input_by"] == "inputs" and spec.planes > 1:
         raise LoweringError(
             f"operation {operation.name}: a product whose operand {operation.input} has "

@@ -61,7 +61,7 @@ def captured_manifest() -> dict[str, Any]:
         tensor("all", 6, 12),
     ]
     model = {"name": "net", "family": "Net", "timesteps": 2, "blocks": 1, "embed_dim": 4}
-    model |= {"heads": 2, "tokens": 1, "token_grid": [1, 1], "parameters": 9, "isps": "none"}
+    model |= {"heads": 2, "tokens": 6, "token_grid": [1, 6], "parameters": 9, "isps": "none"}
     return {
         "schema": SCHEMA,
         "created_by": {"stasim": "0"},

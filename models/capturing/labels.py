@@ -9,17 +9,14 @@ NEVER marks what is the same at every timestep.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from models.capturing.propagation import NEVER, Made, Values
 from models.capturing.rules import COMPARISONS, MATRIX
+from models.capturing.sequences import along
 from models.capturing.tape import INPUT, RANDOM, Call, Spec, Tape
-
-NEVER = -1
-Values = Callable[[Spec], Tensor]
 
 
 class Labels:
@@ -47,7 +44,7 @@ class Labels:
         if time_axis is not None:
             for spec in tape.inputs:
                 if spec.size[time_axis] == timesteps:
-                    self._write(spec, _along(spec.size, time_axis, timesteps))
+                    self._write(spec, along(spec.size, time_axis, timesteps))
                     self._begun = True
         last = {spec.storage: call.index for call in tape.calls for spec in call.inputs()}
         self._last: dict[int, list[int]] = {}
@@ -57,7 +54,7 @@ class Labels:
     def walk(self, call: Call, values: Values) -> None:
         """Label what a call makes; `values`: reads its arguments, before it runs."""
         if call.flags & INPUT or self._any(call) or call.rule.group == "matrix":
-            self._label(call, _Made(self, call, values).labels())
+            self._label(call, Made(self, call, values).labels())
         for storage in self._last.get(call.index, ()):
             self._labels.pop(storage, None)
 
@@ -69,9 +66,8 @@ class Labels:
             made = self._next_call(call, made)
         equal = self._is_equal(call, made)
         if made is not None:
-            self.of_call[call.index] = (
-                (int(made.min()), int(made.max())) if made.numel() else (0, 0)
-            )
+            low, high = torch.aminmax(made) if made.numel() else (0, 0)
+            self.of_call[call.index] = int(low), int(high)
         for spec in targets:
             labels = made
             if labels is None:
@@ -103,7 +99,7 @@ class Labels:
         axis = self._repeated(spec, labels)
         if axis is not None:
             self._begun = True
-            return _along(spec.size, axis, self.timesteps)
+            return along(spec.size, axis, self.timesteps)
         return labels
 
     def _repeated(self, spec: Spec, labels: Tensor) -> int | None:
@@ -194,216 +190,3 @@ class Labels:
             whole.as_strided(spec.size, spec.stride, spec.offset).copy_(labels)
         else:
             whole.fill_(int(labels.max()))
-
-
-def _along(size: tuple[int, ...], axis: int, steps: int) -> Tensor:
-    """Labels 0, 1, ... along one axis."""
-    shape = [1] * len(size)
-    shape[axis] = steps
-    return torch.arange(steps, dtype=torch.int16).reshape(shape).expand(size)
-
-
-class _Made:
-    """Labels of a call's results from those of its arguments."""
-
-    def __init__(self, labels: Labels, call: Call, values: Values) -> None:
-        self.labels_of, self.call, self.values = labels, call, values
-
-    def labels(self) -> Tensor | None:
-        """Return the labels of the first result; None: made of constants alone."""
-        call = self.call
-        group = call.rule.group
-        if group == "factory" or (group == "random" and call.rule.name.endswith("_like")):
-            return None
-        if call.rule.name in ("fill", "zero"):
-            return None
-        made: Tensor | None = getattr(self, f"_{group}", self._pointwise)()
-        return made
-
-    def _inputs(self) -> list[Tensor]:
-        return [self.labels_of.timed(spec) for spec in self.call.inputs()]
-
-    def _pointwise(self) -> Tensor | None:
-        """The latest of what is combined."""
-        found = self._inputs()
-        if not found:
-            return None
-        latest = found[0]
-        for other in found[1:]:
-            try:
-                latest = torch.maximum(latest, other)
-            except RuntimeError:
-                latest = torch.maximum(latest, other.max()) if other.numel() else latest
-        return latest
-
-    _random = _pointwise
-
-    def _move(self) -> Tensor | None:
-        """Do with the labels what the call does with the values."""
-        call, name = self.call, self.call.rule.name
-        if name in ("clone", "_to_copy", "contiguous", "alias_copy"):
-            return self._inputs()[0]
-        if name in ("copy_", "copy"):
-            return self.labels_of.timed(call.args[1])
-        if name == "im2col":
-            return self._window()
-        begun = self._sequence()
-        if begun is not None:
-            return begun
-        args = [self._moved(value, at) for at, value in enumerate(call.args)]
-        if name == "constant_pad_nd":
-            args = [*args[:2], NEVER]
-        if call.rule.writes:
-            args[0] = args[0].clone()
-        try:
-            made = call.func(*args, **{k: self._moved(v, 1) for k, v in call.kwargs.items()})
-        except (RuntimeError, TypeError):  # not for the dtype of labels
-            return self._pointwise()
-        made = made[0] if isinstance(made, tuple) else made
-        return made.to(torch.int16) if isinstance(made, Tensor) else None
-
-    def _moved(self, value: Any, at: int) -> Any:
-        """Labels in place of data; what says where to, as it is."""
-        if isinstance(value, Spec):
-            index = at > 0 and not (value.dtype.is_floating_point or value.dtype.is_complex)
-            return self.values(value) if index else self.labels_of.timed(value).float()
-        if isinstance(value, tuple) and any(isinstance(each, Spec) for each in value):
-            return [self._moved(each, at) for each in value]
-        return value
-
-    def _sequence(self) -> Tensor | None:
-        """T equal frames, repeated or stacked, where there was no time yet."""
-        call, steps = self.call, self.labels_of.timesteps
-        axis = sequence_axis(call, steps)
-        if steps == 1 or axis is None or not call.flags & INPUT:
-            return None
-        found = self._inputs()
-        if any(self.labels_of.has_time(labels) for labels in found):
-            return None
-        self.labels_of.begin(call)
-        return _along(call.outputs[0].size, axis, steps)
-
-    def _norm(self) -> Tensor:
-        labels = self.labels_of.timed(next(self.call.inputs()))
-        if self.call.rule.name in ("_softmax", "_log_softmax", "_safe_softmax", "softmax"):
-            return labels.amax(int(self.call.args[1]), keepdim=True).expand(labels.shape)
-        return labels
-
-    def _window(self) -> Tensor:
-        """Each map for itself: the latest of its elements."""
-        spec = self.call.outputs[0]
-        labels = self.labels_of.timed(next(self.call.inputs()))
-        lead = 2 if len(spec.size) > 3 or labels.dim() > 3 else max(labels.dim() - 2, 0)
-        lead = min(lead, 1) if labels.dim() == 3 else lead
-        latest = labels.flatten(lead).amax(lead) if labels.dim() > lead else labels
-        return latest.reshape(*spec.size[:lead], *[1] * (len(spec.size) - lead)).expand(spec.size)
-
-    def _reduce(self) -> Tensor:
-        call = self.call
-        labels = self.labels_of.timed(next(call.inputs()))
-        spec = call.outputs[0] if call.outputs else None
-        axes, keep = _axes(call)
-        if axes is None or spec is None:
-            return labels.max() if labels.numel() else labels
-        made = labels.amax(axes, keepdim=keep) if axes else labels
-        return made if tuple(made.shape) == spec.size else made.max().expand(spec.size)
-
-    def _matrix(self) -> Tensor:
-        first, second = (self.labels_of.timed(self.call.args[at]) for at in self._factors())
-        size = self.call.outputs[0].size
-        if self.call.rule.name == "convolution":
-            return self._convolved(first, size)
-        rows = first.amax(-1, keepdim=True) if first.dim() > 1 else first.max().reshape(1)
-        columns = second.amax(-2, keepdim=True) if second.dim() > 1 else second.max().reshape(1)
-        made = torch.maximum(rows, columns) if second.dim() > 1 else rows.reshape(-1)
-        mixed = self._mixed_axis(first, second, size)
-        made = made.expand(size) if made.dim() == len(size) else made.max().expand(size)
-        return made if mixed is None else _along(size, mixed, self.labels_of.timesteps)
-
-    def _factors(self) -> tuple[int, int]:
-        return MATRIX[self.call.rule.name]
-
-    def _mixed_axis(self, first: Tensor, second: Tensor, size: tuple[int, ...]) -> int | None:
-        """The output's axis that is time again, where the sum runs over time (a T x T weight)."""
-        steps = self.labels_of.timesteps
-        if steps == 1:
-            return None
-        if _is_time(first, -1, steps) and size[-1] == steps:
-            return len(size) - 1
-        if second.dim() > 1 and _is_time(second, -2, steps) and size[-2] == steps:
-            return len(size) - 2
-        return None
-
-    def _convolved(self, labels: Tensor, size: tuple[int, ...]) -> Tensor:
-        steps = self.labels_of.timesteps
-        batched = labels.dim() == len(size) and len(size) > 2
-        if batched and steps > 1:
-            for axis in range(2, len(size)):
-                if _is_time(labels, axis, steps) and size[axis] == steps:
-                    return _along(size, axis, steps)
-        lead = 1 if batched else 0
-        latest = labels.flatten(lead).amax(lead) if batched else labels.max()
-        return latest.reshape(*size[:lead], *[1] * (len(size) - lead)).expand(size)
-
-
-def _is_time(labels: Tensor, axis: int, steps: int) -> bool:
-    """Whether an axis is all timesteps in order, at each place."""
-    axis %= max(labels.dim(), 1)
-    if labels.dim() == 0 or labels.shape[axis] != steps or not labels.numel():
-        return False
-    return bool((labels == _along(tuple(labels.shape), axis, steps)).all())
-
-
-def _axes(call: Call) -> tuple[tuple[int, ...] | None, bool]:
-    """The axes of a reduction, None for all, and whether they are kept."""
-    dims: object = call.kwargs.get("dim")
-    keep = bool(call.kwargs.get("keepdim", False))
-    for argument, value in zip(call.func._schema.arguments, call.args, strict=False):
-        if argument.name in ("dim", "dims"):
-            dims = value
-        elif argument.name == "keepdim":
-            keep = bool(value)
-    if dims is None or dims == ():
-        return None, keep
-    return (tuple(dims) if isinstance(dims, tuple | list) else (int(dims),)), keep  # type: ignore[call-overload]
-
-
-def sequence_axis(call: Call, steps: int | None) -> int | None:
-    """The axis along which a call lays `steps` (None: any number of) equal frames, if it does."""
-    if call.rule.name == "repeat":
-        repeats = [int(each) for each in call.args[1]]
-        many = [axis for axis, count in enumerate(repeats) if count > 1]
-        old = call.args[0].size
-        grown = (1,) * (len(repeats) - len(old)) + tuple(old)
-        if len(many) == 1 and many[0] < 2 and grown[many[0]] == 1:
-            return many[0] if steps in (None, repeats[many[0]]) else None
-    if call.rule.name in ("stack", "cat"):
-        frames = list(call.args[0])
-        axis = int(call.args[1]) if len(call.args) > 1 else int(call.kwargs.get("dim", 0))
-        axis %= len(call.outputs[0].size)
-        equal = len(set(frames)) == 1 and (call.rule.name == "stack" or frames[0].size[axis] == 1)
-        if equal and len(frames) > 1 and axis < 2 and steps in (None, len(frames)):
-            return axis
-    return None
-
-
-def timesteps_of(tape: Tape) -> int | None:
-    """How many timesteps a run had by its own account; None where nothing tells."""
-    counts: Counter[object] = Counter()
-    for call in tape.calls:
-        if not call.flags & INPUT:
-            continue
-        axis = sequence_axis(call, None)
-        if axis is not None:
-            return int(call.outputs[0].size[axis])
-        for spec in call.inputs():
-            if tape.origins[spec.storage] & INPUT and 0 in spec.stride[:2]:
-                axis = spec.stride.index(0)
-                if spec.size[axis] > 1 and not counts:
-                    return spec.size[axis]
-        if call.rule.group == "matrix":
-            specs = [call.args[at] for at in MATRIX[call.rule.name]]
-            counts[
-                (call.place.module, *[s for s in specs if not tape.origins[s.storage] & INPUT])
-            ] += 1
-    return counts.most_common(1)[0][1] if counts else None

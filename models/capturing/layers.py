@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -11,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from models.capturing.labels import NEVER, Labels
+from models.capturing.labels import Labels
 from models.capturing.matrices import Arrangement, Product, describe
+from models.capturing.propagation import NEVER
 from models.capturing.recorder import Entered
 from models.capturing.refusals import CaptureError
 from models.capturing.rules import MATRIX
@@ -41,11 +43,16 @@ class Stored:
     once: bool
     name: str = ""
 
+    @property
+    def kept(self) -> list[Read]:
+        """The reads whose frames are stored."""
+        return self.reads[:1] if self.once else self.reads
+
     def arranged(self, numbers: dict[tuple[int, int], npt.NDArray[Any]]) -> npt.NDArray[Any]:
         """Put the numbers of a run's operands, by (call, position), in their order."""
         made: dict[tuple[int, int], npt.NDArray[Any]] = {}
         parts = []
-        for read in self.reads[:1] if self.once else self.reads:
+        for read in self.kept:
             key = (read.call, read.at)
             if key not in made:
                 made[key] = self.arrangement.apply(numbers[key])
@@ -55,7 +62,8 @@ class Stored:
 
 @dataclass(eq=False)
 class Layer:
-    """A weighted sum at all its timesteps. `operands`: by the factor's position.
+    """A weighted sum at all its timesteps. `operands`: by the factor's position;
+    `by_inputs`: whether the rows of one are the product's inputs.
 
     `blank`: timesteps whose operand is zeros that the run made itself.
     """
@@ -66,6 +74,7 @@ class Layer:
     product: Product
     calls: list[Call] = field(default_factory=list)
     operands: dict[int, Stored] = field(default_factory=dict)
+    by_inputs: dict[int, bool] = field(default_factory=dict)
     timesteps: int = 1
     blank: int = 0
     weights: int = 0
@@ -92,12 +101,17 @@ class _Finder:
         }
         self.by_key: dict[object, list[_Building]] = defaultdict(list)
         self.building: list[_Building] = []
+        self.tokens = 0
 
     def add(self, entered: Entered) -> None:
         """Find or begin the layer of a call."""
         call = self.tape.calls[entered.call]
         own = {at: self.labels.of_operand[call.index, at] for at in entered.operands}
-        described = describe(call, own, self._origin)
+        described = describe(call, own, self._origin, self.tokens)
+        if len(own) == 1:
+            window = described.product.window
+            grid = (described.product.rows,) if window is None else window.out_grid
+            self.tokens = math.prod(grid)
         steps = set(described.product.steps)
         key = self._key(call, described.product)
         for building in self.by_key[key]:
@@ -126,7 +140,8 @@ class _Finder:
 
     def finish(self) -> tuple[list[Layer], list[Stored], dict[int, Layer]]:
         """Complete the layers; equal operands are stored once."""
-        stored: dict[object, Stored] = {}
+        versions = self._versions()
+        known: dict[object, list[Stored]] = defaultdict(list)
         layers: list[Layer] = []
         of_call: dict[int, Layer] = {}
         for building in self.building:
@@ -137,33 +152,45 @@ class _Finder:
                     (r.call, r.at) in self.labels.equal_operands for r in reads
                 )
                 made = Stored(reads, arrangement, once)
-                key = self._signature(made)
-                layer.operands[at] = stored.setdefault(key, made)
+                value = tuple(versions[read.call, read.at] for read in made.kept)
+                layer.by_inputs[at] = arrangement.by_inputs
+                layer.operands[at] = self._shared(made, known[value])
             layers.append(layer)
             of_call |= {call.index: layer for call in layer.calls}
-        return layers, list(stored.values()), of_call
+        return layers, [each for alike in known.values() for each in alike], of_call
 
-    def _signature(self, stored: Stored) -> object:
-        """Equal for operands that hold the same elements of the same values in the same order."""
+    def _versions(self) -> dict[tuple[int, int], object]:
+        """By (call, position), the storage and how often it had been written."""
+        return {
+            (entered.call, at): (key[0].storage, key[1])
+            for building in self.building
+            for entered in building.entered
+            for at, key in entered.keys.items()
+        }
+
+    def _shared(self, made: Stored, alike: list[Stored]) -> Stored:
+        """The one that holds the same elements in the same order; else this one, from now on."""
+        for other in alike:
+            if other.arrangement.shape[1:] == made.arrangement.shape[1:] and (
+                self._places(other) == self._places(made)
+            ):
+                if other.arrangement.grid[0] == 1:  # the other reads a line, this one perhaps maps
+                    other.arrangement = other.arrangement._replace(grid=made.arrangement.grid)
+                return other
+        alike.append(made)
+        return made
+
+    def _places(self, stored: Stored) -> bytes:
+        """A digest of where in the storages the elements lie."""
         digest = hashlib.blake2b()
-        values: list[object] = []
-        for read in stored.reads[:1] if stored.once else stored.reads:
+        for read in stored.kept:
             spec: Spec = self.tape.calls[read.call].args[read.at]
-            values.append((spec.storage, self.building_version(read)))
             span = spec.span()[1] // spec.dtype.itemsize + 1
-            places = torch.arange(span, dtype=torch.int64)
+            places = torch.arange(span, dtype=torch.int32)
             numbers = places.as_strided(spec.size, spec.stride, spec.offset).numpy()
             part = stored.arrangement.apply(numbers)[read.part]
             digest.update(np.ascontiguousarray(part).data)
-        return tuple(values), stored.arrangement.shape[1:], digest.digest()
-
-    def building_version(self, read: Read) -> object:
-        """The version of a value, which changes with each write to its storage."""
-        for building in self.building:
-            for entered in building.entered:
-                if entered.call == read.call:
-                    return entered.keys[read.at][1]
-        return 0
+        return digest.digest()
 
 
 class _Building:

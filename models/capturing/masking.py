@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from models.capturing.coding import Arranged
-from models.capturing.listing import Listing
+from models.capturing.ledger import Listing
 from models.capturing.marks import Bits, Marks
 from models.errors import ModelError
 
@@ -20,6 +21,7 @@ def put_under_masks(plan: Plan, marks: Marks) -> None:
     masks = marks.masks(plan.timesteps)
     plan.blocks = list(masks)
     if not masks:
+        plan.tokens = _tokens_of_products(plan)
         return
     sizes = {mask.shape[1] for mask in masks.values()}
     if len(sizes) > 1:
@@ -48,6 +50,14 @@ def put_under_masks(plan: Plan, marks: Marks) -> None:
         operation |= {"stage": "head", "block": None}
 
 
+def _tokens_of_products(plan: Plan) -> int:
+    """The rows that most products of two activations are walked by; 1 without such."""
+    found = Counter(
+        _rows(each) for each in plan.listing.operations if each["kind"] == "product"
+    ).most_common(1)
+    return found[0][0] or 1 if found else 1
+
+
 def _rows(operation: dict[str, Any]) -> int | None:
     """The rows that an operation computes, if they can be tokens."""
     if operation["kind"] in ("conv2d", "convolution", "pool", "reduce"):
@@ -61,7 +71,7 @@ def block_masks(
 ) -> dict[str, Bits]:
     """The masks of an image by number; without marks all of the one token is always active."""
     if not blocks:
-        return {"0": np.ones((timesteps, 1), np.bool_)}
+        return {"0": np.ones((timesteps, tokens), np.bool_)}
     found = marks.masks(timesteps)
     if list(found) != blocks or any(mask.shape[1] != tokens for mask in found.values()):
         raise ModelError(

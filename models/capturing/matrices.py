@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from models.capturing.labels import NEVER
+from models.capturing.propagation import NEVER
 from models.capturing.refusals import CaptureError
 from models.capturing.tape import Call, Spec
 
@@ -76,9 +76,9 @@ class Described(NamedTuple):
     arrangements: dict[int, Arrangement]
 
 
-def describe(call: Call, labels: dict[int, Tensor], origin: Origin) -> Described:
+def describe(call: Call, labels: dict[int, Tensor], origin: Origin, tokens: int = 0) -> Described:
     """Describe a call; `labels`: of the factors that are data, by position; `origin`: the last
-    three strides that a tensor had before it was copied.
+    three strides that a tensor had before it was copied; `tokens`: the rows of the layer before.
     """
     made = call.outputs[0]
     name = call.rule.name
@@ -86,7 +86,7 @@ def describe(call: Call, labels: dict[int, Tensor], origin: Origin) -> Described
         return _convolution(call, labels, made)
     first, second = (call.args[at] for at in _positions(name))
     if name in ("bmm", "baddbmm"):
-        return _batched(call, labels, (first, second), origin)
+        return _batched(call, labels, (first, second), origin, tokens)
     return _matmul(call, labels, first, second)
 
 
@@ -175,7 +175,11 @@ def _plain(size: tuple[int, ...], swap: bool, by_inputs: bool) -> Arrangement:
 
 
 def _batched(
-    call: Call, labels: dict[int, Tensor], factors: tuple[Spec, Spec], origin: Origin
+    call: Call,
+    labels: dict[int, Tensor],
+    factors: tuple[Spec, Spec],
+    origin: Origin,
+    tokens: int,
 ) -> Described:
     """Products side by side: those of one timestep are groups, such as heads."""
     first, second = factors
@@ -191,7 +195,7 @@ def _batched(
     found = {}
     for at in labels:
         spec = (first, second)[at != left]
-        channels_last = _channels_last(spec, origin(spec), heads)
+        channels_last = _channels_last(spec, origin(spec), heads, tokens)
         by_inputs = channels_last == (at != left)
         swap = not channels_last
         own_rows, width = (spec.size[2], spec.size[1]) if swap else (spec.size[1], spec.size[2])
@@ -229,17 +233,21 @@ def _shared(call: Call, labels: Tensor, at: int, factors: tuple[Spec, Spec]) -> 
     return Described(Product(count, inputs, outputs, 1, None, steps), {at: made})
 
 
-def _channels_last(spec: Spec, strides: tuple[int, ...], heads: int) -> bool:
+def _channels_last(spec: Spec, strides: tuple[int, ...], heads: int, tokens: int) -> bool:
     """Whether the last axis of a batched factor is its channels, and the one before its rows.
 
-    Heads and channels were one axis before they were split; with one head the denser axis is it.
-    `strides`: of the three axes before the factor was copied.
+    Heads and channels were one axis before they were split; rows are as many as those of the layer
+    before; with one head the denser axis is the channels. `strides`: of the three axes before the
+    factor was copied.
     """
     head, before, last = strides[-3:]
+    own, other = spec.size[-1], spec.size[-2]
+    if heads > 1 and own > 1 and head == own * last:
+        return True
+    if (own == tokens) != (other == tokens):
+        return other == tokens
     if heads > 1:
-        for axis, stride in ((-1, last), (-2, before)):
-            if spec.size[axis] > 1 and head == spec.size[axis] * stride:
-                return axis == -1
+        return own == other or head != other * before
     return last <= before
 
 

@@ -11,9 +11,10 @@ import torch
 
 from models.capturing.coding import Arranged
 from models.capturing.flow import Flow
-from models.capturing.labels import Labels, timesteps_of
+from models.capturing.labels import Labels
 from models.capturing.layers import Layer, find_layers
-from models.capturing.listing import Listing, list_operations
+from models.capturing.ledger import Listing
+from models.capturing.listing import list_operations
 from models.capturing.marks import Bits, Marks
 from models.capturing.masking import block_masks, check_halted, put_under_masks
 from models.capturing.matrices import describe
@@ -23,6 +24,7 @@ from models.capturing.proofs import causality, replay_equals, totals_agree, unkn
 from models.capturing.refusals import CaptureError
 from models.capturing.rules import MATRIX
 from models.capturing.runs import Recorded
+from models.capturing.sequences import timesteps_of
 from models.capturing.tape import Tape
 from models.errors import ModelError
 

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.capturing.labels import NEVER, Labels
+from models.capturing.labels import Labels
 from models.capturing.matrices import Arrangement, Described
 from models.capturing.operands import Coded, encode, same
+from models.capturing.propagation import NEVER
 from models.capturing.recorder import Entered
 from models.capturing.refusals import CaptureError
 from models.capturing.running import plainly

@@ -25,6 +25,7 @@ from models.capturing.tape import (
     Call,
     Spec,
     Tape,
+    tensors_in,
 )
 
 
@@ -118,10 +119,7 @@ class Recorder(TorchDispatchMode):
         for spec in call.written():
             self._keep(spec)
         made = func(*args, **kwargs)
-        outputs = []
-        for tensor in (made,) if isinstance(made, Tensor) else made or ():
-            if isinstance(tensor, Tensor) and _has_storage(tensor):
-                outputs.append(self._spec(tensor, flags))
+        outputs = [self._spec(each, flags) for each in tensors_in(made) if _has_storage(each)]
         for spec in call.written():
             self._versions[spec.storage] += 1
             self.origins[spec.storage] |= flags

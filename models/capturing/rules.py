@@ -73,6 +73,8 @@ BATCH_NORMS = {
 """The position of `training`."""
 FIRING = frozenset("ge gt le lt heaviside sign round floor ceil trunc".split())  # noqa: SIM905
 COMPARISONS = frozenset("ge gt le lt heaviside sign".split())  # noqa: SIM905
+# Operations of other libraries are unknown; the profiler's are nothing at all.
+_GROUPS = {"profiler": "peek"}
 SHAPES_ONLY = frozenset(name for name in FACTORY if name.endswith("_like") or name[:4] == "new_")
 
 
@@ -104,7 +106,7 @@ def rule_of(func: Any) -> Rule:
     is_view = func.is_view or name in ("_unsafe_view", "_reshape_alias")
     return Rule(
         name=base if name not in MOVE else name,
-        group="" if func.namespace not in ("aten", "prims", "prim") else _group(func, name, base),
+        group=_GROUPS.get(func.namespace) or _group(func, name, base),
         writes=tuple(writes),
         is_view=is_view,
         is_random=random,
@@ -113,6 +115,8 @@ def rule_of(func: Any) -> Rule:
 
 
 def _group(func: OpOverload, name: str, base: str) -> str:
+    if func.namespace not in ("aten", "prims", "prim"):
+        return ""
     if base in MATRIX:
         return "matrix"
     if torch.Tag.nondeterministic_seeded in func.tags:

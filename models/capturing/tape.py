@@ -6,7 +6,9 @@ call in place stays in place, and replaying the tape has the aliasing that the n
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
@@ -31,15 +33,21 @@ class Spec(NamedTuple):
     @property
     def elements(self) -> int:
         """Number of elements."""
-        return torch.Size(self.size).numel()
+        return math.prod(self.size)
 
     def span(self) -> tuple[int, int]:
         """First and last byte that the tensor may touch."""
-        if 0 in self.size:
-            return (0, -1)
-        width = self.dtype.itemsize
-        last = sum((n - 1) * step for n, step in zip(self.size, self.stride, strict=True))
-        return self.offset * width, (self.offset + last + 1) * width - 1
+        return _span(self.size, self.stride, self.offset, self.dtype.itemsize)
+
+
+@lru_cache(maxsize=4096)
+def _span(
+    size: tuple[int, ...], stride: tuple[int, ...], offset: int, width: int
+) -> tuple[int, int]:
+    if 0 in size:
+        return (0, -1)
+    last = sum((n - 1) * step for n, step in zip(size, stride, strict=True))
+    return offset * width, (offset + last + 1) * width - 1
 
 
 class Call(NamedTuple):

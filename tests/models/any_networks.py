@@ -391,6 +391,38 @@ class Softmax(Base):
         return self.n3(self.c3(b))
 
 
+class Multihead(nn.Module):
+    """PyTorch's own attention, between spikes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = layer.Conv2d(3, 16, 4, stride=4, step_mode="m")
+        self.n1, self.n2 = lif(step_mode="m"), lif(step_mode="m")
+        self.attention = nn.MultiheadAttention(16, 2, batch_first=True)
+        self.end = nn.Linear(16, 4)
+
+    def forward(self, x: Tensor) -> Any:
+        y = self.n1(self.patches(x)).flatten(3).transpose(2, 3).flatten(0, 1)
+        y = self.attention(y, y, y, need_weights=False)[0].unflatten(0, (T, 1))
+        return self.end(self.n2(y).mean(2))
+
+
+class Buffered(nn.Module):
+    """Writes each timestep into its place of a buffer; the input never changes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.c1, self.c2 = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
+        self.n1, self.n2 = lif(), lif(step_mode="m")
+
+    def forward(self, x: Tensor) -> Any:
+        out = torch.zeros(T, 8, 12, 12)
+        current = self.c1(x)
+        for step in range(T):
+            out[step] = self.n1(current)[0]
+        return self.n2(self.c2(out).unsqueeze(1))
+
+
 class Mixed(Base):
     """Two inputs: a picture and a vector that is added to its channels."""
 
@@ -507,6 +539,9 @@ ZOO: dict[str, Callable[[], Case]] = {
     "attention_linear": lambda: multi_step(Attention("linear"), 4),
     "attention_einsum": lambda: multi_step(Attention("einsum"), 4),
     "attention_sdpa": lambda: multi_step(Attention("sdpa"), 4),
+    "multihead": lambda: multi_step(Multihead(), 2),
+    "buffered": lambda: Case(Buffered(), pictures(), {}, 2),
+    "data_parallel": lambda: multi_step(nn.DataParallel(Plain()), 3),
     "softmax": lambda: multi_step(Softmax(), 2),
     "halting": lambda: Case(Halting(), pictures(), {}, 3),
     "plain_torch": lambda: Case(PlainTorch(), pictures(), {}, 2),

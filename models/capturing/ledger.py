@@ -1,0 +1,143 @@
+"""What has been listed of a network so far: values by name, and what makes them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from models.capturing.entries import clean
+from models.capturing.flow import Flow, Node
+from models.capturing.layers import Layer, Stored
+from models.capturing.neurons import Neuron
+
+_FREE = ("move", "factory", "peek")
+
+
+@dataclass
+class Made:
+    """What one listed operation makes: its name, elements a timestep, and how they are laid out."""
+
+    operation: dict[str, Any]
+    elements: int
+    size: tuple[int, int]
+    nodes: list[Node]
+    grid: tuple[int, ...] = ()
+
+
+@dataclass
+class Listing:
+    """A network as a trace lists it.
+
+    `folded`: what folds into the weights ahead of it, with its arithmetic; `stored`: the operands
+    that the trace holds, named; `names`: by neuron, the listed name.
+    """
+
+    operations: list[dict[str, Any]] = field(default_factory=list)
+    stored: list[Stored] = field(default_factory=list)
+    folded: list[str] = field(default_factory=list)
+    input_names: list[str] = field(default_factory=list)
+    neurons: dict[str, Neuron] = field(default_factory=dict)
+
+
+class Ledger:
+    """The operations listed so far. A value is named by the operation that makes it."""
+
+    def __init__(
+        self,
+        flow: Flow,
+        layers: list[Layer],
+        neurons: list[Neuron],
+        timesteps: int,
+        kinds: dict[tuple[int, int], str],
+    ) -> None:
+        self.kinds = kinds
+        self.flow, self.layers, self.timesteps = flow, layers, timesteps
+        self.neuron_of = {node: neuron for neuron in neurons for node in neuron.nodes}
+        self.made: dict[Any, Made] = {}
+        self.listing = Listing()
+        self._names: Counter[str] = Counter()
+        self._folded: set[Node] = set()
+        self._awaited: dict[str, Any] = {}
+        self._stored: dict[Stored, str] = {}
+
+    def _makers(self, nodes: list[Node]) -> list[Any]:
+        """The listed operations' nodes behind some nodes, through copies and folded work."""
+        found: list[Any] = []
+        seen: set[Node] = set()
+        waiting = list(reversed(nodes))
+        while waiting:
+            node = waiting.pop()
+            if node in seen:
+                continue
+            seen.add(node)
+            neuron = self.neuron_of.get(node)
+            if neuron is not None:
+                found.append(neuron)
+            elif node.group in _FREE or node in self._folded:
+                waiting += reversed(node.sources)
+            else:
+                found.append(node)
+        return list(dict.fromkeys(found))
+
+    def _values(self, makers: list[Any]) -> tuple[list[str], bool]:
+        """The names of what some makers make; whether one of them is still to come."""
+        names, delayed = [], False
+        for maker in makers:
+            made = self.made.get(maker)
+            if made is None:
+                names.append(self._later(maker))
+                delayed = True
+            else:
+                names.append(made.operation["output"])
+        return names, delayed
+
+    def _later(self, maker: Any) -> str:
+        """A name in place of that of an operation which is not yet listed."""
+        name = f"<{len(self._awaited)}>"
+        self._awaited[name] = maker
+        return name
+
+    def _name_delayed(self) -> None:
+        """Put in the names of what has been listed since."""
+        for operation in self.listing.operations:
+            for key in ("input", "second_input"):
+                operation[key] = self._known(operation[key])
+            if "more_inputs" in operation:
+                operation["more_inputs"] = [self._known(each) for each in operation["more_inputs"]]
+
+    def _known(self, name: Any) -> Any:
+        maker = self._awaited.get(name)
+        return name if maker is None else self.made[maker].operation["output"]
+
+    def _steps(self, node: Node) -> int:
+        return self.timesteps if len(node.steps) >= self.timesteps > 1 else 1
+
+    def _size(self, makers: list[Any], elements: int) -> tuple[int, int]:
+        """Rows and channels of a result: those of what it is made of, if it has as many."""
+        for maker in makers:
+            made = self.made.get(maker)
+            if made is not None and made.size[0] * made.size[1] == elements:
+                return made.size
+        return (1, elements)
+
+    def _add(
+        self,
+        key: Any,
+        operation: dict[str, Any],
+        elements: int,
+        size: tuple[int, int],
+        nodes: list[Node],
+    ) -> None:
+        grid = tuple(operation["shapes"].get("out_grid", ()))
+        for maker in () if grid else self._makers([s for node in nodes for s in node.sources]):
+            before = self.made.get(maker)
+            if before is not None and before.size == size:
+                grid = before.grid
+        self.made[key] = Made(operation, elements, size, nodes, grid)
+        self.listing.operations.append(operation)
+
+    def _unique(self, name: str) -> str:
+        name = clean(name)
+        self._names[name] += 1
+        return name if self._names[name] == 1 else self._unique(f"{name}.{self._names[name]}")

@@ -1,0 +1,77 @@
+"""Where time enters: equal frames laid along an axis, and how many timesteps a run had."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import torch
+from torch import Tensor
+
+from models.capturing.rules import COMPARISONS, MATRIX
+from models.capturing.tape import INPUT, Call, Tape
+
+
+def along(size: tuple[int, ...], axis: int, steps: int) -> Tensor:
+    """Labels 0, 1, ... along one axis."""
+    shape = [1] * len(size)
+    shape[axis] = steps
+    return torch.arange(steps, dtype=torch.int16).reshape(shape).expand(size)
+
+
+def sequence_axis(call: Call, steps: int | None) -> int | None:
+    """The axis along which a call lays `steps` (None: any number of) equal frames, if it does."""
+    if call.rule.name == "repeat":
+        repeats = [int(each) for each in call.args[1]]
+        many = [axis for axis, count in enumerate(repeats) if count > 1]
+        old = call.args[0].size
+        grown = (1,) * (len(repeats) - len(old)) + tuple(old)
+        if len(many) == 1 and many[0] < 2 and grown[many[0]] == 1:
+            return many[0] if steps in (None, repeats[many[0]]) else None
+    if call.rule.name in ("stack", "cat"):
+        frames = list(call.args[0])
+        axis = int(call.args[1]) if len(call.args) > 1 else int(call.kwargs.get("dim", 0))
+        axis %= len(call.outputs[0].size)
+        equal = len(set(frames)) == 1 and (call.rule.name == "stack" or frames[0].size[axis] == 1)
+        if equal and len(frames) > 1 and axis < 2 and steps in (None, len(frames)):
+            return axis
+    return None
+
+
+def timesteps_of(tape: Tape) -> int | None:
+    """Return how many timesteps a run had by its own account; None where nothing tells.
+
+    Equal frames laid in a sequence tell; in a loop it is how often neurons compare, or, where there
+    is a comparison for all timesteps at once, how often a layer runs.
+    """
+    compared: Counter[object] = Counter()
+    layers: Counter[object] = Counter()
+    for call in tape.calls:
+        if not call.flags & INPUT:
+            continue
+        count = _frames(call, tape)
+        if count is not None and not compared:
+            return count
+        if call.rule.name in COMPARISONS:
+            compared[call.place.module, call.place.site] += 1
+        if call.rule.group == "matrix":
+            specs = [call.args[at] for at in MATRIX[call.rule.name]]
+            weights = [s for s in specs if not tape.origins[s.storage] & INPUT]
+            layers[(call.place.module, *weights)] += 1
+    for counts in (compared, layers):
+        several = Counter(count for count in counts.values() if count > 1)
+        if several:
+            return several.most_common(1)[0][0]
+    return 1 if layers else None
+
+
+def _frames(call: Call, tape: Tape) -> int | None:
+    """How many equal frames of the input a call lays in a sequence, or reads as one."""
+    axis = sequence_axis(call, None)
+    if axis is not None:
+        return call.outputs[0].size[axis]
+    for spec in call.inputs():
+        if tape.origins[spec.storage] & INPUT and 0 in spec.stride[:2]:
+            size = spec.size[spec.stride.index(0)]
+            if size > 1:
+                return size
+    return None
