@@ -33,7 +33,9 @@ class Source(NamedTuple):
         return self.training if self.draw is None else self.draw(seed, epoch)
 
     def shown(self, images: Images, timesteps: int) -> Images:
-        """The images as a network takes them."""
+        """The images as a network takes them; of a stream, its first frames."""
+        if images.pixels.ndim == 5 and images.pixels.shape[1] > timesteps:
+            return images._replace(pixels=images.pixels[:, :timesteps])
         return images if self.task is None else in_time(images, self.task, timesteps)
 
 

@@ -35,11 +35,13 @@ def parser() -> argparse.ArgumentParser:
     add("--work", type=Path, help=f"weights and traces (default {WORK}; quick: {QUICK_WORK})")
     add("--out", type=Path, help=f"tables and figures (default {TABLES}; quick: WORK/out)")
     add("--page", type=Path, help=f"the page to write (default {PAGE}; quick: OUT/{PAGE.name})")
-    add("--tasks", nargs="+", choices=TASK_BY_NAME, default=[task.name for task in TASKS])
+    add("--tasks", nargs="+", choices=TASK_BY_NAME, help="default: all; quick: digits")
     add("--seeds", type=int, default=len(SEEDS), help=f"how many (default {len(SEEDS)})")
     add("--stages", nargs="+", choices=STAGES, default=list(STAGES), help="default: all")
     add("--workers", type=int, default=2, help="processes, one thread each (default 2)")
-    add("--quick", action="store_true", help="digits, one seed, one epoch: shows that all works")
+    add(
+        "--quick", action="store_true", help="one seed, one epoch, 200 images: shows that all works"
+    )
     return made
 
 
@@ -60,9 +62,9 @@ def run(options: argparse.Namespace) -> None:
     from models.study.schedule import jobs_of, simulate, spread, train
 
     extent = QUICK if options.quick else Extent()
-    tasks, seeds = options.tasks, range(options.seeds)
+    tasks, seeds = options.tasks or [task.name for task in TASKS], range(options.seeds)
     if options.quick:
-        tasks, seeds = ["digits"], range(1)
+        tasks, seeds = options.tasks or ["digits"], range(1)
     work = options.work or (QUICK_WORK if options.quick else WORK)
     out = options.out or (work / "out" if options.quick else TABLES)
     page = options.page or (out / PAGE.name if options.quick else PAGE)

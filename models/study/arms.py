@@ -17,7 +17,9 @@ class Arm(NamedTuple):
 
     `isps`: whether it has I-SPS, which its name tells; `switches`, `halting`: fields of ModelConfig
     and HaltingConfig; `start`: the arm whose trained weights it begins from (None: from scratch);
-    `budget_of`: the arm whose share of active tokens at every step it keeps.
+    `budget_of`: the arm whose share of active tokens at every step it keeps; `phase`: fields of the
+    recipe's phase with halting; `imposed`: one of gap.ORACLES, whose masks an evaluation obeys
+    without any training.
     """
 
     name: str
@@ -27,6 +29,8 @@ class Arm(NamedTuple):
     start: str | None = None
     budget_of: str | None = None
     timesteps: int = 4
+    phase: Switches = PLAIN
+    imposed: str = ""
 
     def network(self, stas: str) -> str:
         """The name of its network, of the size of a STAS network such as stas_spikformer_2_32."""
@@ -42,18 +46,38 @@ class Arm(NamedTuple):
         """Whether images end early by entropy: a threshold is chosen then, nothing is trained."""
         return self.halting is EXITING
 
+    @property
+    def tuned(self) -> bool:
+        """Whether it goes on from another arm without halting, for as long as halting arms do."""
+        return self.start is not None and not self.halts and not self.imposed
 
-def assa(granularity: str, output: str = "mean_field") -> Switches:
+
+def assa(granularity: str, output: str = "mean_field") -> dict[str, Any]:
     """A-SSA with gamma and beta learned."""
     return {"granularity": granularity, "output": output, "learned": True, "gamma": 1.0}
 
 
-def budgeted(policy: str) -> Switches:
+def budgeted(policy: str) -> dict[str, Any]:
     """A control that keeps a given share of tokens at every step."""
     return {"granularity": "two_dimensional", "policy": policy, "output": "last"}
 
 
 TWO_DIM = assa("two_dimensional")
+READOUT = {
+    **assa("two_dimensional", "last"),
+    "score": "readout",
+    "gamma": 4.0,
+    "exit": "learned",
+    "entropy": 0.4,
+}
+WAKING = {
+    **assa("waking", "last"),
+    "policy": "gate",
+    "score": "readout",
+    "gamma": 4.0,
+    "entropy": 0.4,
+}
+WAKING_AT_RANDOM = budgeted("random") | {"granularity": "block"}
 ARMS = (
     Arm("baseline_t4", "baseline, T = 4"),
     Arm("baseline_t2", "baseline, T = 2", timesteps=2),
@@ -82,8 +106,63 @@ ARMS = (
         "two_dim",
     ),
     Arm("entropy", "DT-SNN, entropy exit", PLAIN, EXITING, "baseline_t4"),
+    Arm("static_long", "baseline, trained as long as halting arms", start="baseline_t4"),
+    # On the stream: A-SSA as reconstructed, then what is beyond it.
+    Arm(
+        "stas",
+        "SPS + STAS",
+        PLAIN,
+        TWO_DIM,
+        "baseline_t4",
+        phase={"survival": 0.0, "active_tokens": 0.6},
+    ),
+    Arm(
+        "readout",
+        "the same, score of its own, exit",
+        PLAIN,
+        READOUT,
+        "baseline_t4",
+        phase={"survival_target": 0.48, "ponder": 0.0, "active_tokens": 0.9},
+    ),
+    Arm("gate", "waking tokens", PLAIN, WAKING, "baseline_t4", phase={"survival_target": 0.57}),
+    Arm(
+        "gate_exit",
+        "waking tokens, learned exit",
+        PLAIN,
+        WAKING | {"exit": "learned"},
+        "baseline_t4",
+    ),
+    Arm(
+        "random_stas",
+        "random tokens of STAS's profile",
+        PLAIN,
+        budgeted("random"),
+        "baseline_t4",
+        "stas",
+    ),
+    Arm(
+        "random_readout",
+        "random tokens of that score's profile",
+        PLAIN,
+        budgeted("random"),
+        "baseline_t4",
+        "readout",
+    ),
+    Arm("random_gate", "random waking tokens", PLAIN, WAKING_AT_RANDOM, "baseline_t4", "gate"),
+    Arm(
+        "random_gate_exit",
+        "random waking tokens, as after exits",
+        PLAIN,
+        WAKING_AT_RANDOM,
+        "baseline_t4",
+        "gate_exit",
+    ),
+    Arm("oracle_time", "until the square's frame", start="baseline_t4", imposed="time"),
+    Arm("oracle_space", "tokens at or beside ink", start="baseline_t4", imposed="space"),
+    Arm("oracle", "both", start="baseline_t4", imposed="both"),
 )
 BY_NAME = {arm.name: arm for arm in ARMS}
+STILL = tuple(BY_NAME)[: list(BY_NAME).index("entropy") + 1]
 MAIN = (
     "baseline_t4",
     "baseline_t1",
@@ -92,6 +171,24 @@ MAIN = (
     "sps_two_dim",
     "random",
     "entropy",
+)
+STREAM = (
+    "baseline_t4",
+    "baseline_t2",
+    "baseline_t1",
+    "static_long",
+    "stas",
+    "readout",
+    "gate",
+    "gate_exit",
+    "random_stas",
+    "random_readout",
+    "random_gate",
+    "random_gate_exit",
+    "entropy",
+    "oracle_time",
+    "oracle_space",
+    "oracle",
 )
 ORDER = ("baseline_t4", "isps_late_sum", "isps_early", "isps_single", "two_dim", "sps_two_dim")
 
@@ -107,15 +204,16 @@ class Task(NamedTuple):
 
 TASKS = (
     Task("mnist", "MNIST-5k at 32 x 32", "mnist5k", MAIN),
-    Task("digits", "digits at 16 x 16", "digits", tuple(BY_NAME)),
+    Task("digits", "digits at 16 x 16", "digits", STILL),
     # In a single timestep all rows would be shown at once: that is the task above.
     Task(
         "rows",
         "digits, a band of rows a timestep",
         "digits_rows",
-        tuple(name for name in BY_NAME if name != "baseline_t1"),
+        tuple(name for name in STILL if name != "baseline_t1"),
     ),
     Task("order", "two digits in turn: which came first", "digits_first_of_two", ORDER),
+    Task("stream", "a stream of digits, a square marks the one that counts", "stream", STREAM),
 )
 TASK_BY_NAME = {task.name: task for task in TASKS}
 SEEDS = (0, 1, 2)

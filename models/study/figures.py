@@ -48,7 +48,7 @@ def accuracy(arms: pd.DataFrame) -> Any:
                 tokens,
                 middle,
                 yerr=reach,
-                fmt="ospDv^X<>PhdH8"[place],
+                fmt="ospDv^X<>PhdH8"[place % 14],
                 color=COLOURS[place % len(COLOURS)],
                 markersize=5,
                 markerfacecolor="none" if tokens > 99.0 else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -74,20 +75,30 @@ def seconds_of(folder: Path) -> float:
 def config_of(task: str, arm: Arm) -> ModelConfig:
     """The size of an arm's network."""
     recipe = load(TASK_BY_NAME[task])
-    dataset = SOURCES[recipe.dataset](None).dataset
-    return named_config(arm.network(recipe.network.name), dataset, arm.timesteps)
+    network = arm.network(recipe.network.name)
+    return named_config(network, _dataset(recipe.dataset), arm.timesteps)
+
+
+@functools.cache
+def _dataset(source: str) -> str:
+    """The data set that a source's networks fit."""
+    return SOURCES[source](None).dataset
 
 
 def halting_counts(arm: Arm, config: ModelConfig, profile: Sequence[float]) -> Iterator[Row]:
-    """A-SSA's own MACs, which the field's habit leaves out: for each token and check one for the
-    score, and one a channel for the mean field. The controls' are not counted.
+    """The halting's own MACs, which the field's habit leaves out: for each token and check one for
+    the score, and one a channel for a read-out and for the mean field. A gate's are those without
+    exits, so at most. The controls' are not counted.
     """
     if not arm.halting.get("learned"):
         return
-    checks = profile
-    if arm.halting["granularity"] == "timestep":
+    checks, halting = profile, arm.halting
+    if halting["granularity"] == "timestep":
         checks = profile[config.size.blocks - 1 :: config.size.blocks]
-    each = 1 + config.size.embed_dim * (arm.halting["output"] == "mean_field")
+    if halting["granularity"] == "waking":  # sleepers are scored too; images that ended are not
+        checks = [1.0] * config.timesteps
+    each = 1 + config.size.embed_dim * (halting["output"] == "mean_field")
+    each += config.size.embed_dim * (halting.get("score") == "readout")
     macs = sum(checks) * config.tokens * each
     for convention in CONVENTIONS:
         yield {

@@ -23,10 +23,11 @@ from models.networks.config import HaltingConfig, named_config
 from models.networks.stas import STAS
 from models.networks.weights import load_weights, read_weights, save_weights
 from models.study.arms import BY_NAME, Arm, Task
+from models.study.gap import imposed_accuracy
 from models.train import LAST, store
 from models.training.checkpoint import CHECKPOINT
 from models.training.loop import Place, Run, spread
-from models.training.recipe import FOLDER, Network, Recipe, load_recipe
+from models.training.recipe import FOLDER, Network, Phase, Recipe, load_recipe
 from models.training.similarity import timestep_similarity
 
 FOUND = "found.json"
@@ -60,6 +61,8 @@ def run_arm(work: Path, task: Task, seed: int, name: str, extent: Extent) -> dic
         return dict(json.loads((folder / FOUND).read_text("utf-8")))
     folder.mkdir(parents=True, exist_ok=True)
     arm, source = BY_NAME[name], cut(read_source(load(task).dataset, None), extent)
+    if arm.imposed:
+        return impose(work, task, seed, arm, source)
     if arm.exits:
         choose_threshold(work, task, seed, arm, source)
     else:
@@ -80,8 +83,33 @@ def cut(source: Source, extent: Extent) -> Source:
     if extent.images is None:
         return source
     return source._replace(
-        training=source.training.first(extent.images), held_out=source.held_out.first(extent.images)
+        training=source.training.first(extent.images),
+        held_out=source.held_out.first(extent.images),
+        draw=None,
     )
+
+
+def impose(work: Path, task: Task, seed: int, arm: Arm, source: Source) -> dict[str, Any]:
+    """Evaluate a trained network under masks that know the answer."""
+    assert arm.start is not None
+    model = arm_of(folder_of(work, task, seed, arm.start) / LAST).model
+    held_out = source.shown(source.held_out, arm.timesteps)
+    top1, masks = imposed_accuracy(model, held_out, arm.imposed)
+    found = {
+        "task": task.name,
+        "arm": arm.name,
+        "seed": seed,
+        "test_top1": top1,
+        "test_images": len(held_out.labels),
+        "active_tokens": float(masks.mean()),
+        "timesteps": arm.timesteps,
+        "blocks": model.config.size.blocks,
+        "profile": masks.mean((0, 3)).flatten().tolist(),
+        "similarity": [],
+        "entropy": 0.0,
+    }
+    write_whole(folder_of(work, task, seed, arm.name) / FOUND, json.dumps(found, indent=1).encode())
+    return found
 
 
 def train_arm(work: Path, task: Task, seed: int, arm: Arm, source: Source, extent: Extent) -> None:
@@ -100,11 +128,17 @@ def recipe_of(work: Path, task: Task, seed: int, arm: Arm, extent: Extent) -> Re
     """The task's recipe for an arm: its network, and the phase that it is trained in."""
     base, halting = load(task), dict(arm.halting)
     if arm.budget_of is not None:
-        told = folder_of(work, task, seed, arm.budget_of) / FOUND
-        profile = json.loads(told.read_text("utf-8"))["training_profile"]
+        found = folder_of(work, task, seed, arm.budget_of) / FOUND
+        profile = json.loads(found.read_text("utf-8"))["training_profile"]
         halting |= {"profile": profile, "seed": seed}
-    phases = {"static": base.static, "halting": base.halting}
-    phases["static" if arm.halts else "halting"] = None
+    phases: dict[str, Phase | None] = {"static": base.static, "halting": None}
+    if arm.halts or arm.tuned:
+        assert base.halting is not None
+        phases = {"static": None, "halting": base.halting.model_copy(update=dict(arm.phase))}
+    if arm.tuned:
+        assert base.halting is not None
+        told = base.halting.model_dump(include=set(Phase.model_fields))
+        phases = {"static": Phase(**told), "halting": None}
     if extent.epochs is not None:
         phases = {
             name: phase and phase.model_copy(update={"epochs": extent.epochs})

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
+from scipy import stats
 
 Tables = dict[str, pd.DataFrame]
 
@@ -17,9 +19,20 @@ def spread(values: pd.Series, scale: float = 1.0, digits: int = 1) -> str:
 
 
 def signed(values: pd.Series) -> str:
-    """A difference in points: the mean with its sign, and ± as in `spread`."""
+    """A difference in points: the mean with its sign, and its 95 % interval of several values."""
     mean = f"{values.mean():+.2f}"
-    return mean if len(values) < 2 else f"{mean} ± {values.std():.2f}"
+    if len(values) < 2:
+        return mean
+    low, high = interval(values)
+    return f"{mean} [{low:+.2f}, {high:+.2f}]"
+
+
+def interval(values: pd.Series) -> tuple[float, float]:
+    """Student's 95 % interval of the mean; of a single value there is none: from -inf to inf."""
+    if len(values) < 2:
+        return -math.inf, math.inf
+    reach = stats.t.ppf(0.975, len(values) - 1) * values.sem()
+    return float(values.mean() - reach), float(values.mean() + reach)
 
 
 def change(after: float, before: float, of: float | None = None) -> str:

@@ -82,6 +82,8 @@ def train(work: Path, job: Job, extent: Extent) -> None:
 
 
 def simulate(work: Path, job: Job, extent: Extent) -> None:
-    """Trace an arm and run the trace on the machines."""
+    """Trace an arm and run the trace on the machines; an oracle has no machine."""
+    if BY_NAME[job.arm].imposed:
+        return
     use_threads(1)
     run_machines(work, TASK_BY_NAME[job.task], job.seed, job.arm, extent)

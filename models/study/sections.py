@@ -69,7 +69,7 @@ def schooling(task: Task) -> str:
     recipe = load_recipe(FOLDER / f"{task.recipe}.yaml")
     assert recipe.static is not None
     assert recipe.halting is not None
-    size = recipe.network.name.removeprefix("stas_spikformer_").replace("_", "-")
+    size = recipe.network.name.removeprefix("stas_").removeprefix("spikformer_").replace("_", "-")
     return (
         f"Spikformers {size}, {recipe.static.epochs} epochs, halting arms {recipe.halting.epochs} "
         "more from their static network's weights"

@@ -18,11 +18,11 @@ from models.files import write_whole
 from models.networks.arms import Arm
 from models.networks.config import ModelConfig
 from models.study import __main__ as study
-from models.study import arms, gather
+from models.study import arms, gap, gather
 from models.study.arithmetic import savings
 from models.study.imposed import impose, random_masks
 from models.study.jobs import FOUND, Extent
-from models.study.numbers import crossing, percent, signed
+from models.study.numbers import crossing, interval, percent, signed
 from models.study.numbers import spread as mean_and_spread
 from models.study.page import write_page
 from models.study.schedule import Job, jobs_of, simulate, spread, train
@@ -36,12 +36,53 @@ FEW = ("baseline_t4", "isps_early", "two_dim", "random", "entropy")
 EXTENT = Extent(epochs=1, images=60, traced=1)
 
 
+STREAM = ("baseline_t4", "static_long", "gate_exit", "random_gate_exit", "oracle")
+
+
+def test_the_arms_of_the_stream_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gate with exits from the static network, random tokens of its profile, the optimum."""
+    task = arms.TASK_BY_NAME["stream"]._replace(arms=STREAM)
+    monkeypatch.setitem(arms.TASK_BY_NAME, "stream", task)
+    jobs = jobs_of(["stream"], [0])
+    for job in jobs:
+        train(tmp_path, job, Extent(epochs=1, images=50, traced=1))
+    gather.write_arms(tmp_path, tmp_path / "out", jobs)
+    made = pd.read_csv(tmp_path / "out" / "arms.csv").set_index("arm")
+    assert made.index.tolist() == list(STREAM)
+    assert made.active_tokens.baseline_t4 == made.active_tokens.static_long == 1.0
+    assert 0.3 < made.active_tokens.oracle < 0.45
+    # Told by training images, kept on held-out ones: as many tokens, to a token a step.
+    twin = made.active_tokens.random_gate_exit
+    assert twin == pytest.approx(made.active_tokens.gate_exit, abs=0.15)
+
+
+def test_a_gap_is_a_share_of_what_lies_between_random_and_the_optimum() -> None:
+    rows = [("random_gate", 0.6, 0.5), ("oracle", 0.8, 0.37), ("gate", 0.75, 0.5)]
+    rows += [("stas", 0.7, 0.2), ("random_stas", 0.5, 0.2)]  # fewer tokens than the optimum
+    made = [
+        {"task": "stream", "arm": arm, "seed": seed, "test_top1": top1, "active_tokens": tokens}
+        for arm, top1, tokens in rows
+        for seed in (0, 1)
+    ]
+    found = gap.gaps(pd.DataFrame(made))
+    assert found.arm.tolist() == ["gate", "gate"]
+    assert found.closed.tolist() == pytest.approx([0.75, 0.75])
+
+
+def test_an_interval_is_students() -> None:
+    """Three seeds: mean +- 4.303 standard errors."""
+    low, high = interval(pd.Series([1.0, 2.0, 3.0]))
+    reach = 4.303 / 3**0.5
+    assert (low, high) == pytest.approx((2.0 - reach, 2.0 + reach), abs=1e-3)
+    assert interval(pd.Series([1.0])) == (-float("inf"), float("inf"))
+
+
 def test_every_arm_starts_from_one_before_it() -> None:
     for task in arms.TASKS:
         for place, name in enumerate(task.arms):
             arm = arms.BY_NAME[name]
             assert {arm.start, arm.budget_of} - {None} <= set(task.arms[:place])
-            assert (arm.start is not None) == arm.halts
+            assert (arm.start is not None) == (arm.halts or arm.tuned or bool(arm.imposed))
 
 
 def leave_a_mark(folder: Path, job: Job, extent: Extent) -> None:

@@ -1,0 +1,86 @@
+"""The stream's known optimum: masks that know it, and how much of the way to it an arm goes."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+
+from models.data.composites import inked
+from models.data.images import Images
+from models.evaluate import EVALUATION_BATCH, batches
+from models.networks.config import ModelConfig
+from models.networks.stas import STAS
+from models.study.numbers import interval, percent, rows_of
+
+ORACLES = ("time", "space", "both")
+ARMS = ("stas", "readout", "gate", "gate_exit")
+TARGET = 0.6
+
+Masks = npt.NDArray[np.bool_]
+
+
+def oracle_masks(images: Images, config: ModelConfig, kind: str) -> Masks:
+    """Masks (image, timestep, block, token) of who runs by an oracle of the stream.
+
+    `time`: frames until the square's; `space`: tokens at or beside ink; `both`.
+    """
+    timesteps, blocks = config.timesteps, config.size.blocks
+    cue = np.array([int(name.rsplit(" ", 1)[1]) for name in images.ids])
+    until = np.arange(timesteps) <= cue[:, None]
+    near = inked(images.pixels, config.grid[0])
+    masks = np.ones_like(near)
+    if kind != "space":
+        masks &= until[:, :, None]
+    if kind != "time":
+        masks &= near
+    return np.repeat(masks[:, :, None], blocks, 2)
+
+
+@torch.no_grad()
+def imposed_accuracy(model: STAS, images: Images, kind: str) -> tuple[float, Masks]:
+    """Accuracy of a network that obeys an oracle's masks, and these."""
+    masks = oracle_masks(images, model.config, kind)
+    right = 0
+    for place, (pixels, labels) in enumerate(batches(images, EVALUATION_BATCH)):
+        at = place * EVALUATION_BATCH
+        imposed = torch.from_numpy(masks[at : at + len(labels)])
+        logits = model(pixels, path="layers", imposed=imposed).logits
+        right += int((logits.argmax(1) == labels).sum())
+    return right / len(images.labels), masks
+
+
+def gaps(arms: pd.DataFrame) -> pd.DataFrame:
+    """The gap closed, (arm - random) / (oracle - random), by arm and seed.
+
+    `random` runs as many tokens at every step as the arm. An arm that runs fewer tokens than the
+    oracle has no row: there is no optimum known for it.
+    """
+    found = {(row.arm, row.seed): row for row in rows_of(arms[arms.task == "stream"])}
+    rows = []
+    for (name, seed), arm in found.items():
+        random, oracle = found.get((f"random_{name}", seed)), found.get(("oracle", seed))
+        if name not in ARMS or random is None or oracle is None:
+            continue
+        between = oracle.test_top1 - random.test_top1
+        if arm.active_tokens >= oracle.active_tokens and between > 0.0:
+            closed = (arm.test_top1 - random.test_top1) / between
+            rows.append({"arm": name, "seed": seed, "tokens": arm.active_tokens, "closed": closed})
+    return pd.DataFrame(rows, columns=["arm", "seed", "tokens", "closed"])
+
+
+def told(arms: pd.DataFrame) -> list[str]:
+    """Sentences on the gap that each arm closes."""
+    lines = []
+    for name, group in gaps(arms).groupby("arm", sort=False):
+        low, high = interval(group.closed)
+        reached = "reached" if low >= TARGET else "missed" if high < TARGET else "not decided"
+        closed = f"{percent(group.closed.mean())} [{percent(low)}, {percent(high)}]"
+        lines.append(
+            f"- **The gap to the optimum.** On the stream, `{name}` closes {closed} of what lies "
+            f"between random tokens at its budget and the best known halting, with "
+            f"{percent(group.tokens.mean())} of the tokens ({len(group)} seeds, 95 % interval). "
+            f"The target of {percent(TARGET)} is {reached}."
+        )
+    return lines
