@@ -504,12 +504,10 @@ def _check_convolution(operation: OperationSpec) -> None:
         found.append(f"has {shapes['groups']} groups")
     if len(_axes(shapes["kernel"])) > 2:
         found.append(f"has {len(_axes(shapes['kernel']))} axes")
-    if set(_axes(shapes["dilation"])) != {1}:
-        found.append("is dilated")
     if found:
         raise LoweringError(
             f"operation {operation.name}: a convolution that {' and '.join(found)}: this version "
-            "lowers convolutions of at most two axes, in one group, neither dilated nor transposed"
+            "lowers convolutions of at most two axes, in one group, not transposed"
         )
 
 

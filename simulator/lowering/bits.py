@@ -14,6 +14,8 @@ from simulator.lowering.walks import (
     CHUNK_TOKENS,
     CHUNKS,
     COLUMNS,
+    DILATION_X,
+    DILATION_Y,
     FIRST_CHUNK,
     FIRST_RANGE,
     IN_HEIGHT,
@@ -168,8 +170,8 @@ def _append_row(
     for segment in range(walks.chunk_ptr[piece], walks.chunk_ptr[piece + 1]):
         channels = shape[FIRST_RANGE] + walks.channel_range[segment]
         start, stop = walks.start[channels], walks.stop[channels]
-        y = top + walks.tap[segment] // shape[KERNEL_WIDTH]
-        x = left + walks.tap[segment] % shape[KERNEL_WIDTH]
+        y = top + walks.tap[segment] // shape[KERNEL_WIDTH] * shape[DILATION_Y]
+        x = left + walks.tap[segment] % shape[KERNEL_WIDTH] * shape[DILATION_X]
         if 0 <= y < shape[IN_HEIGHT] and 0 <= x < shape[IN_WIDTH]:
             for plane in range(shape[PLANES]):
                 pixel = (stored * shape[PLANES] + plane) * shape[PIXELS] + y * shape[IN_WIDTH] + x

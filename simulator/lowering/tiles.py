@@ -18,6 +18,8 @@ from simulator.lowering.scopes import ScopePlan, Scopes
 from simulator.lowering.walks import (
     CHUNK_TOKENS,
     COLUMNS,
+    DILATION_X,
+    DILATION_Y,
     FIRST_CHUNK,
     FIRST_RANGE,
     GROUPS,
@@ -351,8 +353,10 @@ def _windows(
         begin = walks.chunk_ptr[shape[FIRST_CHUNK] + piece]
         end = walks.chunk_ptr[shape[FIRST_CHUNK] + piece + 1]
         for segment in range(begin, end):
-            kernel_y = walks.tap[segment] // shape[KERNEL_WIDTH] - shape[PADDING_Y]
-            kernel_x = walks.tap[segment] % shape[KERNEL_WIDTH] - shape[PADDING_X]
+            tap_y = walks.tap[segment] // shape[KERNEL_WIDTH]
+            tap_x = walks.tap[segment] % shape[KERNEL_WIDTH]
+            kernel_y = tap_y * shape[DILATION_Y] - shape[PADDING_Y]
+            kernel_x = tap_x * shape[DILATION_X] - shape[PADDING_X]
             base = walks.channel_range[segment] * shape[PIXELS] * width
             if loops.complete[image, scope]:
                 _add_lines(shape, kernel_y, kernel_x, width, base, counts, sums)

@@ -37,6 +37,8 @@ ROWS, COLUMNS = 0, 1
     STRIDE_X,
     PADDING_Y,
     PADDING_X,
+    DILATION_Y,
+    DILATION_X,
     IN_HEIGHT,
     IN_WIDTH,
     OUT_HEIGHT,
@@ -52,7 +54,7 @@ ROWS, COLUMNS = 0, 1
     ROW_BLOCK,
     OUTPUTS,
     WALK_COLUMNS,
-) = range(27)
+) = range(29)
 """Columns of `Walks.table`.
 
 KIND: ROWS or COLUMNS. OFFSET: first byte of the operand in an image's row of the arena.
@@ -204,6 +206,7 @@ def _fill(row: Ints, walk: Walk, plan: Plan, offset: int) -> None:
         *window.kernel,
         *window.stride,
         *window.padding,
+        *window.dilation,
         *window.in_grid,
         *window.out_grid,
         layer.groups,
