@@ -10,6 +10,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from simulator.engine.attribution import stalls
 from simulator.engine.reference import simulate
 from simulator.engine.replay import replay, replay_images
+from simulator.engine.stream import StreamImage, replay_stream
 from simulator.program import Program, Structure, Timeline
 from tests.programs import layered_program
 
@@ -70,6 +71,21 @@ def test_images_of_one_structure(
         else:
             timelines = [replay(program) for _ in rows]
         return timelines[-1].makespan_cycles
+
+    run()
+    assert benchmark(run) > 0
+
+
+@pytest.mark.parametrize("places", [1, 4])
+@pytest.mark.benchmark(group="replay: numba, ten images of some 10 thousand ops")
+def test_stream_of_one_structure(
+    benchmark: BenchmarkFixture, programs: dict[tuple[int, bool], Program], places: int
+) -> None:
+    program = programs[20, True]
+    images = [StreamImage(Structure.of(program), program.busy_cycles)] * 10
+
+    def run() -> int:
+        return [passage.finish_cycle for passage in replay_stream(images, places)][-1]
 
     run()
     assert benchmark(run) > 0
