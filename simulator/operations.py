@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -221,7 +221,9 @@ class Stream(NamedTuple):
 class Network:
     """The layers of a trace in order of execution, and what the mask and tensor names stand for.
 
-    `held`: what is kept between layers: the stored tensors, and the streams that traces leave out.
+    `sees_future`: layers that depend on later timesteps, by a capture's experiment; `recurrent`:
+    those that read what a later layer made one timestep earlier. `held`: what is kept between
+    layers: the stored tensors, and the streams that traces leave out.
     """
 
     layers: tuple[Layer, ...]
@@ -232,6 +234,8 @@ class Network:
     tokens: int
     blocks: int
     granularity: str
+    sees_future: tuple[str, ...] = ()
+    recurrent: tuple[str, ...] = ()
 
 
 def read_network(trace: Trace | Outline) -> Network:
@@ -250,7 +254,15 @@ def read_network(trace: Trace | Outline) -> Network:
         tokens=int(model["tokens"]),
         blocks=int(model["blocks"]),
         granularity=str(model["halting"]["granularity"]),
+        recurrent=tuple(each.name for each in reader.layers if each.operand in reader.late),
+        sees_future=tuple(map(str, _proof(trace).get("not_causal", ()))),
     )
+
+
+def _proof(trace: Trace | Outline) -> Mapping[str, Any]:
+    """What a capture proved of the network; {} of other traces."""
+    proof = trace.manifest.get("capture", {}).get("proof", {})
+    return proof if isinstance(proof, dict) else {}
 
 
 class _Reader:
@@ -263,6 +275,7 @@ class _Reader:
         self.consumers: dict[str, list[int]] = {}
         self.streams: dict[str, Stream] = {}
         self.delayed: list[OperationSpec] = []
+        self.late: set[str] = set()
 
     def finish(self) -> None:
         """Give what a later layer makes for an earlier one, one timestep on, to its maker."""
@@ -326,6 +339,7 @@ class _Reader:
         makers = [self.made[name][0] for name in operation.inputs if name in self.made]
         if not makers:
             self.delayed.append(operation)
+            self.late |= {operation.output} if operation.parameters.get("delayed") else set()
             return
         at = max(makers)
         layer = self.layers[at]
@@ -360,7 +374,10 @@ def key_values_first(network: Network) -> Network:
     for context in network.layers:
         if context.kind != "attention_context":
             continue
-        scores = next(layers[i] for i in context.producers if layers[i].kind == "attention_scores")
+        ahead = [layers[i] for i in context.producers if layers[i].kind == "attention_scores"]
+        if not ahead:
+            continue
+        scores = ahead[0]
         q, k, v = scores.operand, scores.second, context.operand
         head_dim, tokens = scores.inputs, scores.rows
         own = {name: makers[name] for name in (q, k, v) if name in makers}

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from simulator.architecture import Architecture
 from simulator.components.dataflows.base import ALL_TIMESTEPS, SHARED, Slot
+from simulator.errors import LoweringError
 from simulator.operations import Network
 
 Ints = npt.NDArray[np.int64]
@@ -44,6 +45,23 @@ class Schedule(NamedTuple):
     dep: Ints
 
 
+def _check_time(network: Network, dataflow: str, slots: Sequence[Slot]) -> None:
+    """Refuse an order in time that the network's own dependencies forbid."""
+    in_time = any(slot.timestep != ALL_TIMESTEPS for slot in slots)
+    if in_time and network.sees_future:
+        raise LoweringError(
+            f"{dataflow} runs one timestep after another, but layer {network.sees_future[0]} "
+            "depends on later timesteps, as the trace's capture found: use tick_batched"
+        )
+    for slot in slots:
+        name = network.layers[slot.layer].name
+        if slot.timestep == ALL_TIMESTEPS and name in network.recurrent:
+            raise LoweringError(
+                f"{dataflow} runs all timesteps of layer {name} at once, but it reads what a later "
+                "layer made one timestep earlier: use timestep_serial"
+            )
+
+
 def schedule(network: Network, architecture: Architecture) -> Schedule:
     """The order of execution on all cores."""
     layers, dataflow, cores = network.layers, architecture.dataflow, len(architecture.cores)
@@ -51,6 +69,7 @@ def schedule(network: Network, architecture: Architecture) -> Schedule:
     slots = dataflow.order([layer.stage for layer in layers], network.timesteps, once)
     homes = dataflow.homes([layer.dense_macs * layer.timesteps for layer in layers], cores)
     in_time = frozenset(slot.layer for slot in slots if slot.timestep != ALL_TIMESTEPS)
+    _check_time(network, dataflow.kind, slots)
     steps = _Steps(network, architecture, homes).of(slots)
     first: list[int] = []
     task_step: list[int] = []

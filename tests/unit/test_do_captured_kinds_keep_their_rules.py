@@ -7,7 +7,11 @@ from typing import Any
 
 import pytest
 
+from simulator.architecture import load_architecture
+from simulator.components.dataflows.base import ALL_TIMESTEPS
+from simulator.components.dataflows.timestep_serial import TimestepSerial
 from simulator.errors import LoweringError, TraceError
+from simulator.lowering.order import schedule
 from simulator.operations import read_network
 from simulator.trace import Outline
 from tests.captured_manifest import captured_manifest
@@ -102,3 +106,35 @@ def test_a_known_neuron_costs_one_update() -> None:
 def test_windows_that_layers_do_not_hold_are_named() -> None:
     with pytest.raises(LoweringError, match=r"operation conv: a convolution that has 2 groups"):
         read_network(Outline(captured_manifest(), "x.npz"))
+
+
+def test_plain_layers_run_one_timestep_after_another() -> None:
+    """Neighbours that run at every timestep share the loop; those computed once come once."""
+    order = TimestepSerial().order(["layers"] * 4, 2, [True, False, False, True])
+    found = [(slot.layer, slot.timestep) for slot in order]
+    assert found == [(0, ALL_TIMESTEPS), (1, 0), (2, 0), (1, 1), (2, 1), (3, ALL_TIMESTEPS)]
+
+
+@pytest.mark.parametrize(
+    ("dataflow", "told"),
+    [
+        ("tick_batched", "all timesteps of layer back at once, but it reads what a later layer"),
+        ("timestep_serial", "but layer conv depends on later timesteps"),
+        ("layer_pipelined", "but layer conv depends on later timesteps"),
+    ],
+)
+def test_an_order_that_the_network_forbids_is_refused(dataflow: str, told: str) -> None:
+    manifest = plain(captured_manifest())
+    if dataflow != "tick_batched":
+        manifest["capture"]["proof"]["not_causal"] = ["conv"]
+    network = read_network(Outline(manifest, "x.npz"))
+    assert network.recurrent == ("back",)
+    architecture = load_architecture("arch_configs/sparse_pe.yaml", [f"dataflow.kind={dataflow}"])
+    with pytest.raises(LoweringError, match=told):
+        schedule(network, architecture)
+
+
+def test_a_recurrent_network_runs_timestep_by_timestep() -> None:
+    network = read_network(Outline(plain(captured_manifest()), "x.npz"))
+    serial = load_architecture("arch_configs/sparse_pe.yaml", ["dataflow.kind=timestep_serial"])
+    assert len(schedule(network, serial).steps) >= 2 * len(network.layers)
