@@ -178,3 +178,20 @@ def macs(operation: OperationSpec) -> int:
         per = math.prod(shapes["kernel"]) * shapes["in_channels"] * shapes["out_channels"]
         return math.prod(grid) * per // int(shapes.get("groups", 1))
     return 0
+
+
+MATRICES = ("conv1d", "conv2d", "conv3d", "convolution", "conv_transpose2d", "linear", "matmul")
+
+
+@pytest.mark.parametrize("name", ["plain", "cat", "iand", "pools", "windows", "attention_linear"])
+def test_torch_export_sees_as_many_weighted_sums(name: str, traces: Any) -> None:
+    """A third judge: the graph that torch.export makes of a multi-step network."""
+    own = case(name)
+    inputs = own.options["prepare"](own.images[:1].float() / 255)
+    with torch.no_grad():
+        network: Any = own.network
+        graph = torch.export.export(network.eval(), (inputs,), strict=False).graph
+    found = [str(node.target).split(".") for node in graph.nodes if node.op == "call_function"]
+    with Trace.open(traces(name)) as trace:
+        listed = [o for o in trace.operations if o.weight_bits or o.kind == "product"]
+    assert sum(not {*MATRICES}.isdisjoint(each) for each in found) == len(listed)
