@@ -118,26 +118,26 @@ def _rate(
     if (name, mask) not in known:
         tensor = network.tensors[name]
         masked = mask if mask is not None and tensor.mask is None else None
-        counts = [_nonzero(image, name, masked) for image in images]
-        timesteps, _, rows, _ = images[0].tensors[name].shape
+        bits = np.stack([image.tensors[name] for image in images])
+        active = None if masked is None else np.stack([each.active[masked] for each in images])
+        timesteps, _, rows, _ = bits.shape[1:]
         size = rows * (timesteps if masked is None else network.timesteps) * tensor.channels
-        known[name, mask] = np.array(counts, np.float64) / size
+        known[name, mask] = _nonzero(bits, active) / size
     return known[name, mask]
 
 
-def _nonzero(image: Image, name: str, mask: str | None) -> int:
-    """Return how many values of a tensor are not zero; halted rows of the mask count as zeros."""
-    bits = image.tensors[name]
-    values = np.bitwise_or.reduce(bits, axis=1) if bits.shape[1] > 1 else bits[:, 0]
-    if mask is None:
-        return _ones(values)
-    by_row = np.bitwise_count(values).sum(axis=2, dtype=np.int64)
-    return int(np.where(image.active[mask], by_row, 0).sum())
+def _nonzero(bits: npt.NDArray[np.uint8], active: npt.NDArray[np.bool_] | None) -> Floats:
+    """Return how many values of each image are not zero; halted rows count as zeros.
 
-
-def _ones(packed: npt.NDArray[np.uint8]) -> int:
-    """Return how many bits are set; eight bytes are counted together where that is possible."""
-    flat = np.ascontiguousarray(packed).reshape(-1)
-    whole = len(flat) // 8 * 8
-    words = np.bitwise_count(flat[:whole].view(np.uint64))
-    return int(words.sum(dtype=np.int64) + np.bitwise_count(flat[whole:]).sum(dtype=np.int64))
+    `bits`: (image, timestep, plane, row, byte); `active`: (image, timestep, row), or None.
+    """
+    values = np.bitwise_or.reduce(bits, axis=2) if bits.shape[2] > 1 else bits[:, :, 0]
+    if active is not None:
+        by_row = np.bitwise_count(values).sum(axis=3, dtype=np.int64)
+        live: Floats = np.where(active, by_row, 0).sum(axis=(1, 2)).astype(np.float64)
+        return live
+    flat = np.ascontiguousarray(values).reshape(len(bits), -1)
+    # Eight bytes are counted together where that is possible.
+    words = flat.view(np.uint64) if flat.shape[1] % 8 == 0 else flat
+    ones: Floats = np.bitwise_count(words).sum(axis=1, dtype=np.int64).astype(np.float64)
+    return ones
