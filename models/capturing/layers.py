@@ -236,7 +236,7 @@ class _Building:
             raise CaptureError(
                 place,
                 f"runs at {parts} of {timesteps} timesteps",
-                "give timesteps=, or ragged=True for an early exit",
+                "give timesteps=; images that leave early are not captured yet",
             )
         layer = Layer(self.index, place.module or place.kind, place, product, self.calls)
         layer.timesteps = parts
