@@ -24,6 +24,7 @@ from reports.html import render, write_html
 from reports.runs import load_runs
 from reports.tables import SUFFIXES, paper_tables
 from simulator.command import command
+from simulator.config.whole_file import named
 from simulator.errors import ResultError
 
 EXAMPLE = "python -m reports.compare reports/out --baseline dense_pe --out reports/out/compare.html"
@@ -134,7 +135,7 @@ def _run(options: argparse.Namespace) -> None:
         texts[name] = paper_tables(runs, options.baseline or runs[0].design, Path(name).suffix)
     for name, text in texts.items():
         write_html(text, name)
-        print(f"written: {name}", file=sys.stderr)
+        print(f"written: {named(name)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -229,7 +229,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name, made in made_sections(cases).items():
         text = replaced(text, name, made)
     for path, content in ((page, text), (page.with_suffix(".svg"), picture(cases))):
-        write_html(content, path)
+        write_html(content, path, ours=True)
 
 
 if __name__ == "__main__":

@@ -25,14 +25,25 @@ from simulator.results.summary import number, short
 
 TEMPLATES = Path(__file__).parent / "templates"
 DIGITS = 7
+PAGE_MARK = '<meta name="generator" content="STASim">'
+_COMMENT = "<!-- generator: STASim -->"
+MARKS = {".svg": _COMMENT, ".md": _COMMENT, ".tex": "% generator: STASim"}
+"""What a file must hold to be replaced, by its suffix; all others are pages."""
 
 
-def write_html(text: str, path: str | Path) -> None:
-    """Write a page whole or not at all. Raises ResultError where nothing can be written."""
+def write_html(text: str, path: str | Path, *, ours: bool = False) -> None:
+    """Write a page, picture or table whole or not at all, over nothing but an earlier one.
+
+    `ours`: whether the caller knows that what is there may be replaced. Raises ResultError where
+    nothing can be written.
+    """
     path = Path(path)
+    mark = MARKS.get(path.suffix, PAGE_MARK)
+    if not ours and mark not in text:
+        text += f"{mark}\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as file:
+        with whole_file(path, None if ours else mark.encode()) as file:
             file.write(text.encode("utf-8", errors="backslashreplace"))
     except OSError as error:
         raise ResultError(f"{path}: {error.strerror or error}") from None

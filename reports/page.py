@@ -21,6 +21,7 @@ from reports.figures.stream import stream_cards
 from reports.figures.tokens import halting_cards, tokens_card
 from reports.html import render, write_html
 from simulator.command import command
+from simulator.config.whole_file import named
 from simulator.results.result import Result
 from simulator.results.summary import number, short, summary
 
@@ -101,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     write_page(Result.load(options.result), options.out)
-    print(f"written: {options.out}", file=sys.stderr)
+    print(f"written: {named(options.out)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from reports.figures.sweep import sweep_cards
 from reports.html import render, write_html
 from simulator.command import command
+from simulator.config.whole_file import named
 from simulator.results.sweep_result import SweepResult
 
 EXAMPLE = "python -m reports.sweep sweeps/small --out sweeps/small.html"
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     write_html(sweep_page(SweepResult.load(options.sweep)), options.out)
-    print(f"written: {options.out}", file=sys.stderr)
+    print(f"written: {named(options.out)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from markupsafe import Markup
 from reports.figures.base import PALETTE, WINE, words
 from reports.html import write_html
 from simulator.command import command
+from simulator.config.whole_file import named
 from simulator.errors import ResultError
 
 EXAMPLE = "python -m reports.timeline_picture run.json --block 3 --out block3.svg"
@@ -214,7 +215,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(options: argparse.Namespace) -> None:
     block = read_block(Path(options.timeline), options.block)
     write_html(picture(block, f"block {options.block} at every timestep"), options.out)
-    print(f"written: {options.out}", file=sys.stderr)
+    print(f"written: {named(options.out)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

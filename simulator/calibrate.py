@@ -289,7 +289,7 @@ def _write(path: Path, page: str) -> None:
     from simulator.errors import ResultError
 
     try:
-        with whole_file(path) as file:
+        with whole_file(path, b"simulator.calibrate") as file:
             file.write(page.encode())
     except OSError as error:
         raise ResultError(f"{path}: cannot be written: {error.strerror}") from error

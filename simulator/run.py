@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--arch", required=True, metavar="FILE", help="architecture file (YAML)")
     add("--trace", required=True, metavar="FILE", help="trace: a .npz, or a .zarr store")
     add("--out", metavar="DIR", help="write result.json, CSV tables and page.html there")
+    add("--verify", action=_Verify, metavar="DIR", help="say whether a folder of ours is whole")
     add(
         "--stream",
         action="store_true",
@@ -121,6 +122,27 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+class _Verify(argparse.Action):
+    """Looks at a folder and ends, as --help does: nothing else has to be given."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: object, value: Any, option: object = None
+    ) -> None:
+        """Print that the folder is whole; raise ResultError with what is not."""
+        from simulator.config.whole_folder import verify_folder
+        from simulator.errors import ResultError
+
+        try:
+            manifest, problems = verify_folder(Path(value))
+        except OSError as error:
+            raise ResultError(f"{value}: {error.strerror or error}") from None
+        if problems:
+            raise ResultError("\n".join(problems))
+        parser.exit(
+            message=f"{value}: a {manifest['kind']}, {len(manifest['files'])} files, whole\n"
+        )
+
+
 def _command(options: argparse.Namespace) -> str:
     """The command that gives this result again: what cannot change it is left out."""
     words = ["python", "-m", "simulator.run", "--arch", options.arch, "--trace", options.trace]
@@ -150,6 +172,10 @@ def _run(options: argparse.Namespace, command: str) -> int:
         read_arrivals(options.arrivals)
     if options.stream:
         return _stream(options, images, command)
+    if options.out:
+        from simulator.results.files import check_target as check_folder
+
+        check_folder(Path(options.out))
     result = _simulate(options, images, command)
     result = _with_arrivals(options, images, result)
     result.check()
@@ -169,7 +195,8 @@ def _run(options: argparse.Namespace, command: str) -> int:
 def _run_compat(options: argparse.Namespace, command: str) -> int:
     """The accounting of another simulator: no events, so no engine and no timeline."""
     from simulator.architecture import load_architecture
-    from simulator.compat.report import CompatReport
+    from simulator.compat.report import CompatReport, check_target
+    from simulator.config.whole_file import named
     from simulator.errors import ArchitectureError
     from simulator.trace import Trace, image_range
 
@@ -185,12 +212,14 @@ def _run_compat(options: argparse.Namespace, command: str) -> int:
         raise ArchitectureError(f"{flag}: must not be given with --accounting prosperity_compat")
     with Trace.open(options.trace) as trace:
         images = image_range(options.images, trace.images)
+        if options.out:
+            check_target(Path(options.out))
         report = CompatReport(trace, load_architecture(options.arch, options.overrides), command)
         with _progress(len(images)) as bar:
             report.run(_ticking(images, bar))
         if options.out:
             report.save(Path(options.out))
-            print(f"written: {options.out}", file=sys.stderr)
+            print(f"written: {named(options.out)}", file=sys.stderr)
         print(report.to_json() if options.json else report.text(), end="" if options.json else "\n")
     return 0
 
@@ -286,18 +315,19 @@ def _progress(images: int) -> tqdm[Any]:
 
 
 def _write(result: Result, folder: Path) -> None:
-    """result.json and tables, then the page that is drawn from them."""
-    result.save(folder)
+    """result.json, tables and the page that is drawn from them, all at once."""
     # The one place where both upper floors meet; nothing else in simulator/ knows of plots.
-    from reports.page import write_page
+    from reports.page import page
+    from simulator.config.whole_file import named
 
-    write_page(result, folder / "page.html")
-    print(f"written: {folder}", file=sys.stderr)
+    result.save(folder, {"page.html": page(result)})
+    print(f"written: {named(folder)}", file=sys.stderr)
 
 
 def _write_timeline(options: argparse.Namespace, images: range, result: Result) -> None:
     """Replay these images once more and write when each operation ran; the stream comes first."""
     from simulator.architecture import load_architecture
+    from simulator.config.whole_file import named
     from simulator.simulate import Simulation
     from simulator.timeline import Recording, record_stream, write_timeline
     from simulator.trace import Trace
@@ -314,7 +344,7 @@ def _write_timeline(options: argparse.Namespace, images: range, result: Result) 
             yield from (simulation.record(index) for index in images)
 
         write_timeline(recordings(), Path(options.timeline))
-    print(f"written: {options.timeline}", file=sys.stderr)
+    print(f"written: {named(options.timeline)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

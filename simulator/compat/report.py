@@ -17,11 +17,14 @@ from simulator.compat.energy import energy_mj
 from simulator.compat.from_trace import operations_of
 from simulator.compat.machines import design_of
 from simulator.compat.prosperity import dram_bits
-from simulator.config.whole_file import whole_file
+from simulator.config.read_back import read_text
+from simulator.config.whole_folder import check_folder, write_folder
 from simulator.errors import ResultError
 from simulator.trace import Trace
 
 SCHEMA = "stasim-compat/1"
+KIND, DOCUMENT = "compat report", "compat.json"
+MOST_BYTES = 1 << 28
 COLUMNS = (
     "image",
     "operation",
@@ -114,7 +117,7 @@ class CompatReport:
 
     def to_json(self) -> str:
         """`document` as text."""
-        return json.dumps(self.document(), indent=1, ensure_ascii=False) + "\n"
+        return json.dumps(self.document(), indent=1) + "\n"
 
     def text(self) -> str:
         """For a terminal."""
@@ -144,14 +147,30 @@ class CompatReport:
         return "\n".join(lines)
 
     def save(self, folder: Path) -> None:
-        """Write compat.json and operations.csv. Raises ResultError."""
+        """Write compat.json and operations.csv, both at once. Raises ResultError."""
         table = io.StringIO()
         self.operations().to_csv(table, index=False, lineterminator="\n")
+        texts = {"operations.csv": table.getvalue(), DOCUMENT: self.to_json()}
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            texts = {"operations.csv": table.getvalue(), "compat.json": self.to_json()}
-            for name, text in texts.items():
-                with whole_file(folder / name) as file:
-                    file.write(text.encode())
+            contents = {
+                name: text.encode("utf-8", "backslashreplace") for name, text in texts.items()
+            }
+            write_folder(folder, KIND, contents, _is_earlier)
         except OSError as error:
-            raise ResultError(f"{folder}: {error.strerror or error}") from error
+            raise ResultError(f"{folder}: {error.strerror or error}") from None
+
+
+def check_target(folder: Path) -> None:
+    """Raise ResultError, before any work, where a report must not be written."""
+    try:
+        check_folder(folder, KIND, _is_earlier)
+    except OSError as error:
+        raise ResultError(f"{folder}: {error.strerror or error}") from None
+
+
+def _is_earlier(folder: Path) -> bool:
+    """Whether a folder holds a report from before there were manifests."""
+    try:
+        return f'"schema": "{SCHEMA}"' in read_text(folder / DOCUMENT, MOST_BYTES, ResultError)
+    except ResultError:
+        return False

@@ -160,7 +160,7 @@ def _run(options: argparse.Namespace) -> int:
         print(text)
         return 0
     try:
-        with whole_file(Path(options.out)) as file:
+        with whole_file(Path(options.out), SCHEMA.encode()) as file:
             file.write(text.encode() + b"\n")
     except OSError as error:
         raise DeviceError(f"--out {options.out}: {error.strerror}") from error

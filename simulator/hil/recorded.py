@@ -104,7 +104,7 @@ class Recorder:
         content["content_hash"] = _content_hash(content)
         text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
         try:
-            with whole_file(Path(path)) as file:
+            with whole_file(Path(path), SCHEMA.encode()) as file:
                 file.write(text.encode())
         except OSError as error:
             raise DeviceError(f"{path}: {error.strerror}: must be in a writable folder") from error

@@ -1,20 +1,20 @@
-"""How a result reaches the disk: all of its files or none, and never over something else."""
+"""How a result reaches the disk: all of its files at once, and never over something else."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from simulator.config.read_back import read_text as read_bounded
+from simulator.config.whole_folder import check_folder, restore, write_folder
 from simulator.errors import ResultError
 from simulator.results.schema import SCHEMA
 
 MAIN_FILE = "result.json"
 LIMIT_BYTES = 1 << 30
-"""A larger result.json is refused before it is read."""
+"""A larger result.json is refused."""
+KIND = "result"
 
 _FAMILY = SCHEMA.partition("/")[0]
 # A result begins with its provenance, and this stands somewhere in it.
@@ -23,47 +23,27 @@ _MARK = f'"schema": "{_FAMILY}/'
 
 def read_text(path: Path) -> tuple[Path, str]:
     """The result.json of a folder, or the file itself, with its text. Raises ResultError."""
-    file = path / MAIN_FILE if path.is_dir() else path
-    with _one_error(file):
-        size = file.stat().st_size
-        if size > LIMIT_BYTES:
-            raise ResultError(f"{file}: {size} bytes: must be at most {LIMIT_BYTES}")
-        return file, file.read_text(encoding="utf-8")
+    with _one_error(path):
+        restore(path)
+        file = path / MAIN_FILE if path.is_dir() else path
+    return file, read_bounded(file, LIMIT_BYTES, ResultError)
 
 
-def write_folder(folder: Path, texts: Mapping[str, str]) -> None:
-    """Write the files of a result, MAIN_FILE last. Raises ResultError, and then wrote nothing."""
+def check_target(folder: Path) -> None:
+    """Raise ResultError, before any work, where a result must not be written."""
     with _one_error(folder):
-        folder = Path(os.path.realpath(folder))
-        _check_target(folder)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        prefix = f".{folder.name}."
-        spool = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
-        try:
-            for name, text in texts.items():
-                _write(spool / name, text)
-            spool.chmod(0o777 & ~_umask())
-            if _is_earlier_result(folder):
-                for name in sorted(texts, key=lambda name: name == MAIN_FILE):
-                    os.replace(spool / name, folder / name)
-                _sync(folder)
-            else:
-                # Onto a path that is free, or an empty folder.
-                os.replace(spool, folder)
-            _sync(folder.parent)
-        finally:
-            shutil.rmtree(spool, ignore_errors=True)
+        check_folder(folder, KIND, _is_earlier_result)
 
 
-def _check_target(folder: Path) -> None:
-    rule = "must be a new or empty folder, or one that holds an earlier result"
-    if folder.exists() and not folder.is_dir():
-        raise ResultError(f"{folder}: is a file: {rule}")
-    if folder.is_dir() and any(folder.iterdir()) and not _is_earlier_result(folder):
-        raise ResultError(f"{folder}: holds other things: {rule}")
+def write_files(folder: Path, texts: Mapping[str, str]) -> None:
+    """Write the files of a result at once. Raises ResultError, and then wrote nothing."""
+    contents = {name: text.encode("utf-8", "backslashreplace") for name, text in texts.items()}
+    with _one_error(folder):
+        write_folder(folder, KIND, contents, _is_earlier_result)
 
 
 def _is_earlier_result(folder: Path) -> bool:
+    """Whether a folder holds a result from before there were manifests."""
     file = folder / MAIN_FILE
     if not file.is_file():
         return False
@@ -71,34 +51,9 @@ def _is_earlier_result(folder: Path) -> bool:
         return _MARK in text.readline(LIMIT_BYTES)
 
 
-def _write(path: Path, text: str) -> None:
-    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _sync(folder: Path) -> None:
-    """Make the renames last; not every system can."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
 @contextlib.contextmanager
 def _one_error(path: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
-        raise ResultError(f"{path}: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise ResultError(f"{path}: must be UTF-8 text") from None
+    except (OSError, ValueError) as error:  # ValueError: a null character in the path
+        raise ResultError(f"{path}: {getattr(error, 'strerror', None) or error}") from None

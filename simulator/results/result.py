@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simulator.config.read_back import parsed
 from simulator.config.wording import shown, suggestion
 from simulator.errors import ResultError
 from simulator.results.checked import checked_table, checked_tables
@@ -33,7 +34,7 @@ from simulator.results.columns import (
     held_table,
     rows_of,
 )
-from simulator.results.files import read_text, write_folder
+from simulator.results.files import read_text, write_files
 from simulator.results.schema import CAUSES, CONVENTIONS, ORIGINS, PROVENANCE, SCHEMA, SCHEMAS
 
 if TYPE_CHECKING:
@@ -112,25 +113,21 @@ class Result:
         body = ",\n".join(tables)
         return f'{{"provenance": {_dumps(self.provenance)},\n"tables": {{\n{body}\n}}}}\n'
 
-    def save(self, folder: str | Path) -> None:
-        """Write result.json and a CSV file a table, all of them or none.
+    def save(self, folder: str | Path, more: Mapping[str, str] | None = None) -> None:
+        """Write result.json, a CSV file a table, and more texts by name: all at once or none.
 
-        A new folder appears whole. In the folder of an earlier result the files are replaced one
-        by one, result.json last; what else lies there stays. Raises ResultError for any other
-        folder that is not empty, and where nothing can be written.
+        An earlier result is replaced; what else lies in its folder stays. Raises ResultError for
+        any other folder that is not empty, and where nothing can be written.
         """
         texts = {f"{name}.csv": _csv(table) for name, table in self.all_columns().items()}
-        texts["result.json"] = self.to_json()
-        write_folder(Path(folder), texts)
+        texts |= {"result.json": self.to_json(), **(more or {})}
+        write_files(Path(folder), texts)
 
     @classmethod
     def load(cls, path: str | Path) -> Result:
         """The result that was saved in a folder, or in a result.json. Raises ResultError."""
         file, text = read_text(Path(path))
-        try:
-            data = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
-        except (ValueError, RecursionError) as error:
-            raise ResultError(f"{file}: not a whole result: {error}") from None
+        data = parsed(text, f"{file}: not a whole result", ResultError)
         if not isinstance(data, dict) or set(data) != {"provenance", "tables"}:
             raise ResultError(f"{file}: must hold provenance and tables, and nothing else")
         try:
@@ -240,14 +237,3 @@ def _lists(tables: Any) -> dict[str, dict[str, list[Any]]]:
         if len(lengths) > 1:
             raise ResultError(f"{name}: columns must be equally long, not {sorted(lengths)}")
     return tables
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    mapping = dict(pairs)
-    if len(mapping) != len(pairs):
-        raise ValueError("a name stands twice in one object")
-    return mapping
-
-
-def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is no number")

@@ -11,19 +11,23 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from simulator.config.whole_file import whole_file
+from simulator.config.whole_file import replaceable, whole_file
 from simulator.errors import TimelineError
 from simulator.timeline.events import Counter, Recording, Run, Track
 
 SUFFIXES = (".json", ".pftrace")
+MARK = b"(1 ns shown = 1 cycle = "
+"""Stands in the name of each image; a file without it is not one of ours."""
 
 
 def check_target(path: Path) -> None:
     """Raise TimelineError, before anything is simulated, where the file could not be written."""
     if path.suffix not in SUFFIXES:
         raise TimelineError(f"{path}: must end with {' or '.join(SUFFIXES)}")
-    if path.is_dir():
-        raise TimelineError(f"{path}: is a folder: must be a file")
+    try:
+        replaceable(path, MARK)
+    except OSError as error:
+        raise TimelineError(f"{path}: {error.strerror or error}") from None
     if path.suffix == ".pftrace":
         _protocol()
 
@@ -34,7 +38,7 @@ def write_timeline(recordings: Iterable[Recording], path: Path) -> None:
     write = _write_chrome if path.suffix == ".json" else _write_perfetto
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as file:
+        with whole_file(path, MARK) as file:
             write(recordings, file)
     except OSError as error:
         raise TimelineError(f"{path}: {error.strerror or error}") from None

@@ -19,7 +19,7 @@ from simulator.errors import ResultError
 from simulator.results.result import SCHEMAS, Result, merge
 from tests.sample_result import provenance, sample_result
 
-FILES = {"result.json", *(f"{name}.csv" for name in SCHEMAS)}
+FILES = {"manifest.json", "result.json", *(f"{name}.csv" for name in SCHEMAS)}
 
 
 def _column(rule: Any) -> st.SearchStrategy[Any]:
