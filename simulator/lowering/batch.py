@@ -135,7 +135,7 @@ class Lowering:
         self.constants = make_constants(plan)
         self.masked = masked_steps(plan)
         self.count_plan = make_count_plan(self.constants)
-        self._group_rows: dict[int, GroupRows] = {}
+        self._group_rows: dict[tuple[int, bool], GroupRows] = {}
         self.layer_of = np.array([step.layer for step in plan.steps], np.int32)
         self.structures: OrderedDict[bytes, Emitted] = OrderedDict()
 
@@ -159,8 +159,12 @@ class Lowering:
                 active[place, block] = image.active[str(block)]
         return Batch(arena, active)
 
-    def lower_batch(self, batch: Batch) -> LoweredBatch:
-        """Lower the images of a batch."""
+    def lower_batch(self, batch: Batch, *, pinned_present: bool = False) -> LoweredBatch:
+        """Lower the images of a batch.
+
+        pinned_present: weights that stay on chip are there already, from an image before: nothing
+        fetches them. Else each group of images fetches them once.
+        """
         plan, images = self.plan, len(batch.active)
         table = make_table(self.constants, batch)
         together = plan.architecture.dataflow.images_together
@@ -169,10 +173,12 @@ class Lowering:
         )
         counts = Counts(self.constants, images, groups)
         moves = move_blocks(table)
-        useful = count_products(counts, self.count_plan, table, moves)
+        useful = count_products(
+            counts, self.count_plan, table, moves, pinned_present=pinned_present
+        )
         rows, live = _rows(self.constants, batch)
         singles = make_singles(self.constants, self.masked, batch, counts, useful, rows, live)
-        emitted, busy = self._programs(table, moves, singles, groups)
+        emitted, busy = self._programs(table, moves, singles, groups, pinned_present)
         actions, cube = counts.cube()
         return LoweredBatch(
             plan,
@@ -189,12 +195,17 @@ class Lowering:
         )
 
     def _programs(
-        self, table: Table, moves: Moves, singles: Singles, groups: tuple[tuple[int, int], ...]
+        self,
+        table: Table,
+        moves: Moves,
+        singles: Singles,
+        groups: tuple[tuple[int, int], ...],
+        pinned_present: bool,
     ) -> tuple[tuple[Emitted, ...], tuple[Ints, ...]]:
         blocks = block_busy(table, moves)
         emitted, busy = [], []
         for first, last in groups:
-            rows = self.rows_of(last - first)
+            rows = self.rows_of(last - first, pinned_present)
             row, tasks = rows.of_group(table, moves, blocks, singles, first)
             emitted.append(self._emitted(rows, tasks))
             busy.append(row)
@@ -220,11 +231,12 @@ class Lowering:
         self.structures.move_to_end(key)
         return self.structures[key]
 
-    def rows_of(self, images: int) -> GroupRows:
+    def rows_of(self, images: int, pinned_present: bool = False) -> GroupRows:
         """Return what builds the programs of groups of so many images."""
-        if images not in self._group_rows:
-            self._group_rows[images] = GroupRows(self.constants, images)
-        return self._group_rows[images]
+        key = images, pinned_present
+        if key not in self._group_rows:
+            self._group_rows[key] = GroupRows(self.constants, images, pinned_present)
+        return self._group_rows[key]
 
 
 def _rows(constants: Constants, batch: Batch) -> tuple[Ints, Ints]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
@@ -11,9 +12,10 @@ from simulator.components.vector_units.base import VectorUnit
 from simulator.lowering.constants import Constants
 from simulator.lowering.counter import CORE_PART, Counts
 from simulator.lowering.places import CORE
-from simulator.lowering.plan import LayerPlan, Plan, request
+from simulator.lowering.plan import LayerPlan, Plan
+from simulator.lowering.requests import request
 from simulator.lowering.table import Costed, Table
-from simulator.lowering.tables import BLOCKS, FROM_GLOBAL, GROUPS, RESIDENT, TILES, WHOLE
+from simulator.lowering.tables import BLOCKS, FROM_GLOBAL, GROUPS, TILES, WHOLE
 from simulator.lowering.timing import Moves, operand_reads
 from simulator.operations import PRODUCT_BITS
 
@@ -28,12 +30,17 @@ def dram_bits(actions: tuple[tuple[str, str], ...], cube: Ints) -> Ints:
     return bits
 
 
-def count_products(counts: Counts, plan: CountPlan, table: Table, moves: Moves) -> Ints:
-    """Count all that products do; return int64 (image, layer), useful accumulations."""
+def count_products(
+    counts: Counts, plan: CountPlan, table: Table, moves: Moves, *, pinned_present: bool = False
+) -> Ints:
+    """Count all that products do; return int64 (image, layer), useful accumulations.
+
+    pinned_present: weights that stay on chip are there from an image before.
+    """
     images = np.arange(len(table.batch.active))[:, None]
     at = images * counts.layers + table.constants.entries.layer
     _count_arrays(counts, plan, table, at)
-    _count_weights(counts, plan, table)
+    _count_weights(counts, plan, table, pinned_present)
     _count_results(counts, plan, table, at)
     _count_moves(counts, table, moves)
     return _useful(counts, table, at)
@@ -48,7 +55,9 @@ class CountPlan(NamedTuple):
     read from the spike buffer.
     fetched: (entries,), of entries with weights outside. fetches: by part and action, (entries, 2),
     counts of all chunks of a full and of the ragged column tile. chunks: (entries,).
-    resident: bool (entries,). stored: (cores, entries), bits of a core's weights in its buffer.
+    stored: (cores, entries), bits of a core's weights in its buffer.
+    pinned, pinned_stored: (cores, entries), chunks of them that stay, and their bits.
+    pinned_fetches: by part and action, (cores, entries), counts of the fetches of those chunks.
     ops: of element-wise operations (layer, numerator) by what a result counts.
     stored_bits, added_bits: (layers,), results that are stored; that are read to be added to.
     product_bits: (layers,), results that wait for the next product.
@@ -62,8 +71,10 @@ class CountPlan(NamedTuple):
     fetched: npt.NDArray[np.bool_]
     fetches: dict[tuple[str, str], Ints]
     chunks: Ints
-    resident: npt.NDArray[np.bool_]
     stored: Ints
+    pinned: Ints
+    pinned_stored: Ints
+    pinned_fetches: dict[tuple[str, str], Ints]
     ops: tuple[tuple[dict[str, int], Ints, Ints], ...]
     stored_bits: Ints
     added_bits: Ints
@@ -94,6 +105,8 @@ def make_count_plan(constants: Constants) -> CountPlan:
                 column = fetches.setdefault((part, action), np.zeros((len(layers), 2), np.int64))
                 column[number, side] = count
     vector, array = plan.architecture.core.vector_unit, plan.architecture.core.pe_array
+    stored = np.array([_stored(plan, layers, core) for core in range(plan.machine.cores)])
+    pinned, pinned_stored, pinned_fetches = _pinned(plan, layers, stored)
     every = [each for each in plan.layers if constants.layers.is_product[each.layer.index]]
     return CountPlan(
         request=request,
@@ -103,8 +116,10 @@ def make_count_plan(constants: Constants) -> CountPlan:
         fetched=np.array([bool(each.fetch) for each in layers], np.bool_),
         fetches=fetches,
         chunks=np.array([len(each.fetch) for each in layers], np.int64),
-        resident=np.array([each.source == RESIDENT for each in layers], np.bool_),
-        stored=np.array([_stored(plan, layers, core) for core in range(plan.machine.cores)]),
+        stored=stored,
+        pinned=pinned,
+        pinned_stored=pinned_stored,
+        pinned_fetches=pinned_fetches,
         ops=_ops(every, vector),
         stored_bits=np.array([each.stored_bits for each in plan.layers], np.int64),
         added_bits=np.array(
@@ -164,6 +179,51 @@ def _stored(plan: Plan, layers: list[LayerPlan], core: int) -> list[int]:
         bits = array.stored_weight_bits(layer.inputs, outputs, layer.weight_bits) if outputs else 0
         stored.append(bits if each.fetch else 0)
     return stored
+
+
+def _pinned(
+    plan: Plan, layers: list[LayerPlan], stored: Ints
+) -> tuple[Ints, Ints, dict[tuple[str, str], Ints]]:
+    """Return the pinned chunks of each core and entry, their bits, and counts of their fetches."""
+    pinned, bits = np.zeros_like(stored), np.zeros_like(stored)
+    fetches: dict[tuple[str, str], Ints] = {}
+    known: dict[tuple[int, int], tuple[int, int, dict[str, int]]] = {}
+    for number, each in enumerate(layers):
+        for core in range(len(stored) if each.pinned else 0):
+            key = each.layer.index, core
+            if key not in known:
+                known[key] = _pinned_part(plan, each, core, int(stored[core, number]))
+            pinned[core, number], bits[core, number], counted = known[key]
+            for action, count in counted.items():
+                column = fetches.setdefault(("memories.dram", action), np.zeros_like(stored))
+                column[core, number] = count
+    return pinned, bits, fetches
+
+
+def _pinned_part(
+    plan: Plan, each: LayerPlan, core: int, stored: int
+) -> tuple[int, int, dict[str, int]]:
+    """Return the chunks of a layer that a core pins, their bits, and what fetching them counts.
+
+    `stored`: bits of all chunks of the core's part.
+    """
+    layer, array, columns = each.layer, plan.architecture.core.pe_array, plan.machine.columns
+    assert each.chunks is not None
+    tiles, chunks = -(-layer.outputs // columns), len(each.fetch)
+    first, last = 0, tiles
+    if each.share == TILES:
+        cores = plan.machine.cores
+        first, last = core * tiles // cores, (core + 1) * tiles // cores
+    own = min(each.pinned, (last - first) * chunks)
+    bits, counted = 0, Counter[str]()
+    for piece in range(own):
+        tile, chunk = divmod(piece, chunks)
+        ragged = first + tile == tiles - 1 and layer.outputs % columns > 0
+        counted.update(each.fetch[chunk][ragged].counts)
+        inputs, outputs = each.chunks.inputs[chunk], layer.outputs % columns if ragged else columns
+        bits += array.stored_weight_bits(int(inputs), outputs, layer.weight_bits)
+    everything = own == (last - first) * chunks
+    return own, stored if everything else min(bits, stored), dict(counted)
 
 
 def _by_request(plan: CountPlan, values: Ints) -> Ints:
@@ -295,7 +355,7 @@ def _share_of(table: Table, loops: _Loops, core: int) -> _Share:
     return _Share(*(np.where(takes, each, 0) for each in (blocks, tiles, outputs, groups)))
 
 
-def _count_weights(counts: Counts, plan: CountPlan, table: Table) -> None:
+def _count_weights(counts: Counts, plan: CountPlan, table: Table, present: bool) -> None:
     """Count fetches from outside, fills of the weight buffer, loads through the weight port.
 
     Images that run together share the weights, never the activations that take their place.
@@ -303,10 +363,12 @@ def _count_weights(counts: Counts, plan: CountPlan, table: Table) -> None:
     for chosen, together in ((plan.fetched, True), (~plan.fetched, False)):
         if chosen.any():
             loops = _loops_of(counts, table, chosen, together)
-            _count_loops(counts.shared if together else counts, plan, table, loops)
+            _count_loops(counts.shared if together else counts, plan, table, loops, present)
 
 
-def _count_loops(counts: Counts, plan: CountPlan, table: Table, loops: _Loops) -> None:
+def _count_loops(
+    counts: Counts, plan: CountPlan, table: Table, loops: _Loops, present: bool
+) -> None:
     constants, own = table.constants, loops.entry
     machine = constants.plan.machine
     outer = constants.layers.rows_outer[constants.entries.layer[own]]
@@ -314,7 +376,7 @@ def _count_loops(counts: Counts, plan: CountPlan, table: Table, loops: _Loops) -
     from_spikes = plan.from_spikes[own]
     for core in range(machine.cores):
         share = _share_of(table, loops, core)
-        _count_fetches(counts, plan, table, loops, share, core)
+        _count_fetches(counts, plan, table, loops, share, core, present)
         served[loops.at[share.tiles > 0]] = True
         if machine.preloads:
             local = (loops.chunks <= machine.local_chunks) & ~outer
@@ -324,35 +386,42 @@ def _count_loops(counts: Counts, plan: CountPlan, table: Table, loops: _Loops) -
                 counts.access(source, loaded[:, read], loops.at[:, read], write=False,
                               times=loads[:, read])  # fmt: skip
     for layer_plan in constants.plan.layers:
-        if layer_plan.source == FROM_GLOBAL:
+        if layer_plan.source == FROM_GLOBAL and not present:
             at = counts.at(layer_plan.layer.index)
             _fill_global(counts, constants, layer_plan, at[served[at]])
 
 
 def _count_fetches(
-    counts: Counts, plan: CountPlan, table: Table, loops: _Loops, share: _Share, core: int
-) -> None:
-    """Count what a core fetches at each scope; resident chunks come at its first scope."""
+    counts: Counts, plan: CountPlan, table: Table, loops: _Loops, share: _Share, core: int,
+    present: bool,
+) -> None:  # fmt: skip
+    """Count what a core fetches at each scope; chunks that stay come at its first scope."""
     constants, own = table.constants, loops.entry
     machine, entries = constants.plan.machine, constants.entries
     if not plan.fetched[own].any():
         return
     outer = constants.layers.rows_outer[entries.layer[own]]
-    wanted = np.where(outer, share.tiles * plan.chunks[own], plan.chunks[own])
+    pinned = plan.pinned[core][own]
+    wanted = np.where(outer, share.tiles * plan.chunks[own] - pinned, plan.chunks[own])
     takes = share.tiles > 0
     fetches = np.where(wanted <= machine.weight_slots, 1, share.blocks) * takes
-    resident = plan.resident[own]
-    if resident.any():
+    once = np.zeros(takes.shape, np.int64)
+    if pinned.any() and not present:
         # Scopes of a layer follow each other: the first that takes part fetches.
         before: Ints = np.cumsum(takes, axis=1) - takes
         first_entry = np.searchsorted(own, entries.first_of_layer[entries.layer[own]])
-        fetches = np.where(resident, takes & (before == before[:, first_entry]), fetches)
+        once += takes & (before == before[:, first_entry])
     ragged = (share.outputs % machine.columns > 0).astype(np.int64)
-    tiles = np.stack([share.tiles - ragged, ragged], axis=2) * fetches[:, :, None]
+    tiles = np.stack([share.tiles - ragged, ragged], axis=2)
+    nothing = np.zeros_like(plan.pinned)
     for (part, action), each in plan.fetches.items():
-        counts.add(part, {action: (tiles * each[own]).sum(axis=2)}, loops.at, 1)
-    stored = np.broadcast_to(plan.stored[core][own], loops.at.shape)
-    counts.access("weights", stored, loops.at, write=True, times=fetches)
+        stay = plan.pinned_fetches.get((part, action), nothing)[core][own]
+        passing = (tiles * each[own]).sum(axis=2) - stay
+        counts.add(part, {action: passing * fetches + stay * once}, loops.at, 1)
+    stored, stay = plan.stored[core][own], plan.pinned_stored[core][own]
+    for bits, times in ((stored - stay, fetches), (stay, once)):
+        shaped = np.broadcast_to(bits, loops.at.shape)
+        counts.access("weights", shaped, loops.at, write=True, times=times)
 
 
 def _fill_global(counts: Counts, constants: Constants, layer_plan: LayerPlan, at: Ints) -> None:

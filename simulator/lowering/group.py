@@ -44,9 +44,10 @@ class GroupRows:
     that was fetched serves them all. A product of activations is a task for each image.
     """
 
-    def __init__(self, constants: Constants, images: int) -> None:
+    def __init__(self, constants: Constants, images: int, pinned_present: bool = False) -> None:
         self.constants = constants
         self.images = images
+        self.pinned_present = pinned_present
         plan = self.plan = constants.plan
         self.fixed, fetch_at, global_at, load_at = _fixed_cycles(plan)
         self.entry_of_step = np.full(len(plan.steps), -1, np.int64)
@@ -107,6 +108,8 @@ class GroupRows:
             if step.kind == "vector":
                 row[s.T_SOURCE] = FROM_DRAM
             row[s.T_KEPT_AT] = layer_plan.kept_at[core]
+            row[s.T_PINNED] = layer_plan.pinned
+            row[s.T_PRESENT] = int(self.pinned_present and layer_plan.stays)
             row[s.T_ROWS_OUTER] = int(layer_plan.rows_outer)
             row[s.T_FETCH_AT] = fetch_at[step.layer]
             row[s.T_GLOBAL_AT] = global_at[step.layer]
@@ -246,6 +249,7 @@ def _machine_row(plan: Plan) -> Ints:
     machine, row = plan.machine, np.zeros(MACHINE_COLUMNS, np.int64)
     row[s.M_CORES] = machine.cores
     row[s.M_PRELOADS], row[s.M_WEIGHT_SLOTS] = machine.preloads, machine.weight_slots
+    row[s.M_PREFETCH] = machine.prefetch_chunks
     row[s.M_LOCAL_CHUNKS] = machine.local_chunks
     row[s.M_SUM_BLOCKS] = machine.accumulator_blocks
     row[s.M_OPERAND_BLOCKS] = machine.operand_blocks

@@ -6,26 +6,40 @@ A core's own buffers come first, then the global buffer, then DRAM.
   A timestep-serial machine holds one timestep of a block's tensors. Several cores exchange tensors
   through the global buffer, so none but those that only their maker reads stay in a core.
 - Membranes stay in order of the layers, as long as there is room.
-- Weights that are used at every timestep: a weight buffer is a ring of chunks, so that a cycle of
-  uses finds all of them there or none; hence they are resident if those of all such layers fit
-  beside two chunks of others. The global buffer keeps whole layers, in order, in what tensors and
-  membranes leave free.
+- Weights that are used at every timestep: the global buffer keeps those of one layer after the
+  other, in order, in what tensors and membranes leave free. Pinned ones need no place there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence, Set
+from typing import NamedTuple
 
 from simulator.architecture import Architecture
 from simulator.components.dataflows.base import SHARED
-from simulator.lowering.tables import FROM_DRAM, FROM_GLOBAL, ON_CHIP, RESIDENT
+from simulator.lowering.tables import FROM_DRAM, FROM_GLOBAL, ON_CHIP
 from simulator.operations import Layer, Network
 
 CORE, GLOBAL, OUTSIDE = "core", "global", "dram"
 """In a core's own buffers, in the global buffer, in DRAM."""
 
-STREAMING_CHUNKS = 2
-"""Chunks of the weight buffer that resident weights leave to others: one in use, one arriving."""
+
+class Room(NamedTuple):
+    """Bits that a plan may use of each core's spike and membrane buffer, and of the global one."""
+
+    spikes: int
+    membranes: int
+    shared: int
+
+    @classmethod
+    def of(cls, architecture: Architecture) -> Room:
+        """Return all that a machine has."""
+        buffers, shared = architecture.core.buffers, architecture.memories.global_buffer
+        return cls(
+            buffers.spikes.capacity_bits,
+            buffers.membranes.capacity_bits,
+            shared.capacity_bits if shared else 0,
+        )
 
 
 def made_by(layer: Layer) -> list[str]:
@@ -34,10 +48,10 @@ def made_by(layer: Layer) -> list[str]:
 
 
 class Places:
-    """The place of each tensor by name, of each layer's membranes and weights by its index.
+    """The place of each tensor by name, and of each layer's membranes by its index.
 
-    `pieces`: chunks of weights (chunks x column tiles) that a core takes of each layer, by core;
-    `slots`: chunks that a weight buffer holds; `in_time`: layers that run timestep by timestep.
+    `in_time`: layers that run timestep by timestep; `global_free`: bits of the global buffer that
+    tensors and membranes leave free.
     """
 
     def __init__(
@@ -46,8 +60,7 @@ class Places:
         architecture: Architecture,
         in_time: Set[int],
         homes: Sequence[int],
-        pieces: list[dict[int, int]],
-        slots: int,
+        room: Room,
     ) -> None:
         self.network = network
         self.architecture = architecture
@@ -55,12 +68,10 @@ class Places:
         self.homes = homes
         self.cores = len(architecture.cores)
         self.images = architecture.dataflow.images_together
-        shared = architecture.memories.global_buffer
-        self.global_free = shared.capacity_bits if shared else 0
+        self.global_free = room.shared
         self.makers = {name: layer for layer in network.layers for name in made_by(layer)}
-        self.tensors = self._tensors(architecture.core.buffers.spikes.capacity_bits)
-        self.membranes = self._membranes(architecture.core.buffers.membranes.capacity_bits)
-        self.weights = self._weights(pieces, slots)
+        self.tensors = self._tensors(room.spikes)
+        self.membranes = self._membranes(room.membranes)
 
     def tensor_bits(self, name: str) -> int:
         """Bits of a tensor that exist at once, of all images that run together."""
@@ -151,25 +162,19 @@ class Places:
                 places[layer.index] = OUTSIDE
         return places
 
-    def _weights(self, pieces: list[dict[int, int]], slots: int) -> dict[int, int]:
-        sources = {layer.index: FROM_DRAM for layer in self.network.layers}
-        again = [layer for layer in self.network.layers if self._fetched_again(layer)]
-        needed = [sum(own[layer.index] for layer in again if layer.index in own) for own in pieces]
-        resident = bool(again) and max(needed) + STREAMING_CHUNKS <= slots
-        for layer in self.network.layers:
-            array = self.architecture.core.pe_array
+    def sources(self, pinned: Sequence[int]) -> tuple[int, ...]:
+        """Return where the weights of each layer come from; `pinned`: chunks that stay in cores."""
+        free, array = self.global_free, self.architecture.core.pe_array
+        found = []
+        for layer, own in zip(self.network.layers, pinned, strict=True):
             bits = array.stored_weight_bits(layer.inputs, layer.outputs, layer.weight_bits)
-            if layer.weight_bits == 0:
-                sources[layer.index] = ON_CHIP
-            elif layer in again and resident:
-                sources[layer.index] = RESIDENT
-            elif layer in again and bits <= self.global_free:
-                sources[layer.index] = FROM_GLOBAL
-                self.global_free -= bits
-        self.resident_chunks = max(needed) if resident else 0
-        return sources
+            shared = self.fetched_again(layer) and not own and bits <= free
+            free -= bits * shared
+            source = FROM_GLOBAL if shared else FROM_DRAM
+            found.append(source if layer.weight_bits else ON_CHIP)
+        return tuple(found)
 
-    def _fetched_again(self, layer: Layer) -> bool:
+    def fetched_again(self, layer: Layer) -> bool:
         """Whether a layer's weights are used at several timesteps, or by several cores."""
         if layer.weight_bits == 0 or layer.kind == "head":
             return False

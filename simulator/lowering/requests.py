@@ -7,10 +7,28 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from simulator.components.memories.base import Memory
-from simulator.lowering.plan import request
+from simulator.components.memories.base import Memory, Transfer
 
 Ints = npt.NDArray[np.int64]
+
+_requests: dict[tuple[int, int, float, bool], tuple[Memory, Transfer]] = {}
+_MOST_REQUESTS = 1 << 16
+
+
+def request(memory: Memory, bits: int, clock_mhz: float, *, write: bool = False) -> Transfer:
+    """A transfer, remembered: the same few sizes are asked for again and again.
+
+    By the memory's identity, since hashing all of its fields takes longer than the rest; it is kept
+    with what is remembered, so that its identity stays its own.
+    """
+    key = (id(memory), bits, clock_mhz, write)
+    known = _requests.get(key)
+    if known is None:
+        if len(_requests) >= _MOST_REQUESTS:
+            _requests.clear()
+        made = memory.write(bits, clock_mhz) if write else memory.read(bits, clock_mhz)
+        known = _requests[key] = memory, made
+    return known[1]
 
 
 class Requests(NamedTuple):

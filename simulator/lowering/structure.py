@@ -23,12 +23,12 @@ from simulator.lowering.tables import (
     DRAM_ACTIVATIONS,
     DRAM_WEIGHTS,
     FROM_DRAM,
+    FROM_GLOBAL,
     GLOBAL_TRAFFIC,
     GROUPS,
     MATRIX,
     ON_CHIP,
     PORT_LOAD,
-    RESIDENT,
     TILES,
     VECTOR_WORK,
 )
@@ -50,6 +50,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
     T_SHARE,
     T_SOURCE,
     T_KEPT_AT,
+    T_PINNED,
+    T_PRESENT,
     T_ROWS_OUTER,
     T_OPERAND_UNIT,
     T_SPILL_UNIT,
@@ -64,23 +66,25 @@ Function = TypeVar("Function", bound=Callable[..., Any])
     T_CATEGORY,
     T_RUNS,
     TASK_COLUMNS,
-) = range(26)
+) = range(28)
 """Columns of the table of tasks.
 
 T_KIND: MATRIX or SINGLE. T_FIRST_DEP, T_LAST_DEP: tasks it waits for, in `dep`. T_GROUPS, T_BLOCKS,
 T_CHUNKS, T_COLUMN_TILES: loops of the step. T_RAGGED: its last column tile is not full. T_SHARE:
 what the part of a core is cut from. T_SOURCE: of the weights. T_KEPT_AT: place of the first chunk
-of the step among those that are kept. T_ROWS_OUTER: row blocks are the outer loop. T_..._UNIT:
-where operands, results and membranes are that are not in the core. T_FETCH_AT, T_GLOBAL_AT,
-T_LOAD_AT, T_BUSY_AT: places in the busy row. T_BLOCK_AT: first block of the step in the list of
-blocks. T_UNIT, T_LATENCY, T_CATEGORY, T_RUNS: of a single operation; it is left out
-where it does not run.
+of the step among those that are kept. T_PINNED: chunks of a core's part, from its first column tile
+on, that stay in its weight buffer. T_PRESENT: what stays is there from an image before.
+T_ROWS_OUTER: row blocks are the outer loop. T_..._UNIT: where operands, results and membranes are
+that are not in the core. T_FETCH_AT, T_GLOBAL_AT, T_LOAD_AT, T_BUSY_AT: places in the busy row.
+T_BLOCK_AT: first block of the step in the list of blocks. T_UNIT, T_LATENCY, T_CATEGORY, T_RUNS: of
+a single operation; it is left out where it does not run.
 """
 
 (
     M_CORES,
     M_PRELOADS,
     M_WEIGHT_SLOTS,
+    M_PREFETCH,
     M_LOCAL_CHUNKS,
     M_SUM_BLOCKS,
     M_OPERAND_BLOCKS,
@@ -96,7 +100,7 @@ where it does not run.
     M_SPILL_AT,
     M_STATE_AT,
     MACHINE_COLUMNS,
-) = range(18)
+) = range(19)
 """Entries of the machine's row: loops and places, latencies, units that all cores share, and where
 the sections of the busy row begin that hold an entry (or two: full and ragged column tiles) a
 block: element-wise work, operands, results, membranes."""
@@ -110,7 +114,7 @@ B_BLOCK, B_TILE, B_STRIDE, BLOCK_COLUMNS = range(4)
 """Columns of the list of blocks: a block's number, its first tile in the busy row (of the first
 group), and tiles from group to group."""
 
-_SLOTS, _LOCAL, _SUMS, _OPERANDS = range(4)
+_SLOTS, _LOCAL, _SUMS, _OPERANDS, _AHEAD = range(5)
 
 
 class Tasks(NamedTuple):
@@ -152,7 +156,8 @@ class _Places(NamedTuple):
     """Who used each place last, as an op, or -1.
 
     slots, local, sums, operands (core, place): chunks in the weight buffer and in the array, blocks
-    of partial sums and of operands. taken (core, 4): how often a place of each was taken. kept: the
+    of partial sums and of operands. ahead (core, place): first uses of chunks, of which the oldest
+    makes room for the next fetch. taken (core, 5): how often a place of each was taken. kept: the
     fetch of each chunk that stays. fetched, slot_of (tile, chunk), loaded (chunk), ends (turn): of
     the running task. end_of: op that ends each task. cursor: next op and edge.
     """
@@ -161,6 +166,7 @@ class _Places(NamedTuple):
     local: Ints
     sums: Ints
     operands: Ints
+    ahead: Ints
     taken: Ints
     kept: Ints
     fetched: Ints
@@ -210,7 +216,7 @@ def emit(tasks: Tasks) -> Columns:
     pieces = int((turns * table[:, T_CHUNKS]).sum())
     count, all_turns = len(table), int(turns.sum())
     ops = 4 * pieces + 5 * all_turns + 3 * count
-    edges = 10 * pieces + 10 * all_turns + 2 * len(tasks.dep) + 3 * count
+    edges = 12 * pieces + 10 * all_turns + 2 * len(tasks.dep) + 3 * count
     columns = Columns(
         unit=np.empty(ops, np.int32),
         latency=np.zeros(ops, np.int64),
@@ -249,7 +255,8 @@ def _no_places(machine: Ints, widest: int, turns: int, kept: int, tasks: int) ->
         local=nobody(cores, int(machine[M_LOCAL_CHUNKS])),
         sums=nobody(cores, int(machine[M_SUM_BLOCKS])),
         operands=nobody(cores, int(machine[M_OPERAND_BLOCKS])),
-        taken=np.zeros((cores, 4), np.int64),
+        ahead=nobody(cores, max(1, int(machine[M_PREFETCH]))),
+        taken=np.zeros((cores, 5), np.int64),
         kept=nobody(kept),
         fetched=nobody(widest),
         slot_of=nobody(widest),
@@ -363,7 +370,8 @@ def _product(w: _Writer, task: int, begin: int) -> int:
     first_tile, last_tile = _part(column_tiles, share == TILES, core, cores)
     first_group, last_group = _part(row[T_GROUPS], share == GROUPS, core, cores)
     blocks, width = last_block - first_block, last_tile - first_tile
-    kept = (width * chunks if rows_outer else chunks) <= w.machine[M_WEIGHT_SLOTS]
+    passing = width * chunks - row[T_PINNED] if rows_outer else chunks
+    kept = passing <= w.machine[M_WEIGHT_SLOTS]
     kept_local = not rows_outer and chunks <= w.machine[M_LOCAL_CHUNKS]
     ended, operand = 0, -1
     for group in range(first_group, last_group):
@@ -416,6 +424,7 @@ def _tile(w: _Writer, turn: _Turn, operand: int) -> int:
     last = -1
     for chunk in range(chunks):
         piece = first_piece + chunk
+        fetches = p.taken[core, _AHEAD]
         _bring_weights(w, turn, chunk, piece)
         if w.machine[M_PRELOADS] == 1:
             _wait(w, p.loaded[chunk])
@@ -428,6 +437,8 @@ def _tile(w: _Writer, turn: _Turn, operand: int) -> int:
         last = _add(w, w.core_units[core, 0], where + chunk, latency, task, ARRAY_LATENCY)
         if p.slot_of[piece] >= 0:
             p.slots[core, p.slot_of[piece]] = last
+        if p.taken[core, _AHEAD] > fetches:
+            p.ahead[core, fetches % w.machine[M_PREFETCH]] = last
         if w.machine[M_PRELOADS] == 1:
             # The place of the load that this computation read from.
             again = turn.kept_local and turn.block > turn.first_block
@@ -459,26 +470,38 @@ def _bring_weights(w: _Writer, turn: _Turn, chunk: int, piece: int) -> None:
 
 
 @_kernel
+def _wait_for_use(w: _Writer, core: int, counted: bool) -> None:
+    """Make a fetch wait until enough chunks that were fetched before it have been used."""
+    depth = w.machine[M_PREFETCH]
+    if depth > 0:
+        _wait(w, w.places.ahead[core, w.places.taken[core, _AHEAD] % depth])
+        w.places.taken[core, _AHEAD] += int(counted)
+
+
+@_kernel
 def _fetch(w: _Writer, turn: _Turn, chunk: int, piece: int) -> None:
     """Bring a chunk's weights from DRAM or the global buffer into the weight buffer."""
     task, core, p = turn.task, turn.core, w.places
     row = w.table[task]
     source, busy_at = row[T_SOURCE], row[T_FETCH_AT] + 2 * chunk + turn.ragged
     home = -1
-    if source != FROM_DRAM:
+    pinned = (turn.tile - turn.first_tile) * row[T_CHUNKS] + chunk < row[T_PINNED]
+    if (pinned or source == FROM_GLOBAL) and row[T_PRESENT] == 0:
         kept = row[T_KEPT_AT] + turn.tile * row[T_CHUNKS] + chunk
         if p.kept[kept] < 0:
+            _wait_for_use(w, core, pinned)
             p.kept[kept] = _move(w, w.machine[M_DRAM], busy_at, task, DRAM_WEIGHTS)
         home = p.kept[kept]
-    if source == RESIDENT:
+    if pinned:
         p.fetched[piece], p.slot_of[piece] = home, -1
         return
     slot = p.taken[core, _SLOTS] % w.machine[M_WEIGHT_SLOTS]
     p.taken[core, _SLOTS] += 1
+    _wait_for_use(w, core, True)
     _wait(w, p.slots[core, slot])
     _wait(w, home)
     unit = w.machine[M_DRAM]
-    if source != FROM_DRAM:
+    if source == FROM_GLOBAL:
         unit = w.machine[M_GLOBAL]
         busy_at = row[T_GLOBAL_AT] + 2 * chunk + turn.ragged
     p.fetched[piece] = _move(w, unit, busy_at, task, DRAM_WEIGHTS)

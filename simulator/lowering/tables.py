@@ -37,9 +37,9 @@ CATEGORIES = (
 MATRIX, SINGLE = 0, 1
 """Kinds of task: a matrix product, or one operation on one unit."""
 
-ON_CHIP, FROM_DRAM, FROM_GLOBAL, RESIDENT = range(4)
+ON_CHIP, FROM_DRAM, FROM_GLOBAL = range(3)
 """Where a task's weights come from: they are activations; DRAM; the global buffer, which fetches
-each chunk from DRAM once; DRAM once, and then they stay in the weight buffer."""
+each chunk from DRAM once. Pinned chunks are fetched from DRAM once."""
 
 WHOLE, BLOCKS, TILES, GROUPS = range(4)
 """What a task's share of its step is cut from: nothing, row blocks, column tiles, or groups."""
@@ -66,7 +66,8 @@ class Machine(NamedTuple):
 
     `cores`: equal cores; `columns`: outputs of a column tile; `preloads`: 1 if weights pass the
     weight port first; `port_bits`: bits a cycle through it; `weight_slots`: chunks of weights that
-    the weight buffer holds besides resident ones; `local_chunks`, `accumulator_blocks`,
+    the weight buffer holds besides pinned ones; `prefetch_chunks`: chunks that are fetched before
+    their use at most, 0 = as many as the weight buffer holds; `local_chunks`, `accumulator_blocks`,
     `operand_blocks`: places in the array, for partial sums, for operand blocks from outside;
     latencies in cycles.
     """
@@ -76,6 +77,7 @@ class Machine(NamedTuple):
     preloads: int
     port_bits: int
     weight_slots: int
+    prefetch_chunks: int
     local_chunks: int
     accumulator_blocks: int
     operand_blocks: int

@@ -1,0 +1,221 @@
+"""What may be chosen of a plan, and the fixed rules by which it is chosen where nobody searches.
+
+Layers whose operand is outside the core loop over row blocks or over column tiles first, whichever
+moves fewer bits; blocks of rows are as large as the partial-sum buffer allows. Weights that are
+used at every timestep are pinned if those of all such layers fit beside two chunks of others.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from simulator.architecture import Architecture
+from simulator.components.dataflows.base import SHARED
+from simulator.errors import LoweringError
+from simulator.lowering.order import Schedule, schedule
+from simulator.lowering.places import CORE, Places, Room
+from simulator.lowering.tables import BLOCKS, GROUPS, TILES, WHOLE
+from simulator.lowering.tiling import Chunks, cut_inputs
+from simulator.operations import Layer, Network, key_values_first
+
+STREAMING_CHUNKS = 2
+"""Chunks of the weight buffer that pinned weights leave to others: one in use, one arriving."""
+
+
+class Mapping(NamedTuple):
+    """The choices of a plan; tuples have a value a layer.
+
+    places: of tensors and membranes. row_block: rows of a block. rows_outer: row blocks are the
+    outer loop. pinned: chunks of the weights of a core's part that stay in its weight buffer.
+    sum_blocks: row blocks of partial sums at once. prefetch_chunks: chunks that are fetched before
+    their use at most, 0 = as many as the weight buffer holds.
+    """
+
+    places: Places
+    row_block: tuple[int, ...]
+    rows_outer: tuple[bool, ...]
+    pinned: tuple[int, ...]
+    sum_blocks: int
+    prefetch_chunks: int
+
+
+class Cut(NamedTuple):
+    """How a layer is cut: chunks of inputs, column tiles."""
+
+    chunks: Chunks | None
+    tiles: int
+
+    @property
+    def pieces(self) -> int:
+        """Chunks of weights, each for one column tile."""
+        return self.tiles * (1 if self.chunks is None else len(self.chunks.inputs))
+
+
+class Frame(NamedTuple):
+    """What follows from a trace and a machine before anything is chosen.
+
+    slots: chunks of weights that a core's buffer holds. pieces: for each core, the chunks of
+    weights that it takes of each layer it has a part in.
+    """
+
+    network: Network
+    architecture: Architecture
+    order: Schedule
+    slots: int
+    cuts: tuple[Cut, ...]
+    pieces: tuple[dict[int, int], ...]
+
+    def places(self, room: Room) -> Places:
+        """Return where tensors and membranes are if so much of the buffers is used."""
+        return Places(self.network, self.architecture, self.order.in_time, self.order.homes, room)
+
+    def most_pinned(self, pinned: tuple[int, ...]) -> int:
+        """Return the places that pinned chunks take in the fullest weight buffer."""
+        return max(
+            sum(min(pinned[layer], count) for layer, count in own.items()) for own in self.pieces
+        )
+
+    def most_rows(self, layer: Layer, sum_blocks: int) -> int:
+        """Return the rows of which the sums fit one place of the partial-sum buffer.
+
+        Tokens are not parted: as many as all timesteps of some.
+        """
+        array, buffer = self.architecture.core.pe_array, self.architecture.core.buffers.partial_sums
+        row_bits = array.tile_columns * array.accumulator_bits
+        rows = buffer.capacity_bits // sum_blocks // row_bits
+        if rows < 1:
+            raise LoweringError(
+                f"{self.architecture.name}: cores.0.buffers.partial_sums holds "
+                f"{buffer.capacity_bits} bits: must hold {sum_blocks} rows of {row_bits} bits"
+            )
+        together = layer.timesteps
+        return rows // together * together if rows >= together else rows
+
+
+def make_frame(network: Network, architecture: Architecture) -> Frame:
+    """Return what a plan starts from. Raises LoweringError if the trace cannot be executed."""
+    architecture = architecture.for_halting(network.granularity)
+    _check_executable(network, architecture)
+    if architecture.dataflow.attention_order == "key_values_first":
+        network = key_values_first(network)
+    order = schedule(network, architecture)
+    cuts = tuple(_cut(layer, architecture) for layer in network.layers)
+    slots = _weight_slots(network, architecture)
+    pieces = _pieces_by_core(network, architecture, cuts, order.homes)
+    return Frame(network, architecture, order, slots, cuts, pieces)
+
+
+def fixed_mapping(frame: Frame) -> Mapping:
+    """Choose by the fixed rules."""
+    places = frame.places(Room.of(frame.architecture))
+    blocks = frame.architecture.dataflow.accumulator_blocks
+    pinned = _all_or_nothing(frame, places)
+    slots = frame.slots - frame.most_pinned(pinned)
+    rows, outer = [], []
+    for layer, cut in zip(frame.network.layers, frame.cuts, strict=True):
+        on_array = not (layer.kind == "head" or layer.is_elementwise)
+        rows.append(frame.most_rows(layer, blocks) if on_array else 1)
+        outside = layer.operand is not None and places.tensors[layer.operand] != CORE
+        outer.append(outside and _rows_first(layer, cut, rows[-1], slots))
+    return Mapping(places, tuple(rows), tuple(outer), pinned, blocks, 0)
+
+
+def _all_or_nothing(frame: Frame, places: Places) -> tuple[int, ...]:
+    """Pin the weights of all layers that run timestep by timestep, or none.
+
+    The weight buffer is a ring: a cycle of uses finds all chunks there or none.
+    """
+    layers = frame.network.layers
+    again = [layer.index for layer in layers if places.fetched_again(layer)]
+    needed = [sum(own[layer] for layer in again if layer in own) for own in frame.pieces]
+    if not again or max(needed) + STREAMING_CHUNKS > frame.slots:
+        return (0,) * len(layers)
+    return tuple(frame.cuts[n].pieces if n in again else 0 for n in range(len(layers)))
+
+
+def _rows_first(layer: Layer, cut: Cut, row_block: int, slots: int) -> bool:
+    """Return whether row blocks first move fewer bits between a core and what is outside."""
+    if cut.chunks is None:
+        return True
+    blocks = -(-layer.rows * layer.timesteps // row_block)
+    weights = layer.inputs * layer.outputs * layer.weight_bits
+    operand = layer.rows * layer.timesteps * layer.channels * layer.planes
+    chunks = len(cut.chunks.inputs)
+    rows_first = operand + weights * (1 if cut.pieces <= slots else blocks)
+    tiles_first = operand * cut.tiles + weights * (1 if chunks <= slots else blocks)
+    return rows_first <= tiles_first
+
+
+def share_of(layer: Layer, architecture: Architecture, home: int) -> int:
+    """What a core's part of a layer is cut from; attention is cut by heads in every split."""
+    if (
+        home != SHARED
+        or len(architecture.cores) == 1
+        or layer.kind == "head"
+        or layer.is_elementwise
+    ):
+        return WHOLE
+    if layer.is_attention:
+        return GROUPS
+    return BLOCKS if architecture.split == "tokens" else TILES
+
+
+def _check_executable(network: Network, architecture: Architecture) -> None:
+    refusal = architecture.dataflow.refusal(network.granularity)
+    if refusal:
+        raise LoweringError(f"{architecture.name}: dataflow.kind: {refusal}")
+    if len(architecture.cores) > 1 and architecture.memories.global_buffer is None:
+        raise LoweringError(
+            f"{architecture.name}: memories.global_buffer: is missing: several cores exchange "
+            "tensors through it"
+        )
+
+
+def _weight_slots(network: Network, architecture: Architecture) -> int:
+    """Chunks that the weight buffer holds."""
+    array, weights = architecture.core.pe_array, architecture.core.buffers.weights
+    if array.tile_inputs == 0:
+        # All inputs are one chunk and stream through the buffer: two tiles are on the way.
+        largest = max((layer.inputs for layer in network.layers if layer.weight_bits), default=1)
+        return max(2, weights.capacity_bits // (largest * array.tile_columns * 8))
+    chunk_bits = array.tile_inputs * array.tile_columns * 8
+    slots = weights.capacity_bits // chunk_bits
+    if slots < 1:
+        raise LoweringError(
+            f"{architecture.name}: cores.0.buffers.weights holds {weights.capacity_bits} bits: "
+            f"must hold the weights of one tile, {chunk_bits} bits"
+        )
+    return min(slots, 1 << 20)
+
+
+def _cut(layer: Layer, architecture: Architecture) -> Cut:
+    if layer.kind == "head" or layer.is_elementwise:
+        return Cut(None, 1)
+    chunks = None if layer.transposed else _chunks(layer, architecture)
+    tiles = -(-layer.outputs // architecture.core.pe_array.tile_columns)
+    return Cut(chunks, tiles)
+
+
+def _pieces_by_core(
+    network: Network, architecture: Architecture, cuts: tuple[Cut, ...], homes: tuple[int, ...]
+) -> tuple[dict[int, int], ...]:
+    """For each core, the chunks of weights that it takes of each layer it has a part in."""
+    cores = len(architecture.cores)
+    own: list[dict[int, int]] = []
+    for core in range(cores):
+        taken = {}
+        for layer, cut, home in zip(network.layers, cuts, homes, strict=True):
+            if home in (SHARED, core):
+                tiles = cut.tiles
+                if share_of(layer, architecture, home) == TILES:
+                    tiles = (core + 1) * tiles // cores - core * tiles // cores
+                taken[layer.index] = cut.pieces // cut.tiles * tiles
+        own.append(taken)
+    return tuple(own)
+
+
+def _chunks(layer: Layer, architecture: Architecture) -> Chunks:
+    array = architecture.core.pe_array
+    channels = layer.inputs // layer.window.taps
+    size = array.tile_inputs or layer.inputs
+    return cut_inputs(layer.window.taps, channels, size, across_taps=array.across_taps)
