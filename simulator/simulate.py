@@ -14,7 +14,6 @@ import simulator
 from simulator.architecture import Architecture
 from simulator.energy.field_layers import field_columns
 from simulator.energy.machine import MachinePrices
-from simulator.engine.reference import simulate as simpy_engine
 from simulator.engine.replay import replay as numba_engine
 from simulator.engine.replay import replay_images
 from simulator.errors import ResultError
@@ -32,6 +31,14 @@ from simulator.results.result import Result, joined
 from simulator.results.schema import SCHEMA
 from simulator.timeline import Recording, record
 from simulator.trace import Image, ImageBatch, Trace, image_of
+
+
+def simpy_engine(program: Program) -> Timeline:
+    """Replay by the reference; SimPy is imported only where it is asked for."""
+    from simulator.engine.reference import simulate
+
+    return simulate(program)
+
 
 ENGINES: dict[str, Callable[[Program], Timeline]] = {
     "numba": numba_engine,

@@ -20,7 +20,17 @@ from simulator.energy.derived import (
     sums_pj,
     utilization,
 )
-from simulator.results.columns import Column, Floats, Ints, Table, Text, concat, keys_of, rows_of
+from simulator.results.columns import (
+    Column,
+    Floats,
+    Ints,
+    Table,
+    concat,
+    keys_of,
+    numbers,
+    rows_of,
+    words,
+)
 from simulator.results.stream import broken_stream
 
 TOLERANCE = 1e-9
@@ -48,7 +58,7 @@ def _cycles(provenance: Mapping[str, Any], tables: Mapping[str, Table]) -> Itera
     """Bounds of the latency; each array is busy or stalls; stalls by layer are the stalls."""
     cores, images = provenance["architecture"].get("cores", 1), tables["images"]
     latency, floor, ceiling = (
-        _numbers(images, name) for name in ("latency_cycles", "floor_cycles", "ceiling_cycles")
+        numbers(images, name) for name in ("latency_cycles", "floor_cycles", "ceiling_cycles")
     )
     busy = _sums(images, tables["layers"], "pe_busy_cycles")
     stalls = _sums(images, tables["stalls"], "stall_cycles")
@@ -67,11 +77,11 @@ def _cycles(provenance: Mapping[str, Any], tables: Mapping[str, Table]) -> Itera
     key = ("image", "cause")
     both, rows = _joined(key, tables["stalls"], tables["layer_stalls"])
     by_cause, by_layer = (
-        _added(_numbers(tables[name], "stall_cycles"), place, rows_of(both))
+        _added(numbers(tables[name], "stall_cycles"), place, rows_of(both))
         for name, place in zip(("stalls", "layer_stalls"), rows, strict=True)
     )
     for row in _where(by_cause != by_layer):
-        place = f"image {both['image'][row]}, {_words(both, 'cause', row)}"
+        place = f"image {both['image'][row]}, {words(both, 'cause').word(row)}"
         told = f"layer_stalls.stall_cycles: {place}: {by_layer[row]}"
         yield f"{told}: must sum to {by_cause[row]}"
 
@@ -86,7 +96,7 @@ def _counts(tables: Mapping[str, Table]) -> Iterator[str]:
         ("token_slots", "active_tokens", "tokens"),
     )
     for total, name, column in rules:
-        sums, totals = _sums(images, tables[name], column), _numbers(images, total)
+        sums, totals = _sums(images, tables[name], column), numbers(images, total)
         for row in _where(totals != sums):
             told = f"images.{total}: {_image(images, row)}: {totals[row]}"
             yield f"{told}: must be the sum {sums[row]} of {name}.{column}"
@@ -95,8 +105,8 @@ def _counts(tables: Mapping[str, Table]) -> Iterator[str]:
         ("active_tokens", "active_tokens", "tokens"),
     ):
         table = tables[name]
-        more = _numbers(table, part) > _numbers(table, whole)
-        for image in np.unique(_numbers(table, "image")[more]):
+        more = numbers(table, part) > numbers(table, whole)
+        for image in np.unique(numbers(table, "image")[more]):
             yield f"{name}.{part}: image {image}: must be at most {whole}"
 
 
@@ -106,10 +116,10 @@ def _masks(tables: Mapping[str, Table]) -> Iterator[str]:
     masks, active = tables["token_masks"], tables["active_tokens"]
     both, (rows, others) = _joined(key, masks, active)
     expected = {
-        name: _added(_numbers(active, name), others, rows_of(both))[rows].tolist()
+        name: _added(numbers(active, name), others, rows_of(both))[rows].tolist()
         for name in ("active_tokens", "tokens")
     }
-    names = [_numbers(masks, name).tolist() for name in key]
+    names = [numbers(masks, name).tolist() for name in key]
     found = zip(*names, masks["active_hex"].tolist(), *expected.values(), strict=True)
     for *values, text, tokens_active, tokens in found:
         bits = bytes.fromhex(text)
@@ -130,19 +140,21 @@ def _energies(tables: Mapping[str, Table]) -> Iterator[str]:
     both, (rows, priced) = _joined(("part", "action"), actions, prices)
     each_pj = np.full(rows_of(both), math.nan)
     each_pj[priced] = prices["energy_pj"]
-    energies = _numbers(actions, "energy_pj")
-    expected = action_energy_pj(_numbers(actions, "count"), each_pj[rows])
+    energies = numbers(actions, "energy_pj")
+    expected = action_energy_pj(numbers(actions, "count"), each_pj[rows])
     for row in _apart(energies, expected):
-        layer, part, action = (_words(actions, name, row) for name in ("layer", "part", "action"))
+        layer, part, action = (
+            words(actions, name).word(row) for name in ("layer", "part", "action")
+        )
         place = f"actions.energy_pj: {_image(actions, row)}, {layer}, {part}.{action}"
         yield f"{place}: {energies[row]}: must be {expected[row]}"
     both, (rows, own) = _joined(("image", "layer"), layers, actions)
     by_layer = _added(energies, own, rows_of(both))[rows]
-    for row in _apart(_numbers(layers, "energy_pj"), by_layer):
-        place = f"layers.energy_pj: {_image(layers, row)}, {_words(layers, 'layer', row)}"
+    for row in _apart(numbers(layers, "energy_pj"), by_layer):
+        place = f"layers.energy_pj: {_image(layers, row)}, {words(layers, 'layer').word(row)}"
         yield f"{place}: {layers['energy_pj'][row]}: must be {by_layer[row]}"
     dynamic = _sums(images, actions, "energy_pj")
-    for row in _apart(_numbers(images, "dynamic_energy_pj"), dynamic):
+    for row in _apart(numbers(images, "dynamic_energy_pj"), dynamic):
         told = f"{_image(images, row)}: {images['dynamic_energy_pj'][row]}"
         yield f"images.dynamic_energy_pj: {told}: must be the actions' {dynamic[row]}"
 
@@ -150,38 +162,26 @@ def _energies(tables: Mapping[str, Table]) -> Iterator[str]:
 def _derived(provenance: Mapping[str, Any], tables: Mapping[str, Table]) -> Iterator[str]:
     """What follows from the clock, the power at rest and other columns of the same row."""
     machine, images = provenance["architecture"], tables["images"]
-    power_uw = math.fsum(_numbers(tables["leakage"], "power_uw"))
-    cycles, times_ms = images["latency_cycles"], _numbers(images, "latency_ms")
-    together = _numbers(images, "images_together")
-    energy_pj = _numbers(images, "dynamic_energy_pj") + _numbers(images, "leakage_energy_pj")
+    power_uw = math.fsum(numbers(tables["leakage"], "power_uw"))
+    cycles, times_ms = images["latency_cycles"], numbers(images, "latency_ms")
+    together = numbers(images, "images_together")
+    energy_pj = numbers(images, "dynamic_energy_pj") + numbers(images, "leakage_energy_pj")
     peak = machine["roofline"]["peak_accumulations_per_cycle"]
     expected = {
         "latency_ms": latency_ms(cycles, machine["clock_mhz"]),
         "utilization": utilization(
-            _numbers(images, "useful_accumulations") * together,
+            numbers(images, "useful_accumulations") * together,
             peak,
-            _numbers(images, "latency_cycles").astype(float),
+            numbers(images, "latency_cycles").astype(float),
         ),
         "leakage_energy_pj": leakage_energy_pj(power_uw, times_ms / together),
         "energy_pj": energy_pj,
         "energy_delay_pj_ms": energy_delay_pj_ms(energy_pj, times_ms),
     }
     for column, values in expected.items():
-        for row in _apart(_numbers(images, column), values):
+        for row in _apart(numbers(images, column), values):
             told = f"images.{column}: {_image(images, row)}: {images[column][row]}"
             yield f"{told}: must be {values[row]}"
-
-
-def _numbers(table: Table, name: str) -> npt.NDArray[Any]:
-    column = table[name]
-    assert not isinstance(column, Text)
-    return column
-
-
-def _words(table: Table, name: str, row: int) -> str:
-    column = table[name]
-    assert isinstance(column, Text)
-    return str(column.words[column.codes[row]])
 
 
 def _where(rows: npt.NDArray[np.bool_]) -> list[int]:
@@ -205,7 +205,7 @@ def _joined(key: Sequence[str], *tables: Table) -> tuple[Table, list[Ints]]:
 def _sums(images: Table, table: Table, column: str) -> npt.NDArray[Any]:
     """Return the sum of a column for each row of the table of images."""
     both, (rows, own) = _joined(("image",), images, table)
-    sums: npt.NDArray[Any] = _added(_numbers(table, column), own, rows_of(both))[rows]
+    sums: npt.NDArray[Any] = _added(numbers(table, column), own, rows_of(both))[rows]
     return sums
 
 

@@ -7,6 +7,7 @@ A result holds its tables in this form; `frame` makes a pandas DataFrame of one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,10 @@ class Text:
         """Return the column of some of the rows."""
         return Text(self.codes[rows], self.words)
 
+    def word(self, row: int) -> str:
+        """Return the text of one row."""
+        return self.words[int(self.codes[row])]
+
     def tolist(self) -> list[str]:
         """Return the text of every row."""
         return [self.words[code] for code in self.codes.tolist()]
@@ -54,6 +59,34 @@ def text(values: Sequence[str]) -> Text:
     words: dict[str, int] = {}
     codes = (words.setdefault(value, len(words)) for value in values)
     return Text(np.fromiter(codes, np.int32, len(values)), tuple(words))
+
+
+def numbers(table: Mapping[str, Column], name: str) -> npt.NDArray[Any]:
+    """Return a column of numbers."""
+    column = table[name]
+    assert not isinstance(column, Text), f"{name}: a column of text"
+    return column
+
+
+def words(table: Mapping[str, Column], name: str) -> Text:
+    """Return a column of text."""
+    column = table[name]
+    assert isinstance(column, Text), f"{name}: a column of numbers"
+    return column
+
+
+def totals(table: Mapping[str, Column], by: str, name: str) -> dict[str, Any]:
+    """Return the sum of a column for each word of another, in the order of their first rows.
+
+    Whole numbers are exact; floats are rounded once.
+    """
+    of_row, values = words(table, by), numbers(table, name)
+    codes, first = np.unique(of_row.codes, return_index=True)
+    add = math.fsum if values.dtype.kind == "f" else sum
+    return {
+        of_row.words[code]: add(values[of_row.codes == code].tolist())
+        for code in codes[np.argsort(first)].tolist()
+    }
 
 
 def rows_of(table: Mapping[str, Column]) -> int:

@@ -5,7 +5,7 @@
     result.save("results/sparse_pe")
     assert Result.load("results/sparse_pe") == result
 
-The tables and columns are listed in result_schema.py. `result.json` holds everything and is the
+The tables and columns are listed in schema.py. `result.json` holds everything and is the
 only file that is read back; the CSV files beside it are for other tools.
 """
 

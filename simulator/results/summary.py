@@ -13,9 +13,10 @@ from itertools import zip_longest
 from typing import Any
 
 import numpy as np
-import pandas as pd
+import numpy.typing as npt
 
 from simulator.config.wording import one_line
+from simulator.results.columns import Table, numbers, rows_of, totals, words
 from simulator.results.result import CAUSES, CONVENTIONS, Result
 from simulator.results.stream import stream_summary
 
@@ -30,14 +31,15 @@ _BLOCKS = 12
 
 def summary(result: Result) -> dict[str, Any]:
     """Plain numbers and texts, ready for JSON; names carry units. See docs/metrics.md."""
-    images = result.tables["images"]
+    images = result.columns("images")
     clock_mhz = result.provenance["architecture"]["clock_mhz"]
-    cycles = _distribution(images["latency_cycles"])
+    each = numbers(images, "latency_cycles")
+    cycles = _distribution(each)
     milliseconds = {name: value / (clock_mhz * 1e3) for name, value in cycles.items()}
     cores = result.provenance["architecture"].get("cores", 1)
-    latency = int(images["latency_cycles"].sum())
-    weighted = images["utilization"] * images["latency_cycles"]
-    held = images["pe_occupancy"] * images["latency_cycles"]
+    latency = int(each.sum())
+    weighted = numbers(images, "utilization") * each
+    held = numbers(images, "pe_occupancy") * each
     return {
         "images": result.images,
         "machine": result.provenance["architecture"]["name"],
@@ -45,21 +47,21 @@ def summary(result: Result) -> dict[str, Any]:
         "origin": origin(result.provenance["trace"]["weights"]),
         "latency_cycles": cycles,
         "latency_ms": milliseconds,
-        "floor_cycles_mean": _mean(images["floor_cycles"]),
-        "ceiling_cycles_mean": _mean(images["ceiling_cycles"]),
+        "floor_cycles_mean": _mean(images, "floor_cycles"),
+        "ceiling_cycles_mean": _mean(images, "ceiling_cycles"),
         "throughput_images_per_s": 1e3 / milliseconds["mean"],
         "utilization": math.fsum(weighted.tolist()) / latency,
         "array_occupancy": math.fsum(held.tolist()) / latency,
-        "occupancy": _occupancy(result.tables["units"], latency),
-        "energy_uj": _mean(images["energy_pj"]) / 1e6,
-        "dynamic_energy_uj": _mean(images["dynamic_energy_pj"]) / 1e6,
-        "leakage_energy_uj": _mean(images["leakage_energy_pj"]) / 1e6,
-        "energy_delay_uj_ms": _mean(images["energy_delay_pj_ms"]) / 1e6,
+        "occupancy": _occupancy(result.columns("units"), latency),
+        "energy_uj": _mean(images, "energy_pj") / 1e6,
+        "dynamic_energy_uj": _mean(images, "dynamic_energy_pj") / 1e6,
+        "leakage_energy_uj": _mean(images, "leakage_energy_pj") / 1e6,
+        "energy_delay_uj_ms": _mean(images, "energy_delay_pj_ms") / 1e6,
         "energy_by_part": energy_by_part(result),
-        "active_tokens": _active_tokens(result.tables),
-        "stalls": _stalls(result.tables["stalls"], latency * cores, result.images),
+        "active_tokens": _active_tokens(images, result.columns("active_tokens")),
+        "stalls": _stalls(result.columns("stalls"), latency * cores, result.images),
         "roofline": _roofline(result, latency),
-        "dram_bytes_mean": _mean(images["dram_bytes"]),
+        "dram_bytes_mean": _mean(images, "dram_bytes"),
         "field_energy": _field_energy(result),
         "area": _area(result),
         "stream": stream_summary(result),
@@ -87,20 +89,17 @@ def energy_by_part(result: Result) -> list[dict[str, Any]]:
 
     Entries: part, dynamic_uj, leakage_uj, energy_uj, share (of the energy of all parts).
     """
-    actions, leakage = result.tables["actions"], result.tables["leakage"]
     per_image = 1e6 * result.images
-    dynamic: dict[str, list[float]] = {}
-    for part, energy_pj in zip(actions["part"], actions["energy_pj"].tolist(), strict=True):
-        dynamic.setdefault(part, []).append(energy_pj)
-    latency_ms = _mean(result.tables["images"]["latency_ms"])
+    dynamic = totals(result.columns("actions"), "part", "energy_pj")
+    latency_ms = _mean(result.columns("images"), "latency_ms")
     # 1 uW for 1 ms is 1e-3 uJ.
-    powers = zip(leakage["part"], leakage["power_uw"].tolist(), strict=True)
-    at_rest = {part: power_uw * latency_ms * 1e-3 for part, power_uw in powers}
+    powers = totals(result.columns("leakage"), "part", "power_uw")
+    at_rest = {part: power_uw * latency_ms * 1e-3 for part, power_uw in powers.items()}
     parts = []
-    for part in dynamic.keys() | at_rest.keys():
-        active_uj = math.fsum(dynamic.get(part, [])) / per_image
-        leakage_uj = at_rest.get(part, 0.0)
-        told = {"part": part, "dynamic_uj": active_uj, "leakage_uj": leakage_uj}
+    for name in dynamic.keys() | at_rest.keys():
+        active_uj = dynamic.get(name, 0.0) / per_image
+        leakage_uj = at_rest.get(name, 0.0)
+        told = {"part": name, "dynamic_uj": active_uj, "leakage_uj": leakage_uj}
         parts.append({**told, "energy_uj": active_uj + leakage_uj})
     total = math.fsum(part["energy_uj"] for part in parts)
     for part in parts:
@@ -110,65 +109,70 @@ def energy_by_part(result: Result) -> list[dict[str, Any]]:
 
 def _area(result: Result) -> dict[str, Any]:
     """Our floor of the area, power at rest, mean power on chip; what the authors state, or None."""
-    machine, images = result.provenance["architecture"], result.tables["images"]
-    area, actions = machine.get("area"), result.tables["actions"]
-    outside = math.fsum(actions.loc[actions.part == "memories.dram", "energy_pj"].tolist())
-    on_chip_pj = math.fsum(images["energy_pj"].tolist()) - outside
+    machine, images = result.provenance["architecture"], result.columns("images")
+    area = machine.get("area")
+    outside = totals(result.columns("actions"), "part", "energy_pj").get("memories.dram", 0.0)
+    on_chip_pj = math.fsum(numbers(images, "energy_pj")) - outside
     published = machine["document"].get("published") or {}
     return {
         "sram_mm2": area["sram_mm2"] if area else None,
         "logic_mm2": area["logic_mm2"] if area else None,
-        "leakage_uw": math.fsum(result.tables["leakage"]["power_uw"].tolist()),
+        "leakage_uw": math.fsum(numbers(result.columns("leakage"), "power_uw")),
         # 1 pJ in 1 ms is 1e-6 mW.
-        "on_chip_power_mw": on_chip_pj / math.fsum(images["latency_ms"].tolist()) * 1e-6,
+        "on_chip_power_mw": on_chip_pj / math.fsum(numbers(images, "latency_ms")) * 1e-6,
         "published_area_mm2": published.get("area_mm2"),
         "published_power_mw": published.get("power_mw"),
         "published_source": published.get("source"),
     }
 
 
-def _distribution(values: pd.Series) -> dict[str, float]:
+def _distribution(values: npt.NDArray[Any]) -> dict[str, float]:
     """Mean, extremes and percentiles; a percentile is the value of an image (nearest rank)."""
-    ranks = np.percentile(values.to_numpy(), PERCENTILES, method="inverted_cdf")
+    ranks = np.percentile(values, PERCENTILES, method="inverted_cdf")
     told = {f"p{rank}": float(value) for rank, value in zip(PERCENTILES, ranks, strict=True)}
-    return {"mean": _mean(values), "min": float(values.min()), **told, "max": float(values.max())}
+    mean = math.fsum(values) / len(values)
+    return {"mean": mean, "min": float(values.min()), **told, "max": float(values.max())}
 
 
-def _occupancy(units: pd.DataFrame, latency: int) -> dict[str, float]:
+def _occupancy(units: Table, latency: int) -> dict[str, float]:
     """Busy cycles of each unit per server and cycle of latency, over all images."""
-    occupancy = {}
-    for unit, rows in units.groupby("unit", sort=False):
-        servers = int(rows["servers"].max())
-        occupancy[str(unit)] = int(rows["busy_cycles"].sum()) / (servers * latency)
-    return occupancy
+    names, servers = words(units, "unit"), numbers(units, "servers")
+    return {
+        unit: busy / (int(servers[names.where(unit)].max()) * latency)
+        for unit, busy in totals(units, "unit", "busy_cycles").items()
+    }
 
 
-def _active_tokens(tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+def _active_tokens(images: Table, steps: Table) -> dict[str, Any]:
     """Means per image; `by_timestep_and_block[timestep][block]`, and the same without halting."""
-    images, table = tables["images"], tables["active_tokens"]
     told: dict[str, Any] = {
-        "mean": _mean(images["active_tokens"]),
-        "slots": _mean(images["token_slots"]),
+        "mean": _mean(images, "active_tokens"),
+        "slots": _mean(images, "token_slots"),
     }
     told["share"] = _ratio(told["mean"], told["slots"])
-    for name, column in (
+    timesteps, row = np.unique(numbers(steps, "timestep"), return_inverse=True)
+    blocks, column = np.unique(numbers(steps, "block"), return_inverse=True)
+    shape = (len(timesteps), len(blocks))
+    place = row * len(blocks) + column
+    found = np.bincount(place, minlength=shape[0] * shape[1])
+    for name, counted in (
         ("by_timestep_and_block", "active_tokens"),
         ("tokens_by_timestep_and_block", "tokens"),
     ):
-        grid = table.pivot_table(index="timestep", columns="block", values=column, aggfunc="mean")
-        told[name] = grid.fillna(0.0).to_numpy(dtype=float).tolist()
+        sums = np.bincount(place, numbers(steps, counted), minlength=len(found))
+        told[name] = (sums / np.maximum(found, 1)).reshape(shape).tolist()
     return told
 
 
-def _stalls(table: pd.DataFrame, latency: int, images: int) -> list[dict[str, Any]]:
+def _stalls(table: Table, latency: int, images: int) -> list[dict[str, Any]]:
     """Mean cycles per image and share of the latency (of all cores) by cause, the largest first."""
-    cycles = table.groupby("cause")["stall_cycles"].sum().to_dict()
+    cycles = totals(table, "cause", "stall_cycles")
     told = [
         {
             "cause": cause,
             "meaning": meaning,
-            "cycles_mean": int(cycles.get(cause, 0)) / images,
-            "share": int(cycles.get(cause, 0)) / latency,
+            "cycles_mean": cycles.get(cause, 0) / images,
+            "share": cycles.get(cause, 0) / latency,
         }
         for cause, meaning in CAUSES.items()
     ]
@@ -182,8 +186,9 @@ def _roofline(result: Result, latency: int) -> dict[str, Any]:
     """
     roofs = result.provenance["architecture"]["roofline"]
     peak, bandwidth = roofs["peak_accumulations_per_cycle"], roofs["dram_bytes_per_cycle"]
-    useful = int(result.tables["images"]["useful_accumulations"].sum())
-    moved = int(result.tables["images"]["dram_bytes"].sum())
+    images = result.columns("images")
+    useful = int(numbers(images, "useful_accumulations").sum())
+    moved = int(numbers(images, "dram_bytes").sum())
     intensity = useful / moved if moved else None
     attainable = peak if intensity is None else min(peak, intensity * bandwidth)
     return {
@@ -200,19 +205,19 @@ def _roofline(result: Result, latency: int) -> dict[str, Any]:
 
 def _field_energy(result: Result) -> list[dict[str, Any]]:
     """Mean MACs, ACs and energy per image by the field's habit, for each convention."""
-    table = result.tables["field_energy"]
+    table = result.columns("field_energy")
+    sums_of = {name: totals(table, "convention", name) for name in ("macs", "acs", "energy_pj")}
     told = []
     for convention in CONVENTIONS:
-        rows = table[table["convention"] == convention]
-        sums = {name: math.fsum(rows[name].tolist()) for name in ("macs", "acs", "energy_pj")}
+        sums = {name: sums.get(convention, 0.0) for name, sums in sums_of.items()}
         means = {name: value / result.images for name, value in sums.items()}
         energy_uj = means.pop("energy_pj") / 1e6
         told.append({"convention": convention, **means, "energy_uj": energy_uj})
     return told
 
 
-def _mean(values: pd.Series) -> float:
-    return math.fsum(values.tolist()) / len(values)
+def _mean(table: Table, name: str) -> float:
+    return math.fsum(numbers(table, name)) / rows_of(table)
 
 
 def _ratio(part: float, whole: float) -> float:

@@ -8,8 +8,12 @@ from typing import Any
 import pytest
 
 from simulator.architecture import load_architecture
+from simulator.results.images import image_tables
+from simulator.results.picture import picture_tables
+from simulator.results.priced import priced
+from simulator.results.result import Result
 from simulator.simulate import Simulation
-from simulator.trace import Trace
+from simulator.trace import Trace, image_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,6 +39,38 @@ def test_images_of_a_batch(benchmark: Any, name: str, images: int) -> None:
         simulation = Simulation(trace, architecture)
         simulation.run(range(images))  # compiles
         benchmark(simulation.run, range(images))
+
+
+@pytest.mark.benchmark(group="eight images on sparse_pe, from file to checked result")
+@pytest.mark.parametrize("name", ["cifar10", "mnist"])
+def test_eight_images(benchmark: Any, name: str) -> None:
+    architecture = load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml")
+    with Trace.open(ROOT / "traces" / f"{name}.npz") as trace:
+        simulation = Simulation(trace, architecture)
+
+        def checked() -> None:
+            simulation.run(range(8)).check()
+
+        checked()  # compiles
+        benchmark(checked)
+
+
+@pytest.mark.benchmark(group="the tables of eight images, without lowering and replay")
+def test_tables_of_eight_images(benchmark: Any) -> None:
+    architecture = load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml")
+    with Trace.open(ROOT / "traces" / "cifar10.npz") as trace:
+        simulation = Simulation(trace, architecture)
+        batch = trace.read_batch(range(8))
+        images = [image_of(trace.layout, batch, place) for place in range(8)]
+        simulated = simulation.simulate(batch, images)
+        provenance, pictures = simulation.provenance(), picture_tables(simulation.network, [])
+
+    def made() -> Result:
+        tables = priced(image_tables(simulated, simulation.plan), simulation.prices)
+        return Result(provenance, tables | pictures)
+
+    assert made().images == 8
+    benchmark(made)
 
 
 @pytest.mark.benchmark(group="reading an image of a trace")
