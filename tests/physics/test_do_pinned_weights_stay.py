@@ -58,13 +58,14 @@ def pinned_bits(plan: Plan) -> int:
     for each in plan.layers:
         if not each.pinned:
             continue
+        assert each.chunks is not None
         tiles = -(-each.layer.outputs // machine_.columns)
         for core in range(machine_.cores):
             first, last = 0, tiles
             if each.share == 2:  # cut by column tiles
                 first, last = core * tiles // machine_.cores, (core + 1) * tiles // machine_.cores
-            pieces = [(tile, chunk) for tile in range(first, last) for chunk in range(
-                len(each.chunks.inputs))]  # fmt: skip
+            chunks = range(len(each.chunks.inputs))
+            pieces = [(tile, chunk) for tile in range(first, last) for chunk in chunks]
             for tile, chunk in pieces[: each.pinned]:
                 width = min(machine_.columns, each.layer.outputs - tile * machine_.columns)
                 bits = int(each.chunks.inputs[chunk]) * width * each.layer.weight_bits
@@ -138,7 +139,7 @@ def _most_ahead(plan: Plan, image: Image) -> int:
         load = readers[fetch]
         use = readers[load] if program.unit[load] == WEIGHT_PORT else load
         ends[place] = timeline.finish[use]
-    for place, fetch in enumerate(fetches):
+    for place, fetch in enumerate(fetches.tolist()):
         start = timeline.start[fetch]
         most = max(most, int((ends[: place + 1] > start).sum()))
     return most
