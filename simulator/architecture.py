@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -20,16 +20,19 @@ from pydantic import (
     Field,
     PrivateAttr,
     ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
 )
 from pydantic_core import PydanticCustomError
 
 from simulator.components.base import Component
 from simulator.components.dataflows.base import Dataflow
+from simulator.components.interconnects.base import Interconnect
 from simulator.components.memories.base import Memory
 from simulator.components.pe_arrays.base import PEArray
 from simulator.components.token_skip.base import TokenSkip
 from simulator.components.vector_units.base import VectorUnit
-from simulator.config.explain import report_errors
+from simulator.config.explain import WRITTEN_AS, report_errors
 from simulator.config.located_yaml import Document, read_document
 from simulator.config.wording import shown
 from simulator.errors import ArchitectureError
@@ -50,6 +53,16 @@ def _equal_cores(cores: tuple[Core, ...]) -> tuple[Core, ...]:
                 "equal_cores", "core {number} must equal core 0", {"number": number}
             )
     return cores
+
+
+def _one_or_list(value: Any, handler: ValidatorFunctionWrapHandler) -> tuple[Core, ...]:
+    """Take a count and the description of one core, or a list of equal cores."""
+    if not isinstance(value, Mapping):
+        listed: tuple[Core, ...] = handler(value)
+        return listed
+    cores = EqualCores.model_validate(value)
+    core = Core(**{name: getattr(cores, name) for name in Core.model_fields})
+    return (core,) * cores.count
 
 
 def _single_line(text: str) -> str:
@@ -95,6 +108,12 @@ class Core(_Section):
     buffers: Buffers = Field(description="local buffers")
 
 
+class EqualCores(Core):
+    """Several equal cores, described once."""
+
+    count: int = Field(ge=1, le=MOST_CORES, description="number of equal cores")
+
+
 class Memories(_Section):
     """The memories that all cores share."""
 
@@ -120,14 +139,22 @@ class Architecture(_Section):
     source: str = Field(min_length=1, description="where the numbers come from")
     technology: Technology = Field(description="process, voltage and energy table")
     clock_mhz: float = Field(gt=0, le=1e6, description="clock of the whole machine")
-    cores: Annotated[tuple[Core, ...], AfterValidator(_equal_cores)] = Field(
-        strict=False, description="list of equal cores"
+    cores: Annotated[
+        tuple[Core, ...], AfterValidator(_equal_cores), WrapValidator(_one_or_list)
+    ] = Field(
+        strict=False,
+        description="a core with its count, or a list of equal cores",
+        json_schema_extra={WRITTEN_AS: EqualCores},  # type: ignore[dict-item]
     )
     split: Literal["tokens", "heads", "output_channels"] = Field(
         default="output_channels", description="what several cores share a layer by"
     )
     token_skip: TokenSkip = Field(description="what happens to halted tokens")
     memories: Memories = Field(description="memories that all cores share")
+    interconnect: Interconnect | None = Field(
+        default=None,
+        description="links between cores, global buffer and DRAM; none: wires that never wait",
+    )
     dataflow: Dataflow = Field(description="order of the loops, tiles, overlap")
 
     published: Published | None = Field(
@@ -166,18 +193,39 @@ class Architecture(_Section):
 def load_architecture(path: str | Path, overrides: Sequence[str] = ()) -> Architecture:
     """Read and validate an architecture file, with some of its values replaced.
 
-    `overrides` are `path=value`, the value in YAML: `clock_mhz=500`, `cores.0.pe_array.rows=8`,
-    `dataflow={kind: tick_batched}`. Raises ArchitectureError, which lists all problems.
+    `overrides` are `path=value`, the value in YAML: `clock_mhz=500`, `cores.pe_array.rows=8`,
+    `cores.count=4`, `dataflow={kind: tick_batched}`. `cores.0.` is all equal cores.
+    Raises ArchitectureError, which lists all problems.
     """
     document = read_document(path)
     if isinstance(document.data, dict):
         for override in overrides:
-            document.override(override)
+            document.override(_of_all_cores(document, override))
     architecture = _validate(document)
     if architecture is None or document.problems:
         raise ArchitectureError(document.message())
     architecture._folder = document.path.parent
     return architecture
+
+
+def _of_all_cores(document: Document, override: str) -> str:
+    """Return the override with a path that reaches all equal cores, however the file lists them."""
+    path, equals, value = override.partition("=")
+    steps = path.strip().split(".")
+    if steps[0] != "cores" or len(steps) < 2:
+        return override
+    cores, number = document.data.get("cores"), steps[1] if steps[1].isdecimal() else ""
+    if isinstance(cores, list) and cores and (len(cores) > 1 or not number):
+        if not isinstance(cores[0], dict) or any(core != cores[0] for core in cores):
+            return override
+        document.data["cores"] = cores = {"count": len(cores), **cores[0]}
+        for place in [place for place in document.places if place[:2] == ("cores", 0)]:
+            document.places["cores", *place[2:]] = document.places[place]
+    if isinstance(cores, dict) and number and number not in cores:
+        count = cores.get("count")
+        if isinstance(count, int) and int(number[:9]) < count:
+            del steps[1]
+    return ".".join(steps) + equals + value
 
 
 def _validate(document: Document) -> Architecture | None:

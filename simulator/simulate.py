@@ -112,7 +112,7 @@ class Simulation:
             prediction=batch.prediction,
             actions=self.actions,
             counts=counts,
-            servers=np.ones(len(self.plan.unit_names), np.int64),
+            servers=self.plan.graph.servers.astype(np.int64),
             active_tokens=batch.active.sum(axis=3, dtype=np.int64).swapaxes(1, 2),
             field=field_columns(self.network, images),
             **columns,

@@ -12,11 +12,6 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from simulator.components import base
-from simulator.components.dataflows.base import Dataflow
-from simulator.components.memories.base import Memory
-from simulator.components.pe_arrays.base import PEArray
-from simulator.components.token_skip.base import TokenSkip
-from simulator.components.vector_units.base import VectorUnit
 
 # A first example may wait for a compiler, so neither deadlines nor slowness count as failures.
 settings.register_profile(
@@ -30,8 +25,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 @pytest.fixture
 def empty_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """A registry without parts; parts that a test defines are gone when it ends."""
-    monkeypatch.setattr(base, "_parts", {slot: {} for slot in base.SLOTS})
-    monkeypatch.setattr(base, "_discovered", True)
+    bases = base.slots()
+    monkeypatch.setattr(base, "_bases", bases)
+    monkeypatch.setattr(base, "_parts", {slot: {} for slot in bases})
     # The parts of these tests have fields only; what a slot asks of a part is tested elsewhere.
-    for slot in (PEArray, Memory, TokenSkip, VectorUnit, Dataflow):
+    for slot in bases.values():
         monkeypatch.setattr(slot, "__abstractmethods__", frozenset())

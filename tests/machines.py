@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-
-import yaml
 
 from simulator.architecture import Architecture, load_architecture
 
@@ -27,10 +24,9 @@ def machine(
 ) -> Architecture:
     """A shipped machine with equal cores, a global buffer of one bank, and a DRAM that counts."""
     path = ROOT / "arch_configs" / f"{name}.yaml"
-    core = yaml.safe_load(path.read_text())["cores"][0]
-    changed = [f"cores={json.dumps([core] * cores)}", f"split={split}"]
+    changed = [f"cores.count={cores}", f"split={split}"]
     changed.append(f"memories.dram={BURST_A_CYCLE}")
     if global_kib:
         changed.append(f"memories.global_buffer={WORD_A_CYCLE.format(size_kib=global_kib)}")
-    own = [text.replace("CORE", f"cores.{core}") for core in range(cores) for text in overrides]
+    own = [text.replace("CORE", "cores") for text in overrides]
     return load_architecture(path, [*changed, *own])

@@ -12,6 +12,7 @@ from reports.figures.base import (
     BLUE,
     DESIGN,
     GREY,
+    OLIVE,
     PALETTE,
     SYMBOLS,
     TEAL,
@@ -33,7 +34,8 @@ from reports.figures.base import (
 from simulator.results.result import CAUSES, Result
 
 ARRAY = "The PE array: utilization, occupancy, stalls"
-COLOURS = {"busy": BLUE, **dict(zip(CAUSES, [*PALETTE[1:], GREY, WINE, TEAL, BLACK], strict=True))}
+_OF_CAUSES = (*PALETTE[1:], GREY, WINE, TEAL, OLIVE, BLACK)
+COLOURS = {"busy": BLUE, **dict(zip(CAUSES, _OF_CAUSES, strict=True))}
 CYCLES_NOTE = (
     "Mean per image. Busy cycles of the PE array, and its idle cycles by the layer that was waited "
     "for and what it was busy with; all bars together are the latency, once for each core."

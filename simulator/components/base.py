@@ -8,7 +8,8 @@ A part is one class in one file of its slot's folder. Its class statement regist
         example: ClassVar[str] = "kind: spike_skip\\nrows: 8\\n"
         rows: int = Field(gt=0, description="rows of processing elements")
 
-Parts of other packages come in through entry points of the group "stasim.components".
+A slot is a folder with a base class in base.py, whose class statement says `slot="its_name"`.
+Parts of other packages, and slots, come in through entry points of the group "stasim.components".
 """
 
 from __future__ import annotations
@@ -33,8 +34,6 @@ from simulator.config.wording import suggestion
 from simulator.errors import ArchitectureError
 
 ENTRY_POINT_GROUP = "stasim.components"
-SLOTS = ("pe_arrays", "memories", "token_skip", "vector_units", "dataflows")
-"""The slots, named as their folders."""
 
 
 class Primitive(NamedTuple):
@@ -91,7 +90,7 @@ class Component(BaseModel):
         super().__pydantic_init_subclass__(**config)
         cls.kind = ""
         if slot:
-            cls.slot = slot
+            _open_slot(cls, slot)
         elif not base:
             _register(cls, kind)
 
@@ -143,21 +142,35 @@ class Component(BaseModel):
         return self.model_dump()
 
 
-_parts: dict[str, dict[str, type[Component]]] = {slot: {} for slot in SLOTS}
+_parts: dict[str, dict[str, type[Component]]] = {}
+_bases: dict[str, type[Component]] = {}
 _discovered = False
 
 
-def registry(slot: str) -> dict[str, type[Component]]:
-    """The parts of a slot by kind, in alphabetical order, those of other packages included.
+def slots() -> dict[str, type[Component]]:
+    """Return the base class of each slot, in alphabetical order, those of other packages included.
 
     Raises ArchitectureError when an installed package offers a part that cannot be loaded.
     """
+    _discover()
+    return dict(sorted(_bases.items()))
+
+
+def registry(slot: str) -> dict[str, type[Component]]:
+    """Return the parts of a slot by kind, in alphabetical order, those of other packages included.
+
+    Raises ArchitectureError when an installed package offers a part that cannot be loaded.
+    """
+    _discover()
+    return dict(sorted(_parts[slot].items()))
+
+
+def _discover() -> None:
     global _discovered
     if not _discovered:
         _import_own_parts()
         _load_entry_points()
         _discovered = True
-    return dict(sorted(_parts[slot].items()))
 
 
 def build(slot: str, fields: Mapping[str, Any]) -> Component:
@@ -171,11 +184,27 @@ def build(slot: str, fields: Mapping[str, Any]) -> Component:
     return part.model_validate(fields)
 
 
+def _open_slot(cls: type[Component], slot: str) -> None:
+    """Enter the base class of a slot; a name that another class has is a TypeError."""
+    name, other = f"{cls.__module__}.{cls.__qualname__}", _bases.get(slot)
+    if other is not None and f"{other.__module__}.{other.__qualname__}" != name:
+        raise TypeError(
+            f"{name}: the slot {slot!r} is taken by {other.__module__}.{other.__qualname__}"
+        )
+    if not slot.isidentifier():
+        raise TypeError(f"{name}: slot {slot!r}: must be an identifier")
+    cls.slot = slot
+    _bases[slot] = cls
+    _parts.setdefault(slot, {})
+
+
 def _register(cls: type[Component], kind: str | None) -> None:
     """Enter a part under its kind; a class statement that breaks a rule is a TypeError."""
     name = f"{cls.__module__}.{cls.__qualname__}"
     if cls.slot not in _parts:
-        raise TypeError(f"{name}: derive a part from the base class of a slot ({', '.join(SLOTS)})")
+        raise TypeError(
+            f"{name}: derive a part from the base class of a slot ({', '.join(_bases)})"
+        )
     if not kind or not kind.isidentifier():
         raise TypeError(f'{name}: a part names its kind: class X({cls.slot} base, kind="a_name")')
     if not (cls.__doc__ or "").strip() or "example" not in vars(cls) or not cls.example.strip():
@@ -211,10 +240,13 @@ def _kind_error(
 
 
 def _import_own_parts() -> None:
-    for slot in SLOTS:
-        package = importlib.import_module(f"simulator.components.{slot}")
-        for module in pkgutil.iter_modules(package.__path__):
-            importlib.import_module(f"{package.__name__}.{module.name}")
+    """Import every module of every folder beside this file; each folder is a slot."""
+    parent = __name__.rpartition(".")[0]
+    for folder in pkgutil.iter_modules(importlib.import_module(parent).__path__, f"{parent}."):
+        if folder.ispkg:
+            package = importlib.import_module(folder.name)
+            for module in pkgutil.iter_modules(package.__path__, f"{folder.name}."):
+                importlib.import_module(module.name)
 
 
 def _load_entry_points() -> None:

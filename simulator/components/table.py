@@ -8,7 +8,7 @@ from typing import Any, get_origin
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from simulator.components.base import SLOTS, Component, registry
+from simulator.components.base import Component, registry, slots
 
 BEGIN = "<!-- parts: begin (written by `python -m simulator.components --write`) -->"
 END = "<!-- parts: end -->"
@@ -40,7 +40,7 @@ def parts_table() -> str:
         ("slot", "kind", "field", "value", "unit", "default", "meaning"),
         ("---",) * 7,
     ]
-    for slot in SLOTS:
+    for slot in slots():
         for kind, part in registry(slot).items():
             rows.append((slot, f"`{kind}`", "", "", "", "", _first_sentence(part)))
             for name, info in part.model_fields.items():

@@ -8,11 +8,15 @@ from types import UnionType
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from simulator.components.base import Component, registry
 from simulator.config.located_yaml import Document, dotted
 from simulator.config.wording import one_line, shown, suggestion
+
+WRITTEN_AS = "written_as"
+"""Key in a field's `json_schema_extra`: the class of the mapping that may stand for its value."""
 
 
 def report_errors(document: Document, error: ValidationError, model: type[BaseModel]) -> None:
@@ -66,13 +70,21 @@ def _model_at(
             current = get_args(current)[1]
         elif isinstance(current, type) and issubclass(current, BaseModel):
             fields = {info.alias or name: info for name, info in current.model_fields.items()}
-            current = _without_none(fields[step].annotation) if step in fields else None
+            current = _annotation(fields[step], data[step]) if step in fields else None
         else:
             return None
         data = data[step]
         if isinstance(current, type) and issubclass(current, Component) and not current.kind:
             current = registry(current.slot).get(str(data.get("kind")))
     return current if isinstance(current, type) and issubclass(current, BaseModel) else None
+
+
+def _annotation(info: FieldInfo, value: Any) -> Any:
+    """The class of a field's value, or of the mapping that is written for it."""
+    extra = info.json_schema_extra
+    if isinstance(value, dict) and isinstance(extra, dict) and WRITTEN_AS in extra:
+        return extra[WRITTEN_AS]
+    return _without_none(info.annotation)
 
 
 def _without_none(annotation: Any) -> Any:

@@ -179,6 +179,7 @@ class Lowering:
         rows, live = _rows(self.constants, batch)
         singles = make_singles(self.constants, self.masked, batch, counts, useful, rows, live)
         emitted, busy = self._programs(table, moves, singles, groups, pinned_present)
+        self._count_links(counts, emitted, busy)
         actions, cube = counts.cube()
         return LoweredBatch(
             plan,
@@ -193,6 +194,19 @@ class Lowering:
             emitted,
             busy,
         )
+
+    def _count_links(
+        self, counts: Counts, emitted: tuple[Emitted, ...], busy: tuple[Ints, ...]
+    ) -> None:
+        """Count flits times links: the cycles in which a link is held; equal parts for a group."""
+        links = self.plan.graph.with_role("link")
+        if not links:
+            return
+        for group, (program, row) in enumerate(zip(emitted, busy, strict=True)):
+            own = np.flatnonzero(np.isin(program.structure.unit, links))
+            at = group * counts.layers + program.layer[own].astype(np.int64)
+            held = row[program.busy_at[own]]
+            counts.shared.add("interconnect", {"flit_hop": held}, at, 1)
 
     def _programs(
         self,
@@ -220,7 +234,7 @@ class Lowering:
             columns = emit(tasks)
             # A join takes no cycles, any other op at least one: images are checked by the engine.
             busy = (columns.unit >= 0).astype(np.int64)
-            servers = np.ones(len(self.plan.unit_names), np.int32)
+            servers = self.plan.graph.servers
             program = Program(
                 columns.unit, busy, columns.latency, columns.pred_ptr, columns.pred, servers
             )

@@ -19,19 +19,9 @@ from simulator.lowering.structure import (
     Tasks,
 )
 from simulator.lowering.table import Table
-from simulator.lowering.tables import (
-    DRAM,
-    FROM_DRAM,
-    GLOBAL_BUFFER,
-    MATRIX,
-    ON_CHIP,
-    PE_ARRAY,
-    SINGLE,
-    VECTOR_UNIT,
-    WEIGHT_PORT,
-    units_of,
-)
+from simulator.lowering.tables import FROM_DRAM, MATRIX, ON_CHIP, SINGLE
 from simulator.lowering.timing import BlockBusy, Moves
+from simulator.lowering.units import CORE_ROLES
 from simulator.lowering.walks import CHUNK_TOKENS, COLUMNS, KIND
 
 Ints = npt.NDArray[np.int64]
@@ -58,11 +48,15 @@ class GroupRows:
         columns = constants.walks.tables.table[constants.timed.walk, KIND] == COLUMNS
         self.from_tokens = columns[constants.entries.scope]
         self.loads = np.flatnonzero(self.from_tokens)
-        self.unit_of_place = np.array([DRAM, GLOBAL_BUFFER, DRAM])
+        graph, dram = plan.graph, plan.graph.one("dram")
+        # What is in its core moves nowhere, and needs no unit.
+        self.unit_of_place = np.array([dram, graph.one("global_buffer"), dram])
         self.core_units = np.array(
-            [units_of(kind, plan.machine.cores) for kind in (PE_ARRAY, WEIGHT_PORT, VECTOR_UNIT)],
+            [[graph.core_units(core)[role] for role in CORE_ROLES] for core in range(graph.cores)],
             np.int64,
-        ).T.copy()
+        )
+        self.routes, self.between = graph.route_table(), graph.interconnect
+        self.fixed_bits = _fixed_bits(plan)
         self.machine = _machine_row(plan)
         self.cores_of_step = np.bincount(plan.schedule.task_step, minlength=len(plan.steps))
         self.weight_bits = np.array(
@@ -166,9 +160,32 @@ class GroupRows:
             tasks[chosen, s.T_SPILL_UNIT] = self.unit_of_place[singles.spill_place[step]]
             moved = (operand[place] > 0) * F_OPERAND + (spill[place] > 0) * F_SPILL
             flags[last - first + place] = moved
-        return np.concatenate(sections), Tasks(
-            machine, tasks, self.dep, flags, listed, self.core_units, self.plan.kept_chunks
-        )
+        row = np.concatenate(sections)
+        if self.between is not None:
+            machine[s.M_LINKS_AT] = len(row)
+            bits = self._moved_bits(len(row), machine, moves, slice(first, last), singles, own)
+            row = np.concatenate([row, self.between.flits(bits)])
+        return row, Tasks(
+            machine, tasks, self.dep, flags, listed, self.core_units, self.plan.kept_chunks,
+            self.routes,
+        )  # fmt: skip
+
+    def _moved_bits(
+        self, length: int, machine: Ints, moves: Moves, blocks: slice, singles: Singles, own: slice
+    ) -> Ints:
+        """Return the bits of each transfer, at the place that has its cycles in the busy row."""
+        bits = np.zeros(length, np.int64)
+        operand = singles.operand_bits[own][:, self.elements].sum(axis=0)
+        spill = singles.spill_bits[own][:, self.elements].sum(axis=0)
+        for at, of_blocks, of_elements in (
+            (s.M_OPERAND_AT, moves.operand_bits[blocks], operand),
+            (s.M_SPILL_AT, moves.spill_bits[blocks], np.repeat(spill, 2)),
+            (s.M_STATE_AT, moves.state_bits[blocks], np.zeros(0, np.int64)),
+        ):
+            values = np.concatenate([of_blocks.ravel(), of_elements])
+            bits[machine[at] : machine[at] + len(values)] = values
+        bits[length - len(self.fixed_bits) :] = self.fixed_bits
+        return bits
 
     def _blocks(self, table: Table, own: slice, first_tile: int, blocks: int) -> Ints:
         """List the blocks entry by entry, those of all images one after another."""
@@ -221,7 +238,7 @@ class GroupRows:
         tasks[other, s.T_LATENCY] = singles.latency[step]
         tasks[other, s.T_CATEGORY] = singles.category[step]
         tasks[other, s.T_RUNS] = of_step[step] > 0
-        vector = other[tasks[other, s.T_UNIT] == VECTOR_UNIT]
+        vector = other[tasks[other, s.T_UNIT] == self.plan.graph.one("vector_unit")]
         tasks[vector, s.T_UNIT] = self.core_units[self.task_core[vector], 2]
 
     def _loads(self, table: Table, own: slice) -> tuple[Ints, Ints]:
@@ -253,10 +270,16 @@ def _machine_row(plan: Plan) -> Ints:
     row[s.M_LOCAL_CHUNKS] = machine.local_chunks
     row[s.M_SUM_BLOCKS] = machine.accumulator_blocks
     row[s.M_OPERAND_BLOCKS] = machine.operand_blocks
-    row[s.M_ARRAY_LATENCY], row[s.M_PORT_LATENCY] = machine.array_latency, machine.port_latency
-    row[s.M_DRAM_LATENCY], row[s.M_GLOBAL_LATENCY] = machine.dram_latency, machine.global_latency
-    row[s.M_VECTOR_LATENCY] = machine.vector_latency
-    row[s.M_DRAM], row[s.M_GLOBAL] = DRAM, GLOBAL_BUFFER
+    graph = plan.graph
+    for place, role in (
+        (s.M_ARRAY_LATENCY, "pe_array"),
+        (s.M_PORT_LATENCY, "weight_port"),
+        (s.M_DRAM_LATENCY, "dram"),
+        (s.M_GLOBAL_LATENCY, "global_buffer"),
+        (s.M_VECTOR_LATENCY, "vector_unit"),
+    ):
+        row[place] = graph.latency(role)
+    row[s.M_DRAM], row[s.M_GLOBAL] = graph.one("dram"), graph.one("global_buffer")
     return row
 
 
@@ -279,6 +302,18 @@ def _fixed_cycles(plan: Plan) -> tuple[Ints, Ints, Ints, Ints]:
         values += _load_cycles(plan, layer_plan) if machine.preloads else []
     # A join, whose place is -1, takes the 0 at the end.
     return (np.array([*values, 0], np.int64), *at)
+
+
+def _fixed_bits(plan: Plan) -> Ints:
+    """Return the bits behind the cycles of `_fixed_cycles`; those of loads pass no link."""
+    values: list[int] = []
+    for layer_plan in plan.layers:
+        for fetches in (layer_plan.fetch, layer_plan.shared_fetch):
+            if fetches:
+                values += [bits for pair in layer_plan.fetch_bits for bits in pair]
+        if plan.machine.preloads:
+            values += [0] * len(_load_cycles(plan, layer_plan))
+    return np.array([*values, 0], np.int64)
 
 
 def _load_cycles(plan: Plan, layer_plan: LayerPlan) -> list[int]:

@@ -169,6 +169,10 @@ def _check_executable(network: Network, architecture: Architecture) -> None:
             f"{architecture.name}: memories.global_buffer: is missing: several cores exchange "
             "tensors through it"
         )
+    between, shared = architecture.interconnect, architecture.memories.global_buffer
+    refusal = between.refusal(len(architecture.cores), shared is not None) if between else ""
+    if refusal:
+        raise LoweringError(f"{architecture.name}: interconnect: {refusal}")
 
 
 def _weight_slots(network: Network, architecture: Architecture) -> int:

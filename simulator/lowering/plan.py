@@ -20,8 +20,9 @@ from simulator.lowering.mapping import Cut, Frame, Mapping, fixed_mapping, make_
 from simulator.lowering.order import Schedule, Step
 from simulator.lowering.places import CORE, made_by
 from simulator.lowering.requests import request
-from simulator.lowering.tables import FROM_GLOBAL, Machine, unit_names
+from simulator.lowering.tables import FROM_GLOBAL, Machine
 from simulator.lowering.tiling import Chunks
+from simulator.lowering.units import Graph, make_graph
 from simulator.operations import Layer, Network, Stream, VectorOp
 from simulator.trace import TensorSpec
 
@@ -37,7 +38,8 @@ class LayerPlan:
     steps, in order; `home`: the core that runs it, or SHARED; `share`: what each core's part is cut
     from; `source`: of its weights; `pinned`: chunks of them that stay in the weight buffer of each
     core, its first column tiles' chunks first; `fetch` (chunk, 2): DRAM requests of each chunk's
-    weights for full and ragged column tiles, `shared_fetch`: those to the global buffer; `kept_at`:
+    weights for full and ragged column tiles, `fetch_bits`: their bits, `shared_fetch`: requests to
+    the global buffer; `kept_at`:
     place of its first chunk among those that are kept, by core; `rows_outer`: the outer loop;
     `reads`: bits over all timesteps and place of what its element-wise operations read; places (see
     places.py) of the operand, of a second operand, of results outside the core and of membranes, ""
@@ -55,6 +57,7 @@ class LayerPlan:
     source: int
     pinned: int
     fetch: Fetches
+    fetch_bits: tuple[tuple[int, int], ...]
     shared_fetch: Fetches
     kept_at: tuple[int, ...]
     rows_outer: bool
@@ -95,10 +98,15 @@ class Plan:
     network: Network
     machine: Machine
     mapping: Mapping
-    unit_names: tuple[str, ...]
+    graph: Graph
     schedule: Schedule
     layers: tuple[LayerPlan, ...]
     kept_chunks: int
+
+    @property
+    def unit_names(self) -> tuple[str, ...]:
+        """The names of the machine's units, in order of their number."""
+        return self.graph.names
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -130,15 +138,14 @@ def plan_of(frame: Frame, mapping: Mapping) -> Plan:
             kept_chunks = kept_at[-1] + cut.pieces
         layers.append(_layer_plan(frame, mapping, layer, source, kept_at))
     architecture = frame.architecture
-    names = unit_names(machine.cores, architecture.memories.global_buffer is not None)
-    return Plan(architecture, network, machine, mapping, names, order, tuple(layers), kept_chunks)
+    graph = make_graph(architecture)
+    return Plan(architecture, network, machine, mapping, graph, order, tuple(layers), kept_chunks)
 
 
 def _machine(frame: Frame, mapping: Mapping) -> Machine:
     architecture = frame.architecture
     core, dataflow, clock = architecture.core, architecture.dataflow, architecture.clock_mhz
     array, vector, weights = core.pe_array, core.vector_unit, core.buffers.weights
-    shared = architecture.memories.global_buffer
     return Machine(
         cores=len(architecture.cores),
         columns=array.tile_columns,
@@ -149,12 +156,7 @@ def _machine(frame: Frame, mapping: Mapping) -> Machine:
         local_chunks=dataflow.local_weight_chunks,
         accumulator_blocks=mapping.sum_blocks,
         operand_blocks=2,
-        array_latency=array.pipeline_latency_cycles,
-        port_latency=request(weights, weights.capacity_bits, clock).latency_cycles,
-        dram_latency=request(architecture.memories.dram, 1, clock).latency_cycles,
-        global_latency=request(shared, 1, clock).latency_cycles if shared else 0,
         vector_lanes=vector.elements_per_cycle,
-        vector_latency=vector.pipeline_latency_cycles,
     )
 
 
@@ -170,6 +172,7 @@ def _layer_plan(
     stored = [name for name in made_by(layer) if name in held]
     outside = [name for name in stored if places.tensors[name] != CORE]
     shared = architecture.memories.global_buffer if source == FROM_GLOBAL else None
+    fetch_bits = _fetch_bits(layer, cut, architecture)
     return LayerPlan(
         layer=layer,
         chunks=cut.chunks,
@@ -185,8 +188,11 @@ def _layer_plan(
         share=share_of(layer, architecture, home),
         source=source,
         pinned=mapping.pinned[layer.index],
-        fetch=_fetches(layer, cut, architecture, architecture.memories.dram),
-        shared_fetch=_fetches(layer, cut, architecture, shared) if shared else (),
+        fetch=_fetches(fetch_bits, architecture.memories.dram, architecture.clock_mhz),
+        fetch_bits=fetch_bits,
+        shared_fetch=(
+            _fetches(fetch_bits, shared, architecture.clock_mhz) if shared is not None else ()
+        ),
         kept_at=kept_at,
         rows_outer=mapping.rows_outer[layer.index],
         operand_place=operand_place,
@@ -205,25 +211,31 @@ def _bits(held: TensorSpec | Stream) -> int:
     return held.timesteps * held.planes * held.rows * held.channels
 
 
-def _fetches(layer: Layer, cut: Cut, architecture: Architecture, memory: Memory) -> Fetches:
-    """Reads of each chunk's weights, for a full and for the ragged column tile."""
+def _fetch_bits(layer: Layer, cut: Cut, architecture: Architecture) -> tuple[tuple[int, int], ...]:
+    """Return the bits of each chunk's weights, for a full and for the ragged column tile."""
     if layer.weight_bits == 0:
         return ()
-    clock = architecture.clock_mhz
     if cut.chunks is None:  # the head, which runs on the vector unit
-        whole = request(memory, layer.inputs * layer.outputs * layer.weight_bits, clock)
-        return ((whole, whole),)
+        bits = layer.inputs * layer.outputs * layer.weight_bits
+        return ((bits, bits),)
     array = architecture.core.pe_array
     columns = array.tile_columns
     sizes = (min(columns, layer.outputs), layer.outputs % columns or columns)
     full, last = (
         [
-            request(memory, array.stored_weight_bits(int(inputs), size, layer.weight_bits), clock)
+            array.stored_weight_bits(int(inputs), size, layer.weight_bits)
             for inputs in cut.chunks.inputs
         ]
         for size in sizes
     )
     return tuple(zip(full, last, strict=True))
+
+
+def _fetches(bits: tuple[tuple[int, int], ...], memory: Memory, clock_mhz: float) -> Fetches:
+    """Return the reads of each chunk's weights from a memory."""
+    return tuple(
+        (request(memory, full, clock_mhz), request(memory, last, clock_mhz)) for full, last in bits
+    )
 
 
 def _summed(transfers: Iterable[Transfer]) -> dict[str, int]:

@@ -12,7 +12,7 @@ from simulator.lowering.constants import IN_DRAM, IN_GLOBAL, PLACES, Constants
 from simulator.lowering.counter import CORE_PART, Counts
 from simulator.lowering.plan import LayerPlan, Plan
 from simulator.lowering.requests import requests
-from simulator.lowering.tables import HALTING, MASK_SCAN, TOKEN_SKIP, VECTOR_UNIT, VECTOR_WORK
+from simulator.lowering.tables import HALTING, MASK_SCAN, VECTOR_WORK
 from simulator.lowering.tiles import Batch
 from simulator.operations import Layer, VectorOp
 
@@ -22,9 +22,10 @@ Ints = npt.NDArray[np.int64]
 class Singles(NamedTuple):
     """Steps of one operation; int64 (steps,) or (images, steps).
 
-    unit: kind of unit (tables.UNITS). latency, category. busy: (images, steps), cycles on one core
-    that does all of it. operand, spill: (images, steps), cycles of its transfers with memories
-    outside. operand_place, spill_place: see PLACES. runs: bool (images, steps), elementwise steps
+    unit: number of the unit; the vector unit is that of the first core. latency, category. busy:
+    (images, steps), cycles on one core that does all of it. operand, spill: (images, steps), cycles
+    of its transfers with memories outside. operand_bits, spill_bits: (images, steps), of a core's
+    transfer. operand_place, spill_place: see PLACES. runs: bool (images, steps), elementwise steps
     that have rows.
     """
 
@@ -34,6 +35,8 @@ class Singles(NamedTuple):
     busy: Ints
     operand: Ints
     spill: Ints
+    operand_bits: Ints
+    spill_bits: Ints
     operand_place: Ints
     spill_place: Ints
 
@@ -76,7 +79,9 @@ class _Filler:
         self.skip = self.plan.architecture.token_skip
         self.masked = masked
         fixed = [np.zeros(self.steps, np.int64) for _ in range(5)]
-        varied = [np.zeros((self.images, self.steps), np.int64) for _ in range(3)]
+        varied = [np.zeros((self.images, self.steps), np.int64) for _ in range(5)]
+        graph = self.plan.graph
+        self.vector_unit, self.skip_unit = graph.one("vector_unit"), graph.one("token_skip")
         self.found = Singles(*fixed[:3], *varied, *fixed[3:])
 
     def at(self, layer: Layer) -> Ints:
@@ -112,9 +117,8 @@ class _Filler:
         halting = any(op.kind == "halting" for each in network.layers for op in each.vector_ops)
         adds = 0 if halting else layer.mean_tokens * network.timesteps * layer.inputs
         latency = self.vector.pipeline_latency_cycles
-        self.single(
-            layer_plan.scopes[0], VECTOR_UNIT, layer.dense_macs + adds, latency, VECTOR_WORK
-        )
+        work, unit = layer.dense_macs + adds, self.vector_unit
+        self.single(layer_plan.scopes[0], unit, work, latency, VECTOR_WORK)
         shared = self.counts.shared
         shared.move(IN_DRAM, layer_plan.fetch[0][0].counts, shared.at(layer.index), 1)
         self.count(layer, "head", layer.dense_macs)
@@ -134,7 +138,7 @@ class _Filler:
                 for op in layer_plan.fused
             )
             latency = self.vector.pipeline_latency_cycles
-            self.single(step, VECTOR_UNIT, work, latency, VECTOR_WORK)
+            self.single(step, self.vector_unit, work, latency, VECTOR_WORK)
             counted = live if self.skip.spares_energy else np.full_like(live, every)
             self._count_elements(layer_plan, counted)
             self._move_elements(layer_plan, step, timed)
@@ -175,11 +179,13 @@ class _Filler:
         found.operand_place[step] = far
         found.spill_place[step] = PLACES[layer_plan.spill_place]
         spilled = layer_plan.spilled_bits * rows // whole
-        for bits, place, target, write in (
-            (read[IN_DRAM] + read[IN_GLOBAL], far, found.operand, False),
-            (spilled, found.spill_place[step], found.spill, True),
-        ):
-            target[:, step] = self._move(layer, int(place), -(-bits // cores), cores, write=write)
+        moved = -(-(read[IN_DRAM] + read[IN_GLOBAL]) // cores)
+        found.operand_bits[:, step] = moved
+        found.operand[:, step] = self._move(layer, far, moved, cores, write=False)
+        moved = -(-spilled // cores)
+        found.spill_bits[:, step] = moved
+        place = int(found.spill_place[step])
+        found.spill[:, step] = self._move(layer, place, moved, cores, write=True)
 
     def _move(self, layer: Layer, place: int, bits: Ints, times: int, *, write: bool) -> Ints:
         """Count requests of every image to the memory of a place; return cycles of one."""
@@ -206,7 +212,7 @@ class _Filler:
         elements = np.where(halts, live if self.skip.overlaps_decision else wide + live, wide)
         own = halts | fields
         found.busy[:, steps.step[own]] = -(-elements[:, own] // lanes)
-        found.unit[steps.step[own]] = VECTOR_UNIT
+        found.unit[steps.step[own]] = self.vector_unit
         found.category[steps.step[own]] = HALTING
         found.latency[steps.step[halts]] = self.vector.halting_latency_cycles
         found.latency[steps.step[fields]] = self.vector.pipeline_latency_cycles
@@ -241,7 +247,7 @@ class _Filler:
         index = steps.step[own][is_scan]
         busy = np.array([scan.busy_cycles for scan in scans], np.int64)
         self.found.busy[:, index] = busy[place][:, is_scan]
-        self.found.unit[index] = TOKEN_SKIP
+        self.found.unit[index] = self.skip_unit
         self.found.latency[index] = scans[0].latency_cycles
         self.found.category[index] = MASK_SCAN
 

@@ -26,12 +26,15 @@ from simulator.lowering.tables import (
     FROM_GLOBAL,
     GLOBAL_TRAFFIC,
     GROUPS,
+    INTERCONNECT,
     MATRIX,
     ON_CHIP,
     PORT_LOAD,
     TILES,
     VECTOR_WORK,
 )
+from simulator.lowering.units import FROM_DRAM as ROUTE_FROM_DRAM
+from simulator.lowering.units import ROUTES_A_CORE, RouteTable
 from simulator.program import JOIN
 
 Ints = npt.NDArray[np.int64]
@@ -99,11 +102,13 @@ a single operation; it is left out where it does not run.
     M_OPERAND_AT,
     M_SPILL_AT,
     M_STATE_AT,
+    M_LINKS_AT,
     MACHINE_COLUMNS,
 ) = range(19)
 """Entries of the machine's row: loops and places, latencies, units that all cores share, and where
 the sections of the busy row begin that hold an entry (or two: full and ragged column tiles) a
-block: element-wise work, operands, results, membranes."""
+block: element-wise work, operands, results, membranes. M_LINKS_AT: how much further on in the row
+a transfer finds its cycles on a link."""
 
 F_VECTOR, F_OPERAND, F_SPILL, F_SPILL_RAGGED, F_STATE_READ, F_STATE_WRITE = (
     1 << bit for bit in range(6)
@@ -123,7 +128,7 @@ class Tasks(NamedTuple):
     machine: int64 (MACHINE_COLUMNS,). table: int64 (tasks, TASK_COLUMNS). dep: int64, tasks.
     flags: uint8 (blocks,), of each block. blocks: int64 (blocks, BLOCK_COLUMNS), list that tasks
     run through. core_units: int64 (cores, 3), array, weight port and vector unit of each
-    core. kept_chunks: chunks of weights that stay.
+    core. kept_chunks: chunks of weights that stay. routes: links that transfers take.
     """
 
     machine: Ints
@@ -133,6 +138,7 @@ class Tasks(NamedTuple):
     blocks: Ints
     core_units: Ints
     kept_chunks: int
+    routes: RouteTable
 
     @property
     def key(self) -> bytes:
@@ -186,6 +192,9 @@ class _Writer(NamedTuple):
     flags: npt.NDArray[np.uint8]
     blocks: Ints
     core_units: Ints
+    route_ptr: Ints
+    route_links: Ints
+    route_latency: Ints
     columns: Columns
     places: _Places
 
@@ -217,6 +226,12 @@ def emit(tasks: Tasks) -> Columns:
     count, all_turns = len(table), int(turns.sum())
     ops = 4 * pieces + 5 * all_turns + 3 * count
     edges = 12 * pieces + 10 * all_turns + 2 * len(tasks.dep) + 3 * count
+    routes = tasks.routes
+    if routes.longest:
+        # A transfer over links is an op a link and a join; all wait for what the memory does.
+        transfers = 2 * pieces + 4 * all_turns + 3 * count
+        ops += transfers * (routes.longest + 1)
+        edges += transfers * (4 * routes.longest + 1) + len(tasks.dep) * routes.longest
     columns = Columns(
         unit=np.empty(ops, np.int32),
         latency=np.zeros(ops, np.int64),
@@ -230,9 +245,10 @@ def emit(tasks: Tasks) -> Columns:
     places = _no_places(machine, widest, int(turns.max(initial=1)), tasks.kept_chunks, count)
     _emit(
         _Writer(
-            machine, table, tasks.dep, tasks.flags, tasks.blocks, tasks.core_units, columns, places
+            machine, table, tasks.dep, tasks.flags, tasks.blocks, tasks.core_units,
+            routes.ptr, routes.links, routes.latency, columns, places,
         )
-    )
+    )  # fmt: skip
     used, last = places.cursor.tolist()
     return Columns(
         unit=columns.unit[:used].copy(),
@@ -287,7 +303,8 @@ def _emit(w: _Writer) -> None:
         fetch = -1
         if runs and row[T_SOURCE] == FROM_DRAM:
             # Weights of a single operation: fetched before it, whenever DRAM is free.
-            fetch = _move(w, w.machine[M_DRAM], row[T_FETCH_AT], task, DRAM_WEIGHTS)
+            dram = w.machine[M_DRAM]
+            fetch = _read(w, dram, row[T_CORE], row[T_FETCH_AT], task, DRAM_WEIGHTS)
         for dep in range(row[T_FIRST_DEP], row[T_LAST_DEP]):
             _wait(w, end_of[w.dep[dep]])
         if runs:
@@ -311,13 +328,14 @@ def _single(w: _Writer, task: int, fetch: int) -> int:
     if flags & F_OPERAND:
         # The operand waits for what the operation waits for.
         busy_at = w.machine[M_OPERAND_AT] + at
-        _wait(w, _move(w, row[T_OPERAND_UNIT], busy_at, task, DRAM_ACTIVATIONS))
+        unit = row[T_OPERAND_UNIT]
+        _wait(w, _read(w, unit, row[T_CORE], busy_at, task, DRAM_ACTIVATIONS))
     _wait(w, fetch)
     end = _add(w, row[T_UNIT], row[T_BUSY_AT], row[T_LATENCY], task, row[T_CATEGORY])
     if flags & F_SPILL:
         _wait(w, end)
         busy_at = w.machine[M_SPILL_AT] + 2 * at
-        return _move(w, row[T_SPILL_UNIT], busy_at, task, DRAM_ACTIVATIONS)
+        return _write(w, row[T_SPILL_UNIT], row[T_CORE], busy_at, task)
     return end
 
 
@@ -344,11 +362,38 @@ def _add(w: _Writer, unit: int, busy_at: int, latency: int, task: int, category:
 
 
 @_kernel
-def _move(w: _Writer, unit: int, busy_at: int, task: int, category: int) -> int:
-    """Emit a transfer between a core and DRAM or the global buffer."""
-    if unit == w.machine[M_DRAM]:
-        return _add(w, unit, busy_at, w.machine[M_DRAM_LATENCY], task, category)
-    return _add(w, unit, busy_at, w.machine[M_GLOBAL_LATENCY], task, GLOBAL_TRAFFIC)
+def _read(w: _Writer, unit: int, core: int, busy_at: int, task: int, category: int) -> int:
+    """Emit a transfer from DRAM or the global buffer to a core."""
+    route = ROUTES_A_CORE * core + (unit != w.machine[M_DRAM])
+    return _move(w, unit, route, busy_at, task, category)
+
+
+@_kernel
+def _write(w: _Writer, unit: int, core: int, busy_at: int, task: int) -> int:
+    """Emit a transfer of activations from a core to DRAM or the global buffer."""
+    route = ROUTES_A_CORE * core + 2 + (unit != w.machine[M_DRAM])
+    return _move(w, unit, route, busy_at, task, DRAM_ACTIVATIONS)
+
+
+@_kernel
+def _move(w: _Writer, unit: int, route: int, busy_at: int, task: int, category: int) -> int:
+    """Emit a transfer over a route: it has ended when the memory and all links have."""
+    first, last = w.columns.pred_ptr[w.places.cursor[0]], w.places.cursor[1]
+    latency = w.machine[M_DRAM_LATENCY]
+    if unit != w.machine[M_DRAM]:
+        latency, category = w.machine[M_GLOBAL_LATENCY], GLOBAL_TRAFFIC
+    memory = _add(w, unit, busy_at, latency, task, category)
+    end = memory
+    for link in range(w.route_ptr[route], w.route_ptr[route + 1]):
+        for edge in range(first, last):
+            _wait(w, w.columns.pred[edge])
+        held_at, latency = busy_at + w.machine[M_LINKS_AT], w.route_latency[route]
+        end = _add(w, w.route_links[link], held_at, latency, task, INTERCONNECT)
+    if end == memory:
+        return memory
+    for op in range(memory, end + 1):
+        _wait(w, op)
+    return _add(w, JOIN, -1, 0, task, INTERCONNECT)
 
 
 @_kernel
@@ -409,7 +454,8 @@ def _read_operand(w: _Writer, turn: _Turn) -> int:
     _wait(w, turn.begin)
     place = w.places.taken[turn.core, _OPERANDS] % w.machine[M_OPERAND_BLOCKS]
     _wait(w, w.places.operands[turn.core, place])
-    return _move(w, row[T_OPERAND_UNIT], w.machine[M_OPERAND_AT] + at, turn.task, DRAM_ACTIVATIONS)
+    unit, busy_at = row[T_OPERAND_UNIT], w.machine[M_OPERAND_AT] + at
+    return _read(w, unit, turn.core, busy_at, turn.task, DRAM_ACTIVATIONS)
 
 
 @_kernel
@@ -490,7 +536,10 @@ def _fetch(w: _Writer, turn: _Turn, chunk: int, piece: int) -> None:
         kept = row[T_KEPT_AT] + turn.tile * row[T_CHUNKS] + chunk
         if p.kept[kept] < 0:
             _wait_for_use(w, core, pinned)
-            p.kept[kept] = _move(w, w.machine[M_DRAM], busy_at, task, DRAM_WEIGHTS)
+            route = ROUTES_A_CORE * core + ROUTE_FROM_DRAM
+            if not pinned:
+                route = len(w.route_latency) - 1  # to the global buffer
+            p.kept[kept] = _move(w, w.machine[M_DRAM], route, busy_at, task, DRAM_WEIGHTS)
         home = p.kept[kept]
     if pinned:
         p.fetched[piece], p.slot_of[piece] = home, -1
@@ -504,7 +553,7 @@ def _fetch(w: _Writer, turn: _Turn, chunk: int, piece: int) -> None:
     if source == FROM_GLOBAL:
         unit = w.machine[M_GLOBAL]
         busy_at = row[T_GLOBAL_AT] + 2 * chunk + turn.ragged
-    p.fetched[piece] = _move(w, unit, busy_at, task, DRAM_WEIGHTS)
+    p.fetched[piece] = _read(w, unit, core, busy_at, task, DRAM_WEIGHTS)
     p.slot_of[piece] = slot
 
 
@@ -521,7 +570,7 @@ def _finish(w: _Writer, turn: _Turn, last: int) -> int:
         state = -1
         if flags & F_STATE_READ:
             _wait(w, p.sums[core, turn.sums])
-            state = _move(w, row[T_STATE_UNIT], moved, task, DRAM_ACTIVATIONS)
+            state = _read(w, row[T_STATE_UNIT], core, moved, task, DRAM_ACTIVATIONS)
         _wait(w, last)
         _wait(w, state)
         busy_at = w.machine[M_VECTOR_AT] + 2 * at + turn.ragged
@@ -531,10 +580,10 @@ def _finish(w: _Writer, turn: _Turn, last: int) -> int:
     p.taken[core, _SUMS] += 1
     if flags & F_STATE_WRITE:
         _wait(w, end)
-        _move(w, row[T_STATE_UNIT], moved, task, DRAM_ACTIVATIONS)
+        _write(w, row[T_STATE_UNIT], core, moved, task)
     spilled = flags & F_SPILL_RAGGED if turn.ragged else flags & F_SPILL
     if spilled:
         _wait(w, end)
         busy_at = w.machine[M_SPILL_AT] + 2 * at + turn.ragged
-        return _move(w, row[T_SPILL_UNIT], busy_at, task, DRAM_ACTIVATIONS)
+        return _write(w, row[T_SPILL_UNIT], core, busy_at, task)
     return end

@@ -25,7 +25,7 @@ from simulator.lowering.structure import (
     F_VECTOR,
 )
 from simulator.lowering.table import Table
-from simulator.lowering.tables import TILES, VECTOR_UNIT
+from simulator.lowering.tables import TILES
 
 Ints = npt.NDArray[np.int64]
 
@@ -33,12 +33,14 @@ Ints = npt.NDArray[np.int64]
 class Moves(NamedTuple):
     """Transfers of each block of each layer with memories outside its core.
 
-    operand_bits: int64 (blocks,). operand, spill, state: requests by place; spill and state
-    (blocks, 2), of full and ragged column tiles. reads, writes: bool (blocks,), membranes come from
-    and go to a memory outside.
+    operand_bits: int64 (blocks,). spill_bits, state_bits: int64 (blocks, 2), of full and ragged
+    column tiles. operand, spill, state: requests by place, in the same shapes. reads, writes:
+    bool (blocks,), membranes come from and go to a memory outside.
     """
 
     operand_bits: Ints
+    spill_bits: Ints
+    state_bits: Ints
     operand: dict[int, Requests]
     operand_busy: Ints
     spill: dict[int, Requests]
@@ -78,7 +80,7 @@ def move_blocks(table: Table) -> Moves:
             (layers.state_place, state, True),
         )
     ]
-    return Moves(operand, *found[0], *found[1], *found[2], reads, writes)
+    return Moves(operand, spill, state, *found[0], *found[1], *found[2], reads, writes)
 
 
 def _by_place(
@@ -172,7 +174,7 @@ def own_busy(table: Table, moves: Moves, singles: Singles) -> Ints:
     np.add.at(busy[2], place, (moves.state_busy * tiles).sum(axis=1) * exchanged)
     step_layer = np.array([step.layer for step in constants.plan.steps], np.int64)
     step_at = np.arange(images)[:, None] * count + step_layer
-    vector = singles.unit == VECTOR_UNIT
+    vector = singles.unit == constants.plan.graph.one("vector_unit")
     np.add.at(busy[1], step_at[:, vector].ravel(), singles.busy[:, vector].ravel())
     moved = singles.operand * (singles.operand_place == IN_DRAM)
     moved = moved + singles.spill * (singles.spill_place == IN_DRAM)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from simulator.energy.derived import occupancy, utilization
 from simulator.energy.field_layers import FieldColumns
 from simulator.lowering import Plan
-from simulator.lowering.tables import CATEGORIES, OTHER_IMAGES, PE_ARRAY, units_of
+from simulator.lowering.tables import CATEGORIES, INTERCONNECT, OTHER_IMAGES
 from simulator.results.columns import Ints, Table, Text, text
 
 BUSY_KINDS = ("pe_busy_cycles", "vector_busy_cycles", "dram_busy_cycles")
@@ -66,7 +66,7 @@ def image_tables(images: SimulatedImages, plan: Plan) -> dict[str, Table]:
         "images": _images(images, plan),
         "layers": _layers(images, plan),
         "units": _units(images, plan),
-        "stalls": _stalls(images),
+        "stalls": _stalls(images, plan),
         "layer_stalls": _layer_stalls(images, plan),
         "actions": _actions(images, plan),
         "active_tokens": _active_tokens(images, plan),
@@ -78,7 +78,7 @@ def _images(images: SimulatedImages, plan: Plan) -> Table:
     cores, latency = plan.machine.cores, images.latency_cycles
     useful = images.useful_accumulations.sum(axis=1)
     peak = plan.architecture.core.pe_array.peak_accumulations_per_cycle * cores
-    held = images.unit_busy_cycles[:, list(units_of(PE_ARRAY, cores))].sum(axis=1)
+    held = images.unit_busy_cycles[:, list(plan.graph.with_role("pe_array"))].sum(axis=1)
     timesteps, blocks = images.active_tokens.shape[1:]
     return {
         "image": images.image,
@@ -134,14 +134,17 @@ def _units(images: SimulatedImages, plan: Plan) -> Table:
     }
 
 
-def _stalls(images: SimulatedImages) -> Table:
-    # Images that run alone never wait for others.
-    causes = len(CATEGORIES) if (images.images_together > 1).any() else OTHER_IMAGES
-    cycles = images.stall_cycles.sum(axis=1)[:, :causes]
+def _stalls(images: SimulatedImages, plan: Plan) -> Table:
+    # Images that run alone never wait for others, and without links nothing waits for one.
+    possible = np.ones(len(CATEGORIES), np.bool_)
+    possible[OTHER_IMAGES] = (images.images_together > 1).any()
+    possible[INTERCONNECT] = plan.graph.interconnect is not None
+    causes = np.flatnonzero(possible)
+    cycles = images.stall_cycles.sum(axis=1)[:, causes]
     image, cause = _places(cycles.shape)
     return {
         "image": images.image[image],
-        "cause": text(CATEGORIES)[cause],
+        "cause": text(CATEGORIES)[causes[cause]],
         "stall_cycles": cycles.reshape(-1),
     }
 

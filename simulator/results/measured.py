@@ -13,12 +13,8 @@ from simulator.lowering import LoweredBatch, Plan
 from simulator.lowering.batch import Emitted
 from simulator.lowering.tables import (
     CATEGORIES,
-    DRAM,
     OTHER_CORES,
     OTHER_IMAGES,
-    PE_ARRAY,
-    VECTOR_UNIT,
-    units_of,
 )
 from simulator.program import Program, Timeline
 from simulator.results.bounds import check_latency, latency_bounds
@@ -131,15 +127,14 @@ def _add_ops(
 
 def _layer_busy(plan: Plan, sums: _Sums) -> Ints:
     """Return busy cycles of arrays, vector units and DRAM by layer."""
-    cores = plan.machine.cores
-    kinds = (units_of(PE_ARRAY, cores), units_of(VECTOR_UNIT, cores), (DRAM,))
+    kinds = [plan.graph.with_role(role) for role in ("pe_array", "vector_unit", "dram")]
     return np.stack([sums.layer_unit[:, list(units)].sum(axis=1) for units in kinds], axis=1)
 
 
 def _stalls(plan: Plan, emitted: Emitted, program: Program, timeline: Timeline) -> Ints:
     """Idle cycles of the arrays of all cores by the layer waited for and the cause."""
     causes, layers = len(CATEGORIES), len(plan.layers)
-    arrays = units_of(PE_ARRAY, plan.machine.cores)
+    arrays = plan.graph.with_role("pe_array")
     total = np.zeros(layers * causes, np.int64)
     for unit in arrays:
         why = emitted.category

@@ -27,10 +27,11 @@ WORK = {
     "token_skip": "scan mask",
     "halting": "halting decision",
     "global_buffer": "move through global buffer",
+    "interconnect": "move over link",
 }
 """What an operation of a category does."""
 
-LOADS = ("weight_port", "dram_weights", "dram_activations", "global_buffer")
+LOADS = ("weight_port", "dram_weights", "dram_activations", "global_buffer", "interconnect")
 """Categories whose operations bring what another one needs: an arrow leads to whoever used it."""
 
 WINDOWS = 1000
@@ -256,7 +257,7 @@ def _fetched_tiles(lowered: Lowered, timeline: Timeline) -> Counter:
     """Tiles of weights between the start of their fetch from DRAM and the end of their last use."""
     program, category = lowered.program, lowered.op_category
     fetch = CATEGORIES.index("dram_weights")
-    movers = [CATEGORIES.index(name) for name in ("weight_port", "global_buffer")]
+    movers = [CATEGORIES.index(name) for name in ("weight_port", "global_buffer", "interconnect")]
     source, target = _edges(program)
     # Who waits for a fetch in order to fetch has no use for what it brought.
     kept = np.isin(category[source], [fetch, *movers]) & (category[target] != fetch)
@@ -280,7 +281,7 @@ def _fetched_tiles(lowered: Lowered, timeline: Timeline) -> Counter:
 def _bandwidth(plan: Plan, lowered: Lowered, timeline: Timeline) -> Counter:
     """Mean DRAM traffic of each window; a layer's bytes are spread over its busy DRAM cycles."""
     program = lowered.program
-    dram = lowered.unit_names.index("dram") if "dram" in lowered.unit_names else -2
+    dram = plan.graph.one("dram")
     ops = np.flatnonzero(program.unit == dram)
     latency = timeline.makespan_cycles
     if not len(ops) or not latency:

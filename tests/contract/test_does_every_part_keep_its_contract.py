@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import yaml
 
-from simulator.components.base import SLOTS, Component, build, registry
+from simulator.components.base import Component, build, registry, slots
 from simulator.components.memories.base import Memory
 from simulator.components.pe_arrays.base import PEArray
 from simulator.components.token_skip.base import TokenSkip
 from simulator.energy import EnergyTable, table_names
 from tests.works import tiles_of_bits
 
-PARTS = [(slot, kind) for slot in SLOTS for kind in registry(slot)]
+PARTS = [(slot, kind) for slot in slots() for kind in registry(slot)]
 TABLES = {name: EnergyTable.load(name) for name in table_names()}
 
 

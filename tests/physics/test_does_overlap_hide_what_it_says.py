@@ -10,7 +10,6 @@ import pytest
 from simulator.engine.reference import simulate
 from simulator.engine.replay import replay
 from simulator.lowering import Lowered, lower, make_plan
-from simulator.lowering.tables import DRAM
 from simulator.operations import read_network
 from simulator.results.result import Result
 from simulator.simulate import Simulation
@@ -65,7 +64,9 @@ def test_both_engines_agree_on_a_pipeline_and_dram_moves_what_is_counted(
     expected, timeline = simulate(found.program), replay(found.program)
     for name, column in expected._asdict().items():
         np.testing.assert_array_equal(getattr(timeline, name), column, err_msg=name)
-    busy = int(found.program.busy_cycles[found.program.unit == DRAM].sum())
+    busy = int(
+        found.program.busy_cycles[found.program.unit == found.unit_names.index("dram")].sum()
+    )
     assert busy * 512 == int(found.dram_bits.sum())
 
 

@@ -38,7 +38,8 @@ BROKEN: dict[str, tuple[Callable[[], str | bytes], str]] = {
     "unknown section": (
         replaced("token_skip:", "tokenskip: 1\ntoken_skip:"),
         ":21: tokenskip: 1: unknown field (did you mean 'token_skip'?; known: clock_mhz, cores, "
-        "dataflow, memories, name, published, schema, source, split, technology, token_skip)",
+        "dataflow, interconnect, memories, name, published, schema, source, split, technology, "
+        "token_skip)",
     ),
     "unknown kind": (
         replaced("kind: walker", "kind: walter"),
@@ -157,9 +158,9 @@ BROKEN: dict[str, tuple[Callable[[], str | bytes], str]] = {
         lambda: VALID[: VALID.index("cores:")] + "cores: []\n" + VALID[VALID.index("token_skip") :],
         ":9: cores: []: must be a list of 1 to 64 cores",
     ),
-    "cores is a mapping": (
-        lambda: VALID[: VALID.index("cores:")] + "cores: {}\n" + VALID[VALID.index("token_skip") :],
-        ":9: cores: {}: must be a list",
+    "cores is a number": (
+        lambda: VALID[: VALID.index("cores:")] + "cores: 4\n" + VALID[VALID.index("token_skip") :],
+        ":9: cores: 4: must be a list",
     ),
     "part is a word": (
         replaced("token_skip: {kind: nothing}", "token_skip: nothing"),
@@ -350,11 +351,17 @@ OVERRIDES = {
     "=5": "must read path=value, for example cores.0.pe_array.rows=8",
     "cores..rows=5": "must read path=value, for example cores.0.pe_array.rows=8",
     "clok_mhz=5": "clok_mhz: 5: unknown field (did you mean 'clock_mhz'?; known: clock_mhz, "
-    "cores, dataflow, memories, name, published, schema, source, split, technology, token_skip)",
+    "cores, dataflow, interconnect, memories, name, published, schema, source, split, technology, "
+    "token_skip)",
     "core.0.pe_array.rows=5": "core: unknown path (did you mean 'cores'?; known: clock_mhz, "
     "cores, dataflow, memories, name, schema, source, technology, token_skip)",
     "cores.1.pe_array.rows=5": "cores.1: unknown path (known: 0)",
-    "cores.first.pe_array.rows=5": "cores.first: unknown path (known: 0)",
+    "cores.first.pe_array.rows=5": "cores.first: unknown path (known: buffers, count, "
+    "pe_array, vector_unit)",
+    "cores.count=0": "cores.count: 0: must be greater than or equal to 1",
+    "cores.count=65": "cores.count: 65: must be less than or equal to 64",
+    "cores.pe_array.rowz=5": "cores.pe_array.rowz: 5: unknown field (did you mean 'rows'?; "
+    "known: gated, kind, lanes, mode, rows)",
     "cores.0.pe_array.rowz=5": "cores.0.pe_array.rowz: 5: unknown field (did you mean 'rows'?; "
     "known: gated, kind, lanes, mode, rows)",
     "clock_mhz.exact=5": "clock_mhz.exact: clock_mhz has no fields to set",

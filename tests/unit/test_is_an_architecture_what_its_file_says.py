@@ -133,6 +133,6 @@ def test_it_travels_to_another_process() -> None:
 
 
 def test_a_part_is_built_from_its_example() -> None:
-    for slot in base.SLOTS:
+    for slot in base.slots():
         for part in base.registry(slot).values():
             assert isinstance(base.build(slot, yaml.safe_load(part.example)), part)

@@ -1,0 +1,1 @@
+"""Interconnects: what lies between cores, the global buffer and DRAM."""

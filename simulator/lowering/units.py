@@ -1,0 +1,173 @@
+"""A machine as a graph: its units, by name and role, and the links between the places of data.
+
+    graph = make_graph(architecture)
+    graph.core_units(1)["pe_array"]         # number of the unit that core 1's products occupy
+    graph.with_role("vector_unit")          # the vector unit of each core
+    graph.route(1, "dram").links            # links that a transfer from core 1 to DRAM occupies
+
+A unit's number is its place among the units; programs and results know units by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.architecture import Architecture
+from simulator.components.interconnects.base import End, Interconnect
+
+Ints = npt.NDArray[np.int64]
+
+CORE_ROLES = ("pe_array", "weight_port", "vector_unit")
+"""Units that each core has of its own, in the order of `core_units`."""
+SHARED = -1
+"""The core of a unit that all cores share."""
+
+
+class Unit(NamedTuple):
+    """Something that an operation occupies: `servers` operations at once.
+
+    latency_cycles: how much longer the successors of an operation on it wait; of a link, of all
+    operations that pass one.
+    """
+
+    name: str
+    role: str
+    core: int
+    latency_cycles: int
+    servers: int = 1
+
+
+class Route(NamedTuple):
+    """What a transfer occupies besides its memory: its links, and the latency of its head."""
+
+    links: tuple[int, ...]
+    latency_cycles: int
+
+
+class RouteTable(NamedTuple):
+    """Routes as integers, for compiled code: those of each core, then DRAM to global buffer.
+
+    ptr: int64 (routes + 1,). links: int64, units. latency: int64 (routes,). longest: links of one.
+    """
+
+    ptr: Ints
+    links: Ints
+    latency: Ints
+    longest: int
+
+
+ROUTES_A_CORE = 4
+FROM_DRAM, FROM_GLOBAL, TO_DRAM, TO_GLOBAL = range(ROUTES_A_CORE)
+"""A core's transfers: ROUTES_A_CORE x core + one of these is the number of their route."""
+
+
+class Graph:
+    """The units of a machine and the routes between them."""
+
+    def __init__(
+        self, units: tuple[Unit, ...], cores: int, interconnect: Interconnect | None
+    ) -> None:
+        self.units = units
+        self.cores = cores
+        self.interconnect = interconnect
+        self.number = {unit.name: number for number, unit in enumerate(units)}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the units, in order of their number."""
+        return tuple(unit.name for unit in self.units)
+
+    @cached_property
+    def servers(self) -> npt.NDArray[np.int32]:
+        """int32 (units,), operations that each holds at once."""
+        return np.array([unit.servers for unit in self.units], np.int32)
+
+    def with_role(self, role: str) -> tuple[int, ...]:
+        """Return the units with a role, in order of the cores."""
+        found = [number for number, unit in enumerate(self.units) if unit.role == role]
+        return tuple(sorted(found, key=lambda number: (self.units[number].core, number)))
+
+    def one(self, role: str) -> int:
+        """Return the only unit with a role, or the first core's; -1 if the machine has none."""
+        return next(iter(self.with_role(role)), -1)
+
+    def core_units(self, core: int) -> Mapping[str, int]:
+        """Return the units of a core by role."""
+        return {role: self.with_role(role)[core] for role in CORE_ROLES}
+
+    def latency(self, role: str) -> int:
+        """Return the latency of the units with a role; 0 if the machine has none."""
+        number = self.one(role)
+        return self.units[number].latency_cycles if number >= 0 else 0
+
+    def route(self, source: End, target: End) -> Route:
+        """Return the links from one place to another; none where nothing lies between."""
+        if self.interconnect is None:
+            return Route((), 0)
+        links = tuple(
+            self.number[_link_name(name)] for name in self.interconnect.route(source, target)
+        )
+        return Route(links, len(links) * self.interconnect.hop_cycles)
+
+    def route_table(self) -> RouteTable:
+        """Return the routes of all transfers: those of each core, then DRAM to global buffer."""
+        routes = []
+        for core in range(self.cores):
+            routes += [
+                self.route("dram", core),
+                self.route("global_buffer", core),
+                self.route(core, "dram"),
+                self.route(core, "global_buffer"),
+            ]
+        routes.append(self.route("dram", "global_buffer"))
+        lengths = [len(route.links) for route in routes]
+        return RouteTable(
+            ptr=np.cumsum([0, *lengths], dtype=np.int64),
+            links=np.array([link for route in routes for link in route.links], np.int64),
+            latency=np.array([route.latency_cycles for route in routes], np.int64),
+            longest=max(lengths),
+        )
+
+
+def make_graph(architecture: Architecture) -> Graph:
+    """Return the graph of a machine; with several cores each unit of a core names its core."""
+    core, clock = architecture.core, architecture.clock_mhz
+    memories, cores = architecture.memories, len(architecture.cores)
+    weights, shared = core.buffers.weights, memories.global_buffer
+    latency = {
+        "pe_array": core.pe_array.pipeline_latency_cycles,
+        "weight_port": weights.read(weights.capacity_bits, clock).latency_cycles,
+        "vector_unit": core.vector_unit.pipeline_latency_cycles,
+    }
+
+    def own(number: int, role: str) -> Unit:
+        name = role if cores == 1 else f"cores.{number}.{role}"
+        return Unit(name, role, number, latency[role])
+
+    units = [
+        own(0, "pe_array"),
+        own(0, "weight_port"),
+        Unit("dram", "dram", SHARED, memories.dram.read(1, clock).latency_cycles),
+        own(0, "vector_unit"),
+        Unit("token_skip", "token_skip", SHARED, 0),
+    ]
+    if shared is not None:
+        latency_cycles = shared.read(1, clock).latency_cycles
+        units.append(Unit("global_buffer", "global_buffer", SHARED, latency_cycles))
+    units += [own(number, role) for number in range(1, cores) for role in CORE_ROLES]
+    between = architecture.interconnect
+    if between is not None:
+        units += [
+            Unit(_link_name(name), "link", SHARED, between.hop_cycles)
+            for name in between.links(cores)
+        ]
+    return Graph(tuple(units), cores, between)
+
+
+def _link_name(name: str) -> str:
+    return f"interconnect.{name}"
