@@ -119,6 +119,7 @@ class Layer:
     `operand`: the tensor whose bits are walked; `second`: the tensor that takes the place of the
     weights (keys) or None; scores are not stored, so `attention_context` walks the values instead,
     transposed: its rows are the channels of a head, its inputs and outputs tokens.
+    `stage`: the trace's name of its part of the network; `role`: what that part is, one of ROLES.
     `output`: what the operation itself makes; `mean_tokens`: tokens that a head takes the mean of;
     `reads`: stored tensors and streams that its element-wise operations read; `planes`: bit-planes
     of the operand; `mask`: the block whose halting mask applies, or None.
@@ -130,6 +131,7 @@ class Layer:
     name: str
     kind: str
     stage: str
+    role: str
     block: int | None
     timesteps: int
     operand: str | None
@@ -193,9 +195,8 @@ class Layer:
 
     def computed_timesteps(self, reuse_static_input: bool) -> int:
         """Timesteps at which the product is computed: 1 where one result can serve them all."""
-        reused = (
-            self.static_input and self.stage in ("sps", "stem", "layers") and reuse_static_input
-        )
+        ahead = self.role in ("stem", "layers")
+        reused = self.static_input and ahead and reuse_static_input
         return 1 if reused else self.timesteps
 
     def operand_bits(self, rows: int, tokens: int) -> int:
@@ -434,6 +435,7 @@ def _begin_layer(index: int, operation: OperationSpec, tensors: Mapping[str, Ten
         name=operation.name,
         kind="conv2d" if operation.kind == "convolution" else operation.kind,
         stage=operation.stage,
+        role=operation.role,
         block=operation.block,
         timesteps=operation.timesteps,
         operand=operand,
@@ -488,6 +490,7 @@ def _begin_product(
         name=operation.name,
         kind=kind,
         stage=operation.stage,
+        role=operation.role,
         block=operation.block,
         timesteps=operation.timesteps,
         operand=operation.input,

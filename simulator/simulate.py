@@ -177,6 +177,7 @@ class Simulation:
                 "model": manifest["model"],
                 "dataset": manifest["dataset"],
                 "weights": manifest["weights"],
+                "order": self.plan.order,
             },
             "versions": {"python": platform.python_version()}
             | {name: importlib.metadata.version(name) for name in ("numpy", "numba", "simpy")},

@@ -186,7 +186,7 @@ def layer_names(plan: Plan, block: int) -> list[str]:
     return [
         each.layer.name
         for each in plan.layers
-        if each.layer.block == block and each.layer.stage == "blocks"
+        if each.layer.block == block and each.layer.role == "blocks"
     ]
 
 

@@ -85,7 +85,7 @@ def layer_jobs(
 def check_order(plan: Plan) -> None:
     """Raise DeviceError unless the layers of blocks run timestep by timestep."""
     for step in plan.steps:
-        if plan.layers[step.layer].layer.stage == "blocks" and step.timestep == ALL_TIMESTEPS:
+        if plan.layers[step.layer].layer.role == "blocks" and step.timestep == ALL_TIMESTEPS:
             raise DeviceError(
                 f"device rtl: {plan.architecture.name}: dataflow "
                 f"{plan.architecture.dataflow.kind}: "

@@ -66,7 +66,7 @@ def schedule(network: Network, architecture: Architecture) -> Schedule:
     """The order of execution on all cores."""
     layers, dataflow, cores = network.layers, architecture.dataflow, len(architecture.cores)
     once = [layer.computed_timesteps(dataflow.reuse_static_input) == 1 for layer in layers]
-    slots = dataflow.order([layer.stage for layer in layers], network.timesteps, once)
+    slots = dataflow.order([layer.role for layer in layers], network.timesteps, once)
     homes = dataflow.homes([layer.dense_macs * layer.timesteps for layer in layers], cores)
     in_time = frozenset(slot.layer for slot in slots if slot.timestep != ALL_TIMESTEPS)
     _check_time(network, dataflow.kind, slots)

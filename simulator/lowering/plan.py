@@ -104,6 +104,20 @@ class Plan:
     kept_chunks: int
 
     @property
+    def order(self) -> str:
+        """Say how the parts of the network run: `stem together, blocks by timestep, head together`.
+
+        Together: a layer for all timesteps, then the next. By timestep: all layers at one timestep,
+        then at the next.
+        """
+        parts = [
+            f"{each.layer.role} {'by timestep' if in_time else 'together'}"
+            for each in self.layers
+            for in_time in (each.layer.index in self.schedule.in_time,)
+        ]
+        return ", ".join(dict.fromkeys(parts))
+
+    @property
     def unit_names(self) -> tuple[str, ...]:
         """The names of the machine's units, in order of their number."""
         return self.graph.names

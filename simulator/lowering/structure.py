@@ -104,7 +104,7 @@ a single operation; it is left out where it does not run.
     M_STATE_AT,
     M_LINKS_AT,
     MACHINE_COLUMNS,
-) = range(19)
+) = range(20)
 """Entries of the machine's row: loops and places, latencies, units that all cores share, and where
 the sections of the busy row begin that hold an entry (or two: full and ragged column tiles) a
 block: element-wise work, operands, results, membranes. M_LINKS_AT: how much further on in the row

@@ -303,6 +303,7 @@ def _heading(result: Result, told: Mapping[str, Any]) -> list[str]:
     return [
         *_entry("Machine", f"{one_line(told['machine'])}: {parts}, {technology}"),
         *_entry("Trace", f"{one_line(trace['file'])}: {run}"),
+        *(_entry("Order", one_line(trace["order"]), lines=2) if "order" in trace else []),
         *_entry("Weights", told["origin"], lines=3),
         *_entry("Prices", f"{prices}; engine {one_line(result.provenance['engine'])}"),
     ]

@@ -13,7 +13,6 @@ from simulator.energy.field_convention import FieldLayer
 from simulator.energy.field_layers import field_layers
 from simulator.engine.reference import simulate
 from simulator.lowering import lower
-from simulator.lowering.tables import DRAM, PE_ARRAY, VECTOR_UNIT, units_of
 from simulator.operations import read_network
 from simulator.simulate import Simulation
 from simulator.trace import Image, Trace, unpack_bits
@@ -29,7 +28,7 @@ def _walked(simulation: Simulation, image: Image) -> Rows:
     lowered = lower(simulation.plan, image)
     program, timeline = lowered.program, simulate(lowered.program)
     layers = [plan.layer for plan in simulation.plan.layers]
-    cores, prices = simulation.plan.machine.cores, simulation.prices
+    prices = simulation.prices
     latency = int(timeline.finish.max())
     rows: Rows = {"actions": [], "layers": [], "units": []}
     energies = [0.0] * len(layers)
@@ -46,7 +45,8 @@ def _walked(simulation: Simulation, image: Image) -> Rows:
             busy_of_unit[unit] += cycles
             busy[layer][unit] = busy[layer].get(unit, 0) + cycles
             spans[layer].append((int(timeline.start[op]), int(timeline.finish[op])))
-    kinds = (units_of(PE_ARRAY, cores), units_of(VECTOR_UNIT, cores), (DRAM,))
+    graph = simulation.plan.graph
+    kinds = [graph.with_role(role) for role in ("pe_array", "vector_unit", "dram")]
     for index, own in enumerate(layers):
         block = -1 if own.block is None else own.block
         held = (sum(busy[index].get(unit, 0) for unit in units) for units in kinds)

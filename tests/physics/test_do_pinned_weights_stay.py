@@ -12,7 +12,6 @@ from simulator.engine.replay import replay
 from simulator.lowering import LoweredBatch, Lowering, Plan
 from simulator.lowering.mapping import fixed_mapping, make_frame
 from simulator.lowering.plan import plan_of
-from simulator.lowering.tables import DRAM, PE_ARRAY, WEIGHT_PORT
 from simulator.operations import read_network
 from simulator.trace import Image, Trace
 from tests.factories import tiny_trace
@@ -105,7 +104,7 @@ def test_the_dram_is_busy_for_the_fetches_that_are_counted(name: str, tiny: Path
         for present in (False, True):
             lowered = lowering.lower_batch(batch, pinned_present=present)
             program = lowered.program(0)
-            busy.append(int(program.busy_cycles[program.unit == DRAM].sum()))
+            busy.append(int(program.busy_cycles[program.unit == unit_of(plan, "dram")].sum()))
             bits.append(int(lowered.dram_bits.sum()))
     assert len(set(bits)) > 3
     order = np.argsort(bits)
@@ -120,6 +119,12 @@ def test_no_fetch_runs_further_ahead_than_the_depth(depth: int, tiny: Path) -> N
     assert ahead[1] <= depth < ahead[0]
 
 
+def unit_of(plan: Plan, role: str) -> int:
+    """The one unit of this role on a machine of one core."""
+    (unit,) = plan.graph.with_role(role)
+    return unit
+
+
 def _most_ahead(plan: Plan, image: Image) -> int:
     """The most chunks of weights that were being fetched, or fetched and not yet used up once."""
     lowering = Lowering(plan)
@@ -128,16 +133,16 @@ def _most_ahead(plan: Plan, image: Image) -> int:
     program, most = batch.program(0), 0
     weights = emitted.category == 2  # dram_weights
     head = np.array([each.kind == "head" for each in plan.network.layers])[emitted.layer]
-    fetches = np.flatnonzero(weights & (program.unit == DRAM) & ~head)
+    fetches = np.flatnonzero(weights & (program.unit == unit_of(plan, "dram")) & ~head)
     ends = np.empty(len(fetches), np.int64)
     readers: dict[int, int] = {}
     for op in range(len(program.unit) - 1, -1, -1):
-        if program.unit[op] in (WEIGHT_PORT, PE_ARRAY):
+        if program.unit[op] in (unit_of(plan, "weight_port"), unit_of(plan, "pe_array")):
             for pred in program.pred[program.pred_ptr[op] : program.pred_ptr[op + 1]].tolist():
                 readers[pred] = op
     for place, fetch in enumerate(fetches.tolist()):
         load = readers[fetch]
-        use = readers[load] if program.unit[load] == WEIGHT_PORT else load
+        use = readers[load] if program.unit[load] == unit_of(plan, "weight_port") else load
         ends[place] = timeline.finish[use]
     for place, fetch in enumerate(fetches.tolist()):
         start = timeline.start[fetch]

@@ -10,7 +10,7 @@ import yaml
 
 from simulator import reprice
 from simulator.architecture import load_architecture
-from simulator.components.base import SLOTS, Primitive, build, registry
+from simulator.components.base import Primitive, build, registry, slots
 from simulator.energy.pricing import EnergyTable, table_names
 from simulator.energy.spans import Span, bound_of, bounds, price_span, sram_cells
 from simulator.energy.terms import CLOCK_PIN_PJ, FLIP_FLOPS_PER_ADDER, term_names
@@ -35,7 +35,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
 @pytest.mark.parametrize("name", table_names())
 def test_every_part_has_bounds_around_each_of_its_prices(name: str) -> None:
     table = EnergyTable.load(name)
-    for slot in SLOTS:
+    for slot in slots():
         for kind in registry(slot):
             part = build(slot, _example(slot, kind))
             for action, meaning in part.actions().items():

@@ -58,9 +58,11 @@ class Dataflow(Component, slot="dataflows"):
     )
 
     @abstractmethod
-    def order(self, stages: list[str], timesteps: int, once: list[bool]) -> list[Slot]:
-        """The execution order of layers with these stages; `once`: computed for one timestep only.
+    def order(self, roles: list[str], timesteps: int, once: list[bool]) -> list[Slot]:
+        """Return the execution order of layers with these roles, as the trace declares them.
 
+        Roles are stem, blocks, halting and head, or layers (of a network without blocks) and head.
+        `once`: layers that are computed for one timestep only.
         A layer that runs timestep by timestep keeps its membranes in memory in between.
         """
 

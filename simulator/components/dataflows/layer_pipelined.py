@@ -26,9 +26,9 @@ class LayerPipelined(Dataflow, kind="layer_pipelined"):
         default=2, gt=0, le=64, description="timesteps of a tensor that exist at once"
     )
 
-    def order(self, stages: list[str], timesteps: int, once: list[bool]) -> list[Slot]:
+    def order(self, roles: list[str], timesteps: int, once: list[bool]) -> list[Slot]:
         slots: list[Slot] = []
-        for is_once, run in groupby(range(len(stages)), key=lambda layer: once[layer]):
+        for is_once, run in groupby(range(len(roles)), key=lambda layer: once[layer]):
             layers = list(run)
             steps = [ALL_TIMESTEPS] if is_once else range(timesteps)
             slots += [Slot(layer, step) for step in steps for layer in layers]

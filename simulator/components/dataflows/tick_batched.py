@@ -15,8 +15,8 @@ class TickBatched(Dataflow, kind="tick_batched"):
 
     example: ClassVar[str] = "kind: tick_batched\n"
 
-    def order(self, stages: list[str], timesteps: int, once: list[bool]) -> list[Slot]:
-        return [Slot(layer, ALL_TIMESTEPS) for layer in range(len(stages))]
+    def order(self, roles: list[str], timesteps: int, once: list[bool]) -> list[Slot]:
+        return [Slot(layer, ALL_TIMESTEPS) for layer in range(len(roles))]
 
     def refusal(self, granularity: str) -> str:
         if granularity in ("timestep", "two_dimensional", "waking"):
