@@ -14,7 +14,9 @@ Parts of other packages, and slots, come in through entry points of the group "s
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import importlib.util
 import pkgutil
 from collections.abc import Iterable, Mapping
 from importlib.metadata import entry_points
@@ -100,18 +102,20 @@ class Component(BaseModel):
         """Turn a mapping with a `kind` into the part of that kind."""
         if not isinstance(value, Mapping):
             return handler(value)
+        known: dict[str, Any]
         if cls.kind:
             known = {cls.kind: cls}
             kind = value.get("kind", cls.kind)
         else:
-            known = {
+            kind = value.get("kind")
+            known = _shipped(cls, kind) or {
                 name: part for name, part in registry(cls.slot).items() if issubclass(part, cls)
             }
-            kind = value.get("kind")
         if not isinstance(kind, str) or kind not in known:
             raise _kind_error(cls, kind, "kind" in value, known)
         fields = {name: field for name, field in value.items() if name != "kind"}
-        return handler(fields) if cls.kind else known[kind].model_validate(fields)
+        part: Self = handler(fields) if cls.kind else known[kind].model_validate(fields)
+        return part
 
     @model_serializer(mode="plain")
     def _with_kind(self) -> dict[str, Any]:
@@ -163,6 +167,23 @@ def registry(slot: str) -> dict[str, type[Component]]:
     """
     _discover()
     return dict(sorted(_parts[slot].items()))
+
+
+def _shipped(cls: type[Component], kind: object) -> dict[str, type[Component]]:
+    """Return the part of this library whose module is named as its kind, importing no other.
+
+    A machine names some ten parts; to import them all takes longer than to read its file.
+    """
+    if not isinstance(kind, str) or not kind.isidentifier():
+        return {}
+    parent = __name__.rpartition(".")[0]
+    name = f"{parent}.{cls.slot}.{kind}"
+    if not _discovered and importlib.util.find_spec(f"{parent}.{cls.slot}") is not None:
+        with contextlib.suppress(ModuleNotFoundError):
+            importlib.import_module(name)
+    part = _parts.get(cls.slot, {}).get(kind)
+    own = part is not None and part.__module__ == name and issubclass(part, cls)
+    return {kind: part} if own and part is not None else {}
 
 
 def _discover() -> None:
