@@ -114,7 +114,8 @@ class Component(BaseModel):
         if not isinstance(kind, str) or kind not in known:
             raise _kind_error(cls, kind, "kind" in value, known)
         fields = {name: field for name, field in value.items() if name != "kind"}
-        part: Self = handler(fields) if cls.kind else known[kind].model_validate(fields)
+        chosen: Any = known[kind]
+        part: Self = handler(fields) if cls.kind else chosen.model_validate(fields)
         return part
 
     @model_serializer(mode="plain")
