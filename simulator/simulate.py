@@ -146,10 +146,6 @@ class Simulation:
         lowered = self.lowering.lower([image]).image(0)
         return lowered, ENGINES[self.engine](lowered.program)
 
-    def lowered(self, index: int) -> Lowered:
-        """The program and the counts of an image of the trace."""
-        return self.lowering.lower([self.trace.read(index)]).image(0)
-
     def record(self, index: int) -> Recording:
         """An image of the trace as a timeline."""
         image = self.trace.read(index)

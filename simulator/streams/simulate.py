@@ -16,7 +16,8 @@ import numpy as np
 
 from simulator.engine.reference import simulate_stream
 from simulator.engine.stream import Passage, StreamImage, replay_stream
-from simulator.program import Program, Structure
+from simulator.errors import StreamError
+from simulator.program import Structure
 from simulator.results.columns import Ints, Table
 from simulator.results.stream import stream_tables
 from simulator.simulate import Simulation
@@ -24,8 +25,6 @@ from simulator.streams.arrivals import Arrivals
 
 KEPT_BYTES = 64 << 20
 """Programs of images that come again; beyond it they are lowered again."""
-
-_KEPT_STRUCTURES = 8
 
 
 class Streamed(NamedTuple):
@@ -40,8 +39,15 @@ def simulate_arrivals(
 ) -> Streamed:
     """Simulate images of the trace, by index, as a stream on the simulation's machine.
 
-    Raises StreamError for an arrival too late to be counted.
+    Raises StreamError for an arrival too late to be counted, and for a machine whose images run
+    together: a group would have to wait for its last arrival.
     """
+    together = simulation.plan.architecture.dataflow.images_together
+    if together > 1:
+        raise StreamError(
+            f"{simulation.architecture.name}: dataflow.images_together: {together}: must be 1 in a "
+            "stream of arrivals"
+        )
     places = simulation.architecture.dataflow.images_in_flight
     count = arrivals.images or len(images)
     order = list(itertools.islice(itertools.cycle(images), count))
@@ -92,7 +98,6 @@ class _Programs:
         self.servers: Ints = np.ones(len(self.unit_names), np.int64)
         self.busy_cycles: Ints = np.zeros(len(self.unit_names), np.int64)
         self._kept: OrderedDict[int, tuple[Structure, Ints, Ints]] = OrderedDict()
-        self._structures: list[Structure] = []
         self._bytes = 0
 
     def of(self, image: int) -> tuple[Structure, Ints]:
@@ -108,20 +113,11 @@ class _Programs:
         return structure, busy
 
     def _lowered(self, image: int) -> tuple[Structure, Ints, Ints]:
-        program = self.simulation.lowered(image).program
+        batch = self.simulation.lowering.lower([self.simulation.trace.read(image)])
+        structure, busy = batch.emitted[0].structure, batch.program(0).busy_cycles
+        structure.check_busy(busy)
         # Joins, unit -1, are counted first and left out.
         by_unit = np.zeros(len(self.unit_names) + 1, np.int64)
-        np.add.at(by_unit, program.unit + 1, program.busy_cycles)
-        self.servers = program.unit_servers.astype(np.int64)
-        return self._structure(program), program.busy_cycles, by_unit[1:]
-
-    def _structure(self, program: Program) -> Structure:
-        """The structure of a program: one of the last few if it is equal, else a new one."""
-        names = ("unit", "latency_cycles", "pred_ptr", "pred", "unit_servers")
-        for known in self._structures:
-            if all(np.array_equal(getattr(known, name), getattr(program, name)) for name in names):
-                known.check_busy(program.busy_cycles)
-                return known
-        structure = Structure.of(program)
-        self._structures = [structure, *self._structures[: _KEPT_STRUCTURES - 1]]
-        return structure
+        np.add.at(by_unit, structure.unit + 1, busy)
+        self.servers = structure.unit_servers.astype(np.int64)
+        return structure, busy, by_unit[1:]

@@ -138,3 +138,12 @@ def test_a_queue_changes_only_where_something_does() -> None:
     rows = list(zip(*(column.tolist() for column in queue.values()), strict=True))
     # At cycle 9 the last image begins and ends at once: nobody waits, nobody is in flight.
     assert rows == [(0, 0, 1), (2, 2, 1), (5, 1, 1), (9, 0, 0)]
+
+
+def test_images_that_run_together_do_not_arrive_one_by_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trace = str(tiny_trace(tmp_path / "tiny.npz", images=3))
+    words = ["--arch", ARCH, "--trace", trace, "--set", "dataflow.images_together=2"]
+    assert main([*words, "--arrivals", "closed"]) == 2
+    assert "dataflow.images_together: 2: must be 1" in capsys.readouterr().err
