@@ -104,6 +104,7 @@ class STAS(nn.Module):
             raise ModelError(
                 f"images of shape {tuple(images.shape)}: {self.config.name} takes {named} with "
                 f"{told} for each image"
+                + (f"; a sequence must give {timesteps} timesteps" if dataset.sequential else "")
             )
         if not torch.compiler.is_compiling() and not bool(images.isfinite().all()):
             raise ModelError("images hold pixels that are not finite; pixels must lie in 0..255")
