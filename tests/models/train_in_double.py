@@ -19,5 +19,5 @@ def doubled(model: STAS, images: Tensor) -> Tensor:
 
 if __name__ == "__main__":
     torch.set_default_dtype(torch.float64)
-    STAS.normalised = doubled  # type: ignore[method-assign]
+    STAS.normalised = doubled  # type: ignore[method-assign, assignment]
     sys.exit(main(sys.argv[1:]))
