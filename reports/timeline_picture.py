@@ -112,9 +112,9 @@ def picture(block: Block, title: str) -> str:
 def _panel(block: Block, timestep: int) -> Panel:
     """Weights may be fetched long before; a panel begins with its first computation."""
     own = [span for span in block.spans if span.timestep == timestep]
-    computing = [span for span in own if span.unit.endswith("pe_array")]
-    start = min(span.start for span in computing)
-    ends = [span.end for span in own if span.unit.endswith(("pe_array", "vector_unit"))]
+    arrays = [span for span in own if _is_array(span.unit)]
+    start = min(span.start for span in arrays)
+    ends = [span.end for span in own if _is_array(span.unit) or span.unit.endswith("vector_unit")]
     told = [value for cycle, value in block.tokens if cycle <= start]
     tokens = f", active tokens: {told[-1]:g}" if told else ""
     units: dict[str, list[Span]] = {}
@@ -122,6 +122,10 @@ def _panel(block: Block, timestep: int) -> Panel:
         units.setdefault(span.unit, []).append(span)
     length = max(ends) - start
     return Panel(f"timestep {timestep}: {length:,.0f} cycles{tokens}", start, length, units)
+
+
+def _is_array(unit: str) -> bool:
+    return unit.endswith("pe_array") or "engines." in unit
 
 
 def _drawn(

@@ -100,12 +100,48 @@ class Buffers(_Section):
     masks: Memory = Field(description="masks of the tokens that are still active")
 
 
+class Engines(_Section):
+    """Arrays of their own for some classes of products; `pe_array` takes all others."""
+
+    input: PEArray | None = Field(
+        default=None, description="products of the network's input, which is integers"
+    )
+    convolutions: PEArray | None = Field(default=None, description="convolutions")
+    linears: PEArray | None = Field(default=None, description="linear layers")
+    attention: PEArray | None = Field(default=None, description="products of two activations")
+
+
 class Core(_Section):
-    """A PE array with its vector unit and local buffers."""
+    """A PE array, or several, with a vector unit and local buffers."""
 
     pe_array: PEArray = Field(description="multiplies weights and spikes")
+    engines: Engines | None = Field(
+        default=None,
+        exclude_if=lambda engines: engines is None,
+        description="further arrays, each for a class of products; pe_array takes the others",
+    )
     vector_unit: VectorUnit = Field(description="neurons, residuals, pooling, halting scores")
     buffers: Buffers = Field(description="local buffers")
+
+    @property
+    def arrays(self) -> dict[str, PEArray]:
+        """All arrays by their path in the core; that of `pe_array` is the first."""
+        found = {"pe_array": self.pe_array}
+        for name in type(self.engines).model_fields if self.engines else ():
+            engine = getattr(self.engines, name)
+            if engine is not None:
+                found[f"engines.{name}"] = engine
+        return found
+
+    @property
+    def peak_accumulations_per_cycle(self) -> int:
+        """Accumulations a cycle if every PE of all arrays is busy with useful work."""
+        return sum(array.peak_accumulations_per_cycle for array in self.arrays.values())
+
+    def array_for(self, product_class: str) -> str:
+        """Return the path of the array that takes a class of products."""
+        path = f"engines.{product_class}"
+        return path if path in self.arrays else "pe_array"
 
 
 class EqualCores(Core):

@@ -36,6 +36,9 @@ MATRIX_KINDS = (
     "product",
 )
 ELEMENT_KINDS = ("spike_driven_attention", "token_qk_attention")
+INPUT, CONVOLUTIONS, LINEARS, ATTENTION = "input", "convolutions", "linears", "attention"
+"""Classes of products: of the network's integer input, convolutions, linear layers, and products
+of two activations."""
 VECTOR_KINDS = (
     "lif",
     "pool",
@@ -161,6 +164,15 @@ class Layer:
         if self.is_elementwise:
             return 0
         return self.rows * self.inputs * self.outputs * self.groups
+
+    @property
+    def product_class(self) -> str:
+        """The class of the product, by which a machine with several arrays chooses one."""
+        if self.is_attention:
+            return ATTENTION
+        if self.integer_input and not self.producers:
+            return INPUT
+        return CONVOLUTIONS if self.kind == "conv2d" else LINEARS
 
     @property
     def is_elementwise(self) -> bool:

@@ -22,7 +22,9 @@ IN_GLOBAL, IN_DRAM = 1, 2
 class LayerColumns(NamedTuple):
     """Constants of the layers; int64 (layers,) where not said otherwise.
 
-    is_product: bool, runs on the array. groups, inputs, outputs, share: as in LayerPlan.
+    is_product: bool, runs on an array. array, columns: number of its array, outputs of a column
+    tile. preloads: bool, weights pass the weight port first. groups, inputs, outputs, share: as in
+    LayerPlan.
     work, full: element-cycles of all results, and results of the product over all rows.
     operand_numerator, operand_denominator: bits of an operand row, as a fraction; 0 where it is in
     the core. operand_times_tokens: bool, the bits are of each token that is an input.
@@ -33,6 +35,9 @@ class LayerColumns(NamedTuple):
     """
 
     is_product: npt.NDArray[np.bool_]
+    array: Ints
+    columns: Ints
+    preloads: npt.NDArray[np.bool_]
     groups: Ints
     inputs: Ints
     outputs: Ints
@@ -132,6 +137,9 @@ def _layer_column(plan: Plan, layer_plan: LayerPlan) -> tuple[object, ...]:
     second_outside = PLACES[layer_plan.second_place] > 0
     return (
         product,
+        layer_plan.array_number,
+        layer_plan.columns,
+        layer_plan.array.preloads_weights,
         layer.groups,
         layer.inputs,
         layer.outputs,

@@ -14,6 +14,7 @@ from simulator.lowering.counter import CORE_PART, Counts
 from simulator.lowering.places import CORE
 from simulator.lowering.plan import LayerPlan, Plan
 from simulator.lowering.requests import request
+from simulator.lowering.scopes import Scopes
 from simulator.lowering.table import Costed, Table
 from simulator.lowering.tables import BLOCKS, FROM_GLOBAL, GROUPS, TILES, WHOLE
 from simulator.lowering.timing import Moves, operand_reads
@@ -61,7 +62,8 @@ class CountPlan(NamedTuple):
     ops: of element-wise operations (layer, numerator) by what a result counts.
     stored_bits, added_bits: (layers,), results that are stored; that are read to be added to.
     product_bits: (layers,), results that wait for the next product.
-    lif: (entries,), neurons of all rows whose membranes the core holds. sum_bits: of a vector.
+    lif: (entries,), neurons of all rows whose membranes the core holds.
+    sum_bits: (entries,), of a vector of sums.
     """
 
     request: Ints
@@ -80,7 +82,7 @@ class CountPlan(NamedTuple):
     added_bits: Ints
     product_bits: Ints
     lif: Ints
-    sum_bits: int
+    sum_bits: Ints
 
 
 def make_count_plan(constants: Constants) -> CountPlan:
@@ -104,7 +106,7 @@ def make_count_plan(constants: Constants) -> CountPlan:
             for action, count in counted.items():
                 column = fetches.setdefault((part, action), np.zeros((len(layers), 2), np.int64))
                 column[number, side] = count
-    vector, array = plan.architecture.core.vector_unit, plan.architecture.core.pe_array
+    vector = plan.architecture.core.vector_unit
     stored = np.array([_stored(plan, layers, core) for core in range(plan.machine.cores)])
     pinned, pinned_stored, pinned_fetches = _pinned(plan, layers, stored)
     every = [each for each in plan.layers if constants.layers.is_product[each.layer.index]]
@@ -140,7 +142,9 @@ def make_count_plan(constants: Constants) -> CountPlan:
             ],
             np.int64,
         ),
-        sum_bits=plan.machine.columns * array.accumulator_bits,
+        sum_bits=np.array(
+            [each.columns * each.array.accumulator_bits for each in layers], np.int64
+        ),
     )
 
 
@@ -164,14 +168,10 @@ def _ops(
 
 def _stored(plan: Plan, layers: list[LayerPlan], core: int) -> list[int]:
     """Return the bits that a core's part of each entry's weights takes in its buffer."""
-    array, columns, cores = (
-        plan.architecture.core.pe_array,
-        plan.machine.columns,
-        plan.machine.cores,
-    )
-    stored = []
+    cores, stored = plan.machine.cores, []
     for each in layers:
         layer, outputs = each.layer, each.layer.outputs
+        array, columns = each.array, each.columns
         if each.share == TILES:
             tiles = -(-outputs // columns)
             first, last = core * tiles // cores, (core + 1) * tiles // cores
@@ -207,7 +207,7 @@ def _pinned_part(
 
     `stored`: bits of all chunks of the core's part.
     """
-    layer, array, columns = each.layer, plan.architecture.core.pe_array, plan.machine.columns
+    layer, array, columns = each.layer, each.array, each.columns
     assert each.chunks is not None
     tiles, chunks = -(-layer.outputs // columns), len(each.fetch)
     first, last = 0, tiles
@@ -236,23 +236,23 @@ def _by_request(plan: CountPlan, values: Ints) -> Ints:
 def _count_arrays(counts: Counts, plan: CountPlan, table: Table, at: Ints) -> None:
     """Count arithmetic of the array, and the traffic of operand, weights and partial sums."""
     constants, costed = table.constants, table.counted
-    entries, columns = constants.entries, constants.plan.machine.columns
-    scopes, cost = costed.scopes, costed.cost
+    entries, scopes, cost = constants.entries, costed.scopes, costed.cost
     outputs = scopes.outputs.ravel()[scopes.block_scope]
-    passes = -(-outputs // columns)
+    passes = _passes(constants, scopes)
     sums = _ScopeSums(costed)
-    by_scope = {name: sums.of(values * outputs) for name, values in cost.per_output.items()}
-    by_scope |= {name: sums.of(values * passes) for name, values in cost.per_pass.items()}
-    part = CORE_PART + "pe_array"
-    counts.add(part, {name: each[:, entries.scope] for name, each in by_scope.items()}, at, 1)
+    for counted, times in ((cost.per_output, outputs), (cost.per_pass, passes)):
+        for (array, action), values in counted.items():
+            by_scope = sums.of(values * times)[:, entries.scope]
+            counts.add(CORE_PART + array, {action: by_scope}, at, 1)
     for values, write in (
         (cost.partial_sum_read_vectors, False),
         (cost.partial_sum_write_vectors, True),
     ):
         times = sums.of(values * passes)[:, entries.scope]
-        counts.access("partial_sums", plan.sum_bits, at, write=write, times=times)
-    timed = table.timed.scopes
-    timed_passes = -(-timed.outputs.ravel()[timed.block_scope] // columns)
+        counts.access(
+            "partial_sums", np.broadcast_to(plan.sum_bits, at.shape), at, write=write, times=times
+        )
+    timed_passes = _passes(constants, table.timed.scopes)
     waited = _ScopeSums(table.timed).of(table.timed.conflicts * timed_passes)[:, entries.scope]
     groups = constants.layers.groups[entries.layer]
     counts.add(f"{CORE_PART}buffers.spikes", {"bank_conflict": waited * groups}, at, 1)
@@ -265,6 +265,14 @@ def _count_arrays(counts: Counts, plan: CountPlan, table: Table, at: Ints) -> No
         if chosen.any():
             streamed = _by_request(plan, weights * plan.weight_bits * chosen)
             counts.access(source, streamed, request_at, write=False)
+
+
+def _passes(constants: Constants, scopes: Scopes) -> Ints:
+    """Return int64 (blocks,), column tiles of the product of each block."""
+    width = constants.walks.columns[constants.timed.walk]
+    of_scope = -(-scopes.outputs // width)
+    passes: Ints = of_scope.ravel()[scopes.block_scope]
+    return passes
 
 
 class _ScopeSums:
@@ -339,7 +347,8 @@ def _share_of(table: Table, loops: _Loops, core: int) -> _Share:
     constants = table.constants
     layer, machine = constants.entries.layer[loops.entry], constants.plan.machine
     outputs, cores = loops.outputs, machine.cores
-    blocks, tiles = loops.blocks, -(-outputs // machine.columns)
+    columns = constants.layers.columns[layer]
+    blocks, tiles = loops.blocks, -(-outputs // columns)
     share = constants.layers.share[layer]
     groups = np.broadcast_to(constants.layers.groups[layer], blocks.shape)
     if cores > 1:
@@ -350,7 +359,7 @@ def _share_of(table: Table, loops: _Loops, core: int) -> _Share:
             undivided = np.where(share == WHOLE, total * (core == 0), total)
             parts.append(np.where(share == kind, part, undivided))
         blocks, tiles, groups = parts
-        outputs = np.minimum((first + tiles) * machine.columns, outputs) - first * machine.columns
+        outputs = np.minimum((first + tiles) * columns, outputs) - first * columns
     takes = (blocks > 0) & (tiles > 0) & (groups > 0)
     return _Share(*(np.where(takes, each, 0) for each in (blocks, tiles, outputs, groups)))
 
@@ -374,15 +383,17 @@ def _count_loops(
     outer = constants.layers.rows_outer[constants.entries.layer[own]]
     served = np.zeros(counts.images * counts.layers, np.bool_)
     from_spikes = plan.from_spikes[own]
+    preloads = constants.layers.preloads[constants.entries.layer[own]]
     for core in range(machine.cores):
         share = _share_of(table, loops, core)
         _count_fetches(counts, plan, table, loops, share, core, present)
         served[loops.at[share.tiles > 0]] = True
-        if machine.preloads:
+        if preloads.any():
             local = (loops.chunks <= machine.local_chunks) & ~outer
             loads = np.where(local, share.tiles > 0, share.blocks)
             loaded = loops.inputs * share.outputs * plan.weight_bits[own] * share.groups
-            for source, read in (("weights", ~from_spikes), ("spikes", from_spikes)):
+            for source, of_source in (("weights", ~from_spikes), ("spikes", from_spikes)):
+                read = of_source & preloads
                 counts.access(source, loaded[:, read], loops.at[:, read], write=False,
                               times=loads[:, read])  # fmt: skip
     for layer_plan in constants.plan.layers:
@@ -411,7 +422,8 @@ def _count_fetches(
         before: Ints = np.cumsum(takes, axis=1) - takes
         first_entry = np.searchsorted(own, entries.first_of_layer[entries.layer[own]])
         once += takes & (before == before[:, first_entry])
-    ragged = (share.outputs % machine.columns > 0).astype(np.int64)
+    columns = constants.layers.columns[entries.layer[own]]
+    ragged = (share.outputs % columns > 0).astype(np.int64)
     tiles = np.stack([share.tiles - ragged, ragged], axis=2)
     nothing = np.zeros_like(plan.pinned)
     for (part, action), each in plan.fetches.items():
@@ -427,14 +439,14 @@ def _count_fetches(
 def _fill_global(counts: Counts, constants: Constants, layer_plan: LayerPlan, at: Ints) -> None:
     """Count how DRAM fills the global buffer once, for the core that asks first."""
     plan, layer = constants.plan, layer_plan.layer
-    ragged = int(layer.outputs % plan.machine.columns > 0)
-    tiles = -(-layer.outputs // plan.machine.columns)
+    ragged = int(layer.outputs % layer_plan.columns > 0)
+    tiles = -(-layer.outputs // layer_plan.columns)
     full, last = layer_plan.fetch_counts
     counts.add("memories.dram", full, at, tiles - ragged)
     counts.add("memories.dram", last, at, ragged)
-    array, shared = plan.architecture.core.pe_array, plan.architecture.memories.global_buffer
+    shared = plan.architecture.memories.global_buffer
     assert shared is not None
-    stored = array.stored_weight_bits(layer.inputs, layer.outputs, layer.weight_bits)
+    stored = layer_plan.array.stored_weight_bits(layer.inputs, layer.outputs, layer.weight_bits)
     filled = request(shared, stored, counts.clock_mhz, write=True)
     counts.add("memories.global_buffer", filled.counts, at, 1)
 
@@ -442,13 +454,15 @@ def _fill_global(counts: Counts, constants: Constants, layer_plan: LayerPlan, at
 def _count_results(counts: Counts, plan: CountPlan, table: Table, at: Ints) -> None:
     """Count draining the sums, the element-wise operations, and the storing of their results."""
     constants, scopes = table.constants, table.counted.scopes
-    columns, entries = constants.plan.machine.columns, constants.entries
+    entries = constants.entries
+    columns = constants.layers.columns[entries.layer]
     vector = constants.plan.architecture.core.vector_unit
     rows = _scope_rows(table.counted)[:, entries.scope]
     outputs, groups = scopes.outputs[:, entries.scope], constants.layers.groups[entries.layer]
     products = rows * outputs * groups
     drained = rows * groups * -(-outputs // columns)
-    counts.access("partial_sums", plan.sum_bits, at, write=False, times=drained)
+    sum_bits = np.broadcast_to(plan.sum_bits, at.shape)
+    counts.access("partial_sums", sum_bits, at, write=False, times=drained)
     by_layer = np.zeros((counts.layers, counts.images), np.int64)
     np.add.at(by_layer, entries.layer, products.T)
     total = by_layer.T
@@ -476,7 +490,8 @@ def _scope_rows(costed: Costed) -> Ints:
 def _count_moves(counts: Counts, table: Table, moves: Moves) -> None:
     """Count operands, results and membranes that pass between cores and memories outside."""
     layers, blocks = table.constants.layers, table.blocks
-    layer, columns = blocks.layer, table.constants.plan.machine.columns
+    layer = blocks.layer
+    columns = layers.columns[layer]
     at = blocks.image * counts.layers + layer
     ragged = (blocks.outputs % columns > 0).astype(np.int64)
     groups, times = layers.groups[layer], operand_reads(table)

@@ -47,7 +47,9 @@ class GroupRows:
         )
         columns = constants.walks.tables.table[constants.timed.walk, KIND] == COLUMNS
         self.from_tokens = columns[constants.entries.scope]
-        self.loads = np.flatnonzero(self.from_tokens)
+        self.loads = np.flatnonzero(
+            self.from_tokens & constants.layers.preloads[constants.entries.layer]
+        )
         graph, dram = plan.graph, plan.graph.one("dram")
         # What is in its core moves nowhere, and needs no unit.
         self.unit_of_place = np.array([dram, graph.one("global_buffer"), dram])
@@ -90,6 +92,7 @@ class GroupRows:
         self.task_image = np.array(image_of, np.int64)
         self.dep = np.array([dep for own in deps for dep in own], np.int64)
         table = self.table = np.zeros((len(step_of), TASK_COLUMNS), np.int64)
+        arrays = [plan.graph.arrays(core) for core in range(plan.graph.cores)]
         for row, step_index, core in zip(table, step_of, core_of, strict=True):
             step = plan.steps[step_index]
             layer_plan = plan.layers[step.layer]
@@ -108,6 +111,11 @@ class GroupRows:
             row[s.T_FETCH_AT] = fetch_at[step.layer]
             row[s.T_GLOBAL_AT] = global_at[step.layer]
             row[s.T_LOAD_AT] = load_at[step.layer]
+            if matrix:
+                row[s.T_UNIT] = arrays[core][layer_plan.array_number]
+                row[s.T_LATENCY] = layer_plan.array.pipeline_latency_cycles
+                row[s.T_ENGINE] = core * len(arrays[core]) + layer_plan.array_number
+                row[s.T_PRELOADS] = int(layer_plan.array.preloads_weights)
         ends = np.cumsum([0] + [len(own) for own in deps])
         table[:, s.T_FIRST_DEP], table[:, s.T_LAST_DEP] = ends[:-1], ends[1:]
 
@@ -219,7 +227,7 @@ class GroupRows:
         tasks[matrix, s.T_BLOCKS] = np.where(alone < 0, together, scopes.blocks[image, scope])
         tasks[matrix, s.T_BLOCK_AT] = begins[entry, np.maximum(alone, 0)]
         tasks[matrix, s.T_CHUNKS] = scopes.chunks[image, scope]
-        outputs, width = scopes.outputs[image, scope], self.plan.machine.columns
+        outputs, width = scopes.outputs[image, scope], columns.columns[layer]
         tasks[matrix, s.T_COLUMN_TILES] = -(-outputs // width)
         tasks[matrix, s.T_RAGGED] = outputs % width > 0
         places = self.unit_of_place
@@ -239,7 +247,7 @@ class GroupRows:
         tasks[other, s.T_CATEGORY] = singles.category[step]
         tasks[other, s.T_RUNS] = of_step[step] > 0
         vector = other[tasks[other, s.T_UNIT] == self.plan.graph.one("vector_unit")]
-        tasks[vector, s.T_UNIT] = self.core_units[self.task_core[vector], 2]
+        tasks[vector, s.T_UNIT] = self.core_units[self.task_core[vector], 1]
 
     def _loads(self, table: Table, own: slice) -> tuple[Ints, Ints]:
         """Return the cycles to load chunks of activations through the weight port.
@@ -248,7 +256,7 @@ class GroupRows:
         """
         machine, entries, scopes = self.plan.machine, self.constants.entries, table.timed.scopes
         at = np.zeros((self.images, len(entries.scope)), np.int64)
-        if not machine.preloads or not len(self.loads):
+        if not len(self.loads):
             return np.zeros(0, np.int64), at
         scope = entries.scope[self.loads]
         chunks, tokens = scopes.chunks[own][:, scope], scopes.rows[own][:, scope]
@@ -258,21 +266,21 @@ class GroupRows:
         walk = self.constants.walks.tables.table[self.constants.timed.walk[scope]]
         size = np.repeat(np.tile(walk[:, CHUNK_TOKENS], self.images), each)
         inputs = np.minimum(size, np.repeat(tokens.ravel(), each) - number * size)
-        bits = np.tile(self.weight_bits[entries.layer[self.loads]], self.images)
-        return -(-inputs * machine.columns * np.repeat(bits, each) // machine.port_bits), at
+        layer = np.repeat(np.tile(entries.layer[self.loads], self.images), each)
+        width = self.constants.layers.columns[layer]
+        return -(-inputs * width * self.weight_bits[layer] // machine.port_bits), at
 
 
 def _machine_row(plan: Plan) -> Ints:
     machine, row = plan.machine, np.zeros(MACHINE_COLUMNS, np.int64)
     row[s.M_CORES] = machine.cores
-    row[s.M_PRELOADS], row[s.M_WEIGHT_SLOTS] = machine.preloads, machine.weight_slots
+    row[s.M_WEIGHT_SLOTS] = machine.weight_slots
     row[s.M_PREFETCH] = machine.prefetch_chunks
     row[s.M_LOCAL_CHUNKS] = machine.local_chunks
     row[s.M_SUM_BLOCKS] = machine.accumulator_blocks
     row[s.M_OPERAND_BLOCKS] = machine.operand_blocks
     graph = plan.graph
     for place, role in (
-        (s.M_ARRAY_LATENCY, "pe_array"),
         (s.M_PORT_LATENCY, "weight_port"),
         (s.M_DRAM_LATENCY, "dram"),
         (s.M_GLOBAL_LATENCY, "global_buffer"),
@@ -289,7 +297,6 @@ def _fixed_cycles(plan: Plan) -> tuple[Ints, Ints, Ints, Ints]:
     Fetches of each chunk from DRAM and from the global buffer, for full and ragged column tiles,
     and its load through the weight port.
     """
-    machine = plan.machine
     values: list[int] = []
     at = np.zeros((3, len(plan.layers)), np.int64)
     for layer_plan in plan.layers:
@@ -299,7 +306,7 @@ def _fixed_cycles(plan: Plan) -> tuple[Ints, Ints, Ints, Ints]:
             for full, last in fetches:
                 values += [full.busy_cycles, last.busy_cycles]
         at[2, index] = len(values)
-        values += _load_cycles(plan, layer_plan) if machine.preloads else []
+        values += _load_cycles(plan, layer_plan)
     # A join, whose place is -1, takes the 0 at the end.
     return (np.array([*values, 0], np.int64), *at)
 
@@ -311,20 +318,22 @@ def _fixed_bits(plan: Plan) -> Ints:
         for fetches in (layer_plan.fetch, layer_plan.shared_fetch):
             if fetches:
                 values += [bits for pair in layer_plan.fetch_bits for bits in pair]
-        if plan.machine.preloads:
-            values += [0] * len(_load_cycles(plan, layer_plan))
+        values += [0] * len(_load_cycles(plan, layer_plan))
     return np.array([*values, 0], np.int64)
 
 
 def _load_cycles(plan: Plan, layer_plan: LayerPlan) -> list[int]:
     """Return the cycles of each chunk through the weight port; vectors of full width pass it."""
-    layer, machine = layer_plan.layer, plan.machine
-    if layer_plan.layer.kind == "head" or layer.is_elementwise or layer.transposed:
+    layer, array = layer_plan.layer, layer_plan.array
+    if not array.preloads_weights or layer.transposed:
+        return []
+    if layer.kind == "head" or layer.is_elementwise:
         return []
     bits = layer.weight_bits or layer.second_bits
-    size = plan.architecture.core.pe_array.tile_inputs or layer.inputs
+    size = array.tile_inputs or layer.inputs
     if layer_plan.chunks is not None and not layer.is_attention:
         inputs = layer_plan.chunks.inputs.tolist()
     else:
         inputs = [min(size, layer.inputs - first) for first in range(0, layer.inputs, size)]
-    return [-(-count * machine.columns * bits // machine.port_bits) for count in inputs]
+    port_bits = plan.machine.port_bits
+    return [-(-count * array.tile_columns * bits // port_bits) for count in inputs]

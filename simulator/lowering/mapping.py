@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from simulator.architecture import Architecture
 from simulator.components.dataflows.base import SHARED
+from simulator.components.pe_arrays.base import PEArray
 from simulator.errors import LoweringError
 from simulator.lowering.order import Schedule, schedule
 from simulator.lowering.places import CORE, Places, Room
@@ -80,7 +81,8 @@ class Frame(NamedTuple):
 
         Tokens are not parted: as many as all timesteps of some.
         """
-        array, buffer = self.architecture.core.pe_array, self.architecture.core.buffers.partial_sums
+        array = array_of(layer, self.architecture)
+        buffer = self.architecture.core.buffers.partial_sums
         row_bits = array.tile_columns * array.accumulator_bits
         rows = buffer.capacity_bits // sum_blocks // row_bits
         if rows < 1:
@@ -160,6 +162,12 @@ def share_of(layer: Layer, architecture: Architecture, home: int) -> int:
     return BLOCKS if architecture.split == "tokens" else TILES
 
 
+def array_of(layer: Layer, architecture: Architecture) -> PEArray:
+    """Return the array that takes a layer."""
+    core = architecture.core
+    return core.arrays[core.array_for(layer.product_class)]
+
+
 def _check_executable(network: Network, architecture: Architecture) -> None:
     refusal = architecture.dataflow.refusal(network.granularity)
     if refusal:
@@ -176,11 +184,20 @@ def _check_executable(network: Network, architecture: Architecture) -> None:
 
 
 def _weight_slots(network: Network, architecture: Architecture) -> int:
-    """Chunks that the weight buffer holds."""
-    array, weights = architecture.core.pe_array, architecture.core.buffers.weights
+    """Chunks that the weight buffer holds; of several arrays, those of the largest chunk."""
+    return min(_slots_for(path, network, architecture) for path in architecture.core.arrays)
+
+
+def _slots_for(path: str, network: Network, architecture: Architecture) -> int:
+    """Chunks of an array that the weight buffer holds."""
+    core = architecture.core
+    array, weights = core.arrays[path], core.buffers.weights
+    own = [layer for layer in network.layers if core.array_for(layer.product_class) == path]
+    if not own and len(core.arrays) > 1:
+        return 1 << 20
     if array.tile_inputs == 0:
         # All inputs are one chunk and stream through the buffer: two tiles are on the way.
-        largest = max((layer.inputs for layer in network.layers if layer.weight_bits), default=1)
+        largest = max((layer.inputs for layer in own if layer.weight_bits), default=1)
         return max(2, weights.capacity_bits // (largest * array.tile_columns * 8))
     chunk_bits = array.tile_inputs * array.tile_columns * 8
     slots = weights.capacity_bits // chunk_bits
@@ -196,7 +213,7 @@ def _cut(layer: Layer, architecture: Architecture) -> Cut:
     if layer.kind == "head" or layer.is_elementwise:
         return Cut(None, 1)
     chunks = None if layer.transposed else _chunks(layer, architecture)
-    tiles = -(-layer.outputs // architecture.core.pe_array.tile_columns)
+    tiles = -(-layer.outputs // array_of(layer, architecture).tile_columns)
     return Cut(chunks, tiles)
 
 
@@ -219,7 +236,7 @@ def _pieces_by_core(
 
 
 def _chunks(layer: Layer, architecture: Architecture) -> Chunks:
-    array = architecture.core.pe_array
+    array = array_of(layer, architecture)
     channels = layer.inputs // layer.window.taps
     size = array.tile_inputs or layer.inputs
     return cut_inputs(layer.window.taps, channels, size, across_taps=array.across_taps)

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from simulator.architecture import Architecture
 from simulator.components.dataflows.base import SHARED
+from simulator.components.pe_arrays.base import PEArray
 from simulator.lowering.tables import FROM_DRAM, FROM_GLOBAL, ON_CHIP
 from simulator.operations import Layer, Network
 
@@ -109,6 +110,10 @@ class Places:
         self.global_free = least_free
         return places
 
+    def _array(self, layer: Layer) -> PEArray:
+        core = self.architecture.core
+        return core.arrays[core.array_for(layer.product_class)]
+
     def _pools(self, core_bits: int) -> dict[str, int]:
         """What cores hold: one pool where they share all layers, else one a core."""
         if SHARED in self.homes:
@@ -126,7 +131,7 @@ class Places:
         if not users or not all(user.is_attention for user in users):
             return False
         heads, channels = users[0].groups, self.network.held[name].channels
-        columns = self.architecture.core.pe_array.tile_columns
+        columns = self._array(self.makers[name]).tile_columns
         tiles = -(-channels // columns)
         return all(
             core * tiles // self.cores * columns == core * heads // self.cores * channels // heads
@@ -164,9 +169,10 @@ class Places:
 
     def sources(self, pinned: Sequence[int]) -> tuple[int, ...]:
         """Return where the weights of each layer come from; `pinned`: chunks that stay in cores."""
-        free, array = self.global_free, self.architecture.core.pe_array
+        free = self.global_free
         found = []
         for layer, own in zip(self.network.layers, pinned, strict=True):
+            array = self._array(layer)
             bits = array.stored_weight_bits(layer.inputs, layer.outputs, layer.weight_bits)
             shared = self.fetched_again(layer) and not own and bits <= free
             free -= bits * shared

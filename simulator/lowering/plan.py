@@ -16,7 +16,16 @@ import numpy.typing as npt
 
 from simulator.architecture import Architecture
 from simulator.components.memories.base import Memory, Transfer
-from simulator.lowering.mapping import Cut, Frame, Mapping, fixed_mapping, make_frame, share_of
+from simulator.components.pe_arrays.base import PEArray
+from simulator.lowering.mapping import (
+    Cut,
+    Frame,
+    Mapping,
+    array_of,
+    fixed_mapping,
+    make_frame,
+    share_of,
+)
 from simulator.lowering.order import Schedule, Step
 from simulator.lowering.places import CORE, made_by
 from simulator.lowering.requests import request
@@ -34,6 +43,7 @@ Fetches = tuple[tuple[Transfer, Transfer], ...]
 class LayerPlan:
     """How a layer is cut and where its data are.
 
+    `array`, `array_number`: the array that takes it, and its place among those of a core;
     `repeats`: results of one product that serve so many timesteps (a static input); `scopes`: its
     steps, in order; `home`: the core that runs it, or SHARED; `share`: what each core's part is cut
     from; `source`: of its weights; `pinned`: chunks of them that stay in the weight buffer of each
@@ -47,6 +57,8 @@ class LayerPlan:
     """
 
     layer: Layer
+    array: PEArray
+    array_number: int
     chunks: Chunks | None
     row_block: int
     repeats: int
@@ -69,6 +81,11 @@ class LayerPlan:
     spilled_bits: int
     stored_bits: int
     fused: tuple[VectorOp, ...]
+
+    @property
+    def columns(self) -> int:
+        """Outputs of a column tile."""
+        return self.array.tile_columns
 
     @property
     def stays(self) -> bool:
@@ -159,11 +176,9 @@ def plan_of(frame: Frame, mapping: Mapping) -> Plan:
 def _machine(frame: Frame, mapping: Mapping) -> Machine:
     architecture = frame.architecture
     core, dataflow, clock = architecture.core, architecture.dataflow, architecture.clock_mhz
-    array, vector, weights = core.pe_array, core.vector_unit, core.buffers.weights
+    vector, weights = core.vector_unit, core.buffers.weights
     return Machine(
         cores=len(architecture.cores),
-        columns=array.tile_columns,
-        preloads=int(array.preloads_weights),
         port_bits=int(weights.bits_per_cycle(clock)),
         weight_slots=frame.slots - frame.most_pinned(mapping.pinned),
         prefetch_chunks=mapping.prefetch_chunks,
@@ -187,8 +202,12 @@ def _layer_plan(
     outside = [name for name in stored if places.tensors[name] != CORE]
     shared = architecture.memories.global_buffer if source == FROM_GLOBAL else None
     fetch_bits = _fetch_bits(layer, cut, architecture)
+    core = architecture.core
+    path = core.array_for(layer.product_class)
     return LayerPlan(
         layer=layer,
+        array=core.arrays[path],
+        array_number=list(core.arrays).index(path),
         chunks=cut.chunks,
         row_block=mapping.row_block[layer.index],
         repeats=layer.timesteps // computed,
@@ -232,7 +251,7 @@ def _fetch_bits(layer: Layer, cut: Cut, architecture: Architecture) -> tuple[tup
     if cut.chunks is None:  # the head, which runs on the vector unit
         bits = layer.inputs * layer.outputs * layer.weight_bits
         return ((bits, bits),)
-    array = architecture.core.pe_array
+    array = array_of(layer, architecture)
     columns = array.tile_columns
     sizes = (min(columns, layer.outputs), layer.outputs % columns or columns)
     full, last = (

@@ -272,12 +272,12 @@ class MaskedSteps(NamedTuple):
 
 def masked_steps(plan: Plan) -> MaskedSteps:
     """List the steps of a plan that take part in halting."""
-    columns, network = plan.machine.columns, plan.network
+    network = plan.network
     has_scan = any(step.kind == "scan" for step in plan.steps)
     passes: dict[str, int] = {}
     for each in plan.layers:
         if each.layer.mask is not None:
-            tiles = -(-each.layer.outputs // columns) * each.layer.groups
+            tiles = -(-each.layer.outputs // each.columns) * each.layer.groups
             passes[each.layer.mask] = passes.get(each.layer.mask, 0) + tiles
     rows: list[tuple[int, int, int, int, int, int, int]] = []
     kinds: list[str] = []
@@ -293,7 +293,7 @@ def masked_steps(plan: Plan) -> MaskedSteps:
             if has_scan or (step.layer, step.timestep) in checked:
                 continue
             checked.add((step.layer, step.timestep))
-            scanned = -(-layer.outputs // columns)
+            scanned = -(-layer.outputs // plan.layers[step.layer].columns)
         mask = int(layer.mask)
         rows.append(
             (index, step.layer, mask, step.timestep, width, network.tokens * every, scanned)

@@ -68,8 +68,10 @@ Function = TypeVar("Function", bound=Callable[..., Any])
     T_LATENCY,
     T_CATEGORY,
     T_RUNS,
+    T_PRELOADS,
+    T_ENGINE,
     TASK_COLUMNS,
-) = range(28)
+) = range(30)
 """Columns of the table of tasks.
 
 T_KIND: MATRIX or SINGLE. T_FIRST_DEP, T_LAST_DEP: tasks it waits for, in `dep`. T_GROUPS, T_BLOCKS,
@@ -79,19 +81,18 @@ of the step among those that are kept. T_PINNED: chunks of a core's part, from i
 on, that stay in its weight buffer. T_PRESENT: what stays is there from an image before.
 T_ROWS_OUTER: row blocks are the outer loop. T_..._UNIT: where operands, results and membranes are
 that are not in the core. T_FETCH_AT, T_GLOBAL_AT, T_LOAD_AT, T_BUSY_AT: places in the busy row.
-T_BLOCK_AT: first block of the step in the list of blocks. T_UNIT, T_LATENCY, T_CATEGORY, T_RUNS: of
-a single operation; it is left out where it does not run.
+T_BLOCK_AT: first block of the step in the list of blocks. T_UNIT, T_LATENCY: of a single operation,
+or of the array. T_CATEGORY, T_RUNS: of a single operation; it is left out where it does not run.
+T_PRELOADS: weights are loaded into the array first. T_ENGINE: number of the array in the machine.
 """
 
 (
     M_CORES,
-    M_PRELOADS,
     M_WEIGHT_SLOTS,
     M_PREFETCH,
     M_LOCAL_CHUNKS,
     M_SUM_BLOCKS,
     M_OPERAND_BLOCKS,
-    M_ARRAY_LATENCY,
     M_PORT_LATENCY,
     M_DRAM_LATENCY,
     M_GLOBAL_LATENCY,
@@ -104,7 +105,7 @@ a single operation; it is left out where it does not run.
     M_STATE_AT,
     M_LINKS_AT,
     MACHINE_COLUMNS,
-) = range(20)
+) = range(18)
 """Entries of the machine's row: loops and places, latencies, units that all cores share, and where
 the sections of the busy row begin that hold an entry (or two: full and ragged column tiles) a
 block: element-wise work, operands, results, membranes. M_LINKS_AT: how much further on in the row
@@ -119,7 +120,7 @@ B_BLOCK, B_TILE, B_STRIDE, BLOCK_COLUMNS = range(4)
 """Columns of the list of blocks: a block's number, its first tile in the busy row (of the first
 group), and tiles from group to group."""
 
-_SLOTS, _LOCAL, _SUMS, _OPERANDS, _AHEAD = range(5)
+_SLOTS, _SUMS, _OPERANDS, _AHEAD = range(4)
 
 
 class Tasks(NamedTuple):
@@ -127,8 +128,8 @@ class Tasks(NamedTuple):
 
     machine: int64 (MACHINE_COLUMNS,). table: int64 (tasks, TASK_COLUMNS). dep: int64, tasks.
     flags: uint8 (blocks,), of each block. blocks: int64 (blocks, BLOCK_COLUMNS), list that tasks
-    run through. core_units: int64 (cores, 3), array, weight port and vector unit of each
-    core. kept_chunks: chunks of weights that stay. routes: links that transfers take.
+    run through. core_units: int64 (cores, 2), weight port and vector unit of each core.
+    kept_chunks: chunks of weights that stay. routes: links that transfers take.
     """
 
     machine: Ints
@@ -161,11 +162,12 @@ class Columns(NamedTuple):
 class _Places(NamedTuple):
     """Who used each place last, as an op, or -1.
 
-    slots, local, sums, operands (core, place): chunks in the weight buffer and in the array, blocks
-    of partial sums and of operands. ahead (core, place): first uses of chunks, of which the oldest
-    makes room for the next fetch. taken (core, 5): how often a place of each was taken. kept: the
-    fetch of each chunk that stays. fetched, slot_of (tile, chunk), loaded (chunk), ends (turn): of
-    the running task. end_of: op that ends each task. cursor: next op and edge.
+    slots, sums, operands (core, place): chunks in the weight buffer, blocks of partial sums and of
+    operands. ahead (core, place): first uses of chunks, of which the oldest makes room for the next
+    fetch. taken (core, 4): how often a place of each was taken. local (engine, place), loads
+    (engine): chunks in an array, and how often one was loaded. kept: the fetch of each chunk that
+    stays. fetched, slot_of (tile, chunk), loaded (chunk), ends (turn): of the running task.
+    end_of: op that ends each task. cursor: next op and edge.
     """
 
     slots: Ints
@@ -174,6 +176,7 @@ class _Places(NamedTuple):
     operands: Ints
     ahead: Ints
     taken: Ints
+    loads: Ints
     kept: Ints
     fetched: Ints
     slot_of: Ints
@@ -242,7 +245,9 @@ def emit(tasks: Tasks) -> Columns:
         pred=np.empty(edges, np.int32),
     )
     widest = int((table[:, T_CHUNKS] * column_tiles).max(initial=1))
-    places = _no_places(machine, widest, int(turns.max(initial=1)), tasks.kept_chunks, count)
+    engines = int(table[:, T_ENGINE].max(initial=0)) + 1
+    most_turns = int(turns.max(initial=1))
+    places = _no_places(machine, engines, widest, most_turns, tasks.kept_chunks, count)
     _emit(
         _Writer(
             machine, table, tasks.dep, tasks.flags, tasks.blocks, tasks.core_units,
@@ -261,18 +266,21 @@ def emit(tasks: Tasks) -> Columns:
     )
 
 
-def _no_places(machine: Ints, widest: int, turns: int, kept: int, tasks: int) -> _Places:
+def _no_places(
+    machine: Ints, engines: int, widest: int, turns: int, kept: int, tasks: int
+) -> _Places:
     def nobody(*shape: int) -> Ints:
         return np.full(shape, -1, np.int64)
 
     cores = int(machine[M_CORES])
     return _Places(
         slots=nobody(cores, int(machine[M_WEIGHT_SLOTS])),
-        local=nobody(cores, int(machine[M_LOCAL_CHUNKS])),
+        local=nobody(engines, int(machine[M_LOCAL_CHUNKS])),
         sums=nobody(cores, int(machine[M_SUM_BLOCKS])),
         operands=nobody(cores, int(machine[M_OPERAND_BLOCKS])),
         ahead=nobody(cores, max(1, int(machine[M_PREFETCH]))),
-        taken=np.zeros((cores, 5), np.int64),
+        taken=np.zeros((cores, 4), np.int64),
+        loads=np.zeros(engines, np.int64),
         kept=nobody(kept),
         fetched=nobody(widest),
         slot_of=nobody(widest),
@@ -472,24 +480,24 @@ def _tile(w: _Writer, turn: _Turn, operand: int) -> int:
         piece = first_piece + chunk
         fetches = p.taken[core, _AHEAD]
         _bring_weights(w, turn, chunk, piece)
-        if w.machine[M_PRELOADS] == 1:
+        if row[T_PRELOADS] == 1:
             _wait(w, p.loaded[chunk])
         elif row[T_SOURCE] != ON_CHIP:
             _wait(w, p.fetched[piece])
         _wait(w, turn.begin)
         _wait(w, operand)
         _wait(w, p.sums[core, turn.sums])
-        latency = w.machine[M_ARRAY_LATENCY]
-        last = _add(w, w.core_units[core, 0], where + chunk, latency, task, ARRAY_LATENCY)
+        last = _add(w, row[T_UNIT], where + chunk, row[T_LATENCY], task, ARRAY_LATENCY)
         if p.slot_of[piece] >= 0:
             p.slots[core, p.slot_of[piece]] = last
         if p.taken[core, _AHEAD] > fetches:
             p.ahead[core, fetches % w.machine[M_PREFETCH]] = last
-        if w.machine[M_PRELOADS] == 1:
+        if row[T_PRELOADS] == 1:
             # The place of the load that this computation read from.
             again = turn.kept_local and turn.block > turn.first_block
             back = chunks - chunk if again else 1
-            p.local[core, (p.taken[core, _LOCAL] - back) % w.machine[M_LOCAL_CHUNKS]] = last
+            engine = row[T_ENGINE]
+            p.local[engine, (p.loads[engine] - back) % w.machine[M_LOCAL_CHUNKS]] = last
     return last
 
 
@@ -504,15 +512,15 @@ def _bring_weights(w: _Writer, turn: _Turn, chunk: int, piece: int) -> None:
         p.slot_of[piece] = -1
     elif first or not turn.kept:
         _fetch(w, turn, chunk, piece)
-    if w.machine[M_PRELOADS] == 1 and (first or not turn.kept_local):
+    if row[T_PRELOADS] == 1 and (first or not turn.kept_local):
         _wait(w, turn.begin if on_chip else p.fetched[piece])
-        place = p.taken[core, _LOCAL] % w.machine[M_LOCAL_CHUNKS]
-        _wait(w, p.local[core, place])
+        engine = row[T_ENGINE]
+        _wait(w, p.local[engine, p.loads[engine] % w.machine[M_LOCAL_CHUNKS]])
         latency = w.machine[M_PORT_LATENCY]
         busy_at = row[T_LOAD_AT] + chunk
-        unit = w.core_units[core, 1]
+        unit = w.core_units[core, 0]
         p.loaded[chunk] = _add(w, unit, busy_at, latency, turn.task, PORT_LOAD)
-        p.taken[core, _LOCAL] += 1
+        p.loads[engine] += 1
 
 
 @_kernel
@@ -575,7 +583,7 @@ def _finish(w: _Writer, turn: _Turn, last: int) -> int:
         _wait(w, state)
         busy_at = w.machine[M_VECTOR_AT] + 2 * at + turn.ragged
         latency = w.machine[M_VECTOR_LATENCY]
-        end = _add(w, w.core_units[core, 2], busy_at, latency, task, VECTOR_WORK)
+        end = _add(w, w.core_units[core, 1], busy_at, latency, task, VECTOR_WORK)
     p.sums[core, turn.sums] = end
     p.taken[core, _SUMS] += 1
     if flags & F_STATE_WRITE:

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from simulator.components.pe_arrays.base import ArrayCost, RowLists, Tiles
+from simulator.components.pe_arrays.base import RowLists, Tiles
+from simulator.lowering.arrays import Costs, cost_tiles
 from simulator.lowering.bits import BitGather, block_rows
 from simulator.lowering.constants import Constants
 from simulator.lowering.scopes import RowList, ScopePlan, Scopes, list_rows, make_scopes, starts
@@ -30,7 +31,7 @@ class Costed(NamedTuple):
 
     scopes: Scopes
     layout: Layout
-    cost: ArrayCost
+    cost: Costs
     conflicts: Ints
     tile_ones: Ints
     ones: Ints
@@ -95,7 +96,7 @@ class TileBits:
 
 def _costed(constants: Constants, plan: ScopePlan, batch: Batch) -> Costed:
     walks = constants.walks
-    array = constants.plan.architecture.core.pe_array
+    arrays = constants.plan.architecture.core.arrays
     lists = tuple(list_rows(each, batch.active) for each in plan.lists)
     scopes = make_scopes(plan, walks, len(batch.active), lists)
     layout = lay_out(walks, plan, scopes)
@@ -110,7 +111,7 @@ def _costed(constants: Constants, plan: ScopePlan, batch: Batch) -> Costed:
         return RowLists(*block_rows(walks, plan, scopes))
 
     gather = None
-    if array.reads_bits:
+    if any(array.reads_bits for array in arrays.values()):
         gather = BitGather(walks, plan, scopes, batch, layout, block_rows(walks, plan, scopes))
     inputs = np.where(plan.product_inputs > 0, plan.product_inputs, scopes.rows)
     integer = np.array([walk.layer.integer_input and not walk.is_columns for walk in rows_of])
@@ -133,7 +134,7 @@ def _costed(constants: Constants, plan: ScopePlan, batch: Batch) -> Costed:
         rows=rows,
         gather=gather,
     )
-    cost = array.cost(tiles)
+    cost = cost_tiles(arrays, tiles, walks.array[plan.walk][number])
     of_scope = np.zeros(scopes.blocks.size, np.int64)
     tile_ones = tiles.tile_ones()
     np.add.at(of_scope, scopes.block_scope[layout.block], tile_ones)

@@ -16,6 +16,7 @@ CATEGORIES = (
     "other_cores",
     "other_images",
     "interconnect",
+    "other_arrays",
 )
 (
     ARRAY_LATENCY,
@@ -29,7 +30,8 @@ CATEGORIES = (
     OTHER_CORES,
     OTHER_IMAGES,
     INTERCONNECT,
-) = range(11)
+    OTHER_ARRAYS,
+) = range(12)
 
 MATRIX, SINGLE = 0, 1
 """Kinds of task: a matrix product, or one operation on one unit."""
@@ -45,16 +47,14 @@ WHOLE, BLOCKS, TILES, GROUPS = range(4)
 class Machine(NamedTuple):
     """What the emission knows of the machine: integers only.
 
-    `cores`: equal cores; `columns`: outputs of a column tile; `preloads`: 1 if weights pass the
-    weight port first; `port_bits`: bits a cycle through it; `weight_slots`: chunks of weights that
-    the weight buffer holds besides pinned ones; `prefetch_chunks`: chunks that are fetched before
-    their use at most, 0 = as many as the weight buffer holds; `local_chunks`, `accumulator_blocks`,
-    `operand_blocks`: places in the array, for partial sums, for operand blocks from outside.
+    `cores`: equal cores; `port_bits`: bits a cycle through the weight port; `weight_slots`: chunks
+    of weights that the weight buffer holds besides pinned ones; `prefetch_chunks`: chunks that are
+    fetched before their use at most, 0 = as many as the weight buffer holds; `local_chunks`,
+    `accumulator_blocks`, `operand_blocks`: places in an array, for partial sums, for operand blocks
+    from outside.
     """
 
     cores: int
-    columns: int
-    preloads: int
     port_bits: int
     weight_slots: int
     prefetch_chunks: int

@@ -54,8 +54,8 @@ class Moves(NamedTuple):
 def move_blocks(table: Table) -> Moves:
     """Return what the blocks of all layers exchange with memories outside the core."""
     layers, entries, blocks = table.constants.layers, table.constants.entries, table.blocks
-    columns = table.constants.plan.machine.columns
     layer, rows = blocks.layer, blocks.rows
+    columns = layers.columns[layer]
     column_tiles = -(-blocks.outputs // columns)
     operand = rows * layers.operand_numerator[layer] // layers.operand_denominator[layer]
     operand = np.where(layers.operand_times_tokens[layer], operand * blocks.tokens, operand)
@@ -64,7 +64,7 @@ def move_blocks(table: Table) -> Moves:
     added = layers.added[layer]
     operand += -(-rows * added // np.maximum(layers.added_rows[layer] * each, 1))
     operand[layers.operand_place[layer] == 0] = 0
-    widths = np.stack([np.full_like(blocks.outputs, columns), blocks.outputs % columns], axis=1)
+    widths = np.stack([columns, blocks.outputs % columns], axis=1)
     full = np.maximum(layers.full[layer], 1)[:, None]
     spill = -(-widths * (rows * layers.spilled_bits[layer])[:, None] // full)
     state = -(-widths * (rows * layers.state_bits[layer])[:, None] // full)
@@ -117,9 +117,9 @@ def block_busy(table: Table, moves: Moves) -> BlockBusy:
     elements = -(-rows * layers.work[layer] // np.maximum(layers.full[layer], 1))
     lanes = machine.vector_lanes
     # Sums are drained a row's vector after the other: what is left of its lanes stays idle.
-    at_once = min(lanes, machine.columns)
-    ragged = table.blocks.outputs % machine.columns
-    widths = np.stack([np.full_like(ragged, machine.columns), ragged], axis=1)
+    columns = layers.columns[layer]
+    at_once = np.minimum(lanes, columns)[:, None]
+    widths = np.stack([columns, table.blocks.outputs % columns], axis=1)
     widths = -(-widths // at_once) * at_once
     vector = -(-elements[:, None] * widths // lanes)
     flags = (elements > 0) * F_VECTOR
@@ -137,7 +137,8 @@ def operand_reads(table: Table) -> Ints:
     Once by each core that takes part where rows are the outer loop, else with each column tile.
     """
     layers, blocks, machine = table.constants.layers, table.blocks, table.constants.plan.machine
-    layer, tiles = blocks.layer, -(-blocks.outputs // machine.columns)
+    layer = blocks.layer
+    tiles = -(-blocks.outputs // layers.columns[layer])
     takers = np.where(layers.share[layer] == TILES, np.minimum(tiles, machine.cores), tiles > 0)
     times: Ints = np.where(layers.rows_outer[layer], takers, tiles) * layers.groups[layer]
     return times
@@ -149,18 +150,20 @@ def own_busy(table: Table, moves: Moves, singles: Singles) -> Ints:
     Weights are left out: images that run together share them.
     """
     constants, blocks = table.constants, table.blocks
-    columns, layers = constants.plan.machine.columns, constants.layers
+    layers = constants.layers
     images, count = len(table.batch.active), len(constants.plan.layers)
     busy = np.zeros((3, images * count), np.int64)
     scopes, layout = table.timed.scopes, table.timed.layout
     of_scope = np.zeros(scopes.blocks.size, np.int64)
     np.add.at(of_scope, scopes.block_scope[layout.block], table.timed.cost.cycles)
-    by_scope = of_scope.reshape(scopes.blocks.shape) * -(-scopes.outputs // columns)
+    width = constants.walks.columns[constants.timed.walk]
+    by_scope = of_scope.reshape(scopes.blocks.shape) * -(-scopes.outputs // width)
     entries = constants.entries
     at = np.arange(images)[:, None] * count + entries.layer
     np.add.at(busy[0], at.ravel(), by_scope[:, entries.scope].ravel())
     place = blocks.image * count + blocks.layer
     groups = layers.groups[blocks.layer]
+    columns = layers.columns[blocks.layer]
     full, ragged = blocks.outputs // columns, (blocks.outputs % columns > 0).astype(np.int64)
     tiles = np.stack([full, ragged], axis=1) * groups[:, None]
     np.add.at(busy[1], place, (block_busy(table, moves).vector * tiles).sum(axis=1))

@@ -1,7 +1,7 @@
 """A machine as a graph: its units, by name and role, and the links between the places of data.
 
     graph = make_graph(architecture)
-    graph.core_units(1)["pe_array"]         # number of the unit that core 1's products occupy
+    graph.arrays(1)                         # numbers of the units that core 1's products occupy
     graph.with_role("vector_unit")          # the vector unit of each core
     graph.route(1, "dram").links            # links that a transfer from core 1 to DRAM occupies
 
@@ -22,8 +22,8 @@ from simulator.components.interconnects.base import End, Interconnect
 
 Ints = npt.NDArray[np.int64]
 
-CORE_ROLES = ("pe_array", "weight_port", "vector_unit")
-"""Units that each core has of its own, in the order of `core_units`."""
+CORE_ROLES = ("weight_port", "vector_unit")
+"""Units that each core has once, besides its arrays, in the order of `core_units`."""
 SHARED = -1
 """The core of a unit that all cores share."""
 
@@ -97,8 +97,12 @@ class Graph:
         return next(iter(self.with_role(role)), -1)
 
     def core_units(self, core: int) -> Mapping[str, int]:
-        """Return the units of a core by role."""
+        """Return the units of a core by role, its arrays apart."""
         return {role: self.with_role(role)[core] for role in CORE_ROLES}
+
+    def arrays(self, core: int) -> tuple[int, ...]:
+        """Return the arrays of a core, in the order of Core.arrays."""
+        return tuple(n for n in self.with_role("pe_array") if self.units[n].core == core)
 
     def latency(self, role: str) -> int:
         """Return the latency of the units with a role; 0 if the machine has none."""
@@ -139,18 +143,20 @@ def make_graph(architecture: Architecture) -> Graph:
     core, clock = architecture.core, architecture.clock_mhz
     memories, cores = architecture.memories, len(architecture.cores)
     weights, shared = core.buffers.weights, memories.global_buffer
+    first, *engines = core.arrays
     latency = {
-        "pe_array": core.pe_array.pipeline_latency_cycles,
+        **{path: array.pipeline_latency_cycles for path, array in core.arrays.items()},
         "weight_port": weights.read(weights.capacity_bits, clock).latency_cycles,
         "vector_unit": core.vector_unit.pipeline_latency_cycles,
     }
 
     def own(number: int, role: str) -> Unit:
         name = role if cores == 1 else f"cores.{number}.{role}"
-        return Unit(name, role, number, latency[role])
+        kind = "pe_array" if role in core.arrays else role
+        return Unit(name, kind, number, latency[role])
 
     units = [
-        own(0, "pe_array"),
+        own(0, first),
         own(0, "weight_port"),
         Unit("dram", "dram", SHARED, memories.dram.read(1, clock).latency_cycles),
         own(0, "vector_unit"),
@@ -159,7 +165,9 @@ def make_graph(architecture: Architecture) -> Graph:
     if shared is not None:
         latency_cycles = shared.read(1, clock).latency_cycles
         units.append(Unit("global_buffer", "global_buffer", SHARED, latency_cycles))
-    units += [own(number, role) for number in range(1, cores) for role in CORE_ROLES]
+    own_roles = (first, *CORE_ROLES)
+    units += [own(number, role) for number in range(1, cores) for role in own_roles]
+    units += [own(number, path) for number in range(cores) for path in engines]
     between = architecture.interconnect
     if between is not None:
         units += [

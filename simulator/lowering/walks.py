@@ -113,6 +113,7 @@ class Walks(NamedTuple):
     """All walks of a plan.
 
     of_layer: int64 (layers,), walk of each layer, -1 for those that are no product.
+    array, columns: int64 (walks,), number of the array, outputs of a column tile.
     chunk_inputs: int64 (walks, most chunks), 0 beyond a walk's chunks and for COLUMNS.
     tensor_offset: bytes from an image's first to a tensor's first. image_bytes: of all tensors.
     """
@@ -120,6 +121,8 @@ class Walks(NamedTuple):
     walks: tuple[Walk, ...]
     tables: WalkTables
     of_layer: Ints
+    array: Ints
+    columns: Ints
     chunk_inputs: Ints
     tensor_offset: dict[str, int]
     image_bytes: int
@@ -138,7 +141,7 @@ def make_walks(plan: Plan) -> Walks:
         walk, chunks = _walk(plan, layer_plan)
         shape = (layer.kind, layer.window, layer.groups, layer.inputs, layer.outputs)
         cut = (walk.timesteps, walk.row_block, walk.parts, walk.together)
-        key = (layer.operand, layer.mask, *shape, *cut)
+        key = (layer.operand, layer.mask, layer_plan.array_number, *shape, *cut)
         if key in found:
             walk = found[key]._replace(layers=(*found[key].layers, layer.index))
         found[key], cuts[key] = walk, chunks
@@ -153,7 +156,10 @@ def make_walks(plan: Plan) -> Walks:
         if chunks is not None:
             table[place, [FIRST_CHUNK, FIRST_RANGE, RANGES]] = segments.add(chunks)
     tables = WalkTables(table, *segments.columns())
-    return Walks(walks, tables, of_layer, chunk_inputs, offsets, image_bytes)
+    first = [plan.layers[walk.layer.index] for walk in walks]
+    array = np.array([each.array_number for each in first], np.int64)
+    columns = np.array([each.columns for each in first], np.int64)
+    return Walks(walks, tables, of_layer, array, columns, chunk_inputs, offsets, image_bytes)
 
 
 def arena_layout(tensors: Mapping[str, TensorSpec]) -> tuple[dict[str, int], int]:
@@ -169,7 +175,7 @@ def arena_layout(tensors: Mapping[str, TensorSpec]) -> tuple[dict[str, int], int
 
 
 def _walk(plan: Plan, layer_plan: LayerPlan) -> tuple[Walk, Chunks | None]:
-    layer, array = layer_plan.layer, plan.architecture.core.pe_array
+    layer, array = layer_plan.layer, layer_plan.array
     steps = [plan.steps[scope].timestep for scope in layer_plan.scopes]
     every = tuple(range(layer_plan.computed_timesteps))
     timesteps = tuple(every if step == ALL_TIMESTEPS else (step,) for step in steps)
@@ -194,7 +200,7 @@ def _walk(plan: Plan, layer_plan: LayerPlan) -> tuple[Walk, Chunks | None]:
 def _fill(row: Ints, walk: Walk, plan: Plan, offset: int) -> None:
     layer, window = walk.layer, walk.layer.window
     tensor = plan.network.tensors[walk.tensor]
-    array, skip = plan.architecture.core.pe_array, plan.architecture.token_skip
+    array, skip = plan.layers[layer.index].array, plan.architecture.token_skip
     steps, planes, pixels, row_bytes = tensor.shape
     row[:] = [
         COLUMNS if walk.is_columns else ROWS,

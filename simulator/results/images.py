@@ -10,7 +10,7 @@ import numpy.typing as npt
 from simulator.energy.derived import occupancy, utilization
 from simulator.energy.field_layers import FieldColumns
 from simulator.lowering import Plan
-from simulator.lowering.tables import CATEGORIES, INTERCONNECT, OTHER_IMAGES
+from simulator.lowering.tables import CATEGORIES, INTERCONNECT, OTHER_ARRAYS, OTHER_IMAGES
 from simulator.results.columns import Ints, Table, Text, text
 
 BUSY_KINDS = ("pe_busy_cycles", "vector_busy_cycles", "dram_busy_cycles")
@@ -77,8 +77,9 @@ def image_tables(images: SimulatedImages, plan: Plan) -> dict[str, Table]:
 def _images(images: SimulatedImages, plan: Plan) -> Table:
     cores, latency = plan.machine.cores, images.latency_cycles
     useful = images.useful_accumulations.sum(axis=1)
-    peak = plan.architecture.core.pe_array.peak_accumulations_per_cycle * cores
-    held = images.unit_busy_cycles[:, list(plan.graph.with_role("pe_array"))].sum(axis=1)
+    peak = plan.architecture.core.peak_accumulations_per_cycle * cores
+    arrays = list(plan.graph.with_role("pe_array"))
+    held = images.unit_busy_cycles[:, arrays].sum(axis=1)
     timesteps, blocks = images.active_tokens.shape[1:]
     return {
         "image": images.image,
@@ -88,7 +89,7 @@ def _images(images: SimulatedImages, plan: Plan) -> Table:
         "latency_cycles": latency,
         "useful_accumulations": useful,
         "utilization": utilization(useful * images.images_together, peak, latency),
-        "pe_occupancy": occupancy(held, cores, latency),
+        "pe_occupancy": occupancy(held, len(arrays), latency),
         "dram_bytes": images.dram_bytes.sum(axis=1),
         "active_tokens": images.active_tokens.sum(axis=(1, 2)),
         "token_slots": np.full(len(latency), timesteps * blocks * plan.network.tokens),
@@ -139,6 +140,7 @@ def _stalls(images: SimulatedImages, plan: Plan) -> Table:
     possible = np.ones(len(CATEGORIES), np.bool_)
     possible[OTHER_IMAGES] = (images.images_together > 1).any()
     possible[INTERCONNECT] = plan.graph.interconnect is not None
+    possible[OTHER_ARRAYS] = len(plan.architecture.core.arrays) > 1
     causes = np.flatnonzero(possible)
     cycles = images.stall_cycles.sum(axis=1)[:, causes]
     image, cause = _places(cycles.shape)

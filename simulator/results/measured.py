@@ -13,6 +13,7 @@ from simulator.lowering import LoweredBatch, Plan
 from simulator.lowering.batch import Emitted
 from simulator.lowering.tables import (
     CATEGORIES,
+    OTHER_ARRAYS,
     OTHER_CORES,
     OTHER_IMAGES,
 )
@@ -131,6 +132,14 @@ def _layer_busy(plan: Plan, sums: _Sums) -> Ints:
     return np.stack([sums.layer_unit[:, list(units)].sum(axis=1) for units in kinds], axis=1)
 
 
+def _other_arrays(plan: Plan, unit: int) -> tuple[tuple[int, list[int]], ...]:
+    """Return the arrays of the same core, and of other cores, each with the cause."""
+    units = plan.graph.units
+    others = [other for other in plan.graph.with_role("pe_array") if other != unit]
+    same = [other for other in others if units[other].core == units[unit].core]
+    return (OTHER_ARRAYS, same), (OTHER_CORES, [other for other in others if other not in same])
+
+
 def _stalls(plan: Plan, emitted: Emitted, program: Program, timeline: Timeline) -> Ints:
     """Idle cycles of the arrays of all cores by the layer waited for and the cause."""
     causes, layers = len(CATEGORIES), len(plan.layers)
@@ -139,8 +148,8 @@ def _stalls(plan: Plan, emitted: Emitted, program: Program, timeline: Timeline) 
     for unit in arrays:
         why = emitted.category
         if len(arrays) > 1:
-            others = [other for other in arrays if other != unit]
-            why = np.where(np.isin(program.unit, others), OTHER_CORES, why)
+            for cause, others in _other_arrays(plan, unit):
+                why = np.where(np.isin(program.unit, others), cause, why)
         category = (emitted.layer * causes + why).astype(np.int32)
         total += stalls(program, timeline, category, unit, layers * causes)[:-1]
     return total.reshape(layers, causes)

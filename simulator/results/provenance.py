@@ -16,7 +16,7 @@ def machine_provenance(
 
     `granularity`: of the trace's halting, on which the dataflow that ran may depend.
     """
-    dram, array, cores = architecture.memories.dram, architecture.core.pe_array, architecture.cores
+    dram, core, cores = architecture.memories.dram, architecture.core, architecture.cores
     return {
         "architecture": {
             "name": architecture.name,
@@ -25,14 +25,14 @@ def machine_provenance(
             "clock_mhz": architecture.clock_mhz,
             "node_nm": architecture.technology.node_nm,
             "voltage_v": architecture.technology.voltage_v,
-            "pe_array": architecture.core.pe_array.kind,
+            "pe_array": " + ".join(array.kind for array in core.arrays.values()),
             "token_skip": architecture.token_skip.kind,
             "dataflow": architecture.for_halting(granularity).dataflow.kind,
             "cores": len(cores),
             "area": machine_area(architecture, prices.table),
             "document": architecture.model_dump(mode="json", by_alias=True),
             "roofline": {
-                "peak_accumulations_per_cycle": array.peak_accumulations_per_cycle * len(cores),
+                "peak_accumulations_per_cycle": core.peak_accumulations_per_cycle * len(cores),
                 "dram_bytes_per_cycle": dram.bits_per_cycle(architecture.clock_mhz) / 8,
             },
         },

@@ -23,6 +23,7 @@ CAUSES = {
     "halting": "the halting decision between blocks",
     "global_buffer": "weights, spikes or results on their way from or to the global buffer",
     "other_cores": "the array of another core, whose results this one needs",
+    "other_arrays": "another array of the same core, whose results this one needs",
     "interconnect": "links between cores, global buffer and DRAM: the bits pass them, or others do",
     "other_images": "the array itself, while it works for another image that runs together",
     "array_latency": "the array's own pipeline: results not out yet that the next tile needs",

@@ -125,7 +125,7 @@ def test_weights_that_fit_are_fetched_once(tiny: Path) -> None:
         for each in plan.layers:
             if each.fetch and each.layer.stage != "sps":
                 full, last = each.fetch_counts
-                tiles, ragged = divmod(each.layer.outputs, plan.machine.columns)
+                tiles, ragged = divmod(each.layer.outputs, each.columns)
                 if each.layer.kind == "head":
                     tiles, ragged = 1, 0
                 weights += tiles * full["read_bit"] + bool(ragged) * last["read_bit"]

@@ -58,7 +58,7 @@ def pinned_bits(plan: Plan) -> int:
         if not each.pinned:
             continue
         assert each.chunks is not None
-        tiles = -(-each.layer.outputs // machine_.columns)
+        tiles = -(-each.layer.outputs // each.columns)
         for core in range(machine_.cores):
             first, last = 0, tiles
             if each.share == 2:  # cut by column tiles
@@ -66,7 +66,7 @@ def pinned_bits(plan: Plan) -> int:
             chunks = range(len(each.chunks.inputs))
             pieces = [(tile, chunk) for tile in range(first, last) for chunk in chunks]
             for tile, chunk in pieces[: each.pinned]:
-                width = min(machine_.columns, each.layer.outputs - tile * machine_.columns)
+                width = min(each.columns, each.layer.outputs - tile * each.columns)
                 bits = int(each.chunks.inputs[chunk]) * width * each.layer.weight_bits
                 total += -(-bits // 512) * 512  # bursts of 64 bytes
     return total
