@@ -118,6 +118,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="of the first N simulated images (default 1)",
     )
+    add(
+        "--strict",
+        action="store_true",
+        help="refuse a result whose numbers are doubtful (findings that are errors or warnings)",
+    )
     add("--json", action="store_true", help="print the whole result as JSON instead of a summary")
     return parser
 
@@ -156,6 +161,7 @@ def _command(options: argparse.Namespace) -> str:
 
 
 def _run(options: argparse.Namespace, command: str) -> int:
+    from simulator.results.findings import refuse_doubtful
     from simulator.trace import Trace, image_range
 
     if options.accounting != "full":
@@ -179,6 +185,8 @@ def _run(options: argparse.Namespace, command: str) -> int:
     result = _simulate(options, images, command)
     result = _with_arrivals(options, images, result)
     result.check()
+    if options.strict:
+        refuse_doubtful(result.findings)
     if options.out:
         _write(result, Path(options.out))
     if options.timeline:
@@ -207,6 +215,7 @@ def _run_compat(options: argparse.Namespace, command: str) -> int:
         "--stream": options.stream,
         "--timeline": options.timeline is not None,
         "--arrivals": options.arrivals is not None,
+        "--strict": options.strict,
     }
     for flag in (flag for flag, there in given.items() if there):
         raise ArchitectureError(f"{flag}: must not be given with --accounting prosperity_compat")
@@ -229,6 +238,7 @@ def _stream(options: argparse.Namespace, images: range, command: str) -> int:
     from simulator.distributed.executor import open_executor
     from simulator.distributed.stream import stream
     from simulator.errors import ResultError
+    from simulator.results.findings import refuse_doubtful
 
     for flag, there in (
         ("--json", options.json),
@@ -241,7 +251,10 @@ def _stream(options: argparse.Namespace, images: range, command: str) -> int:
         raise ResultError("--stream: needs --out, the folder to write")
     with open_executor(options.jobs, options.dask) as executor, _progress(len(images)) as bar:
         whole = _whole(options, images, command, absolute=executor.is_remote)
-        print(stream(whole, Path(options.out), executor, bar.update).text())
+        streamed = stream(whole, Path(options.out), executor, bar.update)
+    if options.strict:
+        refuse_doubtful(streamed.findings())
+    print(streamed.text())
     print(f"written: {options.out}", file=sys.stderr)
     return 0
 

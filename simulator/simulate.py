@@ -14,6 +14,7 @@ import simulator
 from simulator.architecture import Architecture
 from simulator.energy.field_layers import field_columns
 from simulator.energy.machine import MachinePrices
+from simulator.energy.rates import Rates
 from simulator.engine.replay import replay as numba_engine
 from simulator.engine.replay import replay_images
 from simulator.errors import ResultError
@@ -103,6 +104,7 @@ class Simulation:
         columns = {
             name: np.array([getattr(one, name) for one in each]) for name in Measured._fields
         }
+        rates = Rates(self.network, images)
         counts = np.zeros((*lowered.counts.shape[:2], len(self.actions)), np.int64)
         counts[:, :, [self.actions.index(action) for action in lowered.actions]] = lowered.counts
         return SimulatedImages(
@@ -114,7 +116,8 @@ class Simulation:
             counts=counts,
             servers=self.plan.graph.servers.astype(np.int64),
             active_tokens=batch.active.sum(axis=3, dtype=np.int64).swapaxes(1, 2),
-            field=field_columns(self.network, images),
+            field=field_columns(self.network, rates),
+            rates=rates,
             **columns,
         )
 
@@ -174,6 +177,12 @@ class Simulation:
                 "dataset": manifest["dataset"],
                 "weights": manifest["weights"],
                 "order": self.plan.order,
+                "stages_missing": self.plan.stages_missing,
+                "rounding": {
+                    name: tensor.error
+                    for name, tensor in self.trace.tensors.items()
+                    if tensor.error
+                },
             },
             "versions": {"python": platform.python_version()}
             | {name: importlib.metadata.version(name) for name in ("numpy", "numba", "simpy")},

@@ -22,7 +22,7 @@ def shown(value: object) -> str:
     return one_line(json.dumps(value, ensure_ascii=False, default=str))
 
 
-def one_line(text: str) -> str:
+def one_line(text: str, longest: int = LONGEST_VALUE) -> str:
     """The text without line breaks and control characters, shortened."""
-    text = text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 3] + "..."
+    text = text if len(text) <= longest else text[: longest - 3] + "..."
     return "".join(sign if sign.isprintable() else f"\\x{ord(sign):02x}" for sign in text)

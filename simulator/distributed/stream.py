@@ -25,8 +25,12 @@ from simulator.config.whole_file import whole_file
 from simulator.distributed.executor import Executor
 from simulator.distributed.parts import Part, provenance_of, simulate_part, split
 from simulator.errors import ResultError
+from simulator.results.checked import checked_table
+from simulator.results.columns import Table
+from simulator.results.findings import Finding, facts_of, findings
 from simulator.results.result import CAUSES, Result
 from simulator.results.schema import SCHEMAS
+from simulator.results.summary import finding_lines
 
 SCHEMA = "stasim-stream/1"
 HEADER = "stream.json"
@@ -48,7 +52,7 @@ def simulate_to_parquet(part: Part) -> PartTables:
     """Simulate a part, check it, and pack its tables."""
     result = simulate_part(part)
     result.check()
-    files = {name: _packed(table) for name, table in result.tables.items()}
+    files = {name: _packed(result.tables[name]) for name in SCHEMAS if not SCHEMAS[name].derived}
     return PartTables(part.first, result.images, files, result.provenance)
 
 
@@ -111,6 +115,22 @@ class StreamedResult:
                 sums.setdefault(str(key), []).append(sum(values) if whole else math.fsum(values))
         return {key: sum(v) if type(v[0]) is int else math.fsum(v) for key, v in sums.items()}
 
+    def findings(self) -> list[Finding]:
+        """What makes its numbers doubtful; of the tables of one part at a time."""
+        return findings(facts_of(self.provenance, self._facts()))
+
+    def _facts(self) -> Iterator[dict[str, Table]]:
+        """What findings look at, part by part."""
+        names, problems = ("images", "firing", "units"), list[str]()
+        for path in sorted((self.folder / LAST_TABLE).glob("part-*.parquet")):
+            there = {name: self.folder / name / path.name for name in names}
+            yield {
+                name: checked_table(name, _read(file) if file.exists() else {}, problems)
+                for name, file in there.items()
+            }
+            if problems:
+                raise ResultError("\n".join(f"{path}: {problem}" for problem in problems))
+
     def text(self) -> str:
         """The headline numbers, for a terminal; docs/metrics.md defines them."""
         images = self.images()
@@ -140,7 +160,8 @@ class StreamedResult:
         lines += _shares(
             "Stalls by cause", {cause: stalls.get(cause, 0) for cause in CAUSES}, cycles
         )
-        return "\n".join(lines)
+        told = finding_lines(self.findings())
+        return "\n".join([*told, *([""] if told else []), *lines])
 
 
 def _shares(title: str, values: dict[str, float], whole: float | None = None) -> list[str]:
@@ -169,7 +190,7 @@ def _begin(folder: Path, header: dict[str, Any]) -> None:
 def _keep(folder: Path, tables: PartTables) -> None:
     """All tables of a part, the one that says it is whole last."""
     try:
-        for name in sorted(SCHEMAS, key=lambda name: name == LAST_TABLE):
+        for name in sorted(tables.files, key=lambda name: name == LAST_TABLE):
             path = folder / f"{name}.parquet"
             if SCHEMAS[name].per_image:
                 path = _part_file(folder, name, tables.first // PART_IMAGES)
@@ -223,10 +244,12 @@ def _read_header(folder: Path) -> dict[str, Any] | None:
 
 def result_of(streamed: StreamedResult) -> Result:
     """All parts as one Result, for as many images as memory holds."""
-    tables = {
-        name: pd.concat(list(streamed.parts(name)), ignore_index=True)
-        if schema.per_image
-        else _read(streamed.folder / f"{name}.parquet")
-        for name, schema in SCHEMAS.items()
-    }
+    tables = {}
+    for name, schema in SCHEMAS.items():
+        parts = list(streamed.parts(name)) if schema.per_image else []
+        path = streamed.folder / f"{name}.parquet"
+        if parts:
+            tables[name] = pd.concat(parts, ignore_index=True)
+        elif path.exists() or not schema.optional:
+            tables[name] = _read(path)
     return Result(streamed.provenance, tables)

@@ -135,6 +135,14 @@ class Plan:
         return ", ".join(dict.fromkeys(parts))
 
     @property
+    def stages_missing(self) -> list[str]:
+        """Return the roles whose timesteps the dataflow orders, if the trace has none of them."""
+        dataflow, roles = self.architecture.dataflow, ["blocks", "layers"]
+        orders = any(slot.timestep >= 0 for slot in dataflow.order(roles[:1], 2, [False]))
+        named = any(each.layer.role in roles for each in self.layers)
+        return roles if orders and not named and self.network.timesteps > 1 else []
+
+    @property
     def unit_names(self) -> tuple[str, ...]:
         """The names of the machine's units, in order of their number."""
         return self.graph.names

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from simulator.energy.derived import occupancy, utilization
 from simulator.energy.field_layers import FieldColumns
+from simulator.energy.rates import Rates
 from simulator.lowering import Plan
 from simulator.lowering.tables import CATEGORIES, INTERCONNECT, OTHER_ARRAYS, OTHER_IMAGES
 from simulator.results.columns import Ints, Table, Text, text
@@ -34,6 +35,7 @@ class SimulatedImages(NamedTuple):
         servers: int64 (U,), how many operations each unit holds at once.
         active_tokens: int64 (I, timesteps, blocks).
         field: energy by the field's habit.
+        rates: what of each image's tensors is not zero.
     """
 
     image: Ints
@@ -58,6 +60,7 @@ class SimulatedImages(NamedTuple):
     servers: Ints
     active_tokens: Ints
     field: FieldColumns
+    rates: Rates
 
 
 def image_tables(images: SimulatedImages, plan: Plan) -> dict[str, Table]:
@@ -71,6 +74,7 @@ def image_tables(images: SimulatedImages, plan: Plan) -> dict[str, Table]:
         "actions": _actions(images, plan),
         "active_tokens": _active_tokens(images, plan),
         "field_energy": _field_energy(images),
+        "firing": _firing(images, plan),
     }
 
 
@@ -194,6 +198,29 @@ def _field_energy(images: SimulatedImages) -> Table:
         "macs": field.macs.reshape(-1),
         "acs": field.acs.reshape(-1),
         "energy_pj": field.energy_pj.reshape(-1),
+    }
+
+
+def _firing(images: SimulatedImages, plan: Plan) -> Table:
+    makers = {
+        name: each.layer.name
+        for each in plan.layers
+        for name in (each.layer.output, *(op.output for op in each.layer.vector_ops))
+    }
+    shown = [
+        spec
+        for name, spec in plan.network.tensors.items()
+        if spec.kind == "spikes" or name not in makers
+    ]
+    counts = [(images.rates.live(each.name), images.rates.nonzero(each.name)) for each in shown]
+    image, tensor = _places((len(images.image), len(shown)))
+    return {
+        "image": images.image[image],
+        "tensor": text([each.name for each in shown])[tensor],
+        "layer": text([makers.get(each.name, "") for each in shown])[tensor],
+        "kind": text([each.kind for each in shown])[tensor],
+        "live": np.stack([live for live, _ in counts], axis=1).reshape(-1),
+        "nonzero": np.stack([nonzero for _, nonzero in counts], axis=1).reshape(-1),
     }
 
 

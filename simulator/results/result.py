@@ -35,6 +35,7 @@ from simulator.results.columns import (
     rows_of,
 )
 from simulator.results.files import read_text, write_files
+from simulator.results.findings import Finding, findings_table
 from simulator.results.schema import CAUSES, CONVENTIONS, ORIGINS, PROVENANCE, SCHEMA, SCHEMAS
 
 if TYPE_CHECKING:
@@ -59,10 +60,11 @@ class Result:
         problems: list[str] = []
         plain = _plain(provenance, problems)
         _check_provenance(plain, problems)
-        held = {name: held_table(tables, name) for name in tables}
-        checked = checked_tables(held, problems)
+        own = [name for name in tables if name not in SCHEMAS or not SCHEMAS[name].derived]
+        checked = checked_tables({name: held_table(tables, name) for name in own}, problems)
         if problems:
             raise ResultError("\n".join(problems))
+        checked["findings"] = findings_table(plain, checked)
         object.__setattr__(self, "provenance", plain)
         object.__setattr__(self, "tables", Tables(checked))
 
@@ -94,6 +96,12 @@ class Result:
     def images(self) -> int:
         """How many images were run."""
         return rows_of(self.columns("images"))
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What makes its numbers doubtful, the most severe first."""
+        columns = (column.tolist() for column in self.columns("findings").values())
+        return [Finding(*row) for row in zip(*columns, strict=True)]
 
     def check(self) -> None:
         """Raise ResultError if the tables contradict each other: sums, energies, bounds."""
@@ -149,7 +157,8 @@ def merge(parts: Sequence[Result]) -> Result:
         if part.provenance != first.provenance:
             raise ResultError(f"merge: part {position}: provenance: must be that of part 0")
         for name, schema in SCHEMAS.items():
-            if not schema.per_image and not equal(part.columns(name), first.columns(name)):
+            alike = schema.per_image or schema.derived
+            if not alike and not equal(part.columns(name), first.columns(name)):
                 raise ResultError(f"merge: part {position}: {name}: must be that of part 0")
     return Result(first.provenance, joined([part.all_columns() for part in parts]))
 

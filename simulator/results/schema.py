@@ -33,6 +33,9 @@ CAUSES = {
 CONVENTIONS = ("integers_as_acs", "integers_as_macs")
 """The two habits of the field for layers that read integers."""
 
+SEVERITIES = ("error", "warning", "note")
+"""How much a finding says: a number that means nothing, one to doubt, one to read with care."""
+
 ORIGINS = ("trained", "calibrated", "random")
 """How a trace's weights came to be. Only trained weights have an accuracy."""
 
@@ -56,13 +59,15 @@ class Column(NamedTuple):
 class TableSchema(NamedTuple):
     """A table: what a row is, the columns that name it, and all columns in order.
 
-    A result that lacks an optional table has an empty one.
+    A result that lacks an optional table has an empty one. A derived one follows from the others:
+    every result makes its own, whatever a file holds.
     """
 
     meaning: str
     key: tuple[str, ...]
     columns: dict[str, Column]
     optional: bool = False
+    derived: bool = False
 
     @property
     def per_image(self) -> bool:
@@ -256,6 +261,31 @@ SCHEMAS: dict[str, TableSchema] = {
             "acs": _float("", "accumulates, rates applied"),
             "energy_pj": _float("pJ", "4.6 pJ a MAC, 0.9 pJ an AC"),
         },
+    ),
+    "firing": TableSchema(
+        "a stored tensor of spikes, or an input, of an image",
+        ("image", "tensor"),
+        {
+            "image": _IMAGE,
+            "tensor": _text("name of the tensor in the trace"),
+            "layer": _text("layer that makes it, empty for an input of the network"),
+            "kind": _text("spikes or integer"),
+            "live": _int("", "values, over all timesteps, of tokens that have not halted"),
+            "nonzero": _int("", "those that are not zero"),
+        },
+        optional=True,
+    ),
+    "findings": TableSchema(
+        "a reason to doubt a number, the most severe first",
+        ("check", "place"),
+        {
+            "severity": _text("how much it says", SEVERITIES),
+            "check": _text("check that found it"),
+            "place": _text("layer, tensor, unit or field; empty where it is none"),
+            "message": _text("what was found"),
+        },
+        optional=True,
+        derived=True,
     ),
     "stream": TableSchema(
         "an image of a stream: images that arrive one after another and share the machine",

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from simulator.config.wording import one_line
 from simulator.results.columns import Table, numbers, rows_of, totals, words
+from simulator.results.findings import Finding
 from simulator.results.result import CAUSES, CONVENTIONS, Result
 from simulator.results.stream import stream_summary
 
@@ -27,6 +28,7 @@ LINES = 45
 _PARTS = 9
 _TIMESTEPS = 8
 _BLOCKS = 12
+_FINDINGS = 8
 
 
 def summary(result: Result) -> dict[str, Any]:
@@ -41,6 +43,7 @@ def summary(result: Result) -> dict[str, Any]:
     weighted = numbers(images, "utilization") * each
     held = numbers(images, "pe_occupancy") * each
     return {
+        "findings": [finding._asdict() for finding in result.findings],
         "images": result.images,
         "machine": result.provenance["architecture"]["name"],
         "network": result.provenance["trace"]["model"].get("name", "unnamed"),
@@ -59,6 +62,7 @@ def summary(result: Result) -> dict[str, Any]:
         "energy_delay_uj_ms": _mean(images, "energy_delay_pj_ms") / 1e6,
         "energy_by_part": energy_by_part(result),
         "active_tokens": _active_tokens(images, result.columns("active_tokens")),
+        "firing": _firing(result.columns("firing")),
         "stalls": _stalls(result.columns("stalls"), latency * cores, result.images),
         "roofline": _roofline(result, latency),
         "dram_bytes_mean": _mean(images, "dram_bytes"),
@@ -164,6 +168,24 @@ def _active_tokens(images: Table, steps: Table) -> dict[str, Any]:
     return told
 
 
+def _firing(table: Table) -> list[dict[str, Any]]:
+    """Each tensor's share of values that are not zero, over all images; halted tokens left out."""
+    if not rows_of(table):
+        return []
+    live, nonzero = (totals(table, "tensor", name) for name in ("live", "nonzero"))
+    names, layers, kinds = (words(table, name) for name in ("tensor", "layer", "kind"))
+    first = {name: int(names.where(name).argmax()) for name in live}
+    return [
+        {
+            "tensor": name,
+            "layer": layers.word(first[name]),
+            "kind": kinds.word(first[name]),
+            "rate": _ratio(nonzero[name], values),
+        }
+        for name, values in live.items()
+    ]
+
+
 def _stalls(table: Table, latency: int, images: int) -> list[dict[str, Any]]:
     """Mean cycles per image and share of the latency (of all cores) by cause, the largest first."""
     cycles = totals(table, "cause", "stall_cycles")
@@ -227,6 +249,10 @@ def _ratio(part: float, whole: float) -> float:
 def terminal_table(result: Result) -> str:
     """The summary as plain text, at most LINES lines of WIDTH columns."""
     told = summary(result)
+    doubts, notes = (
+        finding_lines([each for each in result.findings if (each.severity == "note") is noted])
+        for noted in (False, True)
+    )
     lines = [
         *_heading(result, told),
         "",
@@ -241,7 +267,21 @@ def terminal_table(result: Result) -> str:
     lines = lines[:LINES]
     if told["stream"]:
         lines += ["", *_stream(told["stream"])]
+    lines = [*doubts, *([""] if doubts else []), *lines, *([""] if notes else []), *notes]
     return "\n".join(line.rstrip()[:WIDTH] for line in lines)
+
+
+def finding_lines(findings: Sequence[Finding]) -> list[str]:
+    """Findings as lines of a terminal: the first few, and how many more there are."""
+    lines = [
+        line
+        for each in findings[:_FINDINGS]
+        for line in _entry(each.severity.capitalize(), one_line(str(each), WIDTH * 2), lines=3)
+    ]
+    if len(findings) > _FINDINGS:
+        more = f"{len(findings) - _FINDINGS} more findings in the table findings (--out, --json)"
+        lines += _entry("", f"and {more}")
+    return lines
 
 
 def _stream(told: Mapping[str, Any]) -> list[str]:
@@ -329,6 +369,7 @@ def _speed(told: Mapping[str, Any]) -> list[str]:
             f"{told['utilization']:.1%} (useful accumulations of what the array could do)",
         ),
         *_entry("Occupancy", held, lines=2),
+        *_entry("Firing rate", _firing_line(told["firing"])),
         *_entry(
             "Roofline",
             f"{roof['bound_by']}-bound: {per_byte}, "
@@ -340,6 +381,15 @@ def _speed(told: Mapping[str, Any]) -> list[str]:
         *_entry("DRAM traffic", f"{number(told['dram_bytes_mean'] / 1024)} KiB per image"),
         *_entry("Area, power", _area_line(told["area"]), lines=2),
     ]
+
+
+def _firing_line(firing: Sequence[Mapping[str, Any]]) -> str:
+    """The range over all layers of spikes, and where its ends are."""
+    neurons = [each for each in firing if each["layer"] and each["kind"] == "spikes"]
+    if not neurons:
+        return "not known: the result is from before it was counted"
+    ends = (f(neurons, key=lambda each: float(each["rate"])) for f in (min, max))
+    return " to ".join(f"{each['rate']:.2%} ({one_line(each['tensor'])})" for each in ends)
 
 
 def _area_line(area: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ import pytest
 from simulator.architecture import load_architecture
 from simulator.energy.field_convention import FieldLayer
 from simulator.energy.field_layers import field_layers
+from simulator.energy.rates import Rates
 from simulator.engine.reference import simulate
 from simulator.lowering import lower
 from simulator.operations import read_network
@@ -125,7 +126,7 @@ def test_a_rate_of_the_field_is_the_share_of_values_that_are_not_zero(name: str)
     with Trace.open(ROOT / "traces" / f"{name}.npz") as trace:
         network, images = read_network(trace), [trace.read(0), trace.read(1)]
     layers = {layer.name: layer for layer in network.layers}
-    for found in field_layers(network, images):
+    for found in field_layers(network, Rates(network, images)):
         operand = layers[found.name].operand
         if not isinstance(found, FieldLayer) or operand is None:
             continue

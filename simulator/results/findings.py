@@ -1,0 +1,300 @@
+"""What makes the numbers of a result doubtful: a registry of checks, a check = one function.
+
+    @check("silent_layer", "warning")
+    def _silent_layer(facts: Facts) -> Found:
+        for tensor, firing in facts.neurons.items():
+            if not firing.nonzero:
+                yield firing.layer, "fires in no image"
+
+A check yields (place, message) for each thing that it finds; the place is a layer, a unit, a field
+of the machine, or empty. Findings follow from a result alone: every Result has them in its table
+`findings`, also one that was saved before the check existed. In the summary and on the page they
+come in the order of severity and then of the checks below; a new check is one more function here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from simulator.config.wording import one_line
+from simulator.errors import ResultError
+from simulator.results.columns import Floats, Ints, Table, numbers, rows_of, text, totals, words
+from simulator.results.schema import SEVERITIES
+
+Found = Iterator[tuple[str, str]]
+_NAMED = 5
+"""So many images or layers are named in a message."""
+_BOUND = 0.95
+"""A unit that is held for a larger share of the time decides alone how long a run takes."""
+
+
+class Finding(NamedTuple):
+    """A reason to doubt a number. `severity`: one of SEVERITIES; `check`: which one found it."""
+
+    severity: str
+    check: str
+    place: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}" if self.place else self.message
+
+
+class Firing(NamedTuple):
+    """A tensor over all images: the layer that makes it (empty: an input), and its values.
+
+    `live`: values of tokens that have not halted; `nonzero`: those that are not zero; `silent`:
+    images in which all are zero.
+    """
+
+    layer: str
+    kind: str
+    live: int
+    nonzero: int
+    silent: tuple[int, ...]
+
+
+class Facts(NamedTuple):
+    """What checks look at. `image`, `latency_cycles`, `floor_cycles`, `utilization`: by image.
+
+    `firing`: by tensor; empty for results from before the table. `occupancy`: by unit.
+    """
+
+    provenance: Mapping[str, Any]
+    image: Ints
+    latency_cycles: Ints
+    floor_cycles: Ints
+    utilization: Floats
+    firing: Mapping[str, Firing]
+    occupancy: Mapping[str, float]
+
+    @property
+    def neurons(self) -> dict[str, Firing]:
+        """The tensors of spikes that layers make, where any token lives."""
+        return {
+            name: each
+            for name, each in self.firing.items()
+            if each.layer and each.kind == "spikes" and each.live
+        }
+
+    @property
+    def inputs(self) -> dict[str, Firing]:
+        """The tensors that no layer makes."""
+        return {name: each for name, each in self.firing.items() if not each.layer}
+
+
+Check = Callable[[Facts], Found]
+CHECKS: dict[str, tuple[str, Check]] = {}
+"""Severity and function by name."""
+
+
+def check(name: str, severity: str) -> Callable[[Check], Check]:
+    """Register a check."""
+
+    def register(function: Check) -> Check:
+        assert severity in SEVERITIES
+        assert name not in CHECKS
+        CHECKS[name] = severity, function
+        return function
+
+    return register
+
+
+def findings(facts: Facts) -> list[Finding]:
+    """Return what all checks find, the most severe first."""
+    found = [
+        Finding(severity, name, one_line(place), message)
+        for name, (severity, function) in CHECKS.items()
+        for place, message in dict.fromkeys(function(facts))
+    ]
+    return sorted(found, key=lambda each: SEVERITIES.index(each.severity))
+
+
+def refuse_doubtful(found: Sequence[Finding]) -> None:
+    """Raise ResultError with every finding but the notes: what `--strict` does."""
+    doubts = [f"{each.severity}: {each}" for each in found if each.severity != "note"]
+    if doubts:
+        raise ResultError("\n".join(doubts))
+
+
+def findings_table(provenance: Mapping[str, Any], tables: Mapping[str, Table]) -> Table:
+    """Return the findings of a result as its table."""
+    found = findings(facts_of(provenance, [tables]))
+    columns = zip(*found, strict=True) if found else [()] * len(Finding._fields)
+    return {name: text(column) for name, column in zip(Finding._fields, columns, strict=True)}
+
+
+def facts_of(provenance: Mapping[str, Any], parts: Iterable[Mapping[str, Table]]) -> Facts:
+    """Return the facts of a result in parts, each with the tables images, firing and units."""
+    images: list[Table] = []
+    firing: dict[str, Firing] = {}
+    busy: dict[str, int] = {}
+    servers: dict[str, int] = {}
+    for part in parts:
+        images.append(part["images"])
+        for name, each in _firing(part["firing"]).items():
+            firing[name] = _both(firing[name], each) if name in firing else each
+        names, counts = words(part["units"], "unit"), numbers(part["units"], "servers")
+        for name, cycles in totals(part["units"], "unit", "busy_cycles").items():
+            busy[name] = busy.get(name, 0) + cycles
+            servers[name] = int(counts[names.where(name)].max())
+
+    def column(name: str) -> Any:
+        return np.concatenate([numbers(table, name) for table in images])
+
+    latency = max(int(column("latency_cycles").sum()), 1)
+    return Facts(
+        provenance,
+        column("image"),
+        column("latency_cycles"),
+        column("floor_cycles"),
+        column("utilization"),
+        firing,
+        {name: cycles / (servers[name] * latency) for name, cycles in busy.items()},
+    )
+
+
+def _firing(table: Table) -> dict[str, Firing]:
+    if not rows_of(table):
+        return {}
+    names, layers, kinds = (words(table, name) for name in ("tensor", "layer", "kind"))
+    image, live, nonzero = (numbers(table, name) for name in ("image", "live", "nonzero"))
+    found = {}
+    for name in names.words:
+        rows = names.where(name)
+        if rows.any():
+            first, silent = int(rows.argmax()), rows & (nonzero == 0) & (live > 0)
+            found[name] = Firing(
+                layers.word(first),
+                kinds.word(first),
+                int(live[rows].sum()),
+                int(nonzero[rows].sum()),
+                tuple(image[silent].tolist()),
+            )
+    return found
+
+
+def _both(one: Firing, other: Firing) -> Firing:
+    return one._replace(
+        live=one.live + other.live,
+        nonzero=one.nonzero + other.nonzero,
+        silent=one.silent + other.silent,
+    )
+
+
+def _listed(values: Iterable[Any]) -> str:
+    """Return the first few values in words."""
+    told = [*map(str, values)]
+    more = f" and {len(told) - _NAMED} more" if len(told) > _NAMED else ""
+    return ", ".join(told[:_NAMED]) + more
+
+
+@check("dead_network", "error")
+def _dead_network(facts: Facts) -> Found:
+    """Nothing fires: cycles and energy are those of walking over zeros."""
+    neurons = facts.neurons.values()
+    if neurons and not any(each.nonzero for each in neurons):
+        yield "", "the network is dead: firing rate 0 in all layers; no number below means anything"
+
+
+@check("silent_input", "error")
+def _silent_input(facts: Facts) -> Found:
+    """The network was shown nothing."""
+    for name, each in facts.inputs.items():
+        if each.silent:
+            count = len(facts.image)
+            which = "all images" if len(each.silent) == count else f"images {_listed(each.silent)}"
+            yield name, f"the network's input is all zero in {which} of {count}"
+
+
+@check("too_fast", "error")
+def _too_fast(facts: Facts) -> Found:
+    """More work was done than the array can do, or in less time than a unit was held."""
+    over = facts.utilization > 1
+    if over.any():
+        most = f"up to {facts.utilization.max():.1%}"
+        yield (
+            "cores.pe_array",
+            f"utilization is above 100 % ({most}, images {_listed(facts.image[over])}): the array "
+            "takes less time than its peak allows, so its cycles are wrong",
+        )
+    under = facts.latency_cycles < facts.floor_cycles
+    if under.any():
+        yield "", f"latency below floor_cycles in images {_listed(facts.image[under])}"
+
+
+@check("silent_layer", "warning")
+def _silent_layer(facts: Facts) -> Found:
+    """A layer that never fires costs nothing behind it: as a rule its threshold is wrong."""
+    neurons = facts.neurons
+    if any(each.nonzero for each in neurons.values()):  # else the network is dead
+        for name, each in neurons.items():
+            if not each.nonzero:
+                yield name, f"never fires, in any of {len(facts.image)} images"
+
+
+@check("saturated_layer", "warning")
+def _saturated_layer(facts: Facts) -> Found:
+    """A layer that always fires tells its reader nothing."""
+    for name, each in facts.neurons.items():
+        if each.nonzero == each.live:
+            yield name, f"always fires: all values, in all of {len(facts.image)} images"
+
+
+@check("rounded_input", "warning")
+def _rounded_input(facts: Facts) -> Found:
+    """An input of real values was rounded to bit-planes."""
+    rounding = facts.provenance["trace"].get("rounding") or {}
+    for name, error in rounding.items():
+        if name in facts.inputs:
+            yield name, f"the input was not of whole numbers: rounded, by up to {error:.3g}"
+
+
+@check("unknown_weights", "warning")
+def _unknown_weights(facts: Facts) -> Found:
+    """Spike rates of a network that was not trained, or not tested, stand for none that was."""
+    weights = facts.provenance["trace"]["weights"]
+    if weights["origin"] == "random":
+        yield "trace.weights", "are random: firing rates say nothing of a trained network"
+    elif weights["origin"] == "trained" and not weights.get("accuracy"):
+        yield (
+            "trace.weights",
+            "are said to be trained, but no accuracy shows it",
+        )
+
+
+@check("order_without_stages", "warning")
+def _order_without_stages(facts: Facts) -> Found:
+    """The dataflow's order in time concerns blocks, and the trace declares none."""
+    machine, trace = facts.provenance["architecture"], facts.provenance["trace"]
+    if trace.get("stages_missing"):
+        stages = _listed(trace["stages_missing"])
+        yield (
+            "dataflow",
+            f"{machine['dataflow']} orders timesteps of the stages {stages}, which the trace does "
+            f"not name: it runs {trace.get('order', 'all timesteps together')}",
+        )
+
+
+@check("few_images", "note")
+def _few_images(facts: Facts) -> Found:
+    """A percentile of few images is their maximum."""
+    count = len(facts.image)
+    needed = {95: 20, 99: 100}
+    short = [f"p{rank}" for rank, fewest in needed.items() if count < fewest]
+    if short:
+        fewest = max(fewest for fewest in needed.values() if count < fewest)
+        yield "", f"{' and '.join(short)} of n = {count} images: the slowest; needs n of {fewest}"
+
+
+@check("one_unit", "note")
+def _one_unit(facts: Facts) -> Found:
+    """One unit is held all the time: no other part of the machine moves the latency."""
+    for unit, share in facts.occupancy.items():
+        if share > _BOUND:
+            told = math.floor(share * 1000) / 10
+            yield unit, f"is held {told} % of the time: no other part moves the latency much"
