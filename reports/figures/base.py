@@ -19,7 +19,7 @@ from simulator.results.result import Result
 
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SKY, PURPLE, YELLOW, GREY = "#56B4E9", "#CC79A7", "#F0E442", "#999999"
-WINE, TEAL, OLIVE, BLACK = "#882255", "#44AA99", "#999933", "#000000"
+WINE, TEAL, OLIVE, INDIGO, BLACK = "#882255", "#44AA99", "#999933", "#332288", "#000000"
 """Beside the palette, where eight are not enough: black would vanish on a dark page."""
 PALETTE = (BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE, YELLOW)
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "pentagon", "hexagram")

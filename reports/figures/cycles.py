@@ -12,6 +12,7 @@ from reports.figures.base import (
     BLUE,
     DESIGN,
     GREY,
+    INDIGO,
     OLIVE,
     PALETTE,
     SYMBOLS,
@@ -34,7 +35,7 @@ from reports.figures.base import (
 from simulator.results.result import CAUSES, Result
 
 ARRAY = "The PE array: utilization, occupancy, stalls"
-_OF_CAUSES = (*PALETTE[1:], GREY, WINE, TEAL, OLIVE, BLACK)
+_OF_CAUSES = (*PALETTE[1:], GREY, WINE, TEAL, OLIVE, INDIGO, BLACK)
 COLOURS = {"busy": BLUE, **dict(zip(CAUSES, _OF_CAUSES, strict=True))}
 CYCLES_NOTE = (
     "Mean per image. Busy cycles of the PE array, and its idle cycles by the layer that was waited "
