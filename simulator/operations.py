@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from simulator.errors import LoweringError
 from simulator.trace import Image, OperationSpec, Outline, TensorSpec, Trace
+from simulator.windows import Window, line, window_of
 
 PRODUCT_BITS = 8
 """Bits in memory of a product of spikes and spikes: an attention score is at most head_dim, 64 or
@@ -62,22 +63,6 @@ _COMPARES = frozenset(
 )
 # A neuron's update on the vector unit: two adds and a comparison.
 _UPDATE = {"add": 2, "compare": 1}
-
-
-class Window(NamedTuple):
-    """How an output pixel reads input pixels; a linear layer is a 1 x 1 window on a line."""
-
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    padding: tuple[int, int]
-    in_grid: tuple[int, int]
-    out_grid: tuple[int, int]
-    dilation: tuple[int, int] = (1, 1)
-
-    @property
-    def taps(self) -> int:
-        """Input pixels under the kernel."""
-        return self.kernel[0] * self.kernel[1]
 
 
 class VectorOp(NamedTuple):
@@ -163,7 +148,14 @@ class Layer:
         """Multiply-accumulates of one timestep with nothing skipped."""
         if self.is_elementwise:
             return 0
-        return self.rows * self.inputs * self.outputs * self.groups
+        # Zeros that a transposed convolution inserts are no inputs.
+        rows = self.window.pixels if self.window.is_transposed else self.rows
+        return rows * self.inputs * self.outputs * self.groups
+
+    @property
+    def group_channels(self) -> int:
+        """Channels of the operand that one group of a convolution reads."""
+        return self.channels // self.groups
 
     @property
     def product_class(self) -> str:
@@ -217,8 +209,7 @@ class Layer:
             return rows * tokens * self.planes
         if self.is_attention:
             return rows * self.inputs * self.planes
-        pixels = self.window.in_grid[0] * self.window.in_grid[1]
-        return rows * self.channels * self.planes * pixels // self.rows
+        return rows * self.group_channels * self.planes * self.window.pixels // self.rows
 
 
 class Stream(NamedTuple):
@@ -400,7 +391,7 @@ def key_values_first(network: Network) -> Network:
             operand=k,
             second=v,
             rows=head_dim,
-            window=_line(head_dim),
+            window=line(head_dim),
             inputs=tokens,
             outputs=head_dim,
             producers=tuple(sorted({own[name] for name in (k, v) if name in own})),
@@ -410,7 +401,7 @@ def key_values_first(network: Network) -> Network:
             kind="attention_query",
             operand=q,
             rows=tokens,
-            window=_line(tokens),
+            window=line(tokens),
             inputs=head_dim,
             outputs=head_dim,
             producers=tuple(sorted({scores.index} | {own[q]} if q in own else {scores.index})),
@@ -438,7 +429,6 @@ def _begin_layer(index: int, operation: OperationSpec, tensors: Mapping[str, Ten
     shapes: Mapping[str, int | tuple[int, ...]] = operation.shapes
     if operation.kind == "product":
         return _begin_product(index, operation, tensors)
-    _check_convolution(operation)
     operand, second = _operands(operation)
     spec = tensors.get(operand) if operand else None
     rows, inputs, outputs, groups = _product(operation.kind, shapes)
@@ -461,7 +451,11 @@ def _begin_layer(index: int, operation: OperationSpec, tensors: Mapping[str, Ten
         mask=operation.mask,
         static_input=spec is not None and spec.timesteps == 1 < operation.timesteps,
         integer_input=spec is not None and spec.kind == "integer",
-        window=_window(operation.kind, shapes, rows),
+        window=(
+            window_of(operation.name, shapes)
+            if operation.kind in ("conv2d", "convolution")
+            else line(rows)
+        ),
         channels=spec.channels if spec else inputs,
         output=operation.output,
         mean_tokens=int(shapes["tokens"]) if operation.kind == "head" else 0,  # type: ignore[arg-type]
@@ -516,31 +510,12 @@ def _begin_product(
         mask=operation.mask,
         static_input=False,
         integer_input=spec.kind == "integer",
-        window=_line(rows),
+        window=line(rows),
         channels=spec.channels,
         output=operation.output,
         second_planes=planes,
         feeds=False,  # until a product reads it
     )
-
-
-def _check_convolution(operation: OperationSpec) -> None:
-    """Refuse the convolutions whose windows a Layer cannot hold, by name."""
-    if operation.kind != "convolution":
-        return
-    shapes: Mapping[str, int | tuple[int, ...]] = operation.shapes
-    found = []
-    if shapes["transposed"]:
-        found.append("is transposed")
-    if shapes["groups"] != 1:
-        found.append(f"has {shapes['groups']} groups")
-    if len(_axes(shapes["kernel"])) > 2:
-        found.append(f"has {len(_axes(shapes['kernel']))} axes")
-    if found:
-        raise LoweringError(
-            f"operation {operation.name}: a convolution that {' and '.join(found)}: this version "
-            "lowers convolutions of at most two axes, in one group, not transposed"
-        )
 
 
 def _operands(operation: OperationSpec) -> tuple[str | None, str | None]:
@@ -561,8 +536,6 @@ def _product(kind: str, shapes: Mapping[str, int | tuple[int, ...]]) -> tuple[in
     if kind in ("conv2d", "convolution"):
         groups = size.get("groups", 1)
         inputs, outputs = size["in_channels"] // groups, size["out_channels"] // groups
-        if size.get("transposed", 0):
-            return size["in_grid"], inputs, size["kernel"] * outputs, groups
         return size["out_grid"], size["kernel"] * inputs, outputs, groups
     if kind == "product":
         return size["rows"], size["inputs"], size["outputs"], size["groups"]
@@ -578,27 +551,9 @@ def _product(kind: str, shapes: Mapping[str, int | tuple[int, ...]]) -> tuple[in
     return size["rows"], size["in_features"], size["out_features"], 1
 
 
-def _window(kind: str, shapes: Mapping[str, int | tuple[int, ...]], rows: int) -> Window:
-    if kind not in ("conv2d", "convolution"):
-        return _line(rows)
-    fills = {"kernel": 1, "stride": 1, "padding": 0, "in_grid": 1, "out_grid": 1, "dilation": 1}
-    return Window(*(_pair(shapes.get(key, (1, 1)), fill) for key, fill in fills.items()))
-
-
-def _line(rows: int) -> Window:
-    """Every row reads its own."""
-    return Window((1, 1), (1, 1), (0, 0), (1, rows), (1, rows))
-
-
 def _axes(value: int | tuple[int, ...]) -> tuple[int, ...]:
     assert not isinstance(value, int)
     return tuple(value)
-
-
-def _pair(value: int | tuple[int, ...], fill: int = 1) -> tuple[int, int]:
-    """Two axes; of one, it is the second."""
-    axes = _axes(value)
-    return (fill, int(axes[0])) if len(axes) == 1 else (int(axes[0]), int(axes[1]))
 
 
 def _vector_ops(operation: OperationSpec) -> tuple[VectorOp, ...]:

@@ -8,30 +8,21 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from simulator.lowering.pixels import pixel_under, tap_offset
 from simulator.lowering.scopes import ScopePlan, Scopes
 from simulator.lowering.tiles import Batch, Layout
 from simulator.lowering.walks import (
     CHUNK_TOKENS,
     CHUNKS,
     COLUMNS,
-    DILATION_X,
-    DILATION_Y,
     FIRST_CHUNK,
     FIRST_RANGE,
-    IN_HEIGHT,
-    IN_WIDTH,
-    KERNEL_WIDTH,
     KIND,
     OFFSET,
-    OUT_WIDTH,
-    PADDING_X,
-    PADDING_Y,
     PIXELS,
     PLANES,
     PRODUCT_ROWS,
     ROW_BYTES,
-    STRIDE_X,
-    STRIDE_Y,
     TIMESTEPS,
     ZEROED_BY,
     Walks,
@@ -164,18 +155,16 @@ def _append_row(
 ) -> None:
     """Copy the inputs of a row under its window, segment after segment, plane by plane."""
     stored = step if shape[TIMESTEPS] > 1 else 0
-    top = row // shape[OUT_WIDTH] * shape[STRIDE_Y] - shape[PADDING_Y]
-    left = row % shape[OUT_WIDTH] * shape[STRIDE_X] - shape[PADDING_X]
     position = 0
     for segment in range(walks.chunk_ptr[piece], walks.chunk_ptr[piece + 1]):
         channels = shape[FIRST_RANGE] + walks.channel_range[segment]
         start, stop = walks.start[channels], walks.stop[channels]
-        y = top + walks.tap[segment] // shape[KERNEL_WIDTH] * shape[DILATION_Y]
-        x = left + walks.tap[segment] % shape[KERNEL_WIDTH] * shape[DILATION_X]
-        if 0 <= y < shape[IN_HEIGHT] and 0 <= x < shape[IN_WIDTH]:
+        kernel_z, kernel_y, kernel_x = tap_offset(shape, walks.tap[segment])
+        pixel = pixel_under(shape, row, kernel_z, kernel_y, kernel_x)
+        if pixel >= 0:
             for plane in range(shape[PLANES]):
-                pixel = (stored * shape[PLANES] + plane) * shape[PIXELS] + y * shape[IN_WIDTH] + x
-                at = shape[OFFSET] + pixel * shape[ROW_BYTES]
+                own = (stored * shape[PLANES] + plane) * shape[PIXELS] + pixel
+                at = shape[OFFSET] + own * shape[ROW_BYTES]
                 _append_bits(data, at, start, stop, words, target + plane * width, position)
         position += stop - start
 

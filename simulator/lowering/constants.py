@@ -168,5 +168,4 @@ def _operand_row(layer_plan: LayerPlan) -> tuple[int, int]:
         return layer.planes, 1
     if layer.is_attention:
         return layer.inputs * layer.planes, 1
-    pixels = layer.window.in_grid[0] * layer.window.in_grid[1]
-    return layer.channels * layer.planes * pixels, layer.rows
+    return layer.group_channels * layer.planes * layer.window.pixels, layer.rows

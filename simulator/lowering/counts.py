@@ -177,8 +177,16 @@ def _stored(plan: Plan, layers: list[LayerPlan], core: int) -> list[int]:
             first, last = core * tiles // cores, (core + 1) * tiles // cores
             outputs = min(last * columns, outputs) - first * columns if last > first else 0
         bits = array.stored_weight_bits(layer.inputs, outputs, layer.weight_bits) if outputs else 0
-        stored.append(bits if each.fetch else 0)
+        stored.append(bits * _groups_of(each, core, cores) if each.fetch else 0)
     return stored
+
+
+def _groups_of(each: LayerPlan, core: int, cores: int) -> int:
+    """Return the groups of a product that a core takes."""
+    groups = each.layer.groups
+    if each.share != GROUPS:
+        return groups
+    return (core + 1) * groups // cores - core * groups // cores
 
 
 def _pinned(
@@ -210,19 +218,19 @@ def _pinned_part(
     layer, array, columns = each.layer, each.array, each.columns
     assert each.chunks is not None
     tiles, chunks = -(-layer.outputs // columns), len(each.fetch)
-    first, last = 0, tiles
+    first, last, cores = 0, tiles, plan.machine.cores
     if each.share == TILES:
-        cores = plan.machine.cores
         first, last = core * tiles // cores, (core + 1) * tiles // cores
-    own = min(each.pinned, (last - first) * chunks)
+    pieces = _groups_of(each, core, cores) * (last - first) * chunks
+    own = min(each.pinned, pieces)
     bits, counted = 0, Counter[str]()
     for piece in range(own):
         tile, chunk = divmod(piece, chunks)
-        ragged = first + tile == tiles - 1 and layer.outputs % columns > 0
+        ragged = first + tile % (last - first) == tiles - 1 and layer.outputs % columns > 0
         counted.update(each.fetch[chunk][ragged].counts)
         inputs, outputs = each.chunks.inputs[chunk], layer.outputs % columns if ragged else columns
         bits += array.stored_weight_bits(int(inputs), outputs, layer.weight_bits)
-    everything = own == (last - first) * chunks
+    everything = own == pieces
     return own, stored if everything else min(bits, stored), dict(counted)
 
 
@@ -413,7 +421,9 @@ def _count_fetches(
         return
     outer = constants.layers.rows_outer[entries.layer[own]]
     pinned = plan.pinned[core][own]
-    wanted = np.where(outer, share.tiles * plan.chunks[own] - pinned, plan.chunks[own])
+    # Of weights in groups all are pinned, and none is wanted, or none is.
+    stays = np.where(constants.layers.groups[entries.layer[own]] > 1, 0, pinned)
+    wanted = np.where(outer, share.tiles * plan.chunks[own] - stays, plan.chunks[own])
     takes = share.tiles > 0
     fetches = np.where(wanted <= machine.weight_slots, 1, share.blocks) * takes
     once = np.zeros(takes.shape, np.int64)
@@ -428,7 +438,7 @@ def _count_fetches(
     nothing = np.zeros_like(plan.pinned)
     for (part, action), each in plan.fetches.items():
         stay = plan.pinned_fetches.get((part, action), nothing)[core][own]
-        passing = (tiles * each[own]).sum(axis=2) - stay
+        passing = (tiles * each[own]).sum(axis=2) * share.groups - stay
         counts.add(part, {action: passing * fetches + stay * once}, loops.at, 1)
     stored, stay = plan.stored[core][own], plan.pinned_stored[core][own]
     for bits, times in ((stored - stay, fetches), (stay, once)):
@@ -442,12 +452,12 @@ def _fill_global(counts: Counts, constants: Constants, layer_plan: LayerPlan, at
     ragged = int(layer.outputs % layer_plan.columns > 0)
     tiles = -(-layer.outputs // layer_plan.columns)
     full, last = layer_plan.fetch_counts
-    counts.add("memories.dram", full, at, tiles - ragged)
-    counts.add("memories.dram", last, at, ragged)
+    counts.add("memories.dram", full, at, (tiles - ragged) * layer.groups)
+    counts.add("memories.dram", last, at, ragged * layer.groups)
     shared = plan.architecture.memories.global_buffer
     assert shared is not None
     stored = layer_plan.array.stored_weight_bits(layer.inputs, layer.outputs, layer.weight_bits)
-    filled = request(shared, stored, counts.clock_mhz, write=True)
+    filled = request(shared, stored * layer.groups, counts.clock_mhz, write=True)
     counts.add("memories.global_buffer", filled.counts, at, 1)
 
 

@@ -41,15 +41,21 @@ class Mapping(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """How a layer is cut: chunks of inputs, column tiles."""
+    """How a layer is cut: groups, and of each group chunks of inputs and column tiles."""
 
     chunks: Chunks | None
     tiles: int
+    groups: int = 1
+
+    @property
+    def group_pieces(self) -> int:
+        """Chunks of weights of a group, each for one column tile."""
+        return self.tiles * (1 if self.chunks is None else len(self.chunks.inputs))
 
     @property
     def pieces(self) -> int:
-        """Chunks of weights, each for one column tile."""
-        return self.tiles * (1 if self.chunks is None else len(self.chunks.inputs))
+        """Chunks of weights of all groups."""
+        return self.groups * self.group_pieces
 
 
 class Frame(NamedTuple):
@@ -140,16 +146,19 @@ def _rows_first(layer: Layer, cut: Cut, row_block: int, slots: int) -> bool:
     if cut.chunks is None:
         return True
     blocks = -(-layer.rows * layer.timesteps // row_block)
-    weights = layer.inputs * layer.outputs * layer.weight_bits
+    weights = layer.inputs * layer.outputs * layer.groups * layer.weight_bits
     operand = layer.rows * layer.timesteps * layer.channels * layer.planes
     chunks = len(cut.chunks.inputs)
-    rows_first = operand + weights * (1 if cut.pieces <= slots else blocks)
+    rows_first = operand + weights * (1 if cut.group_pieces <= slots else blocks)
     tiles_first = operand * cut.tiles + weights * (1 if chunks <= slots else blocks)
     return rows_first <= tiles_first
 
 
 def share_of(layer: Layer, architecture: Architecture, home: int) -> int:
-    """What a core's part of a layer is cut from; attention is cut by heads in every split."""
+    """What a core's part of a layer is cut from; attention is cut by heads in every split.
+
+    A convolution in groups is cut by groups where others are cut by column tiles.
+    """
     if (
         home != SHARED
         or len(architecture.cores) == 1
@@ -159,7 +168,9 @@ def share_of(layer: Layer, architecture: Architecture, home: int) -> int:
         return WHOLE
     if layer.is_attention:
         return GROUPS
-    return BLOCKS if architecture.split == "tokens" else TILES
+    if architecture.split == "tokens":
+        return BLOCKS
+    return TILES if layer.groups == 1 else GROUPS
 
 
 def array_of(layer: Layer, architecture: Architecture) -> PEArray:
@@ -214,7 +225,7 @@ def _cut(layer: Layer, architecture: Architecture) -> Cut:
         return Cut(None, 1)
     chunks = None if layer.transposed else _chunks(layer, architecture)
     tiles = -(-layer.outputs // array_of(layer, architecture).tile_columns)
-    return Cut(chunks, tiles)
+    return Cut(chunks, tiles, 1 if layer.is_attention else layer.groups)
 
 
 def _pieces_by_core(
@@ -227,10 +238,12 @@ def _pieces_by_core(
         taken = {}
         for layer, cut, home in zip(network.layers, cuts, homes, strict=True):
             if home in (SHARED, core):
-                tiles = cut.tiles
-                if share_of(layer, architecture, home) == TILES:
-                    tiles = (core + 1) * tiles // cores - core * tiles // cores
-                taken[layer.index] = cut.pieces // cut.tiles * tiles
+                share = share_of(layer, architecture, home)
+                taken[layer.index] = cut.pieces
+                if share == TILES or (share == GROUPS and not layer.is_attention):
+                    parts = cut.tiles if share == TILES else cut.groups
+                    part = (core + 1) * parts // cores - core * parts // cores
+                    taken[layer.index] = cut.pieces // parts * part
         own.append(taken)
     return tuple(own)
 

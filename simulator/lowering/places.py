@@ -174,6 +174,7 @@ class Places:
         for layer, own in zip(self.network.layers, pinned, strict=True):
             array = self._array(layer)
             bits = array.stored_weight_bits(layer.inputs, layer.outputs, layer.weight_bits)
+            bits *= layer.groups
             shared = self.fetched_again(layer) and not own and bits <= free
             free -= bits * shared
             source = FROM_GLOBAL if shared else FROM_DRAM

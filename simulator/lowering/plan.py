@@ -47,9 +47,9 @@ class LayerPlan:
     `repeats`: results of one product that serve so many timesteps (a static input); `scopes`: its
     steps, in order; `home`: the core that runs it, or SHARED; `share`: what each core's part is cut
     from; `source`: of its weights; `pinned`: chunks of them that stay in the weight buffer of each
-    core, its first column tiles' chunks first; `fetch` (chunk, 2): DRAM requests of each chunk's
-    weights for full and ragged column tiles, `fetch_bits`: their bits, `shared_fetch`: requests to
-    the global buffer; `kept_at`:
+    core, its first column tiles' chunks first, of weights in groups all or none; `chunks`, `fetch`
+    (chunk, 2): of one group, DRAM requests of each chunk's weights for full and ragged column
+    tiles, `fetch_bits`: their bits, `shared_fetch`: requests to the global buffer; `kept_at`:
     place of its first chunk among those that are kept, by core; `rows_outer`: the outer loop;
     `reads`: bits over all timesteps and place of what its element-wise operations read; places (see
     places.py) of the operand, of a second operand, of results outside the core and of membranes, ""
@@ -170,7 +170,7 @@ def plan_of(frame: Frame, mapping: Mapping) -> Plan:
     kept_chunks = 0
     layers = []
     for layer, cut, source in zip(network.layers, frame.cuts, sources, strict=True):
-        pinned = mapping.pinned[layer.index]
+        pinned = _pinned(mapping, layer, cut)
         own = cut.pieces if pinned else 0
         kept_at = tuple(kept_chunks + core * own for core in range(machine.cores))
         if pinned or source == FROM_GLOBAL:
@@ -179,6 +179,12 @@ def plan_of(frame: Frame, mapping: Mapping) -> Plan:
     architecture = frame.architecture
     graph = make_graph(architecture)
     return Plan(architecture, network, machine, mapping, graph, order, tuple(layers), kept_chunks)
+
+
+def _pinned(mapping: Mapping, layer: Layer, cut: Cut) -> int:
+    """Return the chunks of a layer's weights that stay; of weights in groups all or none."""
+    chosen = mapping.pinned[layer.index]
+    return chosen if cut.groups == 1 or chosen >= cut.pieces else 0
 
 
 def _machine(frame: Frame, mapping: Mapping) -> Machine:
@@ -228,7 +234,7 @@ def _layer_plan(
         home=home,
         share=share_of(layer, architecture, home),
         source=source,
-        pinned=mapping.pinned[layer.index],
+        pinned=_pinned(mapping, layer, cut),
         fetch=_fetches(fetch_bits, architecture.memories.dram, architecture.clock_mhz),
         fetch_bits=fetch_bits,
         shared_fetch=(

@@ -78,12 +78,13 @@ T_KIND: MATRIX or SINGLE. T_FIRST_DEP, T_LAST_DEP: tasks it waits for, in `dep`.
 T_CHUNKS, T_COLUMN_TILES: loops of the step. T_RAGGED: its last column tile is not full. T_SHARE:
 what the part of a core is cut from. T_SOURCE: of the weights. T_KEPT_AT: place of the first chunk
 of the step among those that are kept. T_PINNED: chunks of a core's part, from its first column tile
-on, that stay in its weight buffer. T_PRESENT: what stays is there from an image before.
-T_ROWS_OUTER: row blocks are the outer loop. T_..._UNIT: where operands, results and membranes are
-that are not in the core. T_FETCH_AT, T_GLOBAL_AT, T_LOAD_AT, T_BUSY_AT: places in the busy row.
-T_BLOCK_AT: first block of the step in the list of blocks. T_UNIT, T_LATENCY: of a single operation,
-or of the array. T_CATEGORY, T_RUNS: of a single operation; it is left out where it does not run.
-T_PRELOADS: weights are loaded into the array first. T_ENGINE: number of the array in the machine.
+of its first group on, that stay in its weight buffer. T_PRESENT: what stays is there from an image
+before. T_ROWS_OUTER: row blocks are the outer loop. T_..._UNIT: where operands, results and
+membranes are that are not in the core. T_FETCH_AT, T_GLOBAL_AT, T_LOAD_AT, T_BUSY_AT: places in the
+busy row. T_BLOCK_AT: first block of the step in the list of blocks. T_UNIT, T_LATENCY: of a single
+operation, or of the array. T_CATEGORY, T_RUNS: of a single operation; it is left out where it does
+not run. T_PRELOADS: weights are loaded into the array first. T_ENGINE: number of the array in the
+machine.
 """
 
 (
@@ -203,7 +204,10 @@ class _Writer(NamedTuple):
 
 
 class _Turn(NamedTuple):
-    """One (group, row block, column tile) of a core's part of a task; `sums`: its place."""
+    """One (group, row block, column tile) of a core's part of a task; `sums`: its place.
+
+    part_tile: number of the (group, column tile) in the core's part.
+    """
 
     task: int
     core: int
@@ -215,6 +219,7 @@ class _Turn(NamedTuple):
     sums: int
     first_block: int
     first_tile: int
+    part_tile: int
     kept: bool
     kept_local: bool
 
@@ -435,9 +440,10 @@ def _product(w: _Writer, task: int, begin: int) -> int:
                 tile, block = first_tile + count // blocks, first_block + count % blocks
             sums = w.places.taken[core, _SUMS] % w.machine[M_SUM_BLOCKS]
             ragged = row[T_RAGGED] if tile == column_tiles - 1 else 0
+            part_tile = (group - first_group) * width + tile - first_tile
             turn = _Turn(
                 task, core, begin, group, block, tile, ragged, sums, first_block, first_tile,
-                kept, kept_local,
+                part_tile, kept, kept_local,
             )  # fmt: skip
             if tile == first_tile or not rows_outer:
                 operand = _read_operand(w, turn)
@@ -539,9 +545,10 @@ def _fetch(w: _Writer, turn: _Turn, chunk: int, piece: int) -> None:
     row = w.table[task]
     source, busy_at = row[T_SOURCE], row[T_FETCH_AT] + 2 * chunk + turn.ragged
     home = -1
-    pinned = (turn.tile - turn.first_tile) * row[T_CHUNKS] + chunk < row[T_PINNED]
+    pinned = turn.part_tile * row[T_CHUNKS] + chunk < row[T_PINNED]
     if (pinned or source == FROM_GLOBAL) and row[T_PRESENT] == 0:
-        kept = row[T_KEPT_AT] + turn.tile * row[T_CHUNKS] + chunk
+        tile = turn.group * row[T_COLUMN_TILES] + turn.tile
+        kept = row[T_KEPT_AT] + tile * row[T_CHUNKS] + chunk
         if p.kept[kept] < 0:
             _wait_for_use(w, core, pinned)
             route = ROUTES_A_CORE * core + ROUTE_FROM_DRAM

@@ -14,32 +14,34 @@ import numpy.typing as npt
 from numba import njit
 
 from simulator.components.pe_arrays.popcount import popcount
+from simulator.lowering.pixels import pixel_under, tap_offset
 from simulator.lowering.scopes import ScopePlan, Scopes
 from simulator.lowering.walks import (
     CHUNK_TOKENS,
     COLUMNS,
-    DILATION_X,
-    DILATION_Y,
     FIRST_CHUNK,
     FIRST_RANGE,
     GROUPS,
+    IN_DEPTH,
     IN_HEIGHT,
     IN_WIDTH,
-    KERNEL_HEIGHT,
-    KERNEL_WIDTH,
+    IS_LINE,
     KIND,
     OFFSET,
+    OUT_DEPTH,
     OUT_HEIGHT,
     OUT_WIDTH,
-    PADDING_X,
-    PADDING_Y,
     PIXELS,
     PLANES,
     PRODUCT_ROWS,
     RANGES,
     ROW_BYTES,
+    SPREAD_X,
+    SPREAD_Y,
+    SPREAD_Z,
     STRIDE_X,
     STRIDE_Y,
+    STRIDE_Z,
     TIMESTEPS,
     ZEROED_BY,
     Walks,
@@ -122,8 +124,7 @@ def count_ones(
     """Count the set bits of each (row, plane) of each tile."""
     ones = np.zeros(int(scopes.words.sum()), dtype)
     table = walks.tables.table
-    rows = (table[:, KIND] != COLUMNS) & (table[:, KERNEL_HEIGHT] * table[:, KERNEL_WIDTH] > 1)
-    windows = np.flatnonzero(rows)
+    windows = np.flatnonzero((table[:, KIND] != COLUMNS) & (table[:, IS_LINE] == 0))
     # Scratch: counts of all input pixels, sums of all output rows.
     steps = np.ones(len(table), np.int64)
     np.maximum.at(steps, plan.walk, plan.steps)
@@ -258,7 +259,7 @@ def _count(
             shape = walks.table[loops.walk[scope]]
             if shape[KIND] == COLUMNS:
                 _columns(arena[image], shape, loops, image, scope, lanes, totals, ones)
-            elif shape[KERNEL_HEIGHT] * shape[KERNEL_WIDTH] == 1 and shape[STRIDE_X] == 1:
+            elif shape[IS_LINE] == 1:
                 _lines(arena[image], words[image], shape, walks, loops, image, scope, ones)
             else:
                 _pixels(
@@ -347,27 +348,24 @@ def _windows(
     width = loops.steps[scope] * planes
     rows = loops.rows[image, scope]
     size = rows * planes
+    apart = shape[SPREAD_Z] * shape[SPREAD_Y] * shape[SPREAD_X]
     for piece in range(shape[GROUPS] * chunks):
         sums[:size] = 0
         group, chunk = piece // chunks, piece % chunks
         begin = walks.chunk_ptr[shape[FIRST_CHUNK] + piece]
         end = walks.chunk_ptr[shape[FIRST_CHUNK] + piece + 1]
         for segment in range(begin, end):
-            tap_y = walks.tap[segment] // shape[KERNEL_WIDTH]
-            tap_x = walks.tap[segment] % shape[KERNEL_WIDTH]
-            kernel_y = tap_y * shape[DILATION_Y] - shape[PADDING_Y]
-            kernel_x = tap_x * shape[DILATION_X] - shape[PADDING_X]
+            kernel_z, kernel_y, kernel_x = tap_offset(shape, walks.tap[segment])
             base = walks.channel_range[segment] * shape[PIXELS] * width
-            if loops.complete[image, scope]:
-                _add_lines(shape, kernel_y, kernel_x, width, base, counts, sums)
+            if loops.complete[image, scope] and apart == 1:
+                _add_maps(shape, kernel_z, kernel_y, kernel_x, width, base, counts, sums)
                 continue
             for item in range(rows):
                 row = loops.row[loops.first_row[image, scope] + item]
                 step = loops.timestep[loops.first_row[image, scope] + item]
-                y = row // shape[OUT_WIDTH] * shape[STRIDE_Y] + kernel_y
-                x = row % shape[OUT_WIDTH] * shape[STRIDE_X] + kernel_x
-                if 0 <= y < shape[IN_HEIGHT] and 0 <= x < shape[IN_WIDTH]:
-                    at = base + (y * shape[IN_WIDTH] + x) * width
+                pixel = pixel_under(shape, row, kernel_z, kernel_y, kernel_x)
+                if pixel >= 0:
+                    at = base + pixel * width
                     at += (step - loops.first_step[scope]) * planes
                     for plane in range(planes):
                         sums[item * planes + plane] += counts[at + plane]
@@ -382,8 +380,9 @@ def _windows(
 
 
 @_kernel
-def _add_lines(
+def _add_maps(
     shape: Ints,
+    kernel_z: int,
     kernel_y: int,
     kernel_x: int,
     width: int,
@@ -391,7 +390,27 @@ def _add_lines(
     counts: npt.NDArray[Any],
     sums: npt.NDArray[Any],
 ) -> None:
-    """Add one tap of the window to all rows of a grid; `width` numbers a pixel."""
+    """Add one tap of the window to all rows of a grid, map by map."""
+    own, pixels = shape[OUT_HEIGHT] * shape[OUT_WIDTH], shape[IN_HEIGHT] * shape[IN_WIDTH]
+    for out_z in range(shape[OUT_DEPTH]):
+        z = out_z * shape[STRIDE_Z] + kernel_z
+        if 0 <= z < shape[IN_DEPTH]:
+            source, target = base + z * pixels * width, out_z * own * width
+            _add_lines(shape, kernel_y, kernel_x, width, source, target, counts, sums)
+
+
+@_kernel
+def _add_lines(
+    shape: Ints,
+    kernel_y: int,
+    kernel_x: int,
+    width: int,
+    base: int,
+    begin: int,
+    counts: npt.NDArray[Any],
+    sums: npt.NDArray[Any],
+) -> None:
+    """Add one tap of the window to all rows of a map, from `begin` on; `width` numbers a pixel."""
     stride = shape[STRIDE_X]
     first = max(0, -(kernel_x // stride))
     last = min(shape[OUT_WIDTH], (shape[IN_WIDTH] - 1 - kernel_x) // stride + 1)
@@ -399,7 +418,7 @@ def _add_lines(
         y = out_y * shape[STRIDE_Y] + kernel_y
         if y < 0 or y >= shape[IN_HEIGHT] or last <= first:
             continue
-        target = (out_y * shape[OUT_WIDTH] + first) * width
+        target = begin + (out_y * shape[OUT_WIDTH] + first) * width
         source = base + (y * shape[IN_WIDTH] + first * stride + kernel_x) * width
         if stride == 1:
             count = (last - first) * width

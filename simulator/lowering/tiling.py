@@ -86,6 +86,20 @@ def block_ends(size: int, block: int, parts: int, together: int) -> list[int]:
     return sorted({end for end in ends if end > 0} | {size})
 
 
+def of_groups(chunks: Chunks, groups: int, channels: int) -> Chunks:
+    """Repeat the chunks of one group of `channels` for all; `inputs` stay those of one."""
+    segments, ranges = len(chunks.tap), len(chunks.start)
+    number = np.arange(groups)[:, None]
+    return Chunks(
+        ptr=np.append((chunks.ptr[:-1] + number * segments).ravel(), groups * segments),
+        tap=np.tile(chunks.tap, groups),
+        channel_range=(chunks.channel_range + number * ranges).ravel(),
+        start=(chunks.start + number * channels).ravel(),
+        stop=(chunks.stop + number * channels).ravel(),
+        inputs=chunks.inputs,
+    )
+
+
 def cut_heads(heads: int, head_dim: int, chunk_inputs: int) -> Chunks:
     """The chunks of all heads of a tensor, head by head; `inputs` are those of one head."""
     starts = range(0, head_dim, chunk_inputs)

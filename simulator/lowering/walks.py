@@ -16,9 +16,10 @@ import numpy.typing as npt
 from simulator.components.dataflows.base import ALL_TIMESTEPS
 from simulator.lowering.plan import LayerPlan, Plan
 from simulator.lowering.tables import BLOCKS
-from simulator.lowering.tiling import Chunks, cut_heads
+from simulator.lowering.tiling import Chunks, cut_heads, of_groups
 from simulator.operations import Layer
 from simulator.trace import TensorSpec
+from simulator.windows import ONES
 
 Ints = npt.NDArray[np.int64]
 
@@ -31,18 +32,28 @@ ROWS, COLUMNS = 0, 1
     PLANES,
     PIXELS,
     ROW_BYTES,
+    KERNEL_DEPTH,
     KERNEL_HEIGHT,
     KERNEL_WIDTH,
+    STRIDE_Z,
     STRIDE_Y,
     STRIDE_X,
+    PADDING_Z,
     PADDING_Y,
     PADDING_X,
+    DILATION_Z,
     DILATION_Y,
     DILATION_X,
+    IN_DEPTH,
     IN_HEIGHT,
     IN_WIDTH,
+    OUT_DEPTH,
     OUT_HEIGHT,
     OUT_WIDTH,
+    SPREAD_Z,
+    SPREAD_Y,
+    SPREAD_X,
+    IS_LINE,
     GROUPS,
     CHUNKS,
     FIRST_CHUNK,
@@ -54,15 +65,17 @@ ROWS, COLUMNS = 0, 1
     ROW_BLOCK,
     OUTPUTS,
     WALK_COLUMNS,
-) = range(29)
+) = range(39)
 """Columns of `Walks.table`.
 
-KIND: ROWS or COLUMNS. OFFSET: first byte of the operand in an image's row of the arena.
-TIMESTEPS, PLANES, PIXELS, ROW_BYTES: shape of the stored operand. KERNEL_HEIGHT to OUT_WIDTH: the
-window. GROUPS, CHUNKS: loops of a product. FIRST_CHUNK: its place in `chunk_ptr`, chunks of group
-g follow those of group g - 1. FIRST_RANGE, RANGES: its channel ranges. PRODUCT_ROWS: rows of a
-group. CHUNK_TOKENS: tokens of a chunk of COLUMNS. ZEROED_BY: mask whose halted rows count as zeros,
-or -1. ROW_BLOCK: rows of a block. OUTPUTS: of the product, 0 where they are live tokens.
+KIND: ROWS or COLUMNS. OFFSET: first byte of the operand in an image's row of the arena. TIMESTEPS,
+PLANES, PIXELS, ROW_BYTES: shape of the stored operand. KERNEL_DEPTH to OUT_WIDTH: the window.
+SPREAD_...: pixels from one input pixel to the next on the map that the window reads, the others are
+zeros. IS_LINE: 1 where each row reads its own pixel. GROUPS, CHUNKS: loops of a product.
+FIRST_CHUNK: its place in `chunk_ptr`, chunks of group g follow those of group g - 1. FIRST_RANGE,
+RANGES: its channel ranges. PRODUCT_ROWS: rows of a group. CHUNK_TOKENS: tokens of a chunk of
+COLUMNS. ZEROED_BY: mask whose halted rows count as zeros, or -1. ROW_BLOCK: rows of a block.
+OUTPUTS: of the product, 0 where they are live tokens.
 """
 
 
@@ -182,6 +195,8 @@ def _walk(plan: Plan, layer_plan: LayerPlan) -> tuple[Walk, Chunks | None]:
     chunks = layer_plan.chunks
     if layer.is_attention and not layer.transposed:
         chunks = cut_heads(layer.groups, layer.inputs, array.tile_inputs or layer.inputs)
+    elif chunks is not None and layer.groups > 1:
+        chunks = of_groups(chunks, layer.groups, layer.group_channels)
     walk = Walk(
         layers=(layer.index,),
         layer=layer,
@@ -215,6 +230,8 @@ def _fill(row: Ints, walk: Walk, plan: Plan, offset: int) -> None:
         *window.dilation,
         *window.in_grid,
         *window.out_grid,
+        *(window.spread if window.is_transposed else ONES),
+        int(window.is_line),
         layer.groups,
         len(walk.chunk_inputs),
         0,

@@ -58,7 +58,7 @@ def thumbnail(network: Network, image: Image) -> Pixels | None:
     first = network.layers[0]
     if first.kind != "conv2d" or first.operand is None:
         return None
-    height, width = first.window.in_grid
+    _, height, width = first.window.in_grid
     tensor = network.tensors[first.operand]
     bits = unpack_bits(image.tensors[first.operand], tensor.channels)
     if bits.shape[2] != height * width:

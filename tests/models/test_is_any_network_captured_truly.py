@@ -160,9 +160,8 @@ def test_the_layers_of_a_trace_hold_all_products(name: str, traces: Any) -> None
         proof = trace.manifest["capture"]["proof"]
         total = sum(macs(o) * o.timesteps for o in trace.operations)
         blank = proof["blank_operands"]
-        if name not in ("windows", "ranks"):  # which the lowering does not take yet
-            layers = read_network(trace).layers
-            assert sum(each.dense_macs * each.timesteps for each in layers) == total
+        layers = read_network(trace).layers
+        assert sum(each.dense_macs * each.timesteps for each in layers) == total
     assert total == proof["macs"] or (blank and total > proof["macs"] * 0.9)
 
 

@@ -14,6 +14,7 @@ from simulator.errors import LoweringError, TraceError
 from simulator.lowering.order import schedule
 from simulator.operations import read_network
 from simulator.trace import Outline
+from simulator.windows import window_of
 from tests.captured_manifest import captured_manifest
 
 Change = Callable[[dict[str, Any]], Any]
@@ -71,25 +72,19 @@ def test_each_broken_rule_is_named(name: str) -> None:
     assert expected in str(caught.value)
 
 
-def plain(manifest: dict[str, Any]) -> dict[str, Any]:
-    """The same with convolutions in one group, which layers hold."""
-    for name in ("conv", "back"):
-        at(name, shapes__groups=1)(manifest)
-    return manifest
-
-
 def test_layers_hold_what_is_listed() -> None:
-    layers = read_network(Outline(plain(captured_manifest()), "x.npz")).layers
+    layers = read_network(Outline(captured_manifest(), "x.npz")).layers
     found = {layer.name: layer for layer in layers}
     assert [layer.kind for layer in layers] == [
         "conv2d", "conv2d", "attention_scores", "attention_context", "linear",
     ]  # fmt: skip
     conv, scores, mixed = found["conv"], found["scores"], found["mixed"]
-    assert (conv.rows, conv.inputs, conv.outputs, conv.window.kernel) == (6, 12, 4, (1, 3))
+    assert (conv.rows, conv.inputs, conv.outputs, conv.window.kernel) == (6, 6, 2, (1, 1, 3))
     assert (scores.rows, scores.inputs, scores.outputs, scores.groups) == (6, 2, 6, 2)
     assert (scores.operand, scores.second, scores.feeds_product) == ("spikes", "before", True)
     assert (mixed.operand, mixed.second, mixed.transposed) == ("spikes", None, True)
-    assert sum(layer.dense_macs for layer in layers) == 2 * 288 + 2 * 144 + 216
+    assert (conv.groups, found["back"].groups) == (2, 2)
+    assert sum(layer.dense_macs for layer in layers) == 2 * 144 + 2 * 144 + 216
     kinds = [(op.kind, op.window_inputs) for op in found["back"].vector_ops]
     # A sum; a neuron: its update, one add and three multiplications beside it; two rearranged.
     assert kinds[:4] == [("add", 1), ("lif", 1), ("add", 1), ("multiply", 3)]
@@ -97,15 +92,24 @@ def test_layers_hold_what_is_listed() -> None:
 
 
 def test_a_known_neuron_costs_one_update() -> None:
-    manifest = plain(captured_manifest())
+    manifest = captured_manifest()
     at("lif", parameters__tau=2.0)(manifest)
     layers = read_network(Outline(manifest, "x.npz")).layers
     assert [op.kind for op in layers[1].vector_ops][:3] == ["add", "lif", "rearrange"]
 
 
 def test_windows_that_layers_do_not_hold_are_named() -> None:
-    with pytest.raises(LoweringError, match=r"operation conv: a convolution that has 2 groups"):
-        read_network(Outline(captured_manifest(), "x.npz"))
+    shapes = {name: [2, 2, 2, 2] for name in ("kernel", "stride", "in_grid", "out_grid")}
+    with pytest.raises(LoweringError, match=r"operation conv: a convolution of 3 axes on several"):
+        window_of("conv", shapes)
+
+
+def test_a_transposed_window_reads_between_zeros() -> None:
+    shapes = {"kernel": [3], "stride": [2], "padding": [1], "in_grid": [4], "out_grid": [7]}
+    window = window_of("back", {**shapes, "dilation": [1], "transposed": 1})
+    assert (window.stride, window.padding, window.spread) == ((1, 1, 1), (0, 0, 1), (1, 1, 2))
+    assert window.is_transposed
+    assert not window.is_line
 
 
 def test_plain_layers_run_one_timestep_after_another() -> None:
@@ -124,7 +128,7 @@ def test_plain_layers_run_one_timestep_after_another() -> None:
     ],
 )
 def test_an_order_that_the_network_forbids_is_refused(dataflow: str, told: str) -> None:
-    manifest = plain(captured_manifest())
+    manifest = captured_manifest()
     if dataflow != "tick_batched":
         manifest["capture"]["proof"]["not_causal"] = ["conv"]
     network = read_network(Outline(manifest, "x.npz"))
@@ -135,6 +139,6 @@ def test_an_order_that_the_network_forbids_is_refused(dataflow: str, told: str) 
 
 
 def test_a_recurrent_network_runs_timestep_by_timestep() -> None:
-    network = read_network(Outline(plain(captured_manifest()), "x.npz"))
+    network = read_network(Outline(captured_manifest(), "x.npz"))
     serial = load_architecture("arch_configs/sparse_pe.yaml", ["dataflow.kind=timestep_serial"])
     assert len(schedule(network, serial).steps) >= 2 * len(network.layers)

@@ -39,7 +39,7 @@ def test_the_pixels_are_those_of_the_trace(name: str, side: int) -> None:
     operand = network.layers[0].operand
     assert operand is not None
     spec = network.tensors[operand]
-    full = network.layers[0].window.in_grid[0]
+    full = network.layers[0].window.in_grid[1]
     times = full // side
     for row, column in ((0, 0), (3, 17), (side - 1, side - 1)):
         seen = np.zeros(spec.channels)
