@@ -77,6 +77,19 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
+TermName = Literal["gates", "operand_registers", "wires", "clock", "logic_leakage"]
+SramCellsName = Literal[
+    "foundry_28nm",
+    "lstp_300k",
+    "lstp_350k",
+    "lop_300k",
+    "lop_350k",
+    "hp_300k",
+    "hp_350k",
+    "hp_periphery_300k",
+    "hp_periphery_350k",
+]
+DramPowerName = Literal["states", "table", "ddr4_x16", "ddr4_x8", "ddr3_x8", "lpddr3_x32", "hbm2"]
 SingleLine = Annotated[str, Field(max_length=200), AfterValidator(_single_line)]
 
 
@@ -87,6 +100,17 @@ class Technology(_Section):
     voltage_v: float = Field(gt=0, le=10, description="supply voltage")
     energy_table: SingleLine = Field(
         description="name of a built-in energy table, or path of one relative to this file"
+    )
+    terms: tuple[TermName, ...] = Field(
+        default=(), strict=False, description="what is priced beyond the table"
+    )
+    sram_cells: SramCellsName = Field(
+        default="lstp_300k", description="cells and temperature of the SRAM's leakage"
+    )
+    dram_power: DramPowerName = Field(
+        default="table",
+        description="DRAM by its states: a part's currents, or those that the standard has; or the "
+        "table's price a bit",
     )
 
 

@@ -1,30 +1,53 @@
-"""python -m simulator.reprice: a finished result between low and high prices, nothing simulated.
+"""python -m simulator.reprice: a finished result at other prices, nothing simulated.
 
-Counts are the result's own; prices, bounds and terms are chosen here.
+Counts are the result's own; the table and the terms are chosen here.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
+import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from simulator.command import command
-from simulator.energy.spans import SRAM_CELLS, Span, sram_cells
+from simulator.energy.break_even import Design, compare, sentences
+from simulator.energy.spans import Span, dram_parts, sram_cells
 from simulator.energy.terms import term_names
-from simulator.results.intervals import BreakEven, Intervals, break_evens, intervals, is_robust
-from simulator.results.intervals import side_of as side
+from simulator.results.intervals import Intervals, design_of, intervals, with_bounds, with_prices
 from simulator.results.result import Result
-from simulator.results.summary import number, short
+from simulator.results.summary import number, short, switches
 
 EXAMPLE = (
-    "python -m simulator.reprice reports/out/sparse_pe --terms clock logic_leakage dram_ddr4_x8"
+    "python -m simulator.reprice reports/out/sparse_pe --terms clock logic_leakage "
+    "--dram-power ddr4_x8"
 )
 
 
 @command()
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the energies of each result, and where the order of each pair turns."""
+    options = _parser().parse_args(arguments)
+    results = [_priced(Result.load(path), options) for path in options.results]
+    found = [intervals(result) for result in results]
+    designs = [design_of(*each) for each in zip(results, found, strict=True)]
+    if options.out:
+        results[0].save(Path(options.out))
+        print(f"written: {options.out}", file=sys.stderr)
+    if options.json:
+        print(json.dumps(_document(options.results, results, found, designs), indent=1))
+        return
+    for name, result, each in zip(options.results, results, found, strict=True):
+        print("\n".join(_lines(name, result, each)))
+    for one, other in itertools.combinations(range(len(designs)), 2):
+        names = options.results[one], options.results[other]
+        print("\n  ".join(sentences(names, designs[one], designs[other], number)))
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m simulator.reprice",
         description="Price a finished result again: low, nominal, high, by part and action. "
@@ -33,52 +56,51 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     add = parser.add_argument
     add("results", nargs="+", metavar="RESULT", help="folder of a result")
-    add("--table", default="", metavar="NAME", help="another energy table: name, or YAML file")
-    add("--terms", nargs="+", default=[], choices=term_names(), metavar="TERM", help=_listed())
-    add("--sram-cells", default=SRAM_CELLS, choices=tuple(sram_cells()), metavar="CELLS")
-    add("--dram-pj-per-bit", type=float, default=12.45, help="for the break-even of a power")
+    add("--table", metavar="NAME", help="another energy table: name, or YAML file")
+    add(
+        "--terms",
+        nargs="*",
+        choices=term_names(),
+        metavar="TERM",
+        help="what is priced beyond the table, none or some of: " + ", ".join(term_names()),
+    )
+    add("--sram-cells", choices=tuple(sram_cells()), metavar="CELLS", help="of the SRAM's leakage")
+    add(
+        "--dram-power",
+        choices=("states", "table", *dram_parts()),
+        metavar="PART",
+        help="DRAM by the states of a part, or by the table's price a bit",
+    )
+    add("--out", metavar="DIR", help="write the first result at these prices there")
     add("--json", action="store_true", help="print JSON")
-    options = parser.parse_args(arguments)
-    results = [Result.load(path) for path in options.results]
-    found = [
-        intervals(result, options.terms, options.sram_cells, options.table) for result in results
-    ]
-    pairs = [(one, other) for one in range(len(found)) for other in range(one)]
-    turns = {
-        (other, one): break_evens(
-            side(results[other], found[other]),
-            side(results[one], found[one]),
-            options.dram_pj_per_bit,
+    return parser
+
+
+def _priced(result: Result, options: argparse.Namespace) -> Result:
+    """Return the result at the prices that are asked for; its own without any."""
+    wanted: dict[str, Any] = {
+        name: value
+        for name, value in (
+            ("energy_table", options.table),
+            ("terms", options.terms),
+            ("sram_cells", options.sram_cells),
+            ("dram_power", options.dram_power),
         )
-        for one, other in pairs
+        if value is not None
     }
-    if options.json:
-        print(json.dumps(_document(options.results, found, turns), indent=1))
-        return
-    for name, each in zip(options.results, found, strict=True):
-        print("\n".join(_lines(name, each)))
-    for (one, other), values in turns.items():
-        print("\n".join(_pair(options.results, (one, other), found, values)))
+    return with_prices(result, wanted) if wanted else with_bounds(result)
 
 
-def _listed() -> str:
-    return "what the tables leave out, one or more of: " + ", ".join(term_names())
-
-
-def _lines(name: str, found: Intervals) -> list[str]:
-    switches = f"{found.table}, SRAM leakage {found.cells}"
-    if found.terms:
-        switches += ", " + ", ".join(found.terms)
+def _lines(name: str, result: Result, found: Intervals) -> list[str]:
     lines = [
-        f"{name}: {switches}",
+        f"{name}: {result.provenance['energy_table']['name']}; {switches(result)}",
         f"{'uJ per image':<48} {'low':>10} {'nominal':>10} {'high':>10}",
     ]
     for part, energy in found.by_part().items():
         lines.append(_row(short(part), energy.times(1e-6)))
         own = [entry for entry in found.entries if entry.part == part]
         for entry in sorted(own, key=lambda each: -each.energy_pj.nominal):
-            label = f"  {entry.action}" + (f" ({entry.term})" if entry.term else "")
-            lines.append(_row(label, entry.energy_pj.times(1e-6)))
+            lines.append(_row(f"  {entry.action} ({entry.cause})", entry.energy_pj.times(1e-6)))
     lines.append(_row("energy", found.total_pj.times(1e-6)))
     lines.append(_row("power while it runs, mW", found.power_mw))
     lines.append(_row("power of the chip, mW", found.chip_power_mw))
@@ -89,38 +111,17 @@ def _row(label: str, span: Span) -> str:
     return f"{label:<48} " + " ".join(f"{number(each):>10}" for each in span)
 
 
-def _pair(
-    names: Sequence[str],
-    pair: tuple[int, int],
-    found: Sequence[Intervals],
-    turns: Sequence[BreakEven],
-) -> list[str]:
-    one, other = pair
-    robust = "the same at" if is_robust(found[one], found[other]) else "not the same at"
-    lines = [f"{names[one]} against {names[other]}: order {robust} low, nominal and high prices"]
-    for turn in turns:
-        if turn.value is None:
-            winner = names[one] if turn.first_below else names[other]
-            lines.append(f"  {winner} is cheaper at any {turn.quantity}")
-        else:
-            below, above = (one, other) if turn.first_below else (other, one)
-            value = f"{turn.value:.3g} {turn.unit} of {turn.quantity}"
-            lines.append(f"  {names[below]} is cheaper below, {names[above]} above {value}")
-    return lines
-
-
 def _document(
     names: Sequence[str],
+    results: Sequence[Result],
     found: Sequence[Intervals],
-    turns: dict[tuple[int, int], tuple[BreakEven, BreakEven]],
+    designs: Sequence[Design],
 ) -> dict[str, object]:
     return {
         "results": [
             {
                 "result": name,
-                "energy_table": each.table,
-                "sram_cells": each.cells,
-                "terms": list(each.terms),
+                "energy_table": result.provenance["energy_table"],
                 "energy_pj": each.total_pj._asdict(),
                 "power_mw": each.power_mw._asdict(),
                 "chip_power_mw": each.chip_power_mw._asdict(),
@@ -129,16 +130,23 @@ def _document(
                     for entry in each.entries
                 ],
             }
-            for name, each in zip(names, found, strict=True)
+            for name, result, each in zip(names, results, found, strict=True)
         ],
-        "break_evens": [
-            {
-                "first": names[one],
-                "second": names[other],
-                "turns": [turn._asdict() for turn in each],
-            }
-            for (one, other), each in turns.items()
+        "pairs": [
+            _pair((names[one], names[other]), designs[one], designs[other])
+            for one, other in itertools.combinations(range(len(designs)), 2)
         ],
+    }
+
+
+def _pair(names: tuple[str, str], one: Design, other: Design) -> dict[str, object]:
+    found = compare(one, other)
+    return {
+        "first": names[0],
+        "second": names[1],
+        "robust": found.is_robust,
+        "difference_pj": found.difference_pj._asdict(),
+        "turns": [turn._asdict() | {"bounds": turn.bounds._asdict()} for turn in found.turns],
     }
 
 

@@ -34,6 +34,8 @@ PRICES = {
     ("token_skip", "scan"): 0.01,
     ("dram", "read"): 99.6,
 }
+LOW, HIGH = 0.5, 2.0
+"""Every price's bounds over its nominal value."""
 LEAKAGE_UW = {"weight_buffer": 350.5, "spike_buffer": 120.25}
 CAUSE_OF_STAGE = {
     "sps": "dram_weights",
@@ -79,9 +81,11 @@ def sample_result(
     for image in images:
         _add_image(rows, image, blocks, timesteps)
     for (part, action), energy_pj in PRICES.items():
-        rows["prices"].append((part, action, f"{action} of {part}", energy_pj, "made up [28 nm]"))
+        price = (f"{action} of {part}", energy_pj, "made up [28 nm]", *_bounds(energy_pj))
+        rows["prices"].append((part, action, *price))
     for part, power_uw in LEAKAGE_UW.items():
-        rows["leakage"].append((part, power_uw, "made up [28 nm]"))
+        power = (power_uw, "made up [28 nm]", "sram_leakage", *_bounds(power_uw))
+        rows["leakage"].append((part, *power))
     return Result(provenance(engine, origin, blocks, timesteps), frames(rows))
 
 
@@ -173,7 +177,29 @@ def _add_totals(
     tokens = (sum(row[3] for row in slots), sum(row[4] for row in slots))
     name = (image, f"test/{image:05d}", image % 10, image % 10)
     bounds = (busy // 2, 3 * latency)
-    rows["images"].append((*name, latency, latency_ms, *work, *energies, *tokens, *bounds, 1))
+    between = (_add_energies(rows, image, latency_ms), energy_pj * HIGH)
+    rows["images"].append(
+        (*name, latency, latency_ms, *work, *energies, *tokens, *bounds, 1, *between)
+    )
+
+
+def _bounds(energy: float) -> tuple[float, float]:
+    return energy * LOW, energy * HIGH
+
+
+def _add_energies(rows: dict[str, list[tuple[Any, ...]]], image: int, latency_ms: float) -> float:
+    """Add the energies of an image by part, action and cause; their sum at the low bound."""
+    sums: dict[tuple[str, str, str], float] = {}
+    for own, _, part, action, _, energy_pj in rows["actions"]:
+        if own == image:
+            name = (part, action, f"{action} price")
+            sums[name] = sums.get(name, 0.0) + energy_pj
+    for part, power_uw in LEAKAGE_UW.items():
+        sums[part, "always on", "sram_leakage"] = power_uw * latency_ms * 1e3
+    for name, energy_pj in sums.items():
+        low, high = _bounds(energy_pj)
+        rows["energies"].append((image, *name, low, energy_pj, high))
+    return math.fsum(sums.values()) * LOW
 
 
 def provenance(engine: str, origin: str, blocks: int, timesteps: int) -> dict[str, Any]:

@@ -1,46 +1,92 @@
-"""What a machine's actions cost and what it draws at rest: its table's prices, looked up once."""
+"""What a machine's actions cost and what it draws all the time: its prices, looked up once."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from simulator.architecture import Architecture
+from simulator.components.base import Action
 from simulator.energy.derived import action_energy_pj, latency_ms, leakage_energy_pj, sums_pj
 from simulator.energy.pricing import EnergyTable
+from simulator.energy.spans import Span, price_causes, sram_cells, total
+from simulator.energy.terms import Term, dram_part, terms_of
 from simulator.errors import PricingError
+
+ALWAYS_ON = "always on"
+"""The action of power that a part draws as long as the machine is on."""
+SRAM_LEAKAGE = "sram_leakage"
+
+
+class ActionPrice(NamedTuple):
+    """Energy of an action done once: nominal, its bounds, by cause, and where it comes from."""
+
+    energy_pj: float
+    low_pj: float
+    high_pj: float
+    causes: Mapping[str, Span]
+    source: str
+
+
+class Power(NamedTuple):
+    """What a part draws as long as the machine is on, by cause."""
+
+    part: str
+    cause: str
+    power_uw: Span
+    source: str
 
 
 class MachinePrices:
-    """The prices of a machine's actions and its leakage, each with its source.
+    """The prices of a machine's actions and its power, each with bounds and its source.
 
     `actions`: price by "part.action"; `price_pj`: the bare number by (part, action); `meanings`:
-    each action in words; `leakage`: by part. Raises
-    PricingError if the table is of another node or an action has no price in it.
+    each action in words; `always_on`: power x time. Raises PricingError if the table is of another
+    node, an action has no price in it, or a term cannot be applied.
     """
 
     def __init__(self, architecture: Architecture) -> None:
-        self.table = _energy_table(architecture)
+        self.table = energy_table(architecture)
         self.clock_mhz = architecture.clock_mhz
+        self.technology = architecture.technology
         actions = {
             f"{path}.{name}": action
             for path, part in architecture.parts()
             for name, action in part.actions().items()
         }
         self.table.check_overrides(actions)
-        self.actions = self.table.prices(actions)
+        found = terms_of(architecture, self.table)
+        self.actions = _priced(self.table, actions, found)
+        self.dram_part = dram_part(architecture)
         self.price_pj = {
             (name.rpartition(".")[0], name.rpartition(".")[2]): price.energy_pj
             for name, price in self.actions.items()
         }
         self.meanings = {name: action.meaning for name, action in actions.items()}
-        self.leakage = {
-            path: self.table.total_leakage(part.leakage())
-            for path, part in architecture.parts()
-            if part.leakage()
+        self.always_on = (*self._sram(architecture), *_drawn(found))
+
+    def _sram(self, architecture: Architecture) -> tuple[Power, ...]:
+        """Return the leakage of all SRAM banks, of the machine's cells."""
+        cells = sram_cells()[self.technology.sram_cells]
+        powers = []
+        for path, part in architecture.parts():
+            if part.leakage():
+                leak = self.table.total_leakage(part.leakage())
+                source = f"{leak.source}; {self.technology.sram_cells}: {cells.source}"
+                powers.append(Power(path, SRAM_LEAKAGE, cells.factor.times(leak.power_uw), source))
+        return tuple(powers)
+
+    @property
+    def switches(self) -> dict[str, Any]:
+        """What was chosen beyond the table, for a result to name."""
+        return {
+            "terms": list(self.technology.terms),
+            "sram_cells": self.technology.sram_cells,
+            "dram_power": self.dram_part or "table",
         }
 
     def layer_energies_pj(
@@ -50,21 +96,52 @@ class MachinePrices:
         each_pj = np.array([self.price_pj[key] for key in actions], np.float64)
         of_layer = np.repeat(np.arange(len(counts)), len(actions))
         energies = action_energy_pj(counts, each_pj).ravel()
-        total: list[float] = sums_pj(energies, of_layer, len(counts)).tolist()
-        return total
+        by_layer: list[float] = sums_pj(energies, of_layer, len(counts)).tolist()
+        return by_layer
 
     @property
     def power_uw(self) -> float:
-        """Power at rest of all parts."""
-        return sum(leak.power_uw for leak in self.leakage.values())
+        """Power of all parts as long as the machine is on."""
+        return sum(each.power_uw.nominal for each in self.always_on)
 
     def leakage_pj(self, latency_cycles: int) -> float:
-        """Return the energy at rest of some cycles."""
+        """Return the always-on energy of some cycles."""
         return float(leakage_energy_pj(self.power_uw, latency_ms(latency_cycles, self.clock_mhz)))
 
 
-def _energy_table(architecture: Architecture) -> EnergyTable:
-    """The table that a machine names, for the node that the machine states."""
+def _priced(
+    table: EnergyTable, actions: Mapping[str, Action], found: Mapping[str, Term]
+) -> dict[str, ActionPrice]:
+    """Return the price of each action, under all terms."""
+    prices = {}
+    for name, price in table.prices(actions).items():
+        causes = price_causes(table, actions[name], name)
+        nominal, sources = price.energy_pj, [price.source]
+        for term_name, term in found.items():
+            if name in term.replaced_pj:
+                causes, sources = {term_name: term.replaced_pj[name]}, [term.source]
+                nominal = term.replaced_pj[name].nominal
+        for term_name, term in found.items():
+            if name in term.added_pj:
+                causes[term_name] = term.added_pj[name]
+                nominal += term.added_pj[name].nominal
+                sources.append(f"{term_name}: {term.source}")
+        span = total(causes.values())
+        source = "; ".join(filter(None, sources))
+        prices[name] = ActionPrice(nominal, span.low, span.high, causes, source)
+    return prices
+
+
+def _drawn(found: Mapping[str, Term]) -> list[Power]:
+    return [
+        Power(path, name, power, term.source)
+        for name, term in found.items()
+        for path, power in term.power_uw.items()
+    ]
+
+
+def energy_table(architecture: Architecture) -> EnergyTable:
+    """Return the table that a machine names, for the node that the machine states."""
     name = architecture.technology.energy_table
     path = architecture.folder / name
     table = EnergyTable.load(path) if name.endswith((".yaml", ".yml")) else _built_in(name)

@@ -1,24 +1,23 @@
-"""Low, nominal and high energies: what is known of each price, and terms that tables leave out.
+"""Low, nominal and high energies: a table's price is nominal, its bounds are other sources'.
 
-A table's price is the nominal one. `Bounds` says how far other sources are from it. A term is
-power or energy that no count of the simulation holds (logic leakage, clock, wires, standby): a
-named switch, off by default, with its own low, nominal and high.
+A price is kept by cause: the operation, DRAM standard or term that it is due to. Two designs pay
+for a cause at the same place between its bounds, so what turns their order can be named.
 """
 
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
 from simulator.components.base import Action, Primitive
-from simulator.config.wording import suggestion
-from simulator.energy.pricing import TABLES, EnergyTable
+from simulator.energy.pricing import DRAM_OPERATIONS, TABLES, EnergyTable
 from simulator.errors import PricingError
 
-SRAM_CELLS = "lstp_300k"
-"""Cells and temperature of the tables' own SRAM leakage."""
+OVERRIDE = "override"
+"""The cause of a price of the user's own, which has no bounds."""
 
 
 class Span(NamedTuple):
@@ -38,6 +37,12 @@ class Span(NamedTuple):
 
 
 NOTHING = Span(0.0, 0.0, 0.0)
+
+
+def total(spans: Iterable[Span]) -> Span:
+    """Return the sum of spans; each of its three is rounded once."""
+    found = list(spans)
+    return Span(*(math.fsum(each) for each in zip(*found, strict=True))) if found else NOTHING
 
 
 class Bound(NamedTuple):
@@ -63,6 +68,13 @@ class DramPower(NamedTuple):
     source: str
 
 
+class SramCells(NamedTuple):
+    """Leakage of SRAM cells at a temperature, over that of the tables' own, with its bounds."""
+
+    factor: Span
+    source: str
+
+
 @lru_cache(maxsize=1)
 def bounds() -> dict[tuple[str, str, str], Bound]:
     """Return the bounds by (operation, technology, family); an empty text is any."""
@@ -76,7 +88,7 @@ def bounds() -> dict[tuple[str, str, str], Bound]:
 
 @lru_cache(maxsize=1)
 def dram_parts() -> dict[str, DramPower]:
-    """Return the named DRAM parts."""
+    """Return the named DRAM parts; the first of a standard is its default."""
     return {row["part"]: _dram_power(row) for row in _rows("dram_power.csv")}
 
 
@@ -95,9 +107,14 @@ def _dram_power(row: Mapping[str, str]) -> DramPower:
 
 
 @lru_cache(maxsize=1)
-def sram_cells() -> dict[str, float]:
-    """Return the leakage by cells and temperature, over that of the tables' own cells."""
-    return {row["cells"]: float(row["factor"]) for row in _rows("sram_cells.csv")}
+def sram_cells() -> dict[str, SramCells]:
+    """Return the leakage of each kind of cells."""
+    return {
+        row["cells"]: SramCells(
+            Span(float(row["low"]), float(row["factor"]), float(row["high"])), row["source"]
+        )
+        for row in _rows("sram_cells.csv")
+    }
 
 
 def bound_of(primitive: Primitive, family: str) -> Bound:
@@ -112,32 +129,24 @@ def bound_of(primitive: Primitive, family: str) -> Bound:
     raise PricingError(f"bounds.csv: {name}: has no bounds for the family {family}")
 
 
-def price_span(table: EnergyTable, action: Action, name: str) -> Span:
-    """Return the energy of doing an action once; a price of the user's own is exact."""
+def cause_of(primitive: Primitive) -> str:
+    """Return the cause of a primitive's price: reads and writes of a DRAM share theirs."""
+    if primitive.operation in DRAM_OPERATIONS:
+        return f"dram {primitive.technology}"
+    return primitive.operation
+
+
+def price_causes(table: EnergyTable, action: Action, name: str) -> dict[str, Span]:
+    """Return what doing an action once costs, by cause."""
     if name in table.overrides:
-        return Span(*[table.overrides[name].energy_pj] * 3)
-    total = NOTHING
+        return {OVERRIDE: Span(*[table.overrides[name].energy_pj] * 3)}
+    found: dict[str, list[Span]] = {}
     for primitive in action.primitives:
         energy_pj = primitive.times * table.price(primitive).energy_pj
         bound = bound_of(primitive, table.family)
-        total = total.plus(Span(bound.low * energy_pj, energy_pj, bound.high * energy_pj))
-    return total
-
-
-def leakage_span(table: EnergyTable, banks: Iterable[Primitive], cells: str) -> Span:
-    """Return the power at rest of SRAM banks in uW, of these cells at this temperature.
-
-    The bounds are those of the table's own cells; cells that were chosen are their own bound.
-    Raises PricingError for cells that are not listed.
-    """
-    known = sram_cells()
-    if cells not in known:
-        raise PricingError(f"cells {cells}: unknown {suggestion(cells, known)}")
-    power_uw = table.total_leakage(banks).power_uw
-    if cells != SRAM_CELLS:
-        return Span(*[power_uw * known[cells]] * 3)
-    bound = bound_of(Primitive("sram_leakage"), table.family)
-    return Span(bound.low * power_uw, power_uw, bound.high * power_uw)
+        span = Span(bound.low * energy_pj, energy_pj, bound.high * energy_pj)
+        found.setdefault(cause_of(primitive), []).append(span)
+    return {cause: total(each) for cause, each in found.items()}
 
 
 def _rows(name: str) -> list[dict[str, str]]:

@@ -1,101 +1,166 @@
 """Terms that the tables' prices leave out, each a named switch with its sources.
 
-A term adds energy to actions (`added_pj`) or power for as long as the machine runs (`power_uw`).
-None is on by default: a result's own energies are actions and SRAM leakage alone.
+A term replaces what an action costs, adds to it, or draws power for as long as the machine is on.
+`technology.terms` and `technology.dram_power` of a machine choose them; a result names its own.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from simulator.architecture import Architecture
-from simulator.components.base import Component
+from simulator.components.base import Action, Component
 from simulator.config.wording import suggestion
 from simulator.energy.area import part_area
 from simulator.energy.pricing import EnergyTable
-from simulator.energy.spans import NOTHING, Span, dram_parts, price_span
+from simulator.energy.spans import DramPower, Span, dram_parts, price_causes, total
 from simulator.errors import PricingError
 
-LOGIC_LEAKAGE_UW_PER_MM2 = Span(613.0, 9318.0, 13599.0)
-"""Low: accumulator of ELSA (ISCA 2026), 28 nm, 0.9 V, HVT periphery, 25 C: 2.77 uW / 0.0045 mm2.
-Nominal, high: Aladdin's adder and multiplier carried to 28 nm (hwcomponents-library 1.0.58)."""
+LOGIC_LEAKAGE_UW_PER_MM2 = {28: Span(613.0, 9318.0, 13599.0), 45: Span(613.0, 12375.0, 13599.0)}
+"""By node. Low: accumulator of ELSA (ISCA 2026), 28 nm, 0.9 V, HVT periphery, 25 C: 2.77 uW /
+0.0045 mm2. Nominal, high: Aladdin's adder and multiplier carried to 28 nm (hwcomponents-library
+1.0.58); at 45 nm Aladdin's register at 40 nm, not scaled: 74 nW / 5.98 um2."""
 
-WIRE_PJ_PER_BIT_MM = Span(0.0404, 0.102, 0.24)
-"""Low: low-swing wires at 45 nm (Park et al., DATE 2013). Nominal: 28 nm, a random bit (Dally, SC10
-keynote, second-hand). High: 40 nm, a transition (Keckler et al., IEEE Micro 2011, second-hand)."""
+WIRE_PJ_PER_BIT_MM = {28: Span(0.0404, 0.102, 0.24), 45: Span(0.0404, 0.121, 0.24)}
+"""By node. Low: low-swing wires at 45 nm (Park et al., DATE 2013). Nominal: a random bit at 28 nm
+(Dally, SC10 keynote, second-hand) and at 40 nm (Keckler et al., IEEE Micro 2011, second-hand).
+High: a transition at 40 nm (the latter)."""
 
-REGISTER_PJ_PER_BIT = Span(0.0025, 0.0053, 0.0105)
-"""Nominal: Aladdin's 8-bit register at 28 nm, 0.0425 pJ (hwcomponents-library 1.0.58). Low, high:
-a single register and a file of 32 entries (stillwater-sc/esim, second-hand, weak)."""
+REGISTER_PJ_PER_BIT = {28: Span(0.0025, 0.0053, 0.0105), 45: Span(0.0049, 0.0104, 0.0205)}
+"""By node. Nominal: Aladdin's 8-bit register (hwcomponents-library 1.0.58). Low, high: a single
+register and a file of 32 entries at 28 nm (stillwater-sc/esim, second-hand, weak), carried to 45 nm
+by Aladdin's ratio."""
 
-CLOCK_PIN_PJ = Span(0.00085, 0.00407, 0.0088)
-"""Of a flip-flop and cycle. Nominal: Aladdin's 0.00794 pJ at 40 nm, carried to 28 nm by its
-registers' ratio. Low: that times 0.21, the clock network of an AES block with gating over without.
-High: our PE row's gates at 180 nm (docs/calibration.md), 0.227 pJ, by capacitance and voltage."""
+CLOCK_PIN_PJ = {28: Span(0.00085, 0.00407, 0.0088), 45: Span(0.00167, 0.00794, 0.0172)}
+"""By node, of a flip-flop and cycle. Nominal: Aladdin's 0.00794 pJ at 40 nm, carried to 28 nm by
+its registers' ratio. Low: that times 0.21, the clock network of an AES block with gating over
+without. High: our PE row's gates at 180 nm (docs/calibration.md), 0.227 pJ, by capacitance and
+voltage; at 45 nm by Aladdin's ratio."""
 
 FLIP_FLOPS_PER_ADDER = {"pe_arrays": 137, "vector_units": 51}
-"""By slot, of our own RTL (docs/calibration.md): a PE row has 4,385 flip-flops, its FIFOs among
-them, for 32 columns; the LIF unit 1,619 for 32 lanes."""
+"""By slot, of our own RTL (docs/calibration.md): a PE row has 4,385 flip-flops, its FIFOs and
+operand and control registers among them, for 32 columns; the LIF unit 1,619 for 32 lanes."""
 TOKEN_SKIP_FLIP_FLOPS = 2695
 """Of our own RTL's unit (docs/calibration.md)."""
 
-ACCUMULATE_GATES = Span(0.0, 7.0, 31.0)
-"""Further energy of an accumulate, over its price. Nominal: the gates of our PE row switch 8 times
-the energy of the table. High: with clock pins, which this RTL does not gate. Low: the bare cell."""
+GATES_NODE_NM, GATES_V, GATES_BITS = 180, 1.8, 16
+GATES_PJ = {"accumulate": 9.62, "lif_update": 10.44}
+"""What the gates of our RTL switch in osu018 (docs/calibration.md). An accumulate: 10.27 pJ of a PE
+row, less its FIFO and its queue of results, which have prices of their own: 0.0252 pJ at 28 nm."""
+GLITCHES = 0.4
+"""Largest share of glitches in the power of logic (an EDA vendor's page, "What is glitch power?",
+synopsys.com/ai/what-is-glitch-power.html, second-hand):
+the gates are simulated without delays, so without glitches."""
 
 
 class Term(NamedTuple):
-    """What a term adds: pJ by action, uW by part. `power_uw` holds for a machine that is on."""
+    """What a term does to the prices of actions, in pJ, and the power it draws by part, in uW."""
 
+    source: str
+    replaced_pj: Mapping[str, Span] = {}
     added_pj: Mapping[str, Span] = {}
     power_uw: Mapping[str, Span] = {}
 
 
 class Setting(NamedTuple):
-    """The machine that a term is of, and how long its DRAM is busy (share of the latency)."""
+    """The machine that a term is of, and the table that prices it."""
 
     architecture: Architecture
     table: EnergyTable
-    dram_busy: float
+
+    def actions(self, slot: str) -> Iterator[tuple[Component, str, Action]]:
+        """Yield each action of the parts of a slot, by its path, with its part."""
+        for path, part in self.architecture.parts():
+            if part.slot == slot:
+                for name, action in part.actions().items():
+                    yield part, f"{path}.{name}", action
 
 
 def term_names() -> tuple[str, ...]:
-    """The names of all terms."""
+    """The names of all terms that `technology.terms` may list."""
     return tuple(_TERMS)
 
 
-def terms(names: tuple[str, ...], setting: Setting) -> dict[str, Term]:
-    """Return what each named term adds. Raises PricingError for an unknown or a double one."""
-    for name in names:
-        if name not in _TERMS:
-            raise PricingError(f"term {name}: unknown {suggestion(name, _TERMS)}")
-    if {"accumulate_gates", "operand_registers"} <= set(names):
-        raise PricingError("terms: accumulate_gates holds operand_registers: choose one")
-    if sum(name.startswith("dram_") for name in names) > 1:
-        raise PricingError("terms: a machine has one DRAM part: choose one dram_ term")
-    return {name: _TERMS[name](setting) for name in names}
+def terms_of(architecture: Architecture, table: EnergyTable) -> dict[str, Term]:
+    """Return what each term of a machine does, its DRAM's states included.
+
+    Raises PricingError for a combination that counts something twice, and for a term without a
+    figure at the node.
+    """
+    names, setting = architecture.technology.terms, Setting(architecture, table)
+    if {"gates", "operand_registers"} <= set(names):
+        raise PricingError("technology.terms: gates holds operand_registers: choose one")
+    if len(set(names)) < len(names):
+        raise PricingError("technology.terms: a term stands twice")
+    found: dict[str, Term] = {name: _TERMS[name](setting) for name in names}
+    part = dram_part(architecture)
+    if part:
+        found[f"dram {part}"] = _dram(setting, part)
+    return found
+
+
+def dram_part(architecture: Architecture) -> str:
+    """Return the part whose currents price the DRAM; empty where the table's price a bit does.
+
+    Raises PricingError for a part of another standard.
+    """
+    wanted = architecture.technology.dram_power
+    technology = _dram_technology(architecture)
+    fitting = [name for name, part in dram_parts().items() if part.technology == technology]
+    if wanted == "table" or (wanted == "states" and not fitting):
+        return ""
+    if wanted == "states":
+        return fitting[0]
+    if wanted not in fitting:
+        known = suggestion(wanted, fitting) if fitting else "(no part of it has known currents)"
+        raise PricingError(
+            f"technology.dram_power: {wanted}: must be of the DRAM's standard {technology} {known}"
+        )
+    return wanted
+
+
+def _dram_technology(architecture: Architecture) -> str:
+    for primitive in architecture.memories.dram.actions()["read_bit"].primitives:
+        return primitive.technology
+    return ""
+
+
+def _at_node(values: Mapping[int, Span], setting: Setting, name: str) -> Span:
+    node_nm = setting.table.node_nm
+    if node_nm not in values:
+        nodes = ", ".join(map(str, values))
+        raise PricingError(
+            f"technology.terms: {name}: has no figure at {node_nm} nm: must be one of {nodes} nm: "
+            "leave the term out"
+        )
+    return values[node_nm]
 
 
 def _logic_leakage(setting: Setting) -> Term:
+    per_mm2 = _at_node(LOGIC_LEAKAGE_UW_PER_MM2, setting, "logic_leakage")
     power = {}
     for path, part in setting.architecture.parts():
         area = part_area(part, setting.table).logic_mm2 if part.logic() else 0.0
         if area:
-            power[path] = LOGIC_LEAKAGE_UW_PER_MM2.times(area)
-    return Term(power_uw=power)
+            power[path] = per_mm2.times(area)
+    return Term("Aladdin's cells (hwcomponents-library 1.0.58); low: ELSA, HVT", power_uw=power)
 
 
 def _clock(setting: Setting) -> Term:
     """Clock pins of flip-flops: power x time, whether or not anything is computed."""
+    pin = _at_node(CLOCK_PIN_PJ, setting, "clock")
     power = {}
     for path, part in setting.architecture.parts():
         flip_flops = _flip_flops(part)
         if flip_flops:
             # pJ x MHz = uW.
-            power[path] = CLOCK_PIN_PJ.times(flip_flops * setting.architecture.clock_mhz)
-    return Term(power_uw=power)
+            power[path] = pin.times(flip_flops * setting.architecture.clock_mhz)
+    return Term(
+        "flip-flops of our RTL (docs/calibration.md) x Aladdin's clock pin; low: gated",
+        power_uw=power,
+    )
 
 
 def _flip_flops(part: Component) -> int:
@@ -109,7 +174,7 @@ def _wires(setting: Setting) -> Term:
     """Bits of on-chip memories travel half a side of the area that is known."""
     areas = [part_area(part, setting.table) for _, part in setting.architecture.parts()]
     side_mm = math.sqrt(sum(area.sram_mm2 + area.logic_mm2 for area in areas))
-    bit = WIRE_PJ_PER_BIT_MM.times(side_mm / 2)
+    bit = _at_node(WIRE_PJ_PER_BIT_MM, setting, "wires").times(side_mm / 2)
     added = {}
     for path, part in setting.architecture.parts():
         for name, action in part.actions().items():
@@ -120,91 +185,102 @@ def _wires(setting: Setting) -> Term:
             )
             if bits:
                 added[f"{path}.{name}"] = bit.times(bits)
-    return Term(added_pj=added)
+    way = f"{bit.nominal:.3g} pJ a bit over {side_mm / 2:.2f} mm, half the side of the known area"
+    return Term(f"{way} (Dally, SC10 keynote, second-hand)", added_pj=added)
 
 
 def _operand_registers(setting: Setting) -> Term:
     """An accumulate latches a weight and a sum."""
+    bit = _at_node(REGISTER_PJ_PER_BIT, setting, "operand_registers")
     added = {}
-    for path, part, bits in _accumulates(setting):
-        weight_bits = getattr(part, "weight_bits", 8)
-        added[path] = REGISTER_PJ_PER_BIT.times(weight_bits + bits)
-    return Term(added_pj=added)
+    for part, name, action in setting.actions("pe_arrays"):
+        bits = _added_bits(action)
+        if bits:
+            added[name] = bit.times(getattr(part, "weight_bits", 8) + bits)
+    return Term("Aladdin's register (hwcomponents-library 1.0.58)", added_pj=added)
 
 
-def _accumulate_gates(setting: Setting) -> Term:
-    added = {}
-    for path, part, _ in _accumulates(setting):
-        action = part.actions()["accumulate"]
-        added[path] = ACCUMULATE_GATES.times(setting.table.price_action(action, path).energy_pj)
-    return Term(added_pj=added)
+def _added_bits(action: Action) -> int:
+    """Return the width of an action that is one addition; else 0."""
+    adds = [each for each in action.primitives if each.operation == "add"]
+    return adds[0].bits if len(action.primitives) == 1 and adds and adds[0].times == 1 else 0
 
 
-def _accumulates(setting: Setting) -> list[tuple[str, Component, int]]:
-    """Each array's accumulate: its name, the part, and the bits of its sum."""
-    found = []
-    for path, part in setting.architecture.parts():
-        action = part.actions().get("accumulate") if part.slot == "pe_arrays" else None
-        if action is not None:
-            bits = max(
-                (each.bits for each in action.primitives if each.operation == "add"), default=0
-            )
-            found.append((f"{path}.accumulate", part, bits))
-    return found
+def _gates(setting: Setting) -> Term:
+    """An addition of the array and a LIF update at what the gates of our RTL switch.
+
+    Carried from 180 nm by capacitance (the node) and voltage squared; low: the table's price.
+    """
+    table = setting.table
+    scale = table.node_nm / GATES_NODE_NM * (table.voltage_v / GATES_V) ** 2
+    widths = {
+        name: (GATES_PJ["accumulate"], _added_bits(action), action)
+        for _, name, action in setting.actions("pe_arrays")
+    } | {
+        name: (GATES_PJ["lif_update"], max(each.bits for each in action.primitives), action)
+        for _, name, action in setting.actions("vector_units")
+        if name.endswith(".lif_update")
+    }
+    replaced = {}
+    for name, (gates_pj, bits, action) in widths.items():
+        if bits and name not in table.overrides:
+            nominal = gates_pj * scale * bits / GATES_BITS
+            bare = total(price_causes(table, action, name).values()).nominal
+            replaced[name] = Span(min(bare, nominal), nominal, nominal / (1 - GLITCHES))
+    return Term(
+        "ours: gates of our RTL in osu018 (docs/calibration.md), by node and voltage squared; "
+        "low: the table's price, high: with 40 % of glitches",
+        replaced_pj=replaced,
+    )
 
 
-def _dram(name: str) -> Callable[[Setting], Term]:
+def _dram(setting: Setting, name: str) -> Term:
     """A channel as a machine of states: accesses and rows at their currents, standby, refresh.
 
-    Nominal: rows open while the DRAM is busy, closed while it is not. Low: powered down while it
-    is not busy. High: rows always open. Entering and leaving power-down costs no energy here.
+    Rows are open while the DRAM is busy, closed while it is not. Low: powered down while it is not
+    busy. High: rows always open, in the part of the standard that draws most. Entering and leaving
+    power-down costs no energy here.
     """
+    part, dram = dram_parts()[name], setting.architecture.memories.dram
+    same = [each for each in dram_parts().values() if each.technology == part.technology]
+    channels = float(getattr(dram, "channels", 1))
+    opened_mw = channels * (part.active_mw - part.precharged_mw)
+    # mW over a cycle of 1e3 / MHz ns is pJ.
+    open_pj = opened_mw * 1e3 / setting.architecture.clock_mhz
+    path = "memories.dram"
+    prices = {
+        "read_bit": _over(same, part, "read_pj_per_bit"),
+        "write_bit": _over(same, part, "write_pj_per_bit"),
+        "row_miss": _over(same, part, "activate_pj"),
+        "active_cycle": Span(open_pj, open_pj, open_pj),
+    }
+    standby = Span(
+        min(each.refresh_mw + each.power_down_mw for each in same),
+        part.refresh_mw + part.precharged_mw,
+        max(each.refresh_mw + each.active_mw for each in same),
+    )
+    known = dram.actions()
+    return Term(
+        f"IDD currents by DRAMsim3's formulas, computed, second-hand: {part.source}",
+        replaced_pj={
+            f"{path}.{action}": span
+            for action, span in prices.items()
+            if action in known and f"{path}.{action}" not in setting.table.overrides
+        },
+        power_uw={path: standby.times(1e3 * channels)},
+    )
 
-    def term(setting: Setting) -> Term:
-        part, dram = dram_parts()[name], setting.architecture.memories.dram
-        technology = next(
-            primitive.technology for primitive in dram.actions()["read_bit"].primitives
-        )
-        if technology != part.technology:
-            raise PricingError(
-                f"term dram_{name}: is of {part.technology}: the DRAM is {technology}"
-            )
-        added = {}
-        for action, energy_pj in (
-            ("read_bit", part.read_pj_per_bit),
-            ("write_bit", part.write_pj_per_bit),
-            ("row_miss", part.activate_pj),
-        ):
-            path = f"memories.dram.{action}"
-            # In place of the table's price and of its bounds.
-            table_pj = price_span(setting.table, dram.actions()[action], path)
-            added[path] = Span(*(energy_pj - each for each in table_pj))
-        busy, idle = setting.dram_busy, 1 - setting.dram_busy
-        refresh, active = part.refresh_mw, part.active_mw
-        channel = Span(
-            refresh + busy * active + idle * part.power_down_mw,
-            refresh + busy * active + idle * part.precharged_mw,
-            refresh + active,
-        )
-        channels = float(getattr(dram, "channels", 1))
-        return Term(added, {"memories.dram": channel.times(1e3 * channels)})
 
-    return term
+def _over(same: list[DramPower], part: DramPower, field: str) -> Span:
+    """Return a price of a part, bounded by the parts of its standard."""
+    values = [getattr(each, field) for each in same]
+    return Span(min(values), getattr(part, field), max(values))
 
 
 _TERMS: dict[str, Callable[[Setting], Term]] = {
-    "logic_leakage": _logic_leakage,
-    "clock": _clock,
-    "wires": _wires,
+    "gates": _gates,
     "operand_registers": _operand_registers,
-    "accumulate_gates": _accumulate_gates,
-    **{f"dram_{name}": _dram(name) for name in dram_parts()},
+    "wires": _wires,
+    "clock": _clock,
+    "logic_leakage": _logic_leakage,
 }
-
-
-def added(found: Mapping[str, Term], action: str) -> Span:
-    """Return what all terms add to an action."""
-    total = NOTHING
-    for term in found.values():
-        total = total.plus(term.added_pj.get(action, NOTHING))
-    return total

@@ -47,6 +47,7 @@ def broken_sums(provenance: Mapping[str, Any], tables: Mapping[str, Table]) -> l
         *_masks(tables),
         *_energies(tables),
         *_derived(provenance, tables),
+        *_bounds(tables),
         *broken_stream(provenance, tables),
     ]
     if len(problems) > _TOLD:
@@ -182,6 +183,25 @@ def _derived(provenance: Mapping[str, Any], tables: Mapping[str, Table]) -> Iter
         for row in _apart(numbers(images, column), values):
             told = f"images.{column}: {_image(images, row)}: {images[column][row]}"
             yield f"{told}: must be {values[row]}"
+
+
+def _bounds(tables: Mapping[str, Table]) -> Iterator[str]:
+    """Energies by cause lie between their bounds and sum to those of the image."""
+    images, energies = tables["images"], tables["energies"]
+    if not rows_of(energies):
+        return
+    low, nominal, high = (
+        numbers(energies, name) for name in ("energy_low_pj", "energy_pj", "energy_high_pj")
+    )
+    for row in _where((low > nominal) | (nominal > high)):
+        part, action = (words(energies, name).word(row) for name in ("part", "action"))
+        place = f"energies.energy_pj: {_image(energies, row)}, {part}, {action}"
+        yield f"{place}: {nominal[row]}: must be {low[row]} to {high[row]}"
+    for name in ("energy_low_pj", "energy_pj", "energy_high_pj"):
+        sums = _sums(images, energies, name)
+        for row in _apart(numbers(images, name), sums):
+            told = f"images.{name}: {_image(images, row)}: {images[name][row]}"
+            yield f"{told}: must be the energies' {sums[row]}"
 
 
 def _where(rows: npt.NDArray[np.bool_]) -> list[int]:

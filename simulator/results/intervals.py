@@ -1,54 +1,50 @@
-"""The energy of a finished result between low and high prices, by part and action.
-
-Follows from the counts and the machine that a result holds, so older results have it too.
-"""
+"""The energy of a finished result between its bounds: by part, action and cause, as one design."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from pydantic import ValidationError
 
 from simulator.architecture import Architecture
-from simulator.energy.derived import action_energy_pj, leakage_energy_pj
-from simulator.energy.machine import MachinePrices
+from simulator.energy.break_even import Design
+from simulator.energy.machine import ALWAYS_ON
 from simulator.energy.pricing import table_names
-from simulator.energy.spans import NOTHING, SRAM_CELLS, Span, leakage_span, price_span
-from simulator.energy.terms import Setting, Term, added, terms
+from simulator.energy.spans import Span, total
 from simulator.errors import ResultError
+from simulator.results.columns import numbers, rows_of, words
+from simulator.results.priced import BOUNDS
+from simulator.results.repricing import reprice
 from simulator.results.result import Result
 
-AT_REST = "at rest"
-"""The action of power that is drawn as long as the machine is on."""
 DRAM = "memories.dram"
+FIRST_SWITCHES = {"terms": [], "sram_cells": "lstp_300k", "dram_power": "table"}
+"""How machines were priced before these were fields of `technology`."""
 
 
 class Entry(NamedTuple):
-    """Mean energy of an image in pJ: of a part's action, or of a part at rest."""
+    """Mean energy of an image in pJ, of a part's action or of what it draws all the time."""
 
     part: str
     action: str
+    cause: str
     energy_pj: Span
-    term: str = ""
-    """The term that it is of; empty for what the result's own energies hold."""
 
 
 class Intervals(NamedTuple):
-    """Entries with the switches that they were made under."""
+    """The entries of a result, and the mean latency of an image that is alone."""
 
     entries: tuple[Entry, ...]
-    table: str
-    cells: str
-    terms: tuple[str, ...]
     latency_ms: float
 
     @property
     def total_pj(self) -> Span:
         """The energy of an image."""
-        return _total([entry.energy_pj for entry in self.entries])
+        return total(entry.energy_pj for entry in self.entries)
 
     @property
     def power_mw(self) -> Span:
@@ -58,152 +54,97 @@ class Intervals(NamedTuple):
     @property
     def chip_power_mw(self) -> Span:
         """The power of the chip while it runs, without DRAM."""
-        on_chip = [entry.energy_pj for entry in self.entries if entry.part != DRAM]
-        return _total(on_chip).times(1e-6 / self.latency_ms)
+        on_chip = total(entry.energy_pj for entry in self.entries if entry.part != DRAM)
+        return on_chip.times(1e-6 / self.latency_ms)
 
     def by_part(self) -> dict[str, Span]:
-        """Each part's energy, the largest nominal one first."""
-        parts: dict[str, Span] = {}
+        """Return each part's energy, the largest nominal one first."""
+        return self._by(lambda entry: entry.part)
+
+    def by_cause(self) -> dict[str, Span]:
+        """Return the energy by cause, the largest nominal one first."""
+        return self._by(lambda entry: entry.cause)
+
+    def _by(self, key: Callable[[Entry], str]) -> dict[str, Span]:
+        groups: dict[str, list[Span]] = {}
         for entry in self.entries:
-            parts[entry.part] = parts.get(entry.part, NOTHING).plus(entry.energy_pj)
-        return dict(sorted(parts.items(), key=lambda item: -item[1].nominal))
+            groups.setdefault(key(entry), []).append(entry.energy_pj)
+        sums = {name: total(each) for name, each in groups.items()}
+        return dict(sorted(sums.items(), key=lambda item: -item[1].nominal))
 
 
-def intervals(
-    result: Result, names: Sequence[str] = (), cells: str = SRAM_CELLS, table: str = ""
-) -> Intervals:
-    """Return a result's energy with its bounds.
+def has_bounds(result: Result) -> bool:
+    """Return whether a result holds its energies with their bounds: not if it is an old one."""
+    return rows_of(result.columns("energies")) > 0
 
-    `names`: terms beyond actions and SRAM leakage; `cells`: of the SRAM's leakage; `table`: another
-    energy table, by name or path. Raises PricingError, or ResultError for a table that is neither
-    built in nor given.
+
+def intervals(result: Result) -> Intervals:
+    """Return a result's energy with its bounds. Raises ResultError for one without."""
+    if not has_bounds(result):
+        raise ResultError("energies: holds no bounds: price the result again (simulator.reprice)")
+    table, images = result.columns("energies"), result.columns("images")
+    columns = {name: words(table, name).tolist() for name in ("part", "action", "cause")}
+    named = list(zip(*columns.values(), strict=True))
+    places: dict[tuple[str, str, str], int] = {}
+    row = np.array([places.setdefault(name, len(places)) for name in named], np.int64)
+    means = [np.bincount(row, numbers(table, name)) / result.images for name in BOUNDS]
+    entries = [
+        Entry(*name, Span(*(float(each[place]) for each in means)))
+        for name, place in places.items()
+    ]
+    alone = numbers(images, "latency_ms") / numbers(images, "images_together")
+    return Intervals(tuple(entries), math.fsum(alone.tolist()) / result.images)
+
+
+def design_of(result: Result, found: Intervals | None = None) -> Design:
+    """Return a result's mean image as a design to compare with others."""
+    own = found or intervals(result)
+    dram = [entry for entry in own.entries if entry.part == DRAM]
+    bits = 8 * float(numbers(result.columns("images"), "dram_bytes").mean())
+    always = [entry.energy_pj for entry in own.entries if entry.action == ALWAYS_ON]
+    return Design(
+        causes=own.by_cause(),
+        chip=total(
+            entry.energy_pj
+            for entry in own.entries
+            if entry.part != DRAM and entry.action != ALWAYS_ON
+        ),
+        dram=total(entry.energy_pj for entry in dram if entry.action != ALWAYS_ON),
+        power=total(always),
+        dram_bits=bits,
+        latency_ms=own.latency_ms,
+    )
+
+
+def with_prices(result: Result, switches: Mapping[str, Any], command: str = "") -> Result:
+    """Return the result under other fields of `technology`; the rest stays its own."""
+    return reprice(result, machine_of(result, switches), command)
+
+
+def with_bounds(result: Result) -> Result:
+    """Return a result that holds bounds: an old one is priced again as it was."""
+    return result if has_bounds(result) else with_prices(result, {})
+
+
+def machine_of(result: Result, switches: Mapping[str, Any]) -> Architecture:
+    """Return the machine that a result holds, with other fields of `technology`.
+
+    Raises ResultError for an energy table that is neither built in nor among `switches`.
     """
-    architecture = machine_of(result, table)
-    prices = MachinePrices(architecture)
-    images = result.tables["images"]
-    mean_ms = float(images["latency_ms"].mean())
-    setting = Setting(architecture, prices.table, _dram_busy(result))
-    found = terms(tuple(names), setting)
-    entries = _counted(result, architecture, prices, found)
-    for path, part in architecture.parts():
-        if part.leakage():
-            power = leakage_span(prices.table, part.leakage(), cells)
-            entries.append(Entry(path, AT_REST, _drawn(power, mean_ms)))
-    for name, term in found.items():
-        for path, power in term.power_uw.items():
-            entries.append(Entry(path, AT_REST, _drawn(power, mean_ms), name))
-    return Intervals(tuple(entries), prices.table.name, cells, tuple(names), mean_ms)
-
-
-def _counted(
-    result: Result, architecture: Architecture, prices: MachinePrices, found: Mapping[str, Term]
-) -> list[Entry]:
-    """Return the entries of all counted actions that have a price."""
-    parts, entries = dict(architecture.parts()), []
-    table = result.tables["actions"]
-    totals: dict[tuple[str, str], int] = {}
-    keys = zip(table["part"].tolist(), table["action"].tolist(), strict=True)
-    for key, count in zip(keys, table["count"].tolist(), strict=True):
-        totals[key] = totals.get(key, 0) + count
-    for (part, action), total in totals.items():
-        name = f"{part}.{action}"
-        if part not in parts or action not in parts[part].actions():
-            raise ResultError(f"actions: {name}: must be an action of the result's machine")
-        own = price_span(prices.table, parts[part].actions()[action], name).plus(added(found, name))
-        mean = total / result.images
-        energy = Span(*(float(action_energy_pj(mean, each)) for each in own))
-        if energy != NOTHING:
-            entries.append(Entry(part, action, energy))
-    return entries
-
-
-def machine_of(result: Result, table: str = "") -> Architecture:
-    """Return the machine that a result holds, with another energy table if one is named."""
     told = result.provenance["architecture"]
-    if "document" not in told:
+    if "technology" not in told["document"]:
         raise ResultError("architecture.document: is missing: simulate with this version")
-    name = table or str(told["document"]["technology"]["energy_table"])
-    if not table and name not in table_names():
-        raise ResultError(f"energy table {name}: is not built in: name its file (--table)")
-    if table and table not in table_names():
-        name = str(Path(table).resolve())
     document: dict[str, Any] = dict(told["document"])
-    document["technology"] = document["technology"] | {"energy_table": name}
+    own = document["technology"]["energy_table"]
+    changed = dict(switches)
+    if "energy_table" not in changed and own not in table_names():
+        raise ResultError(f"energy table {own}: is not built in: name its file (--table)")
+    if "energy_table" in changed and changed["energy_table"] not in table_names():
+        changed["energy_table"] = str(Path(changed["energy_table"]).resolve())
+    document["technology"] = {**FIRST_SWITCHES, **document["technology"], **changed}
     try:
         return Architecture.model_validate(document)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(each) for each in first["loc"])
         raise ResultError(f"architecture.document: {place}: {first['msg']}") from None
-
-
-def _dram_busy(result: Result) -> float:
-    """Return the share of the time in which the DRAM is busy."""
-    units, images = result.tables["units"], result.tables["images"]
-    own = units[units["unit"] == "dram"]
-    servers = own["servers"].max() if len(own) else 1
-    return float(own["busy_cycles"].sum() / (servers * images["latency_cycles"].sum()))
-
-
-def _drawn(power_uw: Span, latency_ms: float) -> Span:
-    return Span(*(float(leakage_energy_pj(each, latency_ms)) for each in power_uw))
-
-
-def _total(spans: Sequence[Span]) -> Span:
-    return Span(*(math.fsum(each) for each in zip(*spans, strict=True))) if spans else NOTHING
-
-
-class Side(NamedTuple):
-    """A design's mean image as a line over always-on power and DRAM price."""
-
-    rest_pj: Span
-    """What depends on neither."""
-    dram_bits: float
-    latency_ms: float
-
-
-def side_of(result: Result, found: Intervals) -> Side:
-    """Return the energy of a result without DRAM, and what a DRAM price and a power multiply."""
-    rest = [entry.energy_pj for entry in found.entries if entry.part != DRAM]
-    bits = 8 * float(result.tables["images"]["dram_bytes"].mean())
-    return Side(_total(rest), bits, found.latency_ms)
-
-
-class BreakEven(NamedTuple):
-    """Where the order of two designs turns: nominal else; None where it does not, above 0.
-
-    `first_below`: whether the first is the cheaper one below the value.
-    """
-
-    quantity: str
-    unit: str
-    value: float | None
-    first_below: bool
-
-
-def break_evens(one: Side, other: Side, dram_pj_per_bit: float) -> tuple[BreakEven, BreakEven]:
-    """Return the always-on power at this DRAM price, and the DRAM price without such a power."""
-    rest_pj = one.rest_pj.nominal - other.rest_pj.nominal
-    bits, ms = one.dram_bits - other.dram_bits, one.latency_ms - other.latency_ms
-    total_pj = rest_pj + dram_pj_per_bit * bits
-    # 1 W for 1 ms is 1e9 pJ.
-    return (
-        _turn("always-on power", "W", total_pj, 1e9 * ms),
-        _turn("DRAM price", "pJ/bit", rest_pj, bits),
-    )
-
-
-def _turn(quantity: str, unit: str, at_zero: float, slope: float) -> BreakEven:
-    value = -at_zero / slope if slope else 0.0
-    turns = slope != 0 and value > 0
-    return BreakEven(quantity, unit, value if turns else None, at_zero < 0)
-
-
-def is_robust(one: Intervals, other: Intervals) -> bool:
-    """Return whether one design is cheaper at low, nominal and high prices alike.
-
-    Both take the same prices, so low is compared with low. Prices that move against each other
-    can still turn the order: see `break_evens`.
-    """
-    pairs = zip(one.total_pj, other.total_pj, strict=True)
-    return len({first < second for first, second in pairs}) == 1

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,37 +14,56 @@ from simulator.energy.derived import (
     leakage_energy_pj,
     sums_pj,
 )
-from simulator.energy.machine import MachinePrices
+from simulator.energy.machine import ALWAYS_ON, MachinePrices
+from simulator.energy.spans import Span
 from simulator.errors import ResultError
-from simulator.results.columns import Floats, Ints, Table, concat, keys_of, rows_of, text
+from simulator.results.columns import (
+    Floats,
+    Ints,
+    Table,
+    concat,
+    keys_of,
+    numbers,
+    rows_of,
+    text,
+)
 from simulator.results.schema import SCHEMAS
+
+BOUNDS = ("energy_low_pj", "energy_pj", "energy_high_pj")
+"""Columns of an energy with its bounds."""
 
 
 def priced(tables: Mapping[str, Table], prices: MachinePrices) -> dict[str, Table]:
-    """Return the tables with prices, leakage, and the energies and times that follow.
+    """Return the tables with prices, always-on power, and the energies and times that follow.
 
     Rows of one image must be together and in the order of the layers, as a run makes them.
     Raises ResultError for an action that the machine does not have.
     """
     actions, layers, images = (tables[name] for name in ("actions", "layers", "images"))
-    each_pj = action_energy_pj(actions["count"], _price_of_rows(actions, prices))
+    kinds = kinds_of(actions, prices)
+    each_pj = action_energy_pj(actions["count"], kinds.prices_pj(prices)[kinds.rows])
     layer_pj = sums_pj(each_pj, _rows_of_layers(layers, actions), len(layers["image"]))
     dynamic_pj = sums_pj(layer_pj, _rows_of_images(images, layers), len(images["image"]))
     times_ms = latency_ms(images["latency_cycles"], prices.clock_mhz)
-    together = images["images_together"]
-    leakage_pj = leakage_energy_pj(prices.power_uw, times_ms / together)
+    times_alone_ms = times_ms / images["images_together"]
+    leakage_pj = leakage_energy_pj(prices.power_uw, times_alone_ms)
     energy_pj = dynamic_pj + leakage_pj
+    by_cause = energies(images, actions, kinds, prices, times_alone_ms)
+    rows, count = _rows_of_images(images, by_cause), len(images["image"])
     totals: Table = {
         "latency_ms": times_ms,
         "dynamic_energy_pj": dynamic_pj,
         "leakage_energy_pj": leakage_pj,
         "energy_pj": energy_pj,
         "energy_delay_pj_ms": energy_delay_pj_ms(energy_pj, times_ms),
+        "energy_low_pj": sums_pj(by_cause["energy_low_pj"], rows, count),
+        "energy_high_pj": sums_pj(by_cause["energy_high_pj"], rows, count),
     }
     return {
         **tables,
         "prices": _price_table(prices),
-        "leakage": _leakage_table(prices),
+        "leakage": _power_table(prices),
+        "energies": by_cause,
         "actions": _with(actions, "actions", {"energy_pj": each_pj}),
         "layers": _with(layers, "layers", {"energy_pj": layer_pj}),
         "images": _with(images, "images", totals),
@@ -56,17 +76,68 @@ def _with(table: Table, name: str, more: Table) -> Table:
     return {column: both[column] for column in SCHEMAS[name].columns}
 
 
-def _price_of_rows(actions: Table, prices: MachinePrices) -> Floats:
-    """Return the price of each row's action."""
+class Kinds(NamedTuple):
+    """The different actions of a table, as (part, action), and the kind of each row."""
+
+    names: tuple[tuple[str, str], ...]
+    rows: Ints
+
+    def prices_pj(self, prices: MachinePrices) -> Floats:
+        """Return the nominal price of each kind."""
+        return np.array([prices.price_pj[name] for name in self.names], np.float64)
+
+
+def kinds_of(actions: Table, prices: MachinePrices) -> Kinds:
+    """Return the kinds of a table of actions. Raises ResultError for one without a price."""
     keys = keys_of(actions, ("part", "action"))
     _, first, places = np.unique(keys, return_index=True, return_inverse=True)
     pairs = zip(actions["part"][first].tolist(), actions["action"][first].tolist(), strict=True)
-    named = [(str(part), str(action)) for part, action in pairs]
+    named = tuple((str(part), str(action)) for part, action in pairs)
     unknown = sorted(f"{part}.{action}" for part, action in set(named) - prices.price_pj.keys())
     if unknown:
         raise ResultError(f"repricing: {unknown[0]}: must be an action of the machine")
-    each: Floats = np.array([prices.price_pj[pair] for pair in named], np.float64)[places]
-    return each
+    return Kinds(named, places)
+
+
+def energies(
+    images: Table, actions: Table, kinds: Kinds, prices: MachinePrices, times_ms: Floats
+) -> Table:
+    """Return the energies of each image by part, action and cause, with their bounds."""
+    count, number = len(images["image"]), len(kinds.names)
+    counted = np.zeros((count, number), np.int64)
+    place = _rows_of_images(images, actions), kinds.rows
+    np.add.at(counted, place, numbers(actions, "count"))
+    named: list[tuple[str, str, str]] = []
+    spans: list[Span] = []
+    amounts: list[Floats] = []
+    # In the order of their names, whatever the order in which a table holds them.
+    for kind in sorted(range(number), key=kinds.names.__getitem__):
+        part, action = kinds.names[kind]
+        for cause, span in prices.actions[f"{part}.{action}"].causes.items():
+            named.append((part, action, cause))
+            spans.append(span)
+            amounts.append(counted[:, kind].astype(np.float64))
+    for power in prices.always_on:
+        named.append((power.part, ALWAYS_ON, power.cause))
+        spans.append(power.power_uw)
+        # 1 uW for 1 ms is 1 nJ.
+        amounts.append(leakage_energy_pj(1.0, times_ms))
+    return _spread(images["image"], named, np.array(spans).reshape(-1, 3), np.array(amounts))
+
+
+def _spread(
+    image: object, named: Sequence[tuple[str, str, str]], spans: Floats, amounts: Floats
+) -> Table:
+    """Return a row for each image and name with an energy; amounts (names, images)."""
+    energies = action_energy_pj(amounts[:, :, None], spans[:, None, :])
+    own, row = np.nonzero((energies[:, :, 2] > 0).T)
+    table: Table = {"image": np.asarray(image)[own]}
+    columns = zip(*named, strict=True) if named else ((), (), ())
+    for name, values in zip(("part", "action", "cause"), columns, strict=True):
+        table[name] = text(list(values))[row]
+    for place, name in enumerate(BOUNDS):
+        table[name] = energies[row, own, place]
+    return table
 
 
 def _rows_of_images(images: Table, table: Table) -> Ints:
@@ -91,18 +162,26 @@ def _rows_of_layers(layers: Table, actions: Table) -> Ints:
 
 def _price_table(prices: MachinePrices) -> Table:
     parts, _, actions = zip(*(name.rpartition(".") for name in prices.actions), strict=True)
+    each = prices.actions.values()
     return {
         "part": text(parts),
         "action": text(actions),
         "meaning": text([prices.meanings[name] for name in prices.actions]),
-        "energy_pj": np.array([price.energy_pj for price in prices.actions.values()], np.float64),
-        "source": text([price.source for price in prices.actions.values()]),
+        "energy_pj": np.array([price.energy_pj for price in each], np.float64),
+        "source": text([price.source for price in each]),
+        "low_pj": np.array([price.low_pj for price in each], np.float64),
+        "high_pj": np.array([price.high_pj for price in each], np.float64),
     }
 
 
-def _leakage_table(prices: MachinePrices) -> Table:
+def _power_table(prices: MachinePrices) -> Table:
+    powers = prices.always_on
+    spans = np.array([power.power_uw for power in powers], np.float64).reshape(-1, 3)
     return {
-        "part": text(list(prices.leakage)),
-        "power_uw": np.array([leak.power_uw for leak in prices.leakage.values()], np.float64),
-        "source": text([leak.source for leak in prices.leakage.values()]),
+        "part": text([power.part for power in powers]),
+        "power_uw": spans[:, 1].copy(),
+        "source": text([power.source for power in powers]),
+        "cause": text([power.cause for power in powers]),
+        "low_uw": spans[:, 0].copy(),
+        "high_uw": spans[:, 2].copy(),
     }

@@ -41,5 +41,6 @@ def machine_provenance(
             "summary": prices.table.summary,
             "node_nm": prices.table.node_nm,
             "voltage_v": prices.table.voltage_v,
+            **prices.switches,
         },
     }

@@ -88,6 +88,7 @@ _LAYER = Column("str", "", "name of the operation in the trace")
 _PART = Column("str", "", "part of the machine")
 _ACTION = Column("str", "", "what the part does and counts")
 _CAUSE = Column("str", "", "what the array waited for", choices=tuple(CAUSES))
+_CAUSE_OF_PRICE = "operation, DRAM standard or term that the price is due to"
 _STALL = Column("int64", "cycles", "cycles in which the PE array stood idle for this cause")
 _ACCUMULATIONS = Column("int64", "", "accumulations whose input bit is 1 and whose token is active")
 _DRAM = Column("int64", "B", "bytes moved between chip and DRAM, both ways")
@@ -99,6 +100,11 @@ def _int(unit: str, meaning: str, minimum: int = 0) -> Column:
 
 def _float(unit: str, meaning: str) -> Column:
     return Column("float64", unit, meaning)
+
+
+def _bound(unit: str, meaning: str) -> Column:
+    """A bound of an energy; -1 in a result from before there were bounds."""
+    return Column("float64", unit, f"{meaning}, -1 if unknown", -1, default=-1.0)
 
 
 def _text(meaning: str, choices: tuple[str, ...] = ()) -> Column:
@@ -121,8 +127,8 @@ SCHEMAS: dict[str, TableSchema] = {
             "pe_occupancy": _float("", "share of the latency in which the PE array is held"),
             "dram_bytes": _DRAM,
             "dynamic_energy_pj": _float("pJ", "energy of all counted actions"),
-            "leakage_energy_pj": _float("pJ", "power at rest times latency"),
-            "energy_pj": _float("pJ", "dynamic and leakage energy"),
+            "leakage_energy_pj": _float("pJ", "always-on power times latency"),
+            "energy_pj": _float("pJ", "dynamic and always-on energy"),
             "energy_delay_pj_ms": _float("pJ ms", "energy times latency (EDP)"),
             "active_tokens": _int("", "computed tokens, over all blocks and timesteps"),
             "token_slots": _int("", "tokens there would be without halting"),
@@ -131,6 +137,8 @@ SCHEMAS: dict[str, TableSchema] = {
             "images_together": Column(
                 "int64", "", "images that ran together, this one included", 1, default=1
             ),
+            "energy_low_pj": _bound("pJ", "energy with all prices at their low bounds"),
+            "energy_high_pj": _bound("pJ", "energy with all prices at their high bounds"),
         },
     ),
     "layers": TableSchema(
@@ -201,16 +209,35 @@ SCHEMAS: dict[str, TableSchema] = {
             "meaning": _text("the action in words"),
             "energy_pj": _float("pJ", "energy of doing it once"),
             "source": _text("where the number comes from"),
+            "low_pj": _bound("pJ", "its low bound"),
+            "high_pj": _bound("pJ", "its high bound"),
         },
     ),
     "leakage": TableSchema(
-        "a part that draws power at rest",
-        ("part",),
+        "power that a part draws as long as the machine is on, by cause",
+        ("part", "cause"),
         {
             "part": _PART,
             "power_uw": _float("µW", "power as long as the machine is on"),
             "source": _text("where the number comes from"),
+            "cause": Column("str", "", _CAUSE_OF_PRICE, default="sram_leakage"),
+            "low_uw": _bound("µW", "its low bound"),
+            "high_uw": _bound("µW", "its high bound"),
         },
+    ),
+    "energies": TableSchema(
+        "an image's energy of a part's action, or of what a part draws all the time, by cause",
+        ("image", "part", "action", "cause"),
+        {
+            "image": _IMAGE,
+            "part": _PART,
+            "action": _text("what the part does; `always on`: what it draws all the time"),
+            "cause": _text(_CAUSE_OF_PRICE),
+            "energy_low_pj": _float("pJ", "with this price at its low bound"),
+            "energy_pj": _float("pJ", "energy"),
+            "energy_high_pj": _float("pJ", "with this price at its high bound"),
+        },
+        optional=True,
     ),
     "active_tokens": TableSchema(
         "a block at a timestep of an image",

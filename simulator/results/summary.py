@@ -18,6 +18,7 @@ import numpy.typing as npt
 from simulator.config.wording import one_line
 from simulator.results.columns import Table, numbers, rows_of, totals, words
 from simulator.results.findings import Finding
+from simulator.results.intervals import DRAM, has_bounds, intervals
 from simulator.results.result import CAUSES, CONVENTIONS, Result
 from simulator.results.stream import stream_summary
 
@@ -26,6 +27,7 @@ WIDTH = 100
 LINES = 45
 # As many parts, timesteps and blocks fit on a terminal; further ones are summed or left out.
 _PARTS = 9
+_BOUNDS = ("energy_low_pj", "energy_high_pj")
 _TIMESTEPS = 8
 _BLOCKS = 12
 _FINDINGS = 8
@@ -57,10 +59,12 @@ def summary(result: Result) -> dict[str, Any]:
         "array_occupancy": math.fsum(held.tolist()) / latency,
         "occupancy": _occupancy(result.columns("units"), latency),
         "energy_uj": _mean(images, "energy_pj") / 1e6,
+        **_bounds(images),
         "dynamic_energy_uj": _mean(images, "dynamic_energy_pj") / 1e6,
         "leakage_energy_uj": _mean(images, "leakage_energy_pj") / 1e6,
         "energy_delay_uj_ms": _mean(images, "energy_delay_pj_ms") / 1e6,
         "energy_by_part": energy_by_part(result),
+        "energy_by_action": _energy_by_action(result),
         "active_tokens": _active_tokens(images, result.columns("active_tokens")),
         "firing": _firing(result.columns("firing")),
         "stalls": _stalls(result.columns("stalls"), latency * cores, result.images),
@@ -91,7 +95,8 @@ def origin(weights: Mapping[str, Any]) -> str:
 def energy_by_part(result: Result) -> list[dict[str, Any]]:
     """Each part's mean energy per image, dynamic and leakage, the largest first.
 
-    Entries: part, dynamic_uj, leakage_uj, energy_uj, share (of the energy of all parts).
+    Entries: part, dynamic_uj, leakage_uj, energy_uj, share (of the energy of all parts), low_uj and
+    high_uj (None in a result without bounds).
     """
     per_image = 1e6 * result.images
     dynamic = totals(result.columns("actions"), "part", "energy_pj")
@@ -106,24 +111,62 @@ def energy_by_part(result: Result) -> list[dict[str, Any]]:
         told = {"part": name, "dynamic_uj": active_uj, "leakage_uj": leakage_uj}
         parts.append({**told, "energy_uj": active_uj + leakage_uj})
     total = math.fsum(part["energy_uj"] for part in parts)
+    bounds = [totals(result.columns("energies"), "part", name) for name in _BOUNDS]
     for part in parts:
         part["share"] = _ratio(part["energy_uj"], total)
+        low, high = (each.get(part["part"]) if each else None for each in bounds)
+        part["low_uj"] = None if low is None else low / per_image
+        part["high_uj"] = None if high is None else high / per_image
     return sorted(parts, key=lambda part: (-part["energy_uj"], part["part"]))
+
+
+def _bounds(images: Table) -> dict[str, float | None]:
+    """The bounds of the mean energy; None in a result without."""
+    low, high = (_mean(images, name) / 1e6 for name in _BOUNDS)
+    known = low >= 0
+    return {"energy_low_uj": low if known else None, "energy_high_uj": high if known else None}
+
+
+def _energy_by_action(result: Result) -> list[dict[str, Any]]:
+    """Mean energy per image with its bounds by part, action and cause, the largest first."""
+    if not has_bounds(result):
+        return []
+    told = [
+        {
+            "part": entry.part,
+            "action": entry.action,
+            "cause": entry.cause,
+            "low_uj": entry.energy_pj.low / 1e6,
+            "energy_uj": entry.energy_pj.nominal / 1e6,
+            "high_uj": entry.energy_pj.high / 1e6,
+        }
+        for entry in intervals(result).entries
+    ]
+    return sorted(told, key=lambda entry: -float(str(entry["energy_uj"])))
 
 
 def _area(result: Result) -> dict[str, Any]:
     """Our floor of the area, power at rest, mean power on chip; what the authors state, or None."""
     machine, images = result.provenance["architecture"], result.columns("images")
     area = machine.get("area")
-    outside = totals(result.columns("actions"), "part", "energy_pj").get("memories.dram", 0.0)
+    powers_uw = totals(result.columns("leakage"), "part", "power_uw")
+    dram_uw = powers_uw.pop(DRAM, 0.0)
+    times_ms = math.fsum(numbers(images, "latency_ms") / numbers(images, "images_together"))
+    outside = totals(result.columns("actions"), "part", "energy_pj").get(DRAM, 0.0)
+    # 1 uW for 1 ms is 1e3 pJ.
+    outside += dram_uw * times_ms * 1e3
     on_chip_pj = math.fsum(numbers(images, "energy_pj")) - outside
+    chip = intervals(result).chip_power_mw if has_bounds(result) else None
     published = machine["document"].get("published") or {}
     return {
         "sram_mm2": area["sram_mm2"] if area else None,
         "logic_mm2": area["logic_mm2"] if area else None,
-        "leakage_uw": math.fsum(numbers(result.columns("leakage"), "power_uw")),
+        "leakage_uw": math.fsum(powers_uw.values()),
+        "dram_always_on_uw": dram_uw,
         # 1 pJ in 1 ms is 1e-6 mW.
-        "on_chip_power_mw": on_chip_pj / math.fsum(numbers(images, "latency_ms")) * 1e-6,
+        "on_chip_power_mw": on_chip_pj / times_ms * 1e-6,
+        "on_chip_power_low_mw": chip.low if chip else None,
+        "on_chip_power_high_mw": chip.high if chip else None,
         "published_area_mm2": published.get("area_mm2"),
         "published_power_mw": published.get("power_mw"),
         "published_source": published.get("source"),
@@ -340,13 +383,22 @@ def _heading(result: Result, told: Mapping[str, Any]) -> list[str]:
     table = result.provenance["energy_table"]
     prices = f"{one_line(table['name'])}, {table['node_nm']:g} nm, {table['voltage_v']:g} V"
     run = f"{one_line(told['network'])}, {dataset}, images: {told['images']}"
+    engine = f"engine {one_line(result.provenance['engine'])}"
     return [
         *_entry("Machine", f"{one_line(told['machine'])}: {parts}, {technology}"),
         *_entry("Trace", f"{one_line(trace['file'])}: {run}"),
         *(_entry("Order", one_line(trace["order"]), lines=2) if "order" in trace else []),
         *_entry("Weights", told["origin"], lines=3),
-        *_entry("Prices", f"{prices}; engine {one_line(result.provenance['engine'])}"),
+        *_entry("Prices", f"{prices}; {switches(result)}; {engine}", lines=2),
     ]
+
+
+def switches(result: Result) -> str:
+    """Return what was priced beyond the table, as a result names it."""
+    table = result.provenance["energy_table"]
+    terms = ", ".join(map(str, table.get("terms", []))) or "no terms beyond the table"
+    cells, dram = table.get("sram_cells", "lstp_300k"), table.get("dram_power", "table")
+    return one_line(f"{terms}; SRAM {cells}; DRAM {dram}")
 
 
 def _speed(told: Mapping[str, Any]) -> list[str]:
@@ -394,9 +446,14 @@ def _firing_line(firing: Sequence[Mapping[str, Any]]) -> str:
 
 def _area_line(area: Mapping[str, Any]) -> str:
     """SRAM and logic, power on chip and at rest, and the authors' figures where they are given."""
+    low, high = area["on_chip_power_low_mw"], area["on_chip_power_high_mw"]
+    between = "" if low is None else f" ({number(low)} to {number(high)})"
     power = (
-        f"{number(area['on_chip_power_mw'])} mW on chip, {number(area['leakage_uw'])} uW at rest"
+        f"{number(area['on_chip_power_mw'])} mW on chip{between}, "
+        f"{number(area['leakage_uw'] / 1e3)} mW of it always on"
     )
+    if area["dram_always_on_uw"]:
+        power += f"; DRAM {number(area['dram_always_on_uw'] / 1e3)} mW always on"
     if area["sram_mm2"] is None:
         return power
     sizes = f"SRAM {number(area['sram_mm2'])} mm2, logic {number(area['logic_mm2'])} mm2"
@@ -409,27 +466,47 @@ def _area_line(area: Mapping[str, Any]) -> str:
 
 
 def _energy_and_stalls(told: Mapping[str, Any]) -> list[str]:
-    parts = [(short(p["part"]), p["energy_uj"], p["share"]) for p in told["energy_by_part"]]
-    if len(parts) > _PARTS:
-        rest = parts[_PARTS - 1 :]
-        name = f"({len(rest)} other parts)"
-        parts[_PARTS - 1 :] = [(name, sum(p[1] for p in rest), sum(p[2] for p in rest))]
     stalls = [(s["cause"], s["cycles_mean"], s["share"]) for s in told["stalls"] if s["share"]]
-    total = (
-        f"{number(told['energy_uj'])} uJ per image: {number(told['dynamic_energy_uj'])} dynamic, "
-        f"{number(told['leakage_energy_uj'])} leakage; "
+    low, high = told["energy_low_uj"], told["energy_high_uj"]
+    between = "" if low is None else f" ({number(low)} to {number(high)} between price bounds)"
+    energy = (
+        f"{number(told['energy_uj'])} uJ per image{between}: {number(told['dynamic_energy_uj'])} "
+        f"dynamic, {number(told['leakage_energy_uj'])} always on; "
         f"EDP {number(told['energy_delay_uj_ms'])} uJ ms"
     )
-    left = [f"{'by part':<24}{'uJ':>12}{'%':>8}", *_shares(parts)]
+    left = [f"{'by part, uJ':<21}{'nominal':>9}{'low':>9}{'high':>9}", *_by_part(told)]
     right = [
         f"{'PE array stalls, by cause':<26}{'cycles':>14}{'% lat.':>8}",
         *_shares(stalls, 26, 14),
     ]
     pairs = zip_longest(left, right, fillvalue="")
-    return [*_entry("Energy", total), *(f"  {one:<46}  {other}" for one, other in pairs)]
+    return [*_entry("Energy", energy, lines=2), *(f"  {one:<48}  {other}" for one, other in pairs)]
 
 
-def _shares(rows: Iterable[tuple[str, float, float]], name: int = 24, value: int = 12) -> list[str]:
+def _by_part(told: Mapping[str, Any]) -> list[str]:
+    """Return a line a part, the last ones summed; - for a bound that an older result lacks."""
+    rows = [
+        (short(p["part"]), [p["energy_uj"], p["low_uj"], p["high_uj"]])
+        for p in told["energy_by_part"]
+    ]
+    if len(rows) > _PARTS:
+        columns = zip(*(values for _, values in rows[_PARTS - 1 :]), strict=True)
+        sums = [None if None in column else math.fsum(column) for column in columns]
+        rows[_PARTS - 1 :] = [(f"({len(rows) - _PARTS + 1} other parts)", sums)]
+    return [
+        f"{one_line(name)[:20]:<21}"
+        + "".join(f"{'-' if each is None else _narrow(each):>9}" for each in values)
+        for name, values in rows
+    ]
+
+
+def _narrow(value: float) -> str:
+    """Return a number in eight characters, small ones with fewer digits."""
+    told = number(value)
+    return told if len(told) <= 8 else f"{value:.2g}"
+
+
+def _shares(rows: Iterable[tuple[str, float, float]], name: int, value: int) -> list[str]:
     return [
         f"{one_line(text)[: name - 1]:<{name}}{number(amount):>{value}}{100 * share:>8.1f}"
         for text, amount, share in rows

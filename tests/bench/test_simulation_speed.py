@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from simulator.architecture import load_architecture
+from simulator.results.columns import numbers
 from simulator.results.images import image_tables
 from simulator.results.picture import picture_tables
-from simulator.results.priced import priced
+from simulator.results.priced import energies, kinds_of, priced
 from simulator.results.result import Result
 from simulator.simulate import Simulation
 from simulator.trace import Trace, image_of
@@ -77,3 +78,25 @@ def test_tables_of_eight_images(benchmark: Any) -> None:
 def test_reading_an_image(benchmark: Any) -> None:
     with Trace.open(ROOT / "traces" / "cifar10.npz") as trace:
         benchmark(trace.read, 0)
+
+
+@pytest.mark.benchmark(
+    group="eight images of CIFAR-10: all of it, pricing, pricing by cause with bounds"
+)
+@pytest.mark.parametrize("stage", ["run", "priced", "bounds"])
+def test_what_pricing_takes_of_a_run(benchmark: Any, stage: str) -> None:
+    """Pricing with bounds is to take at most a tenth of the run: 0.6 % when it was written."""
+    architecture = load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml")
+    with Trace.open(ROOT / "traces" / "cifar10.npz") as trace:
+        simulation, batch = Simulation(trace, architecture), trace.read_batch(list(range(8)))
+        images = [image_of(trace.layout, batch, place) for place in range(8)]
+    simulation.tables(batch)  # compiles
+    counted = image_tables(simulation.simulate(batch, images), simulation.plan)
+    actions, times_ms = counted["actions"], numbers(counted["images"], "latency_cycles") / 5e5
+    kinds = kinds_of(actions, simulation.prices)
+    work = {
+        "run": lambda: simulation.tables(batch),
+        "priced": lambda: priced(counted, simulation.prices),
+        "bounds": lambda: energies(counted["images"], actions, kinds, simulation.prices, times_ms),
+    }
+    benchmark(work[stage])

@@ -69,7 +69,7 @@ def _walked(simulation: Simulation, image: Image) -> Rows:
 
 def _totals(simulation: Simulation, image: Image, latency: int, dynamic: float) -> tuple[Any, ...]:
     latency_ms = latency / (simulation.architecture.clock_mhz * 1e3)
-    leakage = sum(leak.power_uw for leak in simulation.prices.leakage.values())
+    leakage = sum(each.power_uw.nominal for each in simulation.prices.always_on)
     at_rest = leakage * latency_ms * 1e3
     active = sum(int(mask.sum()) for mask in image.active.values())
     energy_pj = dynamic + at_rest

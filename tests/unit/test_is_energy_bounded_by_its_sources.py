@@ -1,34 +1,46 @@
-"""Is a result's energy between low and high prices what its counts, bounds and terms say?"""
+"""Does a result hold its energy between bounds that its counts, prices and terms give?"""
 
 from __future__ import annotations
 
 import json
+import typing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from simulator import reprice
+from simulator import architecture, reprice
 from simulator.architecture import load_architecture
 from simulator.components.base import Primitive, build, registry, slots
+from simulator.energy.machine import ALWAYS_ON, MachinePrices
 from simulator.energy.pricing import EnergyTable, table_names
-from simulator.energy.spans import Span, bound_of, bounds, price_span, sram_cells
+from simulator.energy.spans import (
+    Span,
+    bound_of,
+    bounds,
+    dram_parts,
+    price_causes,
+    sram_cells,
+    total,
+)
 from simulator.energy.terms import CLOCK_PIN_PJ, FLIP_FLOPS_PER_ADDER, term_names
-from simulator.errors import PricingError
-from simulator.results.intervals import Side, break_evens, intervals, machine_of, side_of
+from simulator.errors import PricingError, ResultError
+from simulator.results.intervals import design_of, intervals, with_bounds, with_prices
 from simulator.results.result import Result
 from simulator.simulate import Simulation
 from simulator.trace import Trace
 from tests.factories import tiny_trace
 
 ROOT = Path(__file__).parents[2]
+NO_TERMS = ["technology.terms=[]", "technology.sram_cells=lstp_300k", "technology.dram_power=table"]
 
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
-    """A small run of the flagship."""
+    """A small run of the flagship at the bare prices of its table."""
     trace = Trace.open(tiny_trace(tmp_path_factory.mktemp("trace") / "tiny.npz"))
-    machine = load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml")
+    machine = load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml", NO_TERMS)
     return Simulation(trace, machine).run(range(2))
 
 
@@ -37,99 +49,154 @@ def test_every_part_has_bounds_around_each_of_its_prices(name: str) -> None:
     table = EnergyTable.load(name)
     for slot in slots():
         for kind in registry(slot):
-            part = build(slot, _example(slot, kind))
+            part = build(slot, yaml.safe_load(registry(slot)[kind].example))
             for action, meaning in part.actions().items():
-                span = price_span(table, meaning, action)
+                span = total(price_causes(table, meaning, action).values())
                 assert span.low <= span.nominal <= span.high
                 assert span.nominal == pytest.approx(table.price_action(meaning).energy_pj)
-
-
-def _example(slot: str, kind: str) -> dict[str, object]:
-    found: dict[str, object] = yaml.safe_load(registry(slot)[kind].example)
-    return found
 
 
 def test_every_bound_holds_one_and_says_where_it_is_from() -> None:
     for bound in bounds().values():
         assert 0 < bound.low <= 1 <= bound.high
-        assert len(bound.low_source) > 10
-        assert len(bound.high_source) > 10
+        assert min(len(bound.low_source), len(bound.high_source)) > 10
+    for cells in sram_cells().values():
+        assert 0 < cells.factor.low <= cells.factor.nominal <= cells.factor.high
+        assert len(cells.source) > 10
 
 
-def test_the_nominal_is_the_results_own_energy(result: Result) -> None:
-    found = intervals(result)
-    own = float(result.tables["images"]["energy_pj"].mean())
-    assert found.total_pj.nominal == pytest.approx(own, rel=1e-12)
-    assert found.total_pj.low < own < found.total_pj.high
+def test_the_names_of_switches_are_those_that_have_numbers() -> None:
+    assert typing.get_args(architecture.SramCellsName) == tuple(sram_cells())
+    assert typing.get_args(architecture.TermName) == term_names()
+    assert typing.get_args(architecture.DramPowerName) == ("states", "table", *dram_parts())
 
 
-@pytest.mark.parametrize("term", [name for name in term_names() if not name.startswith("dram_")])
-def test_each_term_adds_and_says_so(result: Result, term: str) -> None:
-    plain, found = intervals(result), intervals(result, [term])
-    assert found.total_pj.nominal > plain.total_pj.nominal
-    assert found.terms == (term,)
+def test_energies_sum_to_the_image_and_its_bounds(result: Result) -> None:
+    result.check()
+    images, energies = result.tables["images"], result.tables["energies"]
+    sums = energies.groupby("image")[["energy_low_pj", "energy_pj", "energy_high_pj"]].sum()
+    for name in sums:
+        assert sums[name].to_numpy() == pytest.approx(images[name].to_numpy(), rel=1e-12)
+    assert (images["energy_low_pj"] < images["energy_pj"]).all()
+    assert (images["energy_pj"] < images["energy_high_pj"]).all()
 
 
-def test_standing_power_is_power_times_time(result: Result) -> None:
-    (entry,) = [each for each in intervals(result, ["clock"]).entries if each.term == "clock"][:1]
-    machine = machine_of(result)
+def test_each_actions_bounds_are_its_count_at_the_bounds_of_its_price(result: Result) -> None:
+    counts = result.tables["actions"].groupby(["part", "action"])["count"].sum()
+    prices = result.tables["prices"].set_index(["part", "action"])
+    by_action = result.tables["energies"].groupby(["part", "action"])
+    for bound, price in (("energy_low_pj", "low_pj"), ("energy_high_pj", "high_pj")):
+        found = by_action[bound].sum().drop(index=ALWAYS_ON, level="action")
+        expected = (counts * prices[price]).loc[found.index]
+        assert found.to_numpy() == pytest.approx(expected.to_numpy(), rel=1e-12)
+
+
+def test_a_bound_that_contradicts_its_energies_is_found(result: Result) -> None:
+    tables: dict[str, Any] = {name: result.tables[name].copy() for name in result.tables}
+    tables["images"].loc[0, "energy_high_pj"] *= 1.01
+    with pytest.raises(ResultError, match=r"images\.energy_high_pj: image 0"):
+        Result(result.provenance, tables).check()
+    tables["energies"].loc[0, "energy_low_pj"] = tables["energies"].loc[0, "energy_pj"] * 2
+    with pytest.raises(ResultError, match=r"energies\.energy_pj: image 0"):
+        Result(result.provenance, tables).check()
+
+
+def test_an_older_result_is_priced_again_as_it_was(result: Result) -> None:
+    """Of the first results; their machine said nothing of terms, cells and DRAM states."""
+    tables: dict[str, Any] = {
+        name: result.tables[name] for name in result.tables if name != "energies"
+    }
+    tables["images"] = tables["images"].drop(columns=["energy_low_pj", "energy_high_pj"])
+    provenance = json.loads(json.dumps(result.provenance))
+    for name in ("terms", "sram_cells", "dram_power"):
+        del provenance["architecture"]["document"]["technology"][name]
+    old = Result(provenance, tables)
+    assert set(old.tables["images"]["energy_low_pj"]) == {-1.0}
+    with pytest.raises(ResultError, match="bounds"):
+        intervals(old)
+    again = with_bounds(old)
+    assert again.tables["images"]["energy_pj"].tolist() == (
+        result.tables["images"]["energy_pj"].tolist()
+    )
+    assert intervals(again) == intervals(result)
+
+
+@pytest.mark.parametrize("term", term_names())
+def test_each_term_adds_and_the_result_names_it(result: Result, term: str) -> None:
+    found = with_prices(result, {"terms": [term]})
+    found.check()
+    assert found.provenance["energy_table"]["terms"] == [term]
+    assert intervals(found).total_pj.nominal > intervals(result).total_pj.nominal
+    assert intervals(found).by_cause()[term].nominal > 0
+
+
+def test_always_on_power_is_power_times_time(result: Result) -> None:
+    found = with_prices(result, {"terms": ["clock"]})
+    own = found.tables["energies"].query("cause == 'clock' and part.str.endswith('pe_array')")
+    machine = load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml")
     adders = sum(p.times for p in machine.core.pe_array.logic() if p.operation == "add")
-    cycles = float(result.tables["images"]["latency_cycles"].mean())
     pins = adders * FLIP_FLOPS_PER_ADDER["pe_arrays"]
-    assert entry.energy_pj.nominal == pytest.approx(pins * CLOCK_PIN_PJ.nominal * cycles)
+    cycles = result.tables["images"]["latency_cycles"].to_numpy()
+    assert own["energy_pj"].tolist() == pytest.approx(
+        (pins * CLOCK_PIN_PJ[28].nominal * cycles).tolist()
+    )
+    assert set(own["action"]) == {ALWAYS_ON}
 
 
 def test_cells_multiply_the_leakage_alone(result: Result) -> None:
-    plain, hot = intervals(result), intervals(result, cells="lop_350k")
-    leak = float(result.tables["images"]["leakage_energy_pj"].mean())
-    added = leak * (sram_cells()["lop_350k"] - 1)
-    assert hot.total_pj.nominal - plain.total_pj.nominal == pytest.approx(added)
+    hot = with_prices(result, {"sram_cells": "lop_350k"})
+    leak = result.tables["images"]["leakage_energy_pj"].sum()
+    more = hot.tables["images"]["energy_pj"].sum() - result.tables["images"]["energy_pj"].sum()
+    assert more == pytest.approx(leak * (sram_cells()["lop_350k"].factor.nominal - 1))
 
 
 def test_currents_of_a_named_part_take_the_place_of_a_bits_price(result: Result) -> None:
-    found = intervals(result, ["dram_ddr4_x8"])
+    found = intervals(with_prices(result, {"dram_power": "ddr4_x8"}))
     reads = result.tables["actions"].query("part == 'memories.dram' and action == 'read_bit'")
     (entry,) = [each for each in found.entries if each.action == "read_bit"]
-    assert entry.energy_pj == pytest.approx(
-        Span(*[5.73 * reads["count"].sum() / result.images] * 3)
-    )
-    (rest,) = [each for each in found.entries if each.term == "dram_ddr4_x8"]
-    assert rest.energy_pj.low < rest.energy_pj.nominal < rest.energy_pj.high
+    count = reads["count"].sum() / result.images
+    assert entry.energy_pj == pytest.approx(Span(*(count * each for each in (5.73, 5.73, 6.1))))
+    (rest,) = [e for e in found.entries if (e.part, e.action) == ("memories.dram", ALWAYS_ON)]
+    latency_ms = result.tables["images"]["latency_ms"].mean()
+    # Four channels, mW x ms = 1e6 pJ; high: open rows, low: powered down, of either part.
+    milliwatts = [4 * (50.2 + 120), 4 * (89.2 + 326), 4 * (89.2 + 413)]
+    assert rest.energy_pj == pytest.approx(Span(*(each * latency_ms * 1e6 for each in milliwatts)))
 
 
 @pytest.mark.parametrize(
-    "names", [["nonsense"], ["accumulate_gates", "operand_registers"], ["dram_hbm2"]]
+    ("switches", "told"),
+    [
+        ({"terms": ["gates", "operand_registers"]}, "choose one"),
+        ({"terms": ["clock", "clock"]}, "stands twice"),
+        ({"dram_power": "hbm2"}, "of the DRAM's standard ddr4"),
+        ({"energy_table": "no_such.yaml"}, "no_such"),
+    ],
 )
-def test_terms_that_do_not_fit_are_refused(result: Result, names: list[str]) -> None:
-    with pytest.raises(PricingError):
-        intervals(result, names)
+def test_switches_that_do_not_fit_are_refused(
+    result: Result, switches: dict[str, object], told: str
+) -> None:
+    with pytest.raises(PricingError, match=told):
+        with_prices(result, switches)
+
+
+def test_a_term_without_a_figure_at_a_node_says_so(tmp_path: Path) -> None:
+    text = (ROOT / "simulator" / "energy" / "tables" / "horowitz_45nm.yaml").read_text()
+    (tmp_path / "own.yaml").write_text(
+        text.replace("node_nm: 45", "node_nm: 65").replace("name: horowitz_45nm", "name: own")
+    )
+    overrides = [
+        f"technology.energy_table={tmp_path / 'own.yaml'}",
+        "technology.node_nm=65",
+        "technology.terms=[clock]",
+    ]
+    machine = load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml", overrides)
+    with pytest.raises(PricingError, match="no figure at 65 nm"):
+        MachinePrices(machine)
 
 
 def test_an_operation_without_bounds_is_refused() -> None:
     with pytest.raises(PricingError, match="no bounds"):
         bound_of(Primitive("dram_read", technology="ddr9"), "horowitz")
-
-
-def test_at_the_break_even_both_designs_cost_the_same() -> None:
-    one = Side(Span(1, 5e9, 9e9), 2e8, 4.0)
-    other = Side(Span(1, 6e9, 9e9), 1e8, 2.0)
-    power, price = break_evens(one, other, 2.0)
-    assert power.value is not None
-    assert price.value is not None
-    ours, theirs = (
-        each.rest_pj.nominal + 2.0 * each.dram_bits + power.value * 1e9 * each.latency_ms
-        for each in (one, other)
-    )
-    assert ours == pytest.approx(theirs)
-    assert power.first_below
-    at = [each.rest_pj.nominal + price.value * each.dram_bits for each in (one, other)]
-    assert at[0] == pytest.approx(at[1])
-
-
-def test_a_design_that_is_never_dearer_has_no_break_even(result: Result) -> None:
-    side = side_of(result, intervals(result))
-    cheaper = side._replace(rest_pj=side.rest_pj.times(0.5))
-    assert [turn.value for turn in break_evens(cheaper, side, 12.45)] == [None, None]
 
 
 def test_the_command_prints_the_interval_and_the_order(
@@ -140,10 +207,14 @@ def test_the_command_prints_the_interval_and_the_order(
     folders = [str(tmp_path / "one"), str(tmp_path / "two")]
     assert not reprice.main([*folders, "--terms", "clock"])
     text = capsys.readouterr().out
-    assert "at rest (clock)" in text
+    assert "always on (clock)" in text
     assert "low" in text
-    assert not reprice.main([*folders[:1], "--json", "--table", "aladdin_28nm"])
+    arguments = [*folders[:1], "--json", "--table", "aladdin_28nm", "--out", str(tmp_path / "new")]
+    assert not reprice.main(arguments)
     told = json.loads(capsys.readouterr().out)["results"][0]
-    assert told["energy_table"] == "aladdin_28nm"
+    assert told["energy_table"]["name"] == "aladdin_28nm"
     assert told["energy_pj"]["low"] < told["energy_pj"]["nominal"] < told["energy_pj"]["high"]
+    saved = Result.load(tmp_path / "new")
+    saved.check()
+    assert design_of(saved).energy.nominal == pytest.approx(told["energy_pj"]["nominal"])
     assert reprice.main([str(tmp_path / "absent")]) == 2

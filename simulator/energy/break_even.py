@@ -1,0 +1,212 @@
+"""Where the order of two designs by energy turns, and whether any bound turns it.
+
+    for line in sentences(("STAS", "T = 4"), one, other):
+        print(line)
+
+Numbers only: pages and figures draw them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.energy.spans import NOTHING, Span, total
+
+Floats = npt.NDArray[np.float64]
+
+PJ_PER_W_MS = 1e9
+"""1 W for 1 ms."""
+POWERS_W = (0.01, 3.0)
+"""Always-on powers of a map: from a small chip alone to one with four channels of DDR4 x8."""
+DRAM_PRICES_PJ = (1.0, 30.0)
+"""Prices of a DRAM bit of a map: from an HBM2 stream to DDR4 where 64 bytes of a row are used."""
+
+
+class Design(NamedTuple):
+    """A design's mean image. Energies in pJ with their bounds.
+
+    `causes`: all of it by cause, so that two designs pay for a cause at the same price.
+    `chip`: actions on chip; `dram`: those of the DRAM; `power`: always-on power times latency.
+    """
+
+    causes: Mapping[str, Span]
+    chip: Span
+    dram: Span
+    power: Span
+    dram_bits: float
+    latency_ms: float
+
+    @property
+    def energy(self) -> Span:
+        """All of the energy."""
+        return total((self.chip, self.dram, self.power))
+
+    @property
+    def power_w(self) -> Span:
+        """The power that is drawn all the time."""
+        return self.power.times(1 / (PJ_PER_W_MS * self.latency_ms))
+
+    @property
+    def dram_pj_per_bit(self) -> Span:
+        """What a DRAM bit costs, rows included; nothing where none is moved."""
+        return self.dram.times(1 / self.dram_bits) if self.dram_bits else NOTHING
+
+
+class Turn(NamedTuple):
+    """The value of a quantity at which two designs cost the same, all else nominal.
+
+    `value` is None where it lies at no value above 0; `bounds`: what is known of the quantity.
+    `first_below`: the first design is the cheaper one below the value.
+    """
+
+    quantity: str
+    unit: str
+    value: float | None
+    bounds: Span
+    first_below: bool
+
+    @property
+    def is_within(self) -> bool:
+        """Whether a value between the bounds turns the order."""
+        return self.value is not None and self.bounds.low <= self.value <= self.bounds.high
+
+
+class Comparison(NamedTuple):
+    """Two designs by energy: `difference` of the first over the second between all bounds."""
+
+    difference_pj: Span
+    turns: tuple[Turn, ...]
+
+    @property
+    def is_robust(self) -> bool:
+        """Whether no prices within their bounds, the same for both, turn the order."""
+        return self.difference_pj.low > 0 or self.difference_pj.high < 0
+
+
+def compare(one: Design, other: Design) -> Comparison:
+    """Return how two designs differ, and what turns their order: power, DRAM price, causes."""
+    causes = one.causes.keys() | other.causes.keys()
+    differences = {
+        cause: _differences(one.causes.get(cause, NOTHING), other.causes.get(cause, NOTHING))
+        for cause in sorted(causes)
+    }
+    nominal = one.energy.nominal - other.energy.nominal
+    span = Span(
+        sum(min(each) for each in differences.values()),
+        nominal,
+        sum(max(each) for each in differences.values()),
+    )
+    turns = [_power_turn(one, other), _dram_turn(one, other)]
+    for cause, each in differences.items():
+        turn = _cause_turn(cause, each, nominal)
+        if turn is not None:
+            turns.append(turn)
+    return Comparison(span, tuple(turns))
+
+
+def _differences(one: Span, other: Span) -> tuple[float, float, float]:
+    """Return first less second at the low, nominal and high price of one cause.
+
+    Between these the difference is linear, so its extremes are among them.
+    """
+    low, nominal, high = (first - second for first, second in zip(one, other, strict=True))
+    return low, nominal, high
+
+
+def _power_turn(one: Design, other: Design) -> Turn:
+    """Return the always-on power of the first; the second keeps its difference to it."""
+    apart_w = other.power_w.nominal - one.power_w.nominal
+    at_zero = (one.chip.nominal + one.dram.nominal) - (other.chip.nominal + other.dram.nominal)
+    at_zero -= apart_w * PJ_PER_W_MS * other.latency_ms
+    slope = PJ_PER_W_MS * (one.latency_ms - other.latency_ms)
+    return _turn("always-on power", "W", at_zero, slope, one.power_w)
+
+
+def _dram_turn(one: Design, other: Design) -> Turn:
+    rest = (one.chip.nominal + one.power.nominal) - (other.chip.nominal + other.power.nominal)
+    spans = [each.dram_pj_per_bit for each in (one, other) if each.dram_bits]
+    bounds = NOTHING
+    if spans:
+        low, high = min(each.low for each in spans), max(each.high for each in spans)
+        bounds = Span(low, sum(each.nominal for each in spans) / len(spans), high)
+    return _turn("DRAM price", "pJ/bit", rest, one.dram_bits - other.dram_bits, bounds)
+
+
+def _turn(quantity: str, unit: str, at_zero: float, slope: float, bounds: Span) -> Turn:
+    value = -at_zero / slope if slope else 0.0
+    turns = slope != 0 and value > 0
+    first_below = at_zero < 0 or (at_zero == 0 and slope < 0)
+    return Turn(quantity, unit, value if turns else None, bounds, first_below)
+
+
+def _cause_turn(cause: str, each: tuple[float, float, float], nominal: float) -> Turn | None:
+    """Return at which place between its bounds a cause alone turns the order; None if at none.
+
+    The place is -1 at the low, 0 at the nominal, 1 at the high price.
+    """
+    for place, moved in ((-1.0, each[0] - each[1]), (1.0, each[2] - each[1])):
+        if nominal * (nominal + moved) < 0:
+            value = place * nominal / -moved
+            return Turn(cause, "", value, Span(-1, 0, 1), (nominal < 0) == (place > 0))
+    return None
+
+
+def ratio_map(one: Design, other: Design, powers_w: Floats, dram_pj: Floats) -> Floats:
+    """Return energy of the first over the second, (prices, powers).
+
+    powers_w: always-on power of the first, the second keeps its difference to it, 0 at least;
+    dram_pj: price of a DRAM bit.
+    """
+    apart_w = other.power_w.nominal - one.power_w.nominal
+
+    def energy(design: Design, own_w: Floats) -> Floats:
+        at_rest: Floats = PJ_PER_W_MS * design.latency_ms * own_w
+        found: Floats = design.chip.nominal + dram_pj[:, None] * design.dram_bits + at_rest
+        return found
+
+    ratio: Floats = energy(one, powers_w) / energy(other, np.maximum(powers_w + apart_w, 0.0))
+    return ratio
+
+
+def map_axes(points: int = 81) -> tuple[Floats, Floats]:
+    """Return always-on powers and DRAM prices of a map, each a geometric series."""
+    return np.geomspace(*POWERS_W, points), np.geomspace(*DRAM_PRICES_PJ, points)
+
+
+def sentences(
+    names: tuple[str, str], one: Design, other: Design, number: Callable[[float], str]
+) -> list[str]:
+    """Return what a pair's order depends on, in words: a heading, then a line a turn."""
+    found = compare(one, other)
+    cheaper, dearer = names if found.difference_pj.nominal < 0 else names[::-1]
+    ratio = min(one.energy.nominal, other.energy.nominal) / max(
+        one.energy.nominal, other.energy.nominal
+    )
+    verdict = "robust over all bounds" if found.is_robust else "not robust: bounds turn it"
+    lines = [f"{cheaper} takes {ratio:.2f} of the energy of {dearer} ({verdict})"]
+    return lines + [_sentence(names, turn, number) for turn in _told(found)]
+
+
+def _told(found: Comparison) -> Sequence[Turn]:
+    """Return the two axes of the map always, a cause only where it turns the order alone."""
+    return [turn for turn in found.turns if turn.unit or turn.is_within]
+
+
+def _sentence(names: tuple[str, str], turn: Turn, number: Callable[[float], str]) -> str:
+    first, second = names if turn.first_below else names[::-1]
+    if turn.value is None:
+        return f"{first} is cheaper at any {turn.quantity}"
+    if not turn.unit:
+        side = "high" if turn.value > 0 else "low"
+        way = f"{abs(turn.value):.0%} of the way from its nominal to its {side} price"
+        winner = second if turn.value > 0 else first
+        return f"{winner} is cheaper from {way} of {turn.quantity}"
+    here, low, high = (number(each) for each in (turn.bounds[1], turn.bounds[0], turn.bounds[2]))
+    return (
+        f"{first} is cheaper below {number(turn.value)} {turn.unit} of {turn.quantity}, {second} "
+        f"above (here {here}, {low} to {high})"
+    )
