@@ -4,6 +4,7 @@ simulator/data/firing_rates.yaml.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from models.errors import ModelError
@@ -62,23 +63,16 @@ class Targets(NamedTuple):
 
 def published_targets(config: ModelConfig, dataset: str) -> Targets:
     """The targets for a network on a data set; raises ModelError where nothing is published."""
-    tables = firing_rates()
-    cifar = dataset in ("cifar10", "cifar100")
-    if config.family == "spikformer" and cifar:
-        return _cifar(config, tables, dataset)
-    if config.family == "sdt" and cifar:
-        return _sdt(config, tables, dataset)
-    if config.family == "spikformer" and dataset == "imagenet":
-        return _imagenet(config, tables)
-    if config.family == "spikingformer" and dataset == "imagenet":
-        return _spikingformer(config, tables)
+    found = config.kind.targets(config, dataset, firing_rates())
+    if found is not None:
+        return found
     raise ModelError(
         f"no firing rates are published for {config.family} on {dataset}; use --weights random or "
         "a weights file"
     )
 
 
-def _cifar(config: ModelConfig, tables: dict[str, Any], dataset: str) -> Targets:
+def cifar_targets(config: ModelConfig, tables: Mapping[str, Any], dataset: str) -> Targets:
     """Q, K and V per block as published for 4-384 on CIFAR-10; one common rate for all other
     neurons.
     """
@@ -95,7 +89,7 @@ def _cifar(config: ModelConfig, tables: dict[str, Any], dataset: str) -> Targets
     return Targets(layers, tuple(common), density, CIFAR_TABLE, table["source"])
 
 
-def _sdt(config: ModelConfig, tables: dict[str, Any], dataset: str) -> Targets:
+def density_targets(config: ModelConfig, tables: Mapping[str, Any], dataset: str) -> Targets:
     """The overall density of the Spike-Driven Transformer, one common rate for all its neurons but
     those of the attention's gate, which have no batch-norm.
     """
@@ -111,7 +105,7 @@ def _sdt(config: ModelConfig, tables: dict[str, Any], dataset: str) -> Targets:
     return Targets({}, common, density, DENSITY_TABLE, origin, frozenset(sums))
 
 
-def _spikingformer(config: ModelConfig, tables: dict[str, Any]) -> Targets:
+def spikingformer_targets(config: ModelConfig, tables: Mapping[str, Any]) -> Targets:
     """The complete tables of Spikingformer-8-512 (also for 8-384) and 8-768: this very network."""
     table_name = IMAGENET_TABLES.get(config.size.embed_dim, IMAGENET_TABLE)
     table = tables[table_name]
@@ -134,7 +128,7 @@ def _spikingformer(config: ModelConfig, tables: dict[str, Any]) -> Targets:
     return Targets(layers, (), None, table_name, table["source"])
 
 
-def _imagenet(config: ModelConfig, tables: dict[str, Any]) -> Targets:
+def imagenet_targets(config: ModelConfig, tables: Mapping[str, Any]) -> Targets:
     """The complete tables of Spikingformer-8-512 (also for 8-384) and 8-768.
 
     Its residual stream is one of spikes and may shrink; Spikformer's integer stream cannot, so its

@@ -14,7 +14,7 @@ from models.calibration.calibrate import calibrate, random_weights
 from models.data.images import Images, full_images, mnist_digits
 from models.errors import ModelError
 from models.evaluate import evaluate
-from models.networks.checkpoints import adopt, pool_of_layout, read_checkpoint
+from models.networks.checkpoints import adopt, read_checkpoint
 from models.networks.config import HaltingConfig, ModelConfig
 from models.networks.norms import settle_norms
 from models.networks.stas import STAS
@@ -162,9 +162,7 @@ def _read(wish: Wish, path: Path) -> tuple[dict[str, Tensor], dict[str, Any], Mo
             return state, metadata, _config_of_file(wish, path, metadata), note
     else:
         state = read_checkpoint(path)
-    config = wish.config
-    if config.family == "spikformer":
-        config = dataclasses.replace(config, pool=pool_of_layout(state))
+    config = wish.config.kind.fitted(wish.config, state)
     if wish.dataset in PIXELS:
         mean, std = PIXELS[wish.dataset]
         config = dataclasses.replace(

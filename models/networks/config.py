@@ -9,12 +9,11 @@ import difflib
 from dataclasses import dataclass, field
 
 from models.errors import ModelError
+from models.networks.families import FAMILIES, Family
 from models.networks.sizes import DATASETS as DATASETS
-from models.networks.sizes import EARLIER_BLOCKS, QK_POOLS, SIZES
 from models.networks.sizes import Dataset as Dataset
 from models.networks.sizes import Size as Size
 
-FAMILIES = ("spikformer", "spikingformer", "sdt", "qkformer")
 ISPS_FORMS = ("none", "late_sum", "early_integration", "single_step")
 GRANULARITIES = ("none", "block", "timestep", "two_dimensional", "waking")
 POLICIES = ("score", "random", "token_importance", "entropy_exit", "gate")
@@ -126,7 +125,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         """Refuse values that no network can have."""
-        _one_of("family", self.family, FAMILIES)
+        _one_of("family", self.family, tuple(FAMILIES))
         _one_of("isps", self.isps, ISPS_FORMS)
         _one_of("integration", self.integration, ("mean", "sum"))
         _one_of("pool", self.pool, ("before_lif", "after_lif"))
@@ -137,25 +136,14 @@ class ModelConfig:
                 f"embed_dim is {self.size.embed_dim}; it must be a multiple of 8 and of heads "
                 f"({self.size.heads})"
             )
-        if self.pool != "before_lif" and self.family != "spikformer":
-            raise ModelError(f"pool is {self.pool}; only spikformer has this switch")
-        if (self.family == "qkformer") != (len(self.earlier_blocks) == 2):
-            raise ModelError(
-                f"earlier_blocks is {self.earlier_blocks}; qkformer must have two stages of them, "
-                "the other families none"
-            )
-        if self.family == "qkformer" and self.dataset.pooled_stages not in QK_POOLS:
-            raise ModelError(
-                f"pooled_stages is {self.dataset.pooled_stages}; of qkformer it must be (2, 3), "
-                "its form for small images, or (0, 1, 2, 3), that for large ones"
-            )
-        if self.membrane_leak and (self.family != "qkformer" or self.halts):
-            raise ModelError(
-                "membrane_leak reproduces QKFormer's own code; it needs family qkformer without "
-                "halting"
-            )
+        self.kind.check(self)
         if self.halts:
             check_profile(self.halting, self.timesteps, self.size.blocks)
+
+    @property
+    def kind(self) -> Family:
+        """Its family: what it is made of."""
+        return FAMILIES[self.family]
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -176,7 +164,7 @@ class ModelConfig:
     @property
     def spike_stream(self) -> bool:
         """Whether the residual stream adds spikes, and so is an integer; else it is a potential."""
-        return self.family in ("spikformer", "qkformer")
+        return self.kind.spike_stream
 
     @property
     def stage_channels(self) -> tuple[int, ...]:
@@ -221,7 +209,7 @@ def model_names(family: str | None = None) -> tuple[str, ...]:
     """Every name that `named_config` knows, or those of a family."""
     names = []
     for each in FAMILIES if family is None else (family,):
-        sizes = sorted({size[:2] for group in SIZES[each].values() for size in group})
+        sizes = sorted({size[:2] for group in FAMILIES[each].sizes.values() for size in group})
         names += [f"{stas}{each}_{b}_{d}" for stas in ("stas_", "") for b, d in sizes]
     return tuple(names)
 
@@ -236,14 +224,14 @@ def named_config(name: str, dataset: str, timesteps: int = 4) -> ModelConfig:
         raise ModelError(unknown("model", name, model_names()))
     base = name.removeprefix("stas_")
     family = base.split("_")[0]
-    sizes = SIZES[family].get(dataset, ())
+    sizes = FAMILIES[family].sizes.get(dataset, ())
     for size in sizes:
         if base == f"{family}_{size.blocks}_{size.embed_dim}":
             break
     else:
         fitting = ", ".join(f"{s.blocks}_{s.embed_dim}" for s in sizes) or "none"
         raise ModelError(f"model {name} has no form for {dataset}; its sizes are {fitting}")
-    earlier = EARLIER_BLOCKS[size.blocks] if family == "qkformer" else ()
+    earlier = FAMILIES[family].earlier_blocks(size.blocks)
     plain = ModelConfig(
         name=name,
         size=size._replace(blocks=size.blocks - sum(earlier)),

@@ -19,12 +19,12 @@ from models.neurons.lif import ATTENTION_THRESHOLD, lif
 class PotentialBlock(nn.Module):
     """x + attention(LIF(x)), then + MLP(LIF(x))."""
 
-    def __init__(self, index: int, config: ModelConfig) -> None:
+    def __init__(self, index: int, config: ModelConfig, *, spike_driven: bool) -> None:
         super().__init__()
         dim, hidden = config.size.embed_dim, config.size.embed_dim * config.mlp_ratio
         self.name = f"blocks.{index}"
         self.heads = config.size.heads
-        self.spike_driven = config.family == "sdt"
+        self.spike_driven = spike_driven
         self.q, self.k, self.v = (
             SpikingLinear(f"{self.name}.attn.{part}", dim, dim) for part in "qkv"
         )

@@ -1,4 +1,4 @@
-"""What data sets show and which sizes of each family are known: facts of publications, and where
+"""What data sets show and sizes that several families share: facts of publications, and where
 those are silent our choices.
 """
 
@@ -41,15 +41,6 @@ IMAGENET_SIZES = (Size(8, 384, 8), Size(8, 512, 8), Size(8, 768, 12))
 SMALL_SIZES = (Size(2, 32, 1), Size(2, 64, 2), Size(2, 128, 4))
 COMPOSED_SIZES = (Size(1, 48, 2), Size(2, 48, 2), Size(3, 48, 2))
 DVS_SIZES = (Size(2, 256, 16),)
-SDT_CIFAR_SIZES = (Size(2, 256, 8), Size(2, 512, 8))
-SDT_IMAGENET_SIZES = (Size(8, 384, 8), Size(8, 512, 8), Size(8, 768, 8))
-SDT_DVS_SIZES = (Size(2, 256, 8),)
-# Of QKFormer a size counts the blocks of all stages, of which the first two have EARLIER_BLOCKS.
-QK_CIFAR_SIZES = (Size(4, 384, 8),)
-QK_IMAGENET_SIZES = (Size(10, 384, 6), Size(10, 512, 8), Size(10, 768, 12))
-QK_SMALL_SIZES = (Size(4, 128, 4),)
-QK_POOLS = ((2, 3), (0, 1, 2, 3))
-EARLIER_BLOCKS = {4: (1, 1), 10: (1, 2)}
 
 DATASETS = {
     "cifar10": Dataset(10, 3, 32, (2, 3)),
@@ -64,25 +55,6 @@ DATASETS = {
     "pointed": Dataset(10, 1, 24, (2, 3)),
     "cifar10dvs": Dataset(10, 2, 128, (0, 1, 2, 3), sequential=True),
 }
-_SMALL = ("mnist", "mnist_sequential", "digits", "digits_sequential")
-SIZES = {
-    "spikformer": {
-        **dict.fromkeys(("cifar10", "cifar100"), CIFAR_SIZES),
-        "imagenet": IMAGENET_SIZES,
-        "cifar10dvs": DVS_SIZES,
-        **dict.fromkeys(_SMALL, SMALL_SIZES),
-        **dict.fromkeys(("stream", "clutter", "pointed"), COMPOSED_SIZES),
-    },
-    "sdt": {
-        **dict.fromkeys(("cifar10", "cifar100"), SDT_CIFAR_SIZES),
-        "imagenet": SDT_IMAGENET_SIZES,
-        "cifar10dvs": SDT_DVS_SIZES,
-        **dict.fromkeys(_SMALL, SMALL_SIZES),
-    },
-    "qkformer": {
-        **dict.fromkeys(("cifar10", "cifar100"), QK_CIFAR_SIZES),
-        "imagenet": QK_IMAGENET_SIZES,
-        **dict.fromkeys(_SMALL, QK_SMALL_SIZES),
-    },
-}
-SIZES["spikingformer"] = SIZES["spikformer"]
+# Data sets whose sizes are our choice, for they are small.
+SMALL = ("mnist", "mnist_sequential", "digits", "digits_sequential")
+COMPOSED = ("stream", "clutter", "pointed")

@@ -18,7 +18,6 @@ share one result:
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from models.networks.config import ModelConfig
@@ -30,9 +29,7 @@ def pool_of(config: ModelConfig, stage: int) -> str | None:
     """Where a stage pools: ahead of its neurons, behind them, or not at all."""
     if stage not in config.dataset.pooled_stages:
         return None
-    if config.family == "spikformer":
-        return config.pool
-    return "before_lif" if config.family == "sdt" and stage == 3 else "after_lif"
+    return config.kind.pool(config, stage)
 
 
 class PatchSplitting(nn.Module):
@@ -66,7 +63,7 @@ class PatchSplitting(nn.Module):
         for stage in self.stages[1:3]:
             maps = stage(maps, steps, probe)
         stream = self._stream(maps, steps, probe)
-        late, spikes = form == "late_sum", self.config.family == "spikformer"
+        late, spikes = form == "late_sum", self.config.spike_stream
         if late and spikes:
             probe.record_maps("sps.x", stream)
         if late:
@@ -82,12 +79,7 @@ class PatchSplitting(nn.Module):
         fourth, last = self.stages[3], self.stages[4]
         current = fourth.current(maps, steps, probe)
         spikes = fourth.fire(current, steps, probe)
-        if self.config.family == "spikformer":
-            return torch.as_tensor(spikes + last(spikes, steps, probe))
-        if self.config.family == "spikingformer":
-            return torch.as_tensor(last.current(spikes, steps, probe))
-        probe.potential(current, None)
-        return torch.as_tensor(current + last.current(spikes, steps, probe))
+        return self.config.kind.join(last, current, spikes, steps, probe)
 
     def _integrated(self, frames: Tensor, probe: Probe) -> Tensor:
         """One graded map (1, image, channel, h, w): the sum over T of the first stage's spikes, or

@@ -12,12 +12,8 @@ from models.halting.policies import make_policy
 from models.halting.recursion import HaltingState, Step
 from models.networks.config import ModelConfig
 from models.networks.layers import Context, SpikingConv, SpikingLinear
-from models.networks.potential import PotentialBlock
 from models.networks.probes import SILENT, Probe
-from models.networks.qkformer import EarlierStages
 from models.networks.rows import LEAKS, AllRows, DroppedRows, MaskedRows, Membranes, Rows
-from models.networks.spikformer import Block
-from models.networks.sps import PatchSplitting
 from models.neurons.lif import lif
 
 INITIAL_STD = 0.02
@@ -40,7 +36,7 @@ class Output(NamedTuple):
 
 
 class STAS(nn.Module):
-    """A network of one of four families with the switches of its config.
+    """A network of one of the families with the switches of its config.
 
     Without I-SPS and halting, Spikformer, the Spike-Driven Transformer and QKFormer are those of
     SpikingJelly.
@@ -49,9 +45,10 @@ class STAS(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.sps = EarlierStages(config) if config.family == "qkformer" else PatchSplitting(config)
-        block = Block if config.spike_stream else PotentialBlock
-        self.blocks = nn.ModuleList(block(index, config) for index in range(config.size.blocks))
+        self.sps = config.kind.stem(config)
+        self.blocks = nn.ModuleList(
+            config.kind.block(index, config) for index in range(config.size.blocks)
+        )
         self.halting = make_policy(config)
         self.head = nn.Linear(config.size.embed_dim, config.dataset.classes)
         for module in self.modules():
@@ -86,7 +83,7 @@ class STAS(nn.Module):
             features = self._serial(stream, probe)
         else:
             features = self._layer_by_layer(stream, probe, imposed)
-        if self.config.family == "sdt":
+        if self.config.kind.head_neurons:
             return Output(self.classify(features.mean(2), probe), None, None)
         return Output(self.head(features.mean((0, 2))), None, None)
 
@@ -116,7 +113,7 @@ class STAS(nn.Module):
 
         The Spike-Driven Transformer's features pass through neurons first.
         """
-        if self.config.family == "sdt":
+        if self.config.kind.head_neurons:
             features, _ = lif(features)
             probe.record_maps("head.in", features[..., None, None])
         return torch.as_tensor(self.head(features.mean(0)))
@@ -200,7 +197,7 @@ class STAS(nn.Module):
         field = state.output.mean(1)
         if halting.granularity == "block":
             field = field / timesteps
-        if self.config.family == "sdt":  # its head's neurons see the field as a constant current
+        if self.config.kind.head_neurons:  # its head's neurons see the field as a constant current
             return self.classify(field.expand(timesteps, *field.shape), probe)
         return torch.as_tensor(self.head(field))
 

@@ -9,11 +9,8 @@ not stored; their name is that of their operation.
 from __future__ import annotations
 
 from models.networks.config import ModelConfig
-from models.operations.blocks import potential_block, spike_block
 from models.operations.ending import list_halting, list_head
 from models.operations.plan import Plan
-from models.operations.qkformer import earlier_stages
-from models.operations.splitting import patch_splitting
 from models.topology import Topology
 
 __all__ = ["describe"]
@@ -22,12 +19,12 @@ __all__ = ["describe"]
 def describe(config: ModelConfig, gamma: float = 0.0, beta: float = 0.0) -> Topology:
     """List the network of `config`; `gamma` and `beta` are its halting's, for the manifest."""
     plan = Plan(config)
-    stream = earlier_stages(plan) if config.family == "qkformer" else patch_splitting(plan)
+    stream = config.kind.list_stem(plan)
     for index in range(config.size.blocks):
         policy = config.halting.policy if config.halts else ""
         if policy == "token_importance" or (policy == "gate" and not index):
             list_halting(plan, index, stream, gamma, beta)
-        stream = (spike_block if config.spike_stream else potential_block)(plan, index, stream)
+        stream = config.kind.list_block(plan, index, stream)
         ends = index + 1 == config.size.blocks
         if config.scores and (ends or config.halting.granularity != "timestep"):
             list_halting(plan, index, stream, gamma, beta)

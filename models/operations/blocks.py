@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from models.networks.spikformer import ATTENTION_SCALE
 from models.neurons.lif import ATTENTION_THRESHOLD
 from models.operations.plan import Grid, Plan
-from models.operations.splitting import largest_entering, stream_unit
 
 
 class Site(NamedTuple):
@@ -35,12 +35,18 @@ class Site(NamedTuple):
         return {"heads": self.heads, "head_dim": self.dim // self.heads, "tokens": self.rows}
 
 
-def block_site(plan: Plan, index: int) -> Site:
-    """A block of the stage in which tokens halt."""
+Attention = Callable[[Plan, Site, str, str, str], str]
+
+
+def block_site(plan: Plan, index: int, entering: int = 0, unit: int = 1) -> Site:
+    """Return the place of a block in which tokens halt.
+
+    `entering`: the largest value of the integer stream that enters the first one. `unit`: what a 1
+    of the stream is stored as.
+    """
+    plan.stage, plan.block = "blocks", index
     config = plan.config
     last = index == config.size.blocks - 1
-    unit = 1 if config.family == "qkformer" else stream_unit(config)
-    first = 2 if config.family == "qkformer" else largest_entering(config)
     return Site(
         name=f"blocks.{index}",
         output="head.x" if last else f"blocks.{index + 1}.x",
@@ -48,15 +54,13 @@ def block_site(plan: Plan, index: int) -> Site:
         dim=config.size.embed_dim,
         heads=config.size.heads,
         hidden=config.size.embed_dim * config.mlp_ratio,
-        entering=first + 2 * index * unit,
+        entering=entering + 2 * index * unit,
         unit=unit,
     )
 
 
-def spike_block(plan: Plan, index: int, stream: str) -> str:
+def spike_block(plan: Plan, site: Site, stream: str) -> str:
     """A block that adds spikes to an integer stream; returns the name of its output."""
-    plan.stage, plan.block = "blocks", index
-    site = block_site(plan, index)
     q, k, v = (spiking_linear(plan, site, f"attn.{x}", stream, site.dim) for x in "qkv")
     mixed = self_attention(plan, site, q, k, v)
     return close_spike_block(plan, site, stream, mixed)
@@ -113,13 +117,10 @@ def close_spike_block(plan: Plan, site: Site, stream: str, mixed: str) -> str:
     return _residual(plan, site, "mlp", (middle, out), site.output, 2)
 
 
-def potential_block(plan: Plan, index: int, stream: str) -> str:
+def potential_block(plan: Plan, site: Site, stream: str, attend: Attention) -> str:
     """A block that adds sums to a stream of potentials; returns the name of its output."""
-    plan.stage, plan.block = "blocks", index
-    site = block_site(plan, index)
     entering = _fired(plan, site, stream, "attn.in")
     q, k, v = (spiking_linear(plan, site, f"attn.{x}", entering, site.dim) for x in "qkv")
-    attend = spike_driven_attention if plan.config.family == "sdt" else self_attention
     mixed = attend(plan, site, q, k, v)
     stream = _added(plan, site, "attn", stream, _linear(plan, site, "attn.proj", mixed, site.dim))
     entering = _fired(plan, site, stream, "mlp.in")

@@ -23,8 +23,8 @@ def list_halting(plan: Plan, index: int, stream: str, gamma: float, beta: float)
 
 
 def list_head(plan: Plan, stream: str) -> None:
-    """Mean over tokens (and, without a mean field, over timesteps), then the classifier; the
-    Spike-Driven Transformer's neurons stand between.
+    """Mean over tokens (and, without a mean field, over timesteps), then the classifier; where
+    the family has neurons ahead of the classifier, they are listed between.
     """
     config = plan.config
     plan.stage, plan.block = "head", None
@@ -32,7 +32,7 @@ def list_head(plan: Plan, stream: str) -> None:
     if config.scores and config.halting.output == "mean_field":
         source, timesteps = f"blocks.{config.size.blocks - 1}.halting", 1
     tokens, dim = config.tokens, config.size.embed_dim
-    if config.family == "sdt":
+    if config.kind.head_neurons:
         shapes = {"tokens": tokens, "channels": dim}
         mean = plan.run("head.mean", "token_mean", (source,), timesteps, shapes)
         source, tokens, timesteps = plan.store("head.in", config.timesteps, (1, 1), dim), 1, 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.networks.qkformer import Embedding, embeddings
+from models.networks.embeddings import Embedding, embeddings
 from models.operations.blocks import Site, close_spike_block, spiking_linear, token_attention
 from models.operations.plan import Plan, half
 from models.operations.splitting import (

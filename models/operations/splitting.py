@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from models.networks.config import ModelConfig
 from models.networks.sps import pool_of
 from models.operations.plan import IMAGE_BITS, Plan, half
@@ -31,8 +33,11 @@ def largest_entering(config: ModelConfig) -> int:
     return 2 * config.timesteps if config.isps == "late_sum" else 2
 
 
-def patch_splitting(plan: Plan) -> str:
-    """SPS or I-SPS; returns the name of the first block's input."""
+def patch_splitting(plan: Plan, close: Callable[[Plan, str, str, int], str]) -> str:
+    """SPS or I-SPS; returns the name of the first block's input.
+
+    `close` lists the end from the fourth stage's spikes and current, and the steps that are run.
+    """
     config = plan.config
     steps = steps_of(config)
     currents: list[str] = []
@@ -42,9 +47,7 @@ def patch_splitting(plan: Plan) -> str:
         currents.append(current)
         if stage == 0 and config.isps == "early_integration":
             spikes = integrated_spikes(plan, "sps.integrate", spikes, "sps.0.integrated")
-    if config.spike_stream:
-        return _spike_stream(plan, spikes, steps)
-    return _potential_stream(plan, spikes, currents[3], steps)
+    return close(plan, spikes, currents[3], steps)
 
 
 def integrated_spikes(plan: Plan, name: str, source: str, output: str, largest: int = 0) -> str:
@@ -94,7 +97,7 @@ def _stage(plan: Plan, stage: int, source: str, steps: int) -> tuple[str, str]:
     return current, plan.lif(f"{name}.lif", current, output, fires)
 
 
-def _spike_stream(plan: Plan, spikes: str, steps: int) -> str:
+def spike_stream(plan: Plan, spikes: str, current: str, steps: int) -> str:
     """The relative position's spikes, added: an integer stream."""
     config = plan.config
     _, position = _stage(plan, 4, spikes, steps)
@@ -108,12 +111,14 @@ def _spike_stream(plan: Plan, spikes: str, steps: int) -> str:
     return integrated_spikes(plan, "sps.integrate", stream, "blocks.0.x", largest_entering(config))
 
 
-def _potential_stream(plan: Plan, spikes: str, current: str, steps: int) -> str:
-    """The relative position's sums, to which the Spike-Driven Transformer adds the potential."""
+def potential_stream(
+    plan: Plan, spikes: str, current: str, steps: int, *, added: bool = False
+) -> str:
+    """The relative position's sums; with `added`, plus the fourth stage's potential."""
     config = plan.config
     dim, rows = config.size.embed_dim, config.tokens
     stream = plan.convolution("sps.4.conv", spikes, dim, steps)
-    if config.family == "sdt":
+    if added:
         shapes = {"rows": rows, "channels": dim}
         stream = plan.run("sps.residual", "residual", (stream, current), steps, shapes)
     if config.isps == "late_sum":

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from models import capture
 from models.errors import ModelError
-from models.networks.checkpoints import adopt, pool_of_layout, read_checkpoint
+from models.networks.checkpoints import adopt, read_checkpoint
 from models.networks.config import ModelConfig, named_config
 from models.networks.layers import SpikingConv
 from models.networks.stas import STAS
@@ -173,7 +173,7 @@ def test_the_wrapped_file_of_a_training_script_is_read(tmp_path: Path) -> None:
     read = read_checkpoint(path)
     assert read.keys() == state.keys()
     assert all(torch.equal(read[name], state[name]) for name in state)
-    assert pool_of_layout(read) == "after_lif"
+    assert config.kind.fitted(config, read).pool == "after_lif"
 
 
 def test_a_checkpoint_is_captured(tmp_path: Path) -> None:

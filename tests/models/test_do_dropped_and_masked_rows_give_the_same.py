@@ -11,6 +11,7 @@ import torch
 from models.data.images import Images
 from models.evaluate import fit_beta
 from models.networks.config import HaltingConfig
+from models.networks.families import FAMILIES
 from models.networks.rows import AllRows, DroppedRows, MaskedRows, Membranes
 from models.neurons.lif import lif
 from models.operations import describe
@@ -49,12 +50,12 @@ HALTINGS = {
 
 
 FORMS = ("late_sum", "early_integration", "single_step")
-FAMILIES = ("spikformer", "spikingformer", "sdt", "qkformer")
+OTHERS = tuple(name for name in FAMILIES if name != "spikformer")
 CASES = [(case, "none", "spikformer") for case in HALTINGS]
 CASES += [
     (case, form, "spikformer") for case in ("two_dimensional", "importance") for form in FORMS
 ]
-CASES += [(case, "late_sum", family) for case in HALTINGS for family in FAMILIES[1:]]
+CASES += [(case, "late_sum", family) for case in HALTINGS for family in OTHERS]
 
 
 @pytest.mark.parametrize(("case", "isps", "family"), CASES)
@@ -107,7 +108,7 @@ def test_halted_rows_are_zero_in_every_tensor(family: str) -> None:
 
 GRANULARITIES = ("block", "timestep", "two_dimensional")
 TRAINED = [(granularity, "spikformer") for granularity in GRANULARITIES]
-TRAINED += [("two_dimensional", family) for family in FAMILIES[1:]]
+TRAINED += [("two_dimensional", family) for family in OTHERS]
 
 
 @pytest.mark.parametrize(("granularity", "family"), TRAINED)

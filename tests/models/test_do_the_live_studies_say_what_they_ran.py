@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from models import hardware_aware
+from experiments.live import curve, hardware_aware, page
 from models.files import read_csv
-from models.live import curve, page
 
 ROOT = Path(__file__).parents[2]
 MACHINES = [

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from models.study.arithmetic import (
+from experiments.study.arithmetic import (
     NETWORKS,
     SPS_CONVS,
     TIMESTEPS,

@@ -14,20 +14,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from experiments.study import __main__ as study
+from experiments.study import arms, gap, gather
+from experiments.study.arithmetic import savings
+from experiments.study.imposed import impose, random_masks
+from experiments.study.jobs import FOUND, Extent
+from experiments.study.numbers import crossing, interval, percent, signed
+from experiments.study.numbers import spread as mean_and_spread
+from experiments.study.page import write_page
+from experiments.study.schedule import Job, jobs_of, simulate, spread, train
+from experiments.study.tables import write_table
+from experiments.study.tracing import COSTS, TRACE
 from models.files import write_whole
 from models.networks.arms import Arm
 from models.networks.config import ModelConfig
-from models.study import __main__ as study
-from models.study import arms, gap, gather
-from models.study.arithmetic import savings
-from models.study.imposed import impose, random_masks
-from models.study.jobs import FOUND, Extent
-from models.study.numbers import crossing, interval, percent, signed
-from models.study.numbers import spread as mean_and_spread
-from models.study.page import write_page
-from models.study.schedule import Job, jobs_of, simulate, spread, train
-from models.study.tables import write_table
-from models.study.tracing import COSTS, TRACE
 from models.writing import write_trace
 from simulator.trace import Trace
 from tests.models.tiny_networks import lively, pictures, tiny_config
@@ -110,7 +110,7 @@ def wait_for_the_end(folder: Path, job: Job, extent: Extent) -> None:
 
 WAITING = """
 from pathlib import Path
-from models.study.schedule import jobs_of, spread
+from experiments.study.schedule import jobs_of, spread
 from tests.models import test_does_the_study_run_and_go_on as here
 if __name__ == "__main__":
     spread(here.wait_for_the_end, jobs_of(["mnist"], [0])[:1], Path(), here.EXTENT, 1)

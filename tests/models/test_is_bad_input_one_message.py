@@ -52,7 +52,7 @@ BAD = {
     "budget": ({"--policy": "random", "--budget": "0.01"}, "must lie in 0.125..1"),
     "pool of another family": (
         {"--model": "sdt_2_256", "--pool": "after_lif"},
-        "only spikformer has this switch",
+        "sdt has no such switch",
     ),
     "task": (
         {"--model": "spikformer_2_64", "--dataset": "digits_sequential", "--task": "columns"},

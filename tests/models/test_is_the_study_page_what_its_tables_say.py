@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from models.study.arithmetic import savings
-from models.study.page import render
+from experiments.study.arithmetic import savings
+from experiments.study.page import render
 
 ROOT = Path(__file__).parents[2]
 TABLES = ROOT / "docs" / "study"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from models.study.arithmetic import TIMESTEPS, spikingformer_layers
+from experiments.study.arithmetic import TIMESTEPS, spikingformer_layers
 from simulator.data import firing_rates
 from simulator.energy import (
     EnergyTable,

@@ -1,4 +1,4 @@
-"""Fine-tune for one machine or another and compare: python -m models.hardware_aware --help."""
+"""Fine-tune for one machine or another and compare."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ if TYPE_CHECKING:
     from models.networks.stas import STAS
     from simulator.hil.simulated import SimulatedDevice
 
+ROOT = Path(__file__).parents[2]
 MODEL, DATASET = "stas_spikformer_2_128", "mnist"
-WEIGHTS = Path(__file__).parent / "weights" / f"{MODEL}_{DATASET}.safetensors"
-RECIPE = Path(__file__).parent / "recipes" / "mnist5k.yaml"
+WEIGHTS = ROOT / "models/weights" / f"{MODEL}_{DATASET}.safetensors"
+RECIPE = ROOT / "models/recipes" / "mnist5k.yaml"
 TABLE_IMAGES = 8
 NEVER = -30.0
 """An offset of the halting score with which no token halts."""
 
 EXAMPLE = """example:
-  python -m models.hardware_aware --machine streaming=arch_configs/sparse_pe.yaml \\
+  python -m experiments.live.hardware_aware --machine streaming=arch_configs/sparse_pe.yaml \\
       --machine resident=arch_configs/sparse_pe_resident.yaml --out docs/live/hardware_aware.csv
 
 For each machine a cost table is measured and the shipped network is fine-tuned under a ponder cost
@@ -41,7 +42,7 @@ step of a token costs 1, as in A-ViT.
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
     made = argparse.ArgumentParser(
-        prog="python -m models.hardware_aware",
+        prog="python -m experiments.live.hardware_aware",
         description="Fine-tune the shipped digits network for machines and run it on all of them.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -68,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-@command("models.hardware_aware")
+@command("experiments.live.hardware_aware")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command."""
     options = parser().parse_args(arguments)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from experiments.study.arms import Task
+from experiments.study.hardware import simulate
+from experiments.study.jobs import Extent, arm_of, cut, folder_of, load
 from models.data.sources import read_source
 from models.files import write_whole
-from models.study.arms import Task
-from models.study.hardware import simulate
-from models.study.jobs import Extent, arm_of, cut, folder_of, load
 from models.train import LAST
 from models.writing import write_trace
 

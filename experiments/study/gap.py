@@ -7,12 +7,12 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
+from experiments.study.numbers import interval, percent, rows_of
 from models.data.composites import inked
 from models.data.images import Images
 from models.evaluate import EVALUATION_BATCH, batches
 from models.networks.config import ModelConfig
 from models.networks.stas import STAS
-from models.study.numbers import interval, percent, rows_of
 
 ORACLES = ("time", "space", "both")
 ARMS = ("stas", "readout", "gate", "gate_exit")

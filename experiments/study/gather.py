@@ -10,13 +10,13 @@ from typing import Any
 
 import pandas as pd
 
+from experiments.study.arms import BY_NAME, TASK_BY_NAME, Arm
+from experiments.study.jobs import FOUND, folder_of, load
+from experiments.study.tables import write_table
+from experiments.study.tracing import COSTS
 from models.data.sources import SOURCES
 from models.errors import ModelError
 from models.networks.config import ModelConfig, named_config
-from models.study.arms import BY_NAME, TASK_BY_NAME, Arm
-from models.study.jobs import FOUND, folder_of, load
-from models.study.tables import write_table
-from models.study.tracing import COSTS
 from models.training.curves import METRICS
 from simulator.energy.field_convention import CONVENTIONS, MAC_PJ
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from threading import Thread
 from typing import NamedTuple
 
-from models.study.arms import BY_NAME, TASK_BY_NAME
-from models.study.jobs import Extent, run_arm
-from models.study.tracing import run_machines
+from experiments.study.arms import BY_NAME, TASK_BY_NAME
+from experiments.study.jobs import Extent, run_arm
+from experiments.study.tracing import run_machines
 from models.threads import keep_freed_memory, use_threads
 
 

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from experiments.study.arms import BY_NAME, Arm, Task
+from experiments.study.gap import imposed_accuracy
 from models.data.images import Images
 from models.data.sources import Source, read_source
 from models.evaluate import evaluate
@@ -22,8 +24,6 @@ from models.networks import arms as prepared
 from models.networks.config import HaltingConfig, named_config
 from models.networks.stas import STAS
 from models.networks.weights import load_weights, read_weights, save_weights
-from models.study.arms import BY_NAME, Arm, Task
-from models.study.gap import imposed_accuracy
 from models.train import LAST, store
 from models.training.checkpoint import CHECKPOINT
 from models.training.loop import Place, Run, spread

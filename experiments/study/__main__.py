@@ -1,4 +1,4 @@
-"""python -m models.study: train every arm, run it on simulated machines, write the page.
+"""python -m experiments.study: train every arm, run it on simulated machines, write the page.
 
 Whatever was done before is kept: stop it when you like, start it again, and it goes on.
 """
@@ -10,13 +10,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from models.study.arms import SEEDS, TASK_BY_NAME, TASKS
+from experiments.study.arms import SEEDS, TASK_BY_NAME, TASKS
 from simulator.command import check_counts, command
 
 EXAMPLE = """examples:
-  python -m models.study                      # everything; hours on two cores
-  python -m models.study --quick              # minutes: shows in runs/study_quick that it works
-  python -m models.study --stages page        # the page anew from docs/study/*.csv
+  python -m experiments.study  # everything; hours on two cores
+  python -m experiments.study --quick  # minutes: shows in runs/study_quick that it works
+  python -m experiments.study --stages page  # the page anew from docs/study/*.csv
 """
 STAGES = ("train", "simulate", "published", "page")
 TABLES, PAGE = Path("docs/study"), Path("docs/stas_on_hardware.md")
@@ -26,7 +26,7 @@ WORK, QUICK_WORK = Path("runs/study"), Path("runs/study_quick")
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
     made = argparse.ArgumentParser(
-        prog="python -m models.study",
+        prog="python -m experiments.study",
         description="What STAS, its parts and its controls cost on hardware and are worth.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -45,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-@command("models.study", "the same command goes on")
+@command("experiments.study", "the same command goes on")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command."""
     options = parser().parse_args(arguments)
@@ -55,11 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(options: argparse.Namespace) -> None:
     """Every stage that was asked for, in order. Raises SimulatorError for bad input."""
     check_counts(options, "seeds", "workers")
-    from models.study.gather import write_arms
-    from models.study.jobs import QUICK, Extent
-    from models.study.page import write_page
-    from models.study.published import write_published
-    from models.study.schedule import jobs_of, simulate, spread, train
+    from experiments.study.gather import write_arms
+    from experiments.study.jobs import QUICK, Extent
+    from experiments.study.page import write_page
+    from experiments.study.published import write_published
+    from experiments.study.schedule import jobs_of, simulate, spread, train
 
     extent = QUICK if options.quick else Extent()
     tasks, seeds = options.tasks or [task.name for task in TASKS], range(options.seeds)

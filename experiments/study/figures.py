@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
+from experiments.study.arms import BY_NAME, TASKS
+from experiments.study.hardware import MACHINES
+from experiments.study.published import NETWORKS
 from models.files import write_whole
-from models.study.arms import BY_NAME, TASKS
-from models.study.hardware import MACHINES
-from models.study.published import NETWORKS
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

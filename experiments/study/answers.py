@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from models.study import gap
-from models.study.hardware import DATAFLOWS, MACHINES
-from models.study.numbers import (
+from experiments.study import gap
+from experiments.study.hardware import DATAFLOWS, MACHINES
+from experiments.study.numbers import (
     Tables,
     change,
     crossing,
@@ -20,15 +20,15 @@ from models.study.numbers import (
     signed,
     spread,
 )
-from models.study.published import NETWORKS
+from experiments.study.published import NETWORKS
 
 SERIAL, BATCHED = DATAFLOWS
 TARGET_POINTS, TARGET_TOKENS = 0.5, 0.6
 LEAST_GAIN = 0.01
 # Arms of the trained networks that play the parts of the calibrated ones.
 SAVING = {"baseline_t4": "baseline", "isps_early": "isps", "two_dim": "stas"}
-TRAIN = "`python -m models.study --stages train simulate page --tasks {tasks}`"
-PUBLISHED = "`python -m models.study --stages published page`"
+TRAIN = "`python -m experiments.study --stages train simulate page --tasks {tasks}`"
+PUBLISHED = "`python -m experiments.study --stages published page`"
 
 
 def section(tables: Tables) -> str:

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from experiments.study.arithmetic import savings
+from experiments.study.hardware import DATAFLOWS, simulate
+from experiments.study.imposed import impose
+from experiments.study.tables import write_table
 from models.networks.config import HaltingConfig, ModelConfig, named_config
-from models.study.arithmetic import savings
-from models.study.hardware import DATAFLOWS, simulate
-from models.study.imposed import impose
-from models.study.tables import write_table
 
 TRACES = Path(__file__).parents[2] / "traces"
 ACTIVE_TOKENS = 0.576

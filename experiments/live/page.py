@@ -1,4 +1,4 @@
-"""docs/live.md and its plot, from the tables beside them: python -m models.live.page --help."""
+"""docs/live.md and its plot, from the tables beside them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from models.files import read_csv, write_whole
 from simulator.command import command
 
 CURVE, HARDWARE_AWARE, PLOT = "curve.csv", "hardware_aware.csv", "curve.png"
-TEMPLATE = Path(__file__).parent / "live.md.j2"
+TEMPLATE = Path(__file__).parents[1] / "templates/live.md.j2"
 Row = dict[str, str]
 LEAST_SHOWN = 0.9
 """The lower end of the accuracy axis: a digit or two must not look like a cliff."""
@@ -27,14 +27,14 @@ PANELS = (
 )
 
 
-@command("models.live.page")
+@command("experiments.live.page")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(
-        prog="python -m models.live.page",
+        prog="python -m experiments.live.page",
         description=f"Write the page of the live loop and {PLOT} from {CURVE} and "
         f"{HARDWARE_AWARE}.",
-        epilog="example: python -m models.live.page --tables docs/live --write docs/live.md",
+        epilog="example: python -m experiments.live.page --tables docs/live --write docs/live.md",
     )
     parser.add_argument("--tables", required=True, type=Path, help="the folder of the tables")
     parser.add_argument("--write", required=True, type=Path, help="the page (.md)")

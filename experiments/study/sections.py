@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from models.study.answers import PUBLISHED, TRAIN
-from models.study.arms import BY_NAME, Task
-from models.study.hardware import MACHINES
-from models.study.numbers import Tables, fastest, grid, one, percent, rows_of, spread
-from models.study.published import ARMS, Network
+from experiments.study.answers import PUBLISHED, TRAIN
+from experiments.study.arms import BY_NAME, Task
+from experiments.study.hardware import MACHINES
+from experiments.study.numbers import Tables, fastest, grid, one, percent, rows_of, spread
+from experiments.study.published import ARMS, Network
 from models.training.recipe import FOLDER, load_recipe
 
 ACS, MACS = "integers_as_acs", "integers_as_macs"
@@ -245,7 +245,7 @@ def made(tables: Tables, folder: str) -> str:
         "- A-SSA's check is charged as the machine's vector unit computes it; its published form is not public.",
         "",
         "## How to make it again\n",
-        "`python -m models.study` does everything, keeps what is done and goes on where it was stopped; `--quick` shows in "
+        "`python -m experiments.study` does everything, keeps what is done and goes on where it was stopped; `--quick` shows in "
         "minutes that it works. The tables have what lies in the work folder: to make a part alone and keep this page, give "
         f"`--out` and `--page`. Tables: {', '.join(f'[{name}.csv]({folder}/{name}.csv)' for name in sorted(tables))}.",
     ]

@@ -1,4 +1,4 @@
-"""Accuracy against budget, steered and at fixed thresholds: python -m models.live.curve --help."""
+"""Accuracy against budget, steered and at fixed thresholds."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from simulator.hil.simulated import SimulatedDevice
 
 MODEL, DATASET = "stas_spikformer_2_128", "mnist"
-WEIGHTS = Path(__file__).parents[1] / "weights" / f"{MODEL}_{DATASET}.safetensors"
+WEIGHTS = Path(__file__).parents[2] / "models/weights" / f"{MODEL}_{DATASET}.safetensors"
 THRESHOLDS = (0.99, 0.6, 0.5, 0.35, 0.3, 0.1)
 SHARES = {"ms": (0.9, 0.8, 0.7, 0.62), "uj": (0.8, 0.5)}
 EXAMPLE = """example:
-  python -m models.live.curve --arch arch_configs/sparse_pe.yaml --out docs/live/curve.csv
+  python -m experiments.live.curve --arch arch_configs/sparse_pe.yaml --out docs/live/curve.csv
 """
 
 
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
     made = argparse.ArgumentParser(
-        prog="python -m models.live.curve",
+        prog="python -m experiments.live.curve",
         description=f"Run the held-out digits through {MODEL} under budgets of time and of energy "
         "in the live loop, and at fixed halting thresholds; write a row for each setting.",
         epilog=EXAMPLE,
@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-@command("models.live.curve")
+@command("experiments.live.curve")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command."""
     options = parser().parse_args(arguments)

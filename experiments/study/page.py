@@ -1,6 +1,6 @@
 """docs/stas_on_hardware.md, written from the study's tables: no figure in it is typed by hand.
 
-python -m models.study --stages page
+python -m experiments.study --stages page
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pandas as pd
 
+from experiments.study import answers, figures, sections
+from experiments.study.arms import TASKS
+from experiments.study.published import NETWORKS
 from models.errors import ModelError
 from models.files import write_whole
-from models.study import answers, figures, sections
-from models.study.arms import TASKS
-from models.study.published import NETWORKS
 
 NEEDED = "spikingformer.csv"
 HEAD = """# STAS on hardware
 
-<!-- Written by `python -m models.study --stages page` from {folder}/*.csv: change those, or models/study/. -->
+<!-- Written by `python -m experiments.study --stages page` from {folder}/*.csv: change those, or experiments/study/. -->
 
 What do STAS's two halves, integrating the patch splitting (I-SPS) and halting tokens (A-SSA), cost and save on a
 machine, each on its own and against controls? This page answers with trained networks, small enough for two cores,

@@ -1,0 +1,121 @@
+"""What a family of networks brings, and the registry of families."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from models.errors import ModelError
+from models.networks.layouts import Sources
+from models.networks.sizes import Size
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from models.calibration.targets import Targets
+    from models.networks.config import ModelConfig
+    from models.networks.layers import SpikingConv
+    from models.networks.probes import Probe
+    from models.operations.plan import Plan
+
+FAMILIES: dict[str, Family] = {}
+State = Mapping[str, Any]
+
+
+class Layout(NamedTuple):
+    """A layout of another code base's checkpoint.
+
+    `marks`: tensors whose presence tells the layout. `sources`: where each of our layers finds its
+    weights, from the state and the config.
+    """
+
+    marks: tuple[str, ...]
+    sources: Callable[[State, ModelConfig], Sources]
+
+
+class Family(ABC):
+    """A family of spiking Transformers.
+
+    `sizes`: by data set, those that are published or chosen by us. `spike_stream`: the residual
+    stream adds spikes, so that it is an integer; else it is a potential. `head_neurons`: neurons
+    stand between the mean over tokens and the classifier. `chooses_pool`: the config's `pool` says
+    where pooling happens. `layouts`: checkpoints that are read.
+    """
+
+    name: str
+    sizes: ClassVar[Mapping[str, tuple[Size, ...]]]
+    spike_stream: ClassVar[bool] = True
+    head_neurons: ClassVar[bool] = False
+    chooses_pool: ClassVar[bool] = False
+    layouts: ClassVar[tuple[Layout, ...]] = ()
+
+    def check(self, config: ModelConfig) -> None:
+        """Raise ModelError for switches that this family does not have."""
+        if config.pool != "before_lif" and not self.chooses_pool:
+            raise ModelError(f"pool is {config.pool}; {self.name} has no such switch")
+        if config.earlier_blocks:
+            raise ModelError(
+                f"earlier_blocks is {config.earlier_blocks}; {self.name} has no such stages"
+            )
+        if config.membrane_leak:
+            raise ModelError(
+                "membrane_leak reproduces QKFormer's own code; it needs family qkformer without "
+                "halting"
+            )
+
+    def earlier_blocks(self, blocks: int) -> tuple[int, ...]:
+        """Return how many of a size's blocks lie in each stage ahead of the last one."""
+        return ()
+
+    def pool(self, config: ModelConfig, stage: int) -> str | None:
+        """Return where a pooled stage of the patch splitting pools: `before_lif` or `after_lif`."""
+        return "after_lif"
+
+    def stem(self, config: ModelConfig) -> nn.Module:
+        """Build the module from frames to the tokens of the first block that may halt tokens."""
+        from models.networks.sps import PatchSplitting
+
+        return PatchSplitting(config)
+
+    def join(
+        self, last: SpikingConv, current: Tensor, spikes: Tensor, steps: int, probe: Probe
+    ) -> Tensor:
+        """Return the tokens' maps from the fourth stage's current and spikes and the last stage."""
+        raise NotImplementedError(f"{self.name} has a stem of its own")
+
+    @abstractmethod
+    def block(self, index: int, config: ModelConfig) -> nn.Module:
+        """Build a block that may halt tokens."""
+
+    @abstractmethod
+    def list_stem(self, plan: Plan) -> str:
+        """List the stem's operations; return the name of the first block's input."""
+
+    @abstractmethod
+    def list_block(self, plan: Plan, index: int, stream: str) -> str:
+        """List a block's operations; return the name of its output."""
+
+    def fitted(self, config: ModelConfig, state: State) -> ModelConfig:
+        """Return the config with the switches that a checkpoint's layout goes with."""
+        return config
+
+    def targets(
+        self, config: ModelConfig, dataset: str, tables: Mapping[str, Any]
+    ) -> Targets | None:
+        """Return the firing rates that calibration aims at; None where none are published."""
+        return None
+
+
+def register(name: str) -> Callable[[type[Family]], type[Family]]:
+    """Register a family by the name that its networks begin with."""
+
+    def add(family: type[Family]) -> type[Family]:
+        if name in FAMILIES:
+            raise ValueError(f"family {name} is registered twice")
+        made = family()
+        made.name = name
+        FAMILIES[name] = made
+        return family
+
+    return add
