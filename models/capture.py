@@ -149,11 +149,11 @@ def capture(options: argparse.Namespace) -> Path:
     timesteps = TIMESTEPS if options.timesteps is None else options.timesteps
     config = switches.applied(named_config(options.model, options.dataset, timesteps))
     use_threads(options.threads)
-    from models.networks.arms import Wish, prepare
+    from models.networks.arms import Setup, prepare
     from models.writing import write_trace
 
     images = load_images(options)
-    wish = Wish(
+    setup = Setup(
         config,
         options.dataset,
         options.weights,
@@ -165,7 +165,7 @@ def capture(options: argparse.Namespace) -> Path:
         options.timesteps,
         switches,
     )
-    arm = prepare(wish, images.first(CALIBRATION_IMAGES))
+    arm = prepare(setup, images.first(CALIBRATION_IMAGES))
     write_trace(options.out, arm, images, options.dataset, options.batch)
     return Path(options.out)
 

@@ -16,7 +16,7 @@ from models.topology import Tensor, Topology
 Packed = npt.NDArray[np.uint8]
 
 
-class Recording(NamedTuple):
+class ImageRecording(NamedTuple):
     """One image: tensors uint8 (timestep, plane, row, byte) and masks bool (timestep, token) by
     name.
     """
@@ -56,7 +56,7 @@ class RecordingProbe(Probe):
             "sps.image", frames.unsqueeze(0) if frames.dim() == 4 else frames.transpose(0, 1)
         )
 
-    def take(self) -> Iterator[Recording]:
+    def take(self) -> Iterator[ImageRecording]:
         """Hand out the batch image by image and forget it."""
         tensors = {}
         for name, listed in self.topology.tensors.items():
@@ -69,7 +69,7 @@ class RecordingProbe(Probe):
         if active:
             self._leave_out_unneeded(tensors, active["0"])
         for image in range(tensors["sps.image"].shape[1]):
-            yield Recording(
+            yield ImageRecording(
                 {name: packed[:, image] for name, packed in tensors.items()},
                 {name: mask[:, image] for name, mask in active.items()},
             )
@@ -102,8 +102,8 @@ def pack(listed: Tensor | None, name: str, values: torch.Tensor) -> Packed:
     """
     if listed is None or tuple(values.shape[2:]) != (listed.rows, listed.channels):
         raise RuntimeError(f"{name}: the topology does not list a tensor of {values.shape[2:]}")
-    whole = values if listed.unit == 1 else (values * listed.unit).round()
-    integers = whole.to(torch.uint8 if listed.planes <= 8 else torch.int32).numpy()
+    scaled = values if listed.unit == 1 else (values * listed.unit).round()
+    integers = scaled.to(torch.uint8 if listed.planes <= 8 else torch.int32).numpy()
     if int(integers.max(initial=0)) >> listed.planes:
         raise RuntimeError(f"{name}: {integers.max()} does not fit {listed.planes} planes")
     planes = [

@@ -16,7 +16,7 @@ from simulator.command import check_counts, check_target, command
 if TYPE_CHECKING:
     import torch
 
-    from models.training.loop import Run, Trained
+    from models.training.loop import Trained, TrainingRun
     from models.training.recipe import Recipe
 
 EXAMPLE = """examples:
@@ -86,11 +86,11 @@ def run(options: argparse.Namespace) -> dict[str, Any] | None:
     group = join_group(device)
     try:
         from models.data.sources import read_source
-        from models.training.loop import Place, Run
+        from models.training.loop import RunPlace, TrainingRun
 
         source = read_source(recipe.dataset, options.data)
         began = time.monotonic()
-        job = Run(recipe, source, Place(options.out, device, group, options.start))
+        job = TrainingRun(recipe, source, RunPlace(options.out, device, group, options.start))
         if group.leads:
             options.out.mkdir(exist_ok=True)
         job.on_save = lambda run: store_so_far(run, recipe)
@@ -116,7 +116,7 @@ def check_folder(folder: Path, resume: bool) -> None:
         raise ModelError(f"--out {folder}: holds a run; give --resume or another folder")
 
 
-def store(job: Run, trained: Trained, recipe: Recipe, seconds: float) -> dict[str, Any]:
+def store(job: TrainingRun, trained: Trained, recipe: Recipe, seconds: float) -> dict[str, Any]:
     """Store the weights of the last and the best epoch with what is true of them."""
     import json
 
@@ -135,12 +135,12 @@ def store(job: Run, trained: Trained, recipe: Recipe, seconds: float) -> dict[st
         metadata = metadata_of(job, recipe, name, epoch)
         metadata |= {"accuracy": accuracies[name], "wall_seconds": round(seconds, 1)}
         save_weights(folder / name, model, metadata)
-    told = json.dumps(recipe.model_dump(mode="json"), indent=1)
-    write_whole(folder / RECIPE, told.encode())
+    text = json.dumps(recipe.model_dump(mode="json"), indent=1)
+    write_whole(folder / RECIPE, text.encode())
     return accuracies[LAST]
 
 
-def store_so_far(job: Run, recipe: Recipe) -> None:
+def store_so_far(job: TrainingRun, recipe: Recipe) -> None:
     """Store the weights of a run that goes on: as they are, and as they were best.
 
     They are on their grids, but their batch-norm statistics are those of training, so the accuracy
@@ -161,7 +161,7 @@ def store_so_far(job: Run, recipe: Recipe) -> None:
         save_weights(job.place.folder / name, job.on_grid(state), metadata)
 
 
-def metadata_of(job: Run, recipe: Recipe, name: str, epoch: int) -> dict[str, Any]:
+def metadata_of(job: TrainingRun, recipe: Recipe, name: str, epoch: int) -> dict[str, Any]:
     """What is true of a weights file of a run, whether it has ended or not."""
     from models.networks.arms import switches_of
 

@@ -15,7 +15,7 @@ from models.data.images import Images
 from models.evaluate import batches
 from models.halting.policies import BudgetedTokens
 from models.halting.recursion import Halting
-from models.networks.arms import Arm
+from models.networks.arms import Prepared
 from models.networks.stas import STAS
 from models.operations import describe
 from models.recording import RecordingProbe
@@ -24,7 +24,7 @@ from simulator.trace import SCHEMA, open_writer
 
 
 @torch.no_grad()
-def write_trace(path: Path, arm: Arm, images: Images, dataset: str, batch: int) -> None:
+def write_trace(path: Path, arm: Prepared, images: Images, dataset: str, batch: int) -> None:
     """Run the arm on `images` and write the trace `path`, whole or not at all.
 
     Memory is bounded by one batch. Predictions are stored for trained weights only.
@@ -50,7 +50,7 @@ def write_trace(path: Path, arm: Arm, images: Images, dataset: str, batch: int) 
                 bar.update()
 
 
-def announce(arm: Arm, images: Images, dataset: str) -> tuple[Topology, dict[str, Any]]:
+def announce(arm: Prepared, images: Images, dataset: str) -> tuple[Topology, dict[str, Any]]:
     """What a trace of the arm on `images` will list, and its manifest before they have run."""
     topology = describe(arm.model.config, *_slope_and_offset(arm.model))
     section = _model_section(arm.model)
@@ -136,8 +136,8 @@ def _halting_section(model: STAS) -> dict[str, Any]:
     section["output"] = switches.output
     if model.config.fits_beta:
         gamma, beta = _slope_and_offset(model)
-        told = {"learned": switches.learned, "eps": switches.eps, "score": switches.score}
-        section |= {"gamma": gamma, "beta": beta, **told}
+        learning = {"learned": switches.learned, "eps": switches.eps, "score": switches.score}
+        section |= {"gamma": gamma, "beta": beta, **learning}
     if not model.config.scores:
         section["policy"] = switches.policy
     if switches.exit != "none":

@@ -62,25 +62,25 @@ def curve(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     use_threads(options.threads)
     from models.data.images import mnist_digits
     from models.live.running import LiveRun
-    from models.networks.arms import Wish, prepare
+    from models.networks.arms import Setup, prepare
     from models.networks.config import named_config
     from simulator.hil.simulated import simulated_device
 
     images = mnist_digits()[1].first(options.images)
-    wish = Wish(named_config(MODEL, DATASET), DATASET, str(options.weights), 0, 1.0, False, None)
-    live = LiveRun(prepare(wish, images), images, DATASET)
+    setup = Setup(named_config(MODEL, DATASET), DATASET, str(options.weights), 0, 1.0, False, None)
+    live = LiveRun(prepare(setup, images), images, DATASET)
     device = simulated_device(live.outline, options.arch)
     free: dict[str, Any] = {}
     for threshold in THRESHOLDS:
         row = fixed(live, device, threshold)
         free = free or row
-        yield told(row)
+        yield logged(row)
     for unit, most in (("ms", free["latency_ms_max"]), ("uj", free["energy_uj_max"])):
         for share in SHARES[unit]:
-            yield told(within_budget(live, device, round(share * most, 4), unit))
+            yield logged(within_budget(live, device, round(share * most, 4), unit))
 
 
-def told(row: dict[str, Any]) -> dict[str, Any]:
+def logged(row: dict[str, Any]) -> dict[str, Any]:
     """The row, shown on stderr as it comes."""
     print(", ".join(f"{k} {v}" for k, v in row.items()), file=sys.stderr, flush=True)
     return row

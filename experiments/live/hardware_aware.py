@@ -17,7 +17,7 @@ from simulator.command import check_counts, check_target, command
 if TYPE_CHECKING:
     from models.data.images import Images
     from models.halting.machine_ponder import StepPrices
-    from models.networks.arms import Arm
+    from models.networks.arms import Prepared
     from models.networks.stas import STAS
     from simulator.hil.simulated import SimulatedDevice
 
@@ -111,25 +111,25 @@ def study(options: argparse.Namespace, machines: dict[str, str]) -> Iterator[dic
     devices = _devices(shipped(), held_out, machines)
     prices: dict[str, StepPrices | None] = {"steps": None}
     prices |= _prices(devices, training, options.cost)
-    yield from _told(_rows(shipped(), "as shipped", "", held_out, devices, options))
+    yield from _logged(_rows(shipped(), "as shipped", "", held_out, devices, options))
     for seed in range(options.seeds):
         for name, price in prices.items():
             arm = shipped()
             fine_tune(arm.model, training, price, seed, options)
-            yield from _told(_rows(arm, name, seed, held_out, devices, options))
+            yield from _logged(_rows(arm, name, seed, held_out, devices, options))
 
 
-def shipped() -> Arm:
+def shipped() -> Prepared:
     """The network as shipped, fresh from its file."""
     from models.data.images import mnist_digits
-    from models.networks.arms import Wish, prepare
+    from models.networks.arms import Setup, prepare
     from models.networks.config import named_config
 
-    wish = Wish(named_config(MODEL, DATASET), DATASET, str(WEIGHTS), 0, 1.0, False, None)
-    return prepare(wish, mnist_digits()[0].first(1))
+    setup = Setup(named_config(MODEL, DATASET), DATASET, str(WEIGHTS), 0, 1.0, False, None)
+    return prepare(setup, mnist_digits()[0].first(1))
 
 
-def _devices(arm: Arm, images: Images, machines: dict[str, str]) -> dict[str, SimulatedDevice]:
+def _devices(arm: Prepared, images: Images, machines: dict[str, str]) -> dict[str, SimulatedDevice]:
     from models.live.running import LiveRun
     from simulator.hil.simulated import simulated_device
 
@@ -223,7 +223,7 @@ def fine_tune(
 
 
 def _rows(
-    arm: Arm,
+    arm: Prepared,
     trained_for: str,
     seed: int | str,
     held_out: Images,
@@ -263,7 +263,7 @@ def _rows(
         }
 
 
-def _told(rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _logged(rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """The rows, shown on stderr as they come."""
     for row in rows:
         text = ", ".join(f"{name} {value}" for name, value in row.items())

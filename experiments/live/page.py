@@ -91,8 +91,8 @@ def cheapest_fixed(curve: list[Row]) -> dict[str, dict[str, str]]:
                 continue
             within = [f for f in fixed if float(f[f"{name}_max"]) <= float(row["budget"])]
             best = max(within, key=lambda f: float(f["threshold"]), default=None)
-            told = "-" if best is None else f"{best['accuracy']} (at {best['threshold']})"
-            found[unit][row["budget"]] = told
+            cell = "-" if best is None else f"{best['accuracy']} (at {best['threshold']})"
+            found[unit][row["budget"]] = cell
     return found
 
 

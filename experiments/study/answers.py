@@ -37,7 +37,12 @@ def section(tables: Tables) -> str:
     arms, machines = tables.get("arms"), tables.get("machines")
     costs, sweep = tables.get("published"), tables.get("sweep")
     if arms is not None:
-        lines += [*one_timestep(arms, machines), *target(arms), *controls(arms), *gap.told(arms)]
+        lines += [
+            *one_timestep(arms, machines),
+            *target(arms),
+            *controls(arms),
+            *gap.gap_sentences(arms),
+        ]
         lines += in_time(arms)
     lines += arithmetic(tables["spikingformer"])
     if machines is not None and (trained := trained_costs(machines)) is not None:
@@ -225,9 +230,9 @@ def break_even(costs: pd.DataFrame, sweep: pd.DataFrame) -> str:
                 for column in ("latency_cycles", "energy_pj"):
                     found = crossing(line, column, (1.0 - LEAST_GAIN) * getattr(still, column))
                     row.append("never" if found is None else f"under {percent(found)}")
-            whole = one(line, share=1.0)
-            paid = whole.latency_cycles - whole.latency_cycles / whole.latency_cycles_ratio
-            rows.append([*row, f"{paid:.0f} ({percent(whole.latency_cycles_ratio - 1, 2)})"])
+            full = one(line, share=1.0)
+            paid = full.latency_cycles - full.latency_cycles / full.latency_cycles_ratio
+            rows.append([*row, f"{paid:.0f} ({percent(full.latency_cycles_ratio - 1, 2)})"])
     head = (
         "network",
         "machine",

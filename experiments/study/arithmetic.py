@@ -54,10 +54,10 @@ def savings() -> list[Saving]:
 def _saving(name: str, dim: int, heads: int) -> Saving:
     published = firing_rates()[name]
     layers = spikingformer_layers(published, dim, heads)
-    whole = trace_field_energy(layers, INTEGERS_AS_ACS)
-    sps_pj = whole.stage_energy_pj("sps")
-    apart = sum(each.energy_pj for each in whole.layers if _is_no_convolution(each.name))
-    convolutions_pj = whole.energy_pj - apart
+    total = trace_field_energy(layers, INTEGERS_AS_ACS)
+    sps_pj = total.stage_energy_pj("sps")
+    apart = sum(each.energy_pj for each in total.layers if _is_no_convolution(each.name))
+    convolutions_pj = total.energy_pj - apart
     once = early_integration(layers)
     early = [
         (sps_pj - trace_field_energy(once, convention).stage_energy_pj("sps")) / convolutions_pj
@@ -66,10 +66,10 @@ def _saving(name: str, dim: int, heads: int) -> Saving:
     saved = 1.0 - 1.0 / TIMESTEPS
     return Saving(
         name,
-        whole.energy_pj * 1e-9,
+        total.energy_pj * 1e-9,
         sps_pj / convolutions_pj,
         saved * sps_pj / convolutions_pj,
-        saved * sps_pj / whole.energy_pj,
+        saved * sps_pj / total.energy_pj,
         *early,
     )
 

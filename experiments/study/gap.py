@@ -70,7 +70,7 @@ def gaps(arms: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["arm", "seed", "tokens", "closed"])
 
 
-def told(arms: pd.DataFrame) -> list[str]:
+def gap_sentences(arms: pd.DataFrame) -> list[str]:
     """Sentences on the gap that each arm closes."""
     lines = []
     for name, group in gaps(arms).groupby("arm", sort=False):

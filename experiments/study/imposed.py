@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from models.data.images import Images
 from models.halting.policies import kept_fractions
-from models.networks.arms import Arm
+from models.networks.arms import Prepared
 from models.networks.config import HaltingConfig, ModelConfig
 from models.networks.stas import STAS
 from models.writing import announce
@@ -34,10 +34,10 @@ def impose(source: Path, path: Path, config: ModelConfig, share: float, images: 
     halting = HaltingConfig(granularity="two_dimensional")
     halts = STAS(dataclasses.replace(config, halting=halting))
     with Trace.open(source) as trace:
-        told = trace.manifest["weights"]
-        weights = {**told, "notes": NOTE.format(share=share), "calibration": {}}
+        section = trace.manifest["weights"]
+        weights = {**section, "notes": NOTE.format(share=share), "calibration": {}}
         topology, manifest = announce(
-            Arm(halts, weights), images, trace.manifest["dataset"]["name"]
+            Prepared(halts, weights), images, trace.manifest["dataset"]["name"]
         )
         with open_writer(path, manifest) as writer:
             for image in map(trace.read, range(len(images.labels))):

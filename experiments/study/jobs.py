@@ -26,8 +26,8 @@ from models.networks.stas import STAS
 from models.networks.weights import load_weights, read_weights, save_weights
 from models.train import LAST, store
 from models.training.checkpoint import CHECKPOINT
-from models.training.loop import Place, Run, spread
-from models.training.recipe import FOLDER, Network, Phase, Recipe, load_recipe
+from models.training.loop import RunPlace, TrainingRun, spread
+from models.training.recipe import FOLDER, NetworkRecipe, Phase, Recipe, load_recipe
 from models.training.similarity import timestep_similarity
 
 FOUND = "found.json"
@@ -117,8 +117,8 @@ def train_arm(work: Path, task: Task, seed: int, arm: Arm, source: Source, exten
     folder = folder_of(work, task, seed, arm.name)
     start = None if arm.start is None else folder_of(work, task, seed, arm.start) / LAST
     recipe = recipe_of(work, task, seed, arm, extent)
-    place = Place(folder, torch.device("cpu"), start=start)
-    job = Run(recipe, source, place)
+    place = RunPlace(folder, torch.device("cpu"), start=start)
+    job = TrainingRun(recipe, source, place)
     done = job.train((folder / CHECKPOINT).exists(), lambda row: None)
     store(job, done, recipe, sum(row["wall_seconds"] for row in done.rows))
     (folder / CHECKPOINT).unlink()
@@ -137,15 +137,15 @@ def recipe_of(work: Path, task: Task, seed: int, arm: Arm, extent: Extent) -> Re
         phases = {"static": None, "halting": base.halting.model_copy(update=dict(arm.phase))}
     if arm.tuned:
         assert base.halting is not None
-        told = base.halting.model_dump(include=set(Phase.model_fields))
-        phases = {"static": Phase(**told), "halting": None}
+        fields = base.halting.model_dump(include=set(Phase.model_fields))
+        phases = {"static": Phase(**fields), "halting": None}
     if extent.epochs is not None:
         phases = {
             name: phase and phase.model_copy(update={"epochs": extent.epochs})
             for name, phase in phases.items()
         }
     name = arm.network(base.network.name)
-    network = Network(
+    network = NetworkRecipe(
         name=name, timesteps=arm.timesteps, switches=dict(arm.switches), halting=halting
     )
     return base.model_copy(update={"network": network, "seed": seed, **phases})
@@ -158,7 +158,7 @@ def choose_threshold(work: Path, task: Task, seed: int, arm: Arm, source: Source
     """
     assert arm.start is not None
     path = folder_of(work, task, seed, arm.start) / LAST
-    state, told = read_weights(path)
+    state, header = read_weights(path)
     before = arm_of(path).model
     sample = source.shown(spread(source.training, SAMPLE), arm.timesteps)
     least = evaluate(before, sample).accuracy - LOSS_ALLOWED
@@ -172,16 +172,16 @@ def choose_threshold(work: Path, task: Task, seed: int, arm: Arm, source: Source
             break
         chosen = model
     accuracy = prepared.accuracy_of(chosen, source.shown(source.held_out, arm.timesteps))
-    metadata = told | {"accuracy": accuracy, "config": prepared.switches_of(chosen.config)}
+    metadata = header | {"accuracy": accuracy, "config": prepared.switches_of(chosen.config)}
     save_weights(folder_of(work, task, seed, arm.name) / LAST, chosen, metadata)
 
 
-def arm_of(path: Path) -> prepared.Arm:
+def arm_of(path: Path) -> prepared.Prepared:
     """The network of a weights file of the study, in evaluation mode, and what is true of it."""
-    told = read_weights(path)[1]
-    config = named_config(told["model"], told["dataset"], told["config"]["timesteps"])
-    wish = prepared.Wish(config, told["dataset"], str(path), 0, 0.5, False, None)
-    return prepared.prepare(wish, NO_IMAGES)
+    header = read_weights(path)[1]
+    config = named_config(header["model"], header["dataset"], header["config"]["timesteps"])
+    setup = prepared.Setup(config, header["dataset"], str(path), 0, 0.5, False, None)
+    return prepared.prepare(setup, NO_IMAGES)
 
 
 def describe(model: STAS, source: Source) -> dict[str, Any]:

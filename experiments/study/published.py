@@ -23,7 +23,7 @@ SHARES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 RATIOS = ("latency_cycles", "energy_pj")
 
 
-class Network(NamedTuple):
+class PublishedNetwork(NamedTuple):
     """A published size, and the shipped traces of it if there are any.
 
     `images`: how many are simulated, the same in all three arms; `fitted`: how many the made
@@ -40,9 +40,13 @@ class Network(NamedTuple):
 
 
 NETWORKS = (
-    Network("cifar_4_384", "CIFAR-10, 4-384", "stas_spikformer_4_384", "cifar10", 4, 20, "cifar10"),
-    Network("cifar_2_512", "CIFAR-10, 2-512", "stas_spikformer_2_512", "cifar10", 4, 4, None),
-    Network(
+    PublishedNetwork(
+        "cifar_4_384", "CIFAR-10, 4-384", "stas_spikformer_4_384", "cifar10", 4, 20, "cifar10"
+    ),
+    PublishedNetwork(
+        "cifar_2_512", "CIFAR-10, 2-512", "stas_spikformer_2_512", "cifar10", 4, 4, None
+    ),
+    PublishedNetwork(
         "imagenet_8_512", "ImageNet, 8-512", "stas_spikformer_8_512", "imagenet", 1, 1, "imagenet"
     ),
 )
@@ -84,7 +88,7 @@ def write_published(work: Path, out: Path, *, quick: bool) -> None:
     write_table(out / "sweep.csv", sweep)
 
 
-def trace_of(network: Network, arm: str, work: Path) -> Path:
+def trace_of(network: PublishedNetwork, arm: str, work: Path) -> Path:
     """A shipped trace, or one that is calibrated and captured now, unless it was before."""
     if network.shipped is not None and arm != "isps":
         return TRACES / f"{network.shipped}{'_baseline' if arm == 'baseline' else ''}.npz"
@@ -92,19 +96,19 @@ def trace_of(network: Network, arm: str, work: Path) -> Path:
     if path.exists():
         return path
     from models.data.images import sample_images
-    from models.networks.arms import Wish, prepare
+    from models.networks.arms import Setup, prepare
     from models.writing import write_trace
 
     images = sample_images(network.dataset, network.fitted)
-    wish = Wish(
+    setup = Setup(
         config_of(network, arm), network.dataset, "calibrated", 0, ACTIVE_TOKENS, False, None
     )
-    arm_made = prepare(wish, images)
+    arm_made = prepare(setup, images)
     write_trace(path, arm_made, images.first(network.images), network.dataset, 4)
     return path
 
 
-def config_of(network: Network, arm: str) -> ModelConfig:
+def config_of(network: PublishedNetwork, arm: str) -> ModelConfig:
     """The network's config with what the arm has of STAS."""
     config = named_config(network.model, network.dataset)
     if arm == "baseline":
@@ -113,7 +117,10 @@ def config_of(network: Network, arm: str) -> ModelConfig:
 
 
 def swept(
-    network: Network, work: Path, shares: tuple[float, ...], standing: dict[Any, dict[str, Any]]
+    network: PublishedNetwork,
+    work: Path,
+    shares: tuple[float, ...],
+    standing: dict[Any, dict[str, Any]],
 ) -> Iterator[dict[str, Any]]:
     """The costs of I-SPS with halting imposed, for each share of active tokens.
 

@@ -19,36 +19,39 @@ from experiments.study.tracing import run_machines
 from models.threads import keep_freed_memory, use_threads
 
 
-class Job(NamedTuple):
+class ArmJob(NamedTuple):
     """An arm of a task with one seed."""
 
     task: str
     seed: int
     arm: str
 
-    def needs(self) -> set[Job]:
+    def needs(self) -> set[ArmJob]:
         """The jobs whose weights or shares of tokens it takes up."""
         arm = BY_NAME[self.arm]
         return {self._replace(arm=name) for name in (arm.start, arm.budget_of) if name is not None}
 
 
-Work = Callable[[Path, Job, Extent], None]
+Work = Callable[[Path, ArmJob, Extent], None]
 
 
-def jobs_of(tasks: Sequence[str], seeds: Sequence[int]) -> list[Job]:
+def jobs_of(tasks: Sequence[str], seeds: Sequence[int]) -> list[ArmJob]:
     """Every arm of the tasks; seeds outside, so that a study stopped early compares whole ones."""
     return [
-        Job(task, seed, arm) for seed in seeds for task in tasks for arm in TASK_BY_NAME[task].arms
+        ArmJob(task, seed, arm)
+        for seed in seeds
+        for task in tasks
+        for arm in TASK_BY_NAME[task].arms
     ]
 
 
-def spread(work: Work, jobs: Sequence[Job], folder: Path, extent: Extent, workers: int) -> None:
+def spread(work: Work, jobs: Sequence[ArmJob], folder: Path, extent: Extent, workers: int) -> None:
     """Do every job, in so many processes: of those whose needs are met, the first listed first."""
     place = {job: number for number, job in enumerate(jobs)}
     order = TopologicalSorter({job: job.needs() & place.keys() for job in jobs})
     order.prepare()
-    ready: list[Job] = []
-    running: dict[Future[None], Job] = {}
+    ready: list[ArmJob] = []
+    running: dict[Future[None], ArmJob] = {}
     with ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent) as pool:
         while order.is_active():
             ready = sorted([*ready, *order.get_ready()], key=place.__getitem__)
@@ -74,14 +77,14 @@ def end_with_parent() -> None:
     Thread(target=watch, daemon=True).start()
 
 
-def train(work: Path, job: Job, extent: Extent) -> None:
+def train(work: Path, job: ArmJob, extent: Extent) -> None:
     """Train and evaluate an arm."""
     use_threads(1)
     keep_freed_memory()
     run_arm(work, TASK_BY_NAME[job.task], job.seed, job.arm, extent)
 
 
-def simulate(work: Path, job: Job, extent: Extent) -> None:
+def simulate(work: Path, job: ArmJob, extent: Extent) -> None:
     """Trace an arm and run the trace on the machines; an oracle has no machine."""
     if BY_NAME[job.arm].imposed:
         return

@@ -10,7 +10,7 @@ from experiments.study.answers import PUBLISHED, TRAIN
 from experiments.study.arms import BY_NAME, Task
 from experiments.study.hardware import MACHINES
 from experiments.study.numbers import Tables, fastest, grid, one, percent, rows_of, spread
-from experiments.study.published import ARMS, Network
+from experiments.study.published import ARMS, PublishedNetwork
 from models.training.recipe import FOLDER, load_recipe
 
 ACS, MACS = "integers_as_acs", "integers_as_macs"
@@ -26,7 +26,7 @@ def trained(tables: Tables, task: Task, folder: str) -> str:
     return "\n".join(
         [
             f"## {task.title[0].upper()}{task.title[1:]}\n",
-            f"Recipe `models/recipes/{task.recipe}.yaml`: {schooling(task)}; mean over seeds ± standard deviation. Energy is the field's "
+            f"Recipe `models/recipes/{task.recipe}.yaml`: {training_phases(task)}; mean over seeds ± standard deviation. Energy is the field's "
             "(4.6 pJ a MAC, 0.9 pJ an AC) under both conventions for integer inputs; its MACs and ACs are those of "
             "`integers_as_acs`. A-SSA's own MACs, which the field leaves out, are in the last column but not in its "
             "energy. Similarity: cosine of the second block's input at consecutive timesteps.\n",
@@ -44,7 +44,7 @@ def trained(tables: Tables, task: Task, folder: str) -> str:
                     "µJ, as ACs",
                     "µJ, as MACs",
                 ),
-                [worth(name, arms, counts) for name in names],
+                [accuracy_row(name, arms, counts) for name in names],
             ),
             f"On simulated machines, each under its faster dataflow (b: tick-batched, else timestep by timestep); all of "
             f"them in [machines.csv]({folder}/machines.csv). {fetching(machines)} of the energy of networks this small goes "
@@ -64,7 +64,7 @@ def trained(tables: Tables, task: Task, folder: str) -> str:
     )
 
 
-def schooling(task: Task) -> str:
+def training_phases(task: Task) -> str:
     """The size of a task's networks and how long they are trained."""
     recipe = load_recipe(FOLDER / f"{task.recipe}.yaml")
     assert recipe.static is not None
@@ -76,7 +76,7 @@ def schooling(task: Task) -> str:
     )
 
 
-def worth(name: str, arms: pd.DataFrame, counts: pd.DataFrame) -> list[str]:
+def accuracy_row(name: str, arms: pd.DataFrame, counts: pd.DataFrame) -> list[str]:
     """An arm's accuracy and counts."""
     of_arm, counted = arms[arms.arm == name], counts[counts.arm == name]
 
@@ -134,7 +134,7 @@ def active(folder: str) -> str:
     )
 
 
-def published(tables: Tables, networks: Sequence[Network], folder: str) -> str:
+def published(tables: Tables, networks: Sequence[PublishedNetwork], folder: str) -> str:
     """The calibrated networks: what I-SPS saves, what halting adds."""
     costs, counts = tables["published"], tables["published_counts"]
     rows = []

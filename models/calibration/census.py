@@ -13,7 +13,7 @@ from models.networks.probes import Probe
 from models.networks.rows import Rows
 
 
-class Count(NamedTuple):
+class FiredCount(NamedTuple):
     """Non-zero values, and all values of live rows."""
 
     nonzero: int = 0
@@ -29,7 +29,7 @@ class Census(Probe):
     """Counts every recorded tensor, halted rows left out."""
 
     def __init__(self) -> None:
-        self.counts: dict[str, Count] = {}
+        self.counts: dict[str, FiredCount] = {}
 
     def record(self, name: str, values: Tensor, rows: Rows) -> None:
         """Count the live rows."""
@@ -43,9 +43,9 @@ class Census(Probe):
     def density(self, names: Iterable[str]) -> float:
         """Non-zero fraction of several tensors together."""
         counts = [self.counts[name] for name in names]
-        return Count(sum(c.nonzero for c in counts), sum(c.values for c in counts)).density
+        return FiredCount(sum(c.nonzero for c in counts), sum(c.values for c in counts)).density
 
     def _add(self, name: str, values: Tensor) -> None:
-        before = self.counts.get(name, Count())
+        before = self.counts.get(name, FiredCount())
         nonzero = int((values != 0).sum())
-        self.counts[name] = Count(before.nonzero + nonzero, before.values + values.numel())
+        self.counts[name] = FiredCount(before.nonzero + nonzero, before.values + values.numel())

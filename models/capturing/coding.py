@@ -84,11 +84,11 @@ class Spool:
                 return Coding("spikes", 1, first.scale, first.zero, 0.0)
             high = max(int(each.numbers[1]) for each in known)
             return Coding("integer", max(1, high.bit_length()), first.scale, first.zero, 0.0)
-        whole = self._whole(known)
-        return whole or self._real(known)
+        integers = self._integers(known)
+        return integers or self._real(known)
 
     @staticmethod
-    def _whole(known: list[Arranged]) -> Coding | None:
+    def _integers(known: list[Arranged]) -> Coding | None:
         """Spikes and integers of several units: multiples of the smallest."""
         if any(each.kind == "real" or isinstance(each.scale, list) for each in known):
             return None

@@ -22,7 +22,7 @@ class Sample(NamedTuple):
     name: str
 
 
-class Described(NamedTuple):
+class DescribedInput(NamedTuple):
     """Where images come from, as a trace's manifest states it."""
 
     split: str
@@ -49,13 +49,13 @@ def samples_of(images: Any, labels: Any = None) -> Iterator[Sample]:
         )
 
 
-def described(images: Any) -> Described:
+def described(images: Any) -> DescribedInput:
     """Return the split and source of a manifest."""
     if isinstance(images, Images):
-        return Described(images.split, images.source)
+        return DescribedInput(images.split, images.source)
     if isinstance(images, str | Path):
-        return Described("", str(Path(images).name))
-    return Described("", type(images).__name__)
+        return DescribedInput("", str(Path(images).name))
+    return DescribedInput("", type(images).__name__)
 
 
 def _of_arrays(inputs: list[Tensor], labels: Any, names: Any) -> Iterator[Sample]:

@@ -83,12 +83,12 @@ class Labels:
 
     def read(self, spec: Spec) -> Tensor:
         """Return the labels of a tensor; an axis of T equal frames begins time."""
-        whole = self._labels.get(spec.storage)
-        if whole is None:
+        labels_of_storage = self._labels.get(spec.storage)
+        if labels_of_storage is None:
             return torch.full(spec.size, NEVER, dtype=torch.int16)
         if self._widths[spec.storage] != spec.dtype.itemsize:
-            return whole.max().expand(spec.size)
-        return whole.as_strided(spec.size, spec.stride, spec.offset)
+            return labels_of_storage.max().expand(spec.size)
+        return labels_of_storage.as_strided(spec.size, spec.stride, spec.offset)
 
     def _any(self, call: Call) -> bool:
         return any(spec.storage in self._labels for spec in call.inputs())
@@ -179,14 +179,14 @@ class Labels:
     def _write(self, spec: Spec, labels: Tensor) -> None:
         width = spec.dtype.itemsize
         last = spec.span()[1] // width + 1
-        whole = self._labels.get(spec.storage)
-        if whole is None or len(whole) < last:
+        labels_of_storage = self._labels.get(spec.storage)
+        if labels_of_storage is None or len(labels_of_storage) < last:
             grown = torch.full((max(last, 1),), NEVER, dtype=torch.int16)
-            if whole is not None:
-                grown[: len(whole)] = whole
-            whole = self._labels[spec.storage] = grown
+            if labels_of_storage is not None:
+                grown[: len(labels_of_storage)] = labels_of_storage
+            labels_of_storage = self._labels[spec.storage] = grown
             self._widths[spec.storage] = width
         if self._widths[spec.storage] == width:
-            whole.as_strided(spec.size, spec.stride, spec.offset).copy_(labels)
+            labels_of_storage.as_strided(spec.size, spec.stride, spec.offset).copy_(labels)
         else:
-            whole.fill_(int(labels.max()))
+            labels_of_storage.fill_(int(labels.max()))

@@ -170,16 +170,16 @@ class _Probe:
 
     def _computed(self, spec: Spec) -> Tensor:
         """A tensor that the network holds, or that the run made of such tensors."""
-        whole = self.tape.initial.get(spec.storage)
-        if whole is None:
+        storage = self.tape.initial.get(spec.storage)
+        if storage is None:
             maker = next((c for c in self.tape.calls if spec.storage in _storages(c)), None)
             if maker is None or maker.flags & INPUT or maker.rule.is_random or maker.rule.writes:
                 raise _Unfit
             args = [self._computed(v) if isinstance(v, Spec) else v for v in maker.args]
             if any(isinstance(each, tuple) and any(specs_in((each,))) for each in args):
                 raise _Unfit
-            whole = torch.as_tensor(maker.func(*args, **maker.kwargs)).contiguous().flatten()
-        return whole.as_strided(spec.size, spec.stride, spec.offset)
+            storage = torch.as_tensor(maker.func(*args, **maker.kwargs)).contiguous().flatten()
+        return storage.as_strided(spec.size, spec.stride, spec.offset)
 
 
 def _storages(call: Call) -> set[int]:

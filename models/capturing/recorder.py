@@ -220,8 +220,8 @@ class Recorder(TorchDispatchMode):
             self._versions.append(0)
             if flags is None:
                 flags = PARAMETER if address in self._known else FOUND
-                whole = torch.empty(0, dtype=tensor.dtype).set_(storage)
-                self.initial[number] = whole
+                flat = torch.empty(0, dtype=tensor.dtype).set_(storage)
+                self.initial[number] = flat
             self.origins.append(flags)
         size, stride = tuple(tensor.shape), tensor.stride()
         return Spec(number, tensor.dtype, size, stride, tensor.storage_offset())

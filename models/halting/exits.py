@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from models.networks.config import HaltingConfig
 
 if TYPE_CHECKING:
-    from models.halting.recursion import HaltingState, Head, Step
+    from models.halting.recursion import HaltingState, HaltingStep, Head
 
 SLOPE = 10.0
 LEAST_PROBABILITY = 1e-8
@@ -35,7 +35,7 @@ class ImageExit(nn.Module):
         # Not learned, the level is the config's, whatever a weights file was saved with.
         add_numbers(self, self.learned, persistent=False, slope=SLOPE, level=config.entropy)
 
-    def forward(self, state: HaltingState, step: Step, head: Head) -> HaltingState:
+    def forward(self, state: HaltingState, step: HaltingStep, head: Head) -> HaltingState:
         """Take the logits at a timestep's end and let images go."""
         if not step.ends_timestep:
             return state
@@ -55,7 +55,7 @@ class ImageExit(nn.Module):
             active=state.active & ~ended.unsqueeze(1),
         )
 
-    def _leave_softly(self, state: HaltingState, step: Step, head: Head) -> HaltingState:
+    def _leave_softly(self, state: HaltingState, step: HaltingStep, head: Head) -> HaltingState:
         """Add what may leave now to the mixture; at the last timestep all that is left does."""
         logits = head(torch.stack(state.features))
         running = logits.new_ones(len(logits)) if state.running is None else state.running

@@ -11,17 +11,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from models.halting.recursion import Halting, HaltingState, Head, Step
+from models.halting.recursion import Halting, HaltingState, HaltingStep, Head
 
 LEAST_UNIFORM = 1e-6
 
 
-class Gate(Halting):
+class GatePolicy(Halting):
     """Chooses the tokens of each timestep; what it leaves out gives zero to the head."""
 
     _share: Tensor
 
-    def before(self, state: HaltingState, entering: Tensor, step: Step) -> HaltingState:
+    def before(self, state: HaltingState, entering: Tensor, step: HaltingStep) -> HaltingState:
         """Choose at a timestep's first block; record the probability of running every block."""
         if not step.block:
             logit = self.logit(entering)
@@ -33,7 +33,9 @@ class Gate(Halting):
             self._weight = active + runs - runs.detach()
         return state._replace(survival=(*state.survival, self._share))
 
-    def after(self, state: HaltingState, output: Tensor, step: Step, head: Head) -> HaltingState:
+    def after(
+        self, state: HaltingState, output: Tensor, step: HaltingStep, head: Head
+    ) -> HaltingState:
         """At a timestep's end, keep the mean over tokens for the head."""
         if step.ends_timestep:
             features = (output * self._weight.unsqueeze(-1)).mean(1)

@@ -49,10 +49,10 @@ def step_prices(costs: tuple[StepCost, ...], cost: str, tokens: int) -> StepPric
     token, step = (
         torch.tensor([max(0.0, getattr(each, name)) for each in costs]) for name in names[cost]
     )
-    whole = float((tokens * token[1:] + step[1:]).sum())
-    if whole <= 0.0:
+    total = float((tokens * token[1:] + step[1:]).sum())
+    if total <= 0.0:
         raise ModelError(f"the cost table's {cost} is 0 at every step but the first")
-    return StepPrices(token / whole, step / whole, whole)
+    return StepPrices(token / total, step / total, total)
 
 
 def machine_ponder(output: Output, prices: StepPrices) -> Tensor:

@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.halting.gate import Gate
-from models.halting.recursion import Halting, HaltingState, Policy, Step
+from models.halting.gate import GatePolicy
+from models.halting.recursion import Halting, HaltingState, HaltingStep, Policy
 from models.networks.config import HaltingConfig, ModelConfig
 
 BISECTIONS = 60
@@ -39,7 +39,7 @@ class BudgetedTokens(Policy):
         self.grid = config.grid
         self.fractions = kept_fractions(config.halting, config.timesteps, config.size.blocks)
 
-    def before(self, state: HaltingState, entering: Tensor, step: Step) -> HaltingState:
+    def before(self, state: HaltingState, entering: Tensor, step: HaltingStep) -> HaltingState:
         """Halt the tokens of the lowest priority; ties go to the token that comes first."""
         granularity = self.config.granularity
         if granularity == "timestep" and step.block:
@@ -58,7 +58,7 @@ class BudgetedTokens(Policy):
         kept = torch.zeros_like(active).scatter_(1, order[:, :count], True)
         return state._replace(active=active & kept)
 
-    def priority(self, state: HaltingState, entering: Tensor, step: Step) -> Tensor:
+    def priority(self, state: HaltingState, entering: Tensor, step: HaltingStep) -> Tensor:
         """(image, token); higher is kept longer."""
         raise NotImplementedError
 
@@ -77,7 +77,7 @@ class RandomTokens(BudgetedTokens):
         contents = pixels.detach().float().cpu().numpy()
         self._keys = tuple(zlib.crc32(np.ascontiguousarray(each).data) for each in contents)
 
-    def priority(self, state: HaltingState, entering: Tensor, step: Step) -> Tensor:
+    def priority(self, state: HaltingState, entering: Tensor, step: HaltingStep) -> Tensor:
         """A draw per token, one for all steps after which halted tokens stay halted."""
         draw = step.timestep if self.config.granularity == "block" else 0
         drawn = [
@@ -99,24 +99,24 @@ class ImportantTokens(BudgetedTokens):
         self._previous: dict[int, Tensor] = {}
         return super().start(images, tokens, like)
 
-    def priority(self, state: HaltingState, entering: Tensor, step: Step) -> Tensor:
+    def priority(self, state: HaltingState, entering: Tensor, step: HaltingStep) -> Tensor:
         """The score of what enters the block."""
-        whole = entering
+        filled = entering
         if step.block and state.latest is not None:
-            whole = torch.where(state.active.unsqueeze(-1), entering, state.latest)
-        whole = whole.detach()
+            filled = torch.where(state.active.unsqueeze(-1), entering, state.latest)
+        filled = filled.detach()
         side = self.config.neighbourhood
-        maps = whole.transpose(1, 2).unflatten(2, self.grid)
+        maps = filled.transpose(1, 2).unflatten(2, self.grid)
         mean = F.avg_pool2d(maps, side, 1, side // 2, count_include_pad=False)
-        importance = 1.0 - F.cosine_similarity(whole, mean.flatten(2).transpose(1, 2), dim=-1)
+        importance = 1.0 - F.cosine_similarity(filled, mean.flatten(2).transpose(1, 2), dim=-1)
         before = self._previous.get(step.block)
-        self._previous[step.block] = whole
-        return importance if before is None else importance + (whole - before).abs().mean(-1)
+        self._previous[step.block] = filled
+        return importance if before is None else importance + (filled - before).abs().mean(-1)
 
 
 KINDS: dict[str, Callable[[ModelConfig], Policy]] = {
     "score": lambda config: Halting(config.halting, config.size.embed_dim),
-    "gate": lambda config: Gate(config.halting, config.size.embed_dim),
+    "gate": lambda config: GatePolicy(config.halting, config.size.embed_dim),
     # DT-SNN: nobody but whole images.
     "entropy_exit": lambda config: Policy(dataclasses.replace(config.halting, exit="entropy")),
     "random": RandomTokens,

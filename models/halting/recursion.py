@@ -19,7 +19,7 @@ from models.networks.config import HaltingConfig
 Head = Callable[[Tensor], Tensor]
 
 
-class Step(NamedTuple):
+class HaltingStep(NamedTuple):
     """One step of the network: `block` at `timestep`, of so many each."""
 
     timestep: int
@@ -92,18 +92,20 @@ class Policy(nn.Module):
     def look(self, pixels: Tensor) -> None:
         """See the pixels (image, ...) of the batch that starts."""
 
-    def before(self, state: HaltingState, entering: Tensor, step: Step) -> HaltingState:
+    def before(self, state: HaltingState, entering: Tensor, step: HaltingStep) -> HaltingState:
         """Decide who runs a step; `entering` (image, token, channel) is what enters its block."""
         return state
 
-    def after(self, state: HaltingState, output: Tensor, step: Step, head: Head) -> HaltingState:
+    def after(
+        self, state: HaltingState, output: Tensor, step: HaltingStep, head: Head
+    ) -> HaltingState:
         """Take in a block's output (image, token, channel), zero for halted tokens.
 
         `head` turns features (timestep, image, channel) into logits (image, class).
         """
         return self.ending(follow(state, output, step), step, head)
 
-    def ending(self, state: HaltingState, step: Step, head: Head) -> HaltingState:
+    def ending(self, state: HaltingState, step: HaltingStep, head: Head) -> HaltingState:
         """End images, where they may."""
         return state if self.exit is None else self.exit(state, step, head)
 
@@ -131,7 +133,7 @@ class Halting(Policy):
         add_numbers(self, config.learned, gamma=config.gamma, beta=config.beta)
         self.readout = nn.Linear(channels, 1, bias=False) if config.score == "readout" else None
 
-    def before(self, state: HaltingState, entering: Tensor, step: Step) -> HaltingState:
+    def before(self, state: HaltingState, entering: Tensor, step: HaltingStep) -> HaltingState:
         """With granularity `block` all start anew at every timestep."""
         if self.config.granularity != "block" or step.block or not step.timestep:
             return state
@@ -142,7 +144,9 @@ class Halting(Policy):
             remainder=torch.ones_like(state.remainder),
         )
 
-    def after(self, state: HaltingState, output: Tensor, step: Step, head: Head) -> HaltingState:
+    def after(
+        self, state: HaltingState, output: Tensor, step: HaltingStep, head: Head
+    ) -> HaltingState:
         """Check the score; with granularity `timestep` only after a timestep's last block."""
         if self.config.output == "last":
             state = follow(state, output, step)
@@ -210,7 +214,7 @@ def accumulate(state: HaltingState, output: Tensor, score: Tensor, eps: float) -
     )
 
 
-def follow(state: HaltingState, output: Tensor, step: Step) -> HaltingState:
+def follow(state: HaltingState, output: Tensor, step: HaltingStep) -> HaltingState:
     """Keep each token's latest output, and at the end of a timestep their mean over tokens."""
     latest = output
     if state.latest is not None:

@@ -90,12 +90,12 @@ def run(options: argparse.Namespace) -> None:
     _check(options)
     use_threads(options.threads)
     from models.live.running import LiveRun
-    from models.networks.arms import Wish, prepare
+    from models.networks.arms import Setup, prepare
 
     config = named_config(options.model, options.dataset, options.timesteps or TIMESTEPS)
     options.augmented = False
     images = load_images(options)
-    wish = Wish(
+    setup = Setup(
         config,
         options.dataset,
         options.weights,
@@ -105,7 +105,7 @@ def run(options: argparse.Namespace) -> None:
         data=options.data,
         timesteps=options.timesteps,
     )
-    live = LiveRun(prepare(wish, images.first(CALIBRATION_IMAGES)), images, options.dataset)
+    live = LiveRun(prepare(setup, images.first(CALIBRATION_IMAGES)), images, options.dataset)
     limit = options.budget_ms if options.budget_ms is not None else options.budget_uj
     budget = Budget(limit, "uj" if options.budget_uj is not None else "ms")
     device, recorder = _device(options, live)

@@ -30,7 +30,7 @@ class Budget(NamedTuple):
     unit: str
 
 
-class BlockCost:
+class BlockEstimate:
     """What a block costs, as a part for each live token and a part for running at all."""
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class BudgetControl:
     def __init__(self, limit: float | None) -> None:
         self.limit = limit
         self.spent = 0.0
-        self.block_cost = BlockCost()
+        self.block_cost = BlockEstimate()
 
     def start(self) -> None:
         """A new image: nothing is spent."""

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.halting.recursion import Halting, HaltingState, Head, Policy, Step, accumulate
+from models.halting.recursion import Halting, HaltingState, HaltingStep, Head, Policy, accumulate
 from models.live.control import Budget, BudgetControl
 from models.recording import Packed, RecordingProbe
 from models.topology import Topology
@@ -54,7 +54,7 @@ class LiveProbe(RecordingProbe):
         self._active.clear()
 
 
-class Flight:
+class ImageFlight:
     """A device, a budget and an image between them.
 
     When the device fails, `failure` says so, the run goes on with
@@ -80,7 +80,7 @@ class Flight:
         if self.pieces.ending is not None:
             self.ask(self.pieces.ending, None, None)
 
-    def ask(self, piece: Piece, step: Step | None, active: Tensor | None) -> None:
+    def ask(self, piece: Piece, step: HaltingStep | None, active: Tensor | None) -> None:
         """Ask for the cost of a piece that has run and book it."""
         if self.failure is not None:
             return
@@ -99,7 +99,7 @@ class Flight:
         place = (-1, -1) if step is None else (step.timestep, step.block)
         self.checks.append(Check(*place, tokens, cost, 1.0))
 
-    def threshold(self, state: HaltingState, score: Tensor, step: Step, own: float) -> float:
+    def threshold(self, state: HaltingState, score: Tensor, step: HaltingStep, own: float) -> float:
         """The threshold with which this step is checked; `score` (1, token)."""
         if self.failure is not None:
             return own
@@ -116,20 +116,22 @@ class Flight:
 class SteeredHalting(Halting):
     """A network's own halting, with the threshold in the hands of a flight; one image a batch."""
 
-    def __init__(self, halting: Halting, flight: Flight) -> None:
+    def __init__(self, halting: Halting, flight: ImageFlight) -> None:
         Policy.__init__(self, halting.config)
         self.exit, self.readout = halting.exit, halting.readout
         self.gamma, self.beta = halting.gamma, halting.beta
         self.flight = flight
-        self._step = Step(0, 0, 1, 1)
+        self._step = HaltingStep(0, 0, 1, 1)
 
-    def before(self, state: HaltingState, entering: Tensor, step: Step) -> HaltingState:
+    def before(self, state: HaltingState, entering: Tensor, step: HaltingStep) -> HaltingState:
         """Before the first block, the stem's cost is asked for."""
         if step.timestep == 0 and step.block == 0:
             self.flight.ask(self.flight.pieces.outside, None, None)
         return super().before(state, entering, step)
 
-    def after(self, state: HaltingState, output: Tensor, step: Step, head: Head) -> HaltingState:
+    def after(
+        self, state: HaltingState, output: Tensor, step: HaltingStep, head: Head
+    ) -> HaltingState:
         """The block's cost comes back before its tokens are checked."""
         self._step = step
         if bool(state.active.any()):

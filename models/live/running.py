@@ -15,10 +15,10 @@ from models.errors import ModelError
 from models.evaluate import pixels_of
 from models.halting.recursion import Halting
 from models.live.control import Budget, exceeded
-from models.live.flight import Check, Flight, SteeredHalting, in_unit, totals
-from models.networks.arms import Arm
+from models.live.flight import Check, ImageFlight, SteeredHalting, in_unit, totals
+from models.networks.arms import Prepared
 from models.networks.stas import STAS
-from models.recording import Recording
+from models.recording import ImageRecording
 from models.topology import Topology
 from models.writing import announce
 from simulator.errors import DeviceError
@@ -35,7 +35,7 @@ class Flown(NamedTuple):
 
     row: dict[str, Any]
     checks: list[Check]
-    recording: Recording
+    recording: ImageRecording
     prediction: int
 
 
@@ -45,7 +45,7 @@ class LiveRun:
     `outline`: the trace that the run would be, without images; a device is planned from it.
     """
 
-    def __init__(self, arm: Arm, images: Images, dataset: str) -> None:
+    def __init__(self, arm: Prepared, images: Images, dataset: str) -> None:
         """Raises ModelError for a network that this loop cannot steer."""
         self.arm, self.images, self.model = arm, images, arm.model
         self.halting = steerable(self.model)
@@ -57,7 +57,7 @@ class LiveRun:
 
     def fly(self, device: Device, budget: Budget) -> Iterator[Flown]:
         """Run the images in order; a device that fails is left alone from there on."""
-        flight = Flight(device, self.pieces, self.topology, budget)
+        flight = ImageFlight(device, self.pieces, self.topology, budget)
         self.model.halting, self.failure = SteeredHalting(self.halting, flight), None
         try:
             hidden = not sys.stderr.isatty()
@@ -68,7 +68,7 @@ class LiveRun:
             self.model.halting = self.halting
 
     @torch.no_grad()
-    def _image(self, index: int, flight: Flight, budget: Budget) -> Flown:
+    def _image(self, index: int, flight: ImageFlight, budget: Budget) -> Flown:
         image = self.images.take(np.array([index]))
         flight.start()
         flight.probe.forget()
@@ -89,7 +89,7 @@ class LiveRun:
         return Flown(row, flight.checks, recording, prediction)
 
 
-def _costs(flight: Flight, budget: Budget, own: float) -> dict[str, Any]:
+def _costs(flight: ImageFlight, budget: Budget, own: float) -> dict[str, Any]:
     """What the device said of an image; empty where it failed before the image's end."""
     checks, failed = flight.checks, flight.failure is not None
     cycles, energy_pj = totals(checks)

@@ -81,7 +81,7 @@ UNTRAINED_TWIN_NOTE = (
 )
 
 
-class Wish(NamedTuple):
+class Setup(NamedTuple):
     """What to make ready.
 
     `weights`: `calibrated`, `random` or the path of a safetensors file; `data`: folder of the full
@@ -101,57 +101,57 @@ class Wish(NamedTuple):
     switches: Switches = Switches({}, {})
 
 
-class Arm(NamedTuple):
+class Prepared(NamedTuple):
     """A network in evaluation mode, and the manifest's section `weights`."""
 
     model: STAS
     weights: dict[str, Any]
 
 
-def prepare(wish: Wish, images: Images) -> Arm:
-    """Make the wished network ready; `images` are those to fit batch-norms on.
+def prepare(setup: Setup, images: Images) -> Prepared:
+    """Make the network of a setup ready; `images` are those to fit batch-norms on.
 
     Raises ModelError for a weights file that is missing or does not fit, and for targets that
     cannot be met.
     """
-    if wish.weights not in ("calibrated", "random"):
-        return _loaded(wish)
-    if wish.halting_threshold is not None:
+    if setup.weights not in ("calibrated", "random"):
+        return _loaded(setup)
+    if setup.halting_threshold is not None:
         raise ModelError("--halting-threshold needs a weights file: --weights FILE.safetensors")
-    model = STAS(wish.config.baseline() if wish.baseline else wish.config)
+    model = STAS(setup.config.baseline() if setup.baseline else setup.config)
     extra: dict[str, Any] = {}
-    if wish.weights == "calibrated":
-        report = calibrate(model, images, wish.dataset, wish.seed, wish.active_tokens)
+    if setup.weights == "calibrated":
+        report = calibrate(model, images, setup.dataset, setup.seed, setup.active_tokens)
         extra["calibration"] = report
         note = CALIBRATED_NOTE
     else:
-        random_weights(model, images, wish.seed)
+        random_weights(model, images, setup.seed)
         note = RANDOM_NOTE
-    return Arm(model.eval(), _section(model, wish.weights, wish.seed, None, note) | extra)
+    return Prepared(model.eval(), _section(model, setup.weights, setup.seed, None, note) | extra)
 
 
-def _loaded(wish: Wish) -> Arm:
+def _loaded(setup: Setup) -> Prepared:
     """The network of a weights file, or its baseline twin with norms settled on training images."""
-    path = Path(wish.weights)
-    state, metadata, trained, note = _read(wish, path)
-    config = wish.switches.applied(_switched(trained, wish))
-    model = STAS(config.baseline() if wish.baseline else config)
+    path = Path(setup.weights)
+    state, metadata, trained, note = _read(setup, path)
+    config = setup.switches.applied(_switched(trained, setup))
+    model = STAS(config.baseline() if setup.baseline else config)
     load_weights(model, state, path)
     model.eval()
     seed, accuracy = metadata.get("seed", 0), metadata.get("accuracy")
-    if wish.baseline:
-        settle_norms(model, training_images(wish))
+    if setup.baseline:
+        settle_norms(model, training_images(setup))
         note = f"{note} {UNTRAINED_TWIN_NOTE}"
-        accuracy = _measured(wish, model)
+        accuracy = _measured(setup, model)
     elif config != trained:
         if (config.isps, config.integration) != (trained.isps, trained.integration):
-            settle_norms(model, training_images(wish))
-        note = f"{note} {OTHER_FORM_NOTE if wish.switches.given else SWITCHED_NOTE}"
-        accuracy = _measured(wish, model)
-    return Arm(model, _section(model, "trained", seed, accuracy, note))
+            settle_norms(model, training_images(setup))
+        note = f"{note} {OTHER_FORM_NOTE if setup.switches.given else SWITCHED_NOTE}"
+        accuracy = _measured(setup, model)
+    return Prepared(model, _section(model, "trained", seed, accuracy, note))
 
 
-def _read(wish: Wish, path: Path) -> tuple[dict[str, Tensor], dict[str, Any], ModelConfig, str]:
+def _read(setup: Setup, path: Path) -> tuple[dict[str, Tensor], dict[str, Any], ModelConfig, str]:
     """A weights file's state under our names, its metadata, the config it fits, and a note."""
     if path.suffix == ".safetensors":
         state, metadata = read_weights(path)
@@ -159,55 +159,55 @@ def _read(wish: Wish, path: Path) -> tuple[dict[str, Tensor], dict[str, Any], Mo
         if metadata.get("finished") is False:
             note = UNFINISHED_NOTE
         if not any(name.startswith("patch_embed") for name in state):
-            return state, metadata, _config_of_file(wish, path, metadata), note
+            return state, metadata, _config_of_file(setup, path, metadata), note
     else:
         state = read_checkpoint(path)
-    config = wish.config.kind.fitted(wish.config, state)
-    if wish.dataset in PIXELS:
-        mean, std = PIXELS[wish.dataset]
+    config = setup.config.kind.fitted(setup.config, state)
+    if setup.dataset in PIXELS:
+        mean, std = PIXELS[setup.dataset]
         config = dataclasses.replace(
             config, pixel_scale=1.0 / 255.0, image_mean=mean, image_std=std
         )
     return adopt(state, config, path), {}, config, ADOPTED_NOTE
 
 
-def _config_of_file(wish: Wish, path: Path, metadata: dict[str, Any]) -> ModelConfig:
-    """The wished config with the switches that the file was trained with."""
-    told = (metadata.get("model", wish.config.name), metadata.get("dataset", wish.dataset))
-    if told != (wish.config.name, wish.dataset):
+def _config_of_file(setup: Setup, path: Path, metadata: dict[str, Any]) -> ModelConfig:
+    """The config of the setup with the switches that the file was trained with."""
+    stated = (metadata.get("model", setup.config.name), metadata.get("dataset", setup.dataset))
+    if stated != (setup.config.name, setup.dataset):
         raise ModelError(
-            f"weights file {path} is of {told[0]} on {told[1]}, not of {wish.config.name} on "
-            f"{wish.dataset}"
+            f"weights file {path} is of {stated[0]} on {stated[1]}, not of {setup.config.name} on "
+            f"{setup.dataset}"
         )
     switches = metadata.get("config", {})
     try:
-        halting = HaltingConfig(**switches.get("halting", dataclasses.asdict(wish.config.halting)))
+        halting = HaltingConfig(**switches.get("halting", dataclasses.asdict(setup.config.halting)))
         known = {name: switches[name] for name in SWITCHES if name in switches}
         known |= {name: tuple(known[name]) for name in ("image_mean", "image_std") if name in known}
-        return dataclasses.replace(wish.config, halting=halting, **known)
+        return dataclasses.replace(setup.config, halting=halting, **known)
     except TypeError as error:
         raise ModelError(
             f"weights file {path}: its config has unknown switches: {error}"
         ) from error
 
 
-def _switched(config: ModelConfig, wish: Wish) -> ModelConfig:
+def _switched(config: ModelConfig, setup: Setup) -> ModelConfig:
     """The config with the halting threshold and the timesteps that were asked for."""
-    if wish.timesteps is not None:
-        config = dataclasses.replace(config, timesteps=wish.timesteps)
-    if wish.halting_threshold is None:
+    if setup.timesteps is not None:
+        config = dataclasses.replace(config, timesteps=setup.timesteps)
+    if setup.halting_threshold is None:
         return config
     if not config.halts:
         raise ModelError(f"--halting-threshold: {config.name} does not halt tokens")
     # Rounded, so that 1 - 0.99 is the 0.01 that a file says.
-    eps = round(1.0 - wish.halting_threshold, 12)
+    eps = round(1.0 - setup.halting_threshold, 12)
     halting = dataclasses.replace(config.halting, eps=eps)
     return dataclasses.replace(config, halting=halting)
 
 
-def _measured(wish: Wish, model: STAS) -> dict[str, Any] | None:
+def _measured(setup: Setup, model: STAS) -> dict[str, Any] | None:
     """Accuracy over held-out digits; None for a data set of which no test images are at hand."""
-    return accuracy_of(model, mnist_digits()[1]) if wish.dataset == "mnist" else None
+    return accuracy_of(model, mnist_digits()[1]) if setup.dataset == "mnist" else None
 
 
 def switches_of(config: ModelConfig) -> dict[str, Any]:
@@ -217,14 +217,14 @@ def switches_of(config: ModelConfig) -> dict[str, Any]:
     }
 
 
-def training_images(wish: Wish) -> Images:
+def training_images(setup: Setup) -> Images:
     """Training images to settle batch-norms on; raises ModelError where there are none at hand."""
-    if wish.data is not None:
-        return full_images(wish.dataset, wish.data, SETTLING_IMAGES, train=True)
-    if wish.dataset == "mnist":
+    if setup.data is not None:
+        return full_images(setup.dataset, setup.data, SETTLING_IMAGES, train=True)
+    if setup.dataset == "mnist":
         return mnist_digits()[0]
     raise ModelError(
-        f"the baseline twin of a weights file needs training images of {wish.dataset}: give --data"
+        f"the baseline twin of a weights file needs training images of {setup.dataset}: give --data"
     )
 
 

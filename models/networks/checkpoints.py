@@ -20,7 +20,7 @@ from torch import Tensor
 from models.errors import ModelError
 from models.networks.config import ModelConfig
 from models.networks.families import FAMILIES
-from models.networks.layouts import Source
+from models.networks.layouts import WeightSource
 from models.networks.weights import MAX_FILE_BYTES
 
 NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
@@ -89,7 +89,7 @@ def adopt(state: Mapping[str, Tensor], config: ModelConfig, path: Path) -> dict[
 
 
 def _layer(
-    state: Mapping[str, Tensor], layer: str, source: Source, used: set[str]
+    state: Mapping[str, Tensor], layer: str, source: WeightSource, used: set[str]
 ) -> dict[str, Tensor]:
     """Weights and norm of one layer; the bias moves into the running mean."""
 

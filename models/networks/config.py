@@ -268,9 +268,9 @@ def check_profile(halting: HaltingConfig, timesteps: int, blocks: int) -> None:
         raise ModelError(
             f"halting profile has {len(profile)} values; it must have {steps}, each in 0..1"
         )
-    anew = blocks if halting.granularity == "block" else steps
+    restart = blocks if halting.granularity == "block" else steps
     for at in range(1, steps):
-        if at % anew and profile[at] > profile[at - 1]:
+        if at % restart and profile[at] > profile[at - 1]:
             raise ModelError(
                 f"halting profile rises from {profile[at - 1]} to {profile[at]} at step {at}; "
                 "a halted token must stay halted"

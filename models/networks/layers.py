@@ -195,10 +195,10 @@ def linear_rows(rows: Tensor, weight: Tensor) -> Tensor:
         return rows @ weight.T
     images = MANY_IMAGES if count >= MANY_ROWS and torch.get_num_threads() == 1 else 1
     short = -count % images
-    whole = F.pad(rows, (0, 0, 0, short)) if short else rows
-    image = whole.view(images, -1, 1, rows.shape[1]).permute(0, 3, 1, 2)
+    padded = F.pad(rows, (0, 0, 0, short)) if short else rows
+    image = padded.view(images, -1, 1, rows.shape[1]).permute(0, 3, 1, 2)
     product = F.conv2d(image, weight.view(*weight.shape, 1, 1))
-    return product.permute(0, 2, 3, 1).reshape(len(whole), -1)[:count]
+    return product.permute(0, 2, 3, 1).reshape(len(padded), -1)[:count]
 
 
 def max_pool(maps: Tensor) -> Tensor:

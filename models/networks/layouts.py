@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 
-class Source(NamedTuple):
+class WeightSource(NamedTuple):
     """Where one of our layers finds its weights.
 
     `weights`, `norm`: names of a convolution or linear layer and of its batch-norm. `part`: of
@@ -19,7 +19,7 @@ class Source(NamedTuple):
     parts: int = 1
 
 
-Sources = dict[str, Source]
+Sources = dict[str, WeightSource]
 CONVS_OF_RPE = [
     *((f"proj_conv{stage}", f"proj_bn{stage}") for stage in ("", 1, 2, 3)),
     ("rpe_conv", "rpe_bn"),
@@ -29,7 +29,7 @@ CONVS_OF_RPE = [
 def stages(convs: Iterable[tuple[str, str]]) -> Sources:
     """Return the five stages of the patch splitting of a repository."""
     return {
-        f"sps.stages.{stage}": Source(f"patch_embed.{conv}", f"patch_embed.{norm}")
+        f"sps.stages.{stage}": WeightSource(f"patch_embed.{conv}", f"patch_embed.{norm}")
         for stage, (conv, norm) in enumerate(convs)
     }
 
@@ -48,23 +48,23 @@ def repository_blocks(
         pairs |= {f"{own}.fc{n}": f"{their}.mlp.{mlp[n - 1]}" for n in (1, 2)}
         for layer, place in pairs.items():
             kind = "linear" if f"{place}_linear.weight" in state else "conv"
-            sources[layer] = Source(f"{place}_{kind}", f"{place}_bn")
+            sources[layer] = WeightSource(f"{place}_{kind}", f"{place}_bn")
     return sources
 
 
 def fused(where: str, prefix: str, letters: str) -> Sources:
     """Return layers that SpikingJelly fuses into one convolution and norm."""
     return {
-        f"{where}.{letter}": Source(f"{prefix}.0", f"{prefix}.1", part, len(letters))
+        f"{where}.{letter}": WeightSource(f"{prefix}.0", f"{prefix}.1", part, len(letters))
         for part, letter in enumerate(letters)
     }
 
 
-def sequence(place: str) -> Source:
+def sequence(place: str) -> WeightSource:
     """Return a convolution and its norm in one sequence."""
-    return Source(f"{place}.0", f"{place}.1")
+    return WeightSource(f"{place}.0", f"{place}.1")
 
 
 def numbered_mlp(own: str, their: str) -> Sources:
     """Return fc1, bn1, fc2, bn2."""
-    return {f"{own}.fc{n}": Source(f"{their}.fc{n}", f"{their}.bn{n}") for n in (1, 2)}
+    return {f"{own}.fc{n}": WeightSource(f"{their}.fc{n}", f"{their}.bn{n}") for n in (1, 2)}

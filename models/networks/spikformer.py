@@ -69,7 +69,7 @@ def fire_across(current: Tensor, context: Context, name: str) -> Tensor:
     return spikes.flatten(0, 1)
 
 
-class Block(nn.Module):
+class SpikformerBlock(nn.Module):
     """x + SSA(x), then + MLP."""
 
     def __init__(self, index: int, config: ModelConfig) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from models.errors import ModelError
 from models.halting.policies import make_policy
-from models.halting.recursion import HaltingState, Step
+from models.halting.recursion import HaltingState, HaltingStep
 from models.networks.config import ModelConfig
 from models.networks.layers import Context, SpikingConv, SpikingLinear
 from models.networks.probes import SILENT, Probe
@@ -91,8 +91,8 @@ class STAS(nn.Module):
         """Normalised pictures (step, image, channel, h, w), one step where images are constant."""
         dataset, timesteps = self.config.dataset, self.config.timesteps
         picture = (dataset.image_channels, dataset.image_size, dataset.image_size)
-        told = (timesteps, *picture) if dataset.sequential else picture
-        if images.dim() != len(told) + 1 or tuple(images.shape[1:]) != told:
+        expected = (timesteps, *picture) if dataset.sequential else picture
+        if images.dim() != len(expected) + 1 or tuple(images.shape[1:]) != expected:
             named = (
                 "(image, timestep, channel, h, w)"
                 if dataset.sequential
@@ -100,7 +100,7 @@ class STAS(nn.Module):
             )
             raise ModelError(
                 f"images of shape {tuple(images.shape)}: {self.config.name} takes {named} with "
-                f"{told} for each image"
+                f"{expected} for each image"
                 + (f"; a sequence must give {timesteps} timesteps" if dataset.sequential else "")
             )
         if not torch.compiler.is_compiling() and not bool(images.isfinite().all()):
@@ -169,7 +169,7 @@ class STAS(nn.Module):
         for timestep in range(timesteps):
             current = stream[timestep : timestep + 1]
             for index, block in enumerate(self.blocks):
-                step = Step(timestep, index, timesteps, len(self.blocks))
+                step = HaltingStep(timestep, index, timesteps, len(self.blocks))
                 state = policy.before(state, current[0], step)
                 masks.append(state.active)
                 probe.record_active(index, state.active)

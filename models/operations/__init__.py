@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from models.networks.config import ModelConfig
 from models.operations.ending import list_halting, list_head
-from models.operations.plan import Plan
+from models.operations.plan import NetworkListing
 from models.topology import Topology
 
 __all__ = ["describe"]
@@ -18,7 +18,7 @@ __all__ = ["describe"]
 
 def describe(config: ModelConfig, gamma: float = 0.0, beta: float = 0.0) -> Topology:
     """List the network of `config`; `gamma` and `beta` are its halting's, for the manifest."""
-    plan = Plan(config)
+    plan = NetworkListing(config)
     stream = config.kind.list_stem(plan)
     for index in range(config.size.blocks):
         policy = config.halting.policy if config.halts else ""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from models.networks.spikformer import ATTENTION_SCALE
 from models.neurons.lif import ATTENTION_THRESHOLD
-from models.operations.plan import Grid, Plan
+from models.operations.plan import Grid, NetworkListing
 
 
 class Site(NamedTuple):
@@ -35,10 +35,10 @@ class Site(NamedTuple):
         return {"heads": self.heads, "head_dim": self.dim // self.heads, "tokens": self.rows}
 
 
-Attention = Callable[[Plan, Site, str, str, str], str]
+Attention = Callable[[NetworkListing, Site, str, str, str], str]
 
 
-def block_site(plan: Plan, index: int, entering: int = 0, unit: int = 1) -> Site:
+def block_site(plan: NetworkListing, index: int, entering: int = 0, unit: int = 1) -> Site:
     """Return the place of a block in which tokens halt.
 
     `entering`: the largest value of the integer stream that enters the first one. `unit`: what a 1
@@ -59,14 +59,14 @@ def block_site(plan: Plan, index: int, entering: int = 0, unit: int = 1) -> Site
     )
 
 
-def spike_block(plan: Plan, site: Site, stream: str) -> str:
+def spike_block(plan: NetworkListing, site: Site, stream: str) -> str:
     """A block that adds spikes to an integer stream; returns the name of its output."""
     q, k, v = (spiking_linear(plan, site, f"attn.{x}", stream, site.dim) for x in "qkv")
     mixed = self_attention(plan, site, q, k, v)
     return close_spike_block(plan, site, stream, mixed)
 
 
-def self_attention(plan: Plan, site: Site, q: str, k: str, v: str) -> str:
+def self_attention(plan: NetworkListing, site: Site, q: str, k: str, v: str) -> str:
     """Scores, context, neurons."""
     name, timesteps, heads = site.name, plan.config.timesteps, site.head_sizes
     scores = plan.run(f"{name}.attn.scores", "attention_scores", (q, k), timesteps, heads)
@@ -78,7 +78,7 @@ def self_attention(plan: Plan, site: Site, q: str, k: str, v: str) -> str:
     return plan.lif(f"{name}.attn.lif", context, mixed, timesteps, threshold=ATTENTION_THRESHOLD)
 
 
-def spike_driven_attention(plan: Plan, site: Site, q: str, k: str, v: str) -> str:
+def spike_driven_attention(plan: NetworkListing, site: Site, q: str, k: str, v: str) -> str:
     """Column sums of k and v, the channel gate's neurons, q where the gate is open."""
     name, timesteps = site.name, plan.config.timesteps
     sums = plan.run(
@@ -89,7 +89,7 @@ def spike_driven_attention(plan: Plan, site: Site, q: str, k: str, v: str) -> st
     return _gated(plan, site, q, gate)
 
 
-def token_attention(plan: Plan, site: Site, q: str, k: str) -> str:
+def token_attention(plan: NetworkListing, site: Site, q: str, k: str) -> str:
     """Token sums of q, the token gate's neurons, k where the gate is open."""
     name, timesteps = site.name, plan.config.timesteps
     sums = plan.run(f"{name}.attn.tokens", "token_qk_attention", (q,), timesteps, site.head_sizes)
@@ -98,7 +98,7 @@ def token_attention(plan: Plan, site: Site, q: str, k: str) -> str:
     return _gated(plan, site, k, gate)
 
 
-def _gated(plan: Plan, site: Site, spikes: str, gate: str) -> str:
+def _gated(plan: NetworkListing, site: Site, spikes: str, gate: str) -> str:
     """`spikes` where the gate is open."""
     opening, timesteps = plan.tensors[gate], plan.config.timesteps
     shapes = {"rows": site.rows, "channels": site.dim}
@@ -108,7 +108,7 @@ def _gated(plan: Plan, site: Site, spikes: str, gate: str) -> str:
     return plan.run(name, "spike_gate", (spikes, gate), timesteps, shapes, output=out)
 
 
-def close_spike_block(plan: Plan, site: Site, stream: str, mixed: str) -> str:
+def close_spike_block(plan: NetworkListing, site: Site, stream: str, mixed: str) -> str:
     """Projection, residual, MLP, residual."""
     projected = spiking_linear(plan, site, "attn.proj", mixed, site.dim, "attn.proj_out")
     middle = _residual(plan, site, "attn", (stream, projected), f"{site.name}.mlp.x", 1)
@@ -117,7 +117,7 @@ def close_spike_block(plan: Plan, site: Site, stream: str, mixed: str) -> str:
     return _residual(plan, site, "mlp", (middle, out), site.output, 2)
 
 
-def potential_block(plan: Plan, site: Site, stream: str, attend: Attention) -> str:
+def potential_block(plan: NetworkListing, site: Site, stream: str, attend: Attention) -> str:
     """A block that adds sums to a stream of potentials; returns the name of its output."""
     entering = _fired(plan, site, stream, "attn.in")
     q, k, v = (spiking_linear(plan, site, f"attn.{x}", entering, site.dim) for x in "qkv")
@@ -129,7 +129,7 @@ def potential_block(plan: Plan, site: Site, stream: str, attend: Attention) -> s
 
 
 def spiking_linear(
-    plan: Plan, site: Site, layer: str, source: str, features: int, output: str = ""
+    plan: NetworkListing, site: Site, layer: str, source: str, features: int, output: str = ""
 ) -> str:
     """A linear layer with its neurons; `output` defaults to the layer's name."""
     current = _linear(plan, site, layer if output else f"{layer}_linear", source, features)
@@ -138,20 +138,20 @@ def spiking_linear(
     return plan.lif(f"{site.name}.{layer}_lif", current, spikes, timesteps)
 
 
-def _linear(plan: Plan, site: Site, layer: str, source: str, features: int) -> str:
+def _linear(plan: NetworkListing, site: Site, layer: str, source: str, features: int) -> str:
     shapes = {"in_features": plan.tensors[source].channels, "out_features": features}
     shapes["rows"] = site.rows
     return plan.run(f"{site.name}.{layer}", "linear", (source,), plan.config.timesteps, shapes)
 
 
-def _fired(plan: Plan, site: Site, stream: str, output: str) -> str:
+def _fired(plan: NetworkListing, site: Site, stream: str, output: str) -> str:
     """The neurons ahead of a weighted sum."""
     timesteps = plan.config.timesteps
     spikes = plan.store(f"{site.name}.{output}", timesteps, site.grid, site.dim)
     return plan.lif(f"{site.name}.{output}_lif", stream, spikes, timesteps)
 
 
-def _added(plan: Plan, site: Site, part: str, stream: str, current: str) -> str:
+def _added(plan: NetworkListing, site: Site, part: str, stream: str, current: str) -> str:
     """A residual of potentials, not stored."""
     shapes = {"rows": site.rows, "channels": site.dim}
     name = f"{site.name}.{part}.residual"
@@ -159,7 +159,7 @@ def _added(plan: Plan, site: Site, part: str, stream: str, current: str) -> str:
 
 
 def _residual(
-    plan: Plan, site: Site, part: str, inputs: tuple[str, str], output: str, added: int
+    plan: NetworkListing, site: Site, part: str, inputs: tuple[str, str], output: str, added: int
 ) -> str:
     """A residual of integers, stored; `added`: by how many spikes the stream has grown in all."""
     timesteps = plan.config.timesteps

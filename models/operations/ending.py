@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from models.operations.plan import Plan
+from models.operations.plan import NetworkListing
 
 
-def list_halting(plan: Plan, index: int, stream: str, gamma: float, beta: float) -> None:
+def list_halting(plan: NetworkListing, index: int, stream: str, gamma: float, beta: float) -> None:
     """Score, accumulate, compare, and add to the mean field."""
     config, plan.stage, plan.block = plan.config, "halting", index
     halting = config.halting
@@ -22,7 +22,7 @@ def list_halting(plan: Plan, index: int, stream: str, gamma: float, beta: float)
     plan.run(name, "halting", (stream,), config.timesteps, shapes, parameters=parameters)
 
 
-def list_head(plan: Plan, stream: str) -> None:
+def list_head(plan: NetworkListing, stream: str) -> None:
     """Mean over tokens (and, without a mean field, over timesteps), then the classifier; where
     the family has neurons ahead of the classifier, they are listed between.
     """

@@ -16,7 +16,7 @@ WEIGHTED = ("conv2d", "linear", "head")
 Grid = tuple[int, int]
 
 
-class Listing:
+class OperationListing:
     """Collects tensors and operations; the open stage and block fill in what all entries share."""
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ class Listing:
         return output or name
 
 
-class Plan(Listing):
+class NetworkListing(OperationListing):
     """The listing of a network of ours, with the layers that its parts share."""
 
     def __init__(self, config: ModelConfig) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from models.networks.embeddings import Embedding, embeddings
 from models.operations.blocks import Site, close_spike_block, spiking_linear, token_attention
-from models.operations.plan import Plan, half
+from models.operations.plan import NetworkListing, half
 from models.operations.splitting import (
     first_convolution,
     integrated_spikes,
@@ -15,7 +15,7 @@ from models.operations.splitting import (
 )
 
 
-def earlier_stages(plan: Plan) -> str:
+def earlier_stages(plan: NetworkListing) -> str:
     """All before the last stage's first block; returns the name of its input."""
     config = plan.config
     late = config.isps == "late_sum"
@@ -36,7 +36,7 @@ def earlier_stages(plan: Plan) -> str:
     return stream
 
 
-def _embedding(plan: Plan, name: str, spec: Embedding, source: str, output: str) -> str:
+def _embedding(plan: NetworkListing, name: str, spec: Embedding, source: str, output: str) -> str:
     """A patch embedding; the first one in the config's form of I-SPS."""
     config = plan.config
     first = source == "sps.image"
@@ -71,7 +71,7 @@ def _embedding(plan: Plan, name: str, spec: Embedding, source: str, output: str)
     return plan.run(f"{name}.residual", "residual", (spikes, short), steps, shapes, output=stream)
 
 
-def _token_block(plan: Plan, name: str, stream: str, entering: int, unit: int) -> str:
+def _token_block(plan: NetworkListing, name: str, stream: str, entering: int, unit: int) -> str:
     """A block with token attention; returns the name of its output."""
     config, before = plan.config, plan.tensors[stream]
     dim = before.channels

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from models.networks.config import ModelConfig
 from models.networks.sps import pool_of
-from models.operations.plan import IMAGE_BITS, Plan, half
+from models.operations.plan import IMAGE_BITS, NetworkListing, half
 
 
-def store_image(plan: Plan) -> str:
+def store_image(plan: NetworkListing) -> str:
     """List the 8-bit image, once or, of a sequential data set, for every timestep."""
     dataset = plan.config.dataset
     steps = plan.config.timesteps if dataset.sequential else 1
@@ -33,7 +33,9 @@ def largest_entering(config: ModelConfig) -> int:
     return 2 * config.timesteps if config.isps == "late_sum" else 2
 
 
-def patch_splitting(plan: Plan, close: Callable[[Plan, str, str, int], str]) -> str:
+def patch_splitting(
+    plan: NetworkListing, close: Callable[[NetworkListing, str, str, int], str]
+) -> str:
     """SPS or I-SPS; returns the name of the first block's input.
 
     `close` lists the end from the fourth stage's spikes and current, and the steps that are run.
@@ -50,7 +52,9 @@ def patch_splitting(plan: Plan, close: Callable[[Plan, str, str, int], str]) -> 
     return close(plan, spikes, currents[3], steps)
 
 
-def integrated_spikes(plan: Plan, name: str, source: str, output: str, largest: int = 0) -> str:
+def integrated_spikes(
+    plan: NetworkListing, name: str, source: str, output: str, largest: int = 0
+) -> str:
     """T spike maps become one map of 0..T, or of 0..`largest`."""
     tensor = plan.tensors[source]
     largest = largest or plan.config.timesteps
@@ -58,7 +62,9 @@ def integrated_spikes(plan: Plan, name: str, source: str, output: str, largest: 
     return plan.integrate(name, source, (tensor.rows, tensor.channels), total)
 
 
-def first_convolution(plan: Plan, name: str, source: str, channels: int, steps: int) -> str:
+def first_convolution(
+    plan: NetworkListing, name: str, source: str, channels: int, steps: int
+) -> str:
     """The convolution of the image: at every timestep of it, and else `steps` times.
 
     Sums of more timesteps than its neurons run become one mean current.
@@ -71,7 +77,7 @@ def first_convolution(plan: Plan, name: str, source: str, channels: int, steps: 
     return current
 
 
-def _stage(plan: Plan, stage: int, source: str, steps: int) -> tuple[str, str]:
+def _stage(plan: NetworkListing, stage: int, source: str, steps: int) -> tuple[str, str]:
     """One convolution of the patch splitting with its pool and its neurons: the names of what its
     neurons see and of the stage's spikes.
     """
@@ -97,7 +103,7 @@ def _stage(plan: Plan, stage: int, source: str, steps: int) -> tuple[str, str]:
     return current, plan.lif(f"{name}.lif", current, output, fires)
 
 
-def spike_stream(plan: Plan, spikes: str, current: str, steps: int) -> str:
+def spike_stream(plan: NetworkListing, spikes: str, current: str, steps: int) -> str:
     """The relative position's spikes, added: an integer stream."""
     config = plan.config
     _, position = _stage(plan, 4, spikes, steps)
@@ -112,7 +118,7 @@ def spike_stream(plan: Plan, spikes: str, current: str, steps: int) -> str:
 
 
 def potential_stream(
-    plan: Plan, spikes: str, current: str, steps: int, *, added: bool = False
+    plan: NetworkListing, spikes: str, current: str, steps: int, *, added: bool = False
 ) -> str:
     """The relative position's sums; with `added`, plus the fourth stage's potential."""
     config = plan.config

@@ -163,9 +163,9 @@ def _transform(
         from timm.data.auto_augment import rand_augment_transform
 
         # As timm's create_transform sets them.
-        told = {"img_mean": tuple(fill) if len(fill) > 1 else fill[0]}
-        told["translate_const"] = int(side * 0.45)
-        chosen = rand_augment_transform(recipe.rand_augment, told)
+        settings = {"img_mean": tuple(fill) if len(fill) > 1 else fill[0]}
+        settings["translate_const"] = int(side * 0.45)
+        chosen = rand_augment_transform(recipe.rand_augment, settings)
         steps += [v2.ToPILImage(), chosen, v2.PILToTensor()]
     if recipe.erasing:
         steps.append(v2.RandomErasing(recipe.erasing, value=fill))

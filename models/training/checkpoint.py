@@ -48,14 +48,16 @@ class Parts(NamedTuple):
     average: nn.Module | None = None
 
 
-class Kept(NamedTuple):
+class ResumeState(NamedTuple):
     """Tensors beside the parts: the epoch's order int64 (image,), the best weights by name."""
 
     order: Tensor
     best: dict[str, Tensor]
 
 
-def save_checkpoint(path: Path, recipe: str, parts: Parts, position: Position, kept: Kept) -> None:
+def save_checkpoint(
+    path: Path, recipe: str, parts: Parts, position: Position, kept: ResumeState
+) -> None:
     """Write a checkpoint of the run of a recipe (its content hash)."""
     state = parts.optimizer.state_dict()
     tensors = {MODEL + name: tensor for name, tensor in parts.model.state_dict().items()}
@@ -66,35 +68,35 @@ def save_checkpoint(path: Path, recipe: str, parts: Parts, position: Position, k
     for index, values in state["state"].items():
         tensors |= {f"{OPTIMIZER}{index}.{name}": value for name, value in values.items()}
     tensors |= {"order": kept.order, "generator": parts.generator.get_state()}
-    told = {
+    metadata = {
         "schema": SCHEMA,
         "recipe": recipe,
         "position": position._asdict(),
         "groups": state["param_groups"],
         "schedule": parts.schedule.state_dict(),
     }
-    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_whole(path, save(whole, {"stasim": json.dumps(told)}))
+    detached = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_whole(path, save(detached, {"stasim": json.dumps(metadata)}))
 
 
 def read_checkpoint(path: Path, recipe: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and header of a checkpoint of this recipe; raises ModelError for any other file."""
-    tensors, told = read_weights(path)
-    if told.get("schema") != SCHEMA:
+    tensors, metadata = read_weights(path)
+    if metadata.get("schema") != SCHEMA:
         raise ModelError(f"{path} is not a checkpoint of training ({SCHEMA})")
-    if told["recipe"] != recipe:
+    if metadata["recipe"] != recipe:
         raise ModelError(f"{path} is of another recipe; train into another folder")
-    return tensors, told
+    return tensors, metadata
 
 
 def restore(
     path: Path, parts: Parts, saved: tuple[dict[str, Tensor], dict[str, Any]], *, optimizer: bool
-) -> Kept:
+) -> ResumeState:
     """Put what `read_checkpoint` gave into the parts; returns what is kept beside them.
 
     `optimizer`: whether optimizer and schedule are restored too.
     """
-    tensors, told = saved
+    tensors, metadata = saved
     load_weights(parts.model, _under(MODEL, tensors), path)
     parts.generator.set_state(tensors["generator"])
     if parts.average is not None:
@@ -104,10 +106,10 @@ def restore(
         for name, tensor in _under(OPTIMIZER, tensors).items():
             index, _, value = name.partition(".")
             state.setdefault(int(index), {})[value] = tensor
-        groups = [group | {"betas": tuple(group["betas"])} for group in told["groups"]]
+        groups = [group | {"betas": tuple(group["betas"])} for group in metadata["groups"]]
         parts.optimizer.load_state_dict({"state": state, "param_groups": groups})
-        parts.schedule.load_state_dict(told["schedule"])
-    return Kept(tensors["order"], _under(BEST, tensors))
+        parts.schedule.load_state_dict(metadata["schedule"])
+    return ResumeState(tensors["order"], _under(BEST, tensors))
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -15,10 +15,10 @@ from models.evaluate import pixels_of
 from models.networks.config import ModelConfig
 from models.training import augment
 from models.training.recipe import Recipe
-from models.training.sharding import Group, share_of
+from models.training.sharding import RankGroup, share_of
 
 
-class Batch(NamedTuple):
+class TrainingBatch(NamedTuple):
     """This process's share of a global batch.
 
     `pixels` uint8 as the network takes them; `labels` int64 (image,), or class probabilities
@@ -30,7 +30,7 @@ class Batch(NamedTuple):
     portion: float
 
 
-class Batches(Dataset[Batch]):
+class Batches(Dataset[TrainingBatch]):
     """The batches of one epoch.
 
     What is drawn for a batch depends on the recipe's seed, the epoch and the step alone, so that
@@ -38,7 +38,7 @@ class Batches(Dataset[Batch]):
     """
 
     def __init__(
-        self, recipe: Recipe, source: Source, config: ModelConfig, group: Group, order: Tensor
+        self, recipe: Recipe, source: Source, config: ModelConfig, group: RankGroup, order: Tensor
     ) -> None:
         self.recipe, self.source, self.config, self.group = recipe, source, config, group
         self.places = order.split(recipe.batch)
@@ -48,7 +48,7 @@ class Batches(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.places)
 
-    def __getitem__(self, step: int) -> Batch:
+    def __getitem__(self, step: int) -> TrainingBatch:
         """Prepare one batch."""
         place, recipe = self.places[step], self.recipe.augmentation
         generator = torch.Generator().manual_seed(seed_of(self.recipe.seed, self.epoch, step))
@@ -62,11 +62,11 @@ class Batches(Dataset[Batch]):
             mixing = augment.draw_mixing(recipe, pixels.shape[-1], generator)
             pixels = augment.mixed(pixels, mixing)
             labels = augment.mixed_labels(labels, mixing.weight, self.config.dataset.classes)
-        whole = part._replace(pixels=pixels.to(torch.uint8).numpy())
-        shown = self.source.shown(whole, self.config.timesteps).pixels
+        pixels_of_part = part._replace(pixels=pixels.to(torch.uint8).numpy())
+        shown = self.source.shown(pixels_of_part, self.config.timesteps).pixels
         # Gradients are averaged over processes, whose shares may differ in size.
         portion = len(share) * self.group.size / len(place)
-        return Batch(torch.from_numpy(shown), labels, portion)
+        return TrainingBatch(torch.from_numpy(shown), labels, portion)
 
 
 def seed_of(*numbers: int) -> int:
@@ -74,10 +74,10 @@ def seed_of(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
 
 
-def load(batches: Batches, first: int, device: torch.device) -> Iterator[Batch]:
+def load(batches: Batches, first: int, device: torch.device) -> Iterator[TrainingBatch]:
     """The batches from `first` on; two a worker are prepared ahead."""
     workers = batches.recipe.workers
-    loader: DataLoader[Batch] = DataLoader(
+    loader: DataLoader[TrainingBatch] = DataLoader(
         batches,
         batch_size=None,
         sampler=range(first, len(batches)),

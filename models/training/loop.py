@@ -34,18 +34,18 @@ from models.networks.stas import STAS
 from models.networks.weights import load_weights, read_weights, round_weights
 from models.training.checkpoint import (
     CHECKPOINT,
-    Kept,
     Parts,
     Position,
+    ResumeState,
     read_checkpoint,
     restore,
     save_checkpoint,
 )
 from models.training.curves import draw_curves, write_metrics
-from models.training.loading import Batch, Batches, load, seed_of
+from models.training.loading import Batches, TrainingBatch, load, seed_of
 from models.training.recipe import HaltingPhase, Phase, Recipe
 from models.training.schedule import check_schedule, make_optimizer, make_schedule
-from models.training.sharding import Group, share_norms, summed
+from models.training.sharding import RankGroup, share_norms, summed
 from models.training.similarity import timestep_similarity
 
 HALTING_SAMPLE = 250
@@ -53,12 +53,12 @@ SETTLING_IMAGES = 4000
 CURVES = "curves.png"
 
 
-class Place(NamedTuple):
+class RunPlace(NamedTuple):
     """Where a run runs: its folder, device and processes; `start`: weights to begin from."""
 
     folder: Path
     device: torch.device
-    group: Group = Group()
+    group: RankGroup = RankGroup()
     start: Path | None = None
 
 
@@ -90,10 +90,10 @@ def config_of(recipe: Recipe, dataset: str) -> ModelConfig:
         ) from error
 
 
-class Run:
+class TrainingRun:
     """A training run in progress."""
 
-    def __init__(self, recipe: Recipe, source: Source, place: Place) -> None:
+    def __init__(self, recipe: Recipe, source: Source, place: RunPlace) -> None:
         self.recipe, self.source, self.place = recipe, source, place
         self.config = config_of(recipe, source.dataset)
         if recipe.halting is not None and not self.config.halts:
@@ -109,8 +109,8 @@ class Run:
             share_norms(self.model)
         self.generator = torch.Generator().manual_seed(recipe.seed)
         self.position = Position()
-        self.kept = Kept(torch.zeros(0, dtype=torch.int64), {})
-        self.on_save: Callable[[Run], None] = lambda run: None
+        self.kept = ResumeState(torch.zeros(0, dtype=torch.int64), {})
+        self.on_save: Callable[[TrainingRun], None] = lambda run: None
 
     @property
     def steps(self) -> int:
@@ -147,8 +147,8 @@ class Run:
         """Go back to where the folder's checkpoint was written."""
         path = self.place.folder / CHECKPOINT
         saved = read_checkpoint(path, self.recipe.content_hash)
-        told = saved[1]["position"]
-        self.position = Position(**told | {"rows": tuple(told["rows"])})
+        position = saved[1]["position"]
+        self.position = Position(**position | {"rows": tuple(position["rows"])})
         self._begin_phase(fresh=False)
         # At the start of a phase the checkpoint has the optimizer of the phase before.
         self.kept = restore(path, self.parts, saved, optimizer=not self._at_phase_start)
@@ -213,7 +213,7 @@ class Run:
         off = self.recipe.augmentation.mix_off_epoch
         return not off or of_phase < off
 
-    def _step(self, batch: Batch) -> float:
+    def _step(self, batch: TrainingBatch) -> float:
         """One optimizer step; the loss of the global batch. Raises ModelError where it is none."""
         recipe, device, group = self.recipe, self.place.device, self.place.group
         self.parts.optimizer.zero_grad()
@@ -225,11 +225,11 @@ class Run:
             values.to(device, non_blocking=True).chunk(recipe.accumulate)
             for values in (batch.pixels, batch.labels)
         )
-        for at, (shown, told) in enumerate(zip(pixels, labels, strict=True)):
-            share = batch.portion * len(told) / len(batch.labels)
+        for at, (shown, chunk_labels) in enumerate(zip(pixels, labels, strict=True)):
+            share = batch.portion * len(chunk_labels) / len(batch.labels)
             with self._between(at + 1 < len(pixels)), self._precision():
                 output = self.network(shown.float(), path="halting" if self.halts else "layers")
-                loss = total_loss(output, told, self.config, self._losses()) * share
+                loss = total_loss(output, chunk_labels, self.config, self._losses()) * share
             loss.backward()
             total += loss.detach()
         loss_of_all = float(summed(total / group.size, group))
@@ -331,7 +331,7 @@ class Run:
         """The images as the network takes them."""
         return self.source.shown(images, self.config.timesteps)
 
-    def _bar(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+    def _bar(self, batches: Iterator[TrainingBatch]) -> Iterator[TrainingBatch]:
         hidden = not (self.place.group.leads and sys.stderr.isatty())
         label, left = f"epoch {self.position.epoch + 1}", self.steps - self.position.step
         yield from tqdm(batches, label, left, unit="batch", disable=hidden, leave=False)

@@ -64,7 +64,7 @@ class Augmentation(_Section):
     mix_off_epoch: int = Field(0, ge=0, description="epoch of a phase that ends mixing; 0: never")
 
 
-class Network(_Section):
+class NetworkRecipe(_Section):
     """The network: a name that `models.capture` knows, and switches of its config."""
 
     name: str = Field(description="such as stas_spikformer_2_128")
@@ -129,7 +129,7 @@ class Recipe(_Section):
     """A training run; equal recipes on the same machine and torch give the same weights."""
 
     dataset: str = Field(description="a source of images, see models/data/sources.py")
-    network: Network = Field(description="what is trained")
+    network: NetworkRecipe = Field(description="what is trained")
     seed: int = Field(0, ge=0, description="of weights, order and augmentation")
     batch: int = Field(gt=0, description="images a step, over all processes")
     smoothing: float = Field(0.0, ge=0.0, lt=1.0, description="label smoothing")

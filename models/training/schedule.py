@@ -30,15 +30,15 @@ def make_optimizer(model: nn.Module, phase: Phase) -> Optimizer:
     groups: tuple[list[nn.Parameter], list[nn.Parameter]] = ([], [])
     for parameter in model.parameters():
         groups[parameter.ndim <= 1].append(parameter)
-    told = [
+    parameter_groups = [
         {"params": groups[0], "weight_decay": phase.weight_decay},
         {"params": groups[1], "weight_decay": 0.0},
     ]
     if phase.optimizer == "adamw":
-        return torch.optim.AdamW(told, phase.learning_rate)
+        return torch.optim.AdamW(parameter_groups, phase.learning_rate)
     from timm.optim import Lamb
 
-    return Lamb(told, phase.learning_rate)
+    return Lamb(parameter_groups, phase.learning_rate)
 
 
 def make_schedule(optimizer: Optimizer, phase: Phase, steps: int) -> LRScheduler:

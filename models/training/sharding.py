@@ -17,7 +17,7 @@ from models.errors import ModelError
 from models.networks.layers import Norm, SpikingConv, SpikingLinear
 
 
-class Group(NamedTuple):
+class RankGroup(NamedTuple):
     """The processes of a run; `rank` is ours."""
 
     rank: int = 0
@@ -29,22 +29,22 @@ class Group(NamedTuple):
         return self.rank == 0
 
 
-def join_group(device: torch.device) -> Group:
+def join_group(device: torch.device) -> RankGroup:
     """Join the processes that torchrun started; alone without it."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
-        return Group()
+        return RankGroup()
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    return Group(dist.get_rank(), size)
+    return RankGroup(dist.get_rank(), size)
 
 
-def leave_group(group: Group) -> None:
+def leave_group(group: RankGroup) -> None:
     """Part from the other processes."""
     if group.size > 1:
         dist.destroy_process_group()
 
 
-def share_of(images: int, group: Group) -> Tensor:
+def share_of(images: int, group: RankGroup) -> Tensor:
     """Which of a batch's images this process takes: int64 (image,), ascending.
 
     The i-th and the i-th last go together: mixup blends them. Shares differ by at most two images.
@@ -57,7 +57,7 @@ def share_of(images: int, group: Group) -> Tensor:
     return chosen.squeeze(1)
 
 
-def summed(values: Tensor, group: Group) -> Tensor:
+def summed(values: Tensor, group: RankGroup) -> Tensor:
     """The sum over all processes, without gradient."""
     if group.size > 1:
         values = values.detach().clone()

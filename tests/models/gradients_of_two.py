@@ -16,7 +16,7 @@ from models.halting.losses import LossConfig, total_loss
 from models.networks.config import named_config
 from models.networks.layers import Norm
 from models.networks.stas import STAS
-from models.training.sharding import Group, join_group, leave_group, share_norms, share_of
+from models.training.sharding import RankGroup, join_group, leave_group, share_norms, share_of
 
 IMAGES = 302  # shares differ in size
 
@@ -34,7 +34,7 @@ def backward(model: STAS, seen: nn.Module, pixels: Tensor, labels: Tensor, path:
     return total_loss(output, labels, model.config, LossConfig(prior=0.1 * (path == "halting")))
 
 
-def difference(path: str, group: Group) -> float:
+def difference(path: str, group: RankGroup) -> float:
     digits = small_digits()[0].first(IMAGES)
     pixels = torch.from_numpy(digits.pixels).double()
     labels = torch.from_numpy(digits.labels)

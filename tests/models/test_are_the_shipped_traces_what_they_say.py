@@ -9,7 +9,7 @@ import pytest
 
 from models.data.images import mnist_digits
 from models.make_traces import RECIPES, WEIGHTS
-from models.networks.arms import Wish, prepare
+from models.networks.arms import Setup, prepare
 from models.networks.config import named_config
 from models.operations import describe
 from models.topology import stored_matrices
@@ -109,7 +109,7 @@ def test_published_rates_are_met(name: str) -> None:
 def test_the_digits_trace_is_what_the_shipped_weights_do(tmp_path: Path) -> None:
     config = named_config("stas_spikformer_2_128", "mnist")
     images = mnist_digits()[1].first(3)
-    arm = prepare(Wish(config, "mnist", str(WEIGHTS), 0, 0.5, False, None), images)
+    arm = prepare(Setup(config, "mnist", str(WEIGHTS), 0, 0.5, False, None), images)
     write_trace(tmp_path / "t.npz", arm, images, "mnist", 2)
     with Trace.open(tmp_path / "t.npz") as fresh, Trace.open(TRACES / "mnist.npz") as shipped:
         assert fresh.manifest["image_sha256"] == shipped.manifest["image_sha256"][:3]

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from models.data.images import sample_images
 from models.errors import ModelError
 from models.evaluate import evaluate, fit_beta
-from models.halting.gate import Gate
+from models.halting.gate import GatePolicy
 from models.halting.losses import LossConfig, total_loss
 from models.halting.machine_ponder import StepPrices, machine_ponder, machine_survival
-from models.halting.recursion import Halting, Step
-from models.networks.arms import Arm
+from models.halting.recursion import Halting, HaltingStep
+from models.networks.arms import Prepared
 from models.networks.config import HaltingConfig
 from models.networks.stas import Output
 from models.writing import write_trace
@@ -69,7 +69,7 @@ def test_a_gate_learns_to_spare_what_costs() -> None:
     model = lively(tiny_config(halting=GATE, isps=False)).train()
     loss = total_loss(model(noise(2)), torch.tensor([0, 1]), model.config, LossConfig())
     loss.backward()
-    assert isinstance(model.halting, Gate)
+    assert isinstance(model.halting, GatePolicy)
     assert float(model.halting.beta.grad.abs()) > 0.0  # the task's, through the draw
     model.zero_grad()
     torch.manual_seed(0)
@@ -90,11 +90,11 @@ def test_an_exit_leaves_like_its_slow_twin() -> None:
     torch.manual_seed(0)
     exits, head = ImageExit(EXITING).train(), nn.Linear(4, 5)
     features = torch.randn(3, 2, 4)
-    policy = Gate(GATE, 4)
+    policy = GatePolicy(GATE, 4)
     state = policy.start(2, 6, features)
     for timestep in range(3):
         state = state._replace(features=(*state.features, features[timestep]))
-        step = Step(timestep, 0, 3, 1)
+        step = HaltingStep(timestep, 0, 3, 1)
         state = exits(state, step, lambda seen: head(seen.mean(0)))
     mixed, left = torch.zeros(2, 5), torch.ones(2)
     for timestep in range(3):
@@ -174,7 +174,7 @@ def test_a_trace_holds_masks_that_wake(tmp_path: Path) -> None:
     model = lively(tiny_config(halting=EXITING, isps=False))
     path = tmp_path / "waking.npz"
     weights = {"origin": "random", "seed": 0, "accuracy": None, "sha256": "0" * 64, "notes": ""}
-    write_trace(path, Arm(model, weights), sample_images("cifar10", 2), "cifar10", 2)
+    write_trace(path, Prepared(model, weights), sample_images("cifar10", 2), "cifar10", 2)
     with Trace.open(path) as trace:
         told = trace.manifest["model"]["halting"]
         assert told["granularity"] == "waking"

@@ -20,7 +20,7 @@ from models.live.control import Budget
 from models.live.flight import SteeredHalting, totals
 from models.live.host import HostDevice
 from models.live.running import Flown, LiveRun
-from models.networks.arms import Arm
+from models.networks.arms import Prepared
 from simulator.architecture import load_architecture
 from simulator.errors import DeviceError
 from simulator.hil.base import Cost, Device, Work
@@ -45,7 +45,7 @@ def images() -> Images:
 
 @pytest.fixture(scope="module")
 def live(images: Images) -> LiveRun:
-    return LiveRun(Arm(lively(tiny_config()), WEIGHTS), images, "cifar10")
+    return LiveRun(Prepared(lively(tiny_config()), WEIGHTS), images, "cifar10")
 
 
 def simulated(live: LiveRun) -> SimulatedDevice:
@@ -81,7 +81,7 @@ def test_without_a_budget_the_network_does_what_it_always_does(
 def test_the_live_total_is_the_replay_of_the_run_s_trace(
     images: Images, tmp_path: Path, family: str, limit: float | None
 ) -> None:
-    live = LiveRun(Arm(lively(tiny_config(family=family)), WEIGHTS), images, "cifar10")
+    live = LiveRun(Prepared(lively(tiny_config(family=family)), WEIGHTS), images, "cifar10")
     flown = list(live.fly(simulated(live), Budget(limit, "ms")))
     with TraceWriter(tmp_path / "live.npz", live.manifest) as writer:
         for each in flown:
@@ -215,7 +215,7 @@ def test_a_network_that_cannot_be_steered_is_refused(images: Images, granularity
     halting = dataclasses.replace(config.halting, granularity=granularity)
     model = lively(dataclasses.replace(config, halting=halting))
     with pytest.raises(ModelError, match="must be two_dimensional by score"):
-        LiveRun(Arm(model, WEIGHTS), images, "cifar10")
+        LiveRun(Prepared(model, WEIGHTS), images, "cifar10")
 
 
 MNIST = [

@@ -15,9 +15,9 @@ from models.errors import ModelError
 from models.networks.layers import Norm
 from models.training import loop
 from models.training.loading import Batches, load
-from models.training.loop import Place, Run, Trained
-from models.training.recipe import HaltingPhase, Network, Phase, Recipe
-from models.training.sharding import Group
+from models.training.loop import RunPlace, Trained, TrainingRun
+from models.training.recipe import HaltingPhase, NetworkRecipe, Phase, Recipe
+from models.training.sharding import RankGroup
 
 PHASES: dict[str, Any] = {
     "static": Phase(epochs=1, learning_rate=1e-3),
@@ -32,16 +32,16 @@ def source() -> Source:
 
 
 def recipe(**more: Any) -> Recipe:
-    network = Network(name="stas_spikformer_2_32", timesteps=2, halting={"learned": True})
+    network = NetworkRecipe(name="stas_spikformer_2_32", timesteps=2, halting={"learned": True})
     return Recipe(dataset="digits", network=network, batch=8, **(PHASES | more))
 
 
-def run(folder: Path, source: Source, asked: Recipe) -> tuple[Run, Trained]:
-    job = Run(asked, source, Place(folder, torch.device("cpu")))
+def run(folder: Path, source: Source, asked: Recipe) -> tuple[TrainingRun, Trained]:
+    job = TrainingRun(asked, source, RunPlace(folder, torch.device("cpu")))
     return job, job.train(False, lambda row: None)
 
 
-def halves(self: Run) -> contextlib.AbstractContextManager[Any]:
+def halves(self: TrainingRun) -> contextlib.AbstractContextManager[Any]:
     return torch.autocast("cpu", torch.bfloat16)
 
 
@@ -49,7 +49,7 @@ def test_both_phases_train_in_half_precision(
     tmp_path: Path, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Norms use running statistics from the halting phase on: they must stay float32 there."""
-    monkeypatch.setattr(Run, "_precision", halves)
+    monkeypatch.setattr(TrainingRun, "_precision", halves)
     job, trained = run(tmp_path, source, recipe(amp=True))
     assert [row["halting"] for row in trained.rows] == [0, 1]
     norms = [module for module in job.model.modules() if isinstance(module, Norm)]
@@ -65,7 +65,7 @@ def test_workers_prepare_the_batches_of_the_main_process(source: Source) -> None
     for workers in (0, 2):
         asked = recipe(augmentation=mixes, workers=workers)
         config = loop.config_of(asked, "digits")
-        batches = Batches(asked, source, config, Group(), order)
+        batches = Batches(asked, source, config, RankGroup(), order)
         found.append(list(load(batches, 1, torch.device("cpu"))))
     assert len(found[0]) == len(found[1]) == 2
     for ours, theirs in zip(*found, strict=True):
@@ -84,13 +84,13 @@ def test_a_batch_in_parts_gives_the_gradient_of_the_batch(tmp_path: Path, source
     """Where norms do not look at the batch: a first step from the same weights, by its loss."""
     losses, gradients = [], []
     for parts in (1, 2):
-        job = Run(recipe(accumulate=parts), source, Place(tmp_path, torch.device("cpu")))
+        job = TrainingRun(recipe(accumulate=parts), source, RunPlace(tmp_path, torch.device("cpu")))
         job.position = job.position._replace(epoch=1)
         job._begin_phase(fresh=False)
         monkey = [module for module in job.model.modules() if isinstance(module, Norm)]
         for norm in monkey:
             norm.momentum = 0.0
-        batch = Batches(job.recipe, source, job.config, Group(), torch.arange(24))[0]
+        batch = Batches(job.recipe, source, job.config, RankGroup(), torch.arange(24))[0]
         losses.append(job._step(batch))
         gradient = job.model.head.weight.grad
         assert gradient is not None
@@ -100,15 +100,15 @@ def test_a_batch_in_parts_gives_the_gradient_of_the_batch(tmp_path: Path, source
 
 
 def test_a_clipped_gradient_is_as_long_as_it_may(tmp_path: Path, source: Source) -> None:
-    job = Run(recipe(clip_norm=1e-3), source, Place(tmp_path, torch.device("cpu")))
+    job = TrainingRun(recipe(clip_norm=1e-3), source, RunPlace(tmp_path, torch.device("cpu")))
     job._begin_phase(fresh=False)
-    job._step(Batches(job.recipe, source, job.config, Group(), torch.arange(24))[0])
+    job._step(Batches(job.recipe, source, job.config, RankGroup(), torch.arange(24))[0])
     squares = [p.grad.square().sum() for p in job.model.parameters() if p.grad is not None]
     assert float(torch.stack(squares).sum().sqrt()) == pytest.approx(1e-3, rel=1e-2)
 
 
 def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path, source: Source) -> None:
-    job = Run(recipe(), source, Place(tmp_path, torch.device("cpu")))
+    job = TrainingRun(recipe(), source, RunPlace(tmp_path, torch.device("cpu")))
     with torch.no_grad():
         job.model.head.weight[0, 0] = torch.nan
     with pytest.raises(ModelError, match="the loss is nan at epoch 1, step 1"):

@@ -14,7 +14,7 @@ from models import capture
 from models.data.images import mnist_digits
 from models.data.sequences import in_time
 from models.evaluate import pixels_of
-from models.networks.arms import Arm, Wish, prepare
+from models.networks.arms import Prepared, Setup, prepare
 from models.networks.config import DATASETS, ISPS_FORMS, Dataset, HaltingConfig, ModelConfig, Size
 from models.networks.stas import STAS
 from models.operations import describe
@@ -28,7 +28,7 @@ SECTION = {"origin": "random", "seed": 0, "accuracy": None, "sha256": "0" * 64}
 
 
 def written(path: Path, model: STAS, count: int = 3, batch: int = 2) -> Path:
-    write_trace(path, Arm(model, dict(SECTION)), pictures(count), "cifar10", batch)
+    write_trace(path, Prepared(model, dict(SECTION)), pictures(count), "cifar10", batch)
     return path
 
 
@@ -82,7 +82,7 @@ def test_every_stored_value_is_the_networks(tmp_path: Path, config: ModelConfig)
         images = images._replace(pixels=images.pixels.repeat(2, 2).repeat(2, 3))
     with torch.no_grad():
         model(pixels_of(images), keeper)
-    write_trace(tmp_path / "t.npz", Arm(model, dict(SECTION)), images, "cifar10", 2)
+    write_trace(tmp_path / "t.npz", Prepared(model, dict(SECTION)), images, "cifar10", 2)
     with Trace.open(tmp_path / "t.npz") as trace:
         trace.verify()
         assert set(keeper.tensors()) == set(trace.tensors) - {"sps.image"}
@@ -140,7 +140,7 @@ def test_a_sequence_is_stored_picture_by_picture(tmp_path: Path, isps: str, fami
     dataset = DATASETS["mnist_sequential"]._replace(pooled_stages=(0, 1, 2, 3))
     model = lively(tiny_config(dataset=dataset, isps=isps, family=family))
     images = in_time(mnist_digits()[1].first(2), "rows", 3)
-    write_trace(tmp_path / "t.npz", Arm(model, dict(SECTION)), images, "mnist_sequential", 2)
+    write_trace(tmp_path / "t.npz", Prepared(model, dict(SECTION)), images, "mnist_sequential", 2)
     with Trace.open(tmp_path / "t.npz") as trace:
         trace.verify()
         assert "in time: rows" in trace.manifest["dataset"]["source"]
@@ -227,7 +227,7 @@ def test_twins_share_every_weight_and_nothing_claims_an_accuracy(tmp_path: Path)
     config = tiny_config(name="stas_spikformer_1_64", size=Size(1, 64, 2))
     arms = []
     for baseline in (False, True):
-        wish = Wish(config, "cifar10", "calibrated", 0, 0.6, baseline, None)
+        wish = Setup(config, "cifar10", "calibrated", 0, 0.6, baseline, None)
         arms.append(prepare(wish, pictures(2)))
     stas, twin = arms
     assert stas.weights["sha256"] == twin.weights["sha256"]
@@ -235,7 +235,7 @@ def test_twins_share_every_weight_and_nothing_claims_an_accuracy(tmp_path: Path)
     for name, weight in twin.model.state_dict().items():
         if name.endswith(("conv.weight", "linear.weight", "head.weight")):
             assert torch.equal(weight, stas.model.state_dict()[name]), name
-    other = prepare(Wish(config, "cifar10", "random", 1, 0.6, False, None), pictures(2))
+    other = prepare(Setup(config, "cifar10", "random", 1, 0.6, False, None), pictures(2))
     assert other.weights["sha256"] != stas.weights["sha256"]
     assert stas.weights["accuracy"] is twin.weights["accuracy"] is None
     assert set(stas.weights["calibration"]["layers"]) >= {"sps.0", "blocks.0.attn.q"}

@@ -11,7 +11,7 @@ from models.evaluate import pixels_of
 from models.training import augment
 from models.training.augment import Mixing
 from models.training.recipe import Affine, Augmentation
-from models.training.sharding import Group, share_of
+from models.training.sharding import RankGroup, share_of
 
 AFFINE = Affine(rotation_degrees=12.0, scaling=0.12, shear=0.15, shift_pixels=2.5)
 EVERYTHING = Augmentation(
@@ -58,7 +58,7 @@ def test_shares_are_the_batch(size: int) -> None:
     drawn = augment.draw(EVERYTHING, 11, torch.Generator().manual_seed(0))
     seen = torch.zeros(11, dtype=torch.int64)
     for rank in range(size):
-        share = share_of(11, Group(rank, size))
+        share = share_of(11, RankGroup(rank, size))
         ours = {name: values[share] for name, values in drawn.items()}
         part = augment.apply(EVERYTHING, pictures[share], ours)
         assert torch.equal(part, whole[share])

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from models.halting.recursion import Halting, Step
+from models.halting.recursion import Halting, HaltingStep
 from models.networks.config import HaltingConfig
 
 EPS = 0.01
@@ -71,7 +71,7 @@ def run(tables: Tensor, granularity: str) -> tuple[Tensor, Tensor, Tensor, Tenso
     masks = torch.zeros(tokens, timesteps, blocks, dtype=torch.bool)
     for t in range(timesteps):
         for b in range(blocks):
-            step = Step(t, b, timesteps, blocks)
+            step = HaltingStep(t, b, timesteps, blocks)
             state = halting.before(state, torch.zeros(1, tokens, len(like)), step)
             masks[:, t, b] = state.active[0]
             output = torch.zeros(1, tokens, len(like), dtype=torch.float64)

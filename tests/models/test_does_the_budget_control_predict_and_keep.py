@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.live.control import BlockCost, BudgetControl, steps_left
+from models.live.control import BlockEstimate, BudgetControl, steps_left
 
 TOKENS = st.lists(st.tuples(st.floats(0.0, 0.99), st.floats(0.0, 0.6)), min_size=1, max_size=12)
 OWN = 0.99
@@ -34,7 +34,7 @@ def test_the_steps_left_are_those_that_would_be_run(
 
 
 def test_a_block_cost_that_is_affine_is_learned() -> None:
-    cost = BlockCost()
+    cost = BlockEstimate()
     assert cost.fit() == (0.0, 0.0)
     cost.see(64, 7.0 + 0.5 * 64)
     assert cost.fit() == pytest.approx((0.0, 39.0 / 64))
@@ -45,7 +45,7 @@ def test_a_block_cost_that_is_affine_is_learned() -> None:
 
 @given(st.lists(st.tuples(st.integers(1, 64), st.floats(0.0, 1e6)), min_size=1))
 def test_no_part_of_a_cost_is_ever_negative(seen: list[tuple[int, float]]) -> None:
-    cost = BlockCost()
+    cost = BlockEstimate()
     for live, amount in seen:
         cost.see(live, amount)
         base, slope = cost.fit()

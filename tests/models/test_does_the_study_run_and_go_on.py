@@ -22,11 +22,11 @@ from experiments.study.jobs import FOUND, Extent
 from experiments.study.numbers import crossing, interval, percent, signed
 from experiments.study.numbers import spread as mean_and_spread
 from experiments.study.page import write_page
-from experiments.study.schedule import Job, jobs_of, simulate, spread, train
+from experiments.study.schedule import ArmJob, jobs_of, simulate, spread, train
 from experiments.study.tables import write_table
 from experiments.study.tracing import COSTS, TRACE
 from models.files import write_whole
-from models.networks.arms import Arm
+from models.networks.arms import Prepared
 from models.networks.config import ModelConfig
 from models.writing import write_trace
 from simulator.trace import Trace
@@ -85,7 +85,7 @@ def test_every_arm_starts_from_one_before_it() -> None:
             assert (arm.start is not None) == (arm.halts or arm.tuned or bool(arm.imposed))
 
 
-def leave_a_mark(folder: Path, job: Job, extent: Extent) -> None:
+def leave_a_mark(folder: Path, job: ArmJob, extent: Extent) -> None:
     """In place of an arm's work: it fails where an arm that it needs has not been there."""
     marks = (folder / "_".join(map(str, each)) for each in [*job.needs(), job])
     *before, own = marks
@@ -102,7 +102,7 @@ def test_every_arm_runs_once_and_after_those_that_it_needs(tmp_path: Path, worke
         spread(leave_a_mark, jobs[:1], tmp_path, EXTENT, workers)
 
 
-def wait_for_the_end(folder: Path, job: Job, extent: Extent) -> None:
+def wait_for_the_end(folder: Path, job: ArmJob, extent: Extent) -> None:
     """In place of an arm's work: it says which process it is, then takes for ever."""
     write_whole(folder / "worker", str(os.getpid()).encode())
     time.sleep(600)
@@ -202,7 +202,7 @@ def test_imposed_masks_keep_the_share_and_the_spikes(tmp_path: Path) -> None:
 
 def arm_of(config: ModelConfig):
     weights = {"origin": "random", "seed": 0, "accuracy": None, "sha256": "0" * 64, "notes": ""}
-    return Arm(lively(config), weights)
+    return Prepared(lively(config), weights)
 
 
 @pytest.mark.parametrize("share", [0.2, 0.55, 1.0])

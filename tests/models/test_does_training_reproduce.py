@@ -19,7 +19,7 @@ from models.data import sources
 from models.data.images import mnist_digits, small_digits
 from models.data.sources import Source
 from models.evaluate import evaluate
-from models.networks.arms import Wish, prepare
+from models.networks.arms import Setup, prepare
 from models.networks.config import named_config
 from models.networks.stas import STAS
 from models.networks.weights import load_weights, read_weights, round_weights
@@ -89,7 +89,7 @@ def metrics_of(folder: Path) -> list[dict[str, str]]:
 
 
 def loaded(path: Path, model: str, dataset: str) -> STAS:
-    wish = Wish(named_config(model, dataset), dataset, str(path), 0, 0.5, False, None)
+    wish = Setup(named_config(model, dataset), dataset, str(path), 0, 0.5, False, None)
     return prepare(wish, mnist_digits()[1].first(1)).model
 
 
@@ -138,23 +138,23 @@ def test_a_run_goes_on_from_any_step(
 
     file = recipe(tmp_path, "few")
     assert train.main(words(file, tmp_path / "whole")) == 0
-    whole, saved = weights_of(tmp_path / "whole"), loop.Run._save
+    whole, saved = weights_of(tmp_path / "whole"), loop.TrainingRun._save
 
     for stop in (1, 2, 4, 5):
         folder, left = tmp_path / str(stop), iter(range(stop))
 
-        def save(run: loop.Run, left=left) -> None:
+        def save(run: loop.TrainingRun, left=left) -> None:
             saved(run)
             if next(left, None) is None:
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr(loop.Run, "_save", save)
+        monkeypatch.setattr(loop.TrainingRun, "_save", save)
         assert train.main(words(file, folder)) == 130
         told = read_weights(folder / train.LAST)[1]  # there from the first checkpoint on
         assert told["finished"] is False
         assert (told["accuracy"] is None) == (stop in (2, 4))  # in mid-epoch nothing is measured
         assert loaded(folder / train.LAST, "stas_spikformer_2_64", "digits")
-        monkeypatch.setattr(loop.Run, "_save", saved)
+        monkeypatch.setattr(loop.TrainingRun, "_save", saved)
         assert train.main(words(freer(file), folder, "--resume")) == 0
         again = weights_of(folder)
         for name in whole:

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from models.networks.config import ModelConfig
     from models.networks.layers import SpikingConv
     from models.networks.probes import Probe
-    from models.operations.plan import Plan
+    from models.operations.plan import NetworkListing
 
 FAMILIES: dict[str, Family] = {}
 State = Mapping[str, Any]
 
 
-class Layout(NamedTuple):
+class CheckpointLayout(NamedTuple):
     """A layout of another code base's checkpoint.
 
     `marks`: tensors whose presence tells the layout. `sources`: where each of our layers finds its
@@ -48,7 +48,7 @@ class Family(ABC):
     spike_stream: ClassVar[bool] = True
     head_neurons: ClassVar[bool] = False
     chooses_pool: ClassVar[bool] = False
-    layouts: ClassVar[tuple[Layout, ...]] = ()
+    layouts: ClassVar[tuple[CheckpointLayout, ...]] = ()
 
     def check(self, config: ModelConfig) -> None:
         """Raise ModelError for switches that this family does not have."""
@@ -89,11 +89,11 @@ class Family(ABC):
         """Build a block that may halt tokens."""
 
     @abstractmethod
-    def list_stem(self, plan: Plan) -> str:
+    def list_stem(self, plan: NetworkListing) -> str:
         """List the stem's operations; return the name of the first block's input."""
 
     @abstractmethod
-    def list_block(self, plan: Plan, index: int, stream: str) -> str:
+    def list_block(self, plan: NetworkListing, index: int, stream: str) -> str:
         """List a block's operations; return the name of its output."""
 
     def fitted(self, config: ModelConfig, state: State) -> ModelConfig:

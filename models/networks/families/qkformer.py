@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 from models.errors import ModelError
 from models.networks.embeddings import embeddings
-from models.networks.families.base import Family, Layout, State, register
-from models.networks.layouts import Source, Sources, fused, numbered_mlp, sequence
+from models.networks.families.base import CheckpointLayout, Family, State, register
+from models.networks.layouts import Sources, WeightSource, fused, numbered_mlp, sequence
 from models.networks.sizes import SMALL, Size
 
 if TYPE_CHECKING:
     from torch import nn
 
     from models.networks.config import ModelConfig
-    from models.operations.plan import Plan
+    from models.operations.plan import NetworkListing
 
 POOLS = ((2, 3), (0, 1, 2, 3))
 # A size counts the blocks of all stages; of these, so many lie in the first two.
@@ -26,7 +26,7 @@ def _repository(state: State, config: ModelConfig) -> Sources:
     sources: Sources = {}
 
     def pair(own: str, place: str) -> None:
-        sources[own] = Source(f"{place}_conv", f"{place}_bn")
+        sources[own] = WeightSource(f"{place}_conv", f"{place}_bn")
 
     for stage, spec in enumerate(embeddings(config)):
         own, their = f"sps.embeddings.{stage}", f"patch_embed{stage + 1}"
@@ -55,7 +55,9 @@ def _jelly(state: State, config: ModelConfig) -> Sources:
     for stage, spec in enumerate(embeddings(config)):
         own, their = f"sps.embeddings.{stage}", f"patch_embed{stage + 1}"
         for at in range(len(spec.channels) - 1):
-            sources[f"{own}.layers.{at}"] = Source(f"{their}.conv{at + 1}", f"{their}.bn{at + 1}")
+            sources[f"{own}.layers.{at}"] = WeightSource(
+                f"{their}.conv{at + 1}", f"{their}.bn{at + 1}"
+            )
         sources[f"{own}.shortcut"] = sequence(f"{their}.shortcut")
     for stage, depth in enumerate((*config.earlier_blocks, config.size.blocks)):
         for block in range(depth):
@@ -81,8 +83,8 @@ class QKFormer(Family):
         **dict.fromkeys(SMALL, (Size(4, 128, 4),)),
     }
     layouts = (
-        Layout(("patch_embed1.proj_res_conv.weight",), _repository),
-        Layout(("patch_embed1.shortcut.0.weight",), _jelly),
+        CheckpointLayout(("patch_embed1.proj_res_conv.weight",), _repository),
+        CheckpointLayout(("patch_embed1.shortcut.0.weight",), _jelly),
     )
 
     def check(self, config: ModelConfig) -> None:
@@ -116,17 +118,17 @@ class QKFormer(Family):
 
     def block(self, index: int, config: ModelConfig) -> nn.Module:
         """Build a block of Spikformer."""
-        from models.networks.spikformer import Block
+        from models.networks.spikformer import SpikformerBlock
 
-        return Block(index, config)
+        return SpikformerBlock(index, config)
 
-    def list_stem(self, plan: Plan) -> str:
+    def list_stem(self, plan: NetworkListing) -> str:
         """List the stages with token attention."""
         from models.operations.qkformer import earlier_stages
 
         return earlier_stages(plan)
 
-    def list_block(self, plan: Plan, index: int, stream: str) -> str:
+    def list_block(self, plan: NetworkListing, index: int, stream: str) -> str:
         """List a block of Spikformer; its patch embedding hands over 0, 1 or 2."""
         from models.operations.blocks import block_site, spike_block
 

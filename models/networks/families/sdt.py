@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from models.networks.families.base import Family, Layout, State, register
+from models.networks.families.base import CheckpointLayout, Family, State, register
 from models.networks.layouts import (
     CONVS_OF_RPE,
-    Source,
     Sources,
+    WeightSource,
     numbered_mlp,
     repository_blocks,
     sequence,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from models.networks.config import ModelConfig
     from models.networks.layers import SpikingConv
     from models.networks.probes import Probe
-    from models.operations.plan import Plan
+    from models.operations.plan import NetworkListing
 
 
 def _repository(state: State, config: ModelConfig) -> Sources:
@@ -38,11 +38,13 @@ def _jelly(state: State, config: ModelConfig) -> Sources:
         f"sps.stages.{stage}": sequence(f"patch_embed.{place}")
         for stage, place in enumerate(places)
     }
-    sources["sps.stages.4"] = Source("patch_embed.rpe_conv", "patch_embed.rpe_bn")
+    sources["sps.stages.4"] = WeightSource("patch_embed.rpe_conv", "patch_embed.rpe_bn")
     for block in range(config.size.blocks):
         own = f"blocks.{block}"
         for part in ("q", "k", "v", "proj"):
-            sources[f"{own}.{part}"] = Source(f"{own}.attn.{part}_conv", f"{own}.attn.{part}_bn")
+            sources[f"{own}.{part}"] = WeightSource(
+                f"{own}.attn.{part}_conv", f"{own}.attn.{part}_bn"
+            )
         sources |= numbered_mlp(own, f"{own}.mlp")
     return sources
 
@@ -60,8 +62,10 @@ class SpikeDrivenTransformer(Family):
     spike_stream = False
     head_neurons = True
     layouts = (
-        Layout(("patch_embed.rpe_conv.weight", "block.0.attn.q_conv.weight"), _repository),
-        Layout(("patch_embed.final_stage.0.weight",), _jelly),
+        CheckpointLayout(
+            ("patch_embed.rpe_conv.weight", "block.0.attn.q_conv.weight"), _repository
+        ),
+        CheckpointLayout(("patch_embed.final_stage.0.weight",), _jelly),
     )
 
     def pool(self, config: ModelConfig, stage: int) -> str:
@@ -81,13 +85,13 @@ class SpikeDrivenTransformer(Family):
 
         return PotentialBlock(index, config, spike_driven=True)
 
-    def list_stem(self, plan: Plan) -> str:
+    def list_stem(self, plan: NetworkListing) -> str:
         """List the patch splitting, whose last sums are added to the fourth stage's potential."""
         from models.operations.splitting import patch_splitting, potential_stream
 
         return patch_splitting(plan, partial(potential_stream, added=True))
 
-    def list_block(self, plan: Plan, index: int, stream: str) -> str:
+    def list_block(self, plan: NetworkListing, index: int, stream: str) -> str:
         """List a block with spike-driven attention."""
         from models.operations.blocks import block_site, potential_block, spike_driven_attention
 

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from models.networks.families.base import Family, Layout, State, register
+from models.networks.families.base import CheckpointLayout, Family, State, register
 from models.networks.layouts import (
     CONVS_OF_RPE,
     Sources,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from models.networks.config import ModelConfig
     from models.networks.layers import SpikingConv
     from models.networks.probes import Probe
-    from models.operations.plan import Plan
+    from models.operations.plan import NetworkListing
 
 SIZES = {
     **dict.fromkeys(("cifar10", "cifar100"), CIFAR_SIZES),
@@ -70,8 +70,8 @@ class Spikformer(Family):
     sizes = SIZES
     chooses_pool = True
     layouts = (
-        Layout((REPOSITORY,), _repository),
-        Layout(("patch_embed.positional_encoding.conv_bn.block.0.weight",), _jelly),
+        CheckpointLayout((REPOSITORY,), _repository),
+        CheckpointLayout(("patch_embed.positional_encoding.conv_bn.block.0.weight",), _jelly),
     )
 
     def pool(self, config: ModelConfig, stage: int) -> str:
@@ -86,17 +86,17 @@ class Spikformer(Family):
 
     def block(self, index: int, config: ModelConfig) -> nn.Module:
         """Build a block that adds spikes."""
-        from models.networks.spikformer import Block
+        from models.networks.spikformer import SpikformerBlock
 
-        return Block(index, config)
+        return SpikformerBlock(index, config)
 
-    def list_stem(self, plan: Plan) -> str:
+    def list_stem(self, plan: NetworkListing) -> str:
         """List the patch splitting, which ends in an integer stream."""
         from models.operations.splitting import patch_splitting, spike_stream
 
         return patch_splitting(plan, spike_stream)
 
-    def list_block(self, plan: Plan, index: int, stream: str) -> str:
+    def list_block(self, plan: NetworkListing, index: int, stream: str) -> str:
         """List a block that adds spikes."""
         from models.operations.blocks import block_site, spike_block
         from models.operations.splitting import largest_entering, stream_unit

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from models.networks.families.base import Family, Layout, State, register
+from models.networks.families.base import CheckpointLayout, Family, State, register
 from models.networks.families.spikformer import SIZES
 from models.networks.layouts import Sources, repository_blocks, stages
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from models.networks.config import ModelConfig
     from models.networks.layers import SpikingConv
     from models.networks.probes import Probe
-    from models.operations.plan import Plan
+    from models.operations.plan import NetworkListing
 
 IMAGENET_CONVS = [(f"block{i}_conv", f"block{i}_bn") for i in range(5)]
 CIFAR_CONVS = [(f"proj{i}_conv", f"proj{i}_bn") for i in ("", 1, 2, 3, 4)]
@@ -39,8 +39,8 @@ class Spikingformer(Family):
     sizes = SIZES
     spike_stream = False
     layouts = (
-        Layout(("patch_embed.block0_conv.weight",), _imagenet),
-        Layout(("patch_embed.proj4_conv.weight",), _cifar),
+        CheckpointLayout(("patch_embed.block0_conv.weight",), _imagenet),
+        CheckpointLayout(("patch_embed.proj4_conv.weight",), _cifar),
     )
 
     def join(
@@ -55,13 +55,13 @@ class Spikingformer(Family):
 
         return PotentialBlock(index, config, spike_driven=False)
 
-    def list_stem(self, plan: Plan) -> str:
+    def list_stem(self, plan: NetworkListing) -> str:
         """List the patch splitting, which ends in potentials."""
         from models.operations.splitting import patch_splitting, potential_stream
 
         return patch_splitting(plan, potential_stream)
 
-    def list_block(self, plan: Plan, index: int, stream: str) -> str:
+    def list_block(self, plan: NetworkListing, index: int, stream: str) -> str:
         """List a block with self-attention."""
         from models.operations.blocks import block_site, potential_block, self_attention
 
