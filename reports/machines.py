@@ -11,7 +11,7 @@ from simulator.results.summary import number, summary
 
 TRACE = "cifar10_baseline"
 HEADER = (
-    "| machine | node nm | clock MHz | accumulations a cycle | SRAM KiB | SRAM mm² | logic mm² | "
+    "| machine | node nm | clock MHz | adders | SRAM KiB | SRAM mm² | logic mm² | "
     "published mm² | at rest µW | on chip mW | published mW | stated by |"
 )
 

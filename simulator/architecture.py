@@ -158,9 +158,9 @@ class Core(_Section):
         return found
 
     @property
-    def peak_accumulations_per_cycle(self) -> int:
-        """Accumulations a cycle if every PE of all arrays is busy with useful work."""
-        return sum(array.peak_accumulations_per_cycle for array in self.arrays.values())
+    def adders(self) -> int:
+        """Adders of all arrays."""
+        return sum(array.adders for array in self.arrays.values())
 
     def array_for(self, product_class: str) -> str:
         """Return the path of the array that takes a class of products."""

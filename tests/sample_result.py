@@ -110,6 +110,7 @@ def _add_image(
     if image < PICTURED:
         rows["pictures"].append((image, PICTURE))
     cycle, energies, useful, traffic, busy, vector = 0, [], 0, 0, 0, 0
+    additions = 0
     for position, layer in enumerate(layers(blocks)):
         live = sum(n for (_, b), n in active.items() if b == layer.block) or TOKENS * timesteps
         pe = 0 if layer.kind == "halting" else 10 * live + 50 * position
@@ -124,10 +125,14 @@ def _add_image(
         cause = CAUSE_OF_STAGE[layer.stage]
         rows["layer_stalls"].append((image, layer.name, cause, stall))
         told = (*layer, start, cycle, pe, live, dram_bytes // 16, work)
-        rest = (TOKENS * timesteps, live, dram_bytes, math.fsum(energy_pj))
+        # The head runs on the vector unit.
+        added = 0 if layer.kind == "head" else work // 3
+        fires = 0.1 + 0.01 * position + 0.001 * image
+        rest = (TOKENS * timesteps, live, dram_bytes, math.fsum(energy_pj), added, fires)
         rows["layers"].append((image, *told, *rest))
         energies += energy_pj
         useful, traffic = useful + work, traffic + dram_bytes
+        additions += added
         busy, vector = busy + pe, vector + live
     latency = cycle + 25
     # After its last tile the array waits for the vector unit.
@@ -138,7 +143,7 @@ def _add_image(
     rows["stalls"] += [(image, cause, cycles) for cause, cycles in by_cause.items()]
     held = {"pe_array": busy, "vector_unit": vector, "dram": traffic // 16}
     rows["units"] += [(image, unit, 1, n, n / latency) for unit, n in held.items()]
-    _add_totals(rows, image, (latency, busy, useful, traffic), math.fsum(energies))
+    _add_totals(rows, image, (latency, busy, useful, additions, traffic), math.fsum(energies))
     for stage, acs in (("sps", 4e6), ("blocks", 9e6), ("head", 0.0)):
         macs = {"sps": 5e5, "blocks": 2e6, "head": 4e3}[stage]
         rows["field_energy"] += [
@@ -164,22 +169,22 @@ def _counts(layer: Layer, live: int, work: int, dram_bytes: int) -> dict[tuple[s
 def _add_totals(
     rows: dict[str, list[tuple[Any, ...]]],
     image: int,
-    cycles: tuple[int, int, int, int],
+    cycles: tuple[int, int, int, int, int],
     dynamic: float,
 ) -> None:
-    latency, busy, useful, traffic = cycles
+    latency, busy, useful, additions, traffic = cycles
     latency_ms = latency / (CLOCK_MHZ * 1e3)
     leakage = sum(LEAKAGE_UW.values()) * latency_ms * 1e3
     slots = [row for row in rows["active_tokens"] if row[0] == image]
     energy_pj = dynamic + leakage
-    work = (useful, useful / (PEAK * latency), busy / latency, traffic)
+    work = (useful, additions / (PEAK * latency), busy / latency, traffic)
     energies = (dynamic, leakage, energy_pj, energy_pj * latency_ms)
     tokens = (sum(row[3] for row in slots), sum(row[4] for row in slots))
     name = (image, f"test/{image:05d}", image % 10, image % 10)
     bounds = (busy // 2, 3 * latency)
     between = (_add_energies(rows, image, latency_ms), energy_pj * HIGH)
     rows["images"].append(
-        (*name, latency, latency_ms, *work, *energies, *tokens, *bounds, 1, *between)
+        (*name, latency, latency_ms, *work, *energies, *tokens, *bounds, 1, *between, additions)
     )
 
 

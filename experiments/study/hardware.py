@@ -60,13 +60,13 @@ def cost_of(result: Result) -> Row:
         result.tables[name] for name in ("images", "actions", "layers", "stalls")
     )
     count, latency = len(images), images.latency_cycles.sum()
-    peak = result.provenance["architecture"]["roofline"]["peak_accumulations_per_cycle"]
+    adders = result.provenance["architecture"]["roofline"]["peak_accumulations_per_cycle"]
     halting = layers[layers.kind == "halting"]
     waiting = stalls[stalls.cause.isin(("halting", "token_skip"))]
     return {
         "latency_cycles": latency / count,
         "latency_ms": images.latency_ms.mean(),
-        "utilization": images.useful_accumulations.sum() / (peak * latency),
+        "utilization": images.additions.sum() / (adders * latency),
         "occupancy": images.pe_occupancy.mean(),
         "energy_pj": images.energy_pj.mean(),
         "dram_pj": _energy(actions, DRAM) / count,

@@ -88,7 +88,7 @@ def _occupancy_plot(group: Sequence[Run]) -> Plot:
     frame = pd.DataFrame.from_dict(rows, orient="index").fillna(0.0)
     frame = frame.loc[:, frame.any()]
     note = (
-        "Utilization: useful accumulations of what the PE array could do. Occupancy: share of the "
+        "Utilization: share of the array's adders that add what is needed. Occupancy: share of the "
         "latency in which a unit was held, by useful work or not."
     )
     figure = grouped(frame, "share of the latency")

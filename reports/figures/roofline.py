@@ -30,11 +30,11 @@ from simulator.results.summary import number
 ROOFLINE = "Roofline"
 HOVER = "%{text}: %{x:.3~g} acc/B, %{y:.3~g} acc/cycle"
 HEADING = {
-    "useful": "useful accumulations",
+    "added": "additions",
     "bytes": "DRAM bytes",
     "cycles": "cycles",
-    "intensity": "useful accumulations per byte",
-    "achieved": "useful accumulations per cycle",
+    "intensity": "additions per byte",
+    "achieved": "additions per cycle",
 }
 
 
@@ -50,7 +50,7 @@ def roofline_card(result: Result, told: dict[str, Any]) -> Card:
     _axes(figure, [(roof, layers)])
     peak, bandwidth = roof["peak_accumulations_per_cycle"], roof["dram_bytes_per_cycle"]
     note = (
-        f"Roofs: {number(peak)} accumulations a cycle and {number(bandwidth)} bytes a cycle from "
+        f"Roofs: {number(peak)} additions a cycle and {number(bandwidth)} bytes a cycle from "
         f"DRAM. The whole run is {roof['bound_by']}-bound and reaches {roof['achieved_share']:.1%} "
         "of what is attainable there. A layer whose data came while another was computing may "
         "stand above the slanted roof; a layer without DRAM traffic has no place here."
@@ -153,8 +153,8 @@ def _axes(figure: go.Figure, points: Sequence[tuple[dict[str, Any], pd.DataFrame
     rates += [roof["achieved_accumulations_per_cycle"] for roof, _ in points]
     for _, layers in points:
         rates += layers["achieved"].tolist()
-    figure.update_xaxes(**log_axis(_span(points)), title="useful accumulations per DRAM byte")
-    figure.update_yaxes(**log_axis(rates), title="useful accumulations per cycle")
+    figure.update_xaxes(**log_axis(_span(points)), title="additions per DRAM byte")
+    figure.update_yaxes(**log_axis(rates), title="additions per cycle")
     figure.update_layout(height=480)
 
 
@@ -163,14 +163,14 @@ def layer_points(result: Result) -> pd.DataFrame:
     layers = result.tables["layers"].groupby("layer", sort=False)
     frame = pd.DataFrame(
         {
-            "useful": layers["useful_accumulations"].sum(),
+            "added": layers["additions"].sum(),
             "bytes": layers["dram_bytes"].sum(),
         }
     )
     cycles = cycles_by_layer(result).sum(axis=1) * result.images
     frame["cycles"] = cycles.reindex(frame.index)
-    frame = frame[(frame["useful"] > 0) & (frame["bytes"] > 0) & (frame["cycles"] > 0)]
+    frame = frame[(frame["added"] > 0) & (frame["bytes"] > 0) & (frame["cycles"] > 0)]
     frame = frame.assign(
-        intensity=frame["useful"] / frame["bytes"], achieved=frame["useful"] / frame["cycles"]
+        intensity=frame["added"] / frame["bytes"], achieved=frame["added"] / frame["cycles"]
     )
     return frame[frame["intensity"].map(math.isfinite)]

@@ -48,9 +48,9 @@ def energy_delay_pj_ms(energy_pj: Any, latency_ms: Any) -> Any:
     return energy_pj * latency_ms
 
 
-def utilization(useful_accumulations: Any, peak_per_cycle: int, latency_cycles: Any) -> Any:
-    """Return the useful accumulations per accumulation that the arrays could have done."""
-    return useful_accumulations / (peak_per_cycle * latency_cycles)
+def utilization(additions: Any, adders: int, latency_cycles: Any) -> Any:
+    """Return the needed additions per addition that the adders could have done."""
+    return additions / (adders * latency_cycles)
 
 
 def occupancy(busy_cycles: Any, servers: Any, latency_cycles: Any) -> Any:

@@ -23,17 +23,21 @@ Floats = npt.NDArray[np.float64]
 
 
 class FieldColumns(NamedTuple):
-    """The field's counts and energy of I images, float64 (I, conventions, stages)."""
+    """The field's counts and energy of I images, float64 (I, conventions, stages).
+
+    input_rate: float64 (I, layers), share of the values entering each layer that are not zero.
+    """
 
     stages: tuple[str, ...]
     conventions: tuple[str, ...]
     macs: Floats
     acs: Floats
     energy_pj: Floats
+    input_rate: Floats
 
 
 def field_columns(network: Network, rates: Rates) -> FieldColumns:
-    """Return MACs, ACs and energy of images by convention and stage."""
+    """Return MACs, ACs and energy of images by convention and stage, and rates by layer."""
     layers = field_layers(network, rates)
     stages = tuple(sorted({layer.stage for layer in layers}))
     images = len(rates.images)
@@ -47,7 +51,12 @@ def field_columns(network: Network, rates: Rates) -> FieldColumns:
             macs[where] = sum(count.mac_count for count in own)
             acs[where] = sum(count.ac_count for count in own)
             energy_pj[where] = _fsums(own, images)
-    return FieldColumns(stages, CONVENTIONS, macs, acs, energy_pj)
+    # The head reads real values, the mean of the last block's tokens: all of them count.
+    firing = [
+        rates.rate(layer.operand, layer.mask) if layer.operand else np.ones(images)
+        for layer in network.layers
+    ]
+    return FieldColumns(stages, CONVENTIONS, macs, acs, energy_pj, np.stack(firing, axis=1))
 
 
 def _fsums(counts: Sequence[LayerCount], images: int) -> list[float]:
@@ -77,7 +86,7 @@ def field_layers(network: Network, rates: Rates) -> list[FieldLayer | FieldAtten
             makers = [network.layers[producer] for producer in layer.producers]
             scores = next(maker for maker in makers if maker.kind == "attention_scores")
             q, k, v = (
-                rates.rate(name or "", None)
+                rates.rate(name or "", layer.mask)
                 for name in (scores.operand, scores.second, layer.operand)
             )
             found.append(

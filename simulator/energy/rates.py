@@ -25,10 +25,11 @@ class Rates:
     def rate(self, name: str, mask: str | None) -> Floats:
         """Return the fraction of values that are not zero, float64 (I,).
 
-        A tensor that feeds all timesteps under a mask counts halted rows as zeros.
+        Rows that halted under the mask count as zeros: a tensor keeps the values of tokens that
+        halt after it was made.
         """
         tensor = self.network.tensors[name]
-        masked = mask if tensor.mask is None else None
+        masked = mask if mask != tensor.mask else None
         steps = tensor.timesteps if masked is None else self.network.timesteps
         return self.nonzero(name, masked) / (steps * tensor.rows * tensor.channels)
 

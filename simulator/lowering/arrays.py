@@ -54,6 +54,25 @@ def cost_tiles(arrays: Mapping[str, PEArray], tiles: Tiles, array_of: Ints) -> C
     return total
 
 
+def additions(costs: Costs, arrays: Mapping[str, PEArray]) -> tuple[Ints, Ints]:
+    """Return int64 (blocks,) twice: additions that are needed, of an output and of a column tile.
+
+    Those of arrays that add zeros too are not known from what they count: 0.
+    """
+    keys = [
+        (path, action)
+        for path, array in arrays.items()
+        if not array.computes_zeros
+        for action in array.adds
+    ]
+    nothing = np.zeros_like(costs.spike_bits)
+    of_output, of_pass = (
+        sum((counts[key] for key in keys if key in counts), nothing)
+        for counts in (costs.per_output, costs.per_pass)
+    )
+    return of_output, of_pass
+
+
 def _put(total: Costs, path: str, cost: ArrayCost, blocks: Masks, tiles: Masks) -> None:
     """Put what an array says of its blocks and tiles to their places."""
     total.cycles[tiles] = cost.cycles

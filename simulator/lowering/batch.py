@@ -77,7 +77,7 @@ class LoweredBatch:
 
     actions: (part, action) of the last axis of `counts`, in order.
     counts: int64 (images, layers, actions).
-    useful_accumulations, dram_bits, rows, live_rows: int64 (images, layers).
+    useful_accumulations, additions, dram_bits, rows, live_rows: int64 (images, layers).
     own_busy: int64 (images, layers, 3), cycles of arrays, vector units and DRAM that an image takes
         by itself; fetched weights are left out.
     groups: images that run together: first and last, excluded, of each.
@@ -88,6 +88,7 @@ class LoweredBatch:
     actions: tuple[tuple[str, str], ...]
     counts: Ints
     useful_accumulations: Ints
+    additions: Ints
     dram_bits: Ints
     rows: Ints
     live_rows: Ints
@@ -177,7 +178,9 @@ class Lowering:
             counts, self.count_plan, table, moves, pinned_present=pinned_present
         )
         rows, live = _rows(self.constants, batch)
-        singles = make_singles(self.constants, self.masked, batch, counts, useful, rows, live)
+        singles = make_singles(
+            self.constants, self.masked, batch, counts, useful.accumulations, rows, live
+        )
         emitted, busy = self._programs(table, moves, singles, groups, pinned_present)
         self._count_links(counts, emitted, busy)
         actions, cube = counts.cube()
@@ -185,7 +188,7 @@ class Lowering:
             plan,
             actions,
             cube,
-            useful,
+            *useful,
             dram_bits(actions, cube),
             rows,
             live,

@@ -23,6 +23,17 @@ from simulator.operations import PRODUCT_BITS
 Ints = npt.NDArray[np.int64]
 
 
+class Useful(NamedTuple):
+    """What is needed of the work of arrays; int64 (images, layers).
+
+    accumulations: ones of inputs, for each output that they are added to. additions: what adders
+    add for them, fewer where results are reused, weights pruned or integers multiplied.
+    """
+
+    accumulations: Ints
+    additions: Ints
+
+
 def dram_bits(actions: tuple[tuple[str, str], ...], cube: Ints) -> Ints:
     """Return int64 (image, layer), bits that pass the DRAM."""
     moved = [("memories.dram", "read_bit"), ("memories.dram", "write_bit")]
@@ -33,8 +44,8 @@ def dram_bits(actions: tuple[tuple[str, str], ...], cube: Ints) -> Ints:
 
 def count_products(
     counts: Counts, plan: CountPlan, table: Table, moves: Moves, *, pinned_present: bool = False
-) -> Ints:
-    """Count all that products do; return int64 (image, layer), useful accumulations.
+) -> Useful:
+    """Count all that products do; return what is useful of it.
 
     pinned_present: weights that stay on chip are there from an image before.
     """
@@ -519,8 +530,8 @@ def _count_moves(counts: Counts, table: Table, moves: Moves) -> None:
         counts.move(place, flat, twice, widths * np.concatenate([exchanged, exchanged]))
 
 
-def _useful(counts: Counts, table: Table, at: Ints) -> Ints:
-    """Return int64 (image, layer): a one of a live row with a weight is one accumulation."""
+def _useful(counts: Counts, table: Table, at: Ints) -> Useful:
+    """Return what is needed of the work of arrays; outputs of halted tokens are not."""
     constants, batch = table.constants, table.batch
     entries, layers = constants.entries, constants.plan.layers
     live = batch.active.sum(axis=3, dtype=np.int64)  # (image, block, timestep)
@@ -531,6 +542,10 @@ def _useful(counts: Counts, table: Table, at: Ints) -> Ints:
         if own.outputs_are_tokens and own.mask is not None:
             step = constants.timed.first_step[entries.scope[entry]]
             outputs[:, entry] = live[:, int(own.mask), step]
-    total = np.zeros(counts.images * counts.layers, np.int64)
-    np.add.at(total, at.ravel(), (ones * outputs).ravel())
-    return total.reshape(counts.images, counts.layers)
+    counted, columns = table.counted, constants.layers.columns[entries.layer]
+    added = counted.added[:, entries.scope] * outputs
+    added += counted.added_pass[:, entries.scope] * outputs // columns
+    totals = np.zeros((2, counts.images * counts.layers), np.int64)
+    for total, values in zip(totals, (ones * outputs, added), strict=True):
+        np.add.at(total, at.ravel(), values.ravel())
+    return Useful(*totals.reshape(2, counts.images, counts.layers))

@@ -6,18 +6,29 @@ twice.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from simulator.components.pe_arrays.base import RowLists, Tiles
-from simulator.lowering.arrays import Costs, cost_tiles
+from simulator.lowering.arrays import Costs, additions, cost_tiles
 from simulator.lowering.bits import BitGather, block_rows
 from simulator.lowering.constants import Constants
 from simulator.lowering.scopes import RowList, ScopePlan, Scopes, list_rows, make_scopes, starts
 from simulator.lowering.tiles import Batch, Layout, count_ones, lay_out
-from simulator.lowering.walks import COLUMNS, GROUPS, KIND, PLANES
+from simulator.lowering.walks import (
+    COLUMNS,
+    GROUPS,
+    KIND,
+    OFFSET,
+    PIXELS,
+    PLANES,
+    ROW_BYTES,
+    TIMESTEPS,
+    Walks,
+)
 
 Ints = npt.NDArray[np.int64]
 
@@ -27,6 +38,7 @@ class Costed(NamedTuple):
 
     conflicts: int64 (blocks,), cycles lost in the spike buffer, of one group and column tile.
     tile_ones: int64 (tiles,), set bits of each. ones: int64 (images, scopes), of a scope.
+    added, added_pass: likewise, additions that are needed: of an output, of a full column tile.
     """
 
     scopes: Scopes
@@ -35,6 +47,8 @@ class Costed(NamedTuple):
     conflicts: Ints
     tile_ones: Ints
     ones: Ints
+    added: Ints
+    added_pass: Ints
 
 
 class Blocks(NamedTuple):
@@ -102,7 +116,7 @@ def _costed(constants: Constants, plan: ScopePlan, batch: Batch) -> Costed:
     layout = lay_out(walks, plan, scopes)
     widest = int(layout.inputs.max(initial=0))
     dtype = np.uint8 if widest < 1 << 8 else np.uint16 if widest < 1 << 16 else np.uint32
-    ones = count_ones(walks, plan, scopes, batch, dtype)
+    words = count_ones(walks, plan, scopes, batch, dtype)
     table = walks.tables.table[plan.walk]
     number = scopes.block_scope % max(len(plan.walk), 1)
     rows_of = walks.walks
@@ -117,7 +131,7 @@ def _costed(constants: Constants, plan: ScopePlan, batch: Batch) -> Costed:
     integer = np.array([walk.layer.integer_input and not walk.is_columns for walk in rows_of])
     attention = np.array([walk.layer.is_attention for walk in rows_of])
     tiles = Tiles(
-        ones=ones,
+        ones=words,
         ptr=layout.ptr,
         block=layout.block,
         chunk=layout.chunk,
@@ -135,12 +149,47 @@ def _costed(constants: Constants, plan: ScopePlan, batch: Batch) -> Costed:
         gather=gather,
     )
     cost = cost_tiles(arrays, tiles, walks.array[plan.walk][number])
-    of_scope = np.zeros(scopes.blocks.size, np.int64)
     tile_ones = tiles.tile_ones()
-    np.add.at(of_scope, scopes.block_scope[layout.block], tile_ones)
+    block_scope = scopes.block_scope
+    ones = _by_scope(scopes, block_scope[layout.block], tile_ones)
+    added, added_pass = (_by_scope(scopes, block_scope, each) for each in additions(cost, arrays))
+    # Where an array adds zeros too, what is needed is a value that is not zero: an integer once.
+    dense = np.array([array.computes_zeros for array in arrays.values()])[walks.array][plan.walk]
+    whole = dense & integer[plan.walk]
+    added = np.where(dense, ones, added)
+    if whole.any():
+        joined = _joined_planes(walks, batch)
+        values = count_ones(walks, plan, _only(scopes, whole), joined, dtype)
+        values = tiles._replace(ones=values).tile_ones()
+        added = np.where(whole, _by_scope(scopes, block_scope[layout.block], values), added)
     cycles, conflicts = _fed(constants, plan, scopes, layout, lists, cost.cycles)
-    by_scope = of_scope.reshape(scopes.blocks.shape)
-    return Costed(scopes, layout, cost._replace(cycles=cycles), conflicts, tile_ones, by_scope)
+    cost = cost._replace(cycles=cycles)
+    return Costed(scopes, layout, cost, conflicts, tile_ones, ones, added, added_pass)
+
+
+def _by_scope(scopes: Scopes, scope: Ints, values: Ints) -> Ints:
+    """Return int64 (images, scopes), sums of values; `scope`: flat (image, scope) of each."""
+    total = np.zeros(scopes.blocks.size, np.int64)
+    np.add.at(total, scope, values)
+    return total.reshape(scopes.blocks.shape)
+
+
+def _only(scopes: Scopes, chosen: npt.NDArray[np.bool_]) -> Scopes:
+    """Return the scopes with nothing to count in those that are not chosen."""
+    return scopes._replace(blocks=np.where(chosen, scopes.blocks, 0))
+
+
+def _joined_planes(walks: Walks, batch: Batch) -> Batch:
+    """Return the batch with one plane of each integer, which tells where it is not zero."""
+    arena = batch.arena.copy()
+    table = walks.tables.table
+    shapes = table[table[:, PLANES] > 1][:, [OFFSET, TIMESTEPS, PLANES, PIXELS, ROW_BYTES]]
+    for offset, *shape in np.unique(shapes, axis=0).tolist():
+        # A view: its planes are changed in the arena.
+        stored = arena[:, offset : offset + math.prod(shape)].reshape(-1, *shape)
+        stored[:, :, 0] = np.bitwise_or.reduce(stored, axis=2)
+        stored[:, :, 1:] = 0
+    return batch._replace(arena=arena)
 
 
 def _fed(

@@ -53,7 +53,7 @@ def checked_tables(given: Mapping[str, Any], problems: list[str]) -> dict[str, T
 def checked_table(name: str, given: Any, problems: list[str]) -> Table:
     """Return a table's columns in their order and types; append whatever is wrong.
 
-    A column that an earlier version did not write takes its default.
+    A column that an earlier version did not write takes its default, or another's values.
     """
     rules, before = SCHEMAS[name].columns, len(problems)
     names = list(given)
@@ -63,7 +63,7 @@ def checked_table(name: str, given: Any, problems: list[str]) -> Table:
     problems.extend(
         f"{name}.{column}: column is missing"
         for column, rule in rules.items()
-        if column not in given and rule.default is None
+        if column not in given and not rule.is_optional
     )
     problems.extend(
         f"{name}.{column}: unknown column {suggestion(str(column), rules)}"
@@ -75,13 +75,18 @@ def checked_table(name: str, given: Any, problems: list[str]) -> Table:
     rows = len(given[names[0]]) if names else 0
     columns: Table = {}
     for column, rule in rules.items():
-        values = given[column] if column in given else [rule.default] * rows
+        values = given[column] if column in given else _older(given, rule, rows)
         checked = _checked_column(values, rule)
         if isinstance(checked, str):
             problems.append(f"{name}.{column}: {checked}")
         else:
             columns[column] = checked
     return columns
+
+
+def _older(given: Any, rule: Rule, rows: int) -> Any:
+    """Return what a column is in a result that was written before it was."""
+    return given[rule.like] if rule.like else [rule.default] * rows
 
 
 def _checked_column(values: Any, rule: Rule) -> Column | str:

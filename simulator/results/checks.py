@@ -92,6 +92,7 @@ def _counts(tables: Mapping[str, Table]) -> Iterator[str]:
     images = tables["images"]
     rules = (
         ("useful_accumulations", "layers", "useful_accumulations"),
+        ("additions", "layers", "additions"),
         ("dram_bytes", "layers", "dram_bytes"),
         ("active_tokens", "active_tokens", "active_tokens"),
         ("token_slots", "active_tokens", "tokens"),
@@ -171,7 +172,7 @@ def _derived(provenance: Mapping[str, Any], tables: Mapping[str, Table]) -> Iter
     expected = {
         "latency_ms": latency_ms(cycles, machine["clock_mhz"]),
         "utilization": utilization(
-            numbers(images, "useful_accumulations") * together,
+            numbers(images, "additions") * together,
             peak,
             numbers(images, "latency_cycles").astype(float),
         ),

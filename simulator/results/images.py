@@ -26,7 +26,7 @@ class SimulatedImages(NamedTuple):
         latency_cycles, floor_cycles, ceiling_cycles: int64 (I,).
         layer_busy_cycles: int64 (I, L, BUSY_KINDS).
         first_start_cycle, last_finish_cycle: int64 (I, L).
-        useful_accumulations, dram_bytes, rows, live_rows: int64 (I, L).
+        useful_accumulations, additions, dram_bytes, rows, live_rows: int64 (I, L).
         counts: int64 (I, L, A), how often each layer did each of `actions`.
         actions: sorted (part, action).
         stall_cycles: int64 (I, L, CATEGORIES), idle cycles of all arrays by layer waited for.
@@ -49,6 +49,7 @@ class SimulatedImages(NamedTuple):
     first_start_cycle: Ints
     last_finish_cycle: Ints
     useful_accumulations: Ints
+    additions: Ints
     dram_bytes: Ints
     rows: Ints
     live_rows: Ints
@@ -80,8 +81,8 @@ def image_tables(images: SimulatedImages, plan: Plan) -> dict[str, Table]:
 
 def _images(images: SimulatedImages, plan: Plan) -> Table:
     cores, latency = plan.machine.cores, images.latency_cycles
-    useful = images.useful_accumulations.sum(axis=1)
-    peak = plan.architecture.core.peak_accumulations_per_cycle * cores
+    additions = images.additions.sum(axis=1)
+    adders = plan.architecture.core.adders * cores
     arrays = list(plan.graph.with_role("pe_array"))
     held = images.unit_busy_cycles[:, arrays].sum(axis=1)
     timesteps, blocks = images.active_tokens.shape[1:]
@@ -91,8 +92,8 @@ def _images(images: SimulatedImages, plan: Plan) -> Table:
         "label": images.label,
         "prediction": images.prediction,
         "latency_cycles": latency,
-        "useful_accumulations": useful,
-        "utilization": utilization(useful * images.images_together, peak, latency),
+        "useful_accumulations": images.useful_accumulations.sum(axis=1),
+        "utilization": utilization(additions * images.images_together, adders, latency),
         "pe_occupancy": occupancy(held, len(arrays), latency),
         "dram_bytes": images.dram_bytes.sum(axis=1),
         "active_tokens": images.active_tokens.sum(axis=(1, 2)),
@@ -100,6 +101,7 @@ def _images(images: SimulatedImages, plan: Plan) -> Table:
         "floor_cycles": images.floor_cycles,
         "ceiling_cycles": images.ceiling_cycles,
         "images_together": images.images_together,
+        "additions": additions,
     }
 
 
@@ -124,6 +126,8 @@ def _layers(images: SimulatedImages, plan: Plan) -> Table:
         "rows": images.rows.reshape(-1),
         "live_rows": images.live_rows.reshape(-1),
         "dram_bytes": images.dram_bytes.reshape(-1),
+        "additions": images.additions.reshape(-1),
+        "input_rate": images.field.input_rate.reshape(-1),
     }
 
 

@@ -32,6 +32,7 @@ class Measured(NamedTuple):
     first_start_cycle: Ints
     last_finish_cycle: Ints
     useful_accumulations: Ints
+    additions: Ints
     dram_bytes: Ints
     rows: Ints
     live_rows: Ints
@@ -66,6 +67,7 @@ def measured(batch: LoweredBatch, group: int, timeline: Timeline, name: str) -> 
                 sums.first,
                 sums.last,
                 batch.useful_accumulations[image],
+                batch.additions[image],
                 batch.dram_bits[image] // 8,
                 batch.rows[image],
                 batch.live_rows[image],

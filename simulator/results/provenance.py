@@ -32,7 +32,7 @@ def machine_provenance(
             "area": machine_area(architecture, prices.table),
             "document": architecture.model_dump(mode="json", by_alias=True),
             "roofline": {
-                "peak_accumulations_per_cycle": core.peak_accumulations_per_cycle * len(cores),
+                "peak_accumulations_per_cycle": core.adders * len(cores),
                 "dram_bytes_per_cycle": dram.bits_per_cycle(architecture.clock_mhz) / 8,
             },
         },

@@ -43,7 +43,8 @@ ORIGINS = ("trained", "calibrated", "random")
 class Column(NamedTuple):
     """A column of a table: its type, unit, meaning, smallest value, allowed words, or pattern.
 
-    A column that was added after the first version has a `default`: its value in older results.
+    A column that was added after the first version has a `default`, its value in older results, or
+    is `like` another column, whose values they then hold.
     """
 
     dtype: str
@@ -54,6 +55,12 @@ class Column(NamedTuple):
     choices: tuple[str, ...] = ()
     pattern: str = ""
     default: int | float | str | None = None
+    like: str = ""
+
+    @property
+    def is_optional(self) -> bool:
+        """Whether older results lack it."""
+        return self.default is not None or bool(self.like)
 
 
 class TableSchema(NamedTuple):
@@ -91,6 +98,12 @@ _CAUSE = Column("str", "", "what the array waited for", choices=tuple(CAUSES))
 _CAUSE_OF_PRICE = "operation, DRAM standard or term that the price is due to"
 _STALL = Column("int64", "cycles", "cycles in which the PE array stood idle for this cause")
 _ACCUMULATIONS = Column("int64", "", "accumulations whose input bit is 1 and whose token is active")
+_ADDITIONS = Column(
+    "int64",
+    "",
+    "what the PE arrays' adders add for useful accumulations, zeros left out",
+    like="useful_accumulations",
+)
 _DRAM = Column("int64", "B", "bytes moved between chip and DRAM, both ways")
 
 
@@ -123,7 +136,7 @@ SCHEMAS: dict[str, TableSchema] = {
             "latency_cycles": _int("cycles", "from the first start to the last finish", 1),
             "latency_ms": _float("ms", "latency_cycles at the machine's clock"),
             "useful_accumulations": _ACCUMULATIONS,
-            "utilization": _float("", "useful accumulations / (the PE array's peak x latency)"),
+            "utilization": _float("", "additions / (adders of all PE arrays x latency)"),
             "pe_occupancy": _float("", "share of the latency in which the PE array is held"),
             "dram_bytes": _DRAM,
             "dynamic_energy_pj": _float("pJ", "energy of all counted actions"),
@@ -139,6 +152,7 @@ SCHEMAS: dict[str, TableSchema] = {
             ),
             "energy_low_pj": _bound("pJ", "energy with all prices at their low bounds"),
             "energy_high_pj": _bound("pJ", "energy with all prices at their high bounds"),
+            "additions": _ADDITIONS,
         },
     ),
     "layers": TableSchema(
@@ -160,6 +174,15 @@ SCHEMAS: dict[str, TableSchema] = {
             "live_rows": _int("", "rows whose token is active"),
             "dram_bytes": _DRAM,
             "energy_pj": _float("pJ", "dynamic energy of the layer's actions"),
+            "additions": _ADDITIONS,
+            "input_rate": Column(
+                "float64",
+                "",
+                "share of the values entering the layer that are not zero, those of halted tokens "
+                "included as zeros; -1 if unknown",
+                -1,
+                default=-1.0,
+            ),
         },
     ),
     "units": TableSchema(
@@ -372,7 +395,7 @@ PROVENANCE: dict[str, Entry] = {
     "architecture.dataflow": Entry("str", "kind of the dataflow"),
     "architecture.document": Entry("dict", "the whole validated machine"),
     "architecture.roofline.peak_accumulations_per_cycle": Entry(
-        "positive", "accumulations a cycle of the full PE array"
+        "positive", "additions a cycle of all adders of the PE arrays"
     ),
     "architecture.roofline.dram_bytes_per_cycle": Entry("positive", "bytes a cycle of all DRAM"),
     "energy_table.name": Entry("str", "name of the energy table"),

@@ -130,6 +130,7 @@ def stream_summary(result: Result) -> dict[str, Any] | None:
         name: _ints(stream, f"{name}_cycles") / per_ms
         for name in ("latency", "queueing", "service")
     }
+    energy_uj = dynamic_pj / images / 1e6 + leakage_uj
     return {
         "arrivals": told["arrivals"],
         "in_flight": told["in_flight"],
@@ -144,7 +145,9 @@ def stream_summary(result: Result) -> dict[str, Any] | None:
         "waiting_max": int(_ints(queue, "waiting").max(initial=0)),
         "in_flight_mean": int(_ints(stream, "service_cycles").sum()) / duration,
         "in_flight_max": int(_ints(queue, "in_flight").max(initial=0)),
-        "energy_uj": dynamic_pj / images / 1e6 + leakage_uj,
+        "energy_uj": energy_uj,
+        # 1 uJ in 1 ms is 1 mW.
+        "power_mw": energy_uj * images / (duration / per_ms),
         "dynamic_energy_uj": dynamic_pj / images / 1e6,
         "leakage_energy_uj": leakage_uj,
         "occupancy": dict(zip(names.tolist(), occupancy.tolist(), strict=True)),

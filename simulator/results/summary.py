@@ -31,6 +31,7 @@ _BOUNDS = ("energy_low_pj", "energy_high_pj")
 _TIMESTEPS = 8
 _BLOCKS = 12
 _FINDINGS = 8
+_LAYERS = 4
 
 
 def summary(result: Result) -> dict[str, Any]:
@@ -44,6 +45,7 @@ def summary(result: Result) -> dict[str, Any]:
     latency = int(each.sum())
     weighted = numbers(images, "utilization") * each
     held = numbers(images, "pe_occupancy") * each
+    time_ms = running_ms(result)
     return {
         "findings": [finding._asdict() for finding in result.findings],
         "images": result.images,
@@ -54,8 +56,9 @@ def summary(result: Result) -> dict[str, Any]:
         "latency_ms": milliseconds,
         "floor_cycles_mean": _mean(images, "floor_cycles"),
         "ceiling_cycles_mean": _mean(images, "ceiling_cycles"),
-        "throughput_images_per_s": 1e3 / milliseconds["mean"],
+        "throughput_images_per_s": 1e3 * result.images / time_ms,
         "utilization": math.fsum(weighted.tolist()) / latency,
+        "logical_speedup": _logical_speedup(result),
         "array_occupancy": math.fsum(held.tolist()) / latency,
         "occupancy": _occupancy(result.columns("units"), latency),
         "energy_uj": _mean(images, "energy_pj") / 1e6,
@@ -65,6 +68,9 @@ def summary(result: Result) -> dict[str, Any]:
         "energy_delay_uj_ms": _mean(images, "energy_delay_pj_ms") / 1e6,
         "energy_by_part": energy_by_part(result),
         "energy_by_action": _energy_by_action(result),
+        "power_mw": math.fsum(numbers(images, "energy_pj")) / time_ms * 1e-6,
+        "synaptic_operations": _synaptic_operations(images, time_ms),
+        "layers": _layers(result),
         "active_tokens": _active_tokens(images, result.columns("active_tokens")),
         "firing": _firing(result.columns("firing")),
         "stalls": _stalls(result.columns("stalls"), latency * cores, result.images),
@@ -151,7 +157,7 @@ def _area(result: Result) -> dict[str, Any]:
     area = machine.get("area")
     powers_uw = totals(result.columns("leakage"), "part", "power_uw")
     dram_uw = powers_uw.pop(DRAM, 0.0)
-    times_ms = math.fsum(numbers(images, "latency_ms") / numbers(images, "images_together"))
+    times_ms = running_ms(result)
     outside = totals(result.columns("actions"), "part", "energy_pj").get(DRAM, 0.0)
     # 1 uW for 1 ms is 1e3 pJ.
     outside += dram_uw * times_ms * 1e3
@@ -171,6 +177,67 @@ def _area(result: Result) -> dict[str, Any]:
         "published_power_mw": published.get("power_mw"),
         "published_source": published.get("source"),
     }
+
+
+def running_ms(result: Result) -> float:
+    """Return the time that all images take, one after another; images together share theirs."""
+    images = result.columns("images")
+    return math.fsum(numbers(images, "latency_ms") / numbers(images, "images_together"))
+
+
+def _logical_speedup(result: Result) -> float | None:
+    """Useful accumulations of arrays by addition; None in an older result, which counts no rates.
+
+    The head runs on the vector unit.
+    """
+    layers = result.columns("layers")
+    if rows_of(layers) == 0 or numbers(layers, "input_rate").min() < 0:
+        return None
+    on_array = ~words(layers, "kind").where("head")
+    added = int(numbers(layers, "additions").sum())
+    return int(numbers(layers, "useful_accumulations")[on_array].sum()) / added if added else None
+
+
+def _synaptic_operations(images: Table, time_ms: float) -> dict[str, float | None]:
+    """A useful accumulation is a synaptic operation (SOP); 1e6 of them in 1 ms are 1 GSOP/s."""
+    total = int(numbers(images, "useful_accumulations").sum())
+    energy_pj = math.fsum(numbers(images, "energy_pj"))
+    return {
+        "sops_mean": total / rows_of(images),
+        "gsops_per_s": total / time_ms * 1e-6,
+        # GSOP/s/W are GSOP/J.
+        "gsops_per_s_per_w": 1e3 * total / energy_pj if energy_pj else None,
+        "pj_per_sop": energy_pj / total if total else None,
+    }
+
+
+def _layers(result: Result) -> list[dict[str, Any]]:
+    """Means over images of each layer, in order of execution; input_rate is None if unknown."""
+    table = result.columns("layers")
+    names = words(table, "layer")
+    _, first, place = np.unique(names.codes, return_index=True, return_inverse=True)
+    found = np.bincount(place)
+    means = {
+        column: np.bincount(place, numbers(table, column)) / found
+        for column in ("input_rate", "useful_accumulations", "additions", "energy_pj")
+    }
+    total_pj = math.fsum(means["energy_pj"])
+    told = []
+    for group in np.argsort(first).tolist():
+        row, energy_pj = first[group], float(means["energy_pj"][group])
+        rate = float(means["input_rate"][group])
+        told.append(
+            {name: words(table, name).word(row) for name in ("layer", "stage", "kind")}
+            | {
+                "block": int(numbers(table, "block")[row]),
+                "input_rate": rate if rate >= 0 else None,
+                "sops_mean": float(means["useful_accumulations"][group]),
+                "additions_mean": float(means["additions"][group]),
+                "energy_uj": energy_pj / 1e6,
+                "energy_share": _ratio(energy_pj, total_pj),
+            }
+        )
+    return told
 
 
 def _distribution(values: npt.NDArray[Any]) -> dict[str, float]:
@@ -252,18 +319,18 @@ def _roofline(result: Result, latency: int) -> dict[str, Any]:
     roofs = result.provenance["architecture"]["roofline"]
     peak, bandwidth = roofs["peak_accumulations_per_cycle"], roofs["dram_bytes_per_cycle"]
     images = result.columns("images")
-    useful = int(numbers(images, "useful_accumulations").sum())
+    added = int(numbers(images, "additions").sum())
     moved = int(numbers(images, "dram_bytes").sum())
-    intensity = useful / moved if moved else None
+    intensity = added / moved if moved else None
     attainable = peak if intensity is None else min(peak, intensity * bandwidth)
     return {
         "peak_accumulations_per_cycle": peak,
         "dram_bytes_per_cycle": bandwidth,
         "ridge_accumulations_per_byte": peak / bandwidth,
         "operational_intensity_accumulations_per_byte": intensity,
-        "achieved_accumulations_per_cycle": useful / latency,
+        "achieved_accumulations_per_cycle": added / latency,
         "attainable_accumulations_per_cycle": attainable,
-        "achieved_share": _ratio(useful / latency, attainable),
+        "achieved_share": _ratio(added / latency, attainable),
         "bound_by": "compute" if attainable == peak else "memory",
     }
 
@@ -362,7 +429,9 @@ def _stream(told: Mapping[str, Any]) -> list[str]:
         *_entry(
             "  energy",
             f"{number(told['energy_uj'])} uJ per image: {number(told['dynamic_energy_uj'])} "
-            f"dynamic, {number(told['leakage_energy_uj'])} leakage, the idle machine's included",
+            f"dynamic, {number(told['leakage_energy_uj'])} leakage, the idle machine's included; "
+            f"{number(told['power_mw'])} mW",
+            lines=2,
         ),
     ]
 
@@ -405,7 +474,7 @@ def _speed(told: Mapping[str, Any]) -> list[str]:
     names = ("mean", "p50", "p95", "p99")
     roof, cycles, ms = told["roofline"], told["latency_cycles"], told["latency_ms"]
     intensity = roof["operational_intensity_accumulations_per_byte"]
-    per_byte = "no DRAM traffic" if intensity is None else f"{number(intensity)} useful acc/B"
+    per_byte = "no DRAM traffic" if intensity is None else f"{number(intensity)} acc/B"
     held = ", ".join(f"{one_line(unit)} {share:.1%}" for unit, share in told["occupancy"].items())
     return [
         f"{'Per image':<14}" + "".join(f"{name:>14}" for name in names),
@@ -416,10 +485,7 @@ def _speed(told: Mapping[str, Any]) -> list[str]:
             f"{number(told['throughput_images_per_s'])} images/s "
             "(1 / mean latency: one image after another, no overlap)",
         ),
-        *_entry(
-            "Utilization",
-            f"{told['utilization']:.1%} (useful accumulations of what the array could do)",
-        ),
+        *_entry("Utilization", _utilization_line(told)),
         *_entry("Occupancy", held, lines=2),
         *_entry("Firing rate", _firing_line(told["firing"])),
         *_entry(
@@ -432,6 +498,8 @@ def _speed(told: Mapping[str, Any]) -> list[str]:
         ),
         *_entry("DRAM traffic", f"{number(told['dram_bytes_mean'] / 1024)} KiB per image"),
         *_entry("Area, power", _area_line(told["area"]), lines=2),
+        *_entry("Synaptic ops", _operations_line(told)),
+        *_entry("Layers", _layers_line(told["layers"]), lines=2),
     ]
 
 
@@ -442,6 +510,37 @@ def _firing_line(firing: Sequence[Mapping[str, Any]]) -> str:
         return "not known: the result is from before it was counted"
     ends = (f(neurons, key=lambda each: float(each["rate"])) for f in (min, max))
     return " to ".join(f"{each['rate']:.2%} ({one_line(each['tensor'])})" for each in ends)
+
+
+def _utilization_line(told: Mapping[str, Any]) -> str:
+    """Adders in use, and how many accumulations an addition brings."""
+    speedup = told["logical_speedup"]
+    more = "" if speedup is None else f"; {number(speedup)} useful accumulations an addition"
+    return f"{told['utilization']:.1%} of adders add what is needed{more}"
+
+
+def _operations_line(told: Mapping[str, Any]) -> str:
+    """Synaptic operations, their rate and energy, and the power of all, DRAM included."""
+    sops = told["synaptic_operations"]
+    parts = [
+        f"{number(sops['sops_mean'] / 1e6)} M an image",
+        f"{number(sops['gsops_per_s'])} GSOP/s at {number(told['power_mw'])} mW in all",
+    ]
+    if sops["pj_per_sop"] is not None and sops["gsops_per_s_per_w"] is not None:
+        parts.append(f"{number(sops['gsops_per_s_per_w'])} GSOP/s/W")
+        parts.append(f"{number(sops['pj_per_sop'])} pJ/SOP")
+    return ", ".join(parts)
+
+
+def _layers_line(layers: Sequence[Mapping[str, Any]]) -> str:
+    """The layers that take most energy, with the rate of what enters them."""
+    most = sorted(layers, key=lambda layer: -layer["energy_uj"])[:_LAYERS]
+    told = []
+    for layer in most:
+        rate = layer["input_rate"]
+        fires = "" if rate is None else f" ({rate:.1%})"
+        told.append(f"{one_line(layer['layer'])} {layer['energy_share']:.0%}{fires}")
+    return "most energy (inputs that are not zero): " + ", ".join(told)
 
 
 def _area_line(area: Mapping[str, Any]) -> str:

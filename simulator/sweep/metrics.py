@@ -12,6 +12,7 @@ from simulator.energy.area import machine_area
 from simulator.energy.machine import MachinePrices
 from simulator.errors import SpaceError
 from simulator.results.result import Result
+from simulator.results.summary import running_ms
 
 ACCURACY = "accuracy"
 
@@ -42,8 +43,7 @@ def _share(part: str, whole: str) -> Callable[[Result], float]:
 
 def _power_mw(result: Result) -> float:
     """pJ / ms is nW."""
-    images = result.tables["images"]
-    return float(images["energy_pj"].sum() / images["latency_ms"].sum()) * 1e-6
+    return float(result.tables["images"]["energy_pj"].sum()) / running_ms(result) * 1e-6
 
 
 def _accuracy(result: Result) -> float:
@@ -93,7 +93,7 @@ METRICS: dict[str, Metric] = {
     "power_mw": Metric("energy over latency, DRAM included", of_result=_power_mw),
     "dram_kib": Metric("DRAM traffic of an image", of_result=_mean("dram_bytes", 1 / 1024)),
     "utilization": Metric(
-        "mean share of the array's peak rate", maximize=True, of_result=_mean("utilization")
+        "mean share of the adders in use", maximize=True, of_result=_mean("utilization")
     ),
     "active_tokens": Metric(
         "computed tokens of those without halting", of_result=_share("active_tokens", "token_slots")

@@ -56,17 +56,14 @@ def test_no_work_costs_nothing(kind: str) -> None:
 
 @pytest.mark.nojit
 @pytest.mark.parametrize("kind", kinds("pe_arrays"))
-def test_an_array_names_every_action_that_it_counts_and_keeps_its_peak(kind: str) -> None:
+def test_an_array_names_every_action_that_it_counts(kind: str) -> None:
     random = np.random.default_rng(0)
     part = array(kind)
     for density in (0.0, 0.1, 0.5, 1.0):
         tiles = tiles_of_bits(random.random((40, 24)) < density, part.tile_inputs)
         cost = part.cost(tiles)
         assert {*cost.per_output, *cost.per_pass} <= part.actions().keys()
-        peak = part.peak_accumulations_per_cycle
-        assert cost.cycles.sum() * peak >= int(tiles.ones.sum()) * part.tile_columns * (
-            density == 1.0
-        )
+        assert {*part.adds} <= {*cost.per_output, *cost.per_pass}
 
 
 @pytest.mark.nojit

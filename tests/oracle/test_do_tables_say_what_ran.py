@@ -87,6 +87,9 @@ TOTALS = [
 ]
 
 
+ELSEWHERE = ["additions", "input_rate"]
+"""Columns that no operation of the program holds: test_is_utilization_of_adders.py."""
+
 MACHINES = {
     name: load_architecture(ROOT / "arch_configs" / f"{name}.yaml")
     for name in ("sparse_pe", "dense_pe", "prosperity", "bishop", "sparse_pe_resident")
@@ -103,7 +106,8 @@ def test_every_row_is_what_a_walk_finds(tmp_path: Path, name: str, attention: st
         walked = [_walked(simulation, trace.read(index)) for index in range(3)]
     for table in ("actions", "layers", "units"):
         expected = [row for rows in walked for row in rows[table]]
-        found = [tuple(row) for row in tables[table].to_numpy(dtype=object).tolist()]
+        columns = tables[table].drop(columns=ELSEWHERE, errors="ignore")
+        found = [tuple(row) for row in columns.to_numpy(dtype=object).tolist()]
         assert found == expected, table
     found = [tuple(row) for row in tables["images"][TOTALS].to_numpy(dtype=object).tolist()]
     assert found == [rows["images"][0] for rows in walked]
@@ -134,6 +138,6 @@ def test_a_rate_of_the_field_is_the_share_of_values_that_are_not_zero(name: str)
         for image, rate in zip(images, found.input_rate, strict=True):
             values = unpack_bits(image.tensors[operand], tensor.channels).any(axis=1)
             mask = layers[found.name].mask
-            if mask is not None and tensor.mask is None:
+            if mask is not None:
                 values = values & image.active[mask][:, :, None]
             assert rate == np.count_nonzero(values) / values.size, found.name

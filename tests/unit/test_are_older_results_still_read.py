@@ -10,7 +10,8 @@ import pytest
 from simulator.errors import ResultError
 from simulator.results.result import SCHEMAS, Result
 from simulator.results.schema import Column
-from tests.sample_result import sample_result
+from simulator.results.summary import summary, terminal_table
+from tests.sample_result import PEAK, sample_result
 
 FIRST_COLUMNS = {
     "images": "image image_id label prediction latency_cycles latency_ms useful_accumulations "
@@ -38,6 +39,14 @@ def old_file(tmp_path: Path) -> Path:
         name: {column: data["tables"][name][column] for column in columns.split()}
         for name, columns in FIRST_COLUMNS.items()
     }
+    # Utilization was of useful accumulations, the peak one of logical operations.
+    images = data["tables"]["images"]
+    images["utilization"] = [
+        useful / (PEAK * cycles)
+        for useful, cycles in zip(
+            images["useful_accumulations"], images["latency_cycles"], strict=True
+        )
+    ]
     path = tmp_path / "result.json"
     path.write_text(json.dumps(data))
     return path
@@ -47,6 +56,13 @@ def test_the_first_results_are_read(old_file: Path) -> None:
     result = Result.load(old_file)
     result.check()
     assert result.images == 3
+    told = summary(result)
+    assert told["logical_speedup"] is None
+    assert {layer["input_rate"] for layer in told["layers"]} == {None}
+    for name in ("images", "layers"):
+        table = result.tables[name]
+        assert table["additions"].tolist() == table["useful_accumulations"].tolist()
+    assert "useful accumulations an addition" not in terminal_table(result)
 
 
 @pytest.mark.parametrize(

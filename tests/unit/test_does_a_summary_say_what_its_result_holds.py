@@ -34,8 +34,8 @@ def test_a_percentile_is_the_latency_of_an_image() -> None:
 
 
 def test_utilization_and_occupancy_are_ratios_of_sums() -> None:
-    useful = int(IMAGES["useful_accumulations"].sum())
-    assert TOLD["utilization"] == pytest.approx(useful / (PEAK * LATENCY))
+    added = int(IMAGES["additions"].sum())
+    assert TOLD["utilization"] == pytest.approx(added / (PEAK * LATENCY))
     busy = int(RESULT.tables["layers"]["pe_busy_cycles"].sum())
     assert TOLD["occupancy"]["pe_array"] == pytest.approx(busy / LATENCY)
     idle = sum(entry["share"] for entry in TOLD["stalls"])

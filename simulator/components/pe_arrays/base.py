@@ -153,6 +153,10 @@ class PEArray(Component, slot="pe_arrays"):
     """Whether a chunk may end in the middle of a kernel's tap."""
     preloads_weights: ClassVar[bool] = False
     """Whether a chunk's weights are copied into the array, through the weight port, first."""
+    adds: ClassVar[tuple[str, ...]] = ("accumulate",)
+    """Actions in each of which one of the `adders` adds something that is needed: no zero."""
+    computes_zeros: ClassVar[bool] = False
+    """Whether its adders add zeros too and take an integer at once, so that `adds` says less."""
 
     @property
     @abstractmethod
@@ -176,13 +180,8 @@ class PEArray(Component, slot="pe_arrays"):
 
     @property
     @abstractmethod
-    def peak_accumulations_per_cycle(self) -> int:
-        """Accumulations a cycle if every PE is busy with useful work."""
-
-    @property
     def adders(self) -> int:
-        """Adders that the PEs have: fewer than its peak where sums are reused or skipped."""
-        return self.peak_accumulations_per_cycle
+        """Adders that the PEs have, each of which adds once a cycle."""
 
     def logic(self) -> tuple[Primitive, ...]:
         """Adders, a sum register for each, and as many multipliers if it multiplies at all."""

@@ -47,10 +47,6 @@ class Bundle(AccumulatorArray, kind="bundle"):
         return self.columns
 
     @property
-    def peak_accumulations_per_cycle(self) -> int:
-        return self.columns * max(self.dense_rows + self.sparse_rows, self.attention_rows)
-
-    @property
     def adders(self) -> int:
         return self.columns * (self.dense_rows + self.sparse_rows + self.attention_rows)
 

@@ -27,6 +27,7 @@ class DenseSystolic(AccumulatorArray, kind="dense_systolic"):
 
     example: ClassVar[str] = "kind: dense_systolic\nrows: 8\ncolumns: 32\nstationary: os\n"
     across_taps: ClassVar[bool] = True
+    computes_zeros: ClassVar[bool] = True
 
     rows: int = Field(gt=0, le=4096, description="rows of PEs")
     columns: int = Field(gt=0, le=4096, description="columns of PEs")
@@ -50,7 +51,7 @@ class DenseSystolic(AccumulatorArray, kind="dense_systolic"):
         return 0 if self.stationary == "os" else self.rows
 
     @property
-    def peak_accumulations_per_cycle(self) -> int:
+    def adders(self) -> int:
         return self.rows * self.columns
 
     def cost(self, tiles: Tiles) -> ArrayCost:

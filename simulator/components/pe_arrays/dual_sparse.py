@@ -33,6 +33,7 @@ class DualSparse(AccumulatorArray, kind="dual_sparse"):
 
     example: ClassVar[str] = "kind: dual_sparse\ncolumns: 16\nweight_density: 0.1\n"
     reads_bits: ClassVar[bool] = True
+    adds: ClassVar[tuple[str, ...]] = ("accumulate", "correct")
 
     columns: int = Field(gt=0, le=1024, description="PEs, one an output of a tile")
     weight_density: float = Field(gt=0, le=1, description="share of weights that pruning has left")
@@ -48,11 +49,6 @@ class DualSparse(AccumulatorArray, kind="dual_sparse"):
     @property
     def tile_columns(self) -> int:
         return self.columns
-
-    @property
-    def peak_accumulations_per_cycle(self) -> int:
-        """A useful accumulation counts pruned weights too, which a join passes without a cycle."""
-        return self.columns * self.join_inputs * self.window_timesteps
 
     def stored_weight_bits(self, inputs: int, outputs: int, weight_bits: int) -> int:
         kept = int(np.ceil(inputs * outputs * self.weight_density))

@@ -39,7 +39,7 @@ class EventSorted(AccumulatorArray, kind="event_sorted"):
         return self.columns
 
     @property
-    def peak_accumulations_per_cycle(self) -> int:
+    def adders(self) -> int:
         return self.columns
 
     def cost(self, tiles: Tiles) -> ArrayCost:

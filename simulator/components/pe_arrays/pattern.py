@@ -37,6 +37,7 @@ class Pattern(AccumulatorArray, kind="pattern"):
 
     example: ClassVar[str] = "kind: pattern\ncolumns: 32\npatterns: 128\n"
     reads_bits: ClassVar[bool] = True
+    adds: ClassVar[tuple[str, ...]] = ("add_pattern", "add_residual")
     across_taps: ClassVar[bool] = True
     monotone: ClassVar[bool] = False
     """One more spike can make a row equal to a pattern."""
@@ -59,11 +60,6 @@ class Pattern(AccumulatorArray, kind="pattern"):
     @property
     def tile_inputs(self) -> int:
         return self.row_inputs
-
-    @property
-    def peak_accumulations_per_cycle(self) -> int:
-        """A pattern brings the sums of up to all its inputs at once."""
-        return self.columns * (self.lookup_lanes * self.row_inputs + self.residual_lanes)
 
     def stored_weight_bits(self, inputs: int, outputs: int, weight_bits: int) -> int:
         fetched = -(-inputs // self.row_inputs) * self.patterns * self.prefetched_percent

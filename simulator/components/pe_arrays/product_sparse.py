@@ -56,11 +56,6 @@ class ProductSparse(AccumulatorArray, kind="product_sparse"):
         return self.row_inputs
 
     @property
-    def peak_accumulations_per_cycle(self) -> int:
-        """A copied row brings the sums of up to all its inputs in one cycle."""
-        return self.columns * self.row_inputs
-
-    @property
     def adders(self) -> int:
         return self.columns
 

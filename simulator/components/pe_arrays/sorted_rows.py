@@ -36,7 +36,7 @@ class SortedRows(AccumulatorArray, kind="sorted_rows"):
         return 1
 
     @property
-    def peak_accumulations_per_cycle(self) -> int:
+    def adders(self) -> int:
         return self.rows
 
     def cost(self, tiles: Tiles) -> ArrayCost:

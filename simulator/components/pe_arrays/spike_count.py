@@ -39,7 +39,7 @@ class SpikeCount(AccumulatorArray, kind="spike_count"):
         return self.chunk_inputs
 
     @property
-    def peak_accumulations_per_cycle(self) -> int:
+    def adders(self) -> int:
         return self.columns
 
     def cost(self, tiles: Tiles) -> ArrayCost:

@@ -53,7 +53,7 @@ class SpikeSkip(AccumulatorArray, kind="spike_skip"):
         return self.word_inputs
 
     @property
-    def peak_accumulations_per_cycle(self) -> int:
+    def adders(self) -> int:
         return self.rows * self.columns * self.lanes
 
     def cost(self, tiles: Tiles) -> ArrayCost:

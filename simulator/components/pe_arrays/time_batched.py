@@ -45,7 +45,7 @@ class TimeBatched(AccumulatorArray, kind="time_batched"):
         return self.rows
 
     @property
-    def peak_accumulations_per_cycle(self) -> int:
+    def adders(self) -> int:
         return self.rows * self.columns
 
     def cost(self, tiles: Tiles) -> ArrayCost:

@@ -37,7 +37,7 @@ class AdderTree(PEArray, kind="adder_tree"):
         return self.fan_in.bit_length()
 
     @property
-    def peak_accumulations_per_cycle(self) -> int:
+    def adders(self) -> int:
         return self.columns * self.fan_in
 
     def cost(self, tiles: Tiles) -> ArrayCost:
