@@ -95,6 +95,7 @@ def write_drawn(config: ModelConfig, dataset: str, out: Path, images: int, seed:
         "parameters": 0,
         "isps": config.isps,
         "pool": config.pool,
+        "attention_order": config.order_of_attention,
         "halting": {"granularity": "none"},
     }
     weights = {

@@ -118,6 +118,7 @@ def _model_section(model: STAS) -> dict[str, Any]:
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "isps": config.isps,
         "pool": config.pool,
+        "attention_order": config.order_of_attention,
         "halting": _halting_section(model),
     }
     if config.membrane_leak:

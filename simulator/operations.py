@@ -226,7 +226,8 @@ class Network:
     """The layers of a trace in order of execution, and what the mask and tensor names stand for.
 
     `sees_future`: layers that depend on later timesteps, by a capture's experiment; `recurrent`:
-    those that read what a later layer made one timestep earlier. `held`: what is kept between
+    those that read what a later layer made one timestep earlier. `attention_order`: which product
+    of attention the trace says comes first. `held`: what is kept between
     layers: the stored tensors, and the streams that traces leave out.
     """
 
@@ -240,6 +241,7 @@ class Network:
     granularity: str
     sees_future: tuple[str, ...] = ()
     recurrent: tuple[str, ...] = ()
+    attention_order: str = "scores_first"
 
 
 def read_network(trace: Trace | Outline) -> Network:
@@ -258,6 +260,7 @@ def read_network(trace: Trace | Outline) -> Network:
         tokens=int(model["tokens"]),
         blocks=int(model["blocks"]),
         granularity=str(model["halting"]["granularity"]),
+        attention_order=str(model.get("attention_order", "scores_first")),
         recurrent=tuple(each.name for each in reader.layers if each.operand in reader.late),
         sees_future=tuple(map(str, _proof(trace).get("not_causal", ()))),
     )

@@ -31,6 +31,7 @@ SWITCHES = (
     "image_mean",
     "image_std",
     "membrane_leak",
+    "attention_order",
 )
 TWIN_NOTE = (
     "A network and its baseline twin (no I-SPS, no halting) share every convolution and linear "

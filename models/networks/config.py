@@ -21,6 +21,7 @@ SCORES = ("channel0", "mean", "readout")
 EXITS = ("none", "entropy", "learned")
 OUTPUTS = ("mean_field", "last")
 MEMBRANES = ("frozen", "zero_input")
+ATTENTION_ORDERS = ("scores_first", "key_values_first")
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,8 @@ class ModelConfig:
     `size` counts. `membrane_leak`: the neurons behind its self-attention's projection run over the
     images of a batch, timestep by timestep, as in its repository, whose neurons are handed
     (timestep x image) for a time axis. Its published accuracy was measured so; what an image gives
-    depends on its batch then.
+    depends on its batch then. `attention_order`: (q k^T) v or q (k^T v), the same integers in
+    another time; empty takes the original's.
     """
 
     name: str
@@ -122,6 +124,7 @@ class ModelConfig:
     family: str = "spikformer"
     earlier_blocks: tuple[int, ...] = ()
     membrane_leak: bool = False
+    attention_order: str = ""
 
     def __post_init__(self) -> None:
         """Refuse values that no network can have."""
@@ -129,6 +132,7 @@ class ModelConfig:
         _one_of("isps", self.isps, ISPS_FORMS)
         _one_of("integration", self.integration, ("mean", "sum"))
         _one_of("pool", self.pool, ("before_lif", "after_lif"))
+        _one_of("attention_order", self.attention_order, ("", *ATTENTION_ORDERS))
         if not 1 <= self.timesteps <= 64:
             raise ModelError(f"timesteps is {self.timesteps}; it must lie in 1..64")
         if self.size.embed_dim % self.size.heads or self.size.embed_dim % 8:
@@ -144,6 +148,11 @@ class ModelConfig:
     def kind(self) -> Family:
         """Its family: what it is made of."""
         return FAMILIES[self.family]
+
+    @property
+    def order_of_attention(self) -> str:
+        """Which product of self-attention comes first: its own choice, or the original's."""
+        return self.attention_order or self.kind.attention_order(self)
 
     @property
     def grid(self) -> tuple[int, int]:

@@ -7,6 +7,7 @@ import dataclasses
 from typing import Any, NamedTuple
 
 from models.networks.config import (
+    ATTENTION_ORDERS,
     EXITS,
     GRANULARITIES,
     ISPS_FORMS,
@@ -18,7 +19,7 @@ from models.networks.config import (
     ModelConfig,
 )
 
-OF_MODEL = ("isps", "integration", "pool", "membrane_leak")
+OF_MODEL = ("isps", "integration", "pool", "membrane_leak", "attention_order")
 OF_HALTING = (
     "granularity",
     "policy",
@@ -74,6 +75,11 @@ def add_switches(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="of QKFormer: one projection's membranes run from image to image, as in its own code, "
         "with which its accuracy was published",
+    )
+    group.add_argument(
+        "--attention-order",
+        choices=ATTENTION_ORDERS,
+        help="(q k^T) v or q (k^T v): the same spikes, other work; default: the original's",
     )
     group.add_argument(
         "--granularity", choices=GRANULARITIES, help="where halting is checked and starts anew"

@@ -104,13 +104,14 @@ def make_frame(network: Network, architecture: Architecture) -> Frame:
     """Return what a plan starts from. Raises LoweringError if the trace cannot be executed."""
     architecture = architecture.for_halting(network.granularity)
     _check_executable(network, architecture)
-    if architecture.dataflow.attention_order == "key_values_first":
+    order = architecture.dataflow.attention_order
+    if (network.attention_order if order == "as_traced" else order) == "key_values_first":
         network = key_values_first(network)
-    order = schedule(network, architecture)
+    steps = schedule(network, architecture)
     cuts = tuple(_cut(layer, architecture) for layer in network.layers)
     slots = _weight_slots(network, architecture)
-    pieces = _pieces_by_core(network, architecture, cuts, order.homes)
-    return Frame(network, architecture, order, slots, cuts, pieces)
+    pieces = _pieces_by_core(network, architecture, cuts, steps.homes)
+    return Frame(network, architecture, steps, slots, cuts, pieces)
 
 
 def fixed_mapping(frame: Frame) -> Mapping:

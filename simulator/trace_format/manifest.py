@@ -14,6 +14,7 @@ from simulator.trace_format.schema import (
     MANIFEST,
     MANIFEST_OPTIONAL,
     MODEL,
+    MODEL_OPTIONAL,
     TENSOR,
     TENSOR_OPTIONAL,
     WEIGHTS,
@@ -44,8 +45,11 @@ def check_manifest(manifest: dict[str, Any], source: str) -> Layout:
     for name, rules in (("model", MODEL), ("dataset", DATASET), ("weights", WEIGHTS)):
         section = manifest.get(name)
         # Open: what else these sections tell is provenance, and welcome.
-        whole = isinstance(section, dict) and problems.fields(name, section, rules, closed=False)
-        sections[name] = section if whole else None
+        known = MODEL_OPTIONAL if name == "model" else ()
+        sound = isinstance(section, dict) and problems.fields(
+            name, section, rules, optional=known, closed=False
+        )
+        sections[name] = section if sound else None
     model = sections["model"]
     if model and not problems.fields("model.halting", model["halting"], HALTING, closed=False):
         model = None

@@ -167,7 +167,9 @@ MODEL = {
     "parameters": TOTAL,
     "isps": TEXT,
     "halting": OBJECT,
+    "attention_order": one_of(("scores_first", "key_values_first")),
 }
+MODEL_OPTIONAL = ("attention_order",)
 HALTING = {"granularity": one_of(("none", "block", "timestep", "two_dimensional", "waking"))}
 DATASET = {
     "name": TEXT,

@@ -11,12 +11,13 @@ import pytest
 from simulator.architecture import load_architecture
 from simulator.engine.reference import simulate
 from simulator.engine.replay import replay
+from simulator.errors import TraceError
 from simulator.lowering import lower, make_plan
 from simulator.operations import read_network
 from simulator.results.result import Result
 from simulator.simulate import Simulation
 from simulator.trace import Image, Trace
-from tests.factories import tiny_trace, unpack_planes
+from tests.factories import tiny_content, tiny_trace, unpack_planes
 from tests.machines import ROOT, machine
 
 ARRAYS = ("dense_pe", "sparse_pe", "sparse_pe_noskip")
@@ -151,3 +152,25 @@ def test_every_machine_does_the_same_useful_work(name: str, form: str, tmp_path:
             result.check()
             columns.append(result.tables["layers"].useful_accumulations)
         assert columns[0].equals(columns[1])
+
+
+def test_the_trace_says_which_product_comes_first(tmp_path: Path) -> None:
+    options = {"timesteps": 3, "channels": CHANNELS, "heads": HEADS, "seed": 11}
+    content = tiny_content(attention="products", **options)
+    silent = content.write(tmp_path / "silent.npz")
+    content.manifest["model"]["attention_order"] = "key_values_first"
+    stated = content.write(tmp_path / "stated.npz")
+    silent_cycles, stated_cycles, forced, scores = (
+        run(path, "sparse_pe", *order).tables["images"].latency_cycles[0]
+        for path, order in (
+            (silent, ()),
+            (stated, ()),
+            (silent, (FIRST,)),
+            (stated, ("dataflow.attention_order=scores_first",)),
+        )
+    )
+    assert stated_cycles == forced != silent_cycles
+    assert scores == silent_cycles
+    content.manifest["model"]["attention_order"] = "softmax"
+    with pytest.raises(TraceError, match=r"model\.attention_order"):
+        content.write(tmp_path / "broken.npz")

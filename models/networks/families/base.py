@@ -72,6 +72,14 @@ class Family(ABC):
         """Return where a pooled stage of the patch splitting pools: `before_lif` or `after_lif`."""
         return "after_lif"
 
+    def attention_order(self, config: ModelConfig) -> str:
+        """Return the order of the original's self-attention: `scores_first`, `key_values_first`.
+
+        Read in the repositories of Spikformer, Spikingformer and QKFormer: on CIFAR the first two
+        compute (q k^T) v, on ImageNet, and QKFormer everywhere, q (k^T v).
+        """
+        return "scores_first" if config.dataset.image_size < 224 else "key_values_first"
+
     def stem(self, config: ModelConfig) -> nn.Module:
         """Build the module from frames to the tokens of the first block that may halt tokens."""
         from models.networks.sps import PatchSplitting

@@ -110,6 +110,10 @@ class QKFormer(Family):
         """Return the blocks of the two stages with token attention."""
         return EARLIER_BLOCKS[blocks]
 
+    def attention_order(self, config: ModelConfig) -> str:
+        """Return q (k^T v), at every size."""
+        return "key_values_first"
+
     def stem(self, config: ModelConfig) -> nn.Module:
         """Build the stages with token attention."""
         from models.networks.qkformer import EarlierStages

@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from models.networks.probes import Probe
     from models.operations.plan import NetworkListing
 
-IMAGENET_CONVS = [(f"block{i}_conv", f"block{i}_bn") for i in range(5)]
-CIFAR_CONVS = [(f"proj{i}_conv", f"proj{i}_bn") for i in ("", 1, 2, 3, 4)]
-
-
-def _imagenet(state: State, config: ModelConfig) -> Sources:
-    blocks = repository_blocks(state, config.size.blocks, ("mlp1", "mlp2"))
-    return stages(IMAGENET_CONVS) | blocks
+CIFAR_CONVS = [(f"block{i}_conv", f"block{i}_bn") for i in range(5)]
+IMAGENET_CONVS = [(f"proj{i}_conv", f"proj{i}_bn") for i in ("", 1, 2, 3, 4)]
 
 
 def _cifar(state: State, config: ModelConfig) -> Sources:
     blocks = repository_blocks(state, config.size.blocks, ("mlp1", "mlp2"))
     return stages(CIFAR_CONVS) | blocks
+
+
+def _imagenet(state: State, config: ModelConfig) -> Sources:
+    blocks = repository_blocks(state, config.size.blocks, ("mlp1", "mlp2"))
+    return stages(IMAGENET_CONVS) | blocks
 
 
 @register("spikingformer")
@@ -39,8 +39,8 @@ class Spikingformer(Family):
     sizes = SIZES
     spike_stream = False
     layouts = (
-        CheckpointLayout(("patch_embed.block0_conv.weight",), _imagenet),
-        CheckpointLayout(("patch_embed.proj4_conv.weight",), _cifar),
+        CheckpointLayout(("patch_embed.block0_conv.weight",), _cifar),
+        CheckpointLayout(("patch_embed.proj4_conv.weight",), _imagenet),
     )
 
     def join(

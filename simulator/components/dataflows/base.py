@@ -52,9 +52,10 @@ class Dataflow(Component, slot="dataflows"):
         description="images that pass each step together, so that fetched weights serve them all",
     )
 
-    attention_order: Literal["scores_first", "key_values_first"] = Field(
-        default="scores_first",
-        description="(Q K^T) V, or Q (K^T V), which is the same without a softmax",
+    attention_order: Literal["as_traced", "scores_first", "key_values_first"] = Field(
+        default="as_traced",
+        description="(Q K^T) V, or Q (K^T V), the same without a softmax; or as the trace states, "
+        "scores first where it states none",
     )
 
     @abstractmethod
