@@ -61,15 +61,15 @@ def compare_cards(runs: Sequence[Run], baseline: str | None = None) -> list[Card
 def _workload(group: Sequence[Run]) -> dict[str, Any]:
     """What a workload is, from the trace that its runs name."""
     trace = group[0].result.provenance["trace"]
-    images = sorted({run.result.images for run in group})
+    left_out = [f"{run.left_out} of {run.design}" for run in group if run.left_out]
     return {
         "name": group[0].workload,
         "network": group[0].told["network"],
         "origin": group[0].told["origin"],
-        "images": " or ".join(map(str, images)),
+        "images": group[0].result.images,
         "trace": trace,
         "weights": json.dumps(trace["weights"], indent=2),
-        "alike": len(images) == 1,
+        "left_out": ", ".join(left_out),
     }
 
 
@@ -83,11 +83,11 @@ def _machines(runs: Sequence[Run]) -> list[tuple[str, dict[str, Any], str]]:
 def _prices(runs: Sequence[Run]) -> list[tuple[dict[str, Any], str]]:
     """Each price once, with the designs that pay it."""
     designs: dict[tuple[Any, ...], dict[str, None]] = {}
+    fields = ("part", "action", "meaning", "energy_pj", "source")
     for run in runs:
-        for row in run.result.tables["prices"].itertuples(index=False):
+        for row in run.result.tables["prices"][[*fields]].itertuples(index=False):
             designs.setdefault(tuple(row), {})[run.design] = None
     every = {run.design for run in runs}
-    fields = ("part", "action", "meaning", "energy_pj", "source")
     return [
         (dict(zip(fields, row, strict=True)), "all" if set(names) == every else ", ".join(names))
         for row, names in sorted(designs.items(), key=lambda item: item[0][:2])

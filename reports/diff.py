@@ -17,8 +17,10 @@ from reports.figures.cycles import cycles_by_layer
 from simulator.command import check_counts, command
 from simulator.config.wording import shown
 from simulator.errors import ResultError
+from simulator.results.pairing import ratio, same_trace, shared
 from simulator.results.result import Result
 from simulator.results.summary import number, short, summary
+from simulator.streams.statistics import CONFIDENCE, Estimate
 
 EXAMPLE = "python -m reports.diff reports/out/sparse_pe_noskip reports/out/sparse_pe"
 AT_REST = "at rest"
@@ -121,6 +123,28 @@ def headline(one: Result, other: Result) -> list[tuple[str, float, float]]:
     return [(name, pick(a), pick(b)) for name, pick in picks.items()]
 
 
+_COLUMNS = {
+    "latency (ms)": "latency_ms",
+    "energy (µJ)": "energy_pj",
+    "EDP (µJ ms)": "energy_delay_pj_ms",
+    "DRAM traffic (kB)": "dram_bytes",
+    "active tokens": "active_tokens",
+}
+
+
+def ratios(one: Result, other: Result) -> dict[str, Estimate]:
+    """B / A of the means in `headline`, with their intervals; images are paired."""
+    return {name: ratio(other, one, column) for name, column in _COLUMNS.items()}
+
+
+def paired(one: Result, other: Result) -> tuple[Result, Result, list[str]]:
+    """Both over the images that they share, and a line about the others."""
+    a, b = shared([one, other], ["A", "B"])
+    fewer = [whole.images - kept.images for whole, kept in ((one, a), (other, b))]
+    told = f"!  Images that only one of them ran are left out: {fewer[0]} of A, {fewer[1]} of B."
+    return a, b, [told] if any(fewer) else []
+
+
 def provenance_changes(one: Result, other: Result) -> list[tuple[str, Any, Any]]:
     """Where the results come from differs: path, in A, in B; None where a path is missing."""
     a, b = (dict(_leaves("", result.provenance)) for result in (one, other))
@@ -140,13 +164,22 @@ def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield path, value
 
 
-def text(one: Result, other: Result, rows: int) -> str:
-    """The comparison for a terminal; at most so many rows a view, the rest summed."""
-    lines = [f"A  {_who(one)}", f"B  {_who(other)}", *_warnings(one, other), ""]
+def text(one: Result, other: Result, rows: int, left_out: Sequence[str] = ()) -> str:
+    """The comparison for a terminal; at most so many rows a view, the rest summed.
+
+    Both must hold the same images; `left_out`: lines about the images that they do not share.
+    """
+    lines = [f"A  {_who(one)}", f"B  {_who(other)}", *_warnings(one, other), *left_out, ""]
     lines += _provenance_lines(provenance_changes(one, other))
-    lines += ["", f"{'mean per image':<30}{'A':>14}{'B':>14}{'B - A':>14}{'B / A':>10}"]
+    count = f"mean of {one.images} images"
     lines += [
-        f"{name:<30}{number(a):>14}{number(b):>14}{_signed(b - a):>14}{_ratio(a, b):>10}"
+        "",
+        f"{count:<22}{'A':>13}{'B':>13}{'B - A':>13}{'B / A':>9}  {CONFIDENCE:.0%} interval",
+    ]
+    found = ratios(one, other)
+    lines += [
+        f"{name:<22}{number(a):>13}{number(b):>13}{_signed(b - a):>13}{_ratio(a, b):>9}"
+        f"  {_interval(found.get(name))}"
         for name, a, b in headline(one, other)
     ]
     for change in changes(one, other):
@@ -162,14 +195,8 @@ def _who(result: Result) -> str:
 def _warnings(one: Result, other: Result) -> list[str]:
     """What makes the two hard to compare."""
     told = []
-    if one.provenance["trace"]["content_hash"] != other.provenance["trace"]["content_hash"]:
+    if not same_trace([one, other]):
         told.append("!  The traces differ: spikes and masks are not the same.")
-    images = [result.tables["images"]["image_id"].tolist() for result in (one, other)]
-    if images[0] != images[1]:
-        told.append(
-            f"!  The images differ: {len(images[0])} in A, {len(images[1])} in B, "
-            f"{len(set(images[0]) & set(images[1]))} in both; means are over each one's own."
-        )
     names = [result.provenance["energy_table"]["name"] for result in (one, other)]
     if names[0] != names[1]:
         told.append(f"!  The prices differ: {names[0]} in A, {names[1]} in B.")
@@ -215,6 +242,12 @@ def _signed(value: float) -> str:
     return f"+{number(value)}" if value > 0 else number(value)
 
 
+def _interval(estimate: Estimate | None) -> str:
+    if estimate is None or estimate.low is None or estimate.high is None:
+        return ""
+    return f"[{estimate.low:.3f}, {estimate.high:.3f}]"
+
+
 def _ratio(one: float, other: float) -> str:
     return f"{other / one:.3f}" if one else "–"
 
@@ -229,9 +262,11 @@ def as_json(one: Result, other: Result) -> str:
             dict(zip(("path", "a", "b"), entry, strict=True))
             for entry in provenance_changes(one, other)
         ],
+        "images": one.images,
         "headline": [
             dict(zip(("name", "a", "b"), entry, strict=True)) for entry in headline(one, other)
         ],
+        "ratios": {name: found._asdict() for name, found in ratios(one, other).items()},
         "views": [
             {
                 "title": change.title,
@@ -264,8 +299,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     check_counts(options, "rows", error=ResultError)
-    one, other = Result.load(options.a), Result.load(options.b)
-    print(as_json(one, other) if options.json else text(one, other, options.rows))
+    one, other, left_out = paired(Result.load(options.a), Result.load(options.b))
+    shown = as_json(one, other) if options.json else text(one, other, options.rows, left_out)
+    print(shown)
 
 
 if __name__ == "__main__":

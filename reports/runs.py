@@ -11,6 +11,7 @@ from typing import Any
 
 from reports.figures.base import Run
 from simulator.errors import ResultError
+from simulator.results.pairing import shared
 from simulator.results.result import Result
 from simulator.results.summary import summary
 
@@ -22,7 +23,8 @@ def load_runs(paths: Sequence[str]) -> list[Run]:
 
     A design is named as its architecture is, with what its command replaced in it; a workload as
     its trace's file; both with a hash where that is not enough. Raises ResultError for a path
-    without a result, and for two results of one design on one workload.
+    without a result, for two results of one design on one workload, and for designs of a workload
+    that ran no image in common.
     """
     files = [file for path in paths for file in _files(Path(path))]
     results = [Result.load(file) for file in files]
@@ -34,9 +36,23 @@ def load_runs(paths: Sequence[str]) -> list[Run]:
             rule = f"{runs[design, workload]} is that too: give each once"
             raise ResultError(f"{file}: {design} on {workload}: {rule}")
         runs[design, workload] = file
+    return _on_shared_images(designs, workloads, results)
+
+
+def _on_shared_images(
+    designs: Sequence[str], workloads: Sequence[str], results: Sequence[Result]
+) -> list[Run]:
+    """The runs, each over the images that all designs of its workload ran."""
+    kept = list(results)
+    for workload in dict.fromkeys(workloads):
+        places = [place for place, name in enumerate(workloads) if name == workload]
+        names = [f"{designs[place]} on {workload}" for place in places]
+        both = shared([results[place] for place in places], names)
+        for place, result in zip(places, both, strict=True):
+            kept[place] = result
     return [
-        Run(design, workload, result, summary(result))
-        for design, workload, result in zip(designs, workloads, results, strict=True)
+        Run(design, workload, own, summary(own), whole.images - own.images)
+        for design, workload, own, whole in zip(designs, workloads, kept, results, strict=True)
     ]
 
 

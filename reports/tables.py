@@ -32,7 +32,7 @@ def paper_tables(runs: Sequence[Run], baseline: str, suffix: str) -> str:
     """The overview, and how many times better than the baseline each design is."""
     titled = [("Means per image", overview(runs))]
     for metric in METRICS:
-        frame = ratios(runs, metric.name, baseline)
+        frame = ratios(runs, metric, baseline)
         frame.insert(0, "design", frame.index)
         titled.append((f"{metric.name}: times better than {baseline}", frame))
     write = _markdown if suffix == ".md" else _latex

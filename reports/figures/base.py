@@ -33,12 +33,16 @@ _ROW_PX = 17
 
 
 class Run(NamedTuple):
-    """A result among others: what it is called, what it holds, and its summary."""
+    """A result among others: what it is called, what it holds, and its summary.
+
+    `left_out`: images that it ran and another design of its workload did not; it lacks them.
+    """
 
     design: str
     workload: str
     result: Result
     told: dict[str, Any]
+    left_out: int = 0
 
 
 class Plot(NamedTuple):

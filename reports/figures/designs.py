@@ -24,27 +24,35 @@ from reports.figures.base import (
     single,
     table,
     upside_down,
+    words,
 )
 from reports.figures.cycles import marker
 from simulator.config.wording import suggestion
 from simulator.errors import ResultError
+from simulator.results.pairing import ratio, shared
+from simulator.results.summary import number
+from simulator.streams.statistics import CONFIDENCE, Estimate
 
 COMPARING = "Comparing designs"
 GEOMEAN = "geometric mean"
 
 
 class Metric(NamedTuple):
-    """A headline number of which less is better: its name in `headline`, and how to speak of it."""
+    """A headline number of which less is better.
+
+    Its name in `headline`, how to speak of it, and the column of `images` whose mean it is.
+    """
 
     name: str
     title: str
+    column: str
 
 
 METRICS = (
-    Metric("latency (ms)", "Latency against the baseline"),
-    Metric("energy (µJ)", "Energy against the baseline"),
-    Metric("EDP (µJ ms)", "EDP against the baseline"),
-    Metric("DRAM (MB)", "DRAM traffic against the baseline"),
+    Metric("latency (ms)", "Latency against the baseline", "latency_ms"),
+    Metric("energy (µJ)", "Energy against the baseline", "energy_pj"),
+    Metric("EDP (µJ ms)", "EDP against the baseline", "energy_delay_pj_ms"),
+    Metric("DRAM (MB)", "DRAM traffic against the baseline", "dram_bytes"),
 )
 
 
@@ -127,43 +135,83 @@ def _spots(runs: Sequence[Run]) -> dict[str, Run]:
 
 def _improvement(runs: Sequence[Run], metric: Metric, baseline: str) -> Plot:
     """Bars of baseline / design, with the ratio printed; workloads without the baseline lack."""
-    frame = ratios(runs, metric.name, baseline)
+    frame, found = ratios(runs, metric, baseline), estimates(runs, metric, baseline)
     figure = go.Figure()
     for place, column in enumerate(frame.columns):
         kept = frame[column].dropna()
         colour = GREY if column == GEOMEAN else PALETTE[place % len(PALETTE)]
         printed = [f"{value:.{2 if value < 10 else 1}f}×" for value in kept]
         texts = {"text": printed, "textposition": "outside", "cliponaxis": False}
+        texts["error_x"] = _error_bars([found.get((name, column)) for name in kept.index])
         bar(figure, str(column), kept.index, kept.tolist(), colour, **texts)
     figure.add_vline(1.0, line_color=GREY, line_dash="dot", line_width=1.5)
     rows = len(frame) * max(len(frame.columns) * 0.6, 1)
     figure.update_layout(barmode="group", height=height_px(rows, 28))
-    high = max(frame.max().max(), 1.0)
+    high = max([frame.max().max(), 1.0, *(each.high or 0.0 for each in found.values())])
     figure.update_xaxes(title="times better than the baseline", range=[0, 1.18 * high])
     upside_down(figure)
-    note = f"{metric.name} of {baseline} / that of each design, means per image: above 1 is better."
-    return Plot(note, figure, table(frame, "design", " (×)"))
+    note = (
+        f"{metric.name} of {baseline} / that of each design, means over the same images: above 1 "
+        f"is better. Bars of {CONFIDENCE:.0%} confidence, images paired (Student's t)."
+    )
+    told = table(frame, "design", " (×)")
+    for workload in dict.fromkeys(workload for _, workload in found):
+        heading = f"{words(workload)}: {CONFIDENCE:.0%} interval (×)"
+        told[heading] = [interval(found.get((design, workload))) for design in frame.index]
+    return Plot(note, figure, told)
 
 
-def ratios(runs: Sequence[Run], metric: str, baseline: str) -> pd.DataFrame:
+def _error_bars(found: Sequence[Estimate | None]) -> dict[str, Any]:
+    bounds = [
+        (each.value - each.low, each.high - each.value)
+        if each is not None and each.low is not None and each.high is not None
+        else (0.0, 0.0)
+        for each in found
+    ]
+    below, above = ([pair[side] for pair in bounds] for side in (0, 1))
+    return {"type": "data", "array": above, "arrayminus": below, "symmetric": False, "width": 3}
+
+
+def interval(estimate: Estimate | None) -> str:
+    """An interval as text; a dash where there is none."""
+    if estimate is None or estimate.low is None or estimate.high is None:
+        return "–"
+    return f"{number(estimate.low)} to {number(estimate.high)}"
+
+
+def ratios(runs: Sequence[Run], metric: Metric, baseline: str) -> pd.DataFrame:
     """Designs x workloads: the baseline's value / the design's; with a mean if there are several.
 
     `baseline`: a design, taken on each workload, or `DESIGN@WORKLOAD`, one run for all workloads of
     its data set: a network and its twin differ in method, two data sets in the task.
     """
-    spots = _spots(runs)
     values: dict[str, dict[str, float]] = {}
-    for run in runs:
-        base = spots.get(baseline) or spots.get(f"{baseline}@{run.workload}")
-        own = headline(run)[metric]
-        if base is not None and own > 0 and _dataset(base) == _dataset(run):
-            values.setdefault(run.workload, {})[run.design] = headline(base)[metric] / own
+    for (design, workload), estimate in estimates(runs, metric, baseline).items():
+        values.setdefault(workload, {})[design] = estimate.value
     frame = pd.DataFrame(values)
     frame = frame.reindex(list(dict.fromkeys(run.design for run in runs)))
-    if len(frame.columns) > 1 and baseline not in spots:
+    if len(frame.columns) > 1 and baseline not in _spots(runs):
         whole = frame.dropna()
         frame[GEOMEAN] = (whole.map(math.log).sum(axis=1) / len(frame.columns)).map(math.exp)
     return frame
+
+
+def estimates(
+    runs: Sequence[Run], metric: Metric, baseline: str
+) -> dict[tuple[str, str], Estimate]:
+    """The same by design and workload, with intervals; over the images that both ran.
+
+    Raises ResultError if a run and the baseline share no image.
+    """
+    spots, found = _spots(runs), {}
+    for run in runs:
+        base = spots.get(baseline) or spots.get(f"{baseline}@{run.workload}")
+        if base is None or headline(run)[metric.name] <= 0 or _dataset(base) != _dataset(run):
+            continue
+        names = [f"{each.design} on {each.workload}" for each in (base, run)]
+        one, other = shared([base.result, run.result], names)
+        found[run.design, run.workload] = ratio(one, other, metric.column)
+    return found
 
 
 def _dataset(run: Run) -> object:

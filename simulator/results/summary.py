@@ -21,10 +21,11 @@ from simulator.results.findings import Finding
 from simulator.results.intervals import DRAM, has_bounds, intervals
 from simulator.results.result import CAUSES, CONVENTIONS, Result
 from simulator.results.stream import stream_summary
+from simulator.streams.statistics import CONFIDENCE, independent_mean
 
 PERCENTILES = (50, 95, 99)
 WIDTH = 100
-LINES = 45
+LINES = 47
 # As many parts, timesteps and blocks fit on a terminal; further ones are summed or left out.
 _PARTS = 9
 _BOUNDS = ("energy_low_pj", "energy_high_pj")
@@ -54,6 +55,10 @@ def summary(result: Result) -> dict[str, Any]:
         "origin": origin(result.provenance["trace"]["weights"]),
         "latency_cycles": cycles,
         "latency_ms": milliseconds,
+        "mean_intervals": {
+            name: independent_mean(numbers(images, column) / unit)._asdict()
+            for name, column, unit in _ESTIMATED
+        },
         "floor_cycles_mean": _mean(images, "floor_cycles"),
         "ceiling_cycles_mean": _mean(images, "ceiling_cycles"),
         "throughput_images_per_s": 1e3 * result.images / time_ms,
@@ -80,6 +85,16 @@ def summary(result: Result) -> dict[str, Any]:
         "area": _area(result),
         "stream": stream_summary(result),
     }
+
+
+_ESTIMATED = (
+    ("latency_ms", "latency_ms", 1.0),
+    ("energy_uj", "energy_pj", 1e6),
+    ("energy_delay_uj_ms", "energy_delay_pj_ms", 1e6),
+)
+
+
+_SHOWN = (("latency_ms", "ms"), ("energy_uj", "uJ"))
 
 
 def origin(weights: Mapping[str, Any]) -> str:
@@ -480,6 +495,7 @@ def _speed(told: Mapping[str, Any]) -> list[str]:
         f"{'Per image':<14}" + "".join(f"{name:>14}" for name in names),
         f"{'Latency':<14}" + "".join(f"{number(cycles[name]):>14}" for name in names) + " cycles",
         f"{'':<14}" + "".join(f"{number(ms[name]):>14}" for name in names) + " ms",
+        *_entry("", _means_line(told)),
         *_entry(
             "Throughput",
             f"{number(told['throughput_images_per_s'])} images/s "
@@ -501,6 +517,13 @@ def _speed(told: Mapping[str, Any]) -> list[str]:
         *_entry("Synaptic ops", _operations_line(told)),
         *_entry("Layers", _layers_line(told["layers"]), lines=2),
     ]
+
+
+def _means_line(told: Mapping[str, Any]) -> str:
+    """Latency and energy of an image with their intervals over images."""
+    found = told["mean_intervals"]
+    means = (f"{_interval(found[name])} {unit}" for name, unit in _SHOWN)
+    return f"n = {told['images']}; {CONFIDENCE:.0%} of the means: {', '.join(means)}"
 
 
 def _firing_line(firing: Sequence[Mapping[str, Any]]) -> str:

@@ -57,7 +57,17 @@ def mean_estimate(series: Sequence[float] | Floats, confidence: float = CONFIDEN
     independent = len(values) / correlation_time(values)
     if independent < _FEWEST:
         return Estimate(mean, None, None)
-    half = _student(independent - 1, confidence) * math.sqrt(values.var(ddof=1) / independent)
+    half = student(independent - 1, confidence) * math.sqrt(values.var(ddof=1) / independent)
+    return Estimate(mean, mean - half, mean + half)
+
+
+def independent_mean(values: Sequence[float] | Floats, confidence: float = CONFIDENCE) -> Estimate:
+    """The mean of values that know nothing of each other, by Student's t; of one, no interval."""
+    kept = np.asarray(values, np.float64)
+    mean = math.fsum(kept.tolist()) / len(kept)
+    if len(kept) < 2:
+        return Estimate(mean, None, None)
+    half = student(len(kept) - 1, confidence) * math.sqrt(kept.var(ddof=1) / len(kept))
     return Estimate(mean, mean - half, mean + half)
 
 
@@ -97,10 +107,35 @@ def _binomial_ranks(count: int, share: float, confidence: float) -> tuple[int | 
     return (low if low >= 1 else None), (high if high <= count else None)
 
 
-def _student(freedom: float, confidence: float) -> float:
-    """The two-sided quantile of Student's t, by Cornish and Fisher; within 0.3 % from 7 on."""
+def student(freedom: float, confidence: float = CONFIDENCE) -> float:
+    """Return the two-sided quantile of Student's t.
+
+    By Cornish and Fisher, within 0.3 % from 7 on; by bisection of the closed form below, where
+    `freedom` is rounded down.
+    """
+    if freedom < 7:
+        return _student_of_few(max(math.floor(freedom), 1), confidence)
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     first = (z**3 + z) / 4
     second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
     third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
     return z + first / freedom + second / freedom**2 + third / freedom**3
+
+
+def _student_of_few(freedom: int, confidence: float) -> float:
+    low, high = 0.0, math.pi / 2
+    for _ in range(60):
+        angle = (low + high) / 2
+        low, high = (angle, high) if _within(angle, freedom) < confidence else (low, angle)
+    return math.sqrt(freedom) * math.tan(low)
+
+
+def _within(angle: float, freedom: int) -> float:
+    """Return P(|t| < sqrt(freedom) tan(angle)), Abramowitz and Stegun 26.7.3 and 26.7.4."""
+    cosine, term, total = math.cos(angle), 1.0, 0.0
+    for power in range(freedom % 2, freedom - 1, 2):
+        total += term * cosine**power
+        term *= (power + 1) / (power + 2)
+    if freedom % 2 == 0:
+        return math.sin(angle) * total
+    return 2 / math.pi * (angle + math.sin(angle) * total)

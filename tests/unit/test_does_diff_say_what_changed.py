@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reports.diff import changes, headline, main, provenance_changes, text
+from reports.diff import changes, headline, main, paired, provenance_changes, text
 from simulator.results.result import Result
 from tests.sample_result import PRICES, sample_result
 
@@ -96,9 +96,10 @@ def test_the_text_tells_origin_wholes_and_warnings(one: Result, other: Result) -
     assert shown.count("others)") >= 4
     fewer = sample_result(range(1))
     fewer.provenance["trace"]["content_hash"] = "sha256:other"
-    shown = text(one, fewer, 2)
+    a, b, left_out = paired(one, fewer)
+    shown = text(a, b, 2, left_out)
     assert "The traces differ" in shown
-    assert "The images differ: 3 in A, 1 in B, 1 in both" in shown
+    assert "left out: 2 of A, 0 of B" in shown
 
 
 def test_json_holds_the_same(
@@ -108,7 +109,7 @@ def test_json_holds_the_same(
     sample_result(range(1)).save(tmp_path / "b")
     assert main([str(tmp_path / "a"), str(tmp_path / "b"), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    expected = headline(one, sample_result(range(1)))
+    expected = headline(sample_result(range(1)), sample_result(range(1)))
     assert [(row["name"], row["a"], row["b"]) for row in told["headline"]] == expected
     assert len(told["views"][3]["rows"]) == len(PRICES) + 1
 
