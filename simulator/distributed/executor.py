@@ -16,6 +16,7 @@ import queue
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, NamedTuple, TypeVar
 
 from simulator.errors import ExecutionError
@@ -133,9 +134,7 @@ def _closed_by(stack: contextlib.ExitStack, client: Any) -> Any:
 def _on_cores(
     function: Callable[[Task], Answer], tasks: Sequence[Task], jobs: int
 ) -> Iterator[tuple[int, Answer]]:
-    """loky ends all its workers when one dies; what they had not finished is begun again."""
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
-
+    """joblib ends all its workers when one dies; what they had not finished is begun again."""
     left = dict(enumerate(tasks))
     for attempt in range(1, ATTEMPTS + 1):
         try:
@@ -143,7 +142,7 @@ def _on_cores(
                 del left[position]
                 yield position, answer
             return
-        except TerminatedWorkerError:
+        except BrokenProcessPool:
             if attempt == ATTEMPTS:
                 raise ExecutionError(
                     f"worker processes died {ATTEMPTS} times; {len(left)} of {len(tasks)} tasks "
