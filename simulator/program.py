@@ -6,7 +6,8 @@ An op holds one server of its unit for `busy_cycles`; its successors wait `laten
 An op is ready at the latest finish of its predecessors (0 if it has none). A join has no unit: it
 starts and finishes at its ready cycle. In each cycle t, first everything that ends at t is applied
 (releases at start + busy, finishes at start + busy + latency, joins that thereby become ready);
-then each unit with free servers serves its waiting ops in order of the smallest (ready cycle, op).
+then each unit with free servers serves its waiting ops in order of the smallest (yields, ready
+cycle, op): an op that yields, such as a prefetch, goes behind all that do not.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class Program(NamedTuple):
         unit: int32 (n,), index of the unit that executes the op, -1 for a join.
         busy_cycles: int64 (n,), how long the op holds a server: >= 1, 0 for a join.
         latency_cycles: int64 (n,), how much longer its successors wait: >= 0, 0 for a join.
+        yields: bool (n,), whether its unit serves all others that wait before it.
         pred_ptr: int64 (n + 1,), op i waits for pred[pred_ptr[i]:pred_ptr[i + 1]].
         pred: int32 (e,), predecessors, each smaller than the op that waits for it.
         unit_servers: int32 (u,), how many ops a unit can hold at once: >= 1.
@@ -45,6 +47,7 @@ class Program(NamedTuple):
     unit: npt.NDArray[np.int32]
     busy_cycles: npt.NDArray[np.int64]
     latency_cycles: npt.NDArray[np.int64]
+    yields: npt.NDArray[np.bool_]
     pred_ptr: npt.NDArray[np.int64]
     pred: npt.NDArray[np.int32]
     unit_servers: npt.NDArray[np.int32]
@@ -56,7 +59,7 @@ class Structure(NamedTuple):
     `Structure.of` checks a structure once; `check_busy` checks what an image adds to it.
 
     Attributes:
-        unit, latency_cycles, pred_ptr, pred, unit_servers: as in a program.
+        unit, latency_cycles, yields, pred_ptr, pred, unit_servers: as in a program.
         first: int32 (n + 2,), op i is followed by successor[first[i]:first[i + 1]]; what stands
             under n follows nothing: the ops that begin the image.
         successor: int32, ops in ascending order; END alone for an op that nothing follows.
@@ -66,6 +69,7 @@ class Structure(NamedTuple):
 
     unit: npt.NDArray[np.int32]
     latency_cycles: npt.NDArray[np.int64]
+    yields: npt.NDArray[np.bool_]
     pred_ptr: npt.NDArray[np.int64]
     pred: npt.NDArray[np.int32]
     unit_servers: npt.NDArray[np.int32]
@@ -81,6 +85,7 @@ class Structure(NamedTuple):
         return cls(
             program.unit,
             program.latency_cycles,
+            program.yields,
             program.pred_ptr,
             program.pred,
             program.unit_servers,
@@ -94,7 +99,7 @@ class Structure(NamedTuple):
 
     def program(self, busy_cycles: npt.NDArray[np.int64]) -> Program:
         """Return the program of an image with these busy cycles; columns are shared."""
-        columns = (self.latency_cycles, self.pred_ptr, self.pred, self.unit_servers)
+        columns = (self.latency_cycles, self.yields, self.pred_ptr, self.pred, self.unit_servers)
         return Program(self.unit, busy_cycles, *columns)
 
     def check_busy(self, busy_cycles: npt.NDArray[np.int64]) -> None:
@@ -133,7 +138,7 @@ class ProgramBuilder:
     def __init__(self) -> None:
         self.unit_names: list[str] = []
         self._servers: list[int] = []
-        self._ops: list[tuple[int, int, int]] = []
+        self._ops: list[tuple[int, int, int, bool]] = []
         self._pred_ptr = [0]
         self._pred: list[int] = []
 
@@ -143,9 +148,17 @@ class ProgramBuilder:
         self._servers.append(servers)
         return len(self._servers) - 1
 
-    def add_op(self, unit: int, busy: int, latency: int = 0, after: Iterable[int] = ()) -> int:
+    def add_op(
+        self,
+        unit: int,
+        busy: int,
+        latency: int = 0,
+        after: Iterable[int] = (),
+        *,
+        yields: bool = False,
+    ) -> int:
         """Adds an op of so many busy and latency cycles; returns its id."""
-        self._ops.append((unit, busy, latency))
+        self._ops.append((unit, busy, latency, yields))
         self._pred.extend(after)
         self._pred_ptr.append(len(self._pred))
         return len(self._ops) - 1
@@ -156,11 +169,13 @@ class ProgramBuilder:
 
     def build(self) -> Program:
         """The program, validated; raises LoweringError for the first rule it breaks."""
-        unit, busy, latency = zip(*self._ops, strict=True) if self._ops else ((), (), ())
+        columns = zip(*self._ops, strict=True) if self._ops else ((), (), (), ())
+        unit, busy, latency, yields = columns
         program = Program(
             unit=np.array(unit, np.int32),
             busy_cycles=np.array(busy, np.int64),
             latency_cycles=np.array(latency, np.int64),
+            yields=np.array(yields, np.bool_),
             pred_ptr=np.array(self._pred_ptr, np.int64),
             pred=np.array(self._pred, np.int32),
             unit_servers=np.array(self._servers, np.int32),
@@ -203,6 +218,7 @@ def _check_columns(program: Program) -> None:
     lengths = {"pred_ptr": ops + 1, "pred": edges, "unit_servers": len(program.unit_servers)}
     for field, column in program._asdict().items():
         dtype = "int64" if field in ("busy_cycles", "latency_cycles", "pred_ptr") else "int32"
+        dtype = "bool" if field == "yields" else dtype
         if column.dtype != np.dtype(dtype) or column.ndim != 1 or not column.flags.c_contiguous:
             raise LoweringError(
                 f"{field} is {column.dtype} {column.shape}; rule: a contiguous row of {dtype}"

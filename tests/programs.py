@@ -38,7 +38,7 @@ def by_cycle(program: Program) -> Timeline:
             mine = program.unit == unit
             held = mine & (start != unset) & (cycle < start + program.busy_cycles)
             waiting = np.flatnonzero(mine & (ready != unset) & (start == unset)).tolist()
-            waiting.sort(key=lambda op: (ready[op], op))
+            waiting.sort(key=lambda op: (program.yields[op], ready[op], op))
             for op in waiting[: max(int(servers) - int(held.sum()), 0)]:
                 start[op] = cycle
                 finish[op] = cycle + program.busy_cycles[op] + program.latency_cycles[op]
@@ -60,7 +60,8 @@ def programs(draw: st.DrawFn, max_ops: int = 24) -> Program:
             builder.add_join(after)
         else:
             latency = draw(st.sampled_from([0, 0, 1, 2, 9]))
-            builder.add_op(unit, draw(st.integers(1, 4)), latency, after)
+            yields = draw(st.booleans())
+            builder.add_op(unit, draw(st.integers(1, 4)), latency, after, yields=yields)
     return builder.build()
 
 
@@ -71,7 +72,7 @@ def random_program(rng: np.random.Generator) -> Program:
         builder.add_unit("unit", int(rng.choice([1, 1, 2, 3, 40])))
     longest, slowest = int(rng.choice([1, 3, 20])), int(rng.choice([0, 2, 50]))
     joins, reach = rng.choice([0.0, 0.1, 0.5]), int(rng.choice([2, 8, 100]))
-    most = int(rng.choice([1, 3, 12]))
+    most, shy = int(rng.choice([1, 3, 12])), rng.choice([0.0, 0.3])
     for op in range(rng.integers(1, 40)):
         earliest = max(0, op - reach)
         after = rng.integers(earliest, op, rng.integers(0, most + 1)).tolist() if op else []
@@ -80,7 +81,8 @@ def random_program(rng: np.random.Generator) -> Program:
         else:
             latency = int(rng.integers(0, slowest + 1)) * int(rng.integers(0, 2))
             unit = int(rng.integers(len(builder.unit_names)))
-            builder.add_op(unit, int(rng.integers(1, longest + 1)), latency, after)
+            busy, yields = int(rng.integers(1, longest + 1)), bool(rng.random() < shy)
+            builder.add_op(unit, busy, latency, after, yields=yields)
     return builder.build()
 
 

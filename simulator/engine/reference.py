@@ -3,8 +3,9 @@
 SimPy handles the events of one cycle in order of (priority, order of scheduling). Everything that
 ends an op is NORMAL, also where it is scheduled within the cycle (a join, a latency of 0), and a
 unit serves at the later priority SERVE. So a unit sees all ends of a cycle before it chooses, and
-what it chooses depends on its own order (ready, image, op) alone. No op ends in the cycle it starts
-in, as each is busy for at least one; hence a choice never comes too early for another unit.
+what it chooses depends on its own order (yields, ready, image, op) alone. No op ends in the cycle
+it starts in, as each is busy for at least one; hence a choice never comes too early for another
+unit.
 """
 
 from __future__ import annotations
@@ -23,17 +24,17 @@ SERVE = simpy.events.NORMAL + 1
 
 
 class Unit:
-    """Servers that take, once all ends of a cycle are known, the smallest (ready, image, op)."""
+    """Servers that take the smallest (yields, ready, image, op) once a cycle's ends are known."""
 
     def __init__(self, environment: simpy.Environment, servers: int) -> None:
         self._environment = environment
         self._free_servers = servers
-        self._waiting: list[tuple[int, tuple[int, int], simpy.Event]] = []
+        self._waiting: list[tuple[bool, int, tuple[int, int], simpy.Event]] = []
 
-    def request(self, ready: int, op: tuple[int, int]) -> simpy.Event:
+    def request(self, yields: bool, ready: int, op: tuple[int, int]) -> simpy.Event:
         """An event that fires when a server takes the op (image, op)."""
         taken = self._environment.event()
-        heapq.heappush(self._waiting, (ready, op, taken))
+        heapq.heappush(self._waiting, (yields, ready, op, taken))
         self._serve_later()
         return taken
 
@@ -51,7 +52,7 @@ class Unit:
     def _serve(self, _: simpy.Event) -> None:
         while self._free_servers and self._waiting:
             self._free_servers -= 1
-            heapq.heappop(self._waiting)[2].succeed()
+            heapq.heappop(self._waiting)[-1].succeed()
 
 
 def simulate(program: Program) -> Timeline:
@@ -126,7 +127,8 @@ class _Run:
             start[op] = environment.now
         else:
             unit = self.units[program.unit[op]]
-            yield unit.request(environment.now, (self.image, op))
+            yields = bool(program.yields[op])
+            yield unit.request(yields, environment.now, (self.image, op))
             start[op] = environment.now
             yield environment.timeout(int(program.busy_cycles[op]))
             unit.release()

@@ -7,7 +7,8 @@ that becomes free.
 
 Ops become ready in time order, so the ops waiting for a unit need no heap of their own: they form a
 linked list in order of (ready cycle, image, op) as long as those that became ready in the same
-cycle are sorted before the unit serves. The one heap holds what is in flight: one event an op.
+cycle are sorted before the unit serves. A unit has two lists: ops that yield wait in the second,
+which it serves when the first is empty. The one heap holds what is in flight: one event an op.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class Ops(NamedTuple):
     unit: npt.NDArray[np.int32]
     busy: npt.NDArray[np.int64]
     latency: npt.NDArray[np.int64]
+    yields: npt.NDArray[np.bool_]
     first: npt.NDArray[np.int32]
     successor: npt.NDArray[np.int32]
     missing: npt.NDArray[np.int32]
@@ -65,9 +67,10 @@ class State(NamedTuple):
         ended: stack of ops that finish in this cycle and whose successors do not know yet.
         done: places whose image ended in this cycle.
         called: units that may have something to serve; `is_called` says so by unit.
-        free_servers, head, tail: by unit; its waiting ops are a list from head to tail.
-        sorted_tail, fresh: by unit; the last op already in order, and how many came after it.
-        following: by op, the next one in the list of its unit.
+        free_servers: by unit.
+        head, tail: by list, two a unit; its waiting ops run from head to tail.
+        sorted_tail, fresh: by list; the last op already in order, and how many came after it.
+        following: by op, the next one in its list.
         batch: room for sorting.
         flight: events to come.
     """
@@ -117,6 +120,7 @@ def _replay(structure: Structure, busy_cycles: npt.NDArray[np.int64]) -> Timelin
         structure.unit,
         busy_cycles,
         structure.latency_cycles,
+        structure.yields,
         structure.first,
         structure.successor,
         structure.missing.copy(),
@@ -145,10 +149,10 @@ def new_state(unit_servers: npt.NDArray[np.int32], places: int, entries: int) ->
         called=np.empty(units, np.int32),
         is_called=np.zeros(units, np.bool_),
         free_servers=unit_servers.copy(),
-        head=np.full(units, _NONE, np.int32),
-        tail=np.full(units, _NONE, np.int32),
-        sorted_tail=np.full(units, _NONE, np.int32),
-        fresh=np.zeros(units, np.int32),
+        head=np.full(2 * units, _NONE, np.int32),
+        tail=np.full(2 * units, _NONE, np.int32),
+        sorted_tail=np.full(2 * units, _NONE, np.int32),
+        fresh=np.zeros(2 * units, np.int32),
         following=np.zeros(entries, np.int32),
         batch=np.empty(entries, np.int32),
         flight=Flight(np.empty(entries, np.int64), np.empty(entries, np.int32)),
@@ -180,13 +184,8 @@ def advance(ops: Ops, state: State, until: int, stride: int) -> None:
     (One long loop, and columns bound to names before it: Numba counts the references of arrays that
     a call takes, which would cost more than the work itself.)
     """
-    unit, busy, latency, first, successor = (
-        ops.unit,
-        ops.busy,
-        ops.latency,
-        ops.first,
-        ops.successor,
-    )
+    unit, busy, latency, yields = ops.unit, ops.busy, ops.latency, ops.yields
+    first, successor = ops.first, ops.successor
     missing, ready, start, finish = ops.missing, ops.ready, ops.start, ops.finish
     ends, ended, done = state.ends, state.ended, state.done
     called, is_called = state.called, state.is_called
@@ -217,12 +216,13 @@ def advance(ops: Ops, state: State, until: int, stride: int) -> None:
                     ended[endings] = op
                     endings += 1
                     continue
-                if tail[u] < 0:
-                    head[u] = op
+                waiting = 2 * u + yields[op]
+                if tail[waiting] < 0:
+                    head[waiting] = op
                 else:
-                    following[tail[u]] = op
-                tail[u] = op
-                fresh[u] += 1
+                    following[tail[waiting]] = op
+                tail[waiting] = op
+                fresh[waiting] += 1
                 if not is_called[u]:
                     is_called[u] = True
                     called[calls] = u
@@ -240,7 +240,7 @@ def advance(ops: Ops, state: State, until: int, stride: int) -> None:
             if event < 0 or latency[op] == 0:
                 u = unit[op]
                 free_servers[u] += 1
-                if not is_called[u] and tail[u] >= 0:
+                if not is_called[u] and max(tail[2 * u], tail[2 * u + 1]) >= 0:
                     is_called[u] = True
                     called[calls] = u
                     calls += 1
@@ -251,16 +251,18 @@ def advance(ops: Ops, state: State, until: int, stride: int) -> None:
             calls -= 1
             u = called[calls]
             is_called[u] = False
-            if fresh[u] > 1:
-                _sort_fresh(state, u, stride)
-            fresh[u] = 0
-            sorted_tail[u] = tail[u]
-            while free_servers[u] > 0 and tail[u] >= 0:
-                op = head[u]
-                if op == tail[u]:
-                    tail[u] = sorted_tail[u] = -1
+            for waiting in range(2 * u, 2 * u + 2):
+                if fresh[waiting] > 1:
+                    _sort_fresh(state, waiting, stride)
+                fresh[waiting] = 0
+                sorted_tail[waiting] = tail[waiting]
+            while free_servers[u] > 0 and max(tail[2 * u], tail[2 * u + 1]) >= 0:
+                waiting = 2 * u if tail[2 * u] >= 0 else 2 * u + 1
+                op = head[waiting]
+                if op == tail[waiting]:
+                    tail[waiting] = sorted_tail[waiting] = -1
                 else:
-                    head[u] = following[op]
+                    head[waiting] = following[op]
                 free_servers[u] -= 1
                 start[op] = now
                 finish[op] = now + busy[op] + latency[op]
@@ -273,22 +275,22 @@ def advance(ops: Ops, state: State, until: int, stride: int) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _sort_fresh(state: State, unit: int, stride: int) -> None:
-    """Puts the ops of a unit that became ready in this cycle in order of (image, op)."""
+def _sort_fresh(state: State, waiting: int, stride: int) -> None:
+    """Puts the ops of a list that became ready in this cycle in order of (image, op)."""
     batch, following, image = state.batch, state.following, state.image
-    before, count = state.sorted_tail[unit], state.fresh[unit]
-    op = state.head[unit] if before < 0 else following[before]
+    before, count = state.sorted_tail[waiting], state.fresh[waiting]
+    op = state.head[waiting] if before < 0 else following[before]
     for place in range(count):
         batch[place] = op
         op = following[op]
     _sort(batch, count, image, stride)
     if before < 0:
-        state.head[unit] = batch[0]
+        state.head[waiting] = batch[0]
     else:
         following[before] = batch[0]
     for place in range(1, count):
         following[batch[place - 1]] = batch[place]
-    state.tail[unit] = batch[count - 1]
+    state.tail[waiting] = batch[count - 1]
 
 
 @njit(cache=True, nogil=True)

@@ -2,7 +2,7 @@
 
 The machine has places, each with buffers of its own, and all places share the units. Images begin
 in order of arrival, each in the cycle in which it has arrived and a place is free. A unit serves
-the waiting op with the smallest (ready cycle, image, op).
+the waiting op with the smallest (yields, ready cycle, image, op).
 
 That is the timeline of one long program: the ops of the images one after another, where the ops
 that begin an image wait for an op that ends at its arrival and for the image whose place it takes.
@@ -29,6 +29,9 @@ from simulator.engine.replay import (
 )
 from simulator.errors import LoweringError
 from simulator.program import END, TOTAL_LIMIT_CYCLES, Structure
+
+_MOVED = ("unit", "busy", "latency", "yields", "missing", "ready", "start", "finish")
+"""Columns that hold neither ops nor edges: they move as they are."""
 
 _HEADROOM = 1.25
 """Room for larger images than the largest so far, so that places grow a few times only."""
@@ -123,6 +126,7 @@ class _Machine:
             at, successor = place * self.edges, structure.successor
             self.ops.unit[span] = structure.unit
             self.ops.latency[span] = structure.latency_cycles
+            self.ops.yields[span] = structure.yields
             self.ops.first[first : first + structure.ops + 2] = structure.first + np.int32(at)
             self.ops.successor[at : at + len(successor)] = np.where(
                 successor == END, np.int32(END), successor + np.int32(first)
@@ -181,6 +185,7 @@ class _Machine:
             unit=np.zeros(entries, np.int32),
             busy=np.zeros(entries, np.int64),
             latency=np.zeros(entries, np.int64),
+            yields=np.zeros(entries, np.bool_),
             first=np.zeros(entries, np.int32),
             successor=np.zeros(self.places * edges, np.int32),
             missing=np.zeros(entries, np.int32),
@@ -207,7 +212,7 @@ class _Machine:
         for place in range(self.places if stride else 0):
             old = slice(place * stride, (place + 1) * stride)
             new = slice(place * self.stride, place * self.stride + stride)
-            for name in ("unit", "busy", "latency", "missing", "ready", "start", "finish"):
+            for name in _MOVED:
                 getattr(self.ops, name)[new] = getattr(ops, name)[old]
             by = np.int32(place * (self.edges - edges))
             self.ops.first[new] = ops.first[old] + by

@@ -49,6 +49,7 @@ def run_on_chip(lowered: Lowered, steps: Collection[int], local_chunks: int) -> 
         unit=np.where(runs, program.unit, JOIN).astype(np.int32),
         busy_cycles=np.where(runs, program.busy_cycles, 0),
         latency_cycles=np.where(runs, program.latency_cycles, 0),
+        yields=program.yields,
         pred_ptr=np.searchsorted(waiter, np.arange(len(program.unit) + 1)).astype(np.int64),
         pred=np.ascontiguousarray(pred),
         unit_servers=program.unit_servers,

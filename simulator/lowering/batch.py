@@ -239,8 +239,9 @@ class Lowering:
             busy = (columns.unit >= 0).astype(np.int64)
             servers = self.plan.graph.servers
             program = Program(
-                columns.unit, busy, columns.latency, columns.pred_ptr, columns.pred, servers
-            )
+                columns.unit, busy, columns.latency, columns.yields, columns.pred_ptr,
+                columns.pred, servers,
+            )  # fmt: skip
             step = rows.task_step.astype(np.int32)[columns.task]
             self.structures[key] = Emitted(
                 Structure.of(program), columns.busy_at, step, self.layer_of[step], columns.category

@@ -276,6 +276,7 @@ def _machine_row(plan: Plan) -> Ints:
     row[s.M_CORES] = machine.cores
     row[s.M_WEIGHT_SLOTS] = machine.weight_slots
     row[s.M_PREFETCH] = machine.prefetch_chunks
+    row[s.M_DEMAND_FIRST] = machine.demand_first
     row[s.M_LOCAL_CHUNKS] = machine.local_chunks
     row[s.M_SUM_BLOCKS] = machine.accumulator_blocks
     row[s.M_OPERAND_BLOCKS] = machine.operand_blocks

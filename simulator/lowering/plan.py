@@ -196,6 +196,7 @@ def _machine(frame: Frame, mapping: Mapping) -> Machine:
         port_bits=int(weights.bits_per_cycle(clock)),
         weight_slots=frame.slots - frame.most_pinned(mapping.pinned),
         prefetch_chunks=mapping.prefetch_chunks,
+        demand_first=int(mapping.demand_first),
         local_chunks=dataflow.local_weight_chunks,
         accumulator_blocks=mapping.sum_blocks,
         operand_blocks=2,

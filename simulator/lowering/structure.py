@@ -91,6 +91,7 @@ machine.
     M_CORES,
     M_WEIGHT_SLOTS,
     M_PREFETCH,
+    M_DEMAND_FIRST,
     M_LOCAL_CHUNKS,
     M_SUM_BLOCKS,
     M_OPERAND_BLOCKS,
@@ -106,7 +107,7 @@ machine.
     M_STATE_AT,
     M_LINKS_AT,
     MACHINE_COLUMNS,
-) = range(18)
+) = range(19)
 """Entries of the machine's row: loops and places, latencies, units that all cores share, and where
 the sections of the busy row begin that hold an entry (or two: full and ragged column tiles) a
 block: element-wise work, operands, results, membranes. M_LINKS_AT: how much further on in the row
@@ -149,10 +150,11 @@ class Tasks(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """The structure: ops with unit, latency, task, category and place in the busy row."""
+    """The structure: ops with unit, latency, rank, task, category and place in the busy row."""
 
     unit: npt.NDArray[np.int32]
     latency: Ints
+    yields: npt.NDArray[np.bool_]
     task: npt.NDArray[np.int32]
     category: npt.NDArray[np.int32]
     busy_at: npt.NDArray[np.int32]
@@ -243,6 +245,7 @@ def emit(tasks: Tasks) -> Columns:
     columns = Columns(
         unit=np.empty(ops, np.int32),
         latency=np.zeros(ops, np.int64),
+        yields=np.zeros(ops, np.bool_),
         task=np.empty(ops, np.int32),
         category=np.zeros(ops, np.int32),
         busy_at=np.empty(ops, np.int32),
@@ -263,6 +266,7 @@ def emit(tasks: Tasks) -> Columns:
     return Columns(
         unit=columns.unit[:used].copy(),
         latency=columns.latency[:used].copy(),
+        yields=columns.yields[:used].copy(),
         task=columns.task[:used].copy(),
         category=columns.category[:used].copy(),
         busy_at=columns.busy_at[:used].copy(),
@@ -390,7 +394,11 @@ def _write(w: _Writer, unit: int, core: int, busy_at: int, task: int) -> int:
 
 @_kernel
 def _move(w: _Writer, unit: int, route: int, busy_at: int, task: int, category: int) -> int:
-    """Emit a transfer over a route: it has ended when the memory and all links have."""
+    """Emit a transfer over a route: it has ended when the memory and all links have.
+
+    Weights are fetched ahead of their use: where demand goes first, they yield to activations.
+    """
+    yields = category == DRAM_WEIGHTS and w.machine[M_DEMAND_FIRST] == 1
     first, last = w.columns.pred_ptr[w.places.cursor[0]], w.places.cursor[1]
     latency = w.machine[M_DRAM_LATENCY]
     if unit != w.machine[M_DRAM]:
@@ -402,6 +410,8 @@ def _move(w: _Writer, unit: int, route: int, busy_at: int, task: int, category: 
             _wait(w, w.columns.pred[edge])
         held_at, latency = busy_at + w.machine[M_LINKS_AT], w.route_latency[route]
         end = _add(w, w.route_links[link], held_at, latency, task, INTERCONNECT)
+    for op in range(memory, end + 1):
+        w.columns.yields[op] = yields
     if end == memory:
         return memory
     for op in range(memory, end + 1):

@@ -49,15 +49,16 @@ class Machine(NamedTuple):
 
     `cores`: equal cores; `port_bits`: bits a cycle through the weight port; `weight_slots`: chunks
     of weights that the weight buffer holds besides pinned ones; `prefetch_chunks`: chunks that are
-    fetched before their use at most, 0 = as many as the weight buffer holds; `local_chunks`,
-    `accumulator_blocks`, `operand_blocks`: places in an array, for partial sums, for operand blocks
-    from outside.
+    fetched before their use at most, 0 = as many as the weight buffer holds; `demand_first`: 1 if
+    their fetches yield to activations; `local_chunks`, `accumulator_blocks`, `operand_blocks`:
+    places in an array, for partial sums, for operand blocks from outside.
     """
 
     cores: int
     port_bits: int
     weight_slots: int
     prefetch_chunks: int
+    demand_first: int
     local_chunks: int
     accumulator_blocks: int
     operand_blocks: int

@@ -20,7 +20,10 @@ from tests.programs import (
 
 
 def assert_lawful(program: Program, timeline: Timeline) -> None:
-    """No op before its predecessors, no unit over its servers, no server free while an op waits."""
+    """No op before its predecessors, no unit over its servers, no server free while an op waits.
+
+    Nothing that yields is served while an op that does not is waiting.
+    """
     ready, start, finish, _ = timeline
     latest = [
         max(finish[program.pred[low:high]], default=0)
@@ -37,8 +40,13 @@ def assert_lawful(program: Program, timeline: Timeline) -> None:
             held = ((start[mine] <= cycle) & (cycle < release[mine])).sum()
             waits = ((ready[mine] <= cycle) & (cycle < start[mine])).any()
             assert held == servers if waits else held <= servers
-        queue = mine[np.lexsort((mine, ready[mine]))]
-        assert (np.diff(start[queue]) >= 0).all()
+        for yields in (False, True):
+            own = mine[program.yields[mine] == yields]
+            queue = own[np.lexsort((own, ready[own]))]
+            assert (np.diff(start[queue]) >= 0).all()
+        first, last = mine[~program.yields[mine]], mine[program.yields[mine]]
+        began = start[last][:, None]
+        assert not ((ready[first] <= began) & (began < start[first])).any()
 
 
 @pytest.mark.nojit

@@ -71,9 +71,8 @@ def one_program(
         for op, unit in enumerate(program.unit.tolist()):
             own = program.pred[program.pred_ptr[op] : program.pred_ptr[op + 1]].tolist()
             after = [base + other for other in own] or before
-            builder.add_op(
-                unit, int(program.busy_cycles[op]), int(program.latency_cycles[op]), after
-            )
+            cycles = int(program.busy_cycles[op]), int(program.latency_cycles[op])
+            builder.add_op(unit, *cycles, after, yields=bool(program.yields[op]))
         ops = range(base, base + len(program.unit))
         last_in_place[passage.place] = [builder.add_join([*ops, *before])]
     return builder.build(), begins
