@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,28 +15,37 @@ from typing import Any
 
 from reports.figures.base import Card, Run, by_workload
 from reports.figures.cycles import cycles_cards
-from reports.figures.designs import design_cards
+from reports.figures.designs import design_cards, headline
 from reports.figures.energy import energy_cards, field_card
 from reports.figures.latency import latency_cards
 from reports.figures.roofline import roofline_cards
 from reports.figures.tokens import tokens_cards
 from reports.figures.traffic import traffic_cards
 from reports.html import render, write_html
+from reports.machine_table import machine_cards
 from reports.runs import load_runs
 from reports.tables import SUFFIXES, paper_tables
+from reports.verdicts import verdicts
 from simulator.command import command
 from simulator.config.whole_file import named
 from simulator.errors import ResultError
+from simulator.results.schema import SCHEMAS
 
 EXAMPLE = "python -m reports.compare reports/out --baseline dense_pe --out reports/out/compare.html"
 
 
 def compare_page(runs: Sequence[Run], baseline: str | None = None) -> str:
     """The page as text; equal runs give equal pages."""
+    designs = list(dict.fromkeys(run.design for run in runs))
+    first = (baseline or designs[0]).partition("@")[0]
+    compared = [first, *(name for name in designs if name != first)] if len(designs) > 1 else []
     return render(
         "compare.html.j2",
         compare_cards(runs, baseline),
-        designs=list(dict.fromkeys(run.design for run in runs)),
+        data=page_data(runs, designs),
+        designs=designs,
+        baseline=first,
+        verdicts={name: verdicts(runs, name) for name in compared},
         workloads=[_workload(group) for group in by_workload(runs).values()],
         runs=runs,
         machines=_machines(runs),
@@ -47,6 +57,7 @@ def compare_page(runs: Sequence[Run], baseline: str | None = None) -> str:
 def compare_cards(runs: Sequence[Run], baseline: str | None = None) -> list[Card]:
     """All cards, in the order of the page."""
     return [
+        *machine_cards(runs),
         *design_cards(runs, baseline),
         *latency_cards(runs),
         *energy_cards(runs),
@@ -56,6 +67,18 @@ def compare_cards(runs: Sequence[Run], baseline: str | None = None) -> list[Card
         *traffic_cards(runs),
         field_card(runs),
     ]
+
+
+def page_data(runs: Sequence[Run], designs: Sequence[str]) -> dict[str, Any]:
+    """What the scripts of the page sort and filter by: `metrics[name][workload][design]`."""
+    groups = by_workload(runs)
+    metrics: dict[str, dict[str, dict[str, float]]] = {}
+    for workload, group in groups.items():
+        for run in group:
+            for name, value in headline(run).items():
+                if math.isfinite(value):
+                    metrics.setdefault(name, {}).setdefault(workload, {})[run.design] = value
+    return {"designs": [*designs], "workloads": [*groups], "metrics": metrics}
 
 
 def _workload(group: Sequence[Run]) -> dict[str, Any]:
@@ -83,7 +106,7 @@ def _machines(runs: Sequence[Run]) -> list[tuple[str, dict[str, Any], str]]:
 def _prices(runs: Sequence[Run]) -> list[tuple[dict[str, Any], str]]:
     """Each price once, with the designs that pay it."""
     designs: dict[tuple[Any, ...], dict[str, None]] = {}
-    fields = ("part", "action", "meaning", "energy_pj", "source")
+    fields = tuple(SCHEMAS["prices"].columns)
     for run in runs:
         for row in run.result.tables["prices"][[*fields]].itertuples(index=False):
             designs.setdefault(tuple(row), {})[run.design] = None

@@ -19,7 +19,8 @@ from simulator.config.wording import shown
 from simulator.errors import ResultError
 from simulator.results.pairing import ratio, same_trace, shared
 from simulator.results.result import Result
-from simulator.results.summary import number, short, summary
+from simulator.results.summary import short, summary
+from simulator.results.units import EDP, ENERGY, TIME, TRAFFIC, number
 from simulator.streams.statistics import CONFIDENCE, Estimate
 
 EXAMPLE = "python -m reports.diff reports/out/sparse_pe_noskip reports/out/sparse_pe"
@@ -53,10 +54,10 @@ def changes(one: Result, other: Result) -> list[Change]:
     views = (
         ("Latency by cause", "cycles", _cycles_by_cause),
         ("Latency by layer", "cycles", _cycles_by_layer),
-        ("Energy by part", "µJ", _energy_by_part),
-        ("Energy by action", "µJ", _energy_by_action),
-        ("Energy by layer", "µJ", _energy_by_layer),
-        ("DRAM traffic by layer", "kB", _dram_by_layer),
+        ("Energy by part", ENERGY.symbol, _energy_by_part),
+        ("Energy by action", ENERGY.symbol, _energy_by_action),
+        ("Energy by layer", ENERGY.symbol, _energy_by_layer),
+        ("DRAM traffic by layer", TRAFFIC.symbol, _dram_by_layer),
     )
     return [_change(title, unit, view(one), view(other)) for title, unit, view in views]
 
@@ -104,30 +105,30 @@ def _with_leakage(result: Result, sums_pj: pd.Series) -> pd.Series:
 
 def _dram_by_layer(result: Result) -> pd.Series:
     layers = result.tables["layers"].groupby("layer", sort=False)["dram_bytes"].sum()
-    return layers / (1e3 * result.images)
+    return TRAFFIC.of(layers / result.images)
 
 
 def headline(one: Result, other: Result) -> list[tuple[str, float, float]]:
     """Metrics of both results, means per image."""
     a, b = summary(one), summary(other)
     picks = {
-        "latency (ms)": lambda told: told["latency_ms"]["mean"],
-        "latency p99 (ms)": lambda told: told["latency_ms"]["p99"],
-        "energy (µJ)": lambda told: told["energy_uj"],
-        "EDP (µJ ms)": lambda told: told["energy_delay_uj_ms"],
+        TIME.head("latency"): lambda told: told["latency_ms"]["mean"],
+        TIME.head("latency p99"): lambda told: told["latency_ms"]["p99"],
+        ENERGY.head("energy"): lambda told: told["energy_uj"],
+        EDP.head("EDP"): lambda told: told["energy_delay_uj_ms"],
         "utilization": lambda told: told["utilization"],
         "array occupancy": lambda told: told["array_occupancy"],
-        "DRAM traffic (kB)": lambda told: told["dram_bytes_mean"] / 1e3,
+        TRAFFIC.head("DRAM traffic"): lambda told: TRAFFIC.of(told["dram_bytes_mean"]),
         "active tokens": lambda told: told["active_tokens"]["mean"],
     }
     return [(name, pick(a), pick(b)) for name, pick in picks.items()]
 
 
 _COLUMNS = {
-    "latency (ms)": "latency_ms",
-    "energy (µJ)": "energy_pj",
-    "EDP (µJ ms)": "energy_delay_pj_ms",
-    "DRAM traffic (kB)": "dram_bytes",
+    TIME.head("latency"): "latency_ms",
+    ENERGY.head("energy"): "energy_pj",
+    EDP.head("EDP"): "energy_delay_pj_ms",
+    TRAFFIC.head("DRAM traffic"): "dram_bytes",
     "active tokens": "active_tokens",
 }
 

@@ -19,12 +19,17 @@ from markupsafe import Markup
 
 from reports.definitions import definitions
 from reports.figures.base import Card, Plot
+from reports.texts import texts
 from simulator.config.whole_file import whole_file
 from simulator.errors import ResultError
-from simulator.results.summary import number, short
+from simulator.results.summary import short
+from simulator.results.units import between, number
+from simulator.streams.statistics import Estimate
 
 TEMPLATES = Path(__file__).parent / "templates"
 DIGITS = 7
+SCRIPTS = ("page.js", "tables.js", "designs.js", "cards.js")
+"""Modules of the page, in the order in which they run."""
 PAGE_MARK = '<meta name="generator" content="STASim">'
 _COMMENT = "<!-- generator: STASim -->"
 MARKS = {".svg": _COMMENT, ".md": _COMMENT, ".tex": "% generator: STASim"}
@@ -49,8 +54,13 @@ def write_html(text: str, path: str | Path, *, ours: bool = False) -> None:
         raise ResultError(f"{path}: {error.strerror or error}") from None
 
 
-def render(template: str, cards: Sequence[Card], **context: Any) -> str:
-    """A page of cards; equal cards and contexts give equal texts."""
+def render(
+    template: str, cards: Sequence[Card], data: Mapping[str, Any] | None = None, **context: Any
+) -> str:
+    """A page of cards; equal cards and contexts give equal texts.
+
+    `data`: what the page's scripts share beside the cards, as plain JSON.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -60,30 +70,40 @@ def render(template: str, cards: Sequence[Card], **context: Any) -> str:
     )
     environment.filters["number"] = number
     environment.filters["short"] = short
+    environment.filters["between"] = between
+    environment.globals["texts"] = texts()
     known = definitions()
     headings = list(dict.fromkeys(card.definition for card in cards))
     return environment.get_template(template).render(
         cards=[(card, _data(card)) for card in cards],
         definitions=[(heading, known[heading]) for heading in headings],
         style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
-        script=Markup((TEMPLATES / "page.js").read_text(encoding="utf-8")),
+        scripts=[Markup((TEMPLATES / name).read_text(encoding="utf-8")) for name in SCRIPTS],
+        page_data=_embedded(_rounded(data or {})),
         plotly_js=Markup(plotly.offline.get_plotlyjs()),
         **context,
     )
 
 
 def _data(card: Card) -> Markup:
-    """A card's plots as JSON that cannot end the script element it stands in."""
+    """A card's plots as JSON."""
     told = {
         "choices": card.choices,
         "plots": [{"at": at, **_plot(plot)} for at, plot in card.plots.items()],
     }
-    text = json.dumps(_rounded(told), ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return _embedded(_rounded(told))
+
+
+def _embedded(value: Any) -> Markup:
+    """JSON that cannot end the script element it stands in."""
+    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
 def _plot(plot: Plot) -> dict[str, Any]:
     told: dict[str, Any] = {"note": plot.note, "table": _table(plot.table)}
+    if plot.marked:
+        told["table"]["marked"] = True
     if plot.figure is not None:
         figure = plot.figure.to_plotly_json()
         figure["layout"].pop("template", None)
@@ -94,8 +114,13 @@ def _plot(plot: Plot) -> dict[str, Any]:
 
 
 def _table(frame: pd.DataFrame) -> dict[str, Any]:
-    columns = [frame[column].tolist() for column in frame.columns]
+    columns = [[_cell(value) for value in frame[column].tolist()] for column in frame.columns]
     return {"heading": [*frame.columns], "rows": [*zip(*columns, strict=True)]}
+
+
+def _cell(value: Any) -> Any:
+    """A value of a table; one with an interval by short names."""
+    return dict(zip("vlh", value, strict=True)) if isinstance(value, Estimate) else value
 
 
 def _rounded(value: Any) -> Any:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from reports.generated import ROOT, command, line, markdown, run_case
 from simulator.results.result import Result
-from simulator.results.summary import number, summary
+from simulator.results.summary import summary
+from simulator.results.units import number
 
 TRACE = "cifar10_baseline"
 HEADER = (

@@ -23,7 +23,8 @@ from reports.html import render, write_html
 from simulator.command import command
 from simulator.config.whole_file import named
 from simulator.results.result import Result
-from simulator.results.summary import number, short, summary
+from simulator.results.summary import short, summary
+from simulator.results.units import TRAFFIC, number
 
 EXAMPLE = "python -m reports.page reports/out/cifar10 --out page.html"
 
@@ -82,7 +83,11 @@ def _tiles(told: dict[str, Any]) -> list[tuple[str, str, str]]:
         ("Utilization", f"{told['utilization']:.1%}", held),
         ("Active tokens", f"{tokens['share']:.1%}", counted),
         ("Roofline", f"{roof['bound_by']}-bound", per_byte),
-        ("DRAM traffic", f"{number(told['dram_bytes_mean'] / 1024)} KiB", "per image, both ways"),
+        (
+            "DRAM traffic",
+            f"{number(TRAFFIC.of(told['dram_bytes_mean']))} MB",
+            "per image, both ways",
+        ),
     ]
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from reports.figures.base import Run
-from simulator.errors import ResultError
+from simulator.energy.break_even import Design
+from simulator.errors import ResultError, SimulatorError
+from simulator.results.intervals import design_of, with_bounds
 from simulator.results.pairing import shared
 from simulator.results.result import Result
 from simulator.results.summary import summary
@@ -28,7 +30,10 @@ def load_runs(paths: Sequence[str]) -> list[Run]:
     """
     files = [file for path in paths for file in _files(Path(path))]
     results = [Result.load(file) for file in files]
-    designs = _names([_design_names(result) for result in results])
+    overridden = [_overrides(result.provenance["command"]) for result in results]
+    short = _short_paths([path for each in overridden for path in each])
+    named = [{short[path]: value for path, value in each.items()} for each in overridden]
+    designs = _names([_design_names(*pair) for pair in zip(results, named, strict=True)])
     workloads = _names([_workload_names(result) for result in results])
     runs: dict[tuple[str, str], Path] = {}
     for file, design, workload in zip(files, designs, workloads, strict=True):
@@ -51,9 +56,17 @@ def _on_shared_images(
         for place, result in zip(places, both, strict=True):
             kept[place] = result
     return [
-        Run(design, workload, own, summary(own), whole.images - own.images)
+        Run(design, workload, own, summary(own), whole.images - own.images, priced(own))
         for design, workload, own, whole in zip(designs, workloads, kept, results, strict=True)
     ]
+
+
+def priced(result: Result) -> Design | None:
+    """A result as a design between its bounds; None where it does not say enough of its machine."""
+    try:
+        return design_of(with_bounds(result))
+    except SimulatorError:
+        return None
 
 
 def _files(path: Path) -> list[Path]:
@@ -81,28 +94,41 @@ def _names(candidates: Sequence[tuple[str, ...]]) -> list[str]:
     ]
 
 
-def _design_names(result: Result) -> tuple[str, ...]:
+def _design_names(result: Result, overrides: Mapping[str, str]) -> tuple[str, ...]:
     machine: dict[str, Any] = result.provenance["architecture"]
     name, digest = str(machine["name"]), _short_hash(machine["content_hash"])
-    overrides = _overrides(result.provenance["command"])
     accounting = result.provenance.get("accounting", "full")
     if accounting != "full":
         name, digest = f"{name} ({accounting})", f"{digest} {accounting}"
-    name = ", ".join([name, *overrides])
+    name = ", ".join([name, *(f"{path}={value}" for path, value in overrides.items())])
     return name, f"{name} {digest}"
 
 
-def _overrides(command: str) -> list[str]:
-    """What `--set` replaced, each by the last word of its path."""
+def _overrides(command: str) -> dict[str, str]:
+    """What `--set` replaced: values by the paths of their fields."""
     try:
         words = shlex.split(command)
     except ValueError:
-        return []
+        return {}
     pairs = itertools.pairwise(words)
     given = [value for option, value in pairs if option == "--set"]
     given += [word.removeprefix("--set=") for word in words if word.startswith("--set=")]
     kept = [text.partition("=") for text in given]
-    return [f"{'.'.join(path.split('.')[-2:])}={value}" for path, _, value in kept]
+    return {path: value for path, _, value in kept}
+
+
+def _short_paths(paths: Sequence[str]) -> dict[str, str]:
+    """Each path by as few of its last words as tell it from the other paths."""
+    words = {path: path.split(".") for path in dict.fromkeys(paths)}
+    short = {}
+    for path, own in words.items():
+        others = [each for name, each in words.items() if name != path]
+        count = next(
+            (n for n in range(1, len(own)) if all(each[-n:] != own[-n:] for each in others)),
+            len(own),
+        )
+        short[path] = ".".join(own[-count:])
+    return short
 
 
 def _workload_names(result: Result) -> tuple[str, ...]:

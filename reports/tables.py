@@ -8,7 +8,8 @@ import pandas as pd
 
 from reports.figures.base import Run
 from reports.figures.designs import METRICS, overview, ratios
-from simulator.results.summary import number
+from simulator.results.units import between, number
+from simulator.streams.statistics import Estimate
 
 SUFFIXES = (".md", ".tex")
 
@@ -46,6 +47,9 @@ def _formatted(frame: pd.DataFrame) -> list[list[str]]:
 
 
 def _cell(value: object) -> str:
+    if isinstance(value, Estimate):
+        known = value.low is not None or value.high is not None
+        return number(value.value) + (f" {between(value.low, value.high)}" if known else "")
     if isinstance(value, float):
         return "–" if value != value else number(value)
     return str(value)

@@ -19,7 +19,8 @@ from simulator.energy.spans import Span, dram_parts, sram_cells
 from simulator.energy.terms import term_names
 from simulator.results.intervals import Intervals, design_of, intervals, with_bounds, with_prices
 from simulator.results.result import Result
-from simulator.results.summary import number, short, switches
+from simulator.results.summary import short, switches
+from simulator.results.units import number
 
 EXAMPLE = (
     "python -m simulator.reprice reports/out/sparse_pe --terms clock logic_leakage "
@@ -94,7 +95,7 @@ def _priced(result: Result, options: argparse.Namespace) -> Result:
 def _lines(name: str, result: Result, found: Intervals) -> list[str]:
     lines = [
         f"{name}: {result.provenance['energy_table']['name']}; {switches(result)}",
-        f"{'uJ per image':<48} {'low':>10} {'nominal':>10} {'high':>10}",
+        f"{'µJ per image':<48} {'low':>10} {'nominal':>10} {'high':>10}",
     ]
     for part, energy in found.by_part().items():
         lines.append(_row(short(part), energy.times(1e-6)))

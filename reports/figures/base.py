@@ -8,6 +8,7 @@ page does, for light and for dark screens.
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -15,6 +16,8 @@ import pandas as pd
 import plotly.graph_objects as go
 from markupsafe import Markup
 
+from reports.texts import text
+from simulator.energy.break_even import Design
 from simulator.results.result import Result
 
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
@@ -43,18 +46,23 @@ class Run(NamedTuple):
     result: Result
     told: dict[str, Any]
     left_out: int = 0
+    """Images that not all designs of the workload ran."""
+    priced: Design | None = None
+    """Its energy between bounds; None where the result does not say enough of its machine."""
 
 
 class Plot(NamedTuple):
     """A figure, what it says, and its numbers: raw values under headings with units.
 
-    `drawing`: SVG that stands beside the figure.
+    `drawing`: SVG that stands beside the figure; `marked`: cells that differ from what most rows
+    have are marked.
     """
 
     note: str
     figure: go.Figure | None
     table: pd.DataFrame
     drawing: Markup = Markup("")
+    marked: bool = False
 
 
 Plots = Mapping[tuple[str, ...], Plot]
@@ -179,13 +187,40 @@ def many_rows(figure: go.Figure, rows: int) -> None:
     figure.update_yaxes(dtick=1, tickfont={"size": 10})
 
 
+LEAST_SPAN = 0.1
+"""Of the middle: an axis that is zoomed in further makes nothing look like much."""
+
+
 def log_axis(values: Sequence[float]) -> dict[str, Any]:
     """A logarithmic axis with 1, 2 and 5 of each power of ten, if the values span that much."""
     if max(values) < 8 * min(values):
-        return {"type": "log"}
+        return {"type": "log", **_held_range(values, logarithmic=True)}
     ticks = [mantissa * 10.0**power for power in range(-9, 16) for mantissa in (1, 2, 5)]
     shown = [f"{tick:,.10g}" if 1e-4 < tick < 1e7 else f"{tick:.0e}" for tick in ticks]
     return {"type": "log", "tickvals": ticks, "ticktext": shown}
+
+
+def spread(values: Sequence[float]) -> float:
+    """By how much the largest exceeds the smallest, of the smallest; values above 0."""
+    return max(values) / min(values) - 1
+
+
+def _held_range(values: Sequence[float], *, logarithmic: bool) -> dict[str, Any]:
+    """A range of at least LEAST_SPAN where the values themselves span less."""
+    if min(values) <= 0 or spread(values) >= LEAST_SPAN:
+        return {}
+    middle = (max(values) + min(values)) / 2
+    ends = [middle * (1 - LEAST_SPAN), middle * (1 + LEAST_SPAN)]
+    return {"range": [math.log10(end) for end in ends] if logarithmic else ends}
+
+
+def axis_words(columns: Mapping[str, Sequence[float]]) -> list[str]:
+    """A sentence for each name whose values differ by too little to be drawn apart."""
+    return [
+        text("pareto", "flat", name=name, spread=f"{100 * spread(values):.2g} %")
+        for name, values in columns.items()
+        if len(values) > 1 and min(values) > 0 and spread(values) < LEAST_SPAN / 10
+    ]
 
 
 def table(frame: pd.DataFrame, name: str, heading: Mapping[str, str] | str = "") -> pd.DataFrame:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -16,6 +18,7 @@ from reports.figures.base import (
     Card,
     Plot,
     Run,
+    axis_words,
     bar,
     escaped,
     height_px,
@@ -27,11 +30,12 @@ from reports.figures.base import (
     words,
 )
 from reports.figures.cycles import marker
+from reports.texts import text
 from simulator.config.wording import suggestion
 from simulator.errors import ResultError
 from simulator.results.pairing import ratio, shared
-from simulator.results.summary import number
-from simulator.streams.statistics import CONFIDENCE, Estimate
+from simulator.results.units import AREA, EDP, ENERGY, POWER, RATE, TIME, TRAFFIC, number
+from simulator.streams.statistics import CONFIDENCE, Estimate, percentile_estimate
 
 COMPARING = "Comparing designs"
 GEOMEAN = "geometric mean"
@@ -48,12 +52,20 @@ class Metric(NamedTuple):
     column: str
 
 
+LATENCY, ENERGY_HEAD, EDP_HEAD = TIME.head("latency"), ENERGY.head("energy"), EDP.head("EDP")
+DRAM_HEAD = TRAFFIC.head("DRAM")
 METRICS = (
-    Metric("latency (ms)", "Latency against the baseline", "latency_ms"),
-    Metric("energy (µJ)", "Energy against the baseline", "energy_pj"),
-    Metric("EDP (µJ ms)", "EDP against the baseline", "energy_delay_pj_ms"),
-    Metric("DRAM (MB)", "DRAM traffic against the baseline", "dram_bytes"),
+    Metric(LATENCY, "Latency against the baseline", "latency_ms"),
+    Metric(ENERGY_HEAD, "Energy against the baseline", "energy_pj"),
+    Metric(EDP_HEAD, "EDP against the baseline", "energy_delay_pj_ms"),
+    Metric(DRAM_HEAD, "DRAM traffic against the baseline", "dram_bytes"),
 )
+ESTIMATES = {
+    LATENCY: "latency_ms",
+    ENERGY_HEAD: "energy_uj",
+    EDP_HEAD: "energy_delay_uj_ms",
+}
+"""Means of which the summary has an interval."""
 
 
 def headline(run: Run) -> dict[str, float]:
@@ -61,26 +73,42 @@ def headline(run: Run) -> dict[str, float]:
     told = run.told
     by_habit = {entry["convention"]: entry["energy_uj"] for entry in told["field_energy"]}
     return {
-        "latency (ms)": told["latency_ms"]["mean"],
-        "p99 (ms)": told["latency_ms"]["p99"],
-        "throughput (images/s)": told["throughput_images_per_s"],
+        LATENCY: told["latency_ms"]["mean"],
+        TIME.head("p99"): told["latency_ms"]["p99"],
+        RATE.head("throughput"): told["throughput_images_per_s"],
         "utilization": told["utilization"],
         "array occupancy": told["array_occupancy"],
-        "energy (µJ)": told["energy_uj"],
-        "leakage (µJ)": told["leakage_energy_uj"],
-        "EDP (µJ ms)": told["energy_delay_uj_ms"],
-        "DRAM (MB)": told["dram_bytes_mean"] / 1e6,
+        ENERGY_HEAD: told["energy_uj"],
+        ENERGY.head("leakage"): told["leakage_energy_uj"],
+        EDP_HEAD: told["energy_delay_uj_ms"],
+        DRAM_HEAD: TRAFFIC.of(told["dram_bytes_mean"]),
+        POWER.head("power of the chip"): told["area"]["on_chip_power_mw"],
         "active tokens": told["active_tokens"]["share"],
-        "area, floor (mm²)": _area_mm2(told["area"]),
-        "field, as ACs (µJ)": by_habit["integers_as_acs"],
-        "field, as MACs (µJ)": by_habit["integers_as_macs"],
+        AREA.head("area, floor"): _area_mm2(told["area"]),
+        ENERGY.head("field, as ACs"): by_habit["integers_as_acs"],
+        ENERGY.head("field, as MACs"): by_habit["integers_as_macs"],
     }
 
 
 def overview(runs: Sequence[Run]) -> pd.DataFrame:
-    """A row for each run: workload, design and its headline numbers."""
-    rows = [{"workload": run.workload, "design": run.design} | headline(run) for run in runs]
+    """A row for each run: design, workload, and its headline numbers, with intervals if it has."""
+    rows = []
+    for run in runs:
+        cells: dict[str, Any] = dict(headline(run))
+        for name, key in ESTIMATES.items():
+            cells[name] = Estimate(**run.told["mean_intervals"][key])
+        if run.priced:
+            low, _, high = map(ENERGY.of, run.priced.energy)
+            cells[ENERGY_HEAD] = Estimate(cells[ENERGY_HEAD].value, low, high)
+        cells[TIME.head("p99")] = percentile_estimate(_latencies_ms(run), 99)
+        rows.append(
+            {"design": run.design, "workload": run.workload, "n": run.result.images} | cells
+        )
     return pd.DataFrame(rows).dropna(axis="columns", how="all")
+
+
+def _latencies_ms(run: Run) -> npt.NDArray[np.float64]:
+    return run.result.tables["images"]["latency_ms"].to_numpy()
 
 
 def _area_mm2(area: Mapping[str, Any]) -> float:
@@ -91,14 +119,9 @@ def _area_mm2(area: Mapping[str, Any]) -> float:
 
 def design_cards(runs: Sequence[Run], baseline: str | None = None) -> list[Card]:
     """Overview, improvement over each possible baseline, Pareto front; `baseline` comes first."""
-    note = (
-        "Means per image. The last two columns are the field's habit (4.6 pJ a MAC, 0.9 pJ an AC, "
-        "nothing else; integers as ACs or as MACs): they depend on the workload only and price no "
-        "machine."
-    )
-    plot = Plot(note, None, overview(runs))
-    whole = single("overview", "Overview", COMPARING, plot)._replace(open=True)
-    title = "Latency and energy: the Pareto front"
+    plot = Plot(text("overview"), None, overview(runs))
+    whole = single("overview", text("overview", "title"), COMPARING, plot)._replace(open=True)
+    title = text("pareto", "title")
     return [
         whole,
         *improvement_cards(runs, baseline),
@@ -250,11 +273,16 @@ def _pareto(group: Sequence[Run]) -> Plot:
             marker=marker(place, 13),
             hovertemplate=f"{shown}: %{{x:.4~g}} ms, %{{y:.4~g}} µJ<extra></extra>",
         )
-    figure.update_xaxes(**log_axis(frame["latency"].tolist()), title="mean latency (ms)")
-    figure.update_yaxes(**log_axis(frame["energy"].tolist()), title="mean energy (µJ)")
+    figure.update_xaxes(**log_axis(frame["latency"].tolist()), title=TIME.head("mean latency"))
+    figure.update_yaxes(**log_axis(frame["energy"].tolist()), title=ENERGY.head("mean energy"))
     figure.update_layout(height=440)
-    note = "Lower left is better. On the front: no other design here is both faster and thriftier."
-    heading = {"latency": "latency (ms)", "energy": "energy (µJ)", "EDP": "EDP (µJ ms)"}
+    note = " ".join(
+        [
+            text("pareto"),
+            *axis_words({name: frame[name].tolist() for name in ("latency", "energy")}),
+        ]
+    )
+    heading = {"latency": LATENCY, "energy": ENERGY_HEAD, "EDP": EDP_HEAD}
     told = frame.assign(**{"on the front": frame["on the front"].map({True: "yes", False: "no"})})
     return Plot(note, figure, table(told, "design", heading))
 

@@ -25,7 +25,7 @@ from reports.figures.base import (
 )
 from reports.figures.cycles import cycles_by_layer, marker
 from simulator.results.result import Result
-from simulator.results.summary import number
+from simulator.results.units import number
 
 ROOFLINE = "Roofline"
 HOVER = "%{text}: %{x:.3~g} acc/B, %{y:.3~g} acc/cycle"

@@ -23,7 +23,7 @@ from reports.figures.base import (
     single,
 )
 from simulator.results.result import Result
-from simulator.results.summary import number
+from simulator.results.units import number
 
 TOKENS = "Traffic and tokens"
 TITLE = "Which patch halted when"

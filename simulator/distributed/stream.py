@@ -31,6 +31,7 @@ from simulator.results.findings import Finding, facts_of, findings
 from simulator.results.result import CAUSES, Result
 from simulator.results.schema import SCHEMAS
 from simulator.results.summary import finding_lines
+from simulator.results.units import TRAFFIC
 
 SCHEMA = "stasim-stream/1"
 HEADER = "stream.json"
@@ -146,10 +147,10 @@ class StreamedResult:
             f"{self.provenance['trace']['weights']['origin']}",
             f"Latency       mean {latency.mean():.4g} ms, p50 {ranks[0]:.4g}, p95 {ranks[1]:.4g}, "
             f"p99 {ranks[2]:.4g}",
-            f"Energy        {images['energy_pj'].mean() / 1e6:.4g} uJ an image; EDP "
-            f"{images['energy_delay_pj_ms'].mean() / 1e6:.4g} uJ ms",
+            f"Energy        {images['energy_pj'].mean() / 1e6:.4g} µJ an image; EDP "
+            f"{images['energy_delay_pj_ms'].mean() / 1e6:.4g} µJ ms",
             f"Utilization   {(images.utilization * images.latency_cycles).sum() / cycles:.1%}",
-            f"DRAM traffic  {images['dram_bytes'].mean() / 1024:.4g} KiB an image",
+            f"DRAM traffic  {TRAFFIC.of(images['dram_bytes'].mean()):.4g} MB an image",
             f"Active tokens {images.active_tokens.sum() / images.token_slots.sum():.1%}",
         ]
         if len(accuracy):

@@ -8,6 +8,7 @@ Numbers only: pages and figures draw them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -106,6 +107,33 @@ def compare(one: Design, other: Design) -> Comparison:
         if turn is not None:
             turns.append(turn)
     return Comparison(span, tuple(turns))
+
+
+def ratio_span(one: Design, other: Design) -> Span:
+    """Return the energy of the first over the second: lowest, nominal, highest.
+
+    A cause costs both the same, anywhere between its bounds. Between two of low, nominal and high
+    the ratio's parts are linear, so its extremes are among them, by Dinkelbach's iteration.
+    """
+    causes = sorted(one.causes.keys() | other.causes.keys())
+    pairs = [(one.causes.get(cause, NOTHING), other.causes.get(cause, NOTHING)) for cause in causes]
+    nominal = one.energy.nominal / other.energy.nominal
+    return Span(_extreme_ratio(pairs, nominal, -1), nominal, _extreme_ratio(pairs, nominal, 1))
+
+
+def _extreme_ratio(pairs: Sequence[tuple[Span, Span]], start: float, sign: int) -> float:
+    """Return the largest ratio (sign 1) or the smallest (sign -1)."""
+    ratio, last = start, math.nan
+    while ratio != last:
+        last = ratio
+        chosen = [
+            max(zip(one, other, strict=True), key=lambda each: sign * (each[0] - last * each[1]))
+            for one, other in pairs
+        ]
+        found = math.fsum(x for x, _ in chosen) / math.fsum(y for _, y in chosen)
+        # Rounding must not make it turn round for ever.
+        ratio = max(found, last) if sign > 0 else min(found, last)
+    return ratio
 
 
 def _differences(one: Span, other: Span) -> tuple[float, float, float]:

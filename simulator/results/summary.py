@@ -21,6 +21,7 @@ from simulator.results.findings import Finding
 from simulator.results.intervals import DRAM, has_bounds, intervals
 from simulator.results.result import CAUSES, CONVENTIONS, Result
 from simulator.results.stream import stream_summary
+from simulator.results.units import ENERGY, POWER, TIME, TRAFFIC, between, number
 from simulator.streams.statistics import CONFIDENCE, independent_mean
 
 PERCENTILES = (50, 95, 99)
@@ -94,7 +95,7 @@ _ESTIMATED = (
 )
 
 
-_SHOWN = (("latency_ms", "ms"), ("energy_uj", "uJ"))
+_SHOWN = (("latency_ms", TIME.symbol), ("energy_uj", ENERGY.symbol))
 
 
 def origin(weights: Mapping[str, Any]) -> str:
@@ -109,8 +110,21 @@ def origin(weights: Mapping[str, Any]) -> str:
     accuracy = weights.get("accuracy")
     if not isinstance(accuracy, dict):
         return "trained weights; the trace states no accuracy"
-    told = ", ".join(f"{one_line(str(name))} {value}" for name, value in accuracy.items())
-    return f"trained weights; accuracy: {told}"
+    return "trained weights: " + ", ".join(_accuracy_words(accuracy))
+
+
+def _accuracy_words(accuracy: Mapping[str, Any]) -> list[str]:
+    """What a trace states of its network's accuracy, in words; unknown entries by their names."""
+    told = {str(name): value for name, value in accuracy.items()}
+    words, top1, images = [], told.pop("test_top1", None), told.pop("test_images", None)
+    if isinstance(top1, int | float):
+        of = f" of {images:,} test images" if isinstance(images, int) else ""
+        words.append(f"{top1:.1%}{of} classified rightly (top-1)")
+    tokens = told.pop("active_tokens", None)
+    if isinstance(tokens, int | float):
+        words.append(f"{tokens:.1%} of the tokens computed on them")
+    rest = (f"{one_line(name).replace('_', ' ')} {value}" for name, value in told.items())
+    return [*words, *rest]
 
 
 def energy_by_part(result: Result) -> list[dict[str, Any]]:
@@ -443,7 +457,7 @@ def _stream(told: Mapping[str, Any]) -> list[str]:
         *_entry("  occupancy", held, lines=2),
         *_entry(
             "  energy",
-            f"{number(told['energy_uj'])} uJ per image: {number(told['dynamic_energy_uj'])} "
+            f"{number(told['energy_uj'])} µJ per image: {number(told['dynamic_energy_uj'])} "
             f"dynamic, {number(told['leakage_energy_uj'])} leakage, the idle machine's included; "
             f"{number(told['power_mw'])} mW",
             lines=2,
@@ -453,10 +467,7 @@ def _stream(told: Mapping[str, Any]) -> list[str]:
 
 def _interval(estimate: Mapping[str, float | None]) -> str:
     """A value with its interval; ... where the stream is too short for a bound."""
-    low, high = (
-        "..." if bound is None else number(bound) for bound in (estimate["low"], estimate["high"])
-    )
-    return f"{number(estimate['value'] or 0.0)} [{low}, {high}]"
+    return f"{number(estimate['value'] or 0.0)} {between(estimate['low'], estimate['high'])}"
 
 
 def _heading(result: Result, told: Mapping[str, Any]) -> list[str]:
@@ -512,7 +523,7 @@ def _speed(told: Mapping[str, Any]) -> list[str]:
             f"({roof['achieved_share']:.1%})",
             lines=2,
         ),
-        *_entry("DRAM traffic", f"{number(told['dram_bytes_mean'] / 1024)} KiB per image"),
+        *_entry("DRAM traffic", f"{number(TRAFFIC.of(told['dram_bytes_mean']))} MB per image"),
         *_entry("Area, power", _area_line(told["area"]), lines=2),
         *_entry("Synaptic ops", _operations_line(told)),
         *_entry("Layers", _layers_line(told["layers"]), lines=2),
@@ -569,19 +580,19 @@ def _layers_line(layers: Sequence[Mapping[str, Any]]) -> str:
 def _area_line(area: Mapping[str, Any]) -> str:
     """SRAM and logic, power on chip and at rest, and the authors' figures where they are given."""
     low, high = area["on_chip_power_low_mw"], area["on_chip_power_high_mw"]
-    between = "" if low is None else f" ({number(low)} to {number(high)})"
+    bounds = "" if low is None else f" ({number(low)} to {number(high)})"
     power = (
-        f"{number(area['on_chip_power_mw'])} mW on chip{between}, "
-        f"{number(area['leakage_uw'] / 1e3)} mW of it always on"
+        f"{number(area['on_chip_power_mw'])} mW on chip{bounds}, "
+        f"{number(POWER.of(area['leakage_uw']))} mW of it always on"
     )
     if area["dram_always_on_uw"]:
-        power += f"; DRAM {number(area['dram_always_on_uw'] / 1e3)} mW always on"
+        power += f"; DRAM {number(POWER.of(area['dram_always_on_uw']))} mW always on"
     if area["sram_mm2"] is None:
         return power
-    sizes = f"SRAM {number(area['sram_mm2'])} mm2, logic {number(area['logic_mm2'])} mm2"
+    sizes = f"SRAM {number(area['sram_mm2'])} mm², logic {number(area['logic_mm2'])} mm²"
     stated = [
         f"{number(area[key])} {unit}"
-        for key, unit in (("published_area_mm2", "mm2"), ("published_power_mw", "mW"))
+        for key, unit in (("published_area_mm2", "mm²"), ("published_power_mw", "mW"))
         if area[key] is not None
     ]
     return f"{sizes}; {power}" + (f" (published: {', '.join(stated)})" if stated else "")
@@ -590,13 +601,13 @@ def _area_line(area: Mapping[str, Any]) -> str:
 def _energy_and_stalls(told: Mapping[str, Any]) -> list[str]:
     stalls = [(s["cause"], s["cycles_mean"], s["share"]) for s in told["stalls"] if s["share"]]
     low, high = told["energy_low_uj"], told["energy_high_uj"]
-    between = "" if low is None else f" ({number(low)} to {number(high)} between price bounds)"
+    bounds = "" if low is None else f" ({number(low)} to {number(high)} between price bounds)"
     energy = (
-        f"{number(told['energy_uj'])} uJ per image{between}: {number(told['dynamic_energy_uj'])} "
+        f"{number(told['energy_uj'])} µJ per image{bounds}: {number(told['dynamic_energy_uj'])} "
         f"dynamic, {number(told['leakage_energy_uj'])} always on; "
-        f"EDP {number(told['energy_delay_uj_ms'])} uJ ms"
+        f"EDP {number(told['energy_delay_uj_ms'])} µJ ms"
     )
-    left = [f"{'by part, uJ':<21}{'nominal':>9}{'low':>9}{'high':>9}", *_by_part(told)]
+    left = [f"{'by part, µJ':<21}{'nominal':>9}{'low':>9}{'high':>9}", *_by_part(told)]
     right = [
         f"{'PE array stalls, by cause':<26}{'cycles':>14}{'% lat.':>8}",
         *_shares(stalls, 26, 14),
@@ -657,7 +668,7 @@ def _habit(field: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = ["Field's habit (4.6 pJ a MAC, 0.9 pJ an AC, 45 nm, nothing else; not this machine)"]
     for entry in field:
         counts = f"{number(entry['macs'] / 1e6)} M MAC, {number(entry['acs'] / 1e6)} M AC"
-        lines.append(f"  {entry['convention']:<18} {number(entry['energy_uj'])} uJ  ({counts})")
+        lines.append(f"  {entry['convention']:<18} {number(entry['energy_uj'])} µJ  ({counts})")
     return lines
 
 
@@ -670,12 +681,3 @@ def _entry(name: str, text: str, lines: int = 1) -> list[str]:
 def short(part: str) -> str:
     """A part's path without what all parts of a core share."""
     return part.removeprefix("cores.0.")
-
-
-def number(value: float) -> str:
-    """Four significant digits, large numbers whole and with separators, no exponent if it fits."""
-    if value == 0 or abs(value) >= 1e15 or abs(value) < 1e-4:
-        return f"{value:.4g}"
-    rounded = abs(float(f"{value:.4g}"))
-    digits = max(3 - math.floor(math.log10(rounded)), 0)
-    return f"{value:,.{digits}f}"

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from simulator.results.result import CAUSES, Result
-from simulator.results.summary import LINES, WIDTH, number, origin, summary, terminal_table
+from simulator.results.summary import LINES, WIDTH, origin, summary, terminal_table
+from simulator.results.units import number
 from tests.sample_result import CLOCK_MHZ, LEAKAGE_UW, PEAK, sample_result
 
 RESULT = sample_result(range(5), blocks=3, timesteps=2)
@@ -109,7 +110,7 @@ def test_untrained_weights_are_said_to_have_no_accuracy(name: str) -> None:
 
 def test_trained_weights_are_told_with_their_accuracy() -> None:
     text = " ".join(terminal_table(sample_result(origin="trained")).split())
-    assert "trained weights; accuracy: test_images 10, test_top1 0.95" in text
+    assert "trained weights: 95.0% of 10 test images classified rightly (top-1)" in text
     assert "states no accuracy" in origin({"origin": "trained", "accuracy": None})
 
 

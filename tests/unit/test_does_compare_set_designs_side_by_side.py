@@ -59,7 +59,16 @@ def _named(tmp_path: Path, *commands: tuple[str, str]) -> list[str]:
 
 def test_designs_of_one_name_are_told_apart_by_what_was_replaced(tmp_path: Path) -> None:
     names = _named(tmp_path, ("--arch a", "11"), ("--arch a --set cores.0.pe_array.rows=4", "22"))
-    assert names == ["sample_machine", "sample_machine, pe_array.rows=4"]
+    assert names == ["sample_machine", "sample_machine, rows=4"]
+
+
+def test_replaced_fields_of_one_name_keep_as_much_of_their_paths_as_they_need(
+    tmp_path: Path,
+) -> None:
+    sizes = ("weights", "spikes")
+    words = [f"--set cores.0.buffers.{name}.size_kib=8 --set clock_mhz=9" for name in sizes]
+    names = _named(tmp_path, (words[0], "11"), (words[1], "22"))
+    assert names == [f"sample_machine, {name}.size_kib=8, clock_mhz=9" for name in sizes]
 
 
 def test_designs_that_no_command_tells_apart_show_their_hash(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_wholes_are_those_of_the_images(one: Result, other: Result) -> None:
         images = result.tables["images"]
         for name in ("Energy by part", "Energy by action", "Energy by layer"):
             assert wholes[name][position] == pytest.approx(images["energy_pj"].mean() / 1e6)
-        dram = images["dram_bytes"].mean() / 1e3
+        dram = images["dram_bytes"].mean() / 1e6
         assert wholes["DRAM traffic by layer"][position] == pytest.approx(dram)
     latency = one.tables["images"]["latency_cycles"].mean()
     for name in ("Latency by cause", "Latency by layer"):

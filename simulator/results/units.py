@@ -1,0 +1,70 @@
+"""The unit of each quantity and the digits of a number, for every surface that prints one.
+
+Terminal, pages, their CSV files and the documentation take their units from here, so a quantity has
+one prefix everywhere. Raw columns of a result keep the units that their names carry.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+
+class Unit(NamedTuple):
+    """How a quantity is printed: the symbol, and what the stored value is divided by."""
+
+    symbol: str
+    stored: str
+    """The unit in which a result holds the quantity."""
+    divisor: float
+
+    def of(self, value: Any) -> Any:
+        """Return a stored value, or an array of them, in this unit."""
+        return value / self.divisor
+
+    def head(self, name: str) -> str:
+        """Return a name as the heading of a column in this unit."""
+        return f"{name} ({self.symbol})"
+
+
+UNITS: dict[str, Unit] = {
+    "time": Unit("ms", "ms", 1.0),
+    "energy": Unit("µJ", "pJ", 1e6),
+    "EDP": Unit("µJ ms", "pJ ms", 1e6),
+    "power": Unit("mW", "µW", 1e3),
+    "traffic": Unit("MB", "B", 1e6),
+    "capacity": Unit("KiB", "KiB", 1.0),
+    "bandwidth": Unit("GB/s", "GB/s", 1.0),
+    "clock": Unit("MHz", "MHz", 1.0),
+    "area": Unit("mm²", "mm²", 1.0),
+    "price": Unit("pJ", "pJ", 1.0),
+    "rate": Unit("images/s", "images/s", 1.0),
+    "node": Unit("nm", "nm", 1.0),
+    "supply": Unit("V", "V", 1.0),
+}
+"""Every quantity with a unit. Traffic counts bytes in powers of ten, capacity in powers of two."""
+
+TIME, ENERGY, EDP, POWER = (UNITS[name] for name in ("time", "energy", "EDP", "power"))
+TRAFFIC, CAPACITY, AREA, RATE = (UNITS[name] for name in ("traffic", "capacity", "area", "rate"))
+
+
+def number(value: float) -> str:
+    """Four significant digits, large numbers whole and with separators, no exponent if it fits."""
+    if value == 0 or abs(value) >= 1e15 or abs(value) < 1e-4:
+        return f"{value:.4g}"
+    rounded = abs(float(f"{value:.4g}"))
+    digits = max(3 - math.floor(math.log10(rounded)), 0)
+    return f"{value:,.{digits}f}"
+
+
+def between(low: float | None, high: float | None) -> str:
+    """Return an interval for a reader; ... for a bound that is not known."""
+    first, last = ("..." if bound is None else number(bound) for bound in (low, high))
+    return f"[{first}, {last}]"
+
+
+def unit_table() -> str:
+    """Return all units in markdown."""
+    rows = ["| quantity | printed in | stored in |", "|---|---|---|"]
+    rows += [f"| {name} | {unit.symbol} | {unit.stored} |" for name, unit in UNITS.items()]
+    return "\n".join(rows)
