@@ -22,6 +22,7 @@ from pydantic import (
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -30,6 +31,7 @@ from simulator.components.dataflows.base import Dataflow
 from simulator.components.interconnects.base import Interconnect
 from simulator.components.memories.base import Memory
 from simulator.components.pe_arrays.base import PEArray
+from simulator.components.precision import Precision, with_widths_moved
 from simulator.components.token_skip.base import TokenSkip
 from simulator.components.vector_units.base import VectorUnit
 from simulator.config.explain import WRITTEN_AS, report_errors
@@ -199,6 +201,9 @@ class Architecture(_Section):
     source: str = Field(min_length=1, description="where the numbers come from")
     technology: Technology = Field(description="process, voltage and energy table")
     clock_mhz: float = Field(gt=0, le=1e6, description="clock of the whole machine")
+    precision: Precision = Field(
+        default_factory=Precision, description="widths of the machine's numbers"
+    )
     cores: Annotated[
         tuple[Core, ...], AfterValidator(_equal_cores), WrapValidator(_one_or_list)
     ] = Field(
@@ -222,6 +227,17 @@ class Architecture(_Section):
     )
 
     _folder: Path = PrivateAttr(default_factory=Path)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _state_widths_once(cls, data: Any) -> Any:
+        return with_widths_moved(data) if isinstance(data, Mapping) else data
+
+    @model_validator(mode="after")
+    def _put_parts_in(self) -> Architecture:
+        for _, part in self.parts():
+            part.put_in(self.precision)
+        return self
 
     @property
     def core(self) -> Core:

@@ -20,12 +20,8 @@ from simulator.errors import LoweringError
 from simulator.trace import Image, OperationSpec, Outline, TensorSpec, Trace
 from simulator.windows import Window, line, window_of
 
-PRODUCT_BITS = 8
-"""Bits in memory of a product of spikes and spikes: an attention score is at most head_dim, 64 or
-less in this field, an element of K^T V at most the number of tokens, 196 or less."""
-
 STREAM_BITS = 16
-"""Bits of an element of a residual stream of real-valued sums: those of an accumulator."""
+"""Bits of an element of a residual stream of real-valued sums, where no machine states them."""
 
 MATRIX_KINDS = (
     "conv2d",
@@ -82,20 +78,20 @@ class VectorOp(NamedTuple):
 
 
 class _Walk(NamedTuple):
-    """How an attention product is walked; `second_bits`: of what takes the weights' place."""
+    """How an attention product is walked; `takes_product`: a product takes the weights' place."""
 
     transposed: bool
     outputs_are_tokens: bool
-    second_bits: int
+    takes_product: bool
 
 
 _ATTENTION = {
-    "attention_scores": _Walk(False, True, 1),
-    "attention_context": _Walk(True, True, PRODUCT_BITS),
-    "attention_key_values": _Walk(True, False, 1),
-    "attention_query": _Walk(False, False, PRODUCT_BITS),
-    "product_of_rows": _Walk(False, False, 1),
-    "product_of_columns": _Walk(True, False, PRODUCT_BITS),
+    "attention_scores": _Walk(False, True, False),
+    "attention_context": _Walk(True, True, True),
+    "attention_key_values": _Walk(True, False, False),
+    "attention_query": _Walk(False, False, True),
+    "product_of_rows": _Walk(False, False, False),
+    "product_of_columns": _Walk(True, False, True),
 }
 """(Q K^T) V and Q (K^T V); between the two the product of spikes stays on chip."""
 
@@ -113,6 +109,7 @@ class Layer:
     of the operand; `mask`: the block whose halting mask applies, or None.
     `static_input`: the operand has one timestep and feeds all of them. `second_planes`: bit-planes
     of `second`. `feeds`: whether the result of a product of activations is a factor of another.
+    `product_bits`: of such a result; `factor_bits`: of one that it takes; see lowering/widths.py.
     """
 
     index: int
@@ -137,6 +134,8 @@ class Layer:
     channels: int
     output: str = ""
     second_planes: int = 1
+    product_bits: int = 0
+    factor_bits: int = 0
     feeds: bool = True
     mean_tokens: int = 0
     producers: tuple[int, ...] = ()
@@ -189,13 +188,14 @@ class Layer:
     @property
     def second_bits(self) -> int:
         """Bits of the activations that take the weights' place; 0 where there are weights."""
-        bits = _ATTENTION[self.kind].second_bits if self.is_attention else 0
-        return max(bits, self.second_planes) if bits else 0
+        if not self.is_attention:
+            return 0
+        return self.factor_bits if _ATTENTION[self.kind].takes_product else self.second_planes
 
     @property
     def feeds_product(self) -> bool:
         """Whether the results are no spikes but wait in the weight buffer for the next product."""
-        return self.is_attention and _ATTENTION[self.kind].second_bits == 1 and self.feeds
+        return self.is_attention and not _ATTENTION[self.kind].takes_product and self.feeds
 
     def computed_timesteps(self, reuse_static_input: bool) -> int:
         """Timesteps at which the product is computed: 1 where one result can serve them all."""

@@ -20,6 +20,7 @@ from simulator.engine.replay import replay_images
 from simulator.errors import ResultError
 from simulator.lowering import Lowered, LoweredBatch, Lowering, make_plan
 from simulator.lowering.tiles import Batch
+from simulator.lowering.widths import trained_widths
 from simulator.operations import read_network
 from simulator.program import Program, Timeline
 from simulator.results.columns import Table
@@ -177,6 +178,7 @@ class Simulation:
                 "dataset": manifest["dataset"],
                 "weights": manifest["weights"],
                 "order": self.plan.order,
+                "precision": trained_widths(self.network, self.plan.network),
                 "stages_missing": self.plan.stages_missing,
                 "rounding": {
                     name: tensor.error

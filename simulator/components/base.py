@@ -26,12 +26,14 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     ModelWrapValidatorHandler,
+    PrivateAttr,
     ValidationError,
     model_serializer,
     model_validator,
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from simulator.components.precision import Precision
 from simulator.config.wording import suggestion
 from simulator.errors import ArchitectureError
 
@@ -53,6 +55,24 @@ class Primitive(NamedTuple):
     width_bits: int = 0
     technology: str = ""
     times: int = 1
+
+
+NARROWEST_WORD_BITS, WIDEST_WORD_BITS, SMALLEST_BANK_KIB = 32, 512, 1.0
+"""Of the banks that the SRAM grid holds (simulator/energy/tables/sram_cacti.csv)."""
+
+
+def small_bank(operation: str, size_kib: float, width_bits: int, times: int = 1) -> Primitive:
+    """Return accesses to a bank inside an array, as banks that the SRAM grid holds.
+
+    A wider word is that of equal banks side by side, a smaller bank is the smallest.
+    """
+    banks = -(-width_bits // WIDEST_WORD_BITS)
+    return Primitive(
+        operation,
+        size_kib=max(size_kib / banks, SMALLEST_BANK_KIB),
+        width_bits=max(-(-width_bits // banks), NARROWEST_WORD_BITS),
+        times=banks * times,
+    )
 
 
 class Action(NamedTuple):
@@ -77,6 +97,8 @@ class Component(BaseModel):
     """The name that selects the part in a YAML file; empty for a base class."""
     example: ClassVar[str] = ""
     """YAML of one valid part, with its `kind`; for the docs and for the contract tests."""
+
+    _precision: Precision = PrivateAttr(default_factory=Precision)
 
     # Declared for type checkers: the work is done below, where the fields are known.
     def __init_subclass__(
@@ -117,6 +139,16 @@ class Component(BaseModel):
         chosen: Any = known[kind]
         part: Self = handler(fields) if cls.kind else chosen.model_validate(fields)
         return part
+
+    @property
+    def precision(self) -> Precision:
+        """The widths of the machine that the part is in; the usual ones of a part alone."""
+        return self._precision
+
+    def put_in(self, precision: Precision) -> Self:
+        """Set the widths of the part's machine; return the part."""
+        self._precision = precision
+        return self
 
     @model_serializer(mode="plain")
     def _with_kind(self) -> dict[str, Any]:

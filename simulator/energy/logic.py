@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from simulator.config.wording import shown, suggestion
 from simulator.errors import PricingError
 
-INTERPOLATED_OPERATIONS = ("add",)
-"""An adder's energy is close to linear in its width; a multiplier's is not."""
+INTERPOLATED_OPERATIONS = ("add", "multiply")
+"""Between listed widths an adder's energy is taken as linear, a multiplier's as a power of them."""
 SAME_AS = "same_as"
 LINEAR_IN_BITS = "linear_in_bits"
 DERIVATIONS = (SAME_AS, LINEAR_IN_BITS)
@@ -79,9 +80,15 @@ class LogicPrices(NamedTuple):
             return None
         low = self.listed[operation, max(width for width in widths if width < bits)]
         high = self.listed[operation, min(width for width in widths if width > bits)]
-        share = (bits - low.bits) / (high.bits - low.bits)
-        energy_pj = low.energy_pj + share * (high.energy_pj - low.energy_pj)
-        how = f"{bits} bits, linear between {low.bits} and {high.bits}"
+        if operation == "multiply":
+            power = math.log(high.energy_pj / low.energy_pj) / math.log(high.bits / low.bits)
+            energy_pj = low.energy_pj * (bits / low.bits) ** power
+            law = f"to the power {power:.2f}"
+        else:
+            share = (bits - low.bits) / (high.bits - low.bits)
+            energy_pj = low.energy_pj + share * (high.energy_pj - low.energy_pj)
+            law = "linear"
+        how = f"{bits} bits, {law} between {low.bits} and {high.bits}"
         return Price(energy_pj, f"{how}: {low.source} and {high.source}")
 
     def _by_rule(self, operation: str, bits: int) -> Price | None:
@@ -112,7 +119,7 @@ class LogicPrices(NamedTuple):
         held = []
         for listed in (operation, *(rule.of for rule in rules)):
             widths = self._widths(listed)
-            if widths and listed in INTERPOLATED_OPERATIONS:
+            if len(widths) > 1 and listed in INTERPOLATED_OPERATIONS:
                 held.append(f"{listed} from {widths[0]} to {widths[-1]} bits")
             elif widths:
                 held.append(f"{listed} of {', '.join(map(str, widths))} bits")
@@ -121,5 +128,5 @@ class LogicPrices(NamedTuple):
                 held.append(f"{operation} from {rule.min_bits} to {rule.max_bits} bits")
         return (
             f"{operation} of {bits} bits: it holds {', '.join(held)}; "
-            f"only {', '.join(INTERPOLATED_OPERATIONS)} is interpolated, nothing is extrapolated"
+            f"{' and '.join(INTERPOLATED_OPERATIONS)} are interpolated, nothing is extrapolated"
         )

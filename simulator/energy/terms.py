@@ -196,7 +196,7 @@ def _operand_registers(setting: Setting) -> Term:
     for part, name, action in setting.actions("pe_arrays"):
         bits = _added_bits(action)
         if bits:
-            added[name] = bit.times(getattr(part, "weight_bits", 8) + bits)
+            added[name] = bit.times(part.precision.weights_bits + bits)
     return Term("Aladdin's register (hwcomponents-library 1.0.58)", added_pj=added)
 
 

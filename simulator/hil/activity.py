@@ -104,7 +104,7 @@ def lif_activity(
 ) -> UnitActivity:
     """The LIF unit on the sums of a job's first columns, a vector a cycle."""
     lanes, bits = vector.lanes, array.sum_bits
-    design = lif_design(lanes, bits, vector.membrane_width_bits, FRACTION_BITS)
+    design = lif_design(lanes, bits, vector.membrane_bits, FRACTION_BITS)
     gates = synthesize(design, library, liberty)
     simulation = GateSimulation(gates, library)
     planes = 1 << np.arange(job.operand.shape[1], dtype=np.int64)
@@ -113,7 +113,7 @@ def lif_activity(
     bias = job.bias[:lanes]
     membrane = np.zeros_like(sums)
     membrane[1:] = lif_step(
-        sums[:-1] + bias, membrane[1:], job.threshold, vector.membrane_width_bits, FRACTION_BITS
+        sums[:-1] + bias, membrane[1:], job.threshold, vector.membrane_bits, FRACTION_BITS
     )[1]
     _reset(simulation)
     simulation.put("threshold", job.threshold)
@@ -124,14 +124,12 @@ def lif_activity(
         if cycle < len(sums):
             simulation.put("sums", _number(sums[cycle], bits))
         if 0 < cycle <= len(sums):
-            simulation.put("membrane", _number(membrane[cycle - 1], vector.membrane_width_bits))
+            simulation.put("membrane", _number(membrane[cycle - 1], vector.membrane_bits))
         simulation.settle()
         if simulation.get("spikes_valid"):
             spikes.append(_fields(simulation.get("spikes"), lanes, 1))
         simulation.clock()
-    right = lif_step(
-        sums + bias, membrane, job.threshold, vector.membrane_width_bits, FRACTION_BITS
-    )
+    right = lif_step(sums + bias, membrane, job.threshold, vector.membrane_bits, FRACTION_BITS)
     _must_equal("lif_unit", np.array(spikes, np.int64), right[0].astype(np.int64))
     counts = {"lif_update": len(sums) * lanes}
     return UnitActivity("LIF unit", gates, counts, simulation.energy())

@@ -65,7 +65,7 @@ def wrong_results(plan: Plan, jobs: list[Job], rtl: EngineRun) -> int:
     assert isinstance(array, SpikeSkip)
     assert isinstance(vector, Simd)
     expected = expected_results(
-        jobs, array.sum_bits, vector.membrane_width_bits, array.weight_bits, STREAM_BITS
+        jobs, array.sum_bits, vector.membrane_bits, array.weight_bits, STREAM_BITS
     )
     last = {job.neurons: index for index, job in enumerate(jobs)}
     wrong = 0

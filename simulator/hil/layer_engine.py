@@ -119,7 +119,7 @@ def engine_design(architecture: Architecture) -> Design:
             f"RTL's port takes 1, 2, 4, ... times the weights of an input, {vector_bits} bits"
         )
     scan = skip_design(skip).parameters if isinstance(skip, Compact) else {"SCAN": 16, "QUEUE": 256}
-    sums = array.columns * max(array.sum_bits, vector.membrane_width_bits)
+    sums = array.columns * max(array.sum_bits, vector.membrane_bits)
     return Design(
         "layer_top",
         SOURCES,
@@ -131,7 +131,7 @@ def engine_design(architecture: Architecture) -> Design:
             SUM_BLOCKS=architecture.dataflow.accumulator_blocks,
             BLOCK_ITEMS=256,
             PLANE_BITS=PLANE_BITS,
-            MEMBRANE_BITS=vector.membrane_width_bits,
+            MEMBRANE_BITS=vector.membrane_bits,
             FRACTION_BITS=FRACTION_BITS,
             SCAN=scan["SCAN"],
             QUEUE=scan["QUEUE"],

@@ -23,6 +23,7 @@ from simulator.lowering.walks import (
     PLANES,
     PRODUCT_ROWS,
     ROW_BYTES,
+    STORED_PLANES,
     TIMESTEPS,
     ZEROED_BY,
     Walks,
@@ -125,7 +126,7 @@ def _gather(
             for item in range(layout.inputs[tile]):
                 place = begins + item
                 step = timestep[place] if shape[TIMESTEPS] > 1 else 0
-                stored = step * shape[PLANES] * shape[PIXELS] + row_of[place]
+                stored = step * shape[STORED_PLANES] * shape[PIXELS] + row_of[place]
                 at = shape[OFFSET] + stored * shape[ROW_BYTES]
                 for own in range(sizes[block]):
                     channel = layout.group[tile] * shape[PRODUCT_ROWS] + rows.row[begin + own]
@@ -163,7 +164,7 @@ def _append_row(
         pixel = pixel_under(shape, row, kernel_z, kernel_y, kernel_x)
         if pixel >= 0:
             for plane in range(shape[PLANES]):
-                own = (stored * shape[PLANES] + plane) * shape[PIXELS] + pixel
+                own = (stored * shape[STORED_PLANES] + plane) * shape[PIXELS] + pixel
                 at = shape[OFFSET] + own * shape[ROW_BYTES]
                 _append_bits(data, at, start, stop, words, target + plane * width, position)
         position += stop - start

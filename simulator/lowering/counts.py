@@ -18,7 +18,6 @@ from simulator.lowering.scopes import Scopes
 from simulator.lowering.table import Costed, Table
 from simulator.lowering.tables import BLOCKS, FROM_GLOBAL, GROUPS, TILES, WHOLE
 from simulator.lowering.timing import Moves, operand_reads
-from simulator.operations import PRODUCT_BITS
 
 Ints = npt.NDArray[np.int64]
 
@@ -143,7 +142,7 @@ def make_count_plan(constants: Constants) -> CountPlan:
             np.int64,
         ),
         product_bits=np.array(
-            [PRODUCT_BITS * each.layer.feeds_product for each in plan.layers], np.int64
+            [each.layer.product_bits * each.layer.feeds_product for each in plan.layers], np.int64
         ),
         lif=np.array(
             [
@@ -153,9 +152,7 @@ def make_count_plan(constants: Constants) -> CountPlan:
             ],
             np.int64,
         ),
-        sum_bits=np.array(
-            [each.columns * each.array.accumulator_bits for each in layers], np.int64
-        ),
+        sum_bits=np.array([each.columns * each.array.sum_bits for each in layers], np.int64),
     )
 
 

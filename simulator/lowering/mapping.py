@@ -17,6 +17,7 @@ from simulator.lowering.order import Schedule, schedule
 from simulator.lowering.places import CORE, Places, Room
 from simulator.lowering.tables import BLOCKS, GROUPS, TILES, WHOLE
 from simulator.lowering.tiling import Chunks, cut_inputs
+from simulator.lowering.widths import at_widths
 from simulator.operations import Layer, Network, key_values_first
 
 STREAMING_CHUNKS = 2
@@ -91,7 +92,7 @@ class Frame(NamedTuple):
         """
         array = array_of(layer, self.architecture)
         buffer = self.architecture.core.buffers.partial_sums
-        row_bits = array.tile_columns * array.accumulator_bits
+        row_bits = array.tile_columns * array.sum_bits
         rows = buffer.capacity_bits // sum_blocks // row_bits
         if rows < 1:
             raise LoweringError(
@@ -109,6 +110,7 @@ def make_frame(network: Network, architecture: Architecture) -> Frame:
     order = architecture.dataflow.attention_order
     if (network.attention_order if order == "as_traced" else order) == "key_values_first":
         network = key_values_first(network)
+    network = at_widths(network, architecture.precision)
     steps = schedule(network, architecture)
     cuts = tuple(_cut(layer, architecture) for layer in network.layers)
     slots = _weight_slots(network, architecture)
@@ -212,8 +214,8 @@ def _slots_for(path: str, network: Network, architecture: Architecture) -> int:
     if array.tile_inputs == 0:
         # All inputs are one chunk and stream through the buffer: two tiles are on the way.
         largest = max((layer.inputs for layer in own if layer.weight_bits), default=1)
-        return max(2, weights.capacity_bits // (largest * array.tile_columns * 8))
-    chunk_bits = array.tile_inputs * array.tile_columns * 8
+        return max(2, weights.capacity_bits // (largest * array.tile_columns * array.weight_bits))
+    chunk_bits = array.tile_inputs * array.tile_columns * array.weight_bits
     slots = weights.capacity_bits // chunk_bits
     if slots < 1:
         raise LoweringError(

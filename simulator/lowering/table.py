@@ -26,6 +26,7 @@ from simulator.lowering.walks import (
     PIXELS,
     PLANES,
     ROW_BYTES,
+    STORED_PLANES,
     TIMESTEPS,
     Walks,
 )
@@ -183,12 +184,15 @@ def _joined_planes(walks: Walks, batch: Batch) -> Batch:
     """Return the batch with one plane of each integer, which tells where it is not zero."""
     arena = batch.arena.copy()
     table = walks.tables.table
-    shapes = table[table[:, PLANES] > 1][:, [OFFSET, TIMESTEPS, PLANES, PIXELS, ROW_BYTES]]
-    for offset, *shape in np.unique(shapes, axis=0).tolist():
+    columns = [OFFSET, TIMESTEPS, STORED_PLANES, PIXELS, ROW_BYTES, PLANES]
+    shapes = table[table[:, PLANES] > 1][:, columns]
+    for offset, *shape, planes in np.unique(shapes, axis=0).tolist():
+        lower = shape[1] - planes
+        begin = offset - lower * math.prod(shape[2:])
         # A view: its planes are changed in the arena.
-        stored = arena[:, offset : offset + math.prod(shape)].reshape(-1, *shape)
-        stored[:, :, 0] = np.bitwise_or.reduce(stored, axis=2)
-        stored[:, :, 1:] = 0
+        stored = arena[:, begin : begin + math.prod(shape)].reshape(-1, *shape)
+        stored[:, :, lower] = np.bitwise_or.reduce(stored[:, :, lower:], axis=2)
+        stored[:, :, lower + 1 :] = 0
     return batch._replace(arena=arena)
 
 

@@ -39,6 +39,7 @@ from simulator.lowering.walks import (
     SPREAD_X,
     SPREAD_Y,
     SPREAD_Z,
+    STORED_PLANES,
     STRIDE_X,
     STRIDE_Y,
     STRIDE_Z,
@@ -296,7 +297,8 @@ def _lines(
                 start, stop = walks.start[channels], walks.stop[channels]
                 for row in range(item, item + loops.sizes[block]):
                     step = loops.timestep[row] if shape[TIMESTEPS] > 1 else 0
-                    at = shape[OFFSET] + step * planes * plane_bytes + loops.row[row] * row_bytes
+                    at = shape[OFFSET] + step * shape[STORED_PLANES] * plane_bytes
+                    at += loops.row[row] * row_bytes
                     for plane in range(planes):
                         ones[place] = _range_ones(
                             data, words, at + plane * plane_bytes, start, stop
@@ -325,7 +327,7 @@ def _pixels(
             for step in range(first_step, first_step + steps):
                 stored = step if shape[TIMESTEPS] > 1 else 0
                 for plane in range(planes):
-                    row = (stored * planes + plane) * shape[PIXELS] + pixel
+                    row = (stored * shape[STORED_PLANES] + plane) * shape[PIXELS] + pixel
                     at = shape[OFFSET] + row * row_bytes
                     counts[place] = _range_ones(data, words, at, start, stop)
                     place += 1
@@ -480,7 +482,7 @@ def _columns(
             lanes[:row_bytes] = 0
             for item in range(part, min(part + 255, end)):
                 step = loops.timestep[first_row + item] if shape[TIMESTEPS] > 1 else 0
-                row = step * shape[PLANES] * shape[PIXELS] + loops.row[first_row + item]
+                row = step * shape[STORED_PLANES] * shape[PIXELS] + loops.row[first_row + item]
                 at = shape[OFFSET] + row * row_bytes
                 for byte in range(row_bytes):
                     lanes[byte] += _SPREAD[data[at + byte]]

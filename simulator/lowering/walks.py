@@ -64,8 +64,9 @@ ROWS, COLUMNS = 0, 1
     ZEROED_BY,
     ROW_BLOCK,
     OUTPUTS,
+    STORED_PLANES,
     WALK_COLUMNS,
-) = range(39)
+) = range(40)
 """Columns of `Walks.table`.
 
 KIND: ROWS or COLUMNS. OFFSET: first byte of the operand in an image's row of the arena. TIMESTEPS,
@@ -76,6 +77,7 @@ FIRST_CHUNK: its place in `chunk_ptr`, chunks of group g follow those of group g
 RANGES: its channel ranges. PRODUCT_ROWS: rows of a group. CHUNK_TOKENS: tokens of a chunk of
 COLUMNS. ZEROED_BY: mask whose halted rows count as zeros, or -1. ROW_BLOCK: rows of a block.
 OUTPUTS: of the product, 0 where they are live tokens.
+STORED_PLANES: planes that the trace stores, of which the upper PLANES are walked from OFFSET on.
 """
 
 
@@ -216,12 +218,12 @@ def _fill(row: Ints, walk: Walk, plan: Plan, offset: int) -> None:
     layer, window = walk.layer, walk.layer.window
     tensor = plan.network.tensors[walk.tensor]
     array, skip = plan.layers[layer.index].array, plan.architecture.token_skip
-    steps, planes, pixels, row_bytes = tensor.shape
+    steps, stored, pixels, row_bytes = tensor.shape
     row[:] = [
         COLUMNS if walk.is_columns else ROWS,
-        offset,
+        offset + (stored - layer.planes) * pixels * row_bytes,
         steps,
-        planes,
+        layer.planes,
         pixels,
         row_bytes,
         *window.kernel,
@@ -242,6 +244,7 @@ def _fill(row: Ints, walk: Walk, plan: Plan, offset: int) -> None:
         walk.mask if not skip.drops_rows and not walk.is_columns else -1,
         walk.row_block,
         walk.outputs,
+        stored,
     ]
 
 

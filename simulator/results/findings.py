@@ -267,6 +267,38 @@ def _unknown_weights(facts: Facts) -> Found:
         )
 
 
+@check("narrow_machine", "warning")
+def _narrow_machine(facts: Facts) -> Found:
+    """A machine that is narrower than the numbers of the trace computes something else."""
+    trained, machine = _widths(facts)
+    for name, what in (("weights_bits", "weights"), ("activations_bits", "integers")):
+        if trained.get(name, 0) > machine.get(name, 32):
+            yield (
+                f"precision.{name}",
+                f"{machine[name]} bits: the {what} of the trace have {trained[name]}, so what the "
+                "trace states of its accuracy does not hold on this machine",
+            )
+
+
+@check("wide_products", "warning")
+def _wide_products(facts: Facts) -> Found:
+    """Products of spikes that do not fit the width that the machine states."""
+    trained, machine = _widths(facts)
+    needed, stated = trained.get("products_bits", 0), machine.get("products_bits", 32)
+    if needed > stated:
+        yield (
+            "precision.products_bits",
+            f"{stated} bits: a product of this network can need {needed}, and takes them",
+        )
+
+
+def _widths(facts: Facts) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the widths of the trace and of the machine; {} of results that do not state them."""
+    provenance = facts.provenance
+    document = provenance["architecture"].get("document") or {}
+    return provenance["trace"].get("precision") or {}, document.get("precision") or {}
+
+
 @check("order_without_stages", "warning")
 def _order_without_stages(facts: Facts) -> Found:
     """The dataflow's order in time concerns blocks, and the trace declares none."""

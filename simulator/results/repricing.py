@@ -4,7 +4,7 @@
         result = reprice(result, other)      # the same, to the last bit, as simulating `other`
 
 What qualifies: everything under `technology` (node, voltage, energy table); the DRAM's standard,
-which decides its price per bit; the width of a SIMD lane's adders. The clock qualifies only where
+which decides its price per bit. The clock qualifies only where
 the DRAM takes as many cycles as before, that is, where the clock is multiplied and all the DRAM's
 times are divided by the same power of two: a DRAM's nanoseconds are more cycles of a faster clock.
 Everything else is simulated again.

@@ -40,11 +40,10 @@ PRICED_ALONE = {
     "another voltage": ["technology.voltage_v=0.7"],
     "another table": ["technology.energy_table=aladdin_28nm"],
     "another DRAM": ["memories.dram.technology=hbm2"],
-    "wider adders": ["cores.0.vector_unit.sum_bits=24"],
     "clock and DRAM twice as fast": FASTER,
     "clock and DRAM an eighth as fast": SLOWER,
     "another name": ["name=other", "source=elsewhere"],
-    "all at once": [OTHER_NODE, *FASTER, "cores.0.vector_unit.sum_bits=8"],
+    "all at once": [OTHER_NODE, *FASTER, "memories.dram.technology=hbm2"],
 }
 SIMULATED_AGAIN = {
     "clock": ["clock_mhz=1000"],
@@ -57,7 +56,7 @@ SIMULATED_AGAIN = {
     ],
     "bandwidth": ["memories.dram.bandwidth_gb_per_s=8.0"],
     "buffer": ["cores.0.buffers.weights.size_kib=128"],
-    "width of sums": ["cores.0.pe_array.sum_bits=24"],
+    "width of sums": ["precision.partial_sums_bits=24"],
     "kind of a part": ["token_skip={kind: none}"],
     "latency of a buffer": ["cores.0.buffers.weights.latency_cycles=3"],
 }

@@ -14,6 +14,7 @@ from simulator.architecture import load_architecture
 from simulator.components.base import build
 from simulator.components.pe_arrays.counted import counted_tiles
 from simulator.components.pe_arrays.spike_skip import SpikeSkip
+from simulator.components.precision import Precision
 from simulator.errors import DeviceError
 from simulator.hil.tiles import LayerTiles, Words
 from simulator.hil.verilator import find_verilator
@@ -39,9 +40,10 @@ needs_verilator = pytest.mark.skipif(bool(missing_tool()), reason=missing_tool()
 
 
 def spike_skip(**fields: int) -> SpikeSkip:
+    bits = fields.pop("weight_bits", 8)
     part = build("pe_arrays", {"kind": "spike_skip", "rows": 8, "columns": 32} | fields)
     assert isinstance(part, SpikeSkip)
-    return part
+    return part.put_in(Precision(weights_bits=bits))
 
 
 def model_cycles(array: SpikeSkip, words: Words) -> int:

@@ -162,7 +162,7 @@ def test_wider_adds_never_cost_less(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "operation", "bits", "says"),
     [
-        ("horowitz_45nm", "multiply", 16, "multiply of 16 bits: it holds multiply of 8, 32 bits"),
+        ("horowitz_45nm", "multiply", 4, "multiply of 4 bits: it holds multiply from 8 to 32 bits"),
         ("aladdin_45nm", "multiply", 16, "multiply of 16 bits: it holds multiply of 8 bits"),
         ("horowitz_45nm", "add", 7, "add of 7 bits: it holds add from 8 to 32 bits"),
         ("horowitz_28nm", "add", 33, "nothing is extrapolated"),

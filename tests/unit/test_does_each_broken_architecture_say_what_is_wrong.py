@@ -38,8 +38,8 @@ BROKEN: dict[str, tuple[Callable[[], str | bytes], str]] = {
     "unknown section": (
         replaced("token_skip:", "tokenskip: 1\ntoken_skip:"),
         ":21: tokenskip: 1: unknown field (did you mean 'token_skip'?; known: clock_mhz, cores, "
-        "dataflow, interconnect, memories, name, published, schema, source, split, technology, "
-        "token_skip)",
+        "dataflow, interconnect, memories, name, precision, published, schema, source, split, "
+        "technology, token_skip)",
     ),
     "unknown kind": (
         replaced("kind: walker", "kind: walter"),
@@ -300,7 +300,7 @@ def test_all_problems_come_at_once_in_the_order_of_the_file(tmp_path: Path) -> N
     assert fault(path).splitlines() == [
         f"{path}:4: technology.node_nm: (none): must be given: technology node",
         f"{path}:5: technology.nodenm: 28: unknown field (did you mean 'node_nm'?; "
-        "known: energy_table, node_nm, voltage_v)",
+        "known: dram_power, energy_table, node_nm, sram_cells, terms, voltage_v)",
         f"{path}:8: clock_mhz: 0: must be greater than 0",
         f"{path}:9: clock_mhz: 1: given twice, first on line 8",
         f"{path}:12: cores.0.pe_array.kind: \"walter\": unknown kind (did you mean 'walker'?; "
@@ -351,8 +351,8 @@ OVERRIDES = {
     "=5": "must read path=value, for example cores.0.pe_array.rows=8",
     "cores..rows=5": "must read path=value, for example cores.0.pe_array.rows=8",
     "clok_mhz=5": "clok_mhz: 5: unknown field (did you mean 'clock_mhz'?; known: clock_mhz, "
-    "cores, dataflow, interconnect, memories, name, published, schema, source, split, technology, "
-    "token_skip)",
+    "cores, dataflow, interconnect, memories, name, precision, published, schema, source, split, "
+    "technology, token_skip)",
     "core.0.pe_array.rows=5": "core: unknown path (did you mean 'cores'?; known: clock_mhz, "
     "cores, dataflow, memories, name, schema, source, technology, token_skip)",
     "cores.1.pe_array.rows=5": "cores.1: unknown path (known: 0)",

@@ -169,9 +169,14 @@ class PEArray(Component, slot="pe_arrays"):
         return 0
 
     @property
-    @abstractmethod
-    def accumulator_bits(self) -> int:
+    def sum_bits(self) -> int:
         """Width of a partial sum."""
+        return self.precision.partial_sums_bits
+
+    @property
+    def weight_bits(self) -> int:
+        """Width of a weight."""
+        return self.precision.weights_bits
 
     @property
     @abstractmethod
@@ -185,7 +190,7 @@ class PEArray(Component, slot="pe_arrays"):
 
     def logic(self) -> tuple[Primitive, ...]:
         """Adders, a sum register for each, and as many multipliers if it multiplies at all."""
-        count, bits = self.adders, self.accumulator_bits
+        count, bits = self.adders, self.sum_bits
         found = [Primitive("add", bits=bits, times=count)]
         found.append(Primitive("register", bits=bits, times=count))
         primitives = [piece for action in self.actions().values() for piece in action.primitives]
@@ -204,15 +209,9 @@ class PEArray(Component, slot="pe_arrays"):
 
 
 class AccumulatorArray(PEArray, base=True):
-    """What all arrays of this library state: their weights, their accumulators, their pipeline."""
+    """What all arrays of this library state: their pipeline."""
 
-    weight_bits: int = Field(default=8, gt=0, le=32, description="bits of a weight")
-    sum_bits: int = Field(default=16, ge=8, le=32, description="bits of an accumulator")
     latency_cycles: int = Field(default=3, ge=0, description="from a tile's end to its results")
-
-    @property
-    def accumulator_bits(self) -> int:
-        return self.sum_bits
 
     @property
     def pipeline_latency_cycles(self) -> int:

@@ -96,7 +96,7 @@ class DenseSystolic(AccumulatorArray, kind="dense_systolic"):
         return {
             "accumulate": Action("adds a weight if the spike is 1", (add,)),
             "multiply_accumulate": Action(
-                "multiplies a weight and an integer of up to 8 bits and adds the product",
-                (Primitive("multiply", bits=8), add),
+                "multiplies a weight and an integer and adds the product",
+                (Primitive("multiply", bits=self.precision.factor_bits), add),
             ),
         }

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from numba import njit
 from pydantic import Field
 
-from simulator.components.base import Action, Primitive
+from simulator.components.base import Action, Primitive, small_bank
 from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Tiles, Words
 from simulator.components.pe_arrays.distinct import Slots, empty_slots, slot_of
 from simulator.components.pe_arrays.popcount import popcount
@@ -105,7 +105,7 @@ class Pattern(AccumulatorArray, kind="pattern"):
             "add_residual": Action("adds or subtracts one weight", (add,)),
             "pattern_read": Action(
                 "reads a pattern's products, for all columns, from the table of the chunk",
-                (Primitive("sram_read", size_kib=max(1.0, table_kib), width_bits=width),),
+                (small_bank("sram_read", table_kib, width),),
             ),
             "row_match": Action(
                 "compares a row with all patterns (as compares of at least 8 bits)",

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from numba import njit
 from pydantic import Field
 
-from simulator.components.base import Action, Primitive
+from simulator.components.base import Action, Primitive, small_bank
 from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Tiles
 
 
@@ -91,11 +91,11 @@ class SpikeSkip(AccumulatorArray, kind="spike_skip"):
             ),
             "weight_read": Action(
                 "reads the weights of one input, for all columns, from a row's own copy",
-                (Primitive("sram_read", size_kib=chunk_kib, width_bits=width),),
+                (small_bank("sram_read", chunk_kib, width),),
             ),
             "weight_write": Action(
                 "writes the weights of one input, for all columns, into every row's copy",
-                (Primitive("sram_write", size_kib=chunk_kib, width_bits=width, times=self.rows),),
+                (small_bank("sram_write", chunk_kib, width, self.rows),),
             ),
             "word_scan": Action(
                 "tests a word for zero (as compares of 32 bits)",
@@ -119,9 +119,7 @@ class SpikeSkip(AccumulatorArray, kind="spike_skip"):
         # Two copies a row: one in use, one being loaded.
         chunk_kib = self.word_inputs * self.columns * self.weight_bits / 8192
         width = self.columns * self.weight_bits
-        return (
-            Primitive("sram_leakage", size_kib=chunk_kib, width_bits=width, times=2 * self.rows),
-        )
+        return (small_bank("sram_leakage", chunk_kib, width, 2 * self.rows),)
 
 
 @njit(cache=True, nogil=True)

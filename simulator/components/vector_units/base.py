@@ -35,9 +35,9 @@ class VectorUnit(Component, slot="vector_units"):
         """What one result counts."""
 
     @property
-    @abstractmethod
     def membrane_bits(self) -> int:
         """Bits of a membrane potential in memory."""
+        return self.precision.membranes_bits
 
     @property
     @abstractmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -31,8 +31,6 @@ class Simd(VectorUnit, kind="simd"):
     example: ClassVar[str] = "kind: simd\nlanes: 32\n"
 
     lanes: int = Field(gt=0, le=65536, description="elements a cycle")
-    sum_bits: int = Field(default=16, ge=8, le=32, description="bits of an operand")
-    membrane_width_bits: int = Field(default=16, gt=0, le=32, description="bits of a membrane")
     latency_cycles: int = Field(default=4, ge=0, description="of the pipeline")
     score_latency_cycles: int = Field(
         default=8, ge=0, description="score, sigmoid, accumulate, compare, write the mask"
@@ -41,10 +39,6 @@ class Simd(VectorUnit, kind="simd"):
     @property
     def elements_per_cycle(self) -> int:
         return self.lanes
-
-    @property
-    def membrane_bits(self) -> int:
-        return self.membrane_width_bits
 
     @property
     def pipeline_latency_cycles(self) -> int:
@@ -82,15 +76,10 @@ class Simd(VectorUnit, kind="simd"):
             }[kind]: 1
         }
 
-    def simulated(self, clock_mhz: float) -> dict[str, Any]:
-        fields = super().simulated(clock_mhz)
-        del fields["sum_bits"]  # which decides prices only
-        return fields
-
     def actions(self) -> dict[str, Action]:
-        add = Primitive("add", bits=self.sum_bits)
-        compare = Primitive("compare", bits=self.sum_bits)
-        multiply = Primitive("multiply", bits=8)
+        add = Primitive("add", bits=self.precision.operand_bits)
+        compare = Primitive("compare", bits=self.precision.operand_bits)
+        multiply = Primitive("multiply", bits=self.precision.factor_bits)
         table = Primitive("sram_read", size_kib=1.0, width_bits=32)
         return {
             "lif_update": Action(

@@ -18,7 +18,6 @@ class AdderTree(PEArray, kind="adder_tree"):
 
     columns: int = Field(gt=0, le=4096, description="outputs of a tile")
     fan_in: int = Field(gt=0, le=256, description="weights that the tree adds in a cycle")
-    sum_bits: int = Field(default=16, ge=8, le=32, description="bits of a sum")
 
     @property
     def tile_columns(self) -> int:
@@ -27,10 +26,6 @@ class AdderTree(PEArray, kind="adder_tree"):
     @property
     def tile_inputs(self) -> int:
         return 128
-
-    @property
-    def accumulator_bits(self) -> int:
-        return self.sum_bits
 
     @property
     def pipeline_latency_cycles(self) -> int:
