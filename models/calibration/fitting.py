@@ -15,7 +15,7 @@ from models.networks.layers import SpikingConv, SpikingLinear, max_pool
 from models.networks.norms import set_moments
 from models.networks.rows import Rows
 from models.networks.spikformer import attention
-from models.neurons.lif import ATTENTION_THRESHOLD, lif
+from models.neurons.base import ATTENTION_THRESHOLD
 
 WIDTHS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)
 WIDTH_BISECTIONS = 5
@@ -109,7 +109,7 @@ class FittingProbe(Census):
         def rate(width: float) -> float:
             layer.norm.bias.copy_(offset * width)
             shifted = self._normalised(layer, sums)
-            v, _ = lif(shifted.values + solve_shift(shifted, targets[0]))
+            v, _ = shifted.neuron.fire(shifted.values + solve_shift(shifted, targets[0]))
             mixed = attention(q, k, v.flatten(0, 1), self.config.size.heads, rows)
             out = rows.fire(mixed, {}, name, ATTENTION_THRESHOLD)
             return live_mean(out.view(sums.values.shape), sums.live)
@@ -162,14 +162,16 @@ class FittingProbe(Census):
         if rows is not None:
             live = rows.live()
             live = None if live is None else live.view(timesteps, -1)
-            return Sums(current.view(timesteps, -1, current.shape[-1]), live, stream)
+            by_step = current.view(timesteps, -1, current.shape[-1])
+            return Sums(by_step, live, stream, neuron=self.config.neurons)
         pool, grid = getattr(layer, "pool", None), None
         if pool == "before_lif":
             current = max_pool(current.flatten(0, 1)).unflatten(0, current.shape[:2])
         elif pool == "after_lif":
             grid = (current.shape[3], current.shape[4])
         values = by_rows(current)
-        return Sums(values.expand(timesteps, *values.shape[1:]), None, stream, grid)
+        by_step = values.expand(timesteps, *values.shape[1:])
+        return Sums(by_step, None, stream, grid, self.config.neurons)
 
 
 def by_rows(maps: Tensor) -> Tensor:

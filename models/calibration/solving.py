@@ -11,7 +11,8 @@ from torch import Tensor
 
 from models.calibration.targets import Target
 from models.networks.layers import max_pool
-from models.neurons.lif import lif
+from models.neurons.base import Neuron
+from models.neurons.lif import LIF
 
 LEAST_RATE = 0.005
 SHIFT_REACH = 16.0
@@ -34,12 +35,13 @@ class Sums(NamedTuple):
     live: Tensor | None
     stream: Tensor | None
     pooled: tuple[int, int] | None = None
+    neuron: Neuron = LIF
 
     def rows(self, index: Tensor) -> Sums:
         """The rows at `index`, all timesteps."""
         live = None if self.live is None else self.live[:, index]
         stream = None if self.stream is None else self.stream[:, index]
-        return Sums(self.values[:, index], live, stream)
+        return Sums(self.values[:, index], live, stream, neuron=self.neuron)
 
 
 def solve_shift(sums: Sums, target: Target) -> float:
@@ -75,7 +77,7 @@ def activity(sums: Sums, shift: float) -> float:
     """Mean rate of neurons shifted by `shift`; with a stream, the non-zero fraction of stream plus
     spikes.
     """
-    spikes, _ = lif(sums.values + shift)
+    spikes, _ = sums.neuron.fire(sums.values + shift)
     if sums.pooled is not None:
         maps = spikes.unflatten(1, (-1, *sums.pooled)).flatten(0, 1).permute(0, 3, 1, 2)
         return float(max_pool(maps).mean(dtype=torch.float64))

@@ -100,9 +100,9 @@ class HostDevice:
         if name in work.tensors and self.topology.tensors[name].channels == shape[-1]:
             stream = self._values(name, work.tensors[name])[:1].unsqueeze(1)
         # Else a stream of real values, which no trace stores: time depends on the shape alone.
-        rows: Rows = DroppedRows(live.unsqueeze(0))
+        rows: Rows = DroppedRows(live.unsqueeze(0), 1.0, self.config.neurons)
         if bool(live.all()):
-            rows = AllRows(*shape[:3])
+            rows = AllRows(*shape[:3], neuron=self.config.neurons)
         context = Context(rows, Membranes(), SILENT)
         return lambda: self.blocks[block](stream, context)
 

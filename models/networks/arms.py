@@ -32,6 +32,7 @@ SWITCHES = (
     "image_std",
     "membrane_leak",
     "attention_order",
+    "neuron",
 )
 TWIN_NOTE = (
     "A network and its baseline twin (no I-SPS, no halting) share every convolution and linear "

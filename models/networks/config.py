@@ -7,12 +7,17 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from models.errors import ModelError
 from models.networks.families import FAMILIES, Family
 from models.networks.sizes import DATASETS as DATASETS
 from models.networks.sizes import Dataset as Dataset
 from models.networks.sizes import Size as Size
+from models.neurons import neuron_named, neuron_names
+
+if TYPE_CHECKING:
+    from models.neurons.base import Neuron
 
 ISPS_FORMS = ("none", "late_sum", "early_integration", "single_step")
 GRANULARITIES = ("none", "block", "timestep", "two_dimensional", "waking")
@@ -106,7 +111,7 @@ class ModelConfig:
     images of a batch, timestep by timestep, as in its repository, whose neurons are handed
     (timestep x image) for a time axis. Its published accuracy was measured so; what an image gives
     depends on its batch then. `attention_order`: (q k^T) v or q (k^T v), the same integers in
-    another time; empty takes the original's.
+    another time; empty takes the original's. `neuron`: of every layer, a name of models/neurons.
     """
 
     name: str
@@ -125,6 +130,7 @@ class ModelConfig:
     earlier_blocks: tuple[int, ...] = ()
     membrane_leak: bool = False
     attention_order: str = ""
+    neuron: str = "lif"
 
     def __post_init__(self) -> None:
         """Refuse values that no network can have."""
@@ -140,6 +146,7 @@ class ModelConfig:
                 f"embed_dim is {self.size.embed_dim}; it must be a multiple of 8 and of heads "
                 f"({self.size.heads})"
             )
+        _one_of("neuron", self.neuron, neuron_names())
         self.kind.check(self)
         if self.halts:
             check_profile(self.halting, self.timesteps, self.size.blocks)
@@ -148,6 +155,11 @@ class ModelConfig:
     def kind(self) -> Family:
         """Its family: what it is made of."""
         return FAMILIES[self.family]
+
+    @property
+    def neurons(self) -> Neuron:
+        """The neuron of every layer."""
+        return neuron_named(self.neuron)
 
     @property
     def order_of_attention(self) -> str:

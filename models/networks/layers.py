@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from models.errors import ModelError
 from models.networks.probes import Probe
 from models.networks.rows import Membranes, Rows
-from models.neurons.lif import THRESHOLD, full_precision, lif
+from models.neurons.base import THRESHOLD, Neuron, full_precision
+from models.neurons.lif import LIF
 
 # On one thread torch leaves a 1x1 convolution to oneDNN only if it has that many images.
 MANY_IMAGES = 16
@@ -131,9 +132,11 @@ class SpikingConv(nn.Module):
         pool: str | None,
         kernel: int = 3,
         stride: int = 1,
+        neuron: Neuron = LIF,
     ) -> None:
         """`channels`: in and out; `pool`: None, `before_lif` or `after_lif`."""
         super().__init__()
+        self.neuron = neuron
         self.name = name
         self.pool = pool
         self.conv = nn.Conv2d(*channels, kernel, stride, padding=kernel // 2, bias=False)
@@ -165,7 +168,7 @@ class SpikingConv(nn.Module):
 
     def fire(self, current: Tensor, timesteps: int, probe: Probe) -> Tensor:
         """The neurons' spikes over so many timesteps, pooled where the pool is behind them."""
-        spikes, _ = lif(current.expand(timesteps, *current.shape[1:]))
+        spikes, _ = self.neuron.fire(current.expand(timesteps, *current.shape[1:]))
         if self.pool == "after_lif":
             probe.record_maps(f"{self.name}.unpooled", spikes)
             spikes = max_pool(spikes.flatten(0, 1)).unflatten(0, spikes.shape[:2])

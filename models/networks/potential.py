@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from models.networks.config import ModelConfig
 from models.networks.layers import Context, SpikingLinear, fire
 from models.networks.spikformer import attention
-from models.neurons.lif import ATTENTION_THRESHOLD, lif
+from models.neurons.base import ATTENTION_THRESHOLD
 
 
 class PotentialBlock(nn.Module):
@@ -64,6 +64,7 @@ def channel_gate(k: Tensor, v: Tensor, context: Context, name: str) -> Tensor:
     """
     rows = context.rows
     counts = (rows.restore(k) * rows.restore(v)).sum(2)
-    gate, context.membranes[name] = lif(counts, context.membranes.get(name), ATTENTION_THRESHOLD)
+    before = context.membranes.get(name)
+    gate, context.membranes[name] = rows.neuron.fire(counts, before, ATTENTION_THRESHOLD)
     context.probe.record_maps(name, gate[..., None, None])
     return gate

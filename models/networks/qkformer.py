@@ -18,22 +18,24 @@ from models.networks.embeddings import Embedding, embeddings
 from models.networks.layers import Context, SpikingConv, SpikingLinear, fire
 from models.networks.probes import Probe
 from models.networks.rows import AllRows
-from models.neurons.lif import ATTENTION_THRESHOLD
+from models.neurons.base import ATTENTION_THRESHOLD, Neuron
 
 
 class PatchEmbedding(nn.Module):
     """3x3 convolutions with neurons, plus a 1x1 convolution with neurons from an earlier layer."""
 
-    def __init__(self, name: str, spec: Embedding) -> None:
+    def __init__(self, name: str, spec: Embedding, neuron: Neuron) -> None:
         super().__init__()
         self.name = name
         self.spec = spec
         self.layers = nn.ModuleList(
-            SpikingConv(f"{name}.{at}", pair, "before_lif" if spec.pooled[at] else None)
+            SpikingConv(
+                f"{name}.{at}", pair, "before_lif" if spec.pooled[at] else None, neuron=neuron
+            )
             for at, pair in enumerate(itertools.pairwise(spec.channels))
         )
         ends = (spec.channels[spec.shortcut_from], spec.channels[-1])
-        self.shortcut = SpikingConv(f"{name}.shortcut", ends, None, 1, spec.shortcut_stride)
+        self.shortcut = SpikingConv(f"{name}.shortcut", ends, None, 1, spec.shortcut_stride, neuron)
 
     def forward(self, maps: Tensor, steps: int, probe: Probe) -> Tensor:
         """Integers 0..2 (step, image, channel, h, w) from maps of spikes or small integers."""
@@ -86,7 +88,8 @@ class EarlierStages(nn.Module):
         self.config = config
         specs = embeddings(config)
         self.embeddings = nn.ModuleList(
-            PatchEmbedding(f"stages.{stage}.embed", spec) for stage, spec in enumerate(specs)
+            PatchEmbedding(f"stages.{stage}.embed", spec, config.neurons)
+            for stage, spec in enumerate(specs)
         )
         self.stages = nn.ModuleList(
             nn.ModuleList(
@@ -114,7 +117,7 @@ class EarlierStages(nn.Module):
             maps = maps.expand(timesteps, *maps.shape[1:])
             grid = maps.shape[-2:]
             tokens = maps.flatten(3).transpose(2, 3)
-            context = Context(AllRows(*tokens.shape[:3]), {}, probe)
+            context = Context(AllRows(*tokens.shape[:3], neuron=self.config.neurons), {}, probe)
             rows = context.rows.select(tokens)
             for at, block in enumerate(blocks):
                 rows = block(rows, context)

@@ -13,10 +13,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from models.neurons.lif import TAU, lif
+from models.neurons.base import Neuron
+from models.neurons.lif import LIF
 
 Membranes = dict[str, Tensor]
-LEAKS = {"frozen": 1.0, "zero_input": 1.0 - 1.0 / TAU}
 
 
 class Rows(Protocol):
@@ -25,6 +25,7 @@ class Rows(Protocol):
     steps: int
     images: int
     tokens: int
+    neuron: Neuron
 
     def select(self, dense: Tensor) -> Tensor:
         """From (step, image, token, channel) to the computed rows (row, channel)."""
@@ -42,8 +43,9 @@ class Rows(Protocol):
 class AllRows:
     """Every token is active; one call may span several timesteps."""
 
-    def __init__(self, steps: int, images: int, tokens: int) -> None:
+    def __init__(self, steps: int, images: int, tokens: int, *, neuron: Neuron = LIF) -> None:
         self.steps, self.images, self.tokens = steps, images, tokens
+        self.neuron = neuron
 
     def select(self, dense: Tensor) -> Tensor:
         """Flatten step, image and token."""
@@ -60,16 +62,16 @@ class AllRows:
     def fire(self, current: Tensor, membranes: Membranes, name: str, threshold: float) -> Tensor:
         """Step the neurons through the call's timesteps."""
         by_step = current.view(self.steps, -1, current.shape[-1])
-        spikes, membranes[name] = lif(by_step, membranes.get(name), threshold)
+        spikes, membranes[name] = self.neuron.fire(by_step, membranes.get(name), threshold)
         return spikes.flatten(0, 1)
 
 
 class MaskedRows(AllRows):
     """Every row is computed; halted rows are then set to zero and their membranes leak at most."""
 
-    def __init__(self, active: Tensor, leak: float = 1.0) -> None:
+    def __init__(self, active: Tensor, leak: float = 1.0, neuron: Neuron = LIF) -> None:
         """`active`: bool (step, image, token); `leak`: what a step leaves of a halted membrane."""
-        super().__init__(*active.shape)
+        super().__init__(*active.shape, neuron=neuron)
         self.leak = leak
         self.active = active.contiguous().view(self.steps, -1, 1)
 
@@ -87,7 +89,7 @@ class MaskedRows(AllRows):
         by_step = current.view(self.steps, -1, current.shape[-1])
         for at_step, active in zip(by_step, self.active, strict=True):
             before = membranes.get(name)
-            fired, after = lif(at_step.unsqueeze(0), before, threshold)
+            fired, after = self.neuron.fire(at_step.unsqueeze(0), before, threshold)
             kept = torch.zeros_like(after) if before is None else before * self.leak
             membranes[name] = torch.where(active, after, kept)
             spikes.append(fired[0] * active)
@@ -97,9 +99,10 @@ class MaskedRows(AllRows):
 class DroppedRows:
     """Only active rows of one timestep are computed: gather, compute, scatter."""
 
-    def __init__(self, active: Tensor, leak: float = 1.0) -> None:
+    def __init__(self, active: Tensor, leak: float = 1.0, neuron: Neuron = LIF) -> None:
         """`active`: bool (1, image, token); `leak`: what a step leaves of a halted membrane."""
         self.leak = leak
+        self.neuron = neuron
         self.steps, self.images, self.tokens = active.shape
         self.total = active.numel()
         self.index = active.flatten().nonzero().squeeze(1)
@@ -121,7 +124,7 @@ class DroppedRows:
         """Gather the active membranes, step them, scatter them back."""
         before = membranes.get(name)
         gathered = None if before is None else before.index_select(0, self.index)
-        spikes, after = lif(current.unsqueeze(0), gathered, threshold)
+        spikes, after = self.neuron.fire(current.unsqueeze(0), gathered, threshold)
         zeros = current.new_zeros(self.total, current.shape[-1])
         base = zeros if before is None else before * self.leak
         membranes[name] = base.index_copy(0, self.index, after)

@@ -13,7 +13,7 @@ from models.errors import ModelError
 from models.networks.config import ModelConfig
 from models.networks.layers import Context, SpikingLinear, fire
 from models.networks.rows import AllRows, Rows
-from models.neurons.lif import ATTENTION_THRESHOLD, lif
+from models.neurons.base import ATTENTION_THRESHOLD
 
 ATTENTION_SCALE = 0.125
 
@@ -64,7 +64,8 @@ def fire_across(current: Tensor, context: Context, name: str) -> Tensor:
     rows = context.rows
     if name in context.membranes or not isinstance(rows, AllRows):
         raise ModelError("membrane_leak needs all timesteps of a batch at once: path layers")
-    spikes, context.membranes[name] = lif(current.view(rows.steps * rows.images, rows.tokens, -1))
+    by_step = current.view(rows.steps * rows.images, rows.tokens, -1)
+    spikes, context.membranes[name] = rows.neuron.fire(by_step)
     context.probe.record(name, spikes.flatten(0, 1), rows)
     return spikes.flatten(0, 1)
 

@@ -41,7 +41,10 @@ class PatchSplitting(nn.Module):
         channels = (config.dataset.image_channels, *config.stage_channels)
         self.stages = nn.ModuleList(
             SpikingConv(
-                f"sps.{stage}", (channels[stage], channels[stage + 1]), pool_of(config, stage)
+                f"sps.{stage}",
+                (channels[stage], channels[stage + 1]),
+                pool_of(config, stage),
+                neuron=config.neurons,
             )
             for stage in range(5)
         )

@@ -13,8 +13,8 @@ from models.halting.recursion import HaltingState, HaltingStep
 from models.networks.config import ModelConfig
 from models.networks.layers import Context, SpikingConv, SpikingLinear
 from models.networks.probes import SILENT, Probe
-from models.networks.rows import LEAKS, AllRows, DroppedRows, MaskedRows, Membranes, Rows
-from models.neurons.lif import lif
+from models.networks.rows import AllRows, DroppedRows, MaskedRows, Membranes, Rows
+from models.neurons.base import Neuron
 
 INITIAL_STD = 0.02
 
@@ -114,7 +114,7 @@ class STAS(nn.Module):
         The Spike-Driven Transformer's features pass through neurons first.
         """
         if self.config.kind.head_neurons:
-            features, _ = lif(features)
+            features, _ = self.config.neurons.fire(features)
             probe.record_maps("head.in", features[..., None, None])
         return torch.as_tensor(self.head(features.mean(0)))
 
@@ -140,9 +140,9 @@ class STAS(nn.Module):
         channel).
         """
         for index, block in enumerate(self.blocks):
-            rows: Rows = AllRows(*stream.shape[:3])
+            rows: Rows = AllRows(*stream.shape[:3], neuron=self.config.neurons)
             if imposed is not None:
-                rows = MaskedRows(imposed[:, :, index].transpose(0, 1), self._leak)
+                rows = MaskedRows(imposed[:, :, index].transpose(0, 1), *self._leak)
             stream = block(stream, Context(rows, {}, probe))
         return stream
 
@@ -152,8 +152,9 @@ class STAS(nn.Module):
         outputs = []
         for step in range(stream.shape[0]):
             current = stream[step : step + 1]
+            rows = AllRows(*current.shape[:3], neuron=self.config.neurons)
             for block, kept in zip(self.blocks, membranes, strict=True):
-                current = block(current, Context(AllRows(*current.shape[:3]), kept, probe))
+                current = block(current, Context(rows, kept, probe))
             outputs.append(current)
         return torch.cat(outputs)
 
@@ -202,14 +203,15 @@ class STAS(nn.Module):
         return torch.as_tensor(self.head(field))
 
     @property
-    def _leak(self) -> float:
-        """What a timestep leaves of a halted token's membrane."""
-        return LEAKS[self.config.halting.membranes]
+    def _leak(self) -> tuple[float, Neuron]:
+        """What a timestep leaves of a halted token's membrane, and the neuron."""
+        neuron = self.config.neurons
+        return neuron.keep if self.config.halting.membranes == "zero_input" else 1.0, neuron
 
     def _rows(self, rows: str, active: Tensor) -> Rows:
         """The row policy for a mask (image, token) of one timestep."""
         if rows == "masked":
-            return MaskedRows(active.unsqueeze(0), self._leak)
+            return MaskedRows(active.unsqueeze(0), *self._leak)
         if bool(active.all()):
-            return AllRows(1, *active.shape)
-        return DroppedRows(active.unsqueeze(0), self._leak)
+            return AllRows(1, *active.shape, neuron=self.config.neurons)
+        return DroppedRows(active.unsqueeze(0), *self._leak)

@@ -18,8 +18,9 @@ from models.networks.config import (
     HaltingConfig,
     ModelConfig,
 )
+from models.neurons import neuron_names
 
-OF_MODEL = ("isps", "integration", "pool", "membrane_leak", "attention_order")
+OF_MODEL = ("isps", "integration", "pool", "membrane_leak", "attention_order", "neuron")
 OF_HALTING = (
     "granularity",
     "policy",
@@ -81,6 +82,7 @@ def add_switches(parser: argparse.ArgumentParser) -> None:
         choices=ATTENTION_ORDERS,
         help="(q k^T) v or q (k^T v): the same spikes, other work; default: the original's",
     )
+    group.add_argument("--neuron", choices=neuron_names(), help="of every layer")
     group.add_argument(
         "--granularity", choices=GRANULARITIES, help="where halting is checked and starts anew"
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from models.networks.spikformer import ATTENTION_SCALE
-from models.neurons.lif import ATTENTION_THRESHOLD
+from models.neurons.base import ATTENTION_THRESHOLD
 from models.operations.plan import Grid, NetworkListing
 
 
@@ -75,7 +75,7 @@ def self_attention(plan: NetworkListing, site: Site, q: str, k: str, v: str) -> 
         f"{name}.attn.context", "attention_context", (scores, v), timesteps, heads, parameters=scale
     )
     mixed = plan.store(f"{name}.attn.out", timesteps, site.grid, site.dim)
-    return plan.lif(f"{name}.attn.lif", context, mixed, timesteps, threshold=ATTENTION_THRESHOLD)
+    return plan.neuron(f"{name}.attn.lif", context, mixed, timesteps, threshold=ATTENTION_THRESHOLD)
 
 
 def spike_driven_attention(plan: NetworkListing, site: Site, q: str, k: str, v: str) -> str:
@@ -85,7 +85,7 @@ def spike_driven_attention(plan: NetworkListing, site: Site, q: str, k: str, v: 
         f"{name}.attn.columns", "spike_driven_attention", (k, v), timesteps, site.head_sizes
     )
     gate = plan.store(f"{name}.attn.gate", timesteps, (1, 1), site.dim)
-    plan.lif(f"{name}.attn.lif", sums, gate, timesteps, threshold=ATTENTION_THRESHOLD)
+    plan.neuron(f"{name}.attn.lif", sums, gate, timesteps, threshold=ATTENTION_THRESHOLD)
     return _gated(plan, site, q, gate)
 
 
@@ -94,7 +94,7 @@ def token_attention(plan: NetworkListing, site: Site, q: str, k: str) -> str:
     name, timesteps = site.name, plan.config.timesteps
     sums = plan.run(f"{name}.attn.tokens", "token_qk_attention", (q,), timesteps, site.head_sizes)
     gate = plan.store(f"{name}.attn.gate", timesteps, site.grid, site.heads)
-    plan.lif(f"{name}.attn.lif", sums, gate, timesteps, threshold=ATTENTION_THRESHOLD)
+    plan.neuron(f"{name}.attn.lif", sums, gate, timesteps, threshold=ATTENTION_THRESHOLD)
     return _gated(plan, site, k, gate)
 
 
@@ -135,7 +135,7 @@ def spiking_linear(
     current = _linear(plan, site, layer if output else f"{layer}_linear", source, features)
     timesteps = plan.config.timesteps
     spikes = plan.store(f"{site.name}.{output or layer}", timesteps, site.grid, features)
-    return plan.lif(f"{site.name}.{layer}_lif", current, spikes, timesteps)
+    return plan.neuron(f"{site.name}.{layer}_lif", current, spikes, timesteps)
 
 
 def _linear(plan: NetworkListing, site: Site, layer: str, source: str, features: int) -> str:
@@ -148,7 +148,7 @@ def _fired(plan: NetworkListing, site: Site, stream: str, output: str) -> str:
     """The neurons ahead of a weighted sum."""
     timesteps = plan.config.timesteps
     spikes = plan.store(f"{site.name}.{output}", timesteps, site.grid, site.dim)
-    return plan.lif(f"{site.name}.{output}_lif", stream, spikes, timesteps)
+    return plan.neuron(f"{site.name}.{output}_lif", stream, spikes, timesteps)
 
 
 def _added(plan: NetworkListing, site: Site, part: str, stream: str, current: str) -> str:

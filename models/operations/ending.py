@@ -36,6 +36,6 @@ def list_head(plan: NetworkListing, stream: str) -> None:
         shapes = {"tokens": tokens, "channels": dim}
         mean = plan.run("head.mean", "token_mean", (source,), timesteps, shapes)
         source, tokens, timesteps = plan.store("head.in", config.timesteps, (1, 1), dim), 1, 1
-        plan.lif("head.lif", mean, source, config.timesteps)
+        plan.neuron("head.lif", mean, source, config.timesteps)
     shapes = {"in_features": dim, "classes": config.dataset.classes, "tokens": tokens}
     plan.run("head", "head", (source,), timesteps, shapes, output="logits")

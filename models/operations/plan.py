@@ -6,7 +6,7 @@ from typing import Any
 
 from models.networks.config import ModelConfig
 from models.networks.layers import POOL_KERNEL, POOL_PADDING, POOL_STRIDE
-from models.neurons.lif import TAU, THRESHOLD
+from models.neurons.base import THRESHOLD
 from models.topology import Tensor
 
 WEIGHT_BITS = 8
@@ -94,15 +94,15 @@ class NetworkListing(OperationListing):
         """The open block's mask, None where nobody halts."""
         return str(self.block) if self.config.halts and self.block is not None else None
 
-    def lif(
+    def neuron(
         self, name: str, current: str, output: str, timesteps: int, *, threshold: float = THRESHOLD
     ) -> str:
         """List the neurons that turn `current` into the listed tensor `output`."""
         tensor = self.tensors[output]
         shapes = {"rows": tensor.rows, "channels": tensor.channels}
-        parameters = {"tau": TAU, "threshold": threshold, "reset": 0.0, "decay_input": 1}
+        kind, parameters = self.config.neurons.listed(threshold)
         return self.run(
-            name, "lif", (current,), timesteps, shapes, output=output, parameters=parameters
+            name, kind, (current,), timesteps, shapes, output=output, parameters=parameters
         )
 
     def convolution(

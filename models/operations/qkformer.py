@@ -56,7 +56,7 @@ def _embedding(plan: NetworkListing, name: str, spec: Embedding, source: str, ou
             current = plan.max_pool(f"{layer}.pool", current, seen, (grid, channels))
             grid = half(grid)
         spikes = plan.store(f"{layer}.out", fires, grid, channels)
-        plan.lif(f"{layer}.lif", current, spikes, fires)
+        plan.neuron(f"{layer}.lif", current, spikes, fires)
         if early:
             spikes = integrated_spikes(plan, f"{name}.integrate", spikes, f"{layer}.integrated")
         if at + 1 == spec.shortcut_from:
@@ -65,7 +65,7 @@ def _embedding(plan: NetworkListing, name: str, spec: Embedding, source: str, ou
     window = (1, spec.shortcut_stride)
     current = plan.convolution(f"{name}.shortcut.conv", kept, end.channels, steps, window)
     short = plan.store(f"{name}.shortcut.out", steps, end.grid, end.channels)
-    plan.lif(f"{name}.shortcut.lif", current, short, steps)
+    plan.neuron(f"{name}.shortcut.lif", current, short, steps)
     stream = plan.store(output, steps, end.grid, end.channels, largest=2)
     shapes = {"rows": end.rows, "channels": end.channels}
     return plan.run(f"{name}.residual", "residual", (spikes, short), steps, shapes, output=stream)

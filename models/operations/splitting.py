@@ -92,7 +92,7 @@ def _stage(plan: NetworkListing, stage: int, source: str, steps: int) -> tuple[s
     pool = pool_of(config, stage)
     if pool == "after_lif":
         spikes = plan.store(f"{name}.unpooled", fires, grid, channels)
-        plan.lif(f"{name}.lif", current, spikes, fires)
+        plan.neuron(f"{name}.lif", current, spikes, fires)
         output = plan.store(f"{name}.out", fires, half(grid), channels)
         return current, plan.max_pool(f"{name}.pool", spikes, fires, (grid, channels), output)
     if pool:
@@ -100,7 +100,7 @@ def _stage(plan: NetworkListing, stage: int, source: str, steps: int) -> tuple[s
         current = plan.max_pool(f"{name}.pool", current, seen, (grid, channels))
         grid = half(grid)
     output = plan.store(f"{name}.out", fires, grid, channels)
-    return current, plan.lif(f"{name}.lif", current, output, fires)
+    return current, plan.neuron(f"{name}.lif", current, output, fires)
 
 
 def spike_stream(plan: NetworkListing, spikes: str, current: str, steps: int) -> str:

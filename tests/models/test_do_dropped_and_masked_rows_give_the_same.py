@@ -13,7 +13,7 @@ from models.evaluate import fit_beta
 from models.networks.config import HaltingConfig
 from models.networks.families import FAMILIES
 from models.networks.rows import AllRows, DroppedRows, MaskedRows, Membranes
-from models.neurons.lif import lif
+from models.neurons.lif import LIF
 from models.operations import describe
 from tests.models.tiny_networks import Keeper, lively, noise, tiny_config
 
@@ -150,8 +150,8 @@ def test_membranes_of_halted_tokens_are_frozen_or_leak(policy: type, leak: float
     before = membranes["n"].clone()
     rows = policy(active, leak)
     fired = rows.restore(rows.fire(rows.select(current.view(1, 1, 4, 2)), membranes, "n", 1.0))
-    _, charged = lif(current.unsqueeze(0), before)
-    silent, leaked = lif(torch.zeros(1, 4, 2), before)
+    _, charged = LIF.fire(current.unsqueeze(0), before)
+    silent, leaked = LIF.fire(torch.zeros(1, 4, 2), before)
     assert not bool(silent.any())
     assert torch.equal(membranes["n"][1::2], (before if leak == 1.0 else leaked)[1::2])
     assert torch.equal(membranes["n"][::2], charged[::2])

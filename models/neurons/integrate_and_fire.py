@@ -1,0 +1,32 @@
+"""Integrate-and-fire: v' = v + x, no leak, hard reset to 0.
+
+Source: SpikingJelly 2.0's IFNode; networks converted from others (ANN to SNN) use it.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from models.neurons.base import Neuron, register
+
+
+@register("integrate_and_fire")
+class IntegrateAndFire(Neuron):
+    """All of the membrane stays, all of the current enters."""
+
+    keep: ClassVar[float] = 1.0
+    take: ClassVar[float] = 1.0
+
+    def charge(self, current: Tensor, membrane: Tensor | None, out: Tensor) -> None:
+        """Add the current to the membrane."""
+        if membrane is None:
+            out.copy_(current)
+        else:
+            torch.add(membrane, current, out=out)
+
+    def listed(self, threshold: float) -> tuple[str, dict[str, float]]:
+        """Return one state, an add, a comparison and a reset by a selection."""
+        return "neuron", {"states": 1, "add": 1, "ge": 1, "where": 1}

@@ -1,0 +1,90 @@
+"""Does every registered neuron fire by its equation, train, and run in a network and a trace?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from spikingjelly.activation_based import neuron as jelly
+
+from models.capture import main
+from models.networks.stas import STAS
+from models.neurons import neuron_named, neuron_names
+from simulator.trace import Trace
+from tests.models.tiny_networks import Keeper, lively, noise, tiny_config
+
+NAMES = neuron_names()
+TWINS = {
+    "lif": lambda: jelly.LIFNode(tau=2.0, detach_reset=True, step_mode="m"),
+    "integrate_and_fire": lambda: jelly.IFNode(detach_reset=True, step_mode="m"),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_fires_by_its_shares_of_membrane_and_current(name: str) -> None:
+    torch.manual_seed(0)
+    neuron, current = neuron_named(name), torch.randn(5, 40).double()
+    membrane, spikes = torch.zeros(40).double(), []
+    for at_step in current:
+        charged = neuron.keep * membrane + neuron.take * at_step
+        spikes.append((charged >= 0.7).double())
+        membrane = charged * (1.0 - spikes[-1])
+    found, after = neuron.fire(current, threshold=0.7)
+    assert torch.equal(found, torch.stack(spikes))
+    assert torch.allclose(after, membrane)
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_spikes_and_gradients_are_those_of_spikingjelly(name: str) -> None:
+    torch.manual_seed(1)
+    results = []
+    currents = 2.0 * torch.randn(4, 3, 8)
+    weights = torch.randn(4, 3, 8)
+    for run in (lambda x: neuron_named(name).fire(x)[0], TWINS[name]()):
+        current = currents.clone().requires_grad_()
+        spikes = run(current)
+        (spikes * weights).sum().backward()
+        results.append((spikes.detach(), current.grad))
+    (ours, our_gradient), (theirs, their_gradient) = results
+    assert torch.equal(ours, theirs)
+    assert torch.allclose(our_gradient, their_gradient, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("family", ["spikformer", "sdt", "qkformer"])
+def test_dropped_and_masked_rows_agree_in_a_network_of_it(name: str, family: str) -> None:
+    model = lively(tiny_config(neuron=name, family=family))
+    outputs, kept = [], []
+    for rows in ("dropped", "masked"):
+        keeper = Keeper()
+        with torch.no_grad():
+            outputs.append(model(noise(2, seed=3), keeper, rows=rows).logits)
+        kept.append(keeper.tensors())
+    assert torch.allclose(*outputs, atol=1e-5)
+    assert all(torch.equal(kept[0][each], kept[1][each]) for each in kept[0])
+
+
+def test_another_neuron_fires_otherwise() -> None:
+    state = lively(tiny_config(halting=False)).state_dict()
+    rates = []
+    for name in NAMES:
+        model = STAS(tiny_config(halting=False, neuron=name)).eval()
+        model.load_state_dict(state)
+        keeper = Keeper()
+        with torch.no_grad():
+            model(noise(2, seed=3), keeper)
+        rates.append(float(keeper.tensors()["blocks.0.attn.q"].float().mean()))
+    assert len(set(rates)) == len(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_trace_says_what_an_update_takes(name: str, tmp_path: Path) -> None:
+    out = tmp_path / "t.npz"
+    words = ["--model", "spikformer_2_32", "--dataset", "digits", "--weights", "random"]
+    words += ["--images", "2", "--timesteps", "2", "--neuron", name, "--out", str(out)]
+    assert main(words) == 0
+    with Trace.open(out) as trace:
+        kind, parameters = neuron_named(name).listed(1.0)
+        found = next(each for each in trace.operations if each.name == "blocks.0.attn.q_lif")
+        assert (found.kind, dict(found.parameters)) == (kind, parameters)
