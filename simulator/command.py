@@ -289,6 +289,25 @@ def _crash_report(error: Exception) -> str:
     return "\n".join(told)
 
 
+def add_places(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say where tasks run: `--jobs` or `--dask`."""
+    where = parser.add_mutually_exclusive_group().add_argument
+    number, address = (
+        whole_number(1, 1024),
+        "tcp://HOST:PORT, tls://HOST:PORT, or local:N processes",
+    )
+    where("--jobs", type=number, default=1, metavar="N", help="worker processes (default 1)")
+    where("--dask", metavar="ADDRESS", help=f"Dask cluster: {address}")
+
+
+def add_overrides(parser: argparse.ArgumentParser) -> None:
+    """Add `--set`, whose values are `overrides` of an architecture."""
+    text = "replace a value of the architecture, such as dataflow.kind=tick_batched"
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="PATH=VALUE", dest="overrides", help=text
+    )
+
+
 def check_counts(
     options: argparse.Namespace, *names: str, error: type[SimulatorError] = SimulatorError
 ) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simulator.command import command, whole_number
+from simulator.command import add_overrides, add_places, command, whole_number
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -82,27 +82,8 @@ def _parser() -> argparse.ArgumentParser:
         default="full",
         help="full, or the rules of Prosperity's simulator for the designs that it models",
     )
-    where = parser.add_mutually_exclusive_group().add_argument
-    where(
-        "--jobs",
-        type=whole_number(1, 1024),
-        default=1,
-        metavar="N",
-        help="worker processes (default 1)",
-    )
-    where(
-        "--dask",
-        metavar="ADDRESS",
-        help="Dask cluster: tcp://HOST:PORT, tls://HOST:PORT, or local:N processes",
-    )
-    add(
-        "--set",
-        action="append",
-        default=[],
-        metavar="PATH=VALUE",
-        dest="overrides",
-        help="replace a value of the architecture, such as dataflow.kind=tick_batched",
-    )
+    add_places(parser)
+    add_overrides(parser)
     add(
         "--pictures",
         type=whole_number(0, 1024),

@@ -16,7 +16,7 @@ from models.files import write_csv
 from models.live.control import Budget
 from models.networks.config import DATASETS, named_config
 from models.threads import use_threads
-from simulator.command import check_counts, check_target, command
+from simulator.command import add_overrides, check_counts, check_target, command
 from simulator.errors import DeviceError
 from simulator.hil.guarded import TIMEOUT_S
 
@@ -48,8 +48,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add = made.add_argument
     add("--arch", help="architecture file (YAML) of a simulated or RTL device")
-    add("--set", action="append", default=[], metavar="PATH=VALUE", dest="overrides",
-        help="replace a value of the architecture")  # fmt: skip
+    add_overrides(made)
     add("--model", required=True, help="such as stas_spikformer_2_128")
     add("--dataset", required=True, help=", ".join(DATASETS))
     add("--weights", default="calibrated", help="calibrated (default), random, or a file")

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from simulator.command import command
+from simulator.command import add_overrides, command
 
 if TYPE_CHECKING:
     from simulator.hil.simulated import SimulatedDevice
@@ -135,8 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
     )
     add = parser.add_argument
     add("--arch", required=True, metavar="FILE", help="architecture file (YAML)")
-    add("--set", action="append", default=[], metavar="PATH=VALUE", dest="overrides",
-        help="replace a value of the architecture")  # fmt: skip
+    add_overrides(parser)
     add("--trace", required=True, metavar="FILE", help="trace of a network whose tokens halt")
     add("--images", metavar="A:B", help="average over images A to B - 1 only (or a single A)")
     add("--out", metavar="FILE", help="write the table as JSON there, else to stdout")

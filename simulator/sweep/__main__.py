@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simulator.command import command, whole_number
+from simulator.command import add_places, command
 
 if TYPE_CHECKING:
     from simulator.results.sweep_result import SweepResult
@@ -44,19 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     add("space", metavar="SPACE", help="space of designs (YAML); see docs/tutorials/search.md")
     add("--trace", metavar="FILE", help="trace of all points, where the space lists none")
     add("--out", required=True, metavar="DIR", help="a new folder, or that of the search to go on")
-    where = parser.add_mutually_exclusive_group().add_argument
-    where(
-        "--jobs",
-        type=whole_number(1, 1024),
-        default=1,
-        metavar="N",
-        help="worker processes (default 1)",
-    )
-    where(
-        "--dask",
-        metavar="ADDRESS",
-        help="Dask cluster: tcp://HOST:PORT, tls://HOST:PORT, or local:N processes",
-    )
+    add_places(parser)
     return parser
 
 
