@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.config.whole_file import whole_file
+from simulator.config.wording import cell
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -22,7 +23,7 @@ def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: cell(value) for name, value in row.items()} for row in rows)
     write_whole(path, text.getvalue().encode())
 
 

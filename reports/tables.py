@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 
 import pandas as pd
@@ -56,9 +57,14 @@ def _cell(value: object) -> str:
 
 
 def _markdown(title: str, rows: list[list[str]]) -> str:
-    lines = ["| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in rows]
+    lines = ["| " + " | ".join(map(_plain, row)) + " |" for row in rows]
     lines.insert(1, "|---" * len(rows[0]) + "|")
-    return f"{title}\n\n" + "\n".join(lines) + "\n"
+    return f"{_plain(title)}\n\n" + "\n".join(lines) + "\n"
+
+
+def _plain(text: str) -> str:
+    """A cell of markdown that is neither markup nor HTML."""
+    return html.escape(" ".join(text.split()), quote=False).replace("|", r"\|")
 
 
 def _latex(title: str, rows: list[list[str]]) -> str:

@@ -27,6 +27,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
 
+from simulator.config.wording import visible
 from simulator.errors import SimulatorError
 
 BAD_INPUT, CRASHED, INTERRUPTED = 2, 70, 130
@@ -262,7 +263,7 @@ def _output_lost(fault: OSError, lead: str) -> int:
 
 def _say(text: str) -> None:
     with contextlib.suppress(OSError, ValueError):
-        print(text, file=sys.stderr, flush=True)
+        print(visible(text), file=sys.stderr, flush=True)
 
 
 def _crash_line(error: Exception) -> str:

@@ -23,8 +23,11 @@ from spikingjelly.activation_based import functional, layer, neuron
 from torch import Tensor, nn
 
 from models.errors import ModelError
+from simulator.config.read_back import check_regular
 
 TOLERANCE = 1e-6
+MOST_BYTES = 1 << 31
+"""A larger file is refused."""
 
 
 class NIRNetwork(nn.Module):
@@ -67,11 +70,18 @@ def network_of_nir(source: nir.NIRGraph | str | Path, dt: float = 1e-4) -> NIRNe
 
 
 def _read(path: Path) -> nir.NIRGraph:
-    if not path.is_file():
-        raise ModelError(f"NIR file {path} does not exist")
+    check_regular(path, MOST_BYTES, ModelError)
     try:
         return nir.read(path)
-    except (OSError, KeyError, ValueError, TypeError, AssertionError) as error:
+    except (
+        OSError,
+        LookupError,
+        ValueError,
+        TypeError,
+        AssertionError,
+        AttributeError,
+        RuntimeError,
+    ) as error:
         raise ModelError(f"{path} is not a NIR file: {error}") from error
 
 

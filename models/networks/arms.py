@@ -181,15 +181,15 @@ def _config_of_file(setup: Setup, path: Path, metadata: dict[str, Any]) -> Model
             f"weights file {path} is of {stated[0]} on {stated[1]}, not of {setup.config.name} on "
             f"{setup.dataset}"
         )
-    switches = metadata.get("config", {})
+    switches = metadata.get("config") or {}
     try:
         halting = HaltingConfig(**switches.get("halting", dataclasses.asdict(setup.config.halting)))
         known = {name: switches[name] for name in SWITCHES if name in switches}
         known |= {name: tuple(known[name]) for name in ("image_mean", "image_std") if name in known}
         return dataclasses.replace(setup.config, halting=halting, **known)
-    except TypeError as error:
+    except (TypeError, ValueError, AttributeError) as error:
         raise ModelError(
-            f"weights file {path}: its config has unknown switches: {error}"
+            f"weights file {path}: its config has unknown or wrong switches: {error}"
         ) from error
 
 

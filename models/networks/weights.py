@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from models.errors import ModelError
 from models.files import write_whole
+from simulator.config.read_back import check_regular, parsed
+from simulator.config.wording import shown
 
 WEIGHT_BITS = 8
 LEAST_WEIGHT = 2.0**-14
@@ -79,23 +82,37 @@ def save_weights(path: Path, model: nn.Module, metadata: Mapping[str, Any]) -> N
     write_whole(path, save(state, {"stasim": json.dumps(metadata, sort_keys=True)}))
 
 
+class _Header(BaseModel):
+    """What a weights file may tell of itself, by type; more may stand beside it."""
+
+    model: str | None = None
+    dataset: str | None = None
+    config: dict[str, Any] | None = None
+    seed: int | None = None
+    accuracy: dict[str, Any] | None = None
+    finished: bool | None = None
+    recipe: str | None = None
+
+
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The float32 state and the metadata of a safetensors file; raises ModelError for anything
     else.
     """
-    if not path.is_file():
-        raise ModelError(f"weights file {path} does not exist")
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise ModelError(f"weights file {path} is larger than {MAX_FILE_BYTES} bytes")
+    check_regular(path, MAX_FILE_BYTES, ModelError)
     try:
         with safe_open(str(path), framework="pt") as file:
             header = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        metadata = json.loads(header.get("stasim", "{}"))
     except (SafetensorError, OSError, ValueError) as error:
         raise ModelError(f"weights file {path} is not a safetensors file: {error}") from error
-    if not isinstance(metadata, dict):
-        raise ModelError(f"weights file {path}: its metadata must be a JSON object")
+    metadata = parsed(header.get("stasim", "{}"), f"weights file {path}: its metadata", ModelError)
+    try:
+        _Header.model_validate(metadata, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(["metadata", *map(str, first["loc"])])
+        rule = f"{shown(first['input'])}: {first['msg']}"
+        raise ModelError(f"weights file {path}: {place}: {rule}") from None
     return {name: t.float() if t.is_floating_point() else t for name, t in state.items()}, metadata
 
 

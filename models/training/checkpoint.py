@@ -84,7 +84,7 @@ def read_checkpoint(path: Path, recipe: str) -> tuple[dict[str, Tensor], dict[st
     tensors, metadata = read_weights(path)
     if metadata.get("schema") != SCHEMA:
         raise ModelError(f"{path} is not a checkpoint of training ({SCHEMA})")
-    if metadata["recipe"] != recipe:
+    if metadata.get("recipe") != recipe:
         raise ModelError(f"{path} is of another recipe; train into another folder")
     return tensors, metadata
 
@@ -96,6 +96,17 @@ def restore(
 
     `optimizer`: whether optimizer and schedule are restored too.
     """
+    try:
+        return _restored(path, parts, saved, optimizer=optimizer)
+    except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise ModelError(
+            f"{path} is a damaged checkpoint: {type(error).__name__}: {error}"
+        ) from None
+
+
+def _restored(
+    path: Path, parts: Parts, saved: tuple[dict[str, Tensor], dict[str, Any]], *, optimizer: bool
+) -> ResumeState:
     tensors, metadata = saved
     load_weights(parts.model, _under(MODEL, tensors), path)
     parts.generator.set_state(tensors["generator"])

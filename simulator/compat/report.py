@@ -19,6 +19,7 @@ from simulator.compat.machines import design_of
 from simulator.compat.prosperity import dram_bits
 from simulator.config.read_back import read_text
 from simulator.config.whole_folder import check_folder, write_folder
+from simulator.config.wording import cell
 from simulator.errors import ResultError
 from simulator.trace import Trace
 
@@ -149,7 +150,7 @@ class CompatReport:
     def save(self, folder: Path) -> None:
         """Write compat.json and operations.csv, both at once. Raises ResultError."""
         table = io.StringIO()
-        self.operations().to_csv(table, index=False, lineterminator="\n")
+        self.operations().map(cell).to_csv(table, index=False, lineterminator="\n")
         texts = {"operations.csv": table.getvalue(), DOCUMENT: self.to_json()}
         try:
             contents = {

@@ -7,6 +7,7 @@ JSON; each gives one error. Standard library only.
 from __future__ import annotations
 
 import json
+import math
 import os
 import stat
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import Any
 from simulator.errors import SimulatorError
 
 _PIECE = 1 << 20
+_SPECIAL = "is a device or a pipe: must be a regular file"
+_KINDS = {stat.S_IFDIR: "is a folder: must be a regular file"}
 
 
 def read_bytes(path: Path, most: int, error: type[SimulatorError]) -> bytes:
@@ -25,8 +28,7 @@ def read_bytes(path: Path, most: int, error: type[SimulatorError]) -> bytes:
         with open(descriptor, "rb") as file:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
-                what = "a folder" if stat.S_ISDIR(status.st_mode) else "a device or a pipe"
-                raise error(f"{path}: is {what}: must be a regular file")
+                raise error(f"{path}: {_KINDS.get(stat.S_IFMT(status.st_mode), _SPECIAL)}")
             if status.st_size > most:
                 raise error(f"{path}: {status.st_size} bytes: must be at most {most}")
             pieces, left = [], most + 1
@@ -38,6 +40,18 @@ def read_bytes(path: Path, most: int, error: type[SimulatorError]) -> bytes:
     if not left:  # it grows, or its size is not known, as of files in /proc
         raise error(f"{path}: must be at most {most} bytes")
     return b"".join(pieces)
+
+
+def check_regular(path: Path, most: int, error: type[SimulatorError]) -> None:
+    """Raise `error` unless a library can read this: a regular file of at most so many bytes."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as fault:
+        raise error(f"{path}: {getattr(fault, 'strerror', None) or fault}") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise error(f"{path}: {_KINDS.get(stat.S_IFMT(status.st_mode), _SPECIAL)}")
+    if status.st_size > most:
+        raise error(f"{path}: {status.st_size} bytes: must be at most {most}")
 
 
 def read_text(path: Path, most: int, error: type[SimulatorError]) -> str:
@@ -65,7 +79,9 @@ def read_object(path: Path, most: int, error: type[SimulatorError], schema: str)
 def parsed(text: str, place: str, error: type[SimulatorError]) -> Any:
     """The value of a JSON text. Raises `error`, which begins with the place."""
     try:
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
+        return json.loads(
+            text, object_pairs_hook=_unique, parse_constant=_refuse, parse_float=_finite
+        )
     except (ValueError, RecursionError) as fault:
         raise error(f"{place}: must be JSON: {fault}") from None
 
@@ -75,6 +91,11 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(mapping) != len(pairs):
         raise ValueError("a name stands twice in one object")
     return mapping
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _refuse(text)
 
 
 def _refuse(constant: str) -> float:

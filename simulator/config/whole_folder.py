@@ -53,13 +53,11 @@ def write_folder(
     target = Path(os.path.realpath(folder))
     check_folder(target, kind, is_earlier, contents)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with _stage(target) as stage:
+    with staged(target) as stage:
         for name, content in contents.items():
             _write(stage / name, content)
         _write(stage / MANIFEST, _manifest(kind, contents))
         with _locked(target.parent):
-            for path in leftovers(target):
-                shutil.rmtree(path, ignore_errors=True)
             others = _others(target, kind, is_earlier, contents)
             _link(others, target, stage)
             sync_folder(stage)
@@ -170,8 +168,14 @@ def restore(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _stage(target: Path) -> Iterator[Path]:
-    """A hidden folder beside the target, locked; deleted at the end with what it then holds."""
+def staged(target: Path) -> Iterator[Path]:
+    """A hidden folder beside the target, locked; deleted at the end with what it then holds.
+
+    Those that killed processes left are deleted first.
+    """
+    for path in leftovers(target):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
     while True:
         path = target.with_name(f"{hidden(target)}{secrets.token_hex(4)}.part")
         path.mkdir()
@@ -182,8 +186,9 @@ def _stage(target: Path) -> Iterator[Path]:
                 break
             os.close(descriptor)
     try:
-        with contextlib.suppress(FileNotFoundError):
-            path.chmod(stat.S_IMODE(target.stat().st_mode))
+        with contextlib.suppress(OSError):
+            if target.is_dir():
+                path.chmod(stat.S_IMODE(target.stat().st_mode))
         yield path
     finally:
         os.close(descriptor)

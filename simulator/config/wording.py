@@ -26,3 +26,19 @@ def one_line(text: str, longest: int = LONGEST_VALUE) -> str:
     """The text without line breaks and control characters, shortened."""
     text = text if len(text) <= longest else text[: longest - 3] + "..."
     return "".join(sign if sign.isprintable() else f"\\x{ord(sign):02x}" for sign in text)
+
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "|", "%")
+_CONTROL = {
+    code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"
+}
+
+
+def cell(value: object) -> object:
+    """A cell of a CSV file: a text that a spreadsheet would execute begins with an apostrophe."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def visible(text: str) -> str:
+    """The text with control characters spelled out, which a terminal would obey."""
+    return text.translate(_CONTROL)

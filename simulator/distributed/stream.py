@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from simulator.config.read_back import check_regular, read_object
 from simulator.config.whole_file import whole_file
 from simulator.distributed.executor import Executor
 from simulator.distributed.parts import Part, provenance_of, simulate_part, split
@@ -38,6 +39,8 @@ HEADER = "stream.json"
 PART_IMAGES = 128
 """Some 50 MB of tables in a worker; a whole number of a store's chunks."""
 LAST_TABLE = "images"
+MOST_BYTES = 1 << 30
+"""A larger file is not read back."""
 
 
 class PartTables(NamedTuple):
@@ -223,9 +226,10 @@ def _packed(table: pd.DataFrame) -> bytes:
 
 
 def _read(path: Path) -> pd.DataFrame:
+    check_regular(path, MOST_BYTES, ResultError)
     try:
         return pd.read_parquet(path, engine="pyarrow")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ResultError(f"{path}: not a whole part: {error}") from None
 
 
@@ -234,12 +238,9 @@ def _read_header(folder: Path) -> dict[str, Any] | None:
     path = folder / HEADER
     if not path.exists():
         return None
-    try:
-        header = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ResultError(f"{path}: {error}: must be JSON") from None
-    if not isinstance(header, dict) or header.get("schema") != SCHEMA:
-        raise ResultError(f"{path}: must be of schema {SCHEMA!r}")
+    header = read_object(path, MOST_BYTES, ResultError, SCHEMA)
+    if not isinstance(header.get("provenance"), dict):
+        raise ResultError(f"{path}: provenance: must be an object")
     return header
 
 

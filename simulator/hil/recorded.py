@@ -17,6 +17,7 @@ from typing import Annotated, Any
 
 import pydantic
 
+from simulator.config.read_back import read_object
 from simulator.config.whole_file import whole_file
 from simulator.errors import DeviceError
 from simulator.hil.base import Cost, Device, Work
@@ -165,18 +166,7 @@ def _content_hash(content: Mapping[str, Any]) -> str:
 
 
 def _read(path: Path) -> Recording:
-    try:
-        if path.stat().st_size > LIMIT_BYTES:
-            raise DeviceError(f"{path}: must be at most {LIMIT_BYTES} bytes")
-        text = path.read_text(encoding="utf-8")
-        content = json.loads(text)
-    except OSError as error:
-        raise DeviceError(f"{path}: {error.strerror}: must be a recording's file") from error
-    except (ValueError, RecursionError) as error:
-        raise DeviceError(f"{path}: must be JSON in UTF-8: {error}") from error
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-        found = content.get("schema") if isinstance(content, dict) else None
-        raise DeviceError(f"{path}: schema {found!r}: this program reads {SCHEMA!r} only")
+    content = read_object(path, LIMIT_BYTES, DeviceError, SCHEMA)
     try:
         recording = Recording.model_validate(content)
         intact = _content_hash(content)

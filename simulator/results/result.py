@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.config.read_back import parsed
-from simulator.config.wording import shown, suggestion
+from simulator.config.wording import cell, shown, suggestion
 from simulator.errors import ResultError
 from simulator.results.checked import checked_table, checked_tables
 from simulator.results.checks import broken_sums
@@ -231,8 +231,15 @@ def _csv(table: Table) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(table)
-    writer.writerows(zip(*(column.tolist() for column in table.values()), strict=True))
+    writer.writerows(zip(*(_cells(column) for column in table.values()), strict=True))
     return file.getvalue()
+
+
+def _cells(column: Column) -> list[Any]:
+    if isinstance(column, Text):
+        return Text(column.codes, tuple(str(cell(word)) for word in column.words)).tolist()
+    cells: list[Any] = column.tolist()
+    return cells
 
 
 def _lists(tables: Any) -> dict[str, dict[str, list[Any]]]:

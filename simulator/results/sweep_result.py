@@ -4,27 +4,35 @@
     result.points           # a row a point: number, status, message, replay, parameters, metrics
     result.front()          # the points that no other one beats in all objectives
 
-`points.parquet` holds the table, `sweep.json` the provenance; both appear whole or not at all.
+`points.parquet` holds the table and the provenance, and is what is read back; `sweep.json` shows
+the provenance to readers without Parquet.
 """
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import BaseModel, Field, ValidationError
 
+from simulator.config.read_back import check_regular, parsed, read_text
 from simulator.config.whole_file import whole_file
+from simulator.config.wording import shown
 from simulator.errors import SpaceError
 
 SCHEMA = "stasim-sweep-result/1"
 POINTS, PROVENANCE = "points.parquet", "sweep.json"
 PARAMETER, METRIC = "parameter.", "metric."
 """What the names of columns begin with."""
+MOST_BYTES = 1 << 30
+_KEY = b"stasim"
+_NEEDED = "needs the extra 'search': pip install 'stasim[search]'"
 
 Row = tuple[int, dict[str, Any], dict[str, Any]]
 """Number, point and outcome."""
@@ -84,38 +92,109 @@ class SweepResult:
         return kept.sort_values(names, ascending=[sign > 0 for sign in signs], kind="stable")
 
     def save(self, folder: Path) -> None:
-        """Write both files, the table first. Raises SpaceError where nothing can be written."""
+        """Write the table, which holds the provenance too, and then the provenance to be read.
+
+        Raises SpaceError where nothing can be written.
+        """
+        text = json.dumps(self.provenance, indent=1) + "\n"
+        content = _packed(self.points, text, folder / POINTS)
         try:
-            with whole_file(folder / POINTS) as file:
-                self.points.to_parquet(file, index=False, engine="pyarrow")
-            text = json.dumps(self.provenance, indent=1) + "\n"
-            with whole_file(folder / PROVENANCE) as file:
-                file.write(text.encode())
-        except ImportError:
-            rule = "needs the extra 'search': pip install 'stasim[search]'"
-            raise SpaceError(f"{folder / POINTS}: Parquet {rule}") from None
+            for name, file_bytes in ((POINTS, content), (PROVENANCE, text.encode())):
+                with whole_file(folder / name) as file:
+                    file.write(file_bytes)
         except OSError as error:
             raise SpaceError(f"{folder}: {error.strerror or error}") from None
 
     @classmethod
     def load(cls, folder: str | Path) -> SweepResult:
         """The result in a folder; SpaceError if there is none that this program reads."""
-        folder = Path(folder)
-        try:
-            provenance = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
-            if not isinstance(provenance, dict) or provenance.get("schema") != SCHEMA:
-                raise ValueError(f"schema must be {SCHEMA!r}")
-            points = pd.read_parquet(folder / POINTS, engine="pyarrow")
-            result = cls(provenance, points)
-            missing = {"number", "status", *(METRIC + name for name in result.objectives)}
-            if some := sorted(missing - set(points.columns)):
-                raise ValueError(f"{POINTS} has no column {some[0]}")
-        except ImportError:
-            rule = "needs the extra 'search': pip install 'stasim[search]'"
-            raise SpaceError(f"{folder / POINTS}: Parquet {rule}") from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise SpaceError(f"{folder}: not a whole sweep: {error}") from None
-        return result
+        path = Path(folder) / POINTS
+        check_regular(path, MOST_BYTES, SpaceError)
+        points, text = _unpacked(path)
+        if not text:  # from before the table held it
+            text = read_text(Path(folder) / PROVENANCE, MOST_BYTES, SpaceError)
+        place = f"{folder}: not a whole sweep"
+        provenance = parsed(text, place, SpaceError)
+        if problem := _problem(provenance, points):
+            raise SpaceError(f"{place}: {problem}")
+        return cls(provenance, points)
+
+
+def _packed(points: pd.DataFrame, provenance: str, path: Path) -> bytes:
+    """The table as a Parquet file with the provenance in it, so that both change at once."""
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise SpaceError(f"{path}: Parquet {_NEEDED}") from None
+    table = pa.Table.from_pandas(points, preserve_index=False)
+    table = table.replace_schema_metadata((table.schema.metadata or {}) | {_KEY: provenance})
+    sink = io.BytesIO()
+    pq.write_table(table, sink)
+    return sink.getvalue()
+
+
+def _unpacked(path: Path) -> tuple[pd.DataFrame, str]:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise SpaceError(f"{path}: Parquet {_NEEDED}") from None
+    try:
+        table = pq.read_table(path)
+        return table.to_pandas(), (table.schema.metadata or {}).get(_KEY, b"").decode()
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        raise SpaceError(
+            f"{path}: not a whole table: {' '.join(str(error).split())[:200]}"
+        ) from None
+
+
+def _problem(provenance: Any, points: pd.DataFrame) -> str:
+    """The first rule that a sweep read back breaks; empty if it keeps all."""
+    told = provenance if isinstance(provenance, dict) else {}
+    if told.get("schema") != SCHEMA:
+        return f"schema {shown(told.get('schema'))}: must be {SCHEMA!r}"
+    try:
+        found = _Provenance.model_validate(told, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {shown(first['input'])}: {first['msg']}"
+    numeric = {"number", "violation", *(METRIC + name for name in found.space.objectives)}
+    for name in sorted(numeric | {"status", "message", "replay"}):
+        if name not in points.columns:
+            return f"{POINTS} has no column {name}"
+        column = points[name]
+        fits = pd.api.types.is_numeric_dtype(column) if name in numeric else _is_text(column)
+        if not fits:
+            return f"{POINTS}: column {name} holds {column.dtype}"
+    strays = sorted(set(points["status"]) - {"ok", "infeasible", "failed"})
+    return (
+        f"{POINTS}: status {shown(strays[0])}: must be ok, infeasible or failed" if strays else ""
+    )
+
+
+def _is_text(column: pd.Series) -> bool:
+    return all(isinstance(cell, str) for cell in column.tolist())
+
+
+class _Searched(BaseModel):
+    """What a page needs to know of a search."""
+
+    strategy: str
+
+
+class _SpaceTold(BaseModel):
+    """The same of its space."""
+
+    name: str
+    objectives: dict[str, Literal["minimize", "maximize"]] = Field(min_length=1)
+    search: _Searched
+
+
+class _Provenance(BaseModel):
+    """The same of where a sweep comes from."""
+
+    space: _SpaceTold
 
 
 def undominated(

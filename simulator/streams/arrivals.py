@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from simulator.config.read_back import read_text
 from simulator.errors import StreamError
 
 MOST_IMAGES = 10_000_000
@@ -114,15 +115,7 @@ def _rate(text: str, rate: str) -> float:
 
 def _read_times(path: Path) -> tuple[float, ...]:
     """Times of a file, checked: finite, from 0 on, never before the last one."""
-    try:
-        size = path.stat().st_size
-        if size > MOST_BYTES:
-            raise StreamError(f"{path}: {size} bytes: must be at most {MOST_BYTES}")
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise StreamError(f"{path}: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise StreamError(f"{path}: must be UTF-8 text") from None
+    lines = read_text(path, MOST_BYTES, StreamError).splitlines()
     times: list[float] = []
     for number, line in enumerate(lines, start=1):
         word = line.strip()

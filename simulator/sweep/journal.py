@@ -14,6 +14,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from pydantic import TypeAdapter, ValidationError
+
+from simulator.config.read_back import check_regular, parsed
 from simulator.config.wording import shown
 from simulator.errors import SpaceError
 from simulator.sweep.evaluation import Outcome
@@ -21,6 +24,9 @@ from simulator.sweep.space import Point, point_key
 
 NAME = "journal.jsonl"
 SCHEMA = "stasim-sweep/1"
+MOST_BYTES = 1 << 30
+"""A longer journal is refused: some million points."""
+_OUTCOME = TypeAdapter(Outcome)
 
 
 class Journal:
@@ -36,6 +42,8 @@ class Journal:
             folder.mkdir(parents=True, exist_ok=True)
             if not self.path.exists() and any(folder.iterdir()):
                 raise SpaceError(f"{folder}: must be new or empty, or hold an earlier sweep")
+            if self.path.exists():
+                check_regular(self.path, MOST_BYTES, SpaceError)
             self._file: IO[bytes] = open(self.path, "a+b")  # noqa: SIM115
         except OSError as error:
             raise SpaceError(f"{folder}: {error.strerror or error}") from None
@@ -76,7 +84,7 @@ class Journal:
 
     def _read(self, header: Mapping[str, Any]) -> None:
         self._file.seek(0)
-        content = self._file.read()
+        content = self._file.read(MOST_BYTES)
         whole = content.rfind(b"\n") + 1
         self._file.truncate(whole)
         lines = content[:whole].decode("utf-8", errors="replace").splitlines()
@@ -89,16 +97,24 @@ class Journal:
         for number, line in enumerate(lines[1:], start=2):
             entry = _parsed(self.path, number, line)
             point = entry.pop("point", None)
-            if not isinstance(point, dict) or set(entry) != set(Outcome._fields):
+            try:
+                outcome = _OUTCOME.validate_python(entry, strict=True)
+            except ValidationError as error:
+                raise SpaceError(_broken(self.path, number, error)) from None
+            if not isinstance(point, dict):
                 raise SpaceError(f"{self.path}:{number}: {shown(line)}: must be a point's outcome")
-            self.outcomes[point_key(point)] = Outcome(**entry)
+            self.outcomes[point_key(point)] = outcome
 
 
 def _parsed(path: Path, number: int, line: str) -> dict[str, Any]:
-    try:
-        entry = json.loads(line)
-    except ValueError as error:
-        raise SpaceError(f"{path}:{number}: {error}: must be a line of JSON") from None
+    entry = parsed(line, f"{path}:{number}", SpaceError)
     if not isinstance(entry, dict):
         raise SpaceError(f"{path}:{number}: {shown(line)}: must be an object")
     return entry
+
+
+def _broken(path: Path, number: int, error: ValidationError) -> str:
+    """The first rule that an outcome breaks."""
+    first = error.errors()[0]
+    place = ".".join(map(str, first["loc"])) or "outcome"
+    return f"{path}:{number}: {place}: {shown(first['input'])}: {first['msg']}"

@@ -30,9 +30,9 @@ def search(space: Space, folder: Path, executor: Executor, watch: Watcher) -> Sw
     header = {"space": space.content_hash, "stasim": simulator.__version__}
     journal = Journal(folder, header)
     try:
-        strategy = make_strategy(space, folder)
+        strategy = make_strategy(space)
         work = _Work(space, journal, executor, folder)
-        tried = {point_key(each.point): each for each in reversed(strategy.history())}
+        tried: dict[str, Proposal] = {}
         while proposals := strategy.ask():
             for outcomes in work.evaluate(proposals):
                 watch(outcomes, strategy.total)

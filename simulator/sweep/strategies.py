@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -19,7 +18,6 @@ from simulator.sweep.evaluation import FAILED, Outcome
 from simulator.sweep.space import Point, Space, point_key
 from simulator.sweep.space_file import Parameter
 
-STUDY = "study.db"
 _TRIES = 50
 
 
@@ -35,9 +33,6 @@ class Strategy(Protocol):
 
     total: int
 
-    def history(self) -> list[Proposal]:
-        """What was proposed and told before an interruption, and will not be asked again."""
-
     def ask(self) -> list[Proposal]:
         """The next batch; empty when there is nothing left to try."""
 
@@ -45,14 +40,14 @@ class Strategy(Protocol):
         """What came of the batch, in its order."""
 
 
-def make_strategy(space: Space, folder: Path) -> Strategy:
-    """The strategy that the space names; Optuna keeps its study in the folder."""
+def make_strategy(space: Space) -> Strategy:
+    """The strategy that the space names."""
     kind = space.file.search.strategy
     if kind == "grid":
         return _Listed(list(space.grid()))
     if kind == "random":
         return _Listed(_drawn(space))
-    return _Learned(space, folder)
+    return _Learned(space)
 
 
 class _Listed:
@@ -61,9 +56,6 @@ class _Listed:
     def __init__(self, points: list[Point]) -> None:
         self.total = len(points)
         self._left = [Proposal(number, point) for number, point in enumerate(points)]
-
-    def history(self) -> list[Proposal]:
-        return []
 
     def ask(self) -> list[Proposal]:
         asked, self._left = self._left, []
@@ -101,13 +93,13 @@ def draw(parameter: Parameter, rng: np.random.Generator) -> Any:
 
 
 class _Learned:
-    """Optuna's NSGA-II or TPE, batch by batch, its trials in an SQLite file of the folder.
+    """Optuna's NSGA-II or TPE, batch by batch; its study is in memory.
 
-    A trial's sampler is seeded by the trial's number. After an interruption the trials that were
-    asked but not told are asked again, with the values they were given.
+    A trial's sampler is seeded by the trial's number, so after an interruption the same trials are
+    asked again, in the same order, and the journal answers those that were evaluated.
     """
 
-    def __init__(self, space: Space, folder: Path) -> None:
+    def __init__(self, space: Space) -> None:
         try:
             import optuna
         except ImportError:
@@ -118,34 +110,16 @@ class _Learned:
         self._space = space
         self._search = space.file.search
         self.total = self._search.points or 0
-        self._directions = list(space.file.objectives.values())
         self._asked: list[Any] = []
-        self._study = optuna.create_study(
-            study_name="sweep",
-            storage=f"sqlite:///{(folder / STUDY).absolute()}",
-            directions=self._directions,
-            load_if_exists=True,
-        )
-
-    def history(self) -> list[Proposal]:
-        running = self._optuna.trial.TrialState.RUNNING
-        fixed = self._optuna.trial.FixedTrial
-        return [
-            Proposal(trial.number, self._point(fixed(trial.params)))
-            for trial in self._study.get_trials(deepcopy=False)
-            if trial.state != running
-        ]
+        self._study = optuna.create_study(directions=list(space.file.objectives.values()))
 
     def ask(self) -> list[Proposal]:
-        state = self._optuna.trial.TrialState
-        trials = self._study.get_trials(deepcopy=False)
-        done = sum(trial.state != state.RUNNING for trial in trials)
-        waiting = [trial for trial in trials if trial.state == state.RUNNING]
-        # Batches begin at multiples of their size, whatever was told of the present one.
-        size = min(self._search.batch - done % self._search.batch, self.total - done)
-        self._asked = [self._trial(trial) for trial in waiting[: max(size, 0)]]
-        while len(self._asked) < size:
-            self._asked.append(self._trial(None))
+        done = len(self._study.get_trials(deepcopy=False))
+        size = min(self._search.batch, self.total - done)
+        self._asked = []
+        for number in range(done, done + size):
+            self._study.sampler = self._sampler(number)
+            self._asked.append(self._study.ask())
         return [Proposal(trial.number, self._point(trial)) for trial in self._asked]
 
     def tell(self, outcomes: Sequence[Outcome]) -> None:
@@ -164,13 +138,6 @@ class _Learned:
         """An objective; of a point that was not simulated, as it breaks a limit, the worst."""
         worst = math.inf if self._space.file.objectives[name] == "minimize" else -math.inf
         return outcome.metrics.get(name, worst)
-
-    def _trial(self, old: Any) -> Any:
-        number = len(self._study.get_trials(deepcopy=False)) if old is None else old.number
-        self._study.sampler = self._sampler(number)
-        if old is None:
-            return self._study.ask()
-        return self._optuna.trial.Trial(self._study, old._trial_id)
 
     def _sampler(self, number: int) -> Any:
         samplers = self._optuna.samplers

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import shutil
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from simulator.config.whole_file import replaceable, sync_folder
+from simulator.config.whole_folder import staged
 from simulator.errors import TraceError
 from simulator.trace_format.archive import npy_header, one_error
 from simulator.trace_format.checks import check_batch, check_sizes
@@ -34,6 +35,8 @@ from simulator.trace_format.specs import (
 # Larger members get zip64 fields, whose place must be kept before the size is known.
 _ZIP64_FROM_BYTES = 1 << 30
 _RECORDS = "records"
+# Stands in the directory of an archive of either version.
+_MARK = b"manifest.npy"
 _NO_DIGEST = "0" * 64
 _MOST_IMAGES = MANIFEST_LIMIT_BYTES // len(_NO_DIGEST)
 
@@ -62,6 +65,7 @@ class TraceWriter:
         self._row = self._layout.new_arena(1)
         self._encoder, self._ends = Encoder(), [0]
         self._spool: Path | None = None
+        self._stack = contextlib.ExitStack()
 
     def add(
         self,
@@ -99,8 +103,7 @@ class TraceWriter:
 
     def __enter__(self) -> Self:
         with one_error(self.path, "spool", "must be in a folder that can be written"):
-            prefix = f".{self.path.name}."
-            self._spool = Path(tempfile.mkdtemp(prefix=prefix, dir=self.path.parent))
+            self._spool = self._stack.enter_context(staged(replaceable(self.path, _MARK)))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
@@ -109,7 +112,7 @@ class TraceWriter:
             if kind is None:
                 self._finish(self._spool)
         finally:
-            shutil.rmtree(self._spool, ignore_errors=True)
+            self._stack.close()
             self._spool = None
 
     def _finish(self, spool: Path) -> None:
@@ -125,8 +128,9 @@ class TraceWriter:
             rule = f"must be at most {MANIFEST_LIMIT_BYTES}"
             raise TraceError(f"{self._place}: {len(text)} bytes: {rule}")
         with one_error(self.path, "file", "must be in a folder that can be written"):
-            os.replace(self._written(spool, text), self.path)
-            sync_folder(self.path.parent)
+            target = replaceable(self.path, _MARK)
+            os.replace(self._written(spool, text), target)
+            sync_folder(target.parent)
 
     def _written(self, spool: Path, manifest: bytes) -> Path:
         """What is to take the target's place, written and safe on the disk."""
@@ -192,13 +196,3 @@ def _complete(
             entry["ones"], entry["nonzero"] = totals.get(str(entry.get("name")), (0, 0))
     manifest["image_sha256"] = digests
     manifest["content_hash"] = content_hash(manifest)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the rename last; not every system can."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -149,6 +150,23 @@ def test_a_search_killed_again_and_again_loses_and_repeats_nothing(
     assert same(SweepResult.load(out), searched(path, trace, tmp_path / "calm"))
 
 
+@pytest.mark.parametrize("strategy", ["nsga2", "tpe"])
+def test_a_search_that_learns_goes_on_from_its_journal_alone(
+    strategy: str, space_file: Callable[..., Path], trace: Path, tmp_path: Path
+) -> None:
+    """Also in a folder whose name would mean something in an address."""
+    path, out = space_file(random=strategy, **{"points: 24": "points: 9"}), tmp_path / "a?b%41#c"
+    whole = searched(path, trace, out)
+    lines = (out / NAME).read_text().splitlines()
+    assert {each.name for each in out.iterdir()} >= {NAME, "points.parquet", "sweep.json"}
+    assert [each.name for each in tmp_path.iterdir() if each.name.startswith("a")] == [out.name]
+    for kept in (1, 4, 7):
+        (out / NAME).write_text("".join(f"{line}\n" for line in lines[:kept]))
+        shutil.rmtree(out / "replays")  # else a point would be priced from what it simulated
+        assert same(searched(path, trace, out), whole)
+        assert sorted(journal(out)) == sorted(lines[1:])
+
+
 def test_a_point_is_what_the_command_says_of_that_machine(
     space_file: Callable[..., Path], trace: Path, tmp_path: Path
 ) -> None:
@@ -272,7 +290,14 @@ def test_a_damaged_journal_is_one_message(
     path, out = space_file(), tmp_path / "out"
     searched(path, trace, out)
     lines = (out / NAME).read_text().splitlines()
-    for damaged in ("{", "[]", '{"point": {}}'):
+    for damaged in (
+        "{",
+        "[]",
+        '{"point": {}}',
+        "[" * 100_000,
+        lines[3].replace('"violation": 0.0', '"violation": "0"'),
+        lines[3].replace('"metrics": {', '"metrics": {"x": NaN, '),
+    ):
         (out / NAME).write_text("\n".join([*lines[:3], damaged, *lines[4:]]) + "\n")
         with pytest.raises(SpaceError, match=r"journal.jsonl:4: "):
             searched(path, trace, out)

@@ -75,10 +75,36 @@ def test_what_is_no_sweep_is_one_message(
     result: SweepResult, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([str(tmp_path / "absent"), "--out", str(tmp_path / "page.html")]) == 2
-    assert "not a whole sweep" in capsys.readouterr().err
-    for name, content in ((POINTS, b"PAR1 no"), (PROVENANCE, b"{}"), (PROVENANCE, b"[")):
-        result.save(tmp_path)
-        (tmp_path / name).write_bytes(content)
+    assert "points.parquet: No such file" in capsys.readouterr().err
+    result.save(tmp_path)
+    (tmp_path / POINTS).write_bytes(b"PAR1 no")
+    with pytest.raises(SpaceError, match="not a whole table"):
+        SweepResult.load(tmp_path)
+
+
+def test_a_sweep_from_before_its_table_held_the_provenance(
+    result: SweepResult, tmp_path: Path
+) -> None:
+    result.save(tmp_path)
+    result.points.to_parquet(tmp_path / POINTS, index=False)
+    back = SweepResult.load(tmp_path)
+    assert sweep_page(back) == sweep_page(result)
+    for content in (b"{}", b"[", b"[" * 100_000, b'{"a": NaN}'):
+        (tmp_path / PROVENANCE).write_bytes(content)
         with pytest.raises(SpaceError, match="not a whole sweep"):
             SweepResult.load(tmp_path)
+
+
+def test_table_and_provenance_change_in_one_step(result: SweepResult, tmp_path: Path) -> None:
+    """A kill between the two files leaves one whole sweep, the new one."""
+    result.save(tmp_path)
+    earlier = (tmp_path / PROVENANCE).read_bytes()
+    result.provenance["stasim"] = "9.9"
+    result.save(tmp_path)
+    (tmp_path / PROVENANCE).write_bytes(earlier)
+    assert SweepResult.load(tmp_path).provenance["stasim"] == "9.9"
+
+
+def test_no_page_of_what_is_no_sweep(result: SweepResult, tmp_path: Path) -> None:
+    assert main([str(tmp_path / "absent"), "--out", str(tmp_path / "page.html")]) == 2
     assert not (tmp_path / "page.html").exists()

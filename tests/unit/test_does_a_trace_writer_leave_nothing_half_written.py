@@ -17,6 +17,8 @@ from tests.factories import Content, tiny_content, tiny_trace
 
 Q = "blocks.0.attn.q"
 
+OLD = b"PK manifest.npy of an earlier trace"
+
 
 @pytest.fixture
 def content() -> Content:
@@ -79,12 +81,50 @@ def test_is_the_manifest_given_left_as_it_was(content: Content, tmp_path: Path) 
     assert content.manifest == before
 
 
+@pytest.mark.parametrize("kind", ["notes", "link to notes", "device", "folder"])
+def test_is_nothing_foreign_replaced(kind: str, content: Content, tmp_path: Path) -> None:
+    """Before the first image is captured, not after the last."""
+    path, notes = tmp_path / "a.npz", tmp_path / "notes"
+    notes.write_text("mine")
+    if kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/null" if kind == "device" else notes)
+    if kind == "notes":
+        path.unlink()
+        notes.rename(path)
+    before = sorted(tmp_path.iterdir())
+    with (
+        pytest.raises(TraceError, match=r"a\.npz: spool: (holds something else|is a )"),
+        TraceWriter(path, content.manifest),
+    ):
+        raise AssertionError("nothing is captured for a target that is refused")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_does_a_link_stay_and_its_target_change(content: Content, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "a.npz").symlink_to(tmp_path / "disk" / "a.npz")
+    for _ in range(2):
+        content.write(tmp_path / "a.npz")
+    assert (tmp_path / "a.npz").is_symlink()
+    assert [each.name for each in (tmp_path / "disk").iterdir()] == ["a.npz"]
+
+
+def test_is_what_a_killed_writer_left_removed(content: Content, tmp_path: Path) -> None:
+    left = tmp_path / ".a.npz.00000000.part"
+    left.mkdir()
+    (left / "records").write_bytes(b"half")
+    content.write(tmp_path / "a.npz")
+    assert [each.name for each in tmp_path.iterdir()] == ["a.npz"]
+
+
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_does_an_error_inside_leave_the_old_file(
     error: type[BaseException], content: Content, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.npz"
-    path.write_bytes(b"old")
+    path.write_bytes(OLD)
 
     def write() -> None:
         with TraceWriter(path, content.manifest) as writer:
@@ -94,7 +134,7 @@ def test_does_an_error_inside_leave_the_old_file(
     with pytest.raises(error):
         write()
     assert list(tmp_path.iterdir()) == [path]
-    assert path.read_bytes() == b"old"
+    assert path.read_bytes() == OLD
 
 
 @pytest.mark.parametrize("call", ["replace", "fsync"])
@@ -105,12 +145,12 @@ def test_does_a_full_disk_leave_the_old_file(
         raise OSError(28, "No space left on device")
 
     path = tmp_path / "a.npz"
-    path.write_bytes(b"old")
+    path.write_bytes(OLD)
     monkeypatch.setattr(os, call, full)
     with pytest.raises(TraceError, match=r"a\.npz: file: No space left on device: must be"):
         content.write(path)
     assert list(tmp_path.iterdir()) == [path]
-    assert path.read_bytes() == b"old"
+    assert path.read_bytes() == OLD
 
 
 def test_is_an_image_lost_on_the_way_noticed(content: Content, tmp_path: Path) -> None:
