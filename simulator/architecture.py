@@ -104,13 +104,15 @@ class Technology(_Section):
         description="name of a built-in energy table, or path of one relative to this file"
     )
     terms: tuple[TermName, ...] = Field(
-        default=(), strict=False, description="what is priced beyond the table"
+        default=("gates", "wires", "clock", "logic_leakage"),
+        strict=False,
+        description="what is priced beyond the table",
     )
     sram_cells: SramCellsName = Field(
-        default="lstp_300k", description="cells and temperature of the SRAM's leakage"
+        default="foundry_28nm", description="cells and temperature of the SRAM's leakage"
     )
     dram_power: DramPowerName = Field(
-        default="table",
+        default="states",
         description="DRAM by its states: a part's currents, or those that the standard has; or the "
         "table's price a bit",
     )

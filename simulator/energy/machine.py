@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -20,6 +22,7 @@ from simulator.errors import PricingError
 ALWAYS_ON = "always on"
 """The action of power that a part draws as long as the machine is on."""
 SRAM_LEAKAGE = "sram_leakage"
+_OF_A_CORE = re.compile(r"^cores\.\d+\.")
 
 
 class ActionPrice(NamedTuple):
@@ -58,6 +61,7 @@ class MachinePrices:
             for path, part in architecture.parts()
             for name, action in part.actions().items()
         }
+        self.table = _for_all_cores(self.table, actions)
         self.table.check_overrides(actions)
         found = terms_of(architecture, self.table)
         self.actions = _priced(self.table, actions, found)
@@ -109,19 +113,38 @@ class MachinePrices:
         return float(leakage_energy_pj(self.power_uw, latency_ms(latency_cycles, self.clock_mhz)))
 
 
+def _for_all_cores(table: EnergyTable, actions: Iterable[str]) -> EnergyTable:
+    """Return the table with overrides that name no core given to the part of every core.
+
+    An override of one core's part comes before that of all.
+    """
+    full: dict[str, list[str]] = {}
+    for name in actions:
+        full.setdefault(_OF_A_CORE.sub("", name), []).append(name)
+    spread = {
+        name: override
+        for given, override in table.overrides.items()
+        for name in full.get(given, ())
+    }
+    # Those that no part has stay, for their error.
+    kept = {name: each for name, each in table.overrides.items() if name not in full}
+    return dataclasses.replace(table, overrides=spread | kept)
+
+
 def _priced(
     table: EnergyTable, actions: Mapping[str, Action], found: Mapping[str, Term]
 ) -> dict[str, ActionPrice]:
-    """Return the price of each action, under all terms."""
+    """Return the price of each action under all terms; none touches a price of the user's own."""
     prices = {}
     for name, price in table.prices(actions).items():
         causes = price_causes(table, actions[name], name)
         nominal, sources = price.energy_pj, [price.source]
-        for term_name, term in found.items():
+        own = {} if name in table.overrides else found
+        for term_name, term in own.items():
             if name in term.replaced_pj:
                 causes, sources = {term_name: term.replaced_pj[name]}, [term.source]
                 nominal = term.replaced_pj[name].nominal
-        for term_name, term in found.items():
+        for term_name, term in own.items():
             if name in term.added_pj:
                 causes[term_name] = term.added_pj[name]
                 nominal += term.added_pj[name].nominal

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from simulator.architecture import Architecture
 from simulator.components.base import Action, Component
+from simulator.components.pe_arrays.base import PEArray
 from simulator.config.wording import suggestion
 from simulator.energy.area import part_area
 from simulator.energy.pricing import EnergyTable
@@ -39,9 +40,10 @@ its registers' ratio. Low: that times 0.21, the clock network of an AES block wi
 without. High: our PE row's gates at 180 nm (docs/calibration.md), 0.227 pJ, by capacitance and
 voltage; at 45 nm by Aladdin's ratio."""
 
-FLIP_FLOPS_PER_ADDER = {"pe_arrays": 137, "vector_units": 51}
-"""By slot, of our own RTL (docs/calibration.md): a PE row has 4,385 flip-flops, its FIFOs and
-operand and control registers among them, for 32 columns; the LIF unit 1,619 for 32 lanes."""
+FLIP_FLOPS_PER_ADDER = {"queued": 137, "lockstep": 9, "vector_units": 51}
+"""Of our own RTL (docs/calibration.md). A PE row has 4,385 for 32 columns: FIFO 512, queue of
+results 3,072, sums 512, control the rest, 9 a column; the LIF unit 1,619 for 32 lanes. An array
+whose PEs move in lockstep has no queues: control, a sum and a weight."""
 TOKEN_SKIP_FLIP_FLOPS = 2695
 """Of our own RTL's unit (docs/calibration.md)."""
 
@@ -166,25 +168,30 @@ def _clock(setting: Setting) -> Term:
 def _flip_flops(part: Component) -> int:
     if part.slot == "token_skip":
         return TOKEN_SKIP_FLIP_FLOPS if part.logic() else 0
-    adders = sum(piece.times for piece in part.logic() if piece.operation == "add")
-    return FLIP_FLOPS_PER_ADDER.get(part.slot, 0) * adders
+    pieces = part.logic()
+    adders = sum(piece.times for piece in pieces if piece.operation == "add")
+    if isinstance(part, PEArray) and part.in_lockstep:
+        sums = sum(piece.times * piece.bits for piece in pieces if piece.operation == "register")
+        operand = getattr(part, "weight_bits", 8)
+        return sums + adders * (operand + FLIP_FLOPS_PER_ADDER["lockstep"])
+    kind = "queued" if isinstance(part, PEArray) else part.slot
+    return FLIP_FLOPS_PER_ADDER.get(kind, 0) * adders
 
 
 def _wires(setting: Setting) -> Term:
-    """Bits of on-chip memories travel half a side of the area that is known."""
+    """Bits of buffers travel half a side of the area that is known; those inside a PE do not."""
     areas = [part_area(part, setting.table) for _, part in setting.architecture.parts()]
     side_mm = math.sqrt(sum(area.sram_mm2 + area.logic_mm2 for area in areas))
     bit = _at_node(WIRE_PJ_PER_BIT_MM, setting, "wires").times(side_mm / 2)
     added = {}
-    for path, part in setting.architecture.parts():
-        for name, action in part.actions().items():
-            bits = sum(
-                primitive.times * primitive.width_bits
-                for primitive in action.primitives
-                if primitive.operation in ("sram_read", "sram_write")
-            )
-            if bits:
-                added[f"{path}.{name}"] = bit.times(bits)
+    for _, name, action in setting.actions("memories"):
+        bits = sum(
+            primitive.times * primitive.width_bits
+            for primitive in action.primitives
+            if primitive.operation in ("sram_read", "sram_write")
+        )
+        if bits:
+            added[name] = bit.times(bits)
     way = f"{bit.nominal:.3g} pJ a bit over {side_mm / 2:.2f} mm, half the side of the known area"
     return Term(f"{way} (Dally, SC10 keynote, second-hand)", added_pj=added)
 
@@ -223,7 +230,7 @@ def _gates(setting: Setting) -> Term:
     }
     replaced = {}
     for name, (gates_pj, bits, action) in widths.items():
-        if bits and name not in table.overrides:
+        if bits:
             nominal = gates_pj * scale * bits / GATES_BITS
             bare = total(price_causes(table, action, name).values()).nominal
             replaced[name] = Span(min(bare, nominal), nominal, nominal / (1 - GLITCHES))
@@ -263,9 +270,7 @@ def _dram(setting: Setting, name: str) -> Term:
     return Term(
         f"IDD currents by DRAMsim3's formulas, computed, second-hand: {part.source}",
         replaced_pj={
-            f"{path}.{action}": span
-            for action, span in prices.items()
-            if action in known and f"{path}.{action}" not in setting.table.overrides
+            f"{path}.{action}": span for action, span in prices.items() if action in known
         },
         power_uw={path: standby.times(1e3 * channels)},
     )

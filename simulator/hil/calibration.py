@@ -9,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.architecture import Architecture, load_architecture
+from simulator.components.base import Component
 from simulator.components.memories.sram import Sram
 from simulator.components.pe_arrays.counted import counted_tiles
 from simulator.components.pe_arrays.spike_skip import SpikeSkip
 from simulator.components.token_skip.compact import Compact
 from simulator.components.vector_units.simd import Simd
-from simulator.energy.machine import MachinePrices
+from simulator.energy.machine import energy_table
 from simulator.errors import DeviceError
 from simulator.hil.activity import UnitActivity, lif_activity, row_activity, skip_activity
 from simulator.hil.benches import Tile, run_scans, run_tiles
@@ -263,22 +264,21 @@ def unit_costs(setting: Setting, block: int) -> list[UnitCost]:
     if not jobs:
         raise DeviceError(f"gates: {name}: no token is alive in this image")
     inputs = engine_design(architecture).parameters["PORT_INPUTS"]
-    made: list[tuple[str, Callable[[], UnitActivity]]] = [
-        ("pe_array", lambda: row_activity(array, jobs[0], inputs, library, OSU018)),
-        ("vector_unit", lambda: lif_activity(vector, array, jobs[0], library, OSU018)),
+    made: list[tuple[Component, Callable[[], UnitActivity]]] = [
+        (array, lambda: row_activity(array, jobs[0], inputs, library, OSU018)),
+        (vector, lambda: lif_activity(vector, array, jobs[0], library, OSU018)),
     ]
     if isinstance(skip, Compact):
         masks = [mask for each in setting.image.active.values() for mask in each]
-        made.append(("token_skip", lambda: skip_activity(skip, masks, library, OSU018)))
-    prices = MachinePrices(architecture).actions
+        made.append((skip, lambda: skip_activity(skip, masks, library, OSU018)))
+    table = energy_table(architecture)
     costs = []
     for part, measure in made:
         activity = measure()
+        actions = part.actions()
         table_pj = sum(
-            count * price.energy_pj
+            count * table.price_action(actions[action]).energy_pj
             for action, count in activity.counts.items()
-            for path, price in prices.items()
-            if path.endswith(f"{part}.{action}")
         )
         costs.append(UnitCost(activity, table_pj))
     return costs

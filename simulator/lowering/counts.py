@@ -518,13 +518,13 @@ def _count_moves(counts: Counts, table: Table, moves: Moves) -> None:
     counts.access("spikes", moves.operand_bits, at, write=True, times=times)
     twice = np.concatenate([at, at])
     widths = np.concatenate([(blocks.outputs // columns) * groups, ragged * groups])
-    exchanged = moves.reads.astype(np.int64) + moves.writes
     for place, found in moves.spill.items():
         flat = {action: count.T.ravel() for action, count in found.counts.items()}
         counts.move(place, flat, twice, widths)
-    for place, found in moves.state.items():
-        flat = {action: count.T.ravel() for action, count in found.counts.items()}
-        counts.move(place, flat, twice, widths * np.concatenate([exchanged, exchanged]))
+    for exchanged, by_place in ((moves.reads, moves.fill), (moves.writes, moves.state)):
+        for place, found in by_place.items():
+            flat = {action: count.T.ravel() for action, count in found.counts.items()}
+            counts.move(place, flat, twice, widths * np.tile(exchanged, 2))
 
 
 def _useful(counts: Counts, table: Table, at: Ints) -> Useful:

@@ -34,7 +34,8 @@ class Moves(NamedTuple):
     """Transfers of each block of each layer with memories outside its core.
 
     operand_bits: int64 (blocks,). spill_bits, state_bits: int64 (blocks, 2), of full and ragged
-    column tiles. operand, spill, state: requests by place, in the same shapes. reads, writes:
+    column tiles. operand, spill, fill, state: requests by place, in the same shapes; fill reads
+    membranes, state writes them, and takes as long as state_busy says for both. reads, writes:
     bool (blocks,), membranes come from and go to a memory outside.
     """
 
@@ -45,6 +46,7 @@ class Moves(NamedTuple):
     operand_busy: Ints
     spill: dict[int, Requests]
     spill_busy: Ints
+    fill: dict[int, Requests]
     state: dict[int, Requests]
     state_busy: Ints
     reads: npt.NDArray[np.bool_]
@@ -80,7 +82,8 @@ def move_blocks(table: Table) -> Moves:
             (layers.state_place, state, True),
         )
     ]
-    return Moves(operand, spill, state, *found[0], *found[1], *found[2], reads, writes)
+    fill, _ = _by_place(table, layers.state_place[layer], state, write=False)
+    return Moves(operand, spill, state, *found[0], *found[1], fill, *found[2], reads, writes)
 
 
 def _by_place(

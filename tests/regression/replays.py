@@ -4,13 +4,15 @@
     python -m tests.regression.replays prosperity # of machines and traces that match
 
 `bff3e41.csv` holds cycles, useful accumulations, dynamic energy and, of the first image, the counts
-of each action. `reasons.yaml` names the differences that are meant, each with its reason.
+of each action. `reasons.yaml` names the differences that are meant, each with its reason. Now
+`dynamic_energy_pj` is at the prices of then, the table's alone; `priced_pj` at the default ones.
 """
 
 from __future__ import annotations
 
 import csv
 import json
+import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +28,12 @@ from simulator.lowering import Lowering, make_plan
 from simulator.operations import read_network
 from simulator.trace import Trace
 
+TABLE_ALONE = (
+    "technology.terms=[]",
+    "technology.sram_cells=lstp_300k",
+    "technology.dram_power=table",
+)
+"""The prices of bff3e41."""
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
@@ -40,6 +48,7 @@ class Row(NamedTuple):
     latency_cycles: int
     useful_accumulations: int
     dynamic_energy_pj: float
+    priced_pj: float
     counts: dict[str, int]
     refusal: str
 
@@ -69,16 +78,17 @@ def _row(values: dict[str, str]) -> Row:
         int(values["latency_cycles"] or 0),
         int(values["useful_accumulations"] or 0),
         float(values["dynamic_energy_pj"] or 0),
+        float(values["dynamic_energy_pj"] or 0),
         json.loads(values["counts"] or "{}"),
         values["refusal"],
     )
 
 
-def machine(row: Row) -> Architecture:
-    """The machine of a row; an override `cores*4` is four equal cores."""
+def machine(row: Row, prices: tuple[str, ...] = ()) -> Architecture:
+    """The machine of a row, at other prices; an override `cores*4` is four equal cores."""
     overrides = [text for text in row.overrides.split(";") if text]
     times = [text for text in overrides if text.startswith("cores*")]
-    plain = [text for text in overrides if text not in times]
+    plain = [text for text in overrides if text not in times] + list(prices)
     architecture = load_architecture(ROOT / "arch_configs" / f"{row.machine}.yaml", plain)
     for text in times:
         cores = architecture.cores * int(text.removeprefix("cores*"))
@@ -103,10 +113,13 @@ def _measured(rows: list[Row]) -> list[Row]:
         except SimulatorError as error:
             return [row._replace(refusal=str(error)) for row in rows]
         batch = Lowering(plan).lower([trace.read(row.image) for row in rows])
-    prices = MachinePrices(architecture)
+    prices = MachinePrices(architecture), MachinePrices(machine(rows[0], TABLE_ALONE))
     found = []
     for place, row in enumerate(rows):
         totals = batch.counts[place].sum(axis=0).tolist()
+        energies = [
+            sum(each.layer_energies_pj(batch.actions, batch.counts[place])) for each in prices
+        ]
         counts = {
             ".".join(key): count for key, count in zip(batch.actions, totals, strict=True) if count
         }
@@ -114,7 +127,8 @@ def _measured(rows: list[Row]) -> list[Row]:
             row._replace(
                 latency_cycles=replay(batch.program(place)).makespan_cycles,
                 useful_accumulations=int(batch.useful_accumulations[place].sum()),
-                dynamic_energy_pj=sum(prices.layer_energies_pj(batch.actions, batch.counts[place])),
+                dynamic_energy_pj=energies[1],
+                priced_pj=energies[0],
                 counts=counts if row.counts else {},
                 refusal="",
             )
@@ -123,17 +137,28 @@ def _measured(rows: list[Row]) -> list[Row]:
 
 
 def differences(before: Row, now: Row) -> dict[str, tuple[Any, Any]]:
-    """What differs, by name: a column, or an action that is counted."""
+    """What differs, by name: a column or a counted action; energies may round otherwise."""
     found: dict[str, tuple[Any, Any]] = {}
-    for column in ("latency_cycles", "useful_accumulations", "dynamic_energy_pj", "refusal"):
+    for column in ("latency_cycles", "useful_accumulations", "refusal"):
         pair = getattr(before, column), getattr(now, column)
         if pair[0] != pair[1]:
             found[column] = pair
-    for action in sorted(before.counts.keys() | now.counts.keys()):
-        counted = before.counts.get(action, 0), now.counts.get(action, 0)
+    for column in ("dynamic_energy_pj", "priced_pj"):
+        pair = getattr(before, column), getattr(now, column)
+        if not math.isclose(*pair, rel_tol=1e-13):
+            found[column] = pair
+    then, today = _with_dram(before.counts), _with_dram(now.counts)
+    for action in sorted(then.keys() | today.keys()):
+        counted = then.get(action, 0), today.get(action, 0)
         if counted[0] != counted[1]:
             found[action] = counted
     return found
+
+
+def _with_dram(counts: dict[str, int]) -> dict[str, int]:
+    """Counts with all bits that pass the DRAM, whichever way."""
+    moved = sum(counts.get(f"memories.dram.{way}_bit", 0) for way in ("read", "write"))
+    return counts | {"dram_bits": moved}
 
 
 def unexplained(before: Row, now: Row) -> dict[str, tuple[Any, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,10 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simulator.architecture import load_architecture
 from simulator.components.base import Action, Primitive
 from simulator.energy import EnergyTable, total_pj
+from simulator.energy.machine import MachinePrices
 from simulator.errors import PricingError
 
+ROOT = Path(__file__).parents[2]
 TABLE = EnergyTable.load("horowitz_28nm")
 ACTIONS = {
     "pe_array.accumulate": Action("add a weight", (Primitive("add", bits=16),)),
@@ -152,3 +156,33 @@ tables:
 
 def indented(text: str) -> str:
     return "".join(f"  {line}\n" for line in text.splitlines())
+
+
+def test_the_example_of_the_docs_prices_every_core(tmp_path: Path) -> None:
+    page = (ROOT / "simulator" / "energy" / "README.md").read_text("utf-8")
+    (example,) = re.findall(r"```yaml\n(schema: stasim-energy/1.*?)```", page, flags=re.DOTALL)
+    (tmp_path / "my_chip.yaml").write_text(example)
+    overrides = [f"technology.energy_table={tmp_path / 'my_chip.yaml'}", "cores.count=2"]
+    machine = load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml", overrides)
+    prices = MachinePrices(machine)
+    for core in range(2):
+        price = prices.actions[f"cores.{core}.pe_array.accumulate"]
+        assert (price.low_pj, price.energy_pj, price.high_pj) == (0.021, 0.021, 0.021)
+        assert "post-layout" in price.source
+    plain = MachinePrices(load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml"))
+    name = "cores.0.pe_array.merge"
+    assert prices.actions[name] == plain.actions[name]
+
+
+def test_an_override_that_no_part_has_is_refused(tmp_path: Path) -> None:
+    table = tmp_path / "own.yaml"
+    table.write_text(
+        "schema: stasim-energy/1\nname: own\nsummary: own\nbase: horowitz_28nm\noverrides:\n"
+        "  source: ours\n  tables:\n  - name: pe_arrays\n    actions:\n"
+        "    - {name: accumulate, energy: 1}\n"
+    )
+    machine = load_architecture(
+        ROOT / "arch_configs" / "sparse_pe.yaml", [f"technology.energy_table={table}"]
+    )
+    with pytest.raises(PricingError, match=r"pe_arrays\.accumulate"):
+        MachinePrices(machine)

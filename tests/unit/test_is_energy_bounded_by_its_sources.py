@@ -135,7 +135,7 @@ def test_always_on_power_is_power_times_time(result: Result) -> None:
     own = found.tables["energies"].query("cause == 'clock' and part.str.endswith('pe_array')")
     machine = load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml")
     adders = sum(p.times for p in machine.core.pe_array.logic() if p.operation == "add")
-    pins = adders * FLIP_FLOPS_PER_ADDER["pe_arrays"]
+    pins = adders * FLIP_FLOPS_PER_ADDER["queued"]
     cycles = result.tables["images"]["latency_cycles"].to_numpy()
     assert own["energy_pj"].tolist() == pytest.approx(
         (pins * CLOCK_PIN_PJ[28].nominal * cycles).tolist()
@@ -161,6 +161,27 @@ def test_currents_of_a_named_part_take_the_place_of_a_bits_price(result: Result)
     # Four channels, mW x ms = 1e6 pJ; high: open rows, low: powered down, of either part.
     milliwatts = [4 * (50.2 + 120), 4 * (89.2 + 326), 4 * (89.2 + 413)]
     assert rest.energy_pj == pytest.approx(Span(*(each * latency_ms * 1e6 for each in milliwatts)))
+
+
+def test_cycles_of_open_rows_are_those_in_which_the_dram_is_busy(result: Result) -> None:
+    counted = result.tables["actions"].query("action == 'active_cycle'")["count"].sum()
+    busy = result.tables["units"].query("unit == 'dram'")["busy_cycles"].sum()
+    assert counted == busy > 0
+
+
+def test_membranes_that_come_from_dram_are_reads() -> None:
+    """Nothing halts: read at each timestep but the first, written at all but the last."""
+    small = ["cores.buffers.membranes.size_kib=1", "cores.buffers.membranes.banks=1"]
+    small.append("cores.buffers.membranes.width_bits=32")
+    bits = {}
+    with Trace.open(ROOT / "traces" / "mnist_baseline.npz") as trace:
+        for overrides in ([], small):
+            machine = load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml", overrides)
+            actions = Simulation(trace, machine).run([0]).tables["actions"]
+            own = actions[actions["part"] == "memories.dram"].groupby("action")["count"].sum()
+            bits[len(overrides)] = own["read_bit"], own.get("write_bit", 0)
+    more = [bits[3][way] - bits[0][way] for way in range(2)]
+    assert more[0] == more[1] > 0
 
 
 @pytest.mark.parametrize(

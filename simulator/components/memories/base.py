@@ -8,9 +8,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from simulator.components.base import Component
+from simulator.components.base import Action, Component
 
 Ints = npt.NDArray[np.int64]
+
+
+STATE_ACTIONS = {
+    "row_miss": Action("opens a page (in a table's price of a bit, unless priced by states)", ()),
+    "row_hit": Action("finds its page open (its energy is that of its bits)", ()),
+    "active_cycle": Action("a cycle of the machine in which the channels are busy, rows open", ()),
+}
+"""What a DRAM counts besides its bits; priced where its power follows its states."""
 
 
 class Transfer(NamedTuple):

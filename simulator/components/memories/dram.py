@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
-from simulator.components.memories.base import Memory, Transfer
+from simulator.components.memories.base import STATE_ACTIONS, Memory, Transfer
 
 
 class Dram(Memory, kind="dram"):
@@ -58,14 +58,16 @@ class Dram(Memory, kind="dram"):
         uncovered_ns = max(0.0, self.row_miss_ns - page_ns) * (pages - 1)
         busy_ns = per_channel * burst_ns + uncovered_ns
         misses = min(bursts, pages * self.channels)
+        # Rounded to the nanosecond's millionth first, so that 2.0000000001 cycles are 2.
+        busy = max(1, math.ceil(round(busy_ns * cycles_per_ns, 6)))
         return Transfer(
-            # Rounded to the nanosecond's millionth first, so that 2.0000000001 cycles are 2.
-            max(1, math.ceil(round(busy_ns * cycles_per_ns, 6))),
+            busy,
             math.ceil(round((self.latency_ns + self.row_miss_ns) * cycles_per_ns, 6)),
             {
                 action: bursts * self.burst_bytes * 8,
                 "row_miss": misses,
                 "row_hit": bursts - misses,
+                "active_cycle": busy,
             },
         )
 
@@ -87,6 +89,5 @@ class Dram(Memory, kind="dram"):
             "write_bit": Action(
                 "writes a bit, as part of a whole burst", (read._replace(operation="dram_write"),)
             ),
-            "row_miss": Action("opens a page (its energy is part of the price of a bit)", ()),
-            "row_hit": Action("finds its page open (its energy is part of that of a bit)", ()),
+            **STATE_ACTIONS,
         }

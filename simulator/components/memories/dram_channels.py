@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
-from simulator.components.memories.base import Ints, Memory, Transfer
+from simulator.components.memories.base import STATE_ACTIONS, Ints, Memory, Transfer
 from simulator.components.memories.dram_controller import (
     ACTIVATES,
     HITS,
@@ -95,13 +95,15 @@ class DramChannels(Memory, kind="dram_channels"):
         block = _block_cost(self, bursts, write)
         cycles_per_ns = clock_mhz / 1e3
         name = "write_bit" if write else "read_bit"
+        busy = max(1, math.ceil(round(block.busy_ns * cycles_per_ns, 6)))
         return Transfer(
-            max(1, math.ceil(round(block.busy_ns * cycles_per_ns, 6))),
+            busy,
             math.ceil(round(block.latency_ns * cycles_per_ns, 6)),
             {
                 name: bursts * self.timing.burst_bytes * 8,
                 "row_miss": block.row_misses,
                 "row_hit": bursts - block.row_misses,
+                "active_cycle": busy,
             },
         )
 
@@ -166,8 +168,7 @@ class DramChannels(Memory, kind="dram_channels"):
             "write_bit": Action(
                 "writes a bit, as part of a whole burst", (read._replace(operation="dram_write"),)
             ),
-            "row_miss": Action("opens a page (its energy is part of the price of a bit)", ()),
-            "row_hit": Action("finds its page open (its energy is part of that of a bit)", ()),
+            **STATE_ACTIONS,
         }
 
 

@@ -151,6 +151,8 @@ class PEArray(Component, slot="pe_arrays"):
     """Whether `cost` looks at the bits of the rows, not only at how many are set."""
     across_taps: ClassVar[bool] = False
     """Whether a chunk may end in the middle of a kernel's tap."""
+    in_lockstep: ClassVar[bool] = False
+    """Whether all PEs move at once, so without queues and with few flip-flops."""
     preloads_weights: ClassVar[bool] = False
     """Whether a chunk's weights are copied into the array, through the weight port, first."""
     adds: ClassVar[tuple[str, ...]] = ("accumulate",)

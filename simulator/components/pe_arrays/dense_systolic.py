@@ -25,6 +25,7 @@ class DenseSystolic(AccumulatorArray, kind="dense_systolic"):
     integers are always multiplied).
     """
 
+    in_lockstep: ClassVar[bool] = True
     example: ClassVar[str] = "kind: dense_systolic\nrows: 8\ncolumns: 32\nstationary: os\n"
     across_taps: ClassVar[bool] = True
     computes_zeros: ClassVar[bool] = True
