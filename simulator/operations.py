@@ -110,6 +110,7 @@ class Layer:
     `static_input`: the operand has one timestep and feeds all of them. `second_planes`: bit-planes
     of `second`. `feeds`: whether the result of a product of activations is a factor of another.
     `product_bits`: of such a result; `factor_bits`: of one that it takes; see lowering/widths.py.
+    `scattered`: the window of a convolution whose rows are input pixels (lowering/by_inputs.py).
     """
 
     index: int
@@ -141,12 +142,16 @@ class Layer:
     producers: tuple[int, ...] = ()
     vector_ops: tuple[VectorOp, ...] = field(default=())
     reads: tuple[str, ...] = ()
+    scattered: Window | None = None
 
     @property
     def dense_macs(self) -> int:
         """Multiply-accumulates of one timestep with nothing skipped."""
         if self.is_elementwise:
             return 0
+        if self.scattered is not None:
+            pixels = math.prod(self.scattered.out_grid) * self.scattered.taps
+            return pixels * self.inputs * self.outputs
         # Zeros that a transposed convolution inserts are no inputs.
         rows = self.window.pixels if self.window.is_transposed else self.rows
         return rows * self.inputs * self.outputs * self.groups
@@ -163,7 +168,10 @@ class Layer:
             return ATTENTION
         if self.integer_input and not self.producers:
             return INPUT
-        return CONVOLUTIONS if self.kind == "conv2d" else LINEARS
+        window = self.scattered or self.window
+        # A window that sees the map once is a linear layer of all its pixels.
+        once = math.prod(window.out_grid) == 1
+        return CONVOLUTIONS if self.kind == "conv2d" and not once else LINEARS
 
     @property
     def is_elementwise(self) -> bool:

@@ -7,6 +7,11 @@ from pathlib import Path
 from simulator.architecture import Architecture, load_architecture
 
 ROOT = Path(__file__).parents[1]
+BOARDS = ("exspike", "fpga_spiking_transformer")
+"""Boards as they are: they run their own networks, and refuse others."""
+SHIPPED = sorted(path.stem for path in (ROOT / "arch_configs").glob("*.yaml"))
+GENERAL = [name for name in SHIPPED if name not in BOARDS]
+"""Machines that run every shipped trace."""
 BURST_A_CYCLE = (
     "{kind: dram, technology: ddr4, channels: 1, bandwidth_gb_per_s: 32.0, latency_ns: 44.0, "
     "row_miss_ns: 0.0, burst_bytes: 64}"

@@ -129,7 +129,7 @@ def _layer_column(plan: Plan, layer_plan: LayerPlan) -> tuple[object, ...]:
     work = full if layer.kind == "attention_scores" else 0
     for op in layer_plan.fused:
         times = 1 if op.kind == "pool" and layer_plan.repeats > 1 else op.timesteps
-        work += op.rows * op.channels * times * vector.element_cycles(op.kind, op.window_inputs)
+        work += op.rows * times * vector.row_cycles(op.kind, op.window_inputs, op.channels)
     numerator, denominator = _operand_row(layer_plan)
     places = [layer_plan.operand_place, layer_plan.second_place]
     places += [place for _, place in layer_plan.reads]

@@ -66,6 +66,7 @@ class CountPlan(NamedTuple):
     read from the spike buffer.
     fetched: (entries,), of entries with weights outside. fetches: by part and action, (entries, 2),
     counts of all chunks of a full and of the ragged column tile. chunks: (entries,).
+    fill_chunks: (entries,), chunks that a fetch brings, 0 = one.
     stored: (cores, entries), bits of a core's weights in its buffer.
     pinned, pinned_stored: (cores, entries), chunks of them that stay, and their bits.
     pinned_fetches: by part and action, (cores, entries), counts of the fetches of those chunks.
@@ -83,6 +84,7 @@ class CountPlan(NamedTuple):
     fetched: npt.NDArray[np.bool_]
     fetches: dict[tuple[str, str], Ints]
     chunks: Ints
+    fill_chunks: Ints
     stored: Ints
     pinned: Ints
     pinned_stored: Ints
@@ -128,6 +130,7 @@ def make_count_plan(constants: Constants) -> CountPlan:
         fetched=np.array([bool(each.fetch) for each in layers], np.bool_),
         fetches=fetches,
         chunks=np.array([len(each.fetch) for each in layers], np.int64),
+        fill_chunks=np.array([each.fill_chunks for each in layers], np.int64),
         stored=stored,
         pinned=pinned,
         pinned_stored=pinned_stored,
@@ -185,6 +188,9 @@ def _stored(plan: Plan, layers: list[LayerPlan], core: int) -> list[int]:
             first, last = core * tiles // cores, (core + 1) * tiles // cores
             outputs = min(last * columns, outputs) - first * columns if last > first else 0
         bits = array.stored_weight_bits(layer.inputs, outputs, layer.weight_bits) if outputs else 0
+        if each.fill_chunks:
+            pieces = -(-outputs // columns) * len(each.fetch)
+            bits = -(-pieces // each.fill_chunks) * each.fetch_bits[0][0]
         stored.append(bits * _groups_of(each, core, cores) if each.fetch else 0)
     return stored
 
@@ -443,10 +449,13 @@ def _count_fetches(
     columns = constants.layers.columns[entries.layer[own]]
     ragged = (share.outputs % columns > 0).astype(np.int64)
     tiles = np.stack([share.tiles - ragged, ragged], axis=2)
+    by_fill = plan.fill_chunks[own]
+    fills = -(-share.tiles * share.groups * plan.chunks[own] // np.maximum(by_fill, 1))
     nothing = np.zeros_like(plan.pinned)
     for (part, action), each in plan.fetches.items():
         stay = plan.pinned_fetches.get((part, action), nothing)[core][own]
         passing = (tiles * each[own]).sum(axis=2) * share.groups - stay
+        passing = np.where(by_fill > 0, fills * each[own][:, 0] // plan.chunks[own], passing)
         counts.add(part, {action: passing * fetches + stay * once}, loops.at, 1)
     stored, stay = plan.stored[core][own], plan.pinned_stored[core][own]
     for bits, times in ((stored - stay, fetches), (stay, once)):

@@ -92,6 +92,7 @@ class GroupRows:
         self.task_image = np.array(image_of, np.int64)
         self.dep = np.array([dep for own in deps for dep in own], np.int64)
         table = self.table = np.zeros((len(step_of), TASK_COLUMNS), np.int64)
+        dataflow = plan.architecture.dataflow
         arrays = [plan.graph.arrays(core) for core in range(plan.graph.cores)]
         for row, step_index, core in zip(table, step_of, core_of, strict=True):
             step = plan.steps[step_index]
@@ -116,6 +117,11 @@ class GroupRows:
                 row[s.T_LATENCY] = layer_plan.array.pipeline_latency_cycles
                 row[s.T_ENGINE] = core * len(arrays[core]) + layer_plan.array_number
                 row[s.T_PRELOADS] = int(layer_plan.array.preloads_weights)
+                row[s.T_FILL_CHUNKS] = layer_plan.fill_chunks
+                row[s.T_NEURONS_LAST] = int(dataflow.neurons_last)
+                row[s.T_FETCH_WAITS] = int(dataflow.timesteps_in_turn and step.timestep > 0)
+                if layer_plan.fetch and 0 <= step.timestep < layer_plan.layer.timesteps - 1:
+                    row[s.T_RESTART] = dataflow.timestep_cycles
         ends = np.cumsum([0] + [len(own) for own in deps])
         table[:, s.T_FIRST_DEP], table[:, s.T_LAST_DEP] = ends[:-1], ends[1:]
 

@@ -7,12 +7,14 @@ used at every timestep are pinned if those of all such layers fit beside two chu
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from simulator.architecture import Architecture
 from simulator.components.dataflows.base import SHARED
 from simulator.components.pe_arrays.base import PEArray
 from simulator.errors import LoweringError
+from simulator.lowering.by_inputs import by_inputs
 from simulator.lowering.order import Schedule, schedule
 from simulator.lowering.places import CORE, Places, Room
 from simulator.lowering.tables import BLOCKS, GROUPS, TILES, WHOLE
@@ -94,6 +96,8 @@ class Frame(NamedTuple):
         buffer = self.architecture.core.buffers.partial_sums
         row_bits = array.tile_columns * array.sum_bits
         rows = buffer.capacity_bits // sum_blocks // row_bits
+        if self.architecture.dataflow.neurons_last:
+            self._check_sums(layer, rows * row_bits)
         if rows < 1:
             raise LoweringError(
                 f"{self.architecture.name}: cores.0.buffers.partial_sums holds "
@@ -101,6 +105,20 @@ class Frame(NamedTuple):
             )
         together = layer.timesteps
         return rows // together * together if rows >= together else rows
+
+    def _check_sums(self, layer: Layer, held_bits: int) -> None:
+        """Refuse a layer of which not all sums fit, where none leaves before the last."""
+        array = array_of(layer, self.architecture)
+        steps = 1 if layer.index in self.order.in_time else layer.timesteps
+        tiles = -(-layer.outputs // array.tile_columns)
+        pixels = math.prod(layer.scattered.out_grid) if layer.scattered else layer.rows
+        needed = pixels * steps * tiles * array.tile_columns * array.sum_bits
+        if needed > held_bits:
+            raise LoweringError(
+                f"{self.architecture.name}: cores.0.buffers.partial_sums holds {held_bits} bits of "
+                f"sums: must hold the {needed} bits of layer {layer.name}, since "
+                f"{self.architecture.dataflow.kind} keeps all sums of a layer to its end"
+            )
 
 
 def make_frame(network: Network, architecture: Architecture) -> Frame:
@@ -110,6 +128,7 @@ def make_frame(network: Network, architecture: Architecture) -> Frame:
     order = architecture.dataflow.attention_order
     if (network.attention_order if order == "as_traced" else order) == "key_values_first":
         network = key_values_first(network)
+    network = by_inputs(network, architecture)
     network = at_widths(network, architecture.precision)
     steps = schedule(network, architecture)
     cuts = tuple(_cut(layer, architecture) for layer in network.layers)
@@ -205,9 +224,13 @@ def _weight_slots(network: Network, architecture: Architecture) -> int:
 
 
 def _slots_for(path: str, network: Network, architecture: Architecture) -> int:
-    """Chunks of an array that the weight buffer holds."""
+    """Chunks of an array that the weight buffer holds, or parts of it that are filled whole."""
     core = architecture.core
     array, weights = core.arrays[path], core.buffers.weights
+    if array.holds_weights:
+        return 1 << 20
+    if weights.fill_bits:
+        return weights.capacity_bits // weights.fill_bits
     own = [layer for layer in network.layers if core.array_for(layer.product_class) == path]
     if not own and len(core.arrays) > 1:
         return 1 << 20

@@ -105,6 +105,7 @@ class _Steps:
         self.network = network
         self.skip = architecture.token_skip
         self.in_flight = architecture.dataflow.timesteps_in_flight
+        self.in_turn = architecture.dataflow.timesteps_in_turn
         self.pipelined = homes[0] != SHARED
         self.scans = self.skip.scan(network.tokens, network.tokens, 1).busy_cycles > 0
         self.steps: list[Step] = []
@@ -125,6 +126,8 @@ class _Steps:
         layer = self.network.layers[index]
         deps = [step for producer in layer.producers for step in self.made.get(producer, [])]
         deps += self._back_pressure(index)
+        if self.in_turn:
+            deps += self.made.get(index, [])
         if layer.kind == "head":
             deps += self.summed
         if layer.mask is not None:

@@ -159,7 +159,7 @@ class Places:
             own = f"{CORE} {self.homes[layer.index]}"
             if bits <= free[own]:
                 places[layer.index] = CORE
-                free[own] -= bits
+                free[own] -= 0 if self.architecture.dataflow.timesteps_in_turn else bits
             elif bits <= self.global_free:
                 places[layer.index] = GLOBAL
                 self.global_free -= bits
@@ -178,12 +178,12 @@ class Places:
             shared = self.fetched_again(layer) and not own and bits <= free
             free -= bits * shared
             source = FROM_GLOBAL if shared else FROM_DRAM
-            found.append(source if layer.weight_bits else ON_CHIP)
+            found.append(source if layer.weight_bits and not array.holds_weights else ON_CHIP)
         return tuple(found)
 
     def fetched_again(self, layer: Layer) -> bool:
         """Whether a layer's weights are used at several timesteps, or by several cores."""
-        if layer.weight_bits == 0 or layer.kind == "head":
+        if layer.weight_bits == 0 or layer.kind == "head" or self._array(layer).holds_weights:
             return False
         by_cores = self.cores > 1 and self.homes[layer.index] == SHARED
         return layer.index in self.in_time or (by_cores and self.architecture.split == "tokens")

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from simulator.architecture import Architecture
 from simulator.components.memories.base import Memory, Transfer
 from simulator.components.pe_arrays.base import PEArray
+from simulator.errors import LoweringError
 from simulator.lowering.mapping import (
     Cut,
     Frame,
@@ -49,11 +50,12 @@ class LayerPlan:
     from; `source`: of its weights; `pinned`: chunks of them that stay in the weight buffer of each
     core, its first column tiles' chunks first, of weights in groups all or none; `chunks`, `fetch`
     (chunk, 2): of one group, DRAM requests of each chunk's weights for full and ragged column
-    tiles, `fetch_bits`: their bits, `shared_fetch`: requests to the global buffer; `kept_at`:
-    place of its first chunk among those that are kept, by core; `rows_outer`: the outer loop;
-    `reads`: bits over all timesteps and place of what its element-wise operations read; places (see
-    places.py) of the operand, of a second operand, of results outside the core and of membranes, ""
-    where there is none; `spilled_bits`, `stored_bits`: of all its results, outside and in all.
+    tiles, `fetch_bits`: their bits, `fill_chunks`: chunks that one of these requests brings, 0 =
+    its own; `shared_fetch`: requests to the global buffer; `kept_at`: place of its first chunk
+    among those that are kept, by core; `rows_outer`: the outer loop; `reads`: bits over all
+    timesteps and place of what its element-wise operations read; places (see places.py) of the
+    operand, of a second operand, of results outside the core and of membranes, "" where there is
+    none; `spilled_bits`, `stored_bits`: of all its results, outside and in all.
     """
 
     layer: Layer
@@ -70,6 +72,7 @@ class LayerPlan:
     pinned: int
     fetch: Fetches
     fetch_bits: tuple[tuple[int, int], ...]
+    fill_chunks: int
     shared_fetch: Fetches
     kept_at: tuple[int, ...]
     rows_outer: bool
@@ -238,6 +241,7 @@ def _layer_plan(
         pinned=_pinned(mapping, layer, cut),
         fetch=_fetches(fetch_bits, architecture.memories.dram, architecture.clock_mhz),
         fetch_bits=fetch_bits,
+        fill_chunks=_fill_chunks(layer, cut, architecture) if fetch_bits else 0,
         shared_fetch=(
             _fetches(fetch_bits, shared, architecture.clock_mhz) if shared is not None else ()
         ),
@@ -261,7 +265,7 @@ def _bits(held: TensorSpec | Stream) -> int:
 
 def _fetch_bits(layer: Layer, cut: Cut, architecture: Architecture) -> tuple[tuple[int, int], ...]:
     """Return the bits of each chunk's weights, for a full and for the ragged column tile."""
-    if layer.weight_bits == 0:
+    if layer.weight_bits == 0 or array_of(layer, architecture).holds_weights:
         return ()
     if cut.chunks is None:  # the head, which runs on the vector unit
         bits = layer.inputs * layer.outputs * layer.weight_bits
@@ -269,6 +273,9 @@ def _fetch_bits(layer: Layer, cut: Cut, architecture: Architecture) -> tuple[tup
     array = array_of(layer, architecture)
     columns = array.tile_columns
     sizes = (min(columns, layer.outputs), layer.outputs % columns or columns)
+    fill = architecture.core.buffers.weights.fill_bits
+    if fill:
+        return ((fill, fill),) * len(cut.chunks.inputs)
     full, last = (
         [
             array.stored_weight_bits(int(inputs), size, layer.weight_bits)
@@ -277,6 +284,22 @@ def _fetch_bits(layer: Layer, cut: Cut, architecture: Architecture) -> tuple[tup
         for size in sizes
     )
     return tuple(zip(full, last, strict=True))
+
+
+def _fill_chunks(layer: Layer, cut: Cut, architecture: Architecture) -> int:
+    """Return the chunks that a part of the weight buffer holds, 0 if it is not filled by parts."""
+    fill = architecture.core.buffers.weights.fill_bits
+    if not fill or cut.chunks is None:
+        return 0
+    array = array_of(layer, architecture)
+    largest = int(cut.chunks.inputs.max())
+    bits = array.stored_weight_bits(largest, array.tile_columns, layer.weight_bits)
+    if bits > fill:
+        raise LoweringError(
+            f"{architecture.name}: cores.0.buffers.weights: a part holds {fill} bits: must hold "
+            f"the {bits} bits of a tile of layer {layer.name}"
+        )
+    return fill // bits
 
 
 def _fetches(bits: tuple[tuple[int, int], ...], memory: Memory, clock_mhz: float) -> Fetches:

@@ -70,8 +70,12 @@ Function = TypeVar("Function", bound=Callable[..., Any])
     T_RUNS,
     T_PRELOADS,
     T_ENGINE,
+    T_FILL_CHUNKS,
+    T_FETCH_WAITS,
+    T_NEURONS_LAST,
+    T_RESTART,
     TASK_COLUMNS,
-) = range(30)
+) = range(34)
 """Columns of the table of tasks.
 
 T_KIND: MATRIX or SINGLE. T_FIRST_DEP, T_LAST_DEP: tasks it waits for, in `dep`. T_GROUPS, T_BLOCKS,
@@ -84,7 +88,9 @@ membranes are that are not in the core. T_FETCH_AT, T_GLOBAL_AT, T_LOAD_AT, T_BU
 busy row. T_BLOCK_AT: first block of the step in the list of blocks. T_UNIT, T_LATENCY: of a single
 operation, or of the array. T_CATEGORY, T_RUNS: of a single operation; it is left out where it does
 not run. T_PRELOADS: weights are loaded into the array first. T_ENGINE: number of the array in the
-machine.
+machine. T_FILL_CHUNKS: chunks that a fetch brings, 0 = one. T_FETCH_WAITS: fetches wait for what
+the task waits for. T_NEURONS_LAST: element-wise work of all tiles comes after the last of them.
+T_RESTART: cycles from the end of its element-wise work to what waits for it, beyond their latency.
 """
 
 (
@@ -168,9 +174,10 @@ class _Places(NamedTuple):
     slots, sums, operands (core, place): chunks in the weight buffer, blocks of partial sums and of
     operands. ahead (core, place): first uses of chunks, of which the oldest makes room for the next
     fetch. taken (core, 4): how often a place of each was taken. local (engine, place), loads
-    (engine): chunks in an array, and how often one was loaded. kept: the fetch of each chunk that
-    stays. fetched, slot_of (tile, chunk), loaded (chunk), ends (turn): of the running task.
-    end_of: op that ends each task. cursor: next op and edge.
+    (engine): chunks in an array, and how often one was loaded. fill (core, 2): the last fetch, and
+    the place that it filled. kept: the fetch of each chunk that stays. fetched, slot_of (tile,
+    chunk), loaded (chunk), ends (turn): of the running task. end_of: op that ends each task.
+    cursor: next op and edge.
     """
 
     slots: Ints
@@ -180,6 +187,7 @@ class _Places(NamedTuple):
     ahead: Ints
     taken: Ints
     loads: Ints
+    fill: Ints
     kept: Ints
     fetched: Ints
     slot_of: Ints
@@ -290,6 +298,7 @@ def _no_places(
         ahead=nobody(cores, max(1, int(machine[M_PREFETCH]))),
         taken=np.zeros((cores, 4), np.int64),
         loads=np.zeros(engines, np.int64),
+        fill=nobody(cores, 2),
         kept=nobody(kept),
         fetched=nobody(widest),
         slot_of=nobody(widest),
@@ -463,8 +472,11 @@ def _product(w: _Writer, task: int, begin: int) -> int:
                 w.places.operands[core, place] = last
                 if tile == last_tile - 1 or not rows_outer:
                     w.places.taken[core, _OPERANDS] += 1
-            w.places.ends[ended] = _finish(w, turn, last)
-            ended += 1
+            if row[T_NEURONS_LAST] == 0:
+                w.places.ends[ended] = _finish(w, turn, last)
+                ended += 1
+            elif tile == last_tile - 1:
+                ended = _finish_all(w, turn, last, ended)
     return ended
 
 
@@ -554,8 +566,11 @@ def _fetch(w: _Writer, turn: _Turn, chunk: int, piece: int) -> None:
     task, core, p = turn.task, turn.core, w.places
     row = w.table[task]
     source, busy_at = row[T_SOURCE], row[T_FETCH_AT] + 2 * chunk + turn.ragged
-    home = -1
-    pinned = turn.part_tile * row[T_CHUNKS] + chunk < row[T_PINNED]
+    home, number = -1, turn.part_tile * row[T_CHUNKS] + chunk
+    if row[T_FILL_CHUNKS] > 0 and number % row[T_FILL_CHUNKS] > 0:
+        p.fetched[piece], p.slot_of[piece] = p.fill[core, 0], p.fill[core, 1]
+        return
+    pinned = number < row[T_PINNED]
     if (pinned or source == FROM_GLOBAL) and row[T_PRESENT] == 0:
         tile = turn.group * row[T_COLUMN_TILES] + turn.tile
         kept = row[T_KEPT_AT] + tile * row[T_CHUNKS] + chunk
@@ -574,12 +589,34 @@ def _fetch(w: _Writer, turn: _Turn, chunk: int, piece: int) -> None:
     _wait_for_use(w, core, True)
     _wait(w, p.slots[core, slot])
     _wait(w, home)
+    if row[T_FETCH_WAITS] == 1:
+        _wait(w, turn.begin)
+    if row[T_FILL_CHUNKS] > 0:
+        _wait(w, p.fill[core, 0])  # parts are filled in the order of their use
     unit = w.machine[M_DRAM]
     if source == FROM_GLOBAL:
         unit = w.machine[M_GLOBAL]
         busy_at = row[T_GLOBAL_AT] + 2 * chunk + turn.ragged
     p.fetched[piece] = _read(w, unit, core, busy_at, task, DRAM_WEIGHTS)
     p.slot_of[piece] = slot
+    p.fill[core, 0], p.fill[core, 1] = p.fetched[piece], slot
+
+
+@_kernel
+def _finish_all(w: _Writer, turn: _Turn, last: int, ended: int) -> int:
+    """Emit what follows the product of all column tiles of a block; return the ends so far."""
+    row, p = w.table[turn.task], w.places
+    for tile in range(turn.first_tile, turn.tile + 1):
+        ragged = row[T_RAGGED] if tile == row[T_COLUMN_TILES] - 1 else 0
+        own = _Turn(
+            turn.task, turn.core, turn.begin, turn.group, turn.block, tile, ragged, turn.sums,
+            turn.first_block, turn.first_tile, turn.part_tile, turn.kept, turn.kept_local,
+        )  # fmt: skip
+        p.ends[ended] = _finish(w, own, last)
+        ended += 1
+    # All of these sums were in one place.
+    p.taken[turn.core, _SUMS] -= turn.tile - turn.first_tile
+    return ended
 
 
 @_kernel
@@ -599,7 +636,7 @@ def _finish(w: _Writer, turn: _Turn, last: int) -> int:
         _wait(w, last)
         _wait(w, state)
         busy_at = w.machine[M_VECTOR_AT] + 2 * at + turn.ragged
-        latency = w.machine[M_VECTOR_LATENCY]
+        latency = w.machine[M_VECTOR_LATENCY] + row[T_RESTART]
         end = _add(w, w.core_units[core, 1], busy_at, latency, task, VECTOR_WORK)
     p.sums[core, turn.sums] = end
     p.taken[core, _SUMS] += 1

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from simulator.components.pe_arrays.base import RowLists, Tiles
 from simulator.lowering.arrays import Costs, additions, cost_tiles
 from simulator.lowering.bits import BitGather, block_rows
+from simulator.lowering.by_inputs import reach
 from simulator.lowering.constants import Constants
 from simulator.lowering.scopes import RowList, ScopePlan, Scopes, list_rows, make_scopes, starts
 from simulator.lowering.tiles import Batch, Layout, count_ones, lay_out
@@ -38,7 +39,8 @@ class Costed(NamedTuple):
     """The tiles of a batch and what they cost.
 
     conflicts: int64 (blocks,), cycles lost in the spike buffer, of one group and column tile.
-    tile_ones: int64 (tiles,), set bits of each. ones: int64 (images, scopes), of a scope.
+    tile_ones: int64 (tiles,), set bits of each. ones: int64 (images, scopes), of a scope; each
+    counts as often as it is added, for one output.
     added, added_pass: likewise, additions that are needed: of an output, of a full column tile.
     """
 
@@ -152,7 +154,8 @@ def _costed(constants: Constants, plan: ScopePlan, batch: Batch) -> Costed:
     cost = cost_tiles(arrays, tiles, walks.array[plan.walk][number])
     tile_ones = tiles.tile_ones()
     block_scope = scopes.block_scope
-    ones = _by_scope(scopes, block_scope[layout.block], tile_ones)
+    reached = _additions(walks, plan, tiles, number)
+    ones = _by_scope(scopes, block_scope[layout.block], reached)
     added, added_pass = (_by_scope(scopes, block_scope, each) for each in additions(cost, arrays))
     # Where an array adds zeros too, what is needed is a value that is not zero: an integer once.
     dense = np.array([array.computes_zeros for array in arrays.values()])[walks.array][plan.walk]
@@ -194,6 +197,26 @@ def _joined_planes(walks: Walks, batch: Batch) -> Batch:
         stored[:, :, lower] = np.bitwise_or.reduce(stored[:, :, lower:], axis=2)
         stored[:, :, lower + 1 :] = 0
     return batch._replace(arena=arena)
+
+
+def _additions(walks: Walks, plan: ScopePlan, tiles: Tiles, number: Ints) -> Ints:
+    """Return int64 (tiles,), ones times the output positions that each is added to."""
+    found = tiles.tile_ones()
+    windows = [walk.layer.scattered for walk in walks.walks]
+    for walk, window in enumerate(windows):
+        if window is None:
+            continue
+        chosen = np.flatnonzero((plan.walk[number] == walk)[tiles.block])
+        rows = tiles.rows()
+        sizes = np.diff(tiles.ptr)[chosen]
+        tile = np.repeat(chosen, sizes)
+        within = np.arange(int(sizes.sum())) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        block = tiles.block[tile]
+        row = rows.row[rows.ptr[block] + within // tiles.planes[block]]
+        added = tiles.ones[tiles.ptr[tile] + within] * reach(window)[row]
+        found[chosen] = 0
+        np.add.at(found, tile, added)
+    return found
 
 
 def _fed(

@@ -55,9 +55,15 @@ def broken_sums(provenance: Mapping[str, Any], tables: Mapping[str, Table]) -> l
     return problems
 
 
+def number_of_arrays(provenance: Mapping[str, Any]) -> int:
+    """Return the PE arrays of all cores; results before there were engines have one a core."""
+    machine = provenance["architecture"]
+    return int(machine.get("arrays", machine.get("cores", 1)))
+
+
 def _cycles(provenance: Mapping[str, Any], tables: Mapping[str, Table]) -> Iterator[str]:
     """Bounds of the latency; each array is busy or stalls; stalls by layer are the stalls."""
-    cores, images = provenance["architecture"].get("cores", 1), tables["images"]
+    arrays, images = number_of_arrays(provenance), tables["images"]
     latency, floor, ceiling = (
         numbers(images, name) for name in ("latency_cycles", "floor_cycles", "ceiling_cycles")
     )
@@ -67,10 +73,10 @@ def _cycles(provenance: Mapping[str, Any], tables: Mapping[str, Table]) -> Itera
     for row in _where(outside):
         bounds = f"floor_cycles {floor[row]} to ceiling_cycles {ceiling[row]}"
         yield f"images.latency_cycles: {_image(images, row)}: {latency[row]}: must be {bounds}"
-    # Whole numbers of Python: cores x latency may not fit into 64 bits.
-    wrong = busy.astype(object) + stalls.astype(object) != cores * latency.astype(object)
+    # Whole numbers of Python: arrays x latency may not fit into 64 bits.
+    wrong = busy.astype(object) + stalls.astype(object) != arrays * latency.astype(object)
     for row in _where(wrong):
-        times = f" x {cores} cores" if cores > 1 else ""
+        times = f" x {arrays} arrays" if arrays > 1 else ""
         yield (
             f"stalls.stall_cycles: {_image(images, row)}: {stalls[row]} with "
             f"layers.pe_busy_cycles {busy[row]}: must sum to latency_cycles {latency[row]}{times}"

@@ -29,6 +29,7 @@ def machine_provenance(
             "token_skip": architecture.token_skip.kind,
             "dataflow": architecture.for_halting(granularity).dataflow.kind,
             "cores": len(cores),
+            "arrays": len(cores) * len(core.arrays),
             "area": machine_area(architecture, prices.table),
             "document": architecture.model_dump(mode="json", by_alias=True),
             "roofline": {

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.config.wording import one_line
+from simulator.results.checks import number_of_arrays
 from simulator.results.columns import Table, numbers, rows_of, totals, words
 from simulator.results.findings import Finding
 from simulator.results.intervals import DRAM, has_bounds, intervals
@@ -43,8 +44,7 @@ def summary(result: Result) -> dict[str, Any]:
     each = numbers(images, "latency_cycles")
     cycles = _distribution(each)
     milliseconds = {name: value / (clock_mhz * 1e3) for name, value in cycles.items()}
-    cores = result.provenance["architecture"].get("cores", 1)
-    latency = int(each.sum())
+    latency, arrays = int(each.sum()), number_of_arrays(result.provenance)
     weighted = numbers(images, "utilization") * each
     held = numbers(images, "pe_occupancy") * each
     time_ms = running_ms(result)
@@ -79,7 +79,7 @@ def summary(result: Result) -> dict[str, Any]:
         "layers": _layers(result),
         "active_tokens": _active_tokens(images, result.columns("active_tokens")),
         "firing": _firing(result.columns("firing")),
-        "stalls": _stalls(result.columns("stalls"), latency * cores, result.images),
+        "stalls": _stalls(result.columns("stalls"), latency * arrays, result.images),
         "roofline": _roofline(result, latency),
         "dram_bytes_mean": _mean(images, "dram_bytes"),
         "field_energy": _field_energy(result),

@@ -12,11 +12,12 @@ from simulator.compat import run_design
 from simulator.compat.peer_files import workload
 from simulator.simulate import Simulation
 from simulator.trace import Trace
+from tests.machines import GENERAL
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT.parent / "shared" / "oracles" / "prosperity"
 IMAGE = "spikformer_cifar10_bernoulli"
-MACHINES = sorted(path.stem for path in (ROOT / "arch_configs").glob("*.yaml"))
+MACHINES = GENERAL
 
 
 @pytest.mark.skipif(

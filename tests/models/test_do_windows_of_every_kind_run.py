@@ -22,10 +22,11 @@ from simulator.lowering import Lowering, make_plan
 from simulator.operations import read_network
 from simulator.simulate import simpy_engine
 from simulator.trace import Image, OperationSpec, Trace, unpack_bits
+from tests.machines import GENERAL
 from tests.models.any_networks import case, lif
 
 ROOT = Path(__file__).parents[2]
-MACHINES = sorted(path.stem for path in (ROOT / "arch_configs").glob("*.yaml"))
+MACHINES = GENERAL
 VARIANTS = [
     *((machine, []) for machine in MACHINES),
     ("sparse_pe", ["dataflow.kind=tick_batched"]),

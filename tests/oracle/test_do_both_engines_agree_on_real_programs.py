@@ -13,9 +13,10 @@ from simulator.engine.replay import replay
 from simulator.lowering import lower, make_plan
 from simulator.operations import read_network
 from simulator.trace import Trace
+from tests.machines import GENERAL
 
 ROOT = Path(__file__).parents[2]
-MACHINES = sorted(path.stem for path in (ROOT / "arch_configs").glob("*.yaml"))
+MACHINES = GENERAL
 TRACES = sorted(path.stem for path in (ROOT / "traces").glob("*.npz"))
 OURS = ("dense_pe", "sparse_pe", "sparse_pe_noskip")
 CASES = [

@@ -11,9 +11,10 @@ from simulator.architecture import load_architecture
 from simulator.results.result import Result
 from simulator.simulate import Simulation
 from simulator.trace import Trace
+from tests.machines import GENERAL
 
 ROOT = Path(__file__).parents[2]
-MACHINES = sorted(path.stem for path in (ROOT / "arch_configs").glob("*.yaml"))
+MACHINES = GENERAL
 PUBLISHED = [name for name in MACHINES if not name.startswith(("dense_pe", "sparse_pe"))]
 ADDS_EACH_SPIKE = ("mint", "sato", "ptb", "spinalflow", "bishop", "sparse_pe")
 """Their arrays add once for every useful spike; the others reuse, prune or multiply."""

@@ -18,10 +18,10 @@ from simulator.results.result import Result
 from simulator.simulate import Simulation
 from simulator.trace import Image, Trace
 from tests.factories import tiny_content, tiny_trace, unpack_planes
-from tests.machines import ROOT, machine
+from tests.machines import GENERAL, ROOT, machine
 
 ARRAYS = ("dense_pe", "sparse_pe", "sparse_pe_noskip")
-MACHINES = sorted(path.stem for path in (ROOT / "arch_configs").glob("*.yaml"))
+MACHINES = GENERAL
 FIRST = "dataflow.attention_order=key_values_first"
 FORMS = ("products", "spike_driven", "token_qk")
 BLOCKS, HEADS, CHANNELS = 2, 3, 24

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from reports import boards, designs, machines
+from experiments import boards
+from reports import designs, machines
 from reports.generated import replaced
 
 ROOT = Path(__file__).parents[2]

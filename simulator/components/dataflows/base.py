@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -24,6 +24,11 @@ class Slot(NamedTuple):
 
 class Dataflow(Component, slot="dataflows"):
     """The order of the loops, and what may overlap."""
+
+    neurons_last: ClassVar[bool] = False
+    """Whether the element-wise work of a step waits for its last tile, not for its own."""
+    timesteps_in_turn: ClassVar[bool] = False
+    """Whether a layer's timesteps follow each other, and nothing of the next begins before."""
 
     local_weight_chunks: int = Field(
         default=2,
@@ -70,6 +75,11 @@ class Dataflow(Component, slot="dataflows"):
     def homes(self, work: list[int], cores: int) -> list[int]:
         """The core of each layer, or SHARED; `work`: its dense multiply-accumulates."""
         return [SHARED] * len(work)
+
+    @property
+    def timestep_cycles(self) -> int:
+        """Cycles between two timesteps of a layer, where they run in turn."""
+        return 0
 
     @property
     def timesteps_in_flight(self) -> int:

@@ -37,6 +37,11 @@ class Memory(Component, slot="memories"):
     def capacity_bits(self) -> int:
         """What it holds; DRAM: as good as everything."""
 
+    @property
+    def fill_bits(self) -> int:
+        """Bits that each request to fill it brings; 0: as many as are asked for."""
+        return 0
+
     @abstractmethod
     def bits_per_cycle(self, clock_mhz: float) -> float:
         """Sustained bandwidth."""

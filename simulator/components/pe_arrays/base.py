@@ -153,6 +153,8 @@ class PEArray(Component, slot="pe_arrays"):
     """Whether a chunk may end in the middle of a kernel's tap."""
     in_lockstep: ClassVar[bool] = False
     """Whether all PEs move at once, so without queues and with few flip-flops."""
+    walks_inputs: ClassVar[bool] = False
+    """Whether the rows of a convolution are input positions, each of which meets all taps."""
     preloads_weights: ClassVar[bool] = False
     """Whether a chunk's weights are copied into the array, through the weight port, first."""
     adds: ClassVar[tuple[str, ...]] = ("accumulate",)
@@ -169,6 +171,11 @@ class PEArray(Component, slot="pe_arrays"):
     def tile_inputs(self) -> int:
         """Inputs of one chunk at most; 0, where a subclass says nothing: all are one chunk."""
         return 0
+
+    @property
+    def holds_weights(self) -> bool:
+        """Whether all weights lie in the array, so that none are fetched."""
+        return False
 
     @property
     def sum_bits(self) -> int:

@@ -30,6 +30,10 @@ class VectorUnit(Component, slot="vector_units"):
     def element_cycles(self, kind: str, window_inputs: int) -> int:
         """Element-cycles of one result of an operation kind (of trace.py)."""
 
+    def row_cycles(self, kind: str, window_inputs: int, channels: int) -> int:
+        """Element-cycles of a row of results, one a channel."""
+        return channels * self.element_cycles(kind, window_inputs)
+
     @abstractmethod
     def element_counts(self, kind: str, window_inputs: int) -> dict[str, int]:
         """What one result counts."""
