@@ -18,9 +18,10 @@ from simulator.energy.rates import Rates
 from simulator.engine.replay import replay as numba_engine
 from simulator.engine.replay import replay_images
 from simulator.errors import ResultError
-from simulator.lowering import Lowered, LoweredBatch, Lowering, make_plan
+from simulator.lowering import Lowered, LoweredBatch, Lowering
 from simulator.lowering.tiles import Batch
 from simulator.lowering.widths import trained_widths
+from simulator.mapping import plan_for
 from simulator.operations import read_network
 from simulator.program import Program, Timeline
 from simulator.results.columns import Table
@@ -75,7 +76,7 @@ class Simulation:
         self.command = command
         self.pictured = pictured
         self.network = read_network(trace)
-        self.plan = make_plan(self.network, architecture)
+        self.plan, self.mapping = plan_for(trace, self.network, architecture)
         self.lowering = Lowering(self.plan)
         self.prices = MachinePrices(architecture)
         self.actions = tuple(sorted(self.prices.price_pj))
@@ -186,6 +187,7 @@ class Simulation:
                     if tensor.error
                 },
             },
+            **({"mapping": self.mapping} if self.mapping else {}),
             "versions": {"python": platform.python_version()}
             | {name: importlib.metadata.version(name) for name in ("numpy", "numba", "simpy")},
         }

@@ -66,12 +66,14 @@ class Cut(NamedTuple):
 class Frame(NamedTuple):
     """What follows from a trace and a machine before anything is chosen.
 
-    slots: chunks of weights that a core's buffer holds. pieces: for each core, the chunks of
+    architecture: as it is used, with its array in part perhaps. described: all of it. slots: chunks
+    of weights that a core's buffer holds. pieces: for each core, the chunks of
     weights that it takes of each layer it has a part in.
     """
 
     network: Network
     architecture: Architecture
+    described: Architecture
     order: Schedule
     slots: int
     cuts: tuple[Cut, ...]
@@ -121,8 +123,14 @@ class Frame(NamedTuple):
             )
 
 
-def make_frame(network: Network, architecture: Architecture) -> Frame:
-    """Return what a plan starts from. Raises LoweringError if the trace cannot be executed."""
+def make_frame(
+    network: Network, architecture: Architecture, described: Architecture | None = None
+) -> Frame:
+    """Return what a plan starts from; `described`: the machine that is used in part.
+
+    Raises LoweringError if the trace cannot be executed.
+    """
+    described = described or architecture
     architecture = architecture.for_halting(network.granularity)
     _check_executable(network, architecture)
     order = architecture.dataflow.attention_order
@@ -134,13 +142,13 @@ def make_frame(network: Network, architecture: Architecture) -> Frame:
     cuts = tuple(_cut(layer, architecture) for layer in network.layers)
     slots = _weight_slots(network, architecture)
     pieces = _pieces_by_core(network, architecture, cuts, steps.homes)
-    return Frame(network, architecture, steps, slots, cuts, pieces)
+    return Frame(network, architecture, described, steps, slots, cuts, pieces)
 
 
-def fixed_mapping(frame: Frame) -> Mapping:
-    """Choose by the fixed rules."""
+def fixed_mapping(frame: Frame, sum_blocks: int = 0) -> Mapping:
+    """Choose by the fixed rules; `sum_blocks`: blocks of sums, 0 = as the machine describes."""
     places = frame.places(Room.of(frame.architecture))
-    blocks = frame.architecture.dataflow.accumulator_blocks
+    blocks = sum_blocks or frame.architecture.dataflow.accumulator_blocks
     pinned = _all_or_nothing(frame, places)
     slots = frame.slots - frame.most_pinned(pinned)
     rows, outer = [], []

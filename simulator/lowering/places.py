@@ -52,7 +52,7 @@ class Places:
     """The place of each tensor by name, and of each layer's membranes by its index.
 
     `in_time`: layers that run timestep by timestep; `global_free`: bits of the global buffer that
-    tensors and membranes leave free.
+    tensors and membranes leave free; `taken`: of `room`, the most that was used at once.
     """
 
     def __init__(
@@ -72,7 +72,13 @@ class Places:
         self.global_free = room.shared
         self.makers = {name: layer for layer in network.layers for name in made_by(layer)}
         self.tensors = self._tensors(room.spikes)
+        left = self.global_free
         self.membranes = self._membranes(room.membranes)
+        self.taken = Room(
+            room.spikes - self._spikes_left,
+            room.membranes - self._membranes_left,
+            room.shared - min(left, self.global_free),
+        )
 
     def tensor_bits(self, name: str) -> int:
         """Bits of a tensor that exist at once, of all images that run together."""
@@ -92,7 +98,7 @@ class Places:
         """First come, first served, in order of execution; the image is in DRAM anyway."""
         places = {name: OUTSIDE for name in self.network.held if name not in self.makers}
         free = {GLOBAL: self.global_free} | self._pools(core_bits)
-        least_free = self.global_free
+        least_free = dict(free)
         held: dict[str, tuple[str, int]] = {}
         for layer in self.network.layers:
             for name in (name for name in made_by(layer) if name in self.network.held):
@@ -103,12 +109,17 @@ class Places:
                 if pool != OUTSIDE:
                     held[name] = pool, self._last_use(name)
                     free[pool] -= bits
-                    least_free = min(least_free, free[GLOBAL])
+                    least_free[pool] = min(least_free[pool], free[pool])
             for name in [name for name, (_, last) in held.items() if last <= layer.index]:
                 pool, _ = held.pop(name)
                 free[pool] += self.tensor_bits(name)
-        self.global_free = least_free
+        self.global_free = least_free.pop(GLOBAL)
+        self._spikes_left = self._left(least_free)
         return places
+
+    def _left(self, free: dict[str, int]) -> int:
+        """Return what is left of each core's buffer, of the fullest."""
+        return min(free.values()) // (self.cores if SHARED in self.homes else 1)
 
     def _array(self, layer: Layer) -> PEArray:
         core = self.architecture.core
@@ -165,6 +176,7 @@ class Places:
                 self.global_free -= bits
             else:
                 places[layer.index] = OUTSIDE
+        self._membranes_left = self._left(free)
         return places
 
     def sources(self, pinned: Sequence[int]) -> tuple[int, ...]:

@@ -111,10 +111,12 @@ class LayerPlan:
 class Plan:
     """Everything about (trace, architecture) that no image changes.
 
-    `kept_chunks`: places for chunks of weights that stay from one timestep to the next.
+    `architecture`: as the mapping uses it; `described`: all of it, of which the mapping may leave
+    some idle. `kept_chunks`: places for chunks of weights that stay from one timestep to the next.
     """
 
     architecture: Architecture
+    described: Architecture
     network: Network
     machine: Machine
     mapping: Mapping
@@ -159,8 +161,14 @@ class Plan:
 def make_plan(network: Network, architecture: Architecture) -> Plan:
     """Plan a trace on a machine, by the fixed rules.
 
-    Raises LoweringError, with the rule, if it cannot be executed.
+    Raises LoweringError, with the rule, if it cannot be executed, or if the machine wants its
+    mapping chosen.
     """
+    if architecture.dataflow.mapping != "fixed":
+        raise LoweringError(
+            f"{architecture.name}: dataflow.mapping: {architecture.dataflow.mapping}: must be "
+            "fixed here: a mapping is chosen by the first image of a trace"
+        )
     frame = make_frame(network, architecture)
     return plan_of(frame, fixed_mapping(frame))
 
@@ -181,7 +189,10 @@ def plan_of(frame: Frame, mapping: Mapping) -> Plan:
         layers.append(_layer_plan(frame, mapping, layer, source, kept_at))
     architecture = frame.architecture
     graph = make_graph(architecture)
-    return Plan(architecture, network, machine, mapping, graph, order, tuple(layers), kept_chunks)
+    return Plan(
+        architecture, frame.described, network, machine, mapping, graph, order, tuple(layers),
+        kept_chunks,
+    )  # fmt: skip
 
 
 def _pinned(mapping: Mapping, layer: Layer, cut: Cut) -> int:

@@ -82,7 +82,7 @@ def image_tables(images: SimulatedImages, plan: Plan) -> dict[str, Table]:
 def _images(images: SimulatedImages, plan: Plan) -> Table:
     cores, latency = plan.machine.cores, images.latency_cycles
     additions = images.additions.sum(axis=1)
-    adders = plan.architecture.core.adders * cores
+    adders = plan.described.core.adders * cores
     arrays = list(plan.graph.with_role("pe_array"))
     held = images.unit_busy_cycles[:, arrays].sum(axis=1)
     timesteps, blocks = images.active_tokens.shape[1:]

@@ -483,9 +483,16 @@ def _heading(result: Result, told: Mapping[str, Any]) -> list[str]:
         *_entry("Machine", f"{one_line(told['machine'])}: {parts}, {technology}"),
         *_entry("Trace", f"{one_line(trace['file'])}: {run}"),
         *(_entry("Order", one_line(trace["order"]), lines=2) if "order" in trace else []),
+        *_mapping(result.provenance.get("mapping")),
         *_entry("Weights", told["origin"], lines=3),
         *_entry("Prices", f"{prices}; {switches(result)}; {engine}", lines=2),
     ]
+
+
+def _mapping(chosen: object) -> list[str]:
+    """What was chosen, in the words of the search; nothing under the fixed rules."""
+    text = chosen.get("summary") if isinstance(chosen, dict) else None
+    return _entry("Mapping", one_line(text, WIDTH * 3), lines=3) if isinstance(text, str) else []
 
 
 def switches(result: Result) -> str:

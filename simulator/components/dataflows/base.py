@@ -57,6 +57,11 @@ class Dataflow(Component, slot="dataflows"):
         description="images that pass each step together, so that fetched weights serve them all",
     )
 
+    mapping: Literal["fixed", "auto"] = Field(
+        default="fixed",
+        description="by fixed rules, or chosen among several that fit, by a trace's first image",
+    )
+
     attention_order: Literal["as_traced", "scores_first", "key_values_first"] = Field(
         default="as_traced",
         description="(Q K^T) V, or Q (K^T V), the same without a softmax; or as the trace states, "

@@ -212,6 +212,13 @@ class PEArray(Component, slot="pe_arrays"):
         """Bits that the weights of a piece take in memory, as the array stores them."""
         return inputs * outputs * weight_bits
 
+    def in_part(self) -> Iterator[PEArray]:
+        """Yield what this array can act as while half of its rows, or of its columns, is idle."""
+        for name in ("rows", "columns"):
+            size = getattr(self, name) if name in type(self).model_fields else 1
+            if size % 2 == 0:
+                yield self.model_copy(update={name: size // 2})
+
     @abstractmethod
     def cost(self, tiles: Tiles) -> ArrayCost:
         """Return cycles and counts of tiles, of all layers and images in one call."""

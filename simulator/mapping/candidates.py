@@ -1,0 +1,155 @@
+"""The mappings that come into question, each under the capacities of its frame.
+
+What a smaller buffer allows, a larger one allows too: candidates may use less than there is. Those
+that starve the pipeline are left out by shape: pinned weights leave some chunks to others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from simulator.lowering.mapping import Frame, Mapping, fixed_mapping
+from simulator.lowering.places import CORE, OUTSIDE, Places, Room
+from simulator.operations import Layer
+
+STREAMING_CHUNKS, STREAMING_BITS = 8, 32 << 13
+"""What pinned weights leave to others on their way: so many chunks, or bits if chunks are large."""
+
+PREFETCH_CHUNKS = (0, 4, 16)
+"""Prefetch depths; 0 = as deep as the buffer."""
+
+FEWEST_ROWS = 8
+"""Blocks of fewer rows are not tried, unless no more fit."""
+
+_MOST_PLACES = 3
+
+
+def first_mapping(frame: Frame, sum_blocks: int) -> Mapping:
+    """Return what the fixed rules say, with so many blocks of sums and with demand first."""
+    fixed = fixed_mapping(frame, sum_blocks)
+    return trimmed(frame, fixed._replace(demand_first=True))
+
+
+def trimmed(frame: Frame, mapping: Mapping) -> Mapping:
+    """Return the mapping without blocks larger than their layers: equal ones become equal."""
+    rows = tuple(
+        min(block, max(rows_of(frame, layer), 1))
+        for block, layer in zip(mapping.row_block, frame.network.layers, strict=True)
+    )
+    return mapping._replace(row_block=rows)
+
+
+def rows_of(frame: Frame, layer: Layer) -> int:
+    """Return the operand rows of a layer that run together, of all images."""
+    alone = layer.index in frame.order.in_time or layer.is_attention
+    return layer.rows * (1 if alone else layer.timesteps)
+
+
+def placements(frame: Frame) -> list[Places]:
+    """Return places of tensors and membranes for all that buffers hold and for less.
+
+    First come, first served is not best: a large tensor may take the room of two small ones. So all
+    distinct outcomes of less room are compared by the bits that they move, at one read a reader.
+    """
+    full = Room.of(frame.architecture)
+    found = [frame.places(full)]
+    for field in ("spikes", "membranes"):
+        room = full
+        while getattr(room, field) > 0:
+            places = frame.places(room)
+            found.append(places)
+            less = getattr(places.taken, field) - 1
+            room = room._replace(**{field: max(less, 0)})
+    best = sorted(found[1:], key=lambda places: moved_bits(frame, places))
+    return [found[0], *best[: _MOST_PLACES - 1]]
+
+
+def moved_bits(frame: Frame, places: Places) -> int:
+    """Return the bits that tensors and membranes in DRAM move, each read once by each reader."""
+    network, total = frame.network, 0
+    for name, held in network.held.items():
+        if places.tensors[name] == OUTSIDE:
+            bits = held.timesteps * held.planes * held.rows * held.channels
+            total += bits * (1 + len(network.consumers.get(name, ())))
+    width = frame.architecture.core.vector_unit.membrane_bits
+    for index, place in places.membranes.items():
+        layer = network.layers[index]
+        neurons = sum(op.rows * op.channels for op in layer.vector_ops if op.kind == "lif")
+        total += 2 * width * neurons * (layer.timesteps - 1) * (place == OUTSIDE)
+    return total
+
+
+def pins(frame: Frame, places: Places) -> Iterator[tuple[int, ...]]:
+    """Yield chunks to pin: none, half of what fits and all of it, small weights last.
+
+    A chunk that stays saves its fetch at all timesteps but the first, so those with more bits come
+    first, and of equals those of earlier layers.
+    """
+    layers = frame.network.layers
+    again = [layer.index for layer in layers if places.fetched_again(layer)]
+
+    def bits(index: int) -> float:
+        layer = layers[index]
+        return layer.inputs * layer.outputs * layer.weight_bits / frame.cuts[index].pieces
+
+    order = sorted(again, key=lambda index: (-bits(index), index))
+    chunk_bits = frame.architecture.core.buffers.weights.capacity_bits // frame.slots
+    streaming = min(STREAMING_CHUNKS, max(STREAMING_BITS // max(chunk_bits, 1), 2))
+    room = max(frame.slots - streaming, 0)
+    for most in dict.fromkeys((room, room // 2, 0)):
+        pinned, left = [0] * len(layers), most
+        for index in order:
+            needed = max(own.get(index, 0) for own in frame.pieces)
+            pinned[index] = min(needed, left)
+            left -= pinned[index]
+        yield tuple(pinned)
+
+
+def row_blocks(frame: Frame, layer: Layer, sum_blocks: int) -> list[int]:
+    """Return sizes of blocks: as many rows as fit, then half as many, down to FEWEST_ROWS.
+
+    Tokens are not parted, as in Frame.most_rows.
+    """
+    if layer.kind == "head" or layer.is_elementwise:
+        return [1]
+    size = frame.most_rows(layer, sum_blocks)
+    sizes, unit = [size], layer.timesteps
+    while size // 2 >= max(FEWEST_ROWS, unit):
+        size = size // 2 // unit * unit
+        sizes.append(size)
+    most = max(rows_of(frame, layer), 1)
+    return list(dict.fromkeys(min(size, most) for size in sizes))
+
+
+def loops(frame: Frame, mapping: Mapping) -> Iterator[Mapping]:
+    """Yield the mapping with other blocks of rows and other outer loops, the same in all layers."""
+    layers, tensors = frame.network.layers, mapping.places.tensors
+    sizes = [row_blocks(frame, layer, mapping.sum_blocks) for layer in layers]
+    # What is in the core is read there again at no cost: weights stay for all rows.
+    outside = [each.operand is not None and tensors[each.operand] != CORE for each in layers]
+    on_array = [cut.chunks is not None or layer.is_attention
+                for cut, layer in zip(frame.cuts, layers, strict=True)]  # fmt: skip
+    for place in range(max(map(len, sizes))):
+        rows = tuple(each[min(place, len(each) - 1)] for each in sizes)
+        for rows_outer in (False, True):
+            outer = tuple(
+                rows_outer and far and own for far, own in zip(outside, on_array, strict=True)
+            )
+            yield mapping._replace(row_block=rows, rows_outer=outer)
+
+
+def combined(
+    mappings: Sequence[Mapping], costs: Sequence[tuple[Sequence[int], Sequence[int]]]
+) -> Mapping:
+    """Return the mapping whose every layer has the loops that cost it least.
+
+    costs: DRAM bits and cycles by layer, of each mapping.
+    """
+    chosen = [
+        min(range(len(mappings)), key=lambda n: (costs[n][0][layer], costs[n][1][layer], n))
+        for layer in range(len(mappings[0].row_block))
+    ]
+    return mappings[0]._replace(
+        row_block=tuple(mappings[n].row_block[layer] for layer, n in enumerate(chosen)),
+        rows_outer=tuple(mappings[n].rows_outer[layer] for layer, n in enumerate(chosen)),
+    )

@@ -1,0 +1,67 @@
+"""The numeric resources of machines: fields of which more, or less, should never be worse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from simulator.architecture import Architecture
+
+MORE = frozenset(
+    """size_kib banks width_bits bandwidth_gb_per_s channels rows columns lanes fifo_words
+    dense_rows sparse_rows attention_rows join_inputs merge_inputs popcounts_per_cycle lookup_lanes
+    residual_lanes scan_tokens_per_cycle queue_tokens accumulator_blocks
+    local_weight_chunks""".split()  # noqa: SIM905
+)
+LESS = frozenset(
+    """latency_cycles score_latency_cycles latency_ns row_miss_ns hop_cycles
+    token_cycles""".split()  # noqa: SIM905
+)
+NO_RESOURCE = frozenset(
+    """weight_bits sum_bits membrane_width_bits images_in_flight images_together word_inputs
+    chunk_inputs row_inputs tile_outputs tile_rows window_timesteps bundle_timesteps bundle_tokens
+    patterns rounds prefetched_percent weight_density weight_seed burst_bytes page_bytes link_um
+    interconnect.columns interconnect.rows""".split()  # noqa: SIM905
+)
+"""Widths, shapes of tiles and of the mesh, statistics: another value is another machine."""
+
+
+class Resource(NamedTuple):
+    """A field of a part of a machine, and a better value."""
+
+    path: str
+    value: float
+    better: float
+
+    @property
+    def name(self) -> str:
+        """The field, with its part."""
+        return self.path.removeprefix("cores.")
+
+    @property
+    def override(self) -> str:
+        """What --set takes."""
+        return f"{self.path}={self.better}"
+
+
+def resources(architecture: Architecture) -> Iterator[Resource]:
+    """Yield each resource of a machine with twice, or half, its value; equal cores once.
+
+    Raises ValueError for a numeric field that is in none of the lists above.
+    """
+    for path, part in architecture.parts():
+        if path.startswith("cores.") and not path.startswith("cores.0."):
+            continue
+        place = path.replace("cores.0.", "cores.")
+        for name in type(part).model_fields:
+            value, full = getattr(part, name), f"{place}.{name}"
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                continue
+            if name in NO_RESOURCE or full in NO_RESOURCE:
+                continue
+            if name in MORE:
+                yield Resource(full, value, 2 * value)
+            elif name in LESS:
+                yield Resource(full, value, value // 2 if isinstance(value, int) else value / 2)
+            else:
+                raise ValueError(f"{full}: is more of it better, or less, or is it no resource?")
