@@ -155,7 +155,10 @@ def make_count_plan(constants: Constants) -> CountPlan:
             ],
             np.int64,
         ),
-        sum_bits=np.array([each.columns * each.array.sum_bits for each in layers], np.int64),
+        sum_bits=np.array(
+            [each.array.held_columns(each.layer.outputs) * each.array.sum_bits for each in layers],
+            np.int64,
+        ),
     )
 
 

@@ -96,7 +96,7 @@ class Frame(NamedTuple):
         """
         array = array_of(layer, self.architecture)
         buffer = self.architecture.core.buffers.partial_sums
-        row_bits = array.tile_columns * array.sum_bits
+        row_bits = array.held_columns(layer.outputs) * array.sum_bits
         rows = buffer.capacity_bits // sum_blocks // row_bits
         if self.architecture.dataflow.neurons_last:
             self._check_sums(layer, rows * row_bits)
@@ -246,7 +246,8 @@ def _slots_for(path: str, network: Network, architecture: Architecture) -> int:
         # All inputs are one chunk and stream through the buffer: two tiles are on the way.
         largest = max((layer.inputs for layer in own if layer.weight_bits), default=1)
         return max(2, weights.capacity_bits // (largest * array.tile_columns * array.weight_bits))
-    chunk_bits = array.tile_inputs * array.tile_columns * array.weight_bits
+    most = max((layer.outputs for layer in own if layer.weight_bits), default=array.tile_columns)
+    chunk_bits = array.tile_inputs * array.held_columns(most) * array.weight_bits
     slots = weights.capacity_bits // chunk_bits
     if slots < 1:
         raise LoweringError(

@@ -50,7 +50,7 @@ def test_it_moves_no_more_than_the_fixed_rules_and_fits(name: str, tiny: Path) -
     sums = plan.architecture.core.buffers.partial_sums.capacity_bits
     for each in plan.layers:
         if each.chunks is not None:
-            bits = each.row_block * each.columns * each.array.accumulator_bits
+            bits = each.row_block * each.columns * each.array.sum_bits
             assert bits * told["accumulator_blocks"] <= sums
 
 

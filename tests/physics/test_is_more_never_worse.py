@@ -112,4 +112,4 @@ def test_the_fixed_rules_break_the_law() -> None:
             told = plan_for(trace, read_network(trace), architecture).described
             assert told is not None
             costs.append(Cost(told["fixed_cycles"], told["fixed_dram_bytes"]))
-    assert broken(*costs, Resource(path, 32, 128)) == "is slower"
+    assert broken(costs[0], costs[1], Resource(path, 32, 128)) == "is slower"

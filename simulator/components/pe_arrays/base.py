@@ -167,6 +167,10 @@ class PEArray(Component, slot="pe_arrays"):
     def tile_columns(self) -> int:
         """Outputs that a column tile holds."""
 
+    def held_columns(self, outputs: int) -> int:
+        """Return the columns for which a row of sums, or of weights, of a layer takes place."""
+        return self.tile_columns
+
     @property
     def tile_inputs(self) -> int:
         """Inputs of one chunk at most; 0, where a subclass says nothing: all are one chunk."""

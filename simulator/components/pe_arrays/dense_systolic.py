@@ -47,6 +47,10 @@ class DenseSystolic(AccumulatorArray, kind="dense_systolic"):
     def tile_columns(self) -> int:
         return self.tile_outputs if self.stationary == "is" else self.columns
 
+    def held_columns(self, outputs: int) -> int:
+        """Return the outputs that pass a fold of inputs: no column of PEs is behind them."""
+        return min(self.tile_columns, outputs) if self.stationary == "is" else self.tile_columns
+
     @property
     def tile_inputs(self) -> int:
         return 0 if self.stationary == "os" else self.rows
