@@ -26,7 +26,7 @@ from reports.machine_table import machine_cards
 from reports.runs import load_runs
 from reports.tables import SUFFIXES, paper_tables
 from reports.verdicts import verdicts
-from simulator.command import command
+from simulator.command import command, program
 from simulator.config.whole_file import named
 from simulator.errors import ResultError
 from simulator.results.schema import SCHEMAS
@@ -126,12 +126,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m reports.compare",
+        prog=program("reports.compare"),
         description="Draw saved results side by side on one HTML page that needs no network.",
         epilog=f"example: {EXAMPLE}",
     )
     add = parser.add_argument
-    add("results", nargs="+", metavar="RESULT", help="a result, or a folder of results")
+    add(
+        "results",
+        nargs="+",
+        metavar="RESULT",
+        help="a result, or a folder of results; NAME=RESULT gives a design another name",
+    )
     add("--out", required=True, metavar="FILE", help="page to write")
     add(
         "--baseline",

@@ -14,34 +14,61 @@ from simulator.energy.break_even import Design
 from simulator.errors import ResultError, SimulatorError
 from simulator.results.intervals import design_of, with_bounds
 from simulator.results.pairing import shared
-from simulator.results.result import Result
+from simulator.results.result import MAIN_FILES, Result
 from simulator.results.summary import summary
 
 _HASH_DIGITS = 8
 
 
+Named = tuple[str, str | Path, Result]
+"""A result with its label, "" where it has none, and where it was found."""
+
+
 def load_runs(paths: Sequence[str]) -> list[Run]:
     """The results at these paths, and in the folders below them, in order of the paths.
 
-    A design is named as its architecture is, with what its command replaced in it; a workload as
-    its trace's file; both with a hash where that is not enough. Raises ResultError for a path
-    without a result, for two results of one design on one workload, and for designs of a workload
+    A path may have a label ahead of it, `name=path`. Raises ResultError for a path without a
+    result, for two different results of one design on one workload, and for designs of a workload
     that ran no image in common.
     """
-    files = [file for path in paths for file in _files(Path(path))]
-    results = [Result.load(file) for file in files]
-    overridden = [_overrides(result.provenance["command"]) for result in results]
+    return runs_of([found for path in paths for found in found_at(*_labelled(path))])
+
+
+def found_at(path: str, label: str = "") -> list[Named]:
+    """The result at a path, or all results in the folders below it."""
+    return [(label, file, Result.load(file)) for file in _files(Path(path))]
+
+
+def runs_of(found: Sequence[Named]) -> list[Run]:
+    """Results with their names.
+
+    A design is named by its label, else as its architecture is, with what its command replaced in
+    it; a workload as its trace's file; both with a hash where that is not enough. The same run
+    found twice is one.
+    """
+    overridden = [_overrides(result.provenance["command"]) for _, _, result in found]
     short = _short_paths([path for each in overridden for path in each])
-    named = [{short[path]: value for path, value in each.items()} for each in overridden]
-    designs = _names([_design_names(*pair) for pair in zip(results, named, strict=True)])
-    workloads = _names([_workload_names(result) for result in results])
-    runs: dict[tuple[str, str], Path] = {}
-    for file, design, workload in zip(files, designs, workloads, strict=True):
-        if (design, workload) in runs:
-            rule = f"{runs[design, workload]} is that too: give each once"
+    replaced = [{short[path]: value for path, value in each.items()} for each in overridden]
+    designs = _names(
+        [
+            (label, label) if label else _design_names(result, own)
+            for (label, _, result), own in zip(found, replaced, strict=True)
+        ]
+    )
+    workloads = _names([_workload_names(result) for _, _, result in found])
+    runs: dict[tuple[str, str], tuple[str | Path, Result]] = {}
+    for (_, file, result), design, workload in zip(found, designs, workloads, strict=True):
+        earlier, known = runs.setdefault((design, workload), (file, result))
+        if known is not result and not known.is_same_run(result):
+            rule = f"{earlier} is that too, with other numbers: give each a label, name=path"
             raise ResultError(f"{file}: {design} on {workload}: {rule}")
-        runs[design, workload] = file
-    return _on_shared_images(designs, workloads, results)
+    return _on_shared_images(*zip(*runs, strict=True), [result for _, result in runs.values()])
+
+
+def _labelled(path: str) -> tuple[str, str]:
+    """The path and the label ahead of it; a path that is there has none."""
+    label, equals, rest = path.partition("=")
+    return (rest, label) if equals and label and not Path(path).exists() else (path, "")
 
 
 def _on_shared_images(
@@ -71,9 +98,9 @@ def priced(result: Result) -> Design | None:
 
 def _files(path: Path) -> list[Path]:
     """The result at a path, or all results in the folders below it."""
-    if not path.is_dir() or (path / "result.json").is_file():
+    if not path.is_dir() or any((path / name).is_file() for name in MAIN_FILES):
         return [path]
-    found = sorted(path.rglob("result.json"))
+    found = sorted({file.parent for name in MAIN_FILES for file in path.rglob(name)})
     if not found:
         raise ResultError(f"{path}: holds no result: must be a result, or a folder with results")
     return found

@@ -12,6 +12,8 @@ from simulator.errors import ResultError
 from simulator.results.schema import SCHEMA
 
 MAIN_FILE = "result.json"
+STREAM_FILE = "stream.json"
+"""The main file of a result in parts."""
 LIMIT_BYTES = 1 << 30
 """A larger result.json is refused."""
 KIND = "result"

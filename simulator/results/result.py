@@ -34,17 +34,20 @@ from simulator.results.columns import (
     held_table,
     rows_of,
 )
-from simulator.results.files import read_text, write_files
+from simulator.results.files import MAIN_FILE, STREAM_FILE, read_text, write_files
 from simulator.results.findings import Finding, findings_table
 from simulator.results.schema import CAUSES, CONVENTIONS, ORIGINS, PROVENANCE, SCHEMA, SCHEMAS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["CAUSES", "CONVENTIONS", "SCHEMA", "SCHEMAS", "Result", "merge"]
+MAIN_FILES = (MAIN_FILE, STREAM_FILE)
+"""What a folder of a result holds, one of them."""
+
+__all__ = ["CAUSES", "CONVENTIONS", "MAIN_FILES", "SCHEMA", "SCHEMAS", "Result", "merge"]
 
 
-@dataclass(frozen=True, eq=False, init=False)
+@dataclass(frozen=True, eq=False, init=False, repr=False)
 class Result:
     """Tidy tables of a run, in the order of SCHEMAS and images, and where they come from.
 
@@ -86,11 +89,19 @@ class Result:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Result):
             return NotImplemented
-        return self.provenance == other.provenance and all(
-            equal(table, other.columns(name)) for name, table in self.all_columns().items()
-        )
+        return self.provenance == other.provenance and self._has_tables_of(other)
 
     __hash__ = None  # type: ignore[assignment]  # tables are mutable
+
+    def is_same_run(self, other: Result) -> bool:
+        """Whether another result is of the same run, by whatever command it was asked for."""
+        told = [{**each.provenance, "command": ""} for each in (self, other)]
+        return told[0] == told[1] and self._has_tables_of(other)
+
+    def _has_tables_of(self, other: Result) -> bool:
+        return self.tables.keys() == other.tables.keys() and all(
+            equal(table, other.columns(name)) for name, table in self.all_columns().items()
+        )
 
     @property
     def images(self) -> int:
@@ -121,6 +132,22 @@ class Result:
         body = ",\n".join(tables)
         return f'{{"provenance": {_dumps(self.provenance)},\n"tables": {{\n{body}\n}}}}\n'
 
+    def summary(self) -> dict[str, Any]:
+        """Return the headline numbers: plain numbers and texts, defined in docs/metrics.md."""
+        from simulator.results.summary import summary
+
+        return summary(self)
+
+    def __repr__(self) -> str:
+        from simulator.results.notebook import result_line
+
+        return result_line(self)
+
+    def _repr_html_(self) -> str:
+        from simulator.results.notebook import result_html
+
+        return result_html(self)
+
     def save(self, folder: str | Path, more: Mapping[str, str] | None = None) -> None:
         """Write result.json, a CSV file a table, and more texts by name: all at once or none.
 
@@ -133,7 +160,14 @@ class Result:
 
     @classmethod
     def load(cls, path: str | Path) -> Result:
-        """The result that was saved in a folder, or in a result.json. Raises ResultError."""
+        """The result that was saved in a folder, or in a result.json. Raises ResultError.
+
+        What `--stream` wrote is loaded too, for as many images as memory holds.
+        """
+        if (Path(path) / STREAM_FILE).is_file():
+            from simulator.results.streamed import StreamedResult, result_of
+
+            return result_of(StreamedResult(Path(path)))
         file, text = read_text(Path(path))
         data = parsed(text, f"{file}: not a whole result", ResultError)
         if not isinstance(data, dict) or set(data) != {"provenance", "tables"}:

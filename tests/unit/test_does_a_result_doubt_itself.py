@@ -14,9 +14,10 @@ from reports.page import page
 from simulator.architecture import load_architecture
 from simulator.distributed.executor import Executor
 from simulator.distributed.parts import Part
-from simulator.distributed.stream import result_of, stream
+from simulator.distributed.stream import stream
 from simulator.results.findings import CHECKS
 from simulator.results.result import Result, merge
+from simulator.results.streamed import result_of
 from simulator.results.summary import summary, terminal_table
 from simulator.run import main
 from simulator.simulate import Simulation

@@ -11,10 +11,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from reports.runs import load_runs
 from simulator.distributed.executor import open_executor
 from simulator.distributed.parts import Part, simulate_part
-from simulator.distributed.stream import StreamedResult, result_of, stream
+from simulator.distributed.stream import stream
 from simulator.errors import ResultError
+from simulator.results.result import Result
+from simulator.results.streamed import StreamedResult, result_of
 from simulator.run import main
 from tests.factories import tiny_trace
 
@@ -49,6 +52,28 @@ def test_the_parts_are_the_whole(span: tuple[int, int], trace: str, tmp_path: Pa
     latency = whole.tables["layers"].groupby("stage")["pe_busy_cycles"].sum().to_dict()
     assert streamed.totals("layers", "stage", "pe_busy_cycles") == latency
     assert f"{span[1] - span[0]} images" in streamed.text()
+
+
+def test_a_streamed_result_is_loaded_and_compared_like_any_other(
+    trace: str, tmp_path: Path
+) -> None:
+    with open_executor() as executor:
+        stream(part(trace), tmp_path / "out", executor, lambda images: None)
+    loaded = Result.load(tmp_path / "out")
+    assert loaded == simulate_part(part(trace))
+    loaded.save(tmp_path / "whole")
+    (run,) = load_runs([str(tmp_path)])
+    assert run.result.images == IMAGES
+    assert len(load_runs([f"a={tmp_path / 'out'}", f"b={tmp_path / 'whole'}"])) == 2
+
+
+def test_a_streamed_run_that_is_not_whole_says_so(trace: str, tmp_path: Path) -> None:
+    with open_executor() as executor:
+        stream(part(trace), tmp_path / "out", executor, lambda images: None)
+    for file in (tmp_path / "out").rglob("part-00002.parquet"):
+        file.unlink()
+    with pytest.raises(ResultError, match=r"out: holds 8 of 12 images: the command of it goes on"):
+        Result.load(tmp_path / "out")
 
 
 def test_workers_write_the_same(trace: str, tmp_path: Path) -> None:

@@ -47,6 +47,24 @@ def test_a_folder_stands_for_all_results_below_it(folder: Path, runs: list[Run])
     assert len(load_runs([str(folder / "sparse-cifar" / "result.json")])) == 1
 
 
+def test_one_run_in_two_folders_is_one(folder: Path, tmp_path: Path) -> None:
+    again = Result.load(folder / "sparse-cifar")
+    again.provenance["command"] = "python -m simulator.run --arch ../elsewhere/sparse.yaml"
+    again.save(tmp_path / "again")
+    both = load_runs([str(folder / "sparse-cifar"), str(tmp_path / "again")])
+    assert [(run.design, run.workload) for run in both] == [("sparse", "cifar")]
+
+
+def test_a_label_is_the_name_of_a_design(folder: Path) -> None:
+    one = str(folder / "sparse-cifar")
+    assert [run.design for run in load_runs([f"a={one}", f"b={one}", one])] == ["a", "b", "sparse"]
+
+
+def test_a_path_with_an_equals_sign_is_a_path(folder: Path, tmp_path: Path) -> None:
+    Result.load(folder / "sparse-cifar").save(tmp_path / "x=1")
+    assert [run.design for run in load_runs([str(tmp_path / "x=1")])] == ["sparse"]
+
+
 def _named(tmp_path: Path, *commands: tuple[str, str]) -> list[str]:
     """Names of results of one architecture with these (command, content hash)."""
     for place, (command, digest) in enumerate(commands):
@@ -183,7 +201,7 @@ def test_markdown_and_latex_tables_hold_the_same_cells(runs: list[Run]) -> None:
         (["absent"], "absent"),
         (["{empty}"], "holds no result"),
         (["{runs}", "--baseline", "spars"], "did you mean 'sparse'"),
-        (["{runs}", "{runs}/sparse-cifar"], "sparse on cifar: "),
+        (["{runs}", "{other}"], "sparse on cifar: {runs}/sparse-cifar is that too, with other"),
         (["{runs}", "--tables", "x.csv"], "must end with .md or .tex"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -196,7 +214,12 @@ def test_bad_input_is_one_message(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / "empty").mkdir()
-    given = [word.format(runs=folder, empty=tmp_path / "empty") for word in words]
+    other = Result.load(folder / "sparse-cifar")
+    other.provenance["stasim"] = "0.0"
+    other.save(tmp_path / "other")
+    places = {"runs": folder, "empty": tmp_path / "empty", "other": tmp_path / "other"}
+    given = [word.format_map(places) for word in words]
+    message = message.format_map(places)
     assert main([*given, "--out", str(tmp_path / "page.html")]) == 2
     told = capsys.readouterr()
     assert message in told.err

@@ -1,0 +1,164 @@
+"""What `--stream` wrote: a result in parts, of which one is in memory at a time.
+
+simulator.distributed.stream says what the files are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from simulator.config.read_back import check_regular, read_object
+from simulator.errors import ResultError
+from simulator.results.checked import checked_table
+from simulator.results.columns import Table
+from simulator.results.files import STREAM_FILE
+from simulator.results.findings import Finding, facts_of, findings
+from simulator.results.result import CAUSES, Result
+from simulator.results.schema import SCHEMAS
+from simulator.results.summary import finding_lines
+from simulator.results.units import TRAFFIC
+
+SCHEMA = "stasim-stream/1"
+HEADER = STREAM_FILE
+LAST_TABLE = "images"
+"""Is written last of each part."""
+MOST_BYTES = 1 << 30
+"""A larger file is not read back."""
+
+
+class StreamedResult:
+    """A folder of parts. Raises ResultError if it is none.
+
+    `provenance`: as that of a Result. `wanted`: images that the run has when it is whole.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        header = read_header(folder)
+        if header is None:
+            raise ResultError(f"{folder}: holds no {HEADER}: must be what --stream wrote")
+        self.provenance: dict[str, Any] = header["provenance"]
+        self.wanted = int(header["stop"]) - int(header["first"])
+
+    def parts(self, table: str) -> Iterator[pd.DataFrame]:
+        """A table part by part, in the order of the images."""
+        for path in sorted((self.folder / table).glob("part-*.parquet")):
+            yield _read(path)
+
+    def images(self) -> pd.DataFrame:
+        """The table of images, whole."""
+        parts = list(self.parts(LAST_TABLE))
+        if not parts:
+            raise ResultError(f"{self.folder}: holds no images yet")
+        return pd.concat(parts, ignore_index=True)
+
+    def totals(self, table: str, by: str, column: str) -> dict[str, float]:
+        """Sums of a column over all images; whole numbers exactly, others rounded once a part."""
+        sums: dict[str, list[Any]] = {}
+        for part in self.parts(table):
+            for key, group in part.groupby(by, sort=False):
+                values = group[column].tolist()
+                whole = part[column].dtype == np.int64
+                sums.setdefault(str(key), []).append(sum(values) if whole else math.fsum(values))
+        return {key: sum(v) if type(v[0]) is int else math.fsum(v) for key, v in sums.items()}
+
+    def findings(self) -> list[Finding]:
+        """What makes its numbers doubtful; of the tables of one part at a time."""
+        return findings(facts_of(self.provenance, self._facts()))
+
+    def _facts(self) -> Iterator[dict[str, Table]]:
+        """What findings look at, part by part."""
+        names, problems = ("images", "firing", "units"), list[str]()
+        for path in sorted((self.folder / LAST_TABLE).glob("part-*.parquet")):
+            there = {name: self.folder / name / path.name for name in names}
+            yield {
+                name: checked_table(name, _read(file) if file.exists() else {}, problems)
+                for name, file in there.items()
+            }
+            if problems:
+                raise ResultError("\n".join(f"{path}: {problem}" for problem in problems))
+
+    def text(self) -> str:
+        """The headline numbers, for a terminal; docs/metrics.md defines them."""
+        images = self.images()
+        latency = images["latency_ms"]
+        count, cycles = len(images), int(images["latency_cycles"].sum())
+        ranks = np.percentile(latency, (50, 95, 99), method="inverted_cdf").tolist()
+        accuracy = images.loc[(images.label >= 0) & (images.prediction >= 0)]
+        machine = self.provenance["architecture"]
+        lines = [
+            f"Machine       {machine['name']}: {machine['pe_array']}, {machine['token_skip']}, "
+            f"{machine['dataflow']}, {machine['clock_mhz']:g} MHz, {machine['node_nm']} nm",
+            f"Trace         {self.provenance['trace']['file']}: {count} images; weights "
+            f"{self.provenance['trace']['weights']['origin']}",
+            f"Latency       mean {latency.mean():.4g} ms, p50 {ranks[0]:.4g}, p95 {ranks[1]:.4g}, "
+            f"p99 {ranks[2]:.4g}",
+            f"Energy        {images['energy_pj'].mean() / 1e6:.4g} µJ an image; EDP "
+            f"{images['energy_delay_pj_ms'].mean() / 1e6:.4g} µJ ms",
+            f"Utilization   {(images.utilization * images.latency_cycles).sum() / cycles:.1%}",
+            f"DRAM traffic  {TRAFFIC.of(images['dram_bytes'].mean()):.4g} MB an image",
+            f"Active tokens {images.active_tokens.sum() / images.token_slots.sum():.1%}",
+        ]
+        if len(accuracy):
+            right = float((accuracy.label == accuracy.prediction).mean())
+            lines.append(f"Predictions   {right:.1%} of {len(accuracy)} labelled images right")
+        lines += _shares("Energy by part", self.totals("actions", "part", "energy_pj"))
+        stalls = self.totals("stalls", "cause", "stall_cycles")
+        lines += _shares(
+            "Stalls by cause", {cause: stalls.get(cause, 0) for cause in CAUSES}, cycles
+        )
+        told = finding_lines(self.findings())
+        return "\n".join([*told, *([""] if told else []), *lines])
+
+
+def _shares(title: str, values: dict[str, float], whole: float | None = None) -> list[str]:
+    total = whole or math.fsum(values.values()) or 1.0
+    largest = sorted(values.items(), key=lambda item: (-item[1], item[0]))
+    return [title, *(f"  {name:<32} {value / total:6.1%}" for name, value in largest if value)]
+
+
+def read_header(folder: Path) -> dict[str, Any] | None:
+    """The header of an earlier run; None if there is none."""
+    path = folder / HEADER
+    if not path.exists():
+        return None
+    header = read_object(path, MOST_BYTES, ResultError, SCHEMA)
+    if not isinstance(header.get("provenance"), dict):
+        raise ResultError(f"{path}: provenance: must be an object")
+    if not all(type(header.get(name)) is int for name in ("first", "stop")):
+        raise ResultError(f"{path}: first and stop: must be whole numbers")
+    return header
+
+
+def result_of(streamed: StreamedResult) -> Result:
+    """All parts as one Result, for as many images as memory holds. Raises ResultError."""
+    tables = {}
+    for name, schema in SCHEMAS.items():
+        parts = list(streamed.parts(name)) if schema.per_image else []
+        path = streamed.folder / f"{name}.parquet"
+        if parts:
+            tables[name] = pd.concat(parts, ignore_index=True)
+        elif path.exists() or not schema.optional:
+            tables[name] = _read(path)
+    result = Result(streamed.provenance, tables)
+    if result.images != streamed.wanted:
+        rule = f"holds {result.images} of {streamed.wanted} images: the command of it goes on"
+        raise ResultError(f"{streamed.folder}: {rule}: {streamed.provenance['command']}")
+    return result
+
+
+def _read(path: Path) -> pd.DataFrame:
+    check_regular(path, MOST_BYTES, ResultError)
+    try:
+        return pd.read_parquet(path, engine="pyarrow")
+    except ImportError:
+        rule = "needs the extra 'cluster': pip install 'stasim[cluster]'"
+        raise ResultError(f"{path}: Parquet {rule}") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ResultError(f"{path}: not a whole part: {error}") from None
