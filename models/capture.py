@@ -12,7 +12,7 @@ from models.errors import ModelError
 from models.networks.config import DATASETS, named_config, unknown
 from models.networks.switches import add_switches, switches_asked
 from models.threads import use_threads
-from simulator.command import check_counts, check_target, command
+from simulator.command import check_counts, check_target, command, program
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,7 +42,7 @@ BUNDLED_IMAGES = {
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
     made = argparse.ArgumentParser(
-        prog="python -m models.capture",
+        prog=program("models.capture"),
         description="Run a network on images; store which neurons spiked, which tokens ran.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,

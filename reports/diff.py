@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from reports.figures.cycles import cycles_by_layer
-from simulator.command import check_counts, command
+from simulator.command import check_counts, command, program
 from simulator.config.wording import shown
 from simulator.errors import ResultError
 from simulator.results.pairing import ratio, same_trace, shared
@@ -284,7 +284,7 @@ def as_json(one: Result, other: Result) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m reports.diff",
+        prog=program("reports.diff"),
         description="Say what changed from one saved result to another, the largest change first.",
         epilog=f"example: {EXAMPLE}",
     )

@@ -20,7 +20,7 @@ from reports.figures.roofline import roofline_card
 from reports.figures.stream import stream_cards
 from reports.figures.tokens import halting_cards, tokens_card
 from reports.html import render, write_html
-from simulator.command import command
+from simulator.command import command, program
 from simulator.config.whole_file import named
 from simulator.results.result import Result
 from simulator.results.summary import short, summary
@@ -95,7 +95,7 @@ def _tiles(told: dict[str, Any]) -> list[tuple[str, str, str]]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m reports.page",
+        prog=program("reports.page"),
         description="Draw a saved result as one HTML page that needs no network.",
         epilog=f"example: {EXAMPLE}",
     )

@@ -36,6 +36,7 @@ from simulator.components.token_skip.base import TokenSkip
 from simulator.components.vector_units.base import VectorUnit
 from simulator.config.explain import WRITTEN_AS, report_errors
 from simulator.config.located_yaml import Document, read_document
+from simulator.config.shipped import MACHINES, file_of
 from simulator.config.wording import shown
 from simulator.errors import ArchitectureError
 
@@ -271,11 +272,37 @@ class Architecture(_Section):
 def load_architecture(path: str | Path, overrides: Sequence[str] = ()) -> Architecture:
     """Read and validate an architecture file, with some of its values replaced.
 
-    `overrides` are `path=value`, the value in YAML: `clock_mhz=500`, `cores.pe_array.rows=8`,
-    `cores.count=4`, `dataflow={kind: tick_batched}`. `cores.0.` is all equal cores.
+    `path`: of a file, or the name of a shipped machine, such as `sparse_pe`. `overrides` are
+    `path=value`, the value in YAML: `clock_mhz=500`, `cores.pe_array.rows=8`, `cores.count=4`,
+    `dataflow={kind: tick_batched}`. `cores.0.` is all equal cores.
     Raises ArchitectureError, which lists all problems.
     """
-    document = read_document(path)
+    return _loaded(read_document(file_of(path, MACHINES, "machine", ArchitectureError)), overrides)
+
+
+Machine = str | Path | Mapping[str, Any] | Architecture
+"""A machine: a shipped name, a path, what a file would hold, or one that is loaded."""
+
+
+def as_architecture(machine: Machine, overrides: Sequence[str] = ()) -> Architecture:
+    """Return a machine, however it is given, with some of its values replaced, as in a file."""
+    if isinstance(machine, str | Path):
+        return load_architecture(machine, overrides)
+    document = Document(Path("machine"))
+    if isinstance(machine, Architecture):
+        if not overrides:
+            return machine
+        document.path = machine.folder / machine.name
+        document.data = machine.model_dump(mode="json", by_alias=True)
+    else:
+        try:
+            document.data = json.loads(json.dumps(machine))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ArchitectureError(f"machine: {error}: must hold what a file can") from None
+    return _loaded(document, overrides)
+
+
+def _loaded(document: Document, overrides: Sequence[str]) -> Architecture:
     if isinstance(document.data, dict):
         for override in overrides:
             document.override(_of_all_cores(document, override))

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simulator.command import check_counts, command
+from simulator.command import check_counts, command, program
 
 if TYPE_CHECKING:
     from simulator.hil.calibration import Count, Row, Setting, UnitCost
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m simulator.calibrate",
+        prog=program("simulator.calibrate"),
         description="Hold the model's cycles against those of the RTL, and its energies' ratios.",
         epilog=f"example: {EXAMPLE} --write docs/calibration.md",
     )

@@ -40,6 +40,24 @@ _LONGEST_FAULT = 300
 Main = Callable[[Sequence[str] | None], int | None]
 
 
+_CONSOLE: list[str] = []
+
+
+def program(module: str) -> str:
+    """Return how a command was called, for its usage line."""
+    return _CONSOLE[-1] if _CONSOLE else f"python -m {module}"
+
+
+@contextlib.contextmanager
+def called_as(name: str) -> Iterator[None]:
+    """Let commands name themselves as the console command that runs them."""
+    _CONSOLE.append(name)
+    try:
+        yield
+    finally:
+        _CONSOLE.pop()
+
+
 class Ended(KeyboardInterrupt):
     """A signal asks the process to end. It unwinds as ctrl-C does, which cleans up."""
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from simulator.command import command
+from simulator.command import command, program
 from simulator.energy.break_even import Design, compare, sentences
 from simulator.energy.spans import Span, dram_parts, sram_cells
 from simulator.energy.terms import term_names
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m simulator.reprice",
+        prog=program("simulator.reprice"),
         description="Price a finished result again: low, nominal, high, by part and action. "
         "Of several results, print where the order of each pair turns.",
         epilog=f"example: {EXAMPLE}",

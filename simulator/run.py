@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simulator.command import add_overrides, add_places, command, whole_number
+from simulator.command import add_overrides, add_places, command, program, whole_number
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from simulator.distributed.parts import Part
     from simulator.results.result import Result
 
-EXAMPLE = "python -m simulator.run --arch arch_configs/sparse_pe.yaml --trace traces/cifar10.npz"
+COMMAND = "python -m simulator.run"
+EXAMPLE = f"{COMMAND} --arch arch_configs/sparse_pe.yaml --trace traces/cifar10.npz"
 
 STREAM_EXAMPLE = (
     "python -m simulator.run --arch arch_configs/sparse_pe.yaml --trace traces/mnist.npz "
@@ -41,13 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m simulator.run",
+        prog=program("simulator.run"),
         description="Replay a trace of a spiking Transformer on a described accelerator.",
         epilog=f"examples: {EXAMPLE} --out reports/out/cifar10; {STREAM_EXAMPLE}",
     )
     add = parser.add_argument
-    add("--arch", required=True, metavar="FILE", help="architecture file (YAML)")
-    add("--trace", required=True, metavar="FILE", help="trace: a .npz, or a .zarr store")
+    add("--arch", required=True, metavar="FILE", help="architecture (YAML), or a shipped machine")
+    add("--trace", required=True, metavar="FILE", help="trace (.npz, .zarr), or a shipped one")
     add("--out", metavar="DIR", help="write result.json, CSV tables and page.html there")
     add("--verify", action=_Verify, metavar="DIR", help="say whether a folder of ours is whole")
     add(
@@ -131,7 +132,8 @@ class _Verify(argparse.Action):
 
 def _command(options: argparse.Namespace) -> str:
     """The command that gives this result again: what cannot change it is left out."""
-    words = ["python", "-m", "simulator.run", "--arch", options.arch, "--trace", options.trace]
+    words = COMMAND.split()
+    words += ["--arch", options.arch, "--trace", options.trace]
     words += ["--images", options.images] if options.images else []
     words += ["--accounting", options.accounting] if options.accounting != "full" else []
     words += ["--arrivals", options.arrivals] if options.arrivals else []
@@ -277,15 +279,17 @@ def _with_arrivals(options: argparse.Namespace, images: range, result: Result) -
 
 def _whole(options: argparse.Namespace, images: range, command: str, *, absolute: bool) -> Part:
     """All the work of the command, as one part."""
+    from simulator.config.shipped import MACHINES, TRACES, file_of
     from simulator.distributed.parts import Part
+    from simulator.errors import ArchitectureError, TraceError
 
-    paths = [options.arch, options.trace]
-    if absolute:
-        paths = [os.path.abspath(path) for path in paths]
+    arch = file_of(options.arch, MACHINES, "machine", ArchitectureError)
+    trace = file_of(options.trace, TRACES, "trace", TraceError)
+    place = os.path.abspath if absolute else str
     return Part(
-        paths[0],
+        place(arch),
         tuple(options.overrides),
-        paths[1],
+        place(trace),
         options.engine,
         command,
         images.start,

@@ -32,6 +32,7 @@ from typing import Any, Self
 import numpy as np
 
 from simulator.command import check_target, command
+from simulator.config.shipped import TRACES, file_of
 from simulator.errors import TraceError
 from simulator.trace_format.archive import Archive
 from simulator.trace_format.checks import check_batch
@@ -113,7 +114,7 @@ class Trace:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Open and check structure, manifest and sizes; `Trace.open` is the same by name."""
-        self.path = Path(path)
+        self.path = file_of(path, TRACES, "trace", TraceError)
         self._container = Store(self.path) if self.path.is_dir() else Archive(self.path)
         try:
             source = f"{self.path}: manifest"

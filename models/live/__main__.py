@@ -16,7 +16,7 @@ from models.files import write_csv
 from models.live.control import Budget
 from models.networks.config import DATASETS, named_config
 from models.threads import use_threads
-from simulator.command import add_overrides, check_counts, check_target, command
+from simulator.command import add_overrides, check_counts, check_target, command, program
 from simulator.errors import DeviceError
 from simulator.hil.guarded import TIMEOUT_S
 
@@ -41,7 +41,7 @@ DEVICES = "simulated, rtl, host, or recorded:FILE"
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
     made = argparse.ArgumentParser(
-        prog="python -m models.live",
+        prog=program("models.live"),
         description="Run a network image by image in the loop with a device that tells its cost.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,

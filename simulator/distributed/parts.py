@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from simulator.architecture import load_architecture
+from simulator.architecture import Architecture, as_architecture
 from simulator.distributed.executor import Executor
 from simulator.results.result import Result, merge
 from simulator.simulate import Simulation
@@ -16,10 +16,11 @@ from simulator.trace import Trace
 class Part(NamedTuple):
     """What to simulate: images `first` to `stop` - 1; the rest as `simulator.run` takes it.
 
-    `pictured`: of these images the result keeps picture and token masks.
+    `arch`: a file, a shipped name, or a machine that is loaded. `pictured`: of these images the
+    result keeps picture and token masks.
     """
 
-    arch: str
+    arch: str | Architecture
     overrides: tuple[str, ...]
     trace: str
     engine: str
@@ -32,7 +33,7 @@ class Part(NamedTuple):
 def simulate_part(part: Part, seen: Callable[[range], Iterator[int]] = iter) -> Result:
     """The result of a part. `seen` walks over its images, to show progress."""
     with Trace.open(part.trace) as trace:
-        architecture = load_architecture(part.arch, part.overrides)
+        architecture = as_architecture(part.arch, part.overrides)
         simulation = Simulation(
             trace,
             architecture,
@@ -46,7 +47,7 @@ def simulate_part(part: Part, seen: Callable[[range], Iterator[int]] = iter) -> 
 def provenance_of(part: Part) -> dict[str, Any]:
     """What the provenance of the part's result will be; raises what makes it impossible."""
     with Trace.open(part.trace) as trace:
-        architecture = load_architecture(part.arch, part.overrides)
+        architecture = as_architecture(part.arch, part.overrides)
         simulation = Simulation(trace, architecture, engine=part.engine, command=part.command)
         told: dict[str, Any] = json.loads(json.dumps(simulation.provenance()))
         return told

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simulator.command import add_places, command
+from simulator.command import add_places, command, program
 
 if TYPE_CHECKING:
     from simulator.results.sweep_result import SweepResult
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m simulator.sweep",
+        prog=program("simulator.sweep"),
         description="Search a space of designs; the same command goes on after an interruption.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,

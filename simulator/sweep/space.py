@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from simulator.architecture import load_architecture
 from simulator.config.explain import report_errors
 from simulator.config.located_yaml import Document, Location, read_document
+from simulator.config.shipped import MACHINES, SPACES, TRACES, file_of
 from simulator.config.wording import shown
 from simulator.errors import ArchitectureError, SpaceError
 from simulator.sweep.space_file import MOST_POINTS, Parameter, SpaceFile
@@ -87,15 +88,26 @@ def point_key(point: Point) -> str:
     return json.dumps(point, sort_keys=True)
 
 
-def load_space(path: str | Path, trace: str | Path | None = None) -> Space:
-    """Read and check a space; `trace` where the file lists none. SpaceError tells all problems."""
-    document = read_document(path)
+def load_space(given: str | Path | Mapping[str, Any], trace: str | Path | None = None) -> Space:
+    """Read and check a space; `trace` where it lists none. SpaceError tells all problems.
+
+    `given`: a file, the name of a shipped space, or what a file would hold.
+    """
+    if isinstance(given, Mapping):
+        document = Document(Path("space"))
+        document.data = dict(given)
+    else:
+        document = read_document(file_of(given, SPACES, "space", SpaceError))
     written = _validate(document)
     if written is None or document.problems:
         raise SpaceError(document.message())
     folder = document.path.parent
     base = folder / written.base
+    if not base.suffix and not base.exists():
+        base = file_of(written.base, MACHINES, "machine", SpaceError)
     _check_parameters(document, written, base)
+    if trace is not None:
+        trace = file_of(trace, TRACES, "trace", SpaceError)
     traces = read_traces(document, written, trace)
     space = Space(written, document.path, base, traces)
     _check_search(document, space)

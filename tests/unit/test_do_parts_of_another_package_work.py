@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,9 +19,28 @@ KINDS = ("adder_tree", "buffered_sram", "two_level")
 LONGEST_LINES = 60
 
 
-def installed(*command: str) -> subprocess.CompletedProcess[str]:
-    """Runs a module where the package is found: its folder holds what an installer writes."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(PACKAGE), str(ROOT)])}
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that pip installs the package into, as the page prints it."""
+    assert (PACKAGE / "pyproject.toml").read_text("utf-8") in PAGE
+    source = tmp_path_factory.mktemp("source") / "example"
+    shutil.copytree(PACKAGE, source)
+    site = tmp_path_factory.mktemp("site")
+    options = ["--no-deps", "--no-index", "--no-build-isolation", "--target", str(site)]
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", *options, str(source)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return site
+
+
+def run(site: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run a module where the package is installed."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(site), str(ROOT)])}
     return subprocess.run(
         [sys.executable, "-m", *command],
         cwd=ROOT,
@@ -40,12 +60,12 @@ def test_the_page_prints_the_part_and_it_is_short(kind: str) -> None:
     assert f'{kind} = "stasim_example.{kind}"' in PAGE
 
 
-def test_a_machine_of_foreign_parts_runs_and_names_them() -> None:
+def test_a_machine_of_foreign_parts_runs_and_names_them(site: Path) -> None:
     command = re.search(r"```bash\npython -m (.*?)```", PAGE, re.DOTALL)
     assert command is not None
     words = re.findall(r'"([^"]*)"|(\S+)', command[1].replace("\\\n", " "))
     arguments = [quoted or plain for quoted, plain in words]
-    done = installed(*arguments, "--images", "0:1", "--json")
+    done = run(site, *arguments, "--images", "0:1", "--json")
     assert done.returncode == 0, done.stderr
     provenance = json.loads(done.stdout)["provenance"]["architecture"]
     assert (provenance["pe_array"], provenance["token_skip"]) == ("adder_tree", "two_level")
@@ -53,14 +73,15 @@ def test_a_machine_of_foreign_parts_runs_and_names_them() -> None:
     assert spikes["kind"] == "buffered_sram"
 
 
-def test_the_table_of_parts_lists_them() -> None:
-    done = installed("simulator.components")
+def test_the_table_of_parts_lists_them(site: Path) -> None:
+    done = run(site, "simulator.components")
     assert all(f"`{kind}`" in done.stdout for kind in KINDS)
 
 
 @pytest.mark.slow
-def test_the_contract_covers_them() -> None:
-    done = installed("pytest", "-q", "tests/contract", "-k", " or ".join(KINDS), "-p", "no:xdist")
+def test_the_contract_covers_them(site: Path) -> None:
+    chosen = " or ".join(KINDS)
+    done = run(site, "pytest", "-q", "tests/contract", "-k", chosen, "-p", "no:xdist")
     assert done.returncode == 0, done.stdout
     assert int(re.findall(r"(\d+) passed", done.stdout)[0]) >= 3 * 5
 

@@ -7,8 +7,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from simulator.components.base import Action, Primitive
-from simulator.components.pe_arrays.base import ArrayCost, PEArray, Tiles
+from stasim.parts import Action, ArrayCost, PEArray, Primitive, Tiles
 
 
 class AdderTree(PEArray, kind="adder_tree"):

@@ -6,8 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from simulator.components.base import Action, Primitive
-from simulator.components.memories.base import Memory, Transfer
+from stasim.parts import Action, Memory, Primitive, Transfer
 
 
 class BufferedSram(Memory, kind="buffered_sram"):

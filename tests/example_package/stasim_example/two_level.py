@@ -6,8 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from simulator.components.base import Action, Primitive
-from simulator.components.token_skip.base import Scan, TokenSkip
+from stasim.parts import Action, Primitive, Scan, TokenSkip
 
 
 class TwoLevel(TokenSkip, kind="two_level"):

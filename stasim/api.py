@@ -1,0 +1,254 @@
+"""The functions of `stasim`. Each imports what it needs when it is called."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import tempfile
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stasim.house import require
+
+COMMAND = "python -m simulator.run"
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from torch import Tensor
+
+    from simulator.architecture import Machine
+    from simulator.results.result import Result
+    from simulator.results.sweep_result import SweepResult
+    from simulator.trace import Trace
+    from stasim.comparison import Comparison
+
+    AnyTrace = Trace | str | Path
+    Images = range | int | str | None
+
+
+def capture(
+    model: Callable[..., Any],
+    loader: Any,
+    timesteps: int | None = None,
+    masks: Mapping[str, str] | None = None,
+    *,
+    path: str | Path | None = None,
+    **options: Any,
+) -> Trace:
+    """Run a network on images and return the trace of all that it sums, proven by itself.
+
+    `model`: any callable on tensors, such as a `torch.nn.Module`. `loader`: a DataLoader, a
+    Dataset, a tensor or array (image, ...), a tuple of these for several inputs, a folder of
+    pictures, or an `.npy` or `.npz` of arrays. `timesteps`: where the network does not tell.
+    `masks`: for each block that halts, the name of the module whose output says which tokens it
+    computes; `stasim.active` in the forward pass says the same. `path`: where the trace is kept;
+    else it is a temporary file that goes with the returned object. `options`: those of
+    docs/own_network.md, such as `prepare`, `mean`, `std`, `labels`, `limit`.
+
+    Raises SimulatorError that names the module, your line, and a way out.
+    """
+    require("simulator", "models")
+    from models.capturing import capture as write
+    from simulator.trace import Trace
+
+    options |= {"timesteps": timesteps, "masks": masks}
+    if path is not None:
+        return Trace.open(write(model, loader, path, **options))
+    folder = tempfile.TemporaryDirectory(prefix="stasim-")
+    name = str(options.get("name") or getattr(model, "__name__", type(model).__name__))
+    trace = Trace.open(write(model, loader, Path(folder.name) / f"{name}.npz", **options))
+    weakref.finalize(trace, folder.cleanup)
+    return trace
+
+
+def active(alive: Tensor, name: str) -> Tensor:
+    """Return `alive` as it is; within a capture, note it as the mask of block `name`.
+
+    To be called in the forward pass, once a timestep or for all of them at once: nonzero is
+    computed. Rows of other tokens must carry no spikes.
+    """
+    require("models")
+    from models.capturing import active as note
+
+    return note(alive, name)
+
+
+def simulate(
+    trace: AnyTrace,
+    machine: Machine,
+    images: Images = None,
+    jobs: int = 1,
+    *,
+    engine: str = "numba",
+    pictures: int = 8,
+    **overrides: Any,
+) -> Result:
+    """Replay a trace on a machine; return what it took, checked.
+
+    `trace`: one that is open, a path, or the name of a shipped one. `machine`: the name of a
+    shipped one, a path, what its file would hold as a dict, or an `Architecture`. `images`: a
+    range, how many from the first on, or `"A:B"`; None: all. `jobs`: worker processes. `pictures`:
+    of so many images the result keeps the picture and the masks. `overrides`: fields of the
+    machine to replace: `clock_mhz=800`, `dataflow__kind="tick_batched"`, or
+    `**{"cores.pe_array.rows": 8}`.
+
+    Raises SimulatorError for what is wrong with the input.
+    """
+    require("simulator")
+    from simulator.architecture import as_architecture
+    from simulator.distributed.executor import open_executor
+    from simulator.distributed.parts import Part, simulate_part, simulate_parts, split
+
+    changes = assignments(overrides)
+    with _opened(trace) as each:
+        chosen = _images(images, each.images)
+        file = str(each.path)
+    part = Part(
+        as_architecture(machine, changes),
+        (),
+        file,
+        engine,
+        _command(trace, machine, images, changes),
+        chosen.start,
+        chosen.stop,
+        chosen[:pictures],
+    )
+    with open_executor(min(jobs, len(chosen)), None) as executor:
+        if executor.workers == 1:
+            result = simulate_part(part)
+        else:
+            pieces = split(part, -(-len(chosen) // executor.workers))
+            result = simulate_parts(pieces, executor, lambda images: None)
+    result.check()
+    return result
+
+
+def compare(
+    results: Iterable[Result | str | Path] | Mapping[str, Result | str | Path],
+    baseline: str | None = None,
+) -> Comparison:
+    """Set results side by side. `results`: runs or their folders; a mapping gives their names.
+
+    `baseline`: the design that others are compared with, the first by default.
+    """
+    require("simulator", "reports")
+    from stasim.comparison import Comparison
+
+    return Comparison.of(results, baseline)
+
+
+def profile(
+    model: Callable[..., Any],
+    loader: Any,
+    machines: Sequence[Machine] | Mapping[str, Machine],
+    timesteps: int | None = None,
+    masks: Mapping[str, str] | None = None,
+    *,
+    jobs: int = 1,
+    **options: Any,
+) -> Comparison:
+    """Capture a network once and compare what it takes on machines; a mapping gives their names.
+
+    `options`: those of `capture`.
+    """
+    trace = capture(model, loader, timesteps, masks, **options)
+    if isinstance(machines, Mapping):
+        return compare({name: simulate(trace, each, jobs=jobs) for name, each in machines.items()})
+    return compare([simulate(trace, each, jobs=jobs) for each in machines])
+
+
+def sweep(
+    space: str | Path | Mapping[str, Any],
+    trace: AnyTrace | None = None,
+    *,
+    out: str | Path,
+    jobs: int = 1,
+) -> SweepResult:
+    """Search a space of designs; a search that was interrupted goes on from its folder `out`.
+
+    `space`: a file, the name of a shipped space, or what its file would hold
+    (docs/tutorials/search.md).
+    """
+    require("simulator")
+    from simulator.distributed.executor import open_executor
+    from simulator.sweep.search import search
+    from simulator.sweep.space import load_space
+
+    file = trace.path if trace is not None and not isinstance(trace, str | Path) else trace
+    with open_executor(jobs, None) as executor:
+        result = search(load_space(space, file), Path(out), executor, lambda outcomes, total: None)
+    result.save(Path(out))
+    return result
+
+
+def machines() -> pd.DataFrame:
+    """Return the shipped machines, a row each: parts, clock, technology and source."""
+    require("simulator")
+    from simulator.machines import table
+
+    return table()
+
+
+def traces() -> list[str]:
+    """Return the names of the shipped traces."""
+    require("simulator")
+    from simulator.config.shipped import TRACES, names_in
+
+    return list(names_in(TRACES))
+
+
+def load_trace(path: str | Path) -> Trace:
+    """Open a trace: a path, or the name of a shipped one. Raises TraceError."""
+    require("simulator")
+    from simulator.trace import Trace
+
+    return Trace.open(path)
+
+
+def load_result(path: str | Path) -> Result:
+    """Return the result in a folder, that of a stream too. Raises ResultError."""
+    require("simulator")
+    from simulator.results.result import Result
+
+    return Result.load(path)
+
+
+def assignments(overrides: Mapping[str, Any]) -> list[str]:
+    """Return overrides as `--set` takes them; `__` in a name is a dot."""
+    return [f"{path.replace('__', '.')}={json.dumps(value)}" for path, value in overrides.items()]
+
+
+def _opened(trace: AnyTrace) -> Trace:
+    from simulator.trace import Trace
+
+    return Trace.open(trace if isinstance(trace, str | Path) else trace.path)
+
+
+def _images(images: Images, count: int) -> range:
+    from simulator.errors import TraceError
+    from simulator.trace import image_range
+
+    if isinstance(images, range):
+        if images.step != 1:
+            raise TraceError(f"images: {images}: must have the step 1")
+        images = f"{images.start}:{images.stop}"
+    if isinstance(images, int):
+        images = f"0:{images}"
+    return image_range(images, count, "images:")
+
+
+def _command(trace: AnyTrace, machine: Machine, images: Images, changes: list[str]) -> str:
+    """Return what gives this result again, as far as files do."""
+    named = isinstance(machine, str | Path)
+    words = COMMAND.split()
+    words += ["--arch", str(machine) if named else "MACHINE.yaml"]
+    words += ["--trace", str(trace if isinstance(trace, str | Path) else trace.path)]
+    if images is not None:
+        first = images.start if isinstance(images, range) else 0
+        last = images.stop if isinstance(images, range) else images
+        words += ["--images", images if isinstance(images, str) else f"{first}:{last}"]
+    for change in changes:
+        words += ["--set", change]
+    return shlex.join(words)
