@@ -17,7 +17,7 @@ from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
 HOUSE = ("simulator", "models", "reports")
-LEFT_OUT = ("models.study*", "reports.out*", "*.__pycache__")
+LEFT_OUT = ("reports.out*", "*.__pycache__")
 DOCUMENTS = ("boards", "comparison", "designs", "dumbbells", "generated", "machines", "scaling")
 """Modules of `reports` that make the documents of the repository."""
 LARGEST_TRACE_BYTES = 4_000_000

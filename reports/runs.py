@@ -62,7 +62,8 @@ def runs_of(found: Sequence[Named]) -> list[Run]:
         if known is not result and not known.is_same_run(result):
             rule = f"{earlier} is that too, with other numbers: give each a label, name=path"
             raise ResultError(f"{file}: {design} on {workload}: {rule}")
-    return _on_shared_images(*zip(*runs, strict=True), [result for _, result in runs.values()])
+    names = [[name[place] for name in runs] for place in (0, 1)]
+    return _on_shared_images(names[0], names[1], [result for _, result in runs.values()])
 
 
 def _labelled(path: str) -> tuple[str, str]:

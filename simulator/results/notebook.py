@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from html import escape
 
 from simulator.results.result import Result
-from simulator.results.summary import number, short, summary
+from simulator.results.summary import short, summary
+from simulator.results.units import TRAFFIC, number
 
 _PARTS = 6
 
@@ -18,7 +19,7 @@ def result_line(result: Result) -> str:
     images = f"{result.images} image{'s' if result.images != 1 else ''}"
     return (
         f"<Result {told['machine']} on {trace}, {images}: {number(told['latency_ms']['mean'])} ms, "
-        f"{number(told['energy_uj'])} uJ an image, utilization {told['utilization']:.1%}>"
+        f"{number(told['energy_uj'])} µJ an image, utilization {told['utilization']:.1%}>"
     )
 
 
@@ -32,7 +33,7 @@ def result_html(result: Result) -> str:
         ("energy", f"{number(told['energy_uj'])} µJ an image"),
         ("utilization", f"{told['utilization']:.1%}"),
         ("array occupancy", f"{told['array_occupancy']:.1%}"),
-        ("DRAM traffic", f"{number(told['dram_bytes_mean'] / 1024)} KiB an image"),
+        ("DRAM traffic", f"{number(TRAFFIC.of(told['dram_bytes_mean']))} MB an image"),
         ("active tokens", f"{tokens['share']:.1%}"),
     ]
     parts = [(short(each["part"]), each["share"]) for each in told["energy_by_part"]]
