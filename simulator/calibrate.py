@@ -49,12 +49,10 @@ What the deviations of layers and blocks are:
   where a tile is about as long as its drain: attention scores.
 - A timestep at which no token of the block lives is not issued to the RTL: whoever issues layers knows it from the halting decision.
 
-What is not in the RTL, and so not calibrated: DRAM, the global buffer and the fetches from them (here all weights lie on chip), convolutions as whole layers (their tiles are in the
-first line), pooling, the head, the halting score and decision. In the RTL each block of partial sums is a memory with a read and a write port, and the row list is read by position;
-scores and transposed values are put into the memories by the host, as the model has their transposition for nothing; membranes of the attention's context are not carried from one
-timestep to the next (their columns are places in the list, which changes). Weights are random, since traces hold none; they do not change a cycle.
+In these cases all data lie on chip: scores and transposed values are put there by the host, and membranes of the attention's context are not carried from one timestep to the next.
+Weights are random, since traces hold none; they do not change a cycle. In the RTL each block of partial sums is a memory with a read and a write port, and the row list is read by position.
 
-## What the units did
+{network}## What the units did
 
 Counts of the linear layers of block {block} over all timesteps: the RTL's own, and the actions that the model counts and prices.
 
@@ -94,6 +92,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--tiles", type=int, default=1000, metavar="N", help="tiles to draw (default 1000)")
     add("--block", type=int, default=1, metavar="N", help="block whose layers run alone")
     add("--no-gates", action="store_true", help="leave synthesis and switching energy out")
+    add("--network", metavar="FILE", help="fixed-point network to run whole (models.fixed_point)")
+    add("--network-trace", metavar="FILE", help="a trace of that network, for its layers")
+    add("--digits", type=int, default=20, metavar="N", help="images of it to run (default 20)")
+    add("--calibrated", metavar="FILE", help="write the machine with what was measured there")
     add("--write", metavar="FILE", help="write the page there too")
     return parser
 
@@ -106,6 +108,10 @@ def command_of(options: argparse.Namespace) -> str:
         value = getattr(options, name)
         words += [f"--{name}", str(value)] if value != default else []
     words += ["--no-gates"] if options.no_gates else []
+    words += ["--network", options.network] if options.network else []
+    words += ["--network-trace", options.network_trace] if options.network_trace else []
+    words += ["--digits", str(options.digits)] if options.digits != 20 else []
+    words += ["--calibrated", options.calibrated] if options.calibrated else []
     words += ["--write", options.write] if options.write else []
     return shlex.join(words)
 
@@ -136,6 +142,7 @@ def _page(options: argparse.Namespace) -> str:
         block=options.block,
         rows=rows_table(rows),
         summary=_summary(rows),
+        network=_network(options),
         counts=_counts(calibration.action_counts(setting, options.block)),
         gates=NO_GATES if options.no_gates else _gates(setting, options.block),
     )
@@ -156,6 +163,27 @@ def _rows(setting: Setting, options: argparse.Namespace) -> list[Row]:
         port = calibration.engine_port(other)
         rows += calibration.layer_rows(other, options.block, f"port {port} bits")
     return rows + calibration.block_rows(setting)
+
+
+def _network(options: argparse.Namespace) -> str:
+    """The section of a whole network; writes the calibrated machine where one is asked for."""
+    from simulator.errors import DeviceError
+    from simulator.hil.network import page
+
+    if not options.network:
+        if options.calibrated:
+            raise DeviceError("--calibrated: needs --network, which is measured")
+        return page.NO_NETWORK
+    if not options.network_trace:
+        raise DeviceError("--network: needs --network-trace, a trace of the same network")
+    check_counts(options, "digits", error=DeviceError)
+    return page.measured_section(
+        options.arch,
+        Path(options.network),
+        options.network_trace,
+        options.digits,
+        Path(options.calibrated) if options.calibrated else None,
+    )
 
 
 def rows_table(rows: Iterable[Row]) -> str:

@@ -1,0 +1,1 @@
+"""A trained network in fixed point: its twin in numpy, and the RTL that runs it."""

@@ -1,0 +1,46 @@
+"""Writes an architecture file with what the RTL measured, which its results then name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from simulator.architecture import load_architecture
+from simulator.config.whole_file import whole_file
+from simulator.errors import DeviceError
+from simulator.hil.network.table import NetworkTable
+
+LATENCY = "score_latency_cycles"
+OURS = b"stasim-architecture"
+
+
+def write_calibrated(source: Path, target: Path, table: NetworkTable) -> None:
+    """Copy an architecture file with the decision latency that was measured.
+
+    Its `source`, which results and pages repeat, says what it was calibrated against and how far
+    off the model was. Raises DeviceError where the file cannot be changed, ArchitectureError where
+    it cannot be read.
+    """
+    latency = table.decision_cycles
+    measured = (
+        f"calibrated against its RTL (network_top): {LATENCY} {latency}, measured on "
+        f"{table.images} images whose cycles the model gave with {table.rows[-1].deviation:+.2%}"
+    )
+    load_architecture(source)
+    text, names = re.subn(r"(?m)^name: *(\S+)", r"name: \1_calibrated", source.read_text())
+    folded = r"(?m)^(source: >-\n(?:[ \t]+\S.*\n)*[ \t]+\S.*)$"
+    text, sources = re.subn(folded, rf"\1;\n  {measured}", text)
+    text, latencies = re.subn(rf"\b{LATENCY}: *\d+", f"{LATENCY}: {latency}", text)
+    if (names, sources, latencies) != (1, 1, 1):
+        raise DeviceError(
+            f"{source}: must have one name, one folded source and one {LATENCY} to be calibrated: "
+            f"{names}, {sources} and {latencies} were found"
+        )
+    try:
+        with whole_file(target, OURS) as file:
+            file.write(text.encode())
+    except OSError as error:
+        raise DeviceError(f"{target}: cannot be written: {error.strerror}") from error
+    made = load_architecture(target)
+    if made.core.vector_unit.halting_latency_cycles != latency or measured not in made.source:
+        raise DeviceError(f"{target}: {LATENCY} and source are not where they were expected")

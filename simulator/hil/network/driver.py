@@ -1,0 +1,113 @@
+"""Drives the network engine through its registers and its DRAM, as a program on a board would.
+
+A board is anything with memory that the engine reads and registers that it obeys: the compiled RTL
+(board.py), or an FPGA, whose `pynq.allocate` and `pynq.MMIO` give the same six functions.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.errors import DeviceError
+from simulator.hil.network.contents import image_words
+from simulator.hil.network.program import Compiled
+
+Ints = npt.NDArray[np.int64]
+Words = npt.NDArray[np.int32]
+
+CONTROL, STATUS, FIRST_SETTING, FIRST_COUNTER = 0, 4, 8, 128
+"""Addresses of registers.sv, in bytes."""
+RUN, CONFIGURE = 1, 2
+IDLE, CLASSIFIED = 1, 2
+COUNTERS = (
+    "cycles",
+    "weight_port",
+    "pe_array",
+    "vector_unit",
+    "token_skip",
+    "halting",
+    "head",
+    "vectors",
+    "words_dropped",
+    "words_pushed",
+    "words_merged",
+)
+MOST_WAITS = 4000
+
+
+class Board(Protocol):
+    """Where the engine is."""
+
+    def allocate(self, words: int) -> int:
+        """Reserve so many 32-bit words of DRAM; return their address, a multiple of 4096."""
+
+    def write(self, address: int, words: Words) -> None:
+        """Fill DRAM."""
+
+    def read(self, address: int, words: int) -> Words:
+        """Read DRAM."""
+
+    def write_register(self, address: int, value: int) -> None:
+        """Write a register."""
+
+    def read_register(self, address: int) -> int:
+        """Read a register."""
+
+    def wait(self) -> None:
+        """Let some time pass."""
+
+
+class Outcome(NamedTuple):
+    """What the engine gave for an image: int (class,) logits, and its counters by name."""
+
+    logits: Ints
+    counters: dict[str, int]
+
+
+class Driver:
+    """A network on a board, ready to classify."""
+
+    def __init__(self, board: Board, compiled: Compiled) -> None:
+        """Put the network into DRAM and configure the engine. Raises DeviceError if it hangs."""
+        self.board = board
+        self.classes = len(compiled.network.head)
+        beat_bytes = 128
+        self.beat_words = beat_bytes // 4
+        side = compiled.network.side
+        configuration = board.allocate(len(compiled.configuration))
+        weights = board.allocate(len(compiled.weights))
+        self.image = board.allocate(side * side)
+        self.result = board.allocate(self.beat_words)
+        board.write(configuration, compiled.configuration)
+        board.write(weights, compiled.weights)
+        values = [configuration, weights, self.image, self.result, *compiled.settings]
+        for place, value in enumerate(values):
+            board.write_register(FIRST_SETTING + 4 * place, value)
+        self._start(CONFIGURE)
+
+    def classify(self, pixels: npt.NDArray[np.uint8]) -> Outcome:
+        """Classify an image (y, x) or (y, x, channel). Raises DeviceError if the engine hangs."""
+        self.board.write(self.image, image_words(pixels, self.beat_words))
+        status = self._start(RUN)
+        if not status & CLASSIFIED:
+            raise DeviceError("network engine: idle again without a result")
+        words = self.board.read(self.result, 2 * self.classes).astype("<i4")
+        logits = np.ascontiguousarray(words).view("<i8").astype(np.int64)
+        counters = {
+            name: self.board.read_register(FIRST_COUNTER + 4 * place)
+            for place, name in enumerate(COUNTERS)
+        }
+        return Outcome(logits, counters)
+
+    def _start(self, command: int) -> int:
+        """Write a command and wait until the engine is idle; return its status."""
+        self.board.write_register(CONTROL, command)
+        for _ in range(MOST_WAITS):
+            status = self.board.read_register(STATUS)
+            if status & IDLE:
+                return status
+            self.board.wait()
+        raise DeviceError(f"network engine: not idle after {MOST_WAITS} waits")

@@ -1,0 +1,133 @@
+"""Does the trained MNIST network, run whole on RTL, equal its twin, in the simulator's cycles?
+
+Every spike of every layer, the residual streams, masks and logits, bit for bit; cycles of the image
+within 1 %, of each layer within 2 %. STASIM_RTL_IMAGES sets how many digits run.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+
+import numpy as np
+import pytest
+
+from simulator.errors import DeviceError
+from simulator.hil.network.board import RtlBoard
+from simulator.hil.network.compare import image_cycles, wrong_values
+from simulator.hil.network.driver import Driver
+from simulator.hil.network.engine import (
+    ImageRun,
+    dram_latency_cycles,
+    network_design,
+    run_images,
+)
+from simulator.hil.network.program import compile_network
+from simulator.hil.network.twin import TwinRun, run_twin
+from simulator.hil.verilator import lint
+from simulator.lowering import Plan, make_plan
+from simulator.operations import read_network
+from simulator.trace import Trace
+from tests.rtl.fixed_cases import compiled, digits, machine, network
+from tests.rtl.rtl_cases import ROOT, needs_verilator
+
+IMAGES = int(os.environ.get("STASIM_RTL_IMAGES", "3"))
+NARROW_PORT = "cores.0.buffers.weights.banks=2"
+
+
+@cache
+def plan() -> Plan:
+    with Trace.open(ROOT / "traces" / "mnist.npz") as trace:
+        return make_plan(read_network(trace), machine())
+
+
+@cache
+def runs() -> list[tuple[ImageRun, TwinRun]]:
+    images = digits()[0][:IMAGES]
+    found = run_images(machine(), compiled(), list(images))
+    return [
+        (run, run_twin(network(), image, membrane_bits=16))
+        for run, image in zip(found, images, strict=True)
+    ]
+
+
+@needs_verilator
+def test_every_spike_mask_and_logit_is_the_twins() -> None:
+    for run, twin in runs():
+        assert wrong_values(compiled(), run, twin) == {}
+
+
+@needs_verilator
+def test_it_classifies_the_digits() -> None:
+    right = [
+        run.logits.argmax() == label for (run, _), label in zip(runs(), digits()[1], strict=False)
+    ]
+    assert np.mean(right) > 0.9
+
+
+@needs_verilator
+def test_an_image_takes_the_simulators_cycles() -> None:
+    for run, twin in runs():
+        cycles = image_cycles(plan(), compiled(), run, twin)
+        assert abs(cycles.deviation) < 0.01
+        # Nothing is left out: layers, decisions and head add up to the image.
+        assert sum(layer.rtl for layer in cycles.layers.values()) == cycles.rtl
+        model = sum(layer.model for layer in cycles.layers.values())
+        assert model + cycles.idle_scans == cycles.model
+        assert len(cycles.layers) == len(plan().layers) + 2
+
+
+@needs_verilator
+def test_each_layer_takes_the_simulators_cycles() -> None:
+    for run, twin in runs():
+        for name, layer in image_cycles(plan(), compiled(), run, twin).layers.items():
+            assert abs(layer.deviation) < 0.02, name
+
+
+@needs_verilator
+def test_a_slow_memory_costs_time_and_changes_nothing() -> None:
+    board = RtlBoard(network_design(machine()), latency_cycles=150, gap_cycles=7)
+    with board:
+        outcome = Driver(board, compiled()).classify(digits()[0][0])
+    run, _ = runs()[0]
+    assert np.array_equal(outcome.logits, run.logits)
+    assert outcome.counters["cycles"] > run.counters["cycles"] * 1.02
+    assert outcome.counters["pe_array"] == run.counters["pe_array"]
+
+
+@needs_verilator
+def test_an_image_leaves_nothing_behind() -> None:
+    # The same image in other company: no membrane, mask or list of the one before it shows.
+    first, second = digits()[0][:2]
+    alone = next(run_images(machine(), compiled(), [second]))
+    _, after = run_images(machine(), compiled(), [first, second])
+    assert np.array_equal(alone.ended, after.ended)
+    assert np.array_equal(alone.logits, after.logits)
+
+
+@needs_verilator
+def test_it_is_clean_under_lint() -> None:
+    assert lint(network_design(machine())) == ""
+
+
+def test_the_twin_classifies_as_the_network_does() -> None:
+    pixels, labels = digits()
+    found = [run_twin(network(), image, 16).logits.argmax() for image in pixels[:12]]
+    assert np.mean(np.array(found) == labels[:12]) >= 0.9
+
+
+def test_a_network_that_is_too_large_is_refused() -> None:
+    parameters = dict(network_design(machine()).parameters)
+    with pytest.raises(DeviceError, match="tokens 64: must be at most 32"):
+        compile_network(network(), parameters | {"TOKENS": 32})
+    with pytest.raises(DeviceError, match="MEMBRANE_DEPTH"):
+        compile_network(network(), parameters | {"MEMBRANE_DEPTH": 1024})
+    with pytest.raises(DeviceError, match="power of two"):
+        compile_network(network()._replace(side=24), parameters)
+
+
+def test_a_machine_that_the_rtl_cannot_be_is_refused() -> None:
+    with pytest.raises(DeviceError, match="PORT_INPUTS 1: must be 4"):
+        network_design(machine(NARROW_PORT))
+    with pytest.raises(DeviceError, match=r"memories\.dram"):
+        dram_latency_cycles(machine("memories.dram.channels=2"))
