@@ -91,7 +91,7 @@ class _Header(BaseModel):
     seed: int | None = None
     accuracy: dict[str, Any] | None = None
     finished: bool | None = None
-    recipe: str | None = None
+    recipe: str | dict[str, Any] | None = None
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
