@@ -13,7 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from reports.break_evens import Pair, pairs, told
 from reports.figures.base import Card, Run, by_workload
+from reports.figures.break_even import break_even_cards
 from reports.figures.cycles import cycles_cards
 from reports.figures.designs import design_cards, headline
 from reports.figures.energy import energy_cards, field_card
@@ -41,7 +43,7 @@ def compare_page(runs: Sequence[Run], baseline: str | None = None) -> str:
     compared = [first, *(name for name in designs if name != first)] if len(designs) > 1 else []
     return render(
         "compare.html.j2",
-        compare_cards(runs, baseline),
+        compare_cards(runs, baseline, pairs(runs)),
         data=page_data(runs, designs),
         designs=designs,
         baseline=first,
@@ -54,13 +56,16 @@ def compare_page(runs: Sequence[Run], baseline: str | None = None) -> str:
     )
 
 
-def compare_cards(runs: Sequence[Run], baseline: str | None = None) -> list[Card]:
-    """All cards, in the order of the page."""
+def compare_cards(
+    runs: Sequence[Run], baseline: str | None = None, found: Sequence[Pair] = ()
+) -> list[Card]:
+    """All cards, in the order of the page; `found`: pairs to draw where their order turns."""
     return [
         *machine_cards(runs),
         *design_cards(runs, baseline),
         *latency_cards(runs),
         *energy_cards(runs),
+        *break_even_cards(found),
         *cycles_cards(runs),
         *roofline_cards(runs),
         *tokens_cards(runs),
@@ -164,6 +169,8 @@ def _run(options: argparse.Namespace) -> None:
     for name, text in texts.items():
         write_html(text, name)
         print(f"written: {named(name)}", file=sys.stderr)
+    if lines := told(pairs(runs)):
+        print(lines)
 
 
 if __name__ == "__main__":

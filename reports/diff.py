@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from reports.figures.cycles import cycles_by_layer
+from reports.runs import priced
 from simulator.command import check_counts, command, program
 from simulator.config.wording import shown
+from simulator.energy.break_even import sentences
 from simulator.errors import ResultError
 from simulator.results.pairing import ratio, same_trace, shared
 from simulator.results.result import Result
@@ -146,6 +148,14 @@ def paired(one: Result, other: Result) -> tuple[Result, Result, list[str]]:
     return a, b, [told] if any(fewer) else []
 
 
+def break_even(one: Result, other: Result) -> list[str]:
+    """Return what the order by energy depends on, in words; empty for a machine not known."""
+    designs = [priced(result) for result in (one, other)]
+    if designs[0] is None or designs[1] is None:
+        return []
+    return sentences(("A", "B"), designs[0], designs[1], number)
+
+
 def provenance_changes(one: Result, other: Result) -> list[tuple[str, Any, Any]]:
     """Where the results come from differs: path, in A, in B; None where a path is missing."""
     a, b = (dict(_leaves("", result.provenance)) for result in (one, other))
@@ -183,6 +193,10 @@ def text(one: Result, other: Result, rows: int, left_out: Sequence[str] = ()) ->
         f"  {_interval(found.get(name))}"
         for name, a, b in headline(one, other)
     ]
+    order = break_even(one, other)
+    if order:
+        lines += ["", "Which one is cheaper, and what turns it:"]
+        lines += [f"   {each}" for each in order]
     for change in changes(one, other):
         lines += ["", *_view(change, rows)]
     return "\n".join(line.rstrip() for line in lines)
@@ -268,6 +282,7 @@ def as_json(one: Result, other: Result) -> str:
             dict(zip(("name", "a", "b"), entry, strict=True)) for entry in headline(one, other)
         ],
         "ratios": {name: found._asdict() for name, found in ratios(one, other).items()},
+        "break_even": break_even(one, other),
         "views": [
             {
                 "title": change.title,

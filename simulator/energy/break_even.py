@@ -200,6 +200,25 @@ def ratio_map(one: Design, other: Design, powers_w: Floats, dram_pj: Floats) -> 
     return ratio
 
 
+def equal_line(
+    one: Design, other: Design, powers_w: Floats, dram_pj: Floats
+) -> list[tuple[float, float]]:
+    """Return where on a map both cost the same: (always-on power of the first, DRAM price)."""
+    apart_w = other.power_w.nominal - one.power_w.nominal
+    slope = PJ_PER_W_MS * (one.latency_ms - other.latency_ms)
+    rest = one.chip.nominal - other.chip.nominal - PJ_PER_W_MS * apart_w * other.latency_ms
+    bits = one.dram_bits - other.dram_bits
+    if slope:
+        found = [(-(rest + price * bits) / slope, float(price)) for price in dram_pj]
+    else:
+        found = [(float(power), -rest / bits) for power in powers_w] if bits else []
+    return [
+        (power, price)
+        for power, price in found
+        if powers_w[0] <= power <= powers_w[-1] and dram_pj[0] <= price <= dram_pj[-1]
+    ]
+
+
 def map_axes(points: int = 81) -> tuple[Floats, Floats]:
     """Return always-on powers and DRAM prices of a map, each a geometric series."""
     return np.geomspace(*POWERS_W, points), np.geomspace(*DRAM_PRICES_PJ, points)

@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.energy.break_even import Design, compare, map_axes, ratio_map, sentences
+from simulator.energy.break_even import (
+    Design,
+    compare,
+    equal_line,
+    map_axes,
+    ratio_map,
+    sentences,
+)
 from simulator.energy.spans import NOTHING, Span, total
 
 
@@ -101,3 +108,18 @@ def test_a_map_covers_its_axes() -> None:
     # Ever dearer bits speak against the one that moves more, ever more power for it.
     assert (np.diff(ratio, axis=0) > 0).all()
     assert (np.diff(ratio, axis=1) < 0).all()
+
+
+def test_equal_energy_lies_where_the_map_says_one() -> None:
+    powers, prices = map_axes(9)
+    line = equal_line(SHORT, LONG, powers, prices)
+    assert line
+    for power, price in line:
+        ratio = ratio_map(SHORT, LONG, np.array([power]), np.array([price]))
+        assert ratio[0, 0] == pytest.approx(1.0)
+    # Of two designs as fast as each other no power turns the order, and one DRAM price does.
+    as_fast = SHORT._replace(latency_ms=LONG.latency_ms, power=LONG.power)
+    level = equal_line(as_fast, LONG, powers, prices)
+    assert level == []
+    level = equal_line(as_fast, LONG, powers, np.array([0.1, 30.0]))
+    assert [price for _, price in level] == [0.5] * 9

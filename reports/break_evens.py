@@ -1,0 +1,67 @@
+"""Pairs of designs by energy: which is cheaper, how surely, and what turns their order."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from reports.figures.base import Run
+from simulator.energy.break_even import Comparison, Design, compare, sentences
+from simulator.results.units import number
+
+MOST_PAIRS = 24
+"""So many pairs have a map and are printed; those whose order depends on a bound come first."""
+
+
+class Pair(NamedTuple):
+    """Two designs on the same images, each between the bounds of its prices."""
+
+    names: tuple[str, str]
+    one: Design
+    other: Design
+    found: Comparison
+
+    @property
+    def lines(self) -> list[str]:
+        """The pair in words: a heading, then a line for each value that turns it."""
+        return sentences(self.names, self.one, self.other, number)
+
+
+def pairs(runs: Sequence[Run]) -> list[Pair]:
+    """Return all pairs that ran the same images, those whose order depends on a bound first.
+
+    A network with and without halting is two workloads on the same images, so it is a pair too.
+    """
+    found = []
+    several = len({run.workload for run in runs}) > 1
+    for one, other in itertools.combinations(runs, 2):
+        if one.priced is None or other.priced is None or _images(one) != _images(other):
+            continue
+        names = tuple(
+            f"{run.design} on {run.workload}" if several else run.design for run in (one, other)
+        )
+        compared = compare(one.priced, other.priced)
+        found.append(Pair((names[0], names[1]), one.priced, other.priced, compared))
+    return sorted(found, key=lambda pair: pair.found.is_robust)
+
+
+def _images(run: Run) -> list[str]:
+    names: list[str] = run.result.tables["images"]["image_id"].tolist()
+    return names
+
+
+def told(found: Sequence[Pair]) -> str:
+    """Return the pairs in words, the first MOST_PAIRS of them."""
+    if not found:
+        return ""
+    robust = sum(pair.found.is_robust for pair in found)
+    lines = [
+        f"Energy: the order of {robust} of {len(found)} pairs is robust over all bounds of prices"
+    ]
+    for pair in found[:MOST_PAIRS]:
+        first, *rest = pair.lines
+        lines += [f"  {first}", *(f"    {line}" for line in rest)]
+    if len(found) > MOST_PAIRS:
+        lines.append(f"  ... and {len(found) - MOST_PAIRS} pairs more")
+    return "\n".join(lines)
