@@ -94,8 +94,9 @@ def _chosen(tiles: Tiles, own: Masks) -> Tiles:
         name: getattr(tiles, name)[own]
         for name in (
             "sizes", "planes", "groups", "chunks", "product_inputs", "outputs", "integer",
-            "attention",
+            "attention", "sharers", "grids",
         )
+        if getattr(tiles, name) is not None
     }  # fmt: skip
 
     def rows() -> RowLists:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from simulator.components.vector_units.base import ElementWork
 from simulator.lowering.places import CORE, GLOBAL, OUTSIDE
 from simulator.lowering.plan import LayerPlan, Plan
 from simulator.lowering.scopes import ScopePlan, plan_scopes
@@ -126,10 +127,11 @@ def _layer_column(plan: Plan, layer_plan: LayerPlan) -> tuple[object, ...]:
     product = not (layer.kind == "head" or layer.is_elementwise)
     full = layer.rows * layer.outputs * layer.groups * layer_plan.computed_timesteps
     # Scores meet no neuron, but the vector unit carries them to where weights are read from.
-    work = full if layer.kind == "attention_scores" else 0
+    work = full if layer.kind == "attention_scores" and not layer_plan.array.fires else 0
     for op in layer_plan.fused:
         times = 1 if op.kind == "pool" and layer_plan.repeats > 1 else op.timesteps
-        work += op.rows * times * vector.row_cycles(op.kind, op.window_inputs, op.channels)
+        sizes = (op.kind, op.rows, op.channels, times, op.window_inputs)
+        work += vector.element_work(ElementWork(*sizes, layer.product_class))
     numerator, denominator = _operand_row(layer_plan)
     places = [layer_plan.operand_place, layer_plan.second_place]
     places += [place for _, place in layer_plan.reads]

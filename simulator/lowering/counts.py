@@ -66,7 +66,8 @@ class CountPlan(NamedTuple):
     read from the spike buffer.
     fetched: (entries,), of entries with weights outside. fetches: by part and action, (entries, 2),
     counts of all chunks of a full and of the ragged column tile. chunks: (entries,).
-    fill_chunks: (entries,), chunks that a fetch brings, 0 = one.
+    fill_chunks: (entries,), chunks that a fetch brings, 0 = one. stream_rows: (entries,), operand
+    rows that share a pass of weights which the array streams, 0 = all.
     stored: (cores, entries), bits of a core's weights in its buffer.
     pinned, pinned_stored: (cores, entries), chunks of them that stay, and their bits.
     pinned_fetches: by part and action, (cores, entries), counts of the fetches of those chunks.
@@ -85,6 +86,7 @@ class CountPlan(NamedTuple):
     fetches: dict[tuple[str, str], Ints]
     chunks: Ints
     fill_chunks: Ints
+    stream_rows: Ints
     stored: Ints
     pinned: Ints
     pinned_stored: Ints
@@ -130,6 +132,10 @@ def make_count_plan(constants: Constants) -> CountPlan:
         fetched=np.array([bool(each.fetch) for each in layers], np.bool_),
         fetches=fetches,
         chunks=np.array([len(each.fetch) for each in layers], np.int64),
+        stream_rows=np.array(
+            [each.array.stream_rows if each.array.streams_weights else 0 for each in layers],
+            np.int64,
+        ),
         fill_chunks=np.array([each.fill_chunks for each in layers], np.int64),
         stored=stored,
         pinned=pinned,
@@ -443,6 +449,11 @@ def _count_fetches(
     wanted = np.where(outer, share.tiles * plan.chunks[own] - stays, plan.chunks[own])
     takes = share.tiles > 0
     fetches = np.where(wanted <= machine.weight_slots, 1, share.blocks) * takes
+    streamed = plan.stream_rows[own]
+    if streamed.any():
+        rows = table.timed.scopes.rows[:, entries.scope[own]]
+        passes = -(-rows // np.maximum(streamed, 1))
+        fetches = np.where(streamed > 0, fetches * passes, fetches)
     once = np.zeros(takes.shape, np.int64)
     if pinned.any() and not present:
         # Scopes of a layer follow each other: the first that takes part fetches.

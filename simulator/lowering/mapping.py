@@ -98,7 +98,7 @@ class Frame(NamedTuple):
         buffer = self.architecture.core.buffers.partial_sums
         row_bits = array.held_columns(layer.outputs) * array.sum_bits
         rows = buffer.capacity_bits // sum_blocks // row_bits
-        if self.architecture.dataflow.neurons_last:
+        if self.architecture.dataflow.neurons_last and not array.fires:
             self._check_sums(layer, rows * row_bits)
         if rows < 1:
             raise LoweringError(
@@ -235,7 +235,7 @@ def _slots_for(path: str, network: Network, architecture: Architecture) -> int:
     """Chunks of an array that the weight buffer holds, or parts of it that are filled whole."""
     core = architecture.core
     array, weights = core.arrays[path], core.buffers.weights
-    if array.holds_weights:
+    if array.holds_weights or array.streams_weights:
         return 1 << 20
     if weights.fill_bits:
         return weights.capacity_bits // weights.fill_bits

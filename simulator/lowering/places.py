@@ -190,12 +190,16 @@ class Places:
             shared = self.fetched_again(layer) and not own and bits <= free
             free -= bits * shared
             source = FROM_GLOBAL if shared else FROM_DRAM
-            found.append(source if layer.weight_bits and not array.holds_weights else ON_CHIP)
+            inside = array.holds_weights or array.streams_weights
+            found.append(source if layer.weight_bits and not inside else ON_CHIP)
         return tuple(found)
 
     def fetched_again(self, layer: Layer) -> bool:
         """Whether a layer's weights are used at several timesteps, or by several cores."""
-        if layer.weight_bits == 0 or layer.kind == "head" or self._array(layer).holds_weights:
+        array = self._array(layer)
+        if layer.weight_bits == 0 or layer.kind == "head":
+            return False
+        if array.holds_weights or array.streams_weights:
             return False
         by_cores = self.cores > 1 and self.homes[layer.index] == SHARED
         return layer.index in self.in_time or (by_cores and self.architecture.split == "tokens")

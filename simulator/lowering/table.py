@@ -24,6 +24,8 @@ from simulator.lowering.walks import (
     GROUPS,
     KIND,
     OFFSET,
+    OUT_HEIGHT,
+    OUT_WIDTH,
     PIXELS,
     PLANES,
     ROW_BYTES,
@@ -150,6 +152,8 @@ def _costed(constants: Constants, plan: ScopePlan, batch: Batch) -> Costed:
         attention=attention[plan.walk][number],
         rows=rows,
         gather=gather,
+        sharers=np.array([len(walk.layers) for walk in rows_of], np.int64)[plan.walk][number],
+        grids=table[:, [OUT_HEIGHT, OUT_WIDTH]][number],
     )
     cost = cost_tiles(arrays, tiles, walks.array[plan.walk][number])
     tile_ones = tiles.tile_ones()

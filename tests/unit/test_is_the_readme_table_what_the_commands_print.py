@@ -21,6 +21,8 @@ ROOT = Path(__file__).parents[2]
         ("README.md", "designs", designs.table),
         ("docs/machines.md", "machines", machines.table),
         ("docs/validation.md", "exspike", boards.exspike),
+        ("docs/validation.md", "fpga-spiking-transformer", boards.fpga_spiking_transformer),
+        ("docs/validation.md", "spike-iand-former", boards.spike_iand_former),
     ],
 )
 def test_the_table_is_current(page: str, name: str, table: Callable[[], str]) -> None:

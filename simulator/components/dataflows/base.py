@@ -27,8 +27,6 @@ class Dataflow(Component, slot="dataflows"):
 
     neurons_last: ClassVar[bool] = False
     """Whether the element-wise work of a step waits for its last tile, not for its own."""
-    timesteps_in_turn: ClassVar[bool] = False
-    """Whether a layer's timesteps follow each other, and nothing of the next begins before."""
 
     local_weight_chunks: int = Field(
         default=2,
@@ -80,6 +78,11 @@ class Dataflow(Component, slot="dataflows"):
     def homes(self, work: list[int], cores: int) -> list[int]:
         """The core of each layer, or SHARED; `work`: its dense multiply-accumulates."""
         return [SHARED] * len(work)
+
+    @property
+    def timesteps_in_turn(self) -> bool:
+        """Whether a layer's timesteps follow each other, and nothing of the next begins before."""
+        return False
 
     @property
     def timestep_cycles(self) -> int:

@@ -16,16 +16,23 @@ class LayerByLayer(Dataflow, kind="layer_by_layer"):
     neurons fire, while the array waits. Weights are fetched again at each timestep, the first of
     them only when the timestep before has ended; the weights of the next layer are fetched while
     the last timestep runs. Membranes are those of one layer at a time. Source: ExSpike (FPL'26), by
-    its public RTL.
+    its public RTL. With `timesteps_together` the inner loop is in the arrays.
     """
 
     example: ClassVar[str] = "kind: layer_by_layer\naccumulator_blocks: 1\n"
     neurons_last: ClassVar[bool] = True
-    timesteps_in_turn: ClassVar[bool] = True
 
     restart_cycles: int = Field(
         default=0, ge=0, le=65536, description="from a timestep's end to the fetches of the next"
     )
+
+    timesteps_together: bool = Field(
+        default=False, description="arrays compute all timesteps in parallel"
+    )
+
+    @property
+    def timesteps_in_turn(self) -> bool:
+        return not self.timesteps_together
 
     @property
     def timestep_cycles(self) -> int:
@@ -35,7 +42,9 @@ class LayerByLayer(Dataflow, kind="layer_by_layer"):
         return [
             Slot(layer, step)
             for layer, is_once in enumerate(once)
-            for step in ([ALL_TIMESTEPS] if is_once else range(timesteps))
+            for step in (
+                [ALL_TIMESTEPS] if is_once or self.timesteps_together else range(timesteps)
+            )
         ]
 
     @property

@@ -50,6 +50,8 @@ class Tiles(NamedTuple):
     integer: bool (blocks,), planes are digits of one number, which a multiplier may take at once.
     attention: bool (blocks,), the other operand is activations too.
     rows: gives the operand rows, where an array looks at their timesteps.
+    sharers: int64 (blocks,), layers that read the same operand in the same way, q, k and v.
+    grids: int64 (blocks, 2), height and width of the map whose positions the rows are.
     gather: gives bits, only for an array that `reads_bits`.
     """
 
@@ -69,6 +71,8 @@ class Tiles(NamedTuple):
     attention: npt.NDArray[np.bool_]
     rows: Callable[[], RowLists]
     gather: Gather | None = None
+    sharers: Ints | None = None
+    grids: Ints | None = None
 
     def word_runs(self, most_bytes: int = 1 << 23) -> Iterator[tuple[int, int, Words, Ints]]:
         """Yield (first tile, last tile, words, ptr) of runs of tiles, bounded in memory.
@@ -104,6 +108,13 @@ class Tiles(NamedTuple):
     def tile_rows(self) -> Ints:
         """int64 (tiles,), operand rows of each tile."""
         return self.sizes[self.block]
+
+    @property
+    def map_sizes(self) -> Ints:
+        """int64 (blocks, 2), height and width of the map; a line where none is known."""
+        if self.grids is not None:
+            return self.grids
+        return np.stack([np.ones_like(self.sizes), np.maximum(self.sizes, 1)], axis=1)
 
     @property
     def operand_bits(self) -> Ints:
@@ -153,6 +164,10 @@ class PEArray(Component, slot="pe_arrays"):
     """Whether a chunk may end in the middle of a kernel's tap."""
     in_lockstep: ClassVar[bool] = False
     """Whether all PEs move at once, so without queues and with few flip-flops."""
+    fires: ClassVar[bool] = False
+    """Whether neurons are in its read-out, so that spikes leave it, or scores go where they go."""
+    streams_weights: ClassVar[bool] = False
+    """Whether weights come to it over a port of its own, whose time is part of its cycles."""
     walks_inputs: ClassVar[bool] = False
     """Whether the rows of a convolution are input positions, each of which meets all taps."""
     preloads_weights: ClassVar[bool] = False
@@ -174,6 +189,11 @@ class PEArray(Component, slot="pe_arrays"):
     @property
     def tile_inputs(self) -> int:
         """Inputs of one chunk at most; 0, where a subclass says nothing: all are one chunk."""
+        return 0
+
+    @property
+    def stream_rows(self) -> int:
+        """Operand rows that share a pass of streamed weights; 0: all that run together."""
         return 0
 
     @property

@@ -63,10 +63,6 @@ class EventScatter(AccumulatorArray, kind="event_scatter"):
         return self.weights_inside
 
     @property
-    def peak_accumulations_per_cycle(self) -> int:
-        return self.columns * self.taps * (2 if self.pairs else 1)
-
-    @property
     def adders(self) -> int:
         """An adder a tap, and one for the targets of a position."""
         return self.columns * (self.taps + 1)

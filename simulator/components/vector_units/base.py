@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import NamedTuple
 
 from simulator.components.base import Component, Primitive
+
+
+class ElementWork(NamedTuple):
+    """An element-wise operation of a layer: its results, and the class of the product before it."""
+
+    kind: str
+    rows: int
+    channels: int
+    timesteps: int
+    window_inputs: int
+    after: str
 
 
 class VectorUnit(Component, slot="vector_units"):
@@ -30,9 +42,10 @@ class VectorUnit(Component, slot="vector_units"):
     def element_cycles(self, kind: str, window_inputs: int) -> int:
         """Element-cycles of one result of an operation kind (of trace.py)."""
 
-    def row_cycles(self, kind: str, window_inputs: int, channels: int) -> int:
-        """Element-cycles of a row of results, one a channel."""
-        return channels * self.element_cycles(kind, window_inputs)
+    def element_work(self, work: ElementWork) -> int:
+        """Element-cycles of all results of an operation."""
+        results = work.rows * work.channels * work.timesteps
+        return results * self.element_cycles(work.kind, work.window_inputs)
 
     @abstractmethod
     def element_counts(self, kind: str, window_inputs: int) -> dict[str, int]:

@@ -7,7 +7,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
-from simulator.components.vector_units.base import VectorUnit
+from simulator.components.vector_units.base import ElementWork, VectorUnit
 
 FREE = ("residual", "spike_driven_attention", "spike_gate", "rearrange")
 """Bitwise on spikes as they pass: OR with the residual, AND and OR of attention."""
@@ -43,10 +43,10 @@ class WriteBack(VectorUnit, kind="write_back"):
     def element_cycles(self, kind: str, window_inputs: int) -> int:
         return 0 if kind in FREE else 1
 
-    def row_cycles(self, kind: str, window_inputs: int, channels: int) -> int:
-        if kind == "pool":
-            return self.pool_row_cycles * self.channels
-        return super().row_cycles(kind, window_inputs, channels)
+    def element_work(self, work: ElementWork) -> int:
+        if work.kind == "pool":
+            return work.rows * work.timesteps * self.pool_row_cycles * self.channels
+        return super().element_work(work)
 
     def element_counts(self, kind: str, window_inputs: int) -> dict[str, int]:
         if kind == "rearrange":
