@@ -100,7 +100,13 @@ class Technology(_Section):
     """The process that the machine is made in, and the table that prices its actions."""
 
     node_nm: int = Field(gt=0, le=10_000, description="technology node")
-    voltage_v: float = Field(gt=0, le=10, description="supply voltage")
+    voltage_v: float | None = Field(
+        default=None,
+        gt=0,
+        le=10,
+        exclude_if=lambda voltage_v: voltage_v is None,
+        description="supply voltage; none or that of the energy table",
+    )
     energy_table: SingleLine = Field(
         description="name of a built-in energy table, or path of one relative to this file"
     )

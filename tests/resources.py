@@ -18,7 +18,7 @@ LESS = frozenset(
     token_cycles""".split()  # noqa: SIM905
 )
 NO_RESOURCE = frozenset(
-    """weight_bits sum_bits membrane_width_bits images_in_flight images_together word_inputs
+    """images_in_flight images_together word_inputs
     chunk_inputs row_inputs tile_outputs tile_rows window_timesteps bundle_timesteps bundle_tokens
     patterns rounds prefetched_percent weight_density weight_seed burst_bytes page_bytes link_um
     interconnect.columns interconnect.rows""".split()  # noqa: SIM905

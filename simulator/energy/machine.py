@@ -173,6 +173,12 @@ def energy_table(architecture: Architecture) -> EnergyTable:
             f"{architecture.name}: technology.energy_table: {name} is for {table.node_nm} nm: must "
             f"be for technology.node_nm, {architecture.technology.node_nm}"
         )
+    if architecture.technology.voltage_v not in (None, table.voltage_v):
+        raise PricingError(
+            f"{architecture.name}: technology.voltage_v: {architecture.technology.voltage_v:g}: "
+            f"must be {table.voltage_v:g}, that of the energy table {name}, or be left out: prices "
+            "are carried to no other voltage, nor is the clock that goes with one"
+        )
     return table
 
 

@@ -565,6 +565,8 @@ def _useful(counts: Counts, table: Table, at: Ints) -> Useful:
     counted, columns = table.counted, constants.layers.columns[entries.layer]
     added = counted.added[:, entries.scope] * outputs
     added += counted.added_pass[:, entries.scope] * outputs // columns
+    # Taps that a smaller kernel leaves idle add what nothing asks for.
+    added = np.minimum(added, ones * outputs)
     totals = np.zeros((2, counts.images * counts.layers), np.int64)
     for total, values in zip(totals, (ones * outputs, added), strict=True):
         np.add.at(total, at.ravel(), values.ravel())

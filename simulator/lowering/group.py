@@ -114,7 +114,7 @@ class GroupRows:
             row[s.T_LOAD_AT] = load_at[step.layer]
             if matrix:
                 row[s.T_UNIT] = arrays[core][layer_plan.array_number]
-                row[s.T_LATENCY] = layer_plan.array.pipeline_latency_cycles
+                row[s.T_LATENCY] = plan.graph.units[row[s.T_UNIT]].latency_cycles
                 row[s.T_ENGINE] = core * len(arrays[core]) + layer_plan.array_number
                 row[s.T_PRELOADS] = int(layer_plan.array.preloads_weights)
                 row[s.T_FILL_CHUNKS] = layer_plan.fill_chunks

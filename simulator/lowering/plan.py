@@ -276,11 +276,13 @@ def _bits(held: TensorSpec | Stream) -> int:
 
 def _fetch_bits(layer: Layer, cut: Cut, architecture: Architecture) -> tuple[tuple[int, int], ...]:
     """Return the bits of each chunk's weights, for a full and for the ragged column tile."""
-    if layer.weight_bits == 0 or array_of(layer, architecture).holds_weights:
+    if layer.weight_bits == 0:
         return ()
     if cut.chunks is None:  # the head, which runs on the vector unit
         bits = layer.inputs * layer.outputs * layer.weight_bits
         return ((bits, bits),)
+    if array_of(layer, architecture).holds_weights:
+        return ()
     array = array_of(layer, architecture)
     columns = array.tile_columns
     sizes = (min(columns, layer.outputs), layer.outputs % columns or columns)

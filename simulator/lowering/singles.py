@@ -14,6 +14,7 @@ from simulator.lowering.plan import LayerPlan, Plan
 from simulator.lowering.requests import requests
 from simulator.lowering.tables import HALTING, MASK_SCAN, VECTOR_WORK
 from simulator.lowering.tiles import Batch
+from simulator.lowering.units import beyond_one_cycle
 from simulator.operations import Layer, VectorOp
 
 Ints = npt.NDArray[np.int64]
@@ -78,6 +79,9 @@ class _Filler:
         self.vector = self.plan.architecture.core.vector_unit
         self.skip = self.plan.architecture.token_skip
         self.masked = masked
+        architecture = self.plan.architecture
+        masks = architecture.core.buffers.masks
+        self.mask_cycles = beyond_one_cycle(masks, architecture.clock_mhz)
         fixed = [np.zeros(self.steps, np.int64) for _ in range(5)]
         varied = [np.zeros((self.images, self.steps), np.int64) for _ in range(5)]
         graph = self.plan.graph
@@ -116,7 +120,7 @@ class _Filler:
         # A halting network has summed its mean-field output already, token by token.
         halting = any(op.kind == "halting" for each in network.layers for op in each.vector_ops)
         adds = 0 if halting else layer.mean_tokens * network.timesteps * layer.inputs
-        latency = self.vector.pipeline_latency_cycles
+        latency = self.plan.graph.latency("vector_unit")
         work, unit = layer.dense_macs + adds, self.vector_unit
         self.single(layer_plan.scopes[0], unit, work, latency, VECTOR_WORK)
         shared = self.counts.shared
@@ -137,7 +141,7 @@ class _Filler:
                 _elements(op, layer, timed) * self.vector.element_cycles(op.kind, op.window_inputs)
                 for op in layer_plan.fused
             )
-            latency = self.vector.pipeline_latency_cycles
+            latency = self.plan.graph.latency("vector_unit")
             self.single(step, self.vector_unit, work, latency, VECTOR_WORK)
             counted = live if self.skip.spares_energy else np.full_like(live, every)
             self._count_elements(layer_plan, counted)
@@ -214,8 +218,8 @@ class _Filler:
         found.busy[:, steps.step[own]] = -(-elements[:, own] // lanes)
         found.unit[steps.step[own]] = self.vector_unit
         found.category[steps.step[own]] = HALTING
-        found.latency[steps.step[halts]] = self.vector.halting_latency_cycles
-        found.latency[steps.step[fields]] = self.vector.pipeline_latency_cycles
+        found.latency[steps.step[halts]] = self.vector.halting_latency_cycles + self.mask_cycles
+        found.latency[steps.step[fields]] = self.plan.graph.latency("vector_unit")
         part = CORE_PART + "vector_unit"
         for kind, count in (("halting", wide), ("score", live)):
             each = self.vector.element_counts(kind, 1)
@@ -248,7 +252,7 @@ class _Filler:
         busy = np.array([scan.busy_cycles for scan in scans], np.int64)
         self.found.busy[:, index] = busy[place][:, is_scan]
         self.found.unit[index] = self.skip_unit
-        self.found.latency[index] = scans[0].latency_cycles
+        self.found.latency[index] = scans[0].latency_cycles + self.mask_cycles
         self.found.category[index] = MASK_SCAN
 
 

@@ -19,6 +19,8 @@ import numpy.typing as npt
 
 from simulator.architecture import Architecture
 from simulator.components.interconnects.base import End, Interconnect
+from simulator.components.memories.base import Memory
+from simulator.components.pe_arrays.base import PEArray
 
 Ints = npt.NDArray[np.int64]
 
@@ -138,6 +140,23 @@ class Graph:
         )
 
 
+def beyond_one_cycle(memory: Memory, clock_mhz: float) -> int:
+    """Return the cycles that a local buffer adds to the pipeline of the unit that reads it.
+
+    Pipelines of arrays, vector units and token skips are stated for buffers that take one cycle.
+    """
+    return max(memory.read(1, clock_mhz).latency_cycles - 1, 0)
+
+
+def _array_latency(array: PEArray, architecture: Architecture) -> int:
+    """Return the cycles from a tile's end to its results; preloaded weights come ahead of it."""
+    buffers, clock = architecture.core.buffers, architecture.clock_mhz
+    read = [buffers.spikes, buffers.partial_sums]
+    if not array.preloads_weights:
+        read.append(buffers.weights)
+    return array.pipeline_latency_cycles + sum(beyond_one_cycle(each, clock) for each in read)
+
+
 def make_graph(architecture: Architecture) -> Graph:
     """Return the graph of a machine; with several cores each unit of a core names its core."""
     core, clock = architecture.core, architecture.clock_mhz
@@ -145,9 +164,10 @@ def make_graph(architecture: Architecture) -> Graph:
     weights, shared = core.buffers.weights, memories.global_buffer
     first, *engines = core.arrays
     latency = {
-        **{path: array.pipeline_latency_cycles for path, array in core.arrays.items()},
+        **{path: _array_latency(array, architecture) for path, array in core.arrays.items()},
         "weight_port": weights.read(weights.capacity_bits, clock).latency_cycles,
-        "vector_unit": core.vector_unit.pipeline_latency_cycles,
+        "vector_unit": core.vector_unit.pipeline_latency_cycles
+        + beyond_one_cycle(core.buffers.membranes, clock),
     }
 
     def own(number: int, role: str) -> Unit:

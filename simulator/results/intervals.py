@@ -141,7 +141,9 @@ def machine_of(result: Result, switches: Mapping[str, Any]) -> Architecture:
         raise ResultError(f"energy table {own}: is not built in: name its file (--table)")
     if "energy_table" in changed and changed["energy_table"] not in table_names():
         changed["energy_table"] = str(Path(changed["energy_table"]).resolve())
-    document["technology"] = {**FIRST_SWITCHES, **document["technology"], **changed}
+    technology = {**FIRST_SWITCHES, **document["technology"], **changed}
+    # A result of before may state any voltage: prices are those of the table.
+    document["technology"] = technology | {"voltage_v": None}
     try:
         return Architecture.model_validate(document)
     except ValidationError as error:

@@ -24,7 +24,7 @@ def machine_provenance(
             "content_hash": architecture.content_hash,
             "clock_mhz": architecture.clock_mhz,
             "node_nm": architecture.technology.node_nm,
-            "voltage_v": architecture.technology.voltage_v,
+            "voltage_v": prices.table.voltage_v,
             "pe_array": " + ".join(array.kind for array in core.arrays.values()),
             "token_skip": architecture.token_skip.kind,
             "dataflow": architecture.for_halting(granularity).dataflow.kind,

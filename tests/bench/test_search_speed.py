@@ -17,7 +17,7 @@ from simulator.trace import Trace
 ROOT = Path(__file__).parents[2]
 ARCH = str(ROOT / "arch_configs" / "sparse_pe.yaml")
 MNIST = ROOT / "traces" / "mnist.npz"
-OTHER = "technology={node_nm: 45, voltage_v: 1.0, energy_table: horowitz_45nm}"
+OTHER = "technology={node_nm: 45, voltage_v: 0.9, energy_table: horowitz_45nm}"
 
 
 @pytest.mark.benchmark(group="a point of a search on 8 digits")

@@ -22,7 +22,7 @@ from tests.machines import GENERAL
 
 ROOT = Path(__file__).parents[2]
 ARCH = ROOT / "arch_configs" / "sparse_pe.yaml"
-OTHER_NODE = "technology={node_nm: 45, voltage_v: 1.0, energy_table: horowitz_45nm}"
+OTHER_NODE = "technology={node_nm: 45, voltage_v: 0.9, energy_table: horowitz_45nm}"
 FASTER = [
     "clock_mhz=1000",
     "memories.dram.bandwidth_gb_per_s=32.0",
@@ -38,7 +38,6 @@ SLOWER = [
 
 PRICED_ALONE = {
     "another node": [OTHER_NODE],
-    "another voltage": ["technology.voltage_v=0.7"],
     "another table": ["technology.energy_table=aladdin_28nm"],
     "another DRAM": ["memories.dram.technology=hbm2"],
     "clock and DRAM twice as fast": FASTER,

@@ -45,7 +45,7 @@ parameters:
   technology:
     choices:
       - {{node_nm: 28, voltage_v: 0.9, energy_table: horowitz_28nm}}
-      - {{node_nm: 45, voltage_v: 1.0, energy_table: horowitz_45nm}}
+      - {{node_nm: 45, voltage_v: 0.9, energy_table: horowitz_45nm}}
 objectives: {{latency_ms: minimize, energy_uj: minimize}}
 constraints: {{sram_kib: {{at_most: 1000}}, latency_ms: {{at_most: 1.0}}}}
 search: {{strategy: random, points: 24, seed: 3, batch: 4}}

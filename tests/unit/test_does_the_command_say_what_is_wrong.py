@@ -37,6 +37,7 @@ def trace(tmp_path_factory: pytest.TempPathFactory) -> str:
         (["--set", "cores.0.pe_array.rows=0"], "must be greater than 0"),
         (["--set", "cores.0.pe_array.row=4"], "did you mean 'rows'"),
         (["--set", "technology.energy_table=horowitz_45nm"], "must be for technology.node_nm, 28"),
+        (["--set", "technology.voltage_v=0.8"], "must be 0.9, that of the energy table"),
         (["--set", "technology.energy_table=horowitz"], "unknown"),
         (["--set", "cores.0.buffers.weights.size_kib=1.0"], "cores.0.buffers.weights"),
         (["--set", "cores.0.buffers.partial_sums.size_kib=0.1"], "cores.0.buffers.partial_sums"),

@@ -27,7 +27,9 @@ class Sram(Memory, kind="sram"):
     size_kib: float = Field(gt=0, le=1048576, description="capacity of all banks")
     banks: int = Field(default=1, gt=0, le=4096, description="banks, each with one port")
     width_bits: int = Field(gt=0, le=65536, description="bits of a word")
-    latency_cycles: int = Field(default=1, ge=0, description="from the access to its data")
+    latency_cycles: int = Field(
+        default=1, ge=0, description="from the access to its data; pipelines include one"
+    )
 
     @property
     def capacity_bits(self) -> int:
