@@ -25,6 +25,7 @@ from reports.figures.tokens import tokens_cards
 from reports.figures.traffic import traffic_cards
 from reports.html import render, write_html
 from reports.machine_table import machine_cards
+from reports.prices import price_cards, price_data
 from reports.runs import load_runs
 from reports.tables import SUFFIXES, paper_tables
 from reports.verdicts import verdicts
@@ -45,6 +46,7 @@ def compare_page(runs: Sequence[Run], baseline: str | None = None) -> str:
         "compare.html.j2",
         compare_cards(runs, baseline, pairs(runs)),
         data=page_data(runs, designs),
+        movable=price_data(runs),
         designs=designs,
         baseline=first,
         verdicts={name: verdicts(runs, name) for name in compared},
@@ -63,6 +65,7 @@ def compare_cards(
     return [
         *machine_cards(runs),
         *design_cards(runs, baseline),
+        *price_cards(runs),
         *latency_cards(runs),
         *energy_cards(runs),
         *break_even_cards(found),

@@ -28,7 +28,7 @@ from simulator.streams.statistics import Estimate
 
 TEMPLATES = Path(__file__).parent / "templates"
 DIGITS = 7
-SCRIPTS = ("page.js", "tables.js", "designs.js", "cards.js")
+SCRIPTS = ("page.js", "tables.js", "designs.js", "prices.js", "cards.js")
 """Modules of the page, in the order in which they run."""
 PAGE_MARK = '<meta name="generator" content="STASim">'
 _COMMENT = "<!-- generator: STASim -->"
@@ -55,11 +55,16 @@ def write_html(text: str, path: str | Path, *, ours: bool = False) -> None:
 
 
 def render(
-    template: str, cards: Sequence[Card], data: Mapping[str, Any] | None = None, **context: Any
+    template: str,
+    cards: Sequence[Card],
+    data: Mapping[str, Any] | None = None,
+    movable: Mapping[str, Any] | None = None,
+    **context: Any,
 ) -> str:
     """A page of cards; equal cards and contexts give equal texts.
 
-    `data`: what the page's scripts share beside the cards, as plain JSON.
+    `data`: what the page's scripts share beside the cards, as plain JSON; `movable`: counts and
+    prices, with all their digits.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -80,6 +85,7 @@ def render(
         style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
         scripts=[Markup((TEMPLATES / name).read_text(encoding="utf-8")) for name in SCRIPTS],
         page_data=_embedded(_rounded(data or {})),
+        price_data=_embedded(movable or {"runs": [], "texts": {}}),
         plotly_js=Markup(plotly.offline.get_plotlyjs()),
         **context,
     )

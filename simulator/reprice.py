@@ -17,7 +17,16 @@ from simulator.command import command, program
 from simulator.energy.break_even import Design, compare, sentences
 from simulator.energy.spans import Span, dram_parts, sram_cells
 from simulator.energy.terms import term_names
-from simulator.results.intervals import Intervals, design_of, intervals, with_bounds, with_prices
+from simulator.errors import PricingError
+from simulator.results.intervals import (
+    Intervals,
+    design_of,
+    intervals,
+    node_of,
+    with_bounds,
+    with_prices,
+)
+from simulator.results.moved import Setting, dram_bits, moved
 from simulator.results.result import Result
 from simulator.results.summary import short, switches
 from simulator.results.units import number
@@ -32,8 +41,11 @@ EXAMPLE = (
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the energies of each result, and where the order of each pair turns."""
     options = _parser().parse_args(arguments)
+    setting = Setting(*(getattr(options, name) for name in Setting._fields)).checked()
+    if options.out and setting != Setting():
+        raise PricingError("--out: a result holds no prices that are set by hand: leave them out")
     results = [_priced(Result.load(path), options) for path in options.results]
-    found = [intervals(result) for result in results]
+    found = [moved(intervals(each), dram_bits(each), setting) for each in results]
     designs = [design_of(*each) for each in zip(results, found, strict=True)]
     if options.out:
         results[0].save(Path(options.out))
@@ -57,7 +69,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("results", nargs="+", metavar="RESULT", help="folder of a result")
-    add("--table", metavar="NAME", help="another energy table: name, or YAML file")
+    add(
+        "--table",
+        metavar="NAME",
+        help="another energy table, with its node and voltage: name, or YAML file",
+    )
     add(
         "--terms",
         nargs="*",
@@ -72,9 +88,25 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PART",
         help="DRAM by the states of a part, or by the table's price a bit",
     )
+    _add_setting(parser)
     add("--out", metavar="DIR", help="write the first result at these prices there")
     add("--json", action="store_true", help="print JSON")
     return parser
+
+
+def _add_setting(parser: argparse.ArgumentParser) -> None:
+    """Add the prices that can be set by hand, as the sliders of a comparison's page set them."""
+    by_hand = parser.add_argument_group("prices by hand")
+    for name, unit, what in (
+        ("dram_pj_per_bit", "PJ", "price of each bit that the DRAM reads or writes"),
+        ("dram_standby_mw", "MW", "further power of the DRAM as long as the machine is on"),
+        ("always_on_mw", "MW", "further power of the chip as long as the machine is on"),
+        ("sram_factor", "X", "what every SRAM access costs, over its price"),
+        ("pe_factor", "X", "what the logic of the PE arrays costs, over its price"),
+    ):
+        option = f"--{name.replace('_', '-')}"
+        default = Setting._field_defaults[name]
+        by_hand.add_argument(option, type=float, default=default, metavar=unit, help=what)
 
 
 def _priced(result: Result, options: argparse.Namespace) -> Result:
@@ -89,6 +121,8 @@ def _priced(result: Result, options: argparse.Namespace) -> Result:
         )
         if value is not None
     }
+    if options.table:
+        wanted |= node_of(options.table)
     return with_prices(result, wanted) if wanted else with_bounds(result)
 
 

@@ -33,7 +33,7 @@ from reports.figures.cycles import marker
 from reports.texts import text
 from simulator.config.wording import suggestion
 from simulator.errors import ResultError
-from simulator.results.pairing import ratio, shared
+from simulator.results.pairing import ratio, ratio_of_means, shared
 from simulator.results.units import AREA, EDP, ENERGY, POWER, RATE, TIME, TRAFFIC, number
 from simulator.streams.statistics import CONFIDENCE, Estimate, percentile_estimate
 
@@ -158,7 +158,8 @@ def _spots(runs: Sequence[Run]) -> dict[str, Run]:
 
 def _improvement(runs: Sequence[Run], metric: Metric, baseline: str) -> Plot:
     """Bars of baseline / design, with the ratio printed; workloads without the baseline lack."""
-    frame, found = ratios(runs, metric, baseline), estimates(runs, metric, baseline)
+    found = estimates(runs, metric, baseline)
+    frame = _grid(runs, found, baseline)
     figure = go.Figure()
     for place, column in enumerate(frame.columns):
         kept = frame[column].dropna()
@@ -208,8 +209,15 @@ def ratios(runs: Sequence[Run], metric: Metric, baseline: str) -> pd.DataFrame:
     `baseline`: a design, taken on each workload, or `DESIGN@WORKLOAD`, one run for all workloads of
     its data set: a network and its twin differ in method, two data sets in the task.
     """
+    return _grid(runs, estimates(runs, metric, baseline), baseline)
+
+
+def _grid(
+    runs: Sequence[Run], found: Mapping[tuple[str, str], Estimate], baseline: str
+) -> pd.DataFrame:
+    """Designs x workloads, and their geometric mean."""
     values: dict[str, dict[str, float]] = {}
-    for (design, workload), estimate in estimates(runs, metric, baseline).items():
+    for (design, workload), estimate in found.items():
         values.setdefault(workload, {})[design] = estimate.value
     frame = pd.DataFrame(values)
     frame = frame.reindex(list(dict.fromkeys(run.design for run in runs)))
@@ -231,10 +239,20 @@ def estimates(
         base = spots.get(baseline) or spots.get(f"{baseline}@{run.workload}")
         if base is None or headline(run)[metric.name] <= 0 or _dataset(base) != _dataset(run):
             continue
-        names = [f"{each.design} on {each.workload}" for each in (base, run)]
-        one, other = shared([base.result, run.result], names)
-        found[run.design, run.workload] = ratio(one, other, metric.column)
+        found[run.design, run.workload] = _ratio(base, run, metric.column)
     return found
+
+
+def _ratio(base: Run, run: Run, column: str) -> Estimate:
+    """The ratio of two means; runs of one workload hold the same images already."""
+    if base.workload == run.workload:
+        first, second = (
+            each.result.tables["images"][column].to_numpy(float) for each in (base, run)
+        )
+        return ratio_of_means(first, second)
+    names = [f"{each.design} on {each.workload}" for each in (base, run)]
+    one, other = shared([base.result, run.result], names)
+    return ratio(one, other, column)
 
 
 def _dataset(run: Run) -> object:

@@ -70,7 +70,7 @@
 
   function draw(card) {
     const plot = current(card);
-    card.element.querySelectorAll(".picks select").forEach(function (select, place) {
+    card.element.querySelectorAll(".picks select[data-choice]").forEach(function (select, place) {
       select.value = plot.at[place];
     });
     card.element.querySelector(".note").textContent = plot.note;
@@ -81,7 +81,7 @@
     card.element.querySelector(".both").hidden = !plot.figure;
     if (!plot.figure) return;
     // A copy: plotly writes into what it is given.
-    const figure = S.arrangedFigure(JSON.parse(JSON.stringify(plot.figure)));
+    const figure = S.arrangedFigure(JSON.parse(JSON.stringify(plot.figure)), plot.ranked);
     S.plotly().react(card.plot, figure.data, dressed(card.plot, figure), {
       responsive: true, displayModeBar: false, displaylogo: false
     });
@@ -93,7 +93,7 @@
       buttons.querySelector(".columns")?.remove();
       return;
     }
-    const told = S.arrangedTable(plot.table);
+    const told = S.arrangedTable(plot.table, plot.ranked);
     card.numbers.replaceChildren(S.tableOf(told, card.name));
     const chooser = buttons.querySelector(".columns");
     if (!chooser || chooser.dataset.columns !== told.heading.join("\n")) {

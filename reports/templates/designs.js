@@ -32,7 +32,7 @@
   S.metric = function (name, workload) { return (told.metrics[name] || {})[workload] || {}; };
 
   // A table with the designs that are shown, in their order; other tables as they are.
-  S.arrangedTable = function (table) {
+  S.arrangedTable = function (table, ranked) {
     const byColumn = table.heading[0] === "field";
     if (byColumn) {
       const at = S.designs().map(function (name) { return table.heading.indexOf(name); })
@@ -48,13 +48,14 @@
     const order = new Map((told.workloads || []).map(function (name, at) { return [name, at]; }));
     rows.sort(function (a, b) {
       const apart = group < 0 ? 0 : (order.get(a[group]) || 0) - (order.get(b[group]) || 0);
-      return apart || rank.get(a[column]) - rank.get(b[column]);
+      return apart || (ranked && !state.metric ? 0 : rank.get(a[column]) - rank.get(b[column]));
     });
     return Object.assign({}, table, { rows: rows });
   };
 
+  // `ranked`: it has an order of its own, which holds as long as the reader chose none.
   // A figure (a copy of ours) with the designs that are shown, in their order.
-  S.arrangedFigure = function (figure) {
+  S.arrangedFigure = function (figure, ranked) {
     if (all.length < 2) return figure;
     const designs = S.designs();
     const rank = new Map(designs.map(function (name, at) { return [name, at]; }));
@@ -81,6 +82,7 @@
     figure.data.sort(function (a, b) {
       return (rank.get(of(a)) ?? -1) - (rank.get(of(b)) ?? -1);
     });
+    if (rows && ranked && !state.metric) return figure;
     if (rows) {
       const names = Array.from(plain).filter(function ([, name]) { return rank.has(name); })
         .sort(function (a, b) { return rank.get(a[1]) - rank.get(b[1]); });

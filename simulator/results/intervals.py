@@ -13,10 +13,10 @@ from pydantic import ValidationError
 from simulator.architecture import Architecture
 from simulator.energy.break_even import Design
 from simulator.energy.machine import ALWAYS_ON
-from simulator.energy.pricing import table_names
+from simulator.energy.pricing import EnergyTable, table_names
 from simulator.energy.spans import Span, total
 from simulator.errors import ResultError
-from simulator.results.columns import numbers, rows_of, words
+from simulator.results.columns import Table, numbers, rows_of, words
 from simulator.results.priced import BOUNDS
 from simulator.results.repricing import reprice
 from simulator.results.result import Result
@@ -82,18 +82,23 @@ def intervals(result: Result) -> Intervals:
     """Return a result's energy with its bounds. Raises ResultError for one without."""
     if not has_bounds(result):
         raise ResultError("energies: holds no bounds: price the result again (simulator.reprice)")
-    table, images = result.columns("energies"), result.columns("images")
+    return intervals_of(result.columns("energies"), result.columns("images"))
+
+
+def intervals_of(table: Table, images: Table) -> Intervals:
+    """Return the energies of a table `energies` of these images."""
+    count = rows_of(images)
     columns = {name: words(table, name).tolist() for name in ("part", "action", "cause")}
     named = list(zip(*columns.values(), strict=True))
     places: dict[tuple[str, str, str], int] = {}
     row = np.array([places.setdefault(name, len(places)) for name in named], np.int64)
-    means = [np.bincount(row, numbers(table, name)) / result.images for name in BOUNDS]
+    means = [np.bincount(row, numbers(table, name)) / count for name in BOUNDS]
     entries = [
         Entry(*name, Span(*(float(each[place]) for each in means)))
         for name, place in places.items()
     ]
     alone = numbers(images, "latency_ms") / numbers(images, "images_together")
-    return Intervals(tuple(entries), math.fsum(alone.tolist()) / result.images)
+    return Intervals(tuple(entries), math.fsum(alone.tolist()) / count)
 
 
 def design_of(result: Result, found: Intervals | None = None) -> Design:
@@ -119,6 +124,12 @@ def design_of(result: Result, found: Intervals | None = None) -> Design:
 def with_prices(result: Result, switches: Mapping[str, Any], command: str = "") -> Result:
     """Return the result under other fields of `technology`; the rest stays its own."""
     return reprice(result, machine_of(result, switches), command)
+
+
+def node_of(table: str) -> dict[str, Any]:
+    """Return the fields of `technology` that a table of another node sets with itself."""
+    found = EnergyTable.load(table)
+    return {"node_nm": found.node_nm, "voltage_v": found.voltage_v}
 
 
 def with_bounds(result: Result) -> Result:

@@ -106,7 +106,8 @@ class Result:
     @property
     def images(self) -> int:
         """How many images were run."""
-        return rows_of(self.columns("images"))
+        held = held_table(self.tables, "images")
+        return rows_of(held) if isinstance(held, dict) else len(held)
 
     @property
     def findings(self) -> list[Finding]:
