@@ -98,7 +98,7 @@ def _add_setting(parser: argparse.ArgumentParser) -> None:
     """Add the prices that can be set by hand, as the sliders of a comparison's page set them."""
     by_hand = parser.add_argument_group("prices by hand")
     for name, unit, what in (
-        ("dram_pj_per_bit", "PJ", "price of each bit that the DRAM reads or writes"),
+        ("dram_pj_per_bit", "PJ", "price of each bit that the DRAM reads or writes, rows included"),
         ("dram_standby_mw", "MW", "further power of the DRAM as long as the machine is on"),
         ("always_on_mw", "MW", "further power of the chip as long as the machine is on"),
         ("sram_factor", "X", "what every SRAM access costs, over its price"),

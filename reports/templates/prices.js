@@ -85,15 +85,14 @@
       const energy = 1e3 * power * run.latency_ms * 1e3;
       entries.push({ part: part, action: ON, cause: HAND, span: [energy, energy, energy] });
     });
-    // A price of a bit sets all of an action: entries of its other causes would pay twice.
+    // A price of a bit holds its rows and all its causes: those would be paid twice.
     if (at.dram === null) return entries;
     const seen = new Set();
     return entries.filter(function (entry) {
-      const key = entry.part === DRAM && data.bits.includes(entry.action) ? entry.action : null;
-      if (key === null) return true;
-      if (seen.has(key)) return false;
-      seen.add(key);
-      return true;
+      if (entry.part !== DRAM || entry.action === ON) return true;
+      const kept = data.bits.includes(entry.action) && !seen.has(entry.action);
+      seen.add(entry.action);
+      return kept;
     });
   }
 

@@ -32,7 +32,8 @@ UW_PER_MW = 1e3
 class Setting(NamedTuple):
     """Prices that are set by hand; the defaults leave everything as its sources say.
 
-    `dram_pj_per_bit`: of every bit that the DRAM reads or writes, None for the machine's own.
+    `dram_pj_per_bit`: of every bit that the DRAM reads or writes, its rows included, None for the
+    machine's own.
     `dram_standby_mw`, `always_on_mw`: drawn by the DRAM and by the chip as long as the machine is
     on, beside what is priced already. `sram_factor`: of every SRAM access. `pe_factor`: of all
     logic of the PE arrays.
@@ -72,16 +73,19 @@ def moved(found: Intervals, bits: dict[str, float], setting: Setting) -> Interva
 
 
 def _once(entries: tuple[Entry, ...], setting: Setting) -> list[Entry]:
-    """Leave one entry of each action whose price is set: its other causes would pay twice."""
+    """Leave what is still paid where a bit has a set price: an entry for reads, one for writes.
+
+    Their other causes, and the rows that they open, are in the price of the bit.
+    """
+    if setting.dram_pj_per_bit is None:
+        return list(entries)
     kept: list[Entry] = []
     seen: set[str] = set()
     for entry in entries:
-        is_set = (
-            setting.dram_pj_per_bit is not None and entry.part == DRAM and entry.action in DRAM_BITS
-        )
-        if not (is_set and entry.action in seen):
+        is_dram = entry.part == DRAM and entry.action != ALWAYS_ON
+        if not is_dram or (entry.action in DRAM_BITS and entry.action not in seen):
             kept.append(entry)
-        if is_set:
+        if is_dram:
             seen.add(entry.action)
     return kept
 
