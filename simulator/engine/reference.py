@@ -11,7 +11,7 @@ unit.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -68,11 +68,14 @@ class Passage(NamedTuple):
     timeline: Timeline
 
 
-def simulate_stream(images: Sequence[tuple[Program, int | None]], places: int) -> list[Passage]:
+def simulate_stream(
+    images: Sequence[tuple[Program, int | None]], places: int, alone: Collection[int] = ()
+) -> list[Passage]:
     """When each op of each image runs; an image is its program and the cycle of its arrival.
 
     Images begin in order, each once it has arrived (None: at once) and fewer than `places` others
-    are under way. Raises LoweringError if a program breaks a rule.
+    are under way; none begins while one of `alone`, by position, is. Raises LoweringError if a
+    program breaks a rule.
     """
     for program, _ in images:
         validate(program)
@@ -82,15 +85,18 @@ def simulate_stream(images: Sequence[tuple[Program, int | None]], places: int) -
     servers = images[0][0].unit_servers.tolist() if images else []
     units = [Unit(environment, count) for count in servers]
     passages: list[Passage] = []
+    ends: list[simpy.Event] = []
 
     def door() -> Generator[simpy.Event, Any, None]:
         for image, (program, arrival) in enumerate(images):
             if arrival is not None:
                 yield environment.timeout(max(arrival - environment.now, 0))
+            for position in [position for position in alone if position < image]:
+                yield ends[position]
             place = yield free_places.get()
             run = _Run(environment, units, image, program)
             passages.append(Passage(place, int(environment.now), run.timeline))
-            environment.process(leaving(run, place))
+            ends.append(environment.process(leaving(run, place)))
 
     def leaving(run: _Run, place: int) -> Generator[simpy.Event, Any, None]:
         yield environment.all_of(run.processes)

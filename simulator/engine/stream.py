@@ -1,7 +1,8 @@
 """A stream of images replayed in one event simulation; memory is bounded by the images in flight.
 
 The machine has places, each with buffers of its own, and all places share the units. Images begin
-in order of arrival, each in the cycle in which it has arrived and a place is free. A unit serves
+in order of arrival, each in the cycle in which it has arrived, a place is free, and no image that
+wants to be the last to begin is under way. A unit serves
 the waiting op with the smallest (yields, ready cycle, image, op).
 
 That is the timeline of one long program: the ops of the images one after another, where the ops
@@ -41,12 +42,13 @@ class StreamImage(NamedTuple):
     """An image of a stream: its program, and the cycle in which it arrives.
 
     `arrival_cycle`: never smaller than that of the image before; None for an image that arrives
-    when a place is free for it.
+    when a place is free for it. `alone`: none begins while it is under way.
     """
 
     structure: Structure
     busy_cycles: npt.NDArray[np.int64]
     arrival_cycle: int | None = None
+    alone: bool = False
 
 
 class Passage(NamedTuple):
@@ -79,9 +81,10 @@ def replay_stream(
         return
     machine = _Machine(following[1].structure.unit_servers, places)
     running: dict[int, Passage] = {}
+    alone: set[int] = set()
     while running or following is not None:
         now = machine.now
-        while following is not None and len(running) < places:
+        while following is not None and len(running) < places and not alone:
             position, image = following
             arrival = now if image.arrival_cycle is None else image.arrival_cycle
             if arrival > now:
@@ -89,11 +92,13 @@ def replay_stream(
             place = min(set(range(places)) - running.keys())
             machine.enter(place, position, image)
             running[place] = Passage(position, place, arrival, now, now)
+            alone |= {place} if image.alone else set()
             following = next(source, None)
-        room = following is not None and len(running) < places
+        room = following is not None and len(running) < places and not alone
         until = following[1].arrival_cycle if room and following else None
         for place in machine.run(NEVER if until is None else until):
             passage = running.pop(place)._replace(finish_cycle=machine.now)
+            alone.discard(place)
             if with_ops:
                 ready, start, finish = machine.times(place)
                 passage = passage._replace(ready=ready, start=start, finish=finish)

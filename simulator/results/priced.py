@@ -26,6 +26,7 @@ from simulator.results.columns import (
     numbers,
     rows_of,
     text,
+    words,
 )
 from simulator.results.schema import SCHEMAS
 
@@ -67,7 +68,31 @@ def priced(tables: Mapping[str, Table], prices: MachinePrices) -> dict[str, Tabl
         "actions": _with(actions, "actions", {"energy_pj": each_pj}),
         "layers": _with(layers, "layers", {"energy_pj": layer_pj}),
         "images": _with(images, "images", totals),
+        **_savings(tables, prices),
     }
+
+
+def savings_table(saved: Mapping[tuple[str, str], int], prices: MachinePrices) -> Table:
+    """Return what the images of a stream do less often than alone, with its energy."""
+    named = sorted(saved)
+    counts = np.array([saved[action] for action in named], np.int64)
+    each_pj = np.array([prices.price_pj[action] for action in named], np.float64)
+    return {
+        "part": text([part for part, _ in named]),
+        "action": text([action for _, action in named]),
+        "count": counts,
+        "energy_pj": action_energy_pj(counts, each_pj),
+    }
+
+
+def _savings(tables: Mapping[str, Table], prices: MachinePrices) -> dict[str, Table]:
+    """Return the savings of a stream at other prices; nothing where there is no stream."""
+    table = tables.get("stream_savings")
+    if table is None or not rows_of(table):
+        return {}
+    names = zip(words(table, "part").tolist(), words(table, "action").tolist(), strict=True)
+    counts = numbers(table, "count").astype(np.int64).tolist()
+    return {"stream_savings": savings_table(dict(zip(names, counts, strict=True)), prices)}
 
 
 def _with(table: Table, name: str, more: Table) -> Table:

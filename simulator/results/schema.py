@@ -363,6 +363,17 @@ SCHEMAS: dict[str, TableSchema] = {
         },
         optional=True,
     ),
+    "stream_savings": TableSchema(
+        "an action that the images of a stream do less often than alone: weights stay on chip",
+        ("part", "action"),
+        {
+            "part": _PART,
+            "action": _ACTION,
+            "count": _int("", "how often less, all images of the stream together"),
+            "energy_pj": _float("pJ", "count times price"),
+        },
+        optional=True,
+    ),
     "stream_units": TableSchema(
         "a unit of the machine over the whole stream",
         ("unit",),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from simulator.results.columns import Ints, Table, Text, rows_of, text
+from simulator.results.columns import Ints, Table, Text, rows_of, text, words
 from simulator.streams.statistics import CONFIDENCE, Estimate, mean_estimate, percentile_estimate
 
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ def broken_stream(provenance: Mapping[str, Any], tables: Mapping[str, Table]) ->
     most = int(_ints(queue, "in_flight").max(initial=0))
     if type(places) is not int or most > places:
         yield f"stream_queue.in_flight: {most}: must be at most stream.in_flight, {places}"
+    yield from _savings(tables)
     units, duration = tables["stream_units"], max(int(finish.max() - arrival[0]), 1)
     share = _ints(units, "busy_cycles") / (_ints(units, "servers") * duration)
     for row in np.flatnonzero((share > 1) | (share != _floats(units, "occupancy"))).tolist():
@@ -100,6 +101,18 @@ def broken_stream(provenance: Mapping[str, Any], tables: Mapping[str, Table]) ->
             f"stream_units.occupancy: row {row}: {_floats(units, 'occupancy')[row]}: must be "
             f"{share[row]}, at most 1"
         )
+
+
+def _savings(tables: Mapping[str, Table]) -> Iterator[str]:
+    """Every saving of a stream whose energy is not its count times the price."""
+    saved, prices = tables["stream_savings"], tables["prices"]
+    named = zip(words(prices, "part").tolist(), words(prices, "action").tolist(), strict=True)
+    each_pj = dict(zip(named, _floats(prices, "energy_pj").tolist(), strict=True))
+    named = zip(words(saved, "part").tolist(), words(saved, "action").tolist(), strict=True)
+    counts, energies = _ints(saved, "count").tolist(), _floats(saved, "energy_pj").tolist()
+    for action, count, energy in zip(named, counts, energies, strict=True):
+        if energy != count * each_pj.get(action, math.nan):
+            yield f"stream_savings.energy_pj: {'.'.join(action)}: {energy}: must be count x price"
 
 
 def stream_summary(result: Result) -> dict[str, Any] | None:
@@ -120,6 +133,7 @@ def stream_summary(result: Result) -> dict[str, Any] | None:
         )
     )
     dynamic_pj = math.fsum(by_image[image] for image in _ints(stream, "image").tolist())
+    dynamic_pj -= math.fsum(_floats(result.columns("stream_savings"), "energy_pj").tolist())
     power_uw = math.fsum(_floats(result.columns("leakage"), "power_uw").tolist())
     # 1 uW for 1 ms is 1e-3 uJ.
     leakage_uj = power_uw * duration / per_ms * 1e-3 / images

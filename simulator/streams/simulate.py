@@ -1,14 +1,15 @@
 """A stream of a trace's images on a machine: lowered one by one, replayed in one event simulation.
 
 The images come in the order given and begin again after the last, until the stream is as long as
-its arrivals say. Each image in flight has buffers of the described size of its own, fetches its own
-weights, and shares all units with the others.
+its arrivals say. Each image in flight has buffers of the described size of its own, and shares all
+units with the others. Weights that stay on chip are loaded once: by the first image, which no other
+accompanies. Others are fetched by each image.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -17,11 +18,15 @@ import numpy as np
 from simulator.engine.reference import simulate_stream
 from simulator.engine.stream import Passage, StreamImage, replay_stream
 from simulator.errors import StreamError
+from simulator.lowering import LoweredBatch
 from simulator.program import Structure
 from simulator.results.columns import Ints, Table
+from simulator.results.priced import savings_table
 from simulator.results.stream import stream_tables
 from simulator.simulate import Simulation
 from simulator.streams.arrivals import Arrivals
+
+Action = tuple[str, str]
 
 KEPT_BYTES = 64 << 20
 """Programs of images that come again; beyond it they are lowered again."""
@@ -66,7 +71,9 @@ def simulate_arrivals(
         "images": count,
         "in_flight": places,
     }
-    return Streamed(stream_tables(passages, names, servers, programs.busy_cycles), provenance)
+    tables = stream_tables(passages, names, servers, programs.busy_cycles)
+    tables["stream_savings"] = savings_table(programs.saved, simulation.prices)
+    return Streamed(tables, provenance)
 
 
 def _replayed(
@@ -76,17 +83,28 @@ def _replayed(
     places: int,
 ) -> Iterator[Passage]:
     """The images as they finish, by either engine; SimPy's holds the whole stream in memory."""
-    images = (StreamImage(*programs.of(image), cycle) for image, cycle in arriving)
+    images = (programs.next(image, cycle) for image, cycle in arriving)
     if engine == "numba":
         yield from replay_stream(images, places)
         return
-    listed = [(image.structure.program(image.busy_cycles), image.arrival_cycle) for image in images]
+    every = list(images)
+    listed = [(image.structure.program(image.busy_cycles), image.arrival_cycle) for image in every]
+    alone = {position for position, image in enumerate(every) if image.alone}
     for position, (run, (_, cycle)) in enumerate(
-        zip(simulate_stream(listed, places), listed, strict=True)
+        zip(simulate_stream(listed, places, alone), listed, strict=True)
     ):
         start, finish = run.start_cycle, run.timeline.makespan_cycles
         arrival = start if cycle is None else cycle
         yield Passage(position, run.place, arrival, start, max(finish, start))
+
+
+class _Lowered(NamedTuple):
+    """A program, its busy cycles by unit, and what it does less often than the image alone."""
+
+    structure: Structure
+    busy: Ints
+    by_unit: Ints
+    saved: dict[Action, int]
 
 
 class _Programs:
@@ -97,27 +115,60 @@ class _Programs:
         self.unit_names: tuple[str, ...] = simulation.plan.unit_names
         self.servers: Ints = np.ones(len(self.unit_names), np.int64)
         self.busy_cycles: Ints = np.zeros(len(self.unit_names), np.int64)
-        self._kept: OrderedDict[int, tuple[Structure, Ints, Ints]] = OrderedDict()
+        self.saved: Counter[Action] = Counter()
+        self.staying = [n for n, each in enumerate(simulation.plan.layers) if each.stays]
+        self.loads = bool(self.staying)
+        self._kept: OrderedDict[int, _Lowered] = OrderedDict()
         self._bytes = 0
 
-    def of(self, image: int) -> tuple[Structure, Ints]:
-        """The structure and the busy cycles of an image; its work is added to `busy_cycles`."""
+    def next(self, image: int, arrival_cycle: int | None) -> StreamImage:
+        """Return the next image of the stream; its work is added to `busy_cycles`.
+
+        The first loads the weights that stay. If all of its tokens halt before some of their
+        layers, the images after it load them all again, until one has run every layer.
+        """
+        if self.loads:
+            found, complete = self._loading(image)
+            self.loads = not complete
+            self.busy_cycles += found.by_unit
+            return StreamImage(found.structure, found.busy, arrival_cycle, alone=True)
         if image not in self._kept:
             self._kept[image] = self._lowered(image)
-            self._bytes += self._kept[image][1].nbytes
+            self._bytes += self._kept[image].busy.nbytes
             while self._bytes > KEPT_BYTES and len(self._kept) > 1:
-                _, (_, busy, _) = self._kept.popitem(last=False)
-                self._bytes -= busy.nbytes
-        structure, busy, by_unit = self._kept[image]
-        self.busy_cycles += by_unit
-        return structure, busy
+                _, oldest = self._kept.popitem(last=False)
+                self._bytes -= oldest.busy.nbytes
+        found = self._kept[image]
+        self.busy_cycles += found.by_unit
+        self.saved.update(found.saved)
+        return StreamImage(found.structure, found.busy, arrival_cycle)
 
-    def _lowered(self, image: int) -> tuple[Structure, Ints, Ints]:
+    def _loading(self, image: int) -> tuple[_Lowered, bool]:
+        """An image that loads what stays, and whether it runs every layer of it."""
         batch = self.simulation.lowering.lower([self.simulation.trace.read(image)])
+        return self._program(batch, {}), bool((batch.live_rows[0, self.staying] > 0).all())
+
+    def _lowered(self, image: int) -> _Lowered:
+        """An image that finds what stays; `saved`: what it does less often than alone."""
+        lowering = self.simulation.lowering
+        batch = lowering.batch_of([self.simulation.trace.read(image)])
+        if not self.staying:
+            return self._program(lowering.lower_batch(batch), {})
+        alone, found = lowering.lower_batch(batch), lowering.lower_batch(batch, pinned_present=True)
+        saved = Counter(_totals(alone))
+        saved.subtract(_totals(found))
+        return self._program(found, {action: count for action, count in saved.items() if count})
+
+    def _program(self, batch: LoweredBatch, saved: dict[Action, int]) -> _Lowered:
         structure, busy = batch.emitted[0].structure, batch.program(0).busy_cycles
         structure.check_busy(busy)
         # Joins, unit -1, are counted first and left out.
         by_unit = np.zeros(len(self.unit_names) + 1, np.int64)
         np.add.at(by_unit, structure.unit + 1, busy)
         self.servers = structure.unit_servers.astype(np.int64)
-        return structure, busy, by_unit[1:]
+        return _Lowered(structure, busy, by_unit[1:], saved)
+
+
+def _totals(batch: LoweredBatch) -> dict[Action, int]:
+    """How often the first image of a batch does each action."""
+    return dict(zip(batch.actions, batch.counts[0].sum(axis=0).tolist(), strict=True))

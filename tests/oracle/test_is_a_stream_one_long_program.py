@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 import pytest
@@ -36,14 +36,19 @@ def some_arrivals(rng: np.random.Generator, count: int) -> list[int | None]:
     return [int(cycle) for cycle in np.cumsum(rng.integers(0, rng.choice([1, 5, 200]) + 1, count))]
 
 
-def streamed(programs: list[Program], arrivals: list[int | None], places: int) -> list[Passage]:
+def streamed(
+    programs: list[Program],
+    arrivals: list[int | None],
+    places: int,
+    alone: Collection[int] = (),
+) -> list[Passage]:
     """The passages in order of the images; equal structures are shared."""
     shared: dict[bytes, Structure] = {}
     images = []
-    for program, arrival in zip(programs, arrivals, strict=True):
+    for position, (program, arrival) in enumerate(zip(programs, arrivals, strict=True)):
         key = program.unit.tobytes() + program.pred.tobytes() + program.pred_ptr.tobytes()
         structure = shared.setdefault(key, Structure.of(program))
-        images.append(StreamImage(structure, program.busy_cycles, arrival))
+        images.append(StreamImage(structure, program.busy_cycles, arrival, position in alone))
     found = list(replay_stream(images, places, with_ops=True))
     ends = [(passage.finish_cycle, passage.position) for passage in found]
     assert ends == sorted(ends)
@@ -51,7 +56,10 @@ def streamed(programs: list[Program], arrivals: list[int | None], places: int) -
 
 
 def one_program(
-    programs: list[Program], arrivals: list[int | None], passages: list[Passage]
+    programs: list[Program],
+    arrivals: list[int | None],
+    passages: list[Passage],
+    alone: Collection[int] = (),
 ) -> tuple[Program, list[int]]:
     """All images one after another, with arrivals and places as edges; where each one's ops begin.
 
@@ -62,31 +70,36 @@ def one_program(
         builder.add_unit(str(index), servers)
     clock = builder.add_unit("clock", len(programs) + 1)
     begins: list[int] = []
+    ends: list[int] = []
     last_in_place: dict[int, list[int]] = {}
     for program, arrival, passage in zip(programs, arrivals, passages, strict=True):
         before = [builder.add_op(clock, arrival)] if arrival else []
         before += last_in_place.get(passage.place, [])
         base = len(builder._ops)
         begins.append(base)
+        before += [end for position, end in enumerate(ends) if position in alone]
         for op, unit in enumerate(program.unit.tolist()):
             own = program.pred[program.pred_ptr[op] : program.pred_ptr[op + 1]].tolist()
             after = [base + other for other in own] or before
             cycles = int(program.busy_cycles[op]), int(program.latency_cycles[op])
             builder.add_op(unit, *cycles, after, yields=bool(program.yields[op]))
         ops = range(base, base + len(program.unit))
-        last_in_place[passage.place] = [builder.add_join([*ops, *before])]
+        ends.append(builder.add_join([*ops, *before]))
+        last_in_place[passage.place] = [ends[-1]]
     return builder.build(), begins
 
 
 def assert_begins_lawfully(
-    arrivals: list[int | None], passages: list[Passage], places: int
+    arrivals: list[int | None], passages: list[Passage], places: int, alone: Collection[int] = ()
 ) -> None:
     """An image begins in the first cycle in which it may, and never before an earlier one."""
     for position, passage in enumerate(passages):
         others = sorted(other.finish_cycle for other in passages[:position])
         place_free = others[-places] if len(others) >= places else 0
         earlier = passages[position - 1].start_cycle if position else 0
-        assert passage.start_cycle == max(arrivals[position] or 0, place_free, earlier)
+        ended = [passages[other].finish_cycle for other in alone if other < position]
+        begin = max(arrivals[position] or 0, place_free, earlier, *ended)
+        assert passage.start_cycle == begin
         assert passage.arrival_cycle == (
             passage.start_cycle if arrivals[position] is None else arrivals[position]
         )
@@ -98,8 +111,9 @@ def test_a_stream_is_what_simpy_says_and_one_long_program() -> None:
     for _ in range(400):
         count, places = int(rng.integers(1, 9)), int(rng.integers(1, 5))
         programs, arrivals = some_images(rng, count), some_arrivals(rng, count)
-        passages = streamed(programs, arrivals, places)
-        expected = simulate_stream(list(zip(programs, arrivals, strict=True)), places)
+        alone = set(np.flatnonzero(rng.random(count) < 0.2).tolist())
+        passages = streamed(programs, arrivals, places, alone)
+        expected = simulate_stream(list(zip(programs, arrivals, strict=True)), places, alone)
         for found, wanted in zip(passages, expected, strict=True):
             assert found.start_cycle == wanted.start_cycle
             for name in ("ready", "start", "finish"):
@@ -108,8 +122,8 @@ def test_a_stream_is_what_simpy_says_and_one_long_program() -> None:
                 )
             assert found.finish is not None
             assert found.finish_cycle == max(found.finish, default=found.start_cycle)
-        assert_begins_lawfully(arrivals, passages, places)
-        program, begins = one_program(programs, arrivals, passages)
+        assert_begins_lawfully(arrivals, passages, places, alone)
+        program, begins = one_program(programs, arrivals, passages, alone)
         for timeline in (simulate(program), replay(program)):
             for passage, begin, image in zip(passages, begins, programs, strict=True):
                 span = slice(begin, begin + len(image.unit))

@@ -10,9 +10,13 @@ import numpy as np
 import pytest
 
 from simulator.architecture import load_architecture
+from simulator.engine.replay import replay
 from simulator.engine.stream import StreamImage, replay_stream
+from simulator.errors import ResultError
 from simulator.program import ProgramBuilder, Structure
+from simulator.results.repricing import reprice
 from simulator.results.result import Result
+from simulator.results.summary import summary
 from simulator.simulate import Simulation
 from simulator.streams.arrivals import Arrivals, read_arrivals
 from simulator.streams.simulate import _Programs, simulate_arrivals
@@ -76,7 +80,7 @@ def test_images_of_a_trace_wait_as_pollaczek_and_khinchine_say(trace: Trace, loa
     service = simulation(trace).run(range(16)).tables["images"]["latency_cycles"].to_numpy()
     rate = load / service.mean() * CLOCK_MHZ * 1e6
     arrivals = read_arrivals(f"poisson:{rate},seed=3").cycles(CLOCK_MHZ)
-    images = (StreamImage(*programs.of(int(rng.integers(16))), next(arrivals)) for _ in range(4000))
+    images = (programs.next(int(rng.integers(16)), next(arrivals)) for _ in range(4000))
     found = list(replay_stream(images, places=1))
     waiting = np.array([passage.start_cycle - passage.arrival_cycle for passage in found])
     served = np.array([passage.finish_cycle - passage.start_cycle for passage in found])
@@ -108,6 +112,60 @@ def test_a_closed_loop_with_one_place_is_images_alone(trace: Trace) -> None:
     assert stream["service_cycles"].tolist() == alone[order].tolist()
     assert stream["finish_cycle"].tolist() == np.cumsum(alone[order]).tolist()
     assert not stream["queueing_cycles"].any()
+
+
+def test_weights_that_stay_are_loaded_once(trace: Trace) -> None:
+    run = simulation(trace, "sparse_pe_resident")
+    result = with_stream(run, range(4), read_arrivals("closed,images=10"))
+    order = np.arange(10) % 4
+    lowering = run.lowering
+    batch = lowering.batch_of([trace.read(index) for index in range(4)])
+    loading, present = lowering.lower_batch(batch), lowering.lower_batch(batch, pinned_present=True)
+    cycles = [
+        [replay(each.program(image)).makespan_cycles for image in range(4)]
+        for each in (loading, present)
+    ]
+    service = result.tables["stream"]["service_cycles"].tolist()
+    assert service == [cycles[0][0], *np.array(cycles[1])[order[1:]].tolist()]
+    pinned = int((loading.dram_bits - present.dram_bits)[0].sum())
+    assert pinned == sum(
+        each.layer.inputs * each.layer.outputs * each.layer.weight_bits
+        for each in run.plan.layers
+        if each.pinned
+    )
+    saved = result.tables["stream_savings"].set_index(["part", "action"])["count"]
+    assert saved["memories.dram", "read_bit"] == 9 * pinned
+    alone = result.tables["images"]["dynamic_energy_pj"].to_numpy()[order].sum()
+    energy_pj = summary(result)["stream"]["dynamic_energy_uj"] * 10 * 1e6
+    less_pj = result.tables["stream_savings"]["energy_pj"].sum()
+    assert less_pj > 0
+    assert energy_pj == pytest.approx(alone - less_pj)
+
+
+def test_no_image_begins_while_the_first_loads(trace: Trace) -> None:
+    tables = []
+    for engine in ("numba", "simpy"):
+        run = simulation(trace, "sparse_pe_resident", places=3)
+        run.engine = engine
+        tables.append(simulate_arrivals(run, range(4), read_arrivals("closed")).tables)
+    stream = tables[0]["stream"]
+    begins, ends = (np.asarray(stream[f"{name}_cycle"]) for name in ("start", "finish"))
+    assert begins[1:4].tolist() == [ends[0]] * 3
+    for column, values in stream.items():
+        assert values.tolist() == tables[1]["stream"][column].tolist(), column
+
+
+def test_a_stream_keeps_its_savings_at_other_prices(trace: Trace) -> None:
+    run = simulation(trace, "sparse_pe_resident")
+    result = with_stream(run, range(2), read_arrivals("closed,images=4"))
+    path = ROOT / "arch_configs" / "sparse_pe_resident.yaml"
+    repriced = reprice(result, load_architecture(path))
+    assert repriced.tables["stream_savings"].equals(result.tables["stream_savings"])
+    broken = result.all_columns()
+    energies = np.array(broken["stream_savings"]["energy_pj"]) * 2
+    broken["stream_savings"] = broken["stream_savings"] | {"energy_pj": energies}
+    with pytest.raises(ResultError, match=r"stream_savings\.energy_pj"):
+        Result(result.provenance, broken).check()
 
 
 def test_arrivals_far_apart_give_the_latency_of_images_alone(trace: Trace) -> None:

@@ -46,11 +46,11 @@ def results(draw: st.DrawFn) -> Result:
         }
         if schema.per_image:
             columns["image"] = [0, 3][:size]
-        if name in ("actions", "prices"):
+        if name in ("actions", "prices", "stream_savings"):
             columns |= {"part": ["a", "b"][:size], "action": ["read", "write"][:size]}
-        if name == "leakage":
+        elif name == "leakage":
             columns["part"] = ["a", "b"][:size]
-        if name.startswith("stream"):
+        elif name.startswith("stream"):
             columns[schema.key[0]] = (["a", "b"] if name == "stream_units" else [0, 7])[:size]
         tables[name] = pd.DataFrame(columns)
     told = provenance("simpy", "random", 1, 1)
