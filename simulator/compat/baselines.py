@@ -74,8 +74,12 @@ def _windowed(operation: Product) -> OperationCost:
     """A product with its timesteps summed over windows; T is padded to a power of two."""
     joined = windows_of(operation.words())
     found = np.zeros(3, np.int64)
-    columns = PTB_COLUMNS if operation.positions > 1 else len(joined)
-    slots = window_slots(joined, operation.inputs, columns, found)
+    if operation.positions > 1:
+        slots = window_slots(joined, operation.inputs, PTB_COLUMNS, found)
+    else:
+        # The peer looks for partners among the inputs here, and finds none: each input takes its
+        # own slot unless it is silent in all windows.
+        slots = int(np.bitwise_count(np.bitwise_or.reduce(joined)).sum())
     compute = slots * tiles(operation.outputs, PTB_ROWS) * PTB_WINDOW
     compute += operation.positions * PTB_ROWS * 2
     rows, inputs, outputs = operation.row_count, operation.inputs, operation.outputs

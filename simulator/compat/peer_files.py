@@ -36,18 +36,23 @@ def figures(folder: Path, name: str) -> dict[str, Any]:
 
 def workload(folder: Path, name: str) -> list[Operation]:
     """The operations of a file with their spikes."""
-    with np.load(folder / f"{name}.npz") as file:
-        arrays = {
+    arrays = read_arrays(folder / f"{name}.npz")
+    return [_with_spikes(operation, arrays) for operation in network_of(arrays)]
+
+
+def read_arrays(path: Path) -> Arrays:
+    """The tensors of a file by name. Raises ValueError for a file of another layout."""
+    with np.load(path, allow_pickle=False) as file:
+        return {
             key: np.unpackbits(file[key], count=int(np.prod(file[f"{key}__shape"])))
             .reshape(file[f"{key}__shape"])
             .view(np.bool_)
             for key in file.files
             if not key.endswith("__shape")
         }
-    return [_with_spikes(operation, arrays) for operation in _network(arrays)]
 
 
-def _network(arrays: Arrays) -> list[Operation]:
+def network_of(arrays: Arrays) -> list[Operation]:
     """The shapes, from those of the spikes: which network it is shows in its operations."""
     if "conv2d_1_sps" not in arrays:
         timesteps, _, size, _ = arrays["conv2d_1"].shape
