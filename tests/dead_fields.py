@@ -131,7 +131,8 @@ def others(value: float) -> list[float]:
     if isinstance(value, bool):
         return [not value]
     if isinstance(value, int):
-        tried = (2 * value, value // 2, value + 1, 8 * value, value // 64)
+        tried: tuple[int, ...] = (2 * value, value // 2, value + 1, 8 * value, value // 64, 1)
+        tried += (4096,) if value == 0 else ()
         return [each for each in dict.fromkeys(tried) if each > 0 and each != value]
     return [2 * value, value / 2] if value else [1.0]
 

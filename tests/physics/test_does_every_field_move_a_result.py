@@ -32,6 +32,16 @@ MAY_REST = {
         lambda machine: machine.memories.global_buffer is None or machine.interconnect is not None,
     ),
     "dataflow.images_in_flight": Rest(NOTHING, "is of streams (--arrivals), not of one image"),
+    "dataflow.images_together": Rest(
+        NOTHING,
+        "is of several images: one alone has its part of the buffers, which is enough here",
+        lambda machine: machine.name == "fpga_spiking_transformer",
+    ),
+    "dataflow.restart_cycles": Rest(
+        NOTHING,
+        "is of timesteps in turn",
+        lambda machine: getattr(machine.dataflow, "timesteps_together", False),
+    ),
     "dataflow.local_weight_chunks": Rest(
         NOTHING,
         "is of arrays that keep chunks of weights",
