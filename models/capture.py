@@ -206,7 +206,9 @@ def repeated(pixels: Tensor, timesteps: int | None) -> Tensor:
 
 def load_images(options: argparse.Namespace) -> Images:
     """The images that the options name, shown in time where the data set is sequential."""
+    from models.data.composites import TASKS
     from models.data.images import full_images, held_out_digits, sample_images
+    from models.data.sources import read_source
 
     timesteps = TIMESTEPS if options.timesteps is None else options.timesteps
     if options.augmented:
@@ -230,6 +232,9 @@ def load_images(options: argparse.Namespace) -> Images:
 
             images = in_time(images, options.task, timesteps)
         return images
+    if options.dataset in TASKS:
+        source = read_source(options.dataset, None)
+        return source.shown(source.held_out.first(options.images), timesteps)
     return sample_images(options.dataset, options.images)
 
 

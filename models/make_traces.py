@@ -8,17 +8,38 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from models import capture
 from models.errors import ModelError
 from simulator.command import command
 
-WEIGHTS = Path(__file__).parent / "weights" / "stas_spikformer_2_128_mnist.safetensors"
+FOLDER = Path(__file__).parent / "weights"
+WEIGHTS = FOLDER / "stas_spikformer_2_128_mnist.safetensors"
+
+
+class Recipe(NamedTuple):
+    """A trace and its twin without halting.
+
+    `words`: options of the trace that halts, where its weights file does not say how.
+    """
+
+    model: str
+    images: int
+    weights: str
+    words: tuple[str, ...] = ()
+
+
+# DT-SNN's exit; its threshold is the highest that costs no accuracy on training pictures.
+EXIT = ("--policy", "entropy_exit", "--granularity", "timestep", "--entropy", "0.78")
 RECIPES = {
-    "cifar10": ("stas_spikformer_4_384", 20, "calibrated"),
-    "cifar100": ("stas_spikformer_4_384", 8, "calibrated"),
-    "imagenet": ("stas_spikformer_8_512", 1, "calibrated"),
-    "mnist": ("stas_spikformer_2_128", 64, str(WEIGHTS)),
+    "cifar10": Recipe("stas_spikformer_4_384", 20, "calibrated"),
+    "cifar100": Recipe("stas_spikformer_4_384", 8, "calibrated"),
+    "imagenet": Recipe("stas_spikformer_8_512", 1, "calibrated"),
+    "mnist": Recipe("stas_spikformer_2_128", 64, str(WEIGHTS)),
+    "stream": Recipe(
+        "spikformer_2_48", 64, str(FOLDER / "spikformer_2_48_stream.safetensors"), EXIT
+    ),
 }
 
 
@@ -43,10 +64,14 @@ def run(options: argparse.Namespace) -> None:
 
 def options_of(dataset: str, folder: Path, baseline: bool) -> argparse.Namespace:
     """The capture options of one trace."""
-    model, images, weights = RECIPES[dataset]
+    model, images, weights, halting = RECIPES[dataset]
     name = f"{dataset}_baseline.npz" if baseline else f"{dataset}.npz"
     words = ["--model", model, "--dataset", dataset, "--images", str(images), "--weights", weights]
-    words += ["--out", str(folder / name)] + ["--baseline"] * baseline
+    words += ["--out", str(folder / name)]
+    if halting:
+        words += [] if baseline else halting
+    elif baseline:
+        words += ["--baseline"]
     return capture.parser().parse_args(words)
 
 

@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from models.calibration.calibrate import calibrate, random_weights
+from models.data.composites import TASKS
 from models.data.images import Images, full_images, mnist_digits
+from models.data.sources import read_source
 from models.errors import ModelError
 from models.evaluate import evaluate
 from models.networks.checkpoints import adopt, read_checkpoint
@@ -209,7 +211,12 @@ def _switched(config: ModelConfig, setup: Setup) -> ModelConfig:
 
 def _measured(setup: Setup, model: STAS) -> dict[str, Any] | None:
     """Accuracy over held-out digits; None for a data set of which no test images are at hand."""
-    return accuracy_of(model, mnist_digits()[1]) if setup.dataset == "mnist" else None
+    if setup.dataset == "mnist":
+        return accuracy_of(model, mnist_digits()[1])
+    if setup.dataset in TASKS:
+        source = read_source(setup.dataset, None)
+        return accuracy_of(model, source.shown(source.held_out, model.config.timesteps))
+    return None
 
 
 def switches_of(config: ModelConfig) -> dict[str, Any]:
