@@ -142,10 +142,15 @@ def _resnet(build: _Builder, events: float, reduction: float) -> None:
 def write_exspike(name: str, path: Path, seed: int = 0, *, pairs: bool = True) -> Path:
     """Write the trace of a network; without `pairs` every bit is drawn alone."""
     found, random = network(name), np.random.default_rng(seed)
+    unread = np.random.default_rng([seed, 1])
 
     def bits(tensor: Tensor) -> Bits:
-        rate = found.rates.get(tensor.name, Rate(0.0, 1.0))
-        return drawn_pairs(tensor, rate.density, rate.copied if pairs else 0.0, random)
+        rate = found.rates.get(tensor.name)
+        if rate is not None:
+            return drawn_pairs(tensor, rate.density, rate.copied if pairs else 0.0, random)
+        # No layer reads what a pool, an OR or a gate takes: as many ones as give its result.
+        after = found.rates.get(tensor.name.rpartition(".")[0], Rate(0.5, 1.0))
+        return drawn_pairs(tensor, 1 - (1 - after.density) ** 0.25, 0.0, unread)
 
     return write_network(path, name, found.listing(), found.timesteps, bits, NOTES)
 

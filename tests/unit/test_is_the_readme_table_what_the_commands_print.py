@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments import boards
+from experiments import boards, validation
+from experiments.rtl_runs import EXSPIKE, FPGA_ST
 from reports import designs, machines
 from reports.generated import replaced
 
@@ -28,3 +29,11 @@ ROOT = Path(__file__).parents[2]
 def test_the_table_is_current(page: str, name: str, table: Callable[[], str]) -> None:
     text = (ROOT / page).read_text("utf-8")
     assert replaced(text, name, table()) == text
+
+
+@pytest.mark.skipif(
+    not (EXSPIKE.is_dir() and FPGA_ST.is_dir()), reason="recorded RTL is not beside the project"
+)
+def test_the_table_of_everything_follows_from_the_page_and_recorded_rtl() -> None:
+    text = (ROOT / validation.PAGE).read_text("utf-8")
+    assert replaced(text, "everything", validation.table(text)) == text
