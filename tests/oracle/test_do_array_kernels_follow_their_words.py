@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from simulator.components.pe_arrays import product_sparse as product
 from simulator.components.pe_arrays.bundle import stratified
 from simulator.components.pe_arrays.dual_sparse import DualSparse, drawn_masks
+from simulator.components.pe_arrays.event_scatter import EventScatter
 from simulator.components.pe_arrays.pattern import Pattern, calibrated, match_patterns
 from simulator.components.pe_arrays.sorted_rows import fullest_load
 from simulator.components.pe_arrays.time_batched import paired_length, window_slots
@@ -248,3 +249,42 @@ def test_a_join_takes_the_inputs_that_both_sides_have(density: float, rate: floa
         assert cost.per_pass["accumulate"][block] == matches
         assert cost.per_pass["correct"][block] == corrections
     assert abs(kept.mean() - density) < 0.1
+
+
+def slow_scatter(rows: list[int], array: EventScatter) -> tuple[int, int]:
+    """Cycles and events of a tile: pair by pair, or position by position, as the docstring says."""
+    cycles = events = 0
+    step = 2 if array.pairs else 1
+    for first in range(0, len(rows), step):
+        own = rows[first : first + step]
+        firing = sum(row > 0 for row in own)
+        if not firing:
+            cycles += array.empty_cycles * len(own)
+            continue
+        union, common = 0, own[0] if len(own) == 2 else 0
+        for row in own:
+            union |= row
+        common &= own[-1]
+        beyond = array.position_cycles * firing + array.overlap_cycles * (common > 0)
+        cycles += max(union.bit_count() + beyond, array.floor_cycles * firing)
+        events += union.bit_count()
+    return max(cycles + array.tile_cycles, 1), events
+
+
+@pytest.mark.nojit
+@given(
+    st.lists(SOME_BITS, min_size=1, max_size=12), st.booleans(), st.sampled_from([0, 6]),
+    st.sampled_from([0, 5, 14]),
+)  # fmt: skip
+def test_pairs_share_the_events_that_both_have(
+    rows: list[int], pairs: bool, empty: int, floor: int
+) -> None:
+    array = EventScatter(
+        columns=8, taps=9, pairs=pairs, empty_cycles=empty, floor_cycles=floor, tile_cycles=3
+    )
+    bits = np.array([[row >> place & 1 for place in range(16)] for row in rows], np.bool_)
+    cost = array.cost(tiles_of_bits(bits, 16))
+    cycles, events = slow_scatter(rows, array)
+    assert cost.cycles.tolist() == [cycles]
+    assert cost.per_pass["event"].tolist() == [events]
+    assert cost.per_output["accumulate"].tolist() == [9 * events]
