@@ -191,7 +191,7 @@ def _config_of_file(setup: Setup, path: Path, metadata: dict[str, Any]) -> Model
         return dataclasses.replace(setup.config, halting=halting, **known)
     except (TypeError, ValueError, AttributeError) as error:
         raise ModelError(
-            f"weights file {path}: its config has unknown or wrong switches: {error}"
+            f"weights file {path}: its config has unknown switches or values: {error}"
         ) from error
 
 

@@ -106,6 +106,8 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except (SafetensorError, OSError, ValueError) as error:
         raise ModelError(f"weights file {path} is not a safetensors file: {error}") from error
     metadata = parsed(header.get("stasim", "{}"), f"weights file {path}: its metadata", ModelError)
+    if not isinstance(metadata, dict):
+        raise ModelError(f"weights file {path}: its metadata must be a JSON object")
     try:
         _Header.model_validate(metadata, strict=True)
     except ValidationError as error:
