@@ -21,7 +21,7 @@ from simulator.results.files import STREAM_FILE
 from simulator.results.findings import Finding, facts_of, findings
 from simulator.results.result import CAUSES, Result
 from simulator.results.schema import SCHEMAS
-from simulator.results.summary import finding_lines
+from simulator.results.summary import finding_lines, operations_line, synaptic_operations
 from simulator.results.units import TRAFFIC
 
 SCHEMA = "stasim-stream/1"
@@ -104,6 +104,7 @@ class StreamedResult:
             f"Utilization   {(images.utilization * images.latency_cycles).sum() / cycles:.1%}",
             f"DRAM traffic  {TRAFFIC.of(images['dram_bytes'].mean()):.4g} MB an image",
             f"Active tokens {images.active_tokens.sum() / images.token_slots.sum():.1%}",
+            f"Synaptic ops  {_operations(images)}",
         ]
         if len(accuracy):
             right = float((accuracy.label == accuracy.prediction).mean())
@@ -162,3 +163,11 @@ def _read(path: Path) -> pd.DataFrame:
         raise ResultError(f"{path}: Parquet {rule}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ResultError(f"{path}: not a whole part: {error}") from None
+
+
+def _operations(images: pd.DataFrame) -> str:
+    time_ms = math.fsum(images["latency_ms"] / images["images_together"])
+    names = ("useful_accumulations", "energy_pj")
+    table: Table = {name: images[name].to_numpy() for name in names}
+    power_mw = math.fsum(images["energy_pj"]) / time_ms * 1e-6
+    return operations_line(synaptic_operations(table, time_ms), power_mw)

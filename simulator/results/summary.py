@@ -75,7 +75,7 @@ def summary(result: Result) -> dict[str, Any]:
         "energy_by_part": energy_by_part(result),
         "energy_by_action": _energy_by_action(result),
         "power_mw": math.fsum(numbers(images, "energy_pj")) / time_ms * 1e-6,
-        "synaptic_operations": _synaptic_operations(images, time_ms),
+        "synaptic_operations": synaptic_operations(images, time_ms),
         "layers": _layers(result),
         "active_tokens": _active_tokens(images, result.columns("active_tokens")),
         "firing": _firing(result.columns("firing")),
@@ -227,7 +227,7 @@ def _logical_speedup(result: Result) -> float | None:
     return int(numbers(layers, "useful_accumulations")[on_array].sum()) / added if added else None
 
 
-def _synaptic_operations(images: Table, time_ms: float) -> dict[str, float | None]:
+def synaptic_operations(images: Table, time_ms: float) -> dict[str, float | None]:
     """A useful accumulation is a synaptic operation (SOP); 1e6 of them in 1 ms are 1 GSOP/s."""
     total = int(numbers(images, "useful_accumulations").sum())
     energy_pj = math.fsum(numbers(images, "energy_pj"))
@@ -532,7 +532,7 @@ def _speed(told: Mapping[str, Any]) -> list[str]:
         ),
         *_entry("DRAM traffic", f"{number(TRAFFIC.of(told['dram_bytes_mean']))} MB per image"),
         *_entry("Area, power", _area_line(told["area"]), lines=2),
-        *_entry("Synaptic ops", _operations_line(told)),
+        *_entry("Synaptic ops", operations_line(told["synaptic_operations"], told["power_mw"])),
         *_entry("Layers", _layers_line(told["layers"]), lines=2),
     ]
 
@@ -560,12 +560,11 @@ def _utilization_line(told: Mapping[str, Any]) -> str:
     return f"{told['utilization']:.1%} of adders add what is needed{more}"
 
 
-def _operations_line(told: Mapping[str, Any]) -> str:
+def operations_line(sops: Mapping[str, Any], power_mw: float) -> str:
     """Synaptic operations, their rate and energy, and the power of all, DRAM included."""
-    sops = told["synaptic_operations"]
     parts = [
         f"{number(sops['sops_mean'] / 1e6)} M an image",
-        f"{number(sops['gsops_per_s'])} GSOP/s at {number(told['power_mw'])} mW in all",
+        f"{number(sops['gsops_per_s'])} GSOP/s at {number(power_mw)} mW in all",
     ]
     if sops["pj_per_sop"] is not None and sops["gsops_per_s_per_w"] is not None:
         parts.append(f"{number(sops['gsops_per_s_per_w'])} GSOP/s/W")

@@ -46,6 +46,11 @@ def _power_mw(result: Result) -> float:
     return float(result.tables["images"]["energy_pj"].sum()) / running_ms(result) * 1e-6
 
 
+def _pj_per_sop(result: Result) -> float:
+    images = result.tables["images"]
+    return float(images["energy_pj"].sum()) / max(int(images["useful_accumulations"].sum()), 1)
+
+
 def _accuracy(result: Result) -> float:
     return accuracy_of(result.provenance["trace"]["weights"], result.provenance["trace"]["file"])
 
@@ -91,6 +96,7 @@ METRICS: dict[str, Metric] = {
         of_result=_mean("energy_delay_pj_ms", 1e-6),
     ),
     "power_mw": Metric("energy over latency, DRAM included", of_result=_power_mw),
+    "pj_per_sop": Metric("energy of a synaptic operation, DRAM included", of_result=_pj_per_sop),
     "dram_kib": Metric("DRAM traffic of an image", of_result=_mean("dram_bytes", 1 / 1024)),
     "utilization": Metric(
         "mean share of the adders in use", maximize=True, of_result=_mean("utilization")

@@ -18,6 +18,7 @@ from simulator.distributed.stream import stream
 from simulator.errors import ResultError
 from simulator.results.result import Result
 from simulator.results.streamed import StreamedResult, result_of
+from simulator.results.summary import operations_line, summary
 from simulator.run import main
 from tests.factories import tiny_trace
 
@@ -52,6 +53,9 @@ def test_the_parts_are_the_whole(span: tuple[int, int], trace: str, tmp_path: Pa
     latency = whole.tables["layers"].groupby("stage")["pe_busy_cycles"].sum().to_dict()
     assert streamed.totals("layers", "stage", "pe_busy_cycles") == latency
     assert f"{span[1] - span[0]} images" in streamed.text()
+    told = summary(whole)
+    operations = operations_line(told["synaptic_operations"], told["power_mw"])
+    assert f"Synaptic ops  {operations}" in streamed.text()
 
 
 def test_a_streamed_result_is_loaded_and_compared_like_any_other(

@@ -158,3 +158,35 @@ def test_the_terminal_table_fits_a_terminal(result: Result) -> None:
 )
 def test_numbers_have_four_digits(value: float, text: str) -> None:
     assert number(value) == text
+
+
+def test_operations_power_and_layers_follow_from_the_tables() -> None:
+    layers = RESULT.tables["layers"]
+    on_array = layers[layers["kind"] != "head"]
+    speedup = on_array["useful_accumulations"].sum() / layers["additions"].sum()
+    assert TOLD["logical_speedup"] == pytest.approx(speedup)
+    energy_pj, time_ms = IMAGES["energy_pj"].sum(), IMAGES["latency_ms"].sum()
+    useful = IMAGES["useful_accumulations"].sum()
+    assert TOLD["power_mw"] == pytest.approx(energy_pj / time_ms * 1e-6)
+    told = TOLD["synaptic_operations"]
+    assert told["sops_mean"] == pytest.approx(useful / 5)
+    assert told["pj_per_sop"] == pytest.approx(energy_pj / useful)
+    # GSOP/s over W.
+    per_watt = told["gsops_per_s"] / (TOLD["power_mw"] * 1e-3)
+    assert told["gsops_per_s_per_w"] == pytest.approx(per_watt)
+    assert told["gsops_per_s"] == pytest.approx(useful / (time_ms * 1e-3) / 1e9)
+    by_layer = layers.groupby("layer", sort=False)[["input_rate", "energy_pj"]].mean()
+    assert [each["layer"] for each in TOLD["layers"]] == by_layer.index.tolist()
+    rates = [each["input_rate"] for each in TOLD["layers"]]
+    assert rates == pytest.approx(by_layer["input_rate"].tolist())
+    energies = [each["energy_uj"] for each in TOLD["layers"]]
+    assert energies == pytest.approx((by_layer["energy_pj"] / 1e6).tolist())
+
+
+def test_images_that_run_together_share_their_time() -> None:
+    together = sample_result(range(2))
+    alone = summary(together)
+    together.tables["images"]["images_together"] = 2
+    told = summary(together)
+    for name in ("power_mw", "throughput_images_per_s"):
+        assert told[name] == pytest.approx(2 * alone[name])
