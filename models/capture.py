@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from models.errors import ModelError
 from models.networks.config import DATASETS, named_config, unknown
@@ -24,7 +24,8 @@ EXAMPLE = """example:
       --out traces/cifar10.npz
   python -m models.capture --model spikingformer_8_512 --dataset imagenet --images 1 \\
       --isps single_step --granularity block --out spikingformer.npz
-  python -m models.capture --network mine:make_network --dataset cifar10 --out mine.npz
+  python -m models.capture --network mine:make_network --data pictures/ --mean 0.5 --std 0.2 \\
+      --sequence --timesteps 4 --out mine.npz
 """
 ACTIVE_TOKENS = 0.576
 TIMESTEPS = 4
@@ -67,7 +68,9 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="--network takes (timestep, image, channel, h, w): each image is repeated",
     )
-    made.add_argument("--dataset", required=True, help=", ".join(DATASETS))
+    made.add_argument(
+        "--dataset", help=f"{', '.join(DATASETS)}; without it --network reads images from --data"
+    )
     made.add_argument(
         "--out",
         required=True,
@@ -81,7 +84,27 @@ def parser() -> argparse.ArgumentParser:
         help="samples: pictures that installed packages bundle; full: the data set under --data",
     )
     made.add_argument(
-        "--data", type=Path, help="folder of the full data set, in torchvision's layout"
+        "--data",
+        type=Path,
+        metavar="PATH",
+        help="folder of the full data set, in torchvision's layout; without --dataset: a folder of "
+        "pictures, or an .npy or .npz of arrays (image, ...)",
+    )
+    made.add_argument(
+        "--mean", type=float, nargs="+", default=(), help="of images of --data, by channel"
+    )
+    made.add_argument(
+        "--std", type=float, nargs="+", default=(), help="of images of --data, by channel"
+    )
+    made.add_argument(
+        "--time-axis", type=int, metavar="N", help="of one image of --data that changes in time"
+    )
+    made.add_argument(
+        "--mask",
+        action="append",
+        default=[],
+        metavar="BLOCK=MODULE",
+        help="of --network: the module whose output says which tokens a block computes",
     )
     made.add_argument(
         "--images", type=int, default=20, help="how many, from the first on (default 20)"
@@ -139,8 +162,17 @@ def capture(options: argparse.Namespace) -> Path:
     check_target(options.out, "--out")
     if sum(each is not None for each in (options.model, options.network, options.nir)) != 1:
         raise ModelError("give one of --model, --network and --nir")
-    if options.dataset not in DATASETS:
+    own = options.dataset is None and options.model is None
+    if own and options.data is None:
+        raise ModelError("give --dataset, or the network's own images by --data")
+    if options.dataset is None and not own:
+        raise ModelError("--model needs --dataset")
+    if not own and options.dataset not in DATASETS:
         raise ModelError(unknown("dataset", options.dataset, tuple(DATASETS)))
+    if own:
+        return capture_own(options)
+    if options.mean or options.std or options.time_axis is not None:
+        raise ModelError("--mean, --std and --time-axis are of images of --data, without --dataset")
     if options.model is None:
         return capture_foreign(options)
     switches = switches_asked(options)
@@ -170,17 +202,55 @@ def capture(options: argparse.Namespace) -> Path:
     return Path(options.out)
 
 
-def capture_foreign(options: argparse.Namespace) -> Path:
-    """Make one trace of a network that is not ours."""
+def capture_own(options: argparse.Namespace) -> Path:
+    """Make one trace of a network that is not ours, on images that are not ours either."""
+    network, name = loaded_network(options)
+    from models.capturing import capture as capture_any
+
+    sequence = options.sequence or (options.nir is not None and options.time_axis is None)
+    return capture_any(
+        network,
+        options.data,
+        options.out,
+        timesteps=options.timesteps or (TIMESTEPS if sequence else None),
+        time_axis=options.time_axis,
+        sequence=sequence,
+        masks=masks_asked(options),
+        mean=options.mean,
+        std=options.std,
+        name=name,
+        dataset=options.data.stem,
+        origin="trained" if options.weights == "trained" else "random",
+        limit=options.images,
+        seed=options.seed,
+    )
+
+
+def masks_asked(options: argparse.Namespace) -> dict[str, str]:
+    """The module of each block's mask."""
+    found = dict(each.partition("=")[::2] for each in options.mask)
+    if not all(found) or not all(found.values()):
+        raise ModelError(f"--mask {' '.join(options.mask)}: must be BLOCK=MODULE")
+    return found
+
+
+def loaded_network(options: argparse.Namespace) -> tuple[Any, str]:
+    """The network of --network or --nir, with its name."""
     if options.weights not in ("calibrated", "random", "trained"):
         raise ModelError("--weights of --network and --nir must be trained or random")
     if switches_asked(options).given or options.baseline:
         raise ModelError("--network and --nir have none of the switches of our networks")
     use_threads(options.threads)
-    from models.capturing import capture as capture_any
     from models.foreign.loading import foreign_network
 
-    network, name = foreign_network(options.network, options.nir, options.nir_step_s)
+    return foreign_network(options.network, options.nir, options.nir_step_s)
+
+
+def capture_foreign(options: argparse.Namespace) -> Path:
+    """Make one trace of a network that is not ours, on images of a known data set."""
+    network, name = loaded_network(options)
+    from models.capturing import capture as capture_any
+
     images = load_images(options)
     repeats = (options.sequence or options.nir is not None) and images.pixels.ndim == 4
     timesteps = options.timesteps
@@ -192,6 +262,7 @@ def capture_foreign(options: argparse.Namespace) -> Path:
         options.out,
         timesteps=timesteps,
         prepare=(lambda pixels: repeated(pixels, timesteps)) if repeats else None,
+        masks=masks_asked(options),
         name=name,
         dataset=options.dataset,
         origin="trained" if options.weights == "trained" else "random",

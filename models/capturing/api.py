@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ from torch import Tensor
 from models.capturing.coding import Arranged, Spool, arranged, by_channel
 from models.capturing.inputs import Form, Sample, described, network_inputs, samples_of
 from models.capturing.manifests import Facts, manifest_of
+from models.capturing.marks import masks_of_modules
 from models.capturing.plan import Plan, make_plan
 from models.capturing.proofs import Run, replay_equals
+from models.capturing.refusals import refused_images
 from models.capturing.running import evaluating, modules_of, reset
 from models.capturing.runs import first_run, later_run
 from models.data.images import Images
@@ -30,6 +32,10 @@ def capture(
     *,
     timesteps: int | None = None,
     time_axis: int | None = None,
+    sequence: bool = False,
+    masks: Mapping[str, str] | None = None,
+    mean: float | Sequence[float] = (),
+    std: float | Sequence[float] = (),
     labels: Any = None,
     prepare: Callable[..., Any] | None = None,
     reset: Callable[[Any], None] = reset,
@@ -43,9 +49,12 @@ def capture(
     """Run a network on images, one at a time, and write the trace of all its weighted sums.
 
     `network`: any callable on tensors, such as a torch.nn.Module. `images`: a tensor or array
-    (image, ...), a tuple of these for several inputs, a DataLoader, or a folder of pictures.
-    `timesteps`: found by itself where the network tells. `time_axis`: of one image, where it
-    changes in time; the network gets time first, then a batch of one. `prepare`: makes the
+    (image, ...), a tuple of these for several inputs, a Dataset, a DataLoader, a folder of
+    pictures, or an .npy or .npz of arrays. `timesteps`: found by itself where the network tells.
+    `time_axis`: of one image, where it changes in time; the network gets time first, then a batch
+    of one. `sequence`: the network takes (timestep, image, ...), so each image is repeated
+    `timesteps` times. `masks`: by block, the module whose output says which tokens it computes.
+    `mean`, `std`: taken out of the images, for all or for each channel. `prepare`: makes the
     network's input of that batch, and is recorded too: repeat, normalise or code it there.
     `reset`: puts the neurons back before each image. `origin`: `trained`, `random` or `calibrated`,
     as the trace states it. `limit`: of images. `divisor`: of 8-bit pixels; other images enter as
@@ -58,13 +67,16 @@ def capture(
     torch.manual_seed(seed)
     if isinstance(images, Images) and images.pixels.ndim == 5:
         time_axis = 0
-    form = Form(time_axis, _precision(network), divisor)
+    form = Form(time_axis, _precision(network), divisor, _numbers(mean), _numbers(std))
+    if sequence:
+        prepare = _repeating(timesteps, prepare)
     capturing = _Capturing(network, prepare, reset, form)
     label = name or getattr(network, "__name__", type(network).__name__)
     given = iter(samples_of(images, labels))
     with (
         tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder,
         evaluating(network),
+        masks_of_modules(network, masks or {}),
     ):
         spool = Spool(Path(folder))
         kept = capturing.run_all(_limited(given, limit), spool, timesteps)
@@ -83,6 +95,22 @@ def capture(
     if dead:
         warnings.warn(f"{label}: never fires on these images: {', '.join(dead)}", stacklevel=2)
     return path
+
+
+def _numbers(given: float | Sequence[float]) -> tuple[float, ...]:
+    return (float(given),) if isinstance(given, int | float) else tuple(map(float, given))
+
+
+def _repeating(timesteps: int | None, prepare: Callable[..., Any] | None) -> Callable[..., Any]:
+    """Return what repeats a batch of one along a new axis of time."""
+    if timesteps is None:
+        raise ModelError("sequence: how often is each image repeated? Give timesteps=")
+    if prepare is not None:
+        raise ModelError("sequence: give it or prepare, which makes the network's input")
+    steps: int = timesteps
+    return lambda *inputs: tuple(
+        each.unsqueeze(0).repeat(steps, *[1] * each.dim()) for each in inputs
+    )
 
 
 def _limited(samples: Iterator[Sample], limit: int | None) -> Iterator[Sample]:
@@ -137,7 +165,7 @@ class _Capturing:
         return kept
 
     def _first(self, inputs: list[Tensor], timesteps: int | None) -> tuple[Run, Plan]:
-        recorded = first_run(self._call, self.network, inputs)
+        recorded = first_run(self._tried, self.network, inputs)
         timed = 0 if self.form.time_axis is not None else None
         return recorded.run, make_plan(recorded, timesteps, timed)
 
@@ -145,6 +173,13 @@ class _Capturing:
         assert self.plan is not None
         count = replay_equals(self.plan.tape, run, "the tape on another image", None)
         self.plan.proof["another_image"] = f"{count} operands and the result equal the network's"
+
+    def _tried(self, *inputs: Tensor) -> Any:
+        """Call the network; what PyTorch refuses is told in terms of the images."""
+        try:
+            return self._call(*inputs)
+        except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
+            raise refused_images(error, [*map(tuple, (each.shape for each in inputs))]) from error
 
     def _call(self, *inputs: Tensor) -> Any:
         self.reset(self.network)

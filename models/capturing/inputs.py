@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset, IterableDataset
 
 from models.data.images import PICTURES, Images
 from models.errors import ModelError
@@ -31,12 +33,15 @@ class DescribedInput(NamedTuple):
 
 def samples_of(images: Any, labels: Any = None) -> Iterator[Sample]:
     """Return the samples of a tensor or array (image, ...), a tuple of such (several inputs),
-    a DataLoader or other iterable of batches, a folder of pictures, or `Images`.
+    a Dataset, a DataLoader or other iterable of batches, a folder of pictures, an .npy or .npz of
+    arrays, or `Images`.
     """
     if isinstance(images, Images):
         yield from _of_arrays([torch.from_numpy(images.pixels)], images.labels, images.ids)
     elif isinstance(images, str | Path):
-        yield from _of_folder(Path(images))
+        yield from _of_path(Path(images), labels)
+    elif isinstance(images, Dataset):
+        yield from _of_dataset(images)
     elif isinstance(images, Tensor | np.ndarray):
         yield from _of_arrays([_tensor(images)], labels, None)
     elif isinstance(images, tuple) and all(isinstance(e, Tensor | np.ndarray) for e in images):
@@ -86,22 +91,66 @@ def _of_batches(batches: Iterable[Any]) -> Iterator[Sample]:
             count += 1
 
 
+def _of_dataset(images: Any) -> Iterator[Sample]:
+    """The items of a Dataset, one by one: an image, or a tuple of inputs with the label last."""
+    by_index = not isinstance(images, IterableDataset)
+    items = map(images.__getitem__, range(len(images))) if by_index else images
+    for index, item in enumerate(items):
+        parts = list(item) if isinstance(item, tuple | list) else [item]
+        label = -1
+        whole = isinstance(parts[-1], int) or getattr(parts[-1], "shape", None) == ()
+        if len(parts) > 1 and whole:
+            label = int(parts.pop())
+        inputs = [_pixels_of(part) if hasattr(part, "convert") else _tensor(part) for part in parts]
+        yield Sample(inputs, label, str(index))
+
+
+def _of_path(path: Path, labels: Any) -> Iterator[Sample]:
+    """A folder of pictures, or a file of arrays: an .npz may hold `labels` beside its images."""
+    if path.suffix not in (".npy", ".npz"):
+        yield from _of_folder(path)
+        return
+    try:
+        read = np.load(path, allow_pickle=False)
+        arrays = {"images": read} if isinstance(read, np.ndarray) else dict(read)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ModelError(f"images: {path}: not a file of arrays without pickles: {error}") from None
+    own = arrays.pop("labels", None)
+    if len(arrays) != 1:
+        found = ", ".join(sorted(arrays)) or "none"
+        raise ModelError(f"images: {path}: must hold one array beside `labels`; it holds {found}")
+    (pixels,) = arrays.values()
+    if pixels.ndim < 2 or pixels.dtype.kind not in "buif":
+        shape = f"{pixels.dtype} {pixels.shape}"
+        raise ModelError(f"images: {path}: {shape}: must be numbers (image, ...)")
+    yield from _of_arrays([torch.from_numpy(pixels)], own if labels is None else labels, None)
+
+
 def _of_folder(folder: Path) -> Iterator[Sample]:
     """All pictures of a folder, by name; sub-folders are classes, as torchvision has them."""
     from PIL import Image
 
     if not folder.is_dir():
-        raise ModelError(f"images: {folder}: must be a folder of pictures")
+        raise ModelError(f"images: {folder}: must be a folder of pictures, an .npy or an .npz")
     files = sorted(each for each in folder.rglob("*") if each.suffix.lower() in PICTURES)
     if not files:
         raise ModelError(f"images: {folder}: holds no picture ({', '.join(PICTURES)})")
     classes = sorted({each.parent for each in files} - {folder})
     for file in files:
-        with Image.open(file) as picture:
-            pixels = np.asarray(picture.convert("RGB"))
+        try:
+            with Image.open(file) as picture:
+                pixels = _pixels_of(picture)
+        except (OSError, Image.DecompressionBombError) as error:
+            raise ModelError(f"images: {file}: not a readable picture: {error}") from None
         label = classes.index(file.parent) if file.parent in classes else -1
-        tensor = torch.from_numpy(pixels.copy()).permute(2, 0, 1).contiguous()
-        yield Sample([tensor], label, str(file.relative_to(folder)))
+        yield Sample([pixels], label, str(file.relative_to(folder)))
+
+
+def _pixels_of(picture: Any) -> Tensor:
+    """A picture as uint8 (channel, h, w): one channel where it is grey, else three."""
+    plain = picture if picture.mode == "L" else picture.convert("RGB")
+    pixels = torch.from_numpy(np.array(plain, np.uint8))
+    return pixels[None] if pixels.dim() == 2 else pixels.permute(2, 0, 1).contiguous()
 
 
 def _tensor(values: Any) -> Tensor:
@@ -112,22 +161,43 @@ def _tensor(values: Any) -> Tensor:
 
 class Form(NamedTuple):
     """How samples enter a network: their time axis, the network's precision, and what 8-bit pixels
-    are divided by.
+    are divided by. `mean`, `std`: then subtracted and divided by, for all or for each channel, the
+    third axis from the end.
     """
 
     time_axis: int | None
     dtype: torch.dtype
     divisor: float
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+    def normalised(self, values: Tensor) -> Tensor:
+        """Return real values with mean and std taken out."""
+        for name, numbers in (("mean", self.mean), ("std", self.std)):
+            channels = values.shape[-3] if values.dim() >= 3 else 1
+            if len(numbers) > 1 and len(numbers) != channels:
+                raise ModelError(
+                    f"{name} has {len(numbers)} values, the images have {channels} channels: give "
+                    f"one, or {channels}"
+                )
+        shape = (-1, 1, 1) if values.dim() >= 3 else (-1,)
+        if self.mean:
+            values = values - torch.tensor(self.mean, dtype=values.dtype).reshape(shape)
+        if self.std:
+            values = values / torch.tensor(self.std, dtype=values.dtype).reshape(shape)
+        return values
 
 
 def network_inputs(sample: Sample, form: Form) -> list[Tensor]:
     """Return the inputs of a batch of one, time first where there is time."""
-    time_axis, dtype, divisor = form
+    time_axis, dtype, divisor = form.time_axis, form.dtype, form.divisor
     inputs = []
     for tensor in sample.inputs:
         own = tensor.to("cpu")
         own = own.to(dtype) / divisor if own.dtype == torch.uint8 else own
         own = own.to(dtype) if own.dtype.is_floating_point else own
+        if form.mean or form.std:
+            own = form.normalised(own.to(dtype))
         if time_axis is None:
             inputs.append(own.unsqueeze(0).clone())
         elif own.dim() <= time_axis:

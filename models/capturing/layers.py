@@ -236,7 +236,8 @@ class _Building:
             raise CaptureError(
                 place,
                 f"runs at {parts} of {timesteps} timesteps",
-                "give timesteps=; images that leave early are not captured yet",
+                f"give timesteps={parts} (--timesteps {parts}), if that is how many there are; "
+                "images that leave early are not captured yet",
             )
         layer = Layer(self.index, place.module or place.kind, place, product, self.calls)
         layer.timesteps = parts

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +11,9 @@ import numpy.typing as npt
 from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
+from models.capturing.running import modules_of
 from models.errors import ModelError
+from simulator.config.wording import shown, suggestion
 
 Bits = npt.NDArray[np.bool_]
 
@@ -60,6 +64,32 @@ def active(alive: Tensor, name: str) -> Tensor:
             tokens = (alive.detach() != 0).cpu().numpy().copy()
         recorder.mark(name, alive, tokens)
     return alive
+
+
+@contextlib.contextmanager
+def masks_of_modules(network: Any, masks: Mapping[str, str]) -> Iterator[None]:
+    """Note the output of a module as the mask of a block; `masks`: module's name by block."""
+    known = {name: module for root in modules_of(network) for name, module in root.named_modules()}
+    handles = []
+    try:
+        for block, name in masks.items():
+            if name not in known:
+                told = suggestion(name, filter(None, known))
+                raise ModelError(f"masks: {block}: {shown(name)}: unknown module {told}")
+            handles.append(known[name].register_forward_hook(_noting_output(block)))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _noting_output(block: str) -> Callable[[Any, Any, Any], None]:
+    def note(module: Any, inputs: Any, output: Any) -> None:
+        if not isinstance(output, Tensor):
+            raise ModelError(f"masks: {block}: its module returns {type(output).__name__}, no mask")
+        active(output, block)
+
+    return note
 
 
 class noting:

@@ -127,7 +127,8 @@ def _timesteps(recorded: Recorded, given: int | None, time_axis: int | None) -> 
         raise ModelError(f"timesteps is {given}; it must be at least 1")
     if given is not None and time_axis is not None and shown != given:
         raise ModelError(
-            f"timesteps is {given}, but the images have {shown}: give timesteps={shown}"
+            f"timesteps is {given}, but the images have {shown}: give timesteps={shown} "
+            f"(--timesteps {shown})"
         )
     return given or shown or 1
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from models.errors import ModelError
@@ -28,3 +32,44 @@ class CaptureError(ModelError):
     def __init__(self, place: Place | str, what: str, way_out: str) -> None:
         where = f"{place} at {place.line}" if isinstance(place, Place) else place
         super().__init__(f"{where}: {what}; {way_out}")
+
+
+_CHANNELS = re.compile(r"to have (\d+) channels, but got (\d+) channels")
+_TIME = re.compile(
+    r"\[T, ?N|expected x with shape|Expected \dD|must have at least|too many indices"
+)
+_SIZES = re.compile(r"mat1 and mat2 shapes cannot be multiplied|size mismatch|shape .* is invalid")
+
+
+def refused_images(error: Exception, shapes: Sequence[tuple[int, ...]]) -> ModelError:
+    """Return one message about images that a network does not take: where, why, and a way out."""
+    if isinstance(error, ModelError):
+        return error
+    said = " ".join(str(error).split())
+    told = ", ".join(map(str, shapes))
+    where = _users_line(error)
+    if found := _CHANNELS.search(said):
+        why = f"it takes {found[1]} channels, and gets {found[2]}"
+        way_out = f"give images of {found[1]} channels"
+    elif _TIME.search(said):
+        why = "it takes another number of axes"
+        way_out = (
+            "where it takes (timestep, image, ...), give sequence=True and timesteps=4 "
+            "(--sequence --timesteps 4), or time_axis=0 of images that change in time"
+        )
+    elif _SIZES.search(said):
+        why, way_out = said[:120], "give images of the size that the network was made for"
+    else:
+        why, way_out = f"{type(error).__name__}: {said[:160]}", "it must run on a batch of one"
+    return ModelError(f"{where}: the network does not take images of {told}: {why}; {way_out}")
+
+
+def _users_line(error: Exception) -> str:
+    """The innermost line outside of installed packages and of the capture itself."""
+    own = Path(__file__).parent
+    lines = [
+        f"{Path(frame.filename).name}:{frame.lineno}"
+        for frame in traceback.extract_tb(error.__traceback__)
+        if "site-packages" not in frame.filename and own not in Path(frame.filename).parents
+    ]
+    return lines[-1] if lines else "network"

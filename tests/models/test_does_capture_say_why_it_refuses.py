@@ -148,7 +148,8 @@ def test_images_that_leave_early_are_named(tmp_path: Path) -> None:
 
 def test_timesteps_that_the_images_do_not_have_are_refused(tmp_path: Path) -> None:
     told = refused(Plain(), tmp_path, pictures(2, (T, 3, 12, 12)), time_axis=0, timesteps=5)
-    assert told == f"timesteps is 5, but the images have {T}: give timesteps={T}"
+    rule = f"the images have {T}: give timesteps={T} (--timesteps {T})"
+    assert told == f"timesteps is 5, but {rule}"
 
 
 def test_a_network_that_never_fires_is_warned_of(tmp_path: Path) -> None:
