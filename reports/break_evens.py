@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from reports.figures.base import Run
-from simulator.energy.break_even import Comparison, Design, compare, sentences
+from simulator.energy.break_even import Comparison, Design, compare, ratio_span, sentences
 from simulator.results.units import number
 
 MOST_PAIRS = 24
@@ -49,6 +49,21 @@ def pairs(runs: Sequence[Run]) -> list[Pair]:
 def _images(run: Run) -> list[str]:
     names: list[str] = run.result.tables["images"]["image_id"].tolist()
     return names
+
+
+def order_cells(one: Design, other: Design) -> list[str]:
+    """Return cells of a table: the ratio's bounds, and at which power and DRAM price one wins.
+
+    In brackets what the first one has now.
+    """
+    low, _, high = ratio_span(one, other)
+    cells = [f"{low:.2f} to {high:.2f}"]
+    for turn in compare(one, other).turns[:2]:
+        told = "any" if turn.first_below else "none"
+        if turn.value is not None:
+            told = f"{'below' if turn.first_below else 'above'} {turn.value:.3g}"
+        cells.append(f"{told} ({turn.bounds.nominal:.3g})")
+    return cells
 
 
 def told(found: Sequence[Pair]) -> str:

@@ -12,10 +12,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from reports.break_evens import order_cells
 from reports.dumbbells import Dumbbell, dumbbells
 from reports.html import write_html
 from simulator.command import command
+from simulator.energy.break_even import Design
+from simulator.energy.machine import ALWAYS_ON
 from simulator.errors import ResultError
+from simulator.results.intervals import design_of
 from simulator.results.result import Result
 
 MACHINES = ("prosperity", "mint", "sato", "ptb", "eyeriss")
@@ -45,6 +49,7 @@ class Case(NamedTuple):
     compat: Figures
     full: Figures
     dataflow: str
+    priced: Design
 
 
 def run_case(root: Path, machine: str, trace: str) -> Case:
@@ -62,7 +67,7 @@ def run_case(root: Path, machine: str, trace: str) -> Case:
         {},
     )
     dataflow = str(result.provenance["architecture"]["dataflow"])
-    return Case(trace, machine, compat, full_figures(result), dataflow)
+    return Case(trace, machine, compat, full_figures(result), dataflow, design_of(result))
 
 
 def _run(root: Path, machine: str, trace: str, file: Path, *more: str) -> None:
@@ -76,7 +81,7 @@ def _run(root: Path, machine: str, trace: str, file: Path, *more: str) -> None:
 
 def full_figures(result: Result) -> Figures:
     """Means and shares of a result."""
-    images, layers, actions = (result.tables[name] for name in ("images", "layers", "actions"))
+    images, layers = result.tables["images"], result.tables["layers"]
     array = layers[layers.kind != "head"]
     first = array.layer == array.layer.iloc[0]
     attention = array.kind.str.contains("attention")
@@ -88,12 +93,18 @@ def full_figures(result: Result) -> Figures:
         WEIGHTED: busy[~first & ~attention].sum() / total,
     }
     cycles["waiting"] = 1 - sum(cycles.values())
-    energy_pj = float(images.energy_pj.sum())
-    by_part = actions.groupby("part").energy_pj.sum()
+    energies = result.tables["energies"]
+    energy_pj = float(energies.energy_pj.sum())
+    in_dram = energies.part == "memories.dram"
+    always = energies.action == ALWAYS_ON
+    kinds = {
+        "DRAM bits": in_dram & ~always,
+        "DRAM always on": in_dram & always,
+        "SRAM": energies.part.str.contains("buffer") & ~always,
+        "chip always on": always & ~in_dram,
+    }
     energy = {
-        "DRAM": by_part.get("memories.dram", 0.0) / energy_pj,
-        "SRAM": by_part[by_part.index.str.contains("buffer")].sum() / energy_pj,
-        "leakage": float(images.leakage_energy_pj.sum()) / energy_pj,
+        name: float(energies.energy_pj[rows].sum()) / energy_pj for name, rows in kinds.items()
     }
     energy["logic"] = 1 - sum(energy.values())
     return Figures(images.latency_ms.mean(), images.energy_pj.mean() / 1e9, cycles, energy)
@@ -102,7 +113,7 @@ def full_figures(result: Result) -> Figures:
 def main_table(cases: Sequence[Case]) -> str:
     """Time and energy under both accountings, with the rank of each."""
     header = "| trace | machine | dataflow in `full` | compat ms | full ms | full / compat "
-    header += "| compat mJ | full mJ | full / compat |"
+    header += "| compat mJ | full mJ | low to high | full / compat |"
     lines = [header, "|---" * header.count(" | ") + "|---|"]
     for trace in TRACES:
         own = [case for case in cases if case.trace == trace]
@@ -111,6 +122,9 @@ def main_table(cases: Sequence[Case]) -> str:
             for field in ("time_ms", "energy_mj"):
                 old, new = getattr(case.compat, field), getattr(case.full, field)
                 cells += [_ranked(own, case, "compat", field), _ranked(own, case, "full", field)]
+                if field == "energy_mj":
+                    low, _, high = case.priced.energy.times(1e-9)
+                    cells.append(f"{low:.3g} to {high:.3g}")
                 cells.append(f"{new / old:.2f}")
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -126,7 +140,7 @@ def _ranked(own: Sequence[Case], case: Case, accounting: str, field: str) -> str
 def share_table(cases: Sequence[Case]) -> str:
     """In what the time and the energy of `full` lie."""
     names = (FIRST_LAYER, ATTENTION, WEIGHTED, "waiting")
-    parts = ("DRAM", "SRAM", "logic", "leakage")
+    parts = ("DRAM bits", "DRAM always on", "SRAM", "logic", "chip always on")
     header = "| trace | machine | " + " | ".join(f"time: {name}" for name in names)
     header += " | " + " | ".join(f"energy: {name}" for name in parts) + " |"
     lines = [header, "|---" * header.count(" | ") + "|---|"]
@@ -140,7 +154,8 @@ def share_table(cases: Sequence[Case]) -> str:
 
 def halting_table(cases: Sequence[Case]) -> str:
     """What STAS is worth on each machine under each accounting."""
-    header = "| network | machine | compat: time | full: time | compat: energy | full: energy |"
+    header = "| network | machine | compat: time | full: time | compat: energy | full: energy "
+    header += "| low to high | STAS is cheaper at W (here) | at pJ/bit (here) |"
     lines = [header, "|---" * header.count(" | ") + "|---|"]
     by_key = {(case.trace, case.machine): case for case in cases}
     for trace in ("cifar10", "imagenet"):
@@ -152,6 +167,7 @@ def halting_table(cases: Sequence[Case]) -> str:
                     ratio = getattr(getattr(after, accounting), field)
                     ratio /= getattr(getattr(before, accounting), field)
                     cells.append(f"{ratio:.2f}")
+            cells += order_cells(after.priced, before.priced)
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -4,25 +4,48 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import cache
 
+from reports.break_evens import order_cells
 from reports.generated import command, line, markdown, run_case
+from simulator.results.intervals import design_of, intervals
 from simulator.results.result import Result
 
 MACHINES = ("dense_pe", "sparse_pe_noskip", "sparse_pe")
 TICK_BATCHED = "dataflow.kind=tick_batched"
 CASES = (("cifar10", ""), ("cifar10_baseline", ""), ("cifar10_baseline", TICK_BATCHED))
 HEADER = (
-    "| trace | machine | dataflow | latency ms | utilization | occupancy | energy mJ | of it DRAM "
+    "| trace | machine | dataflow | latency ms | utilization | occupancy "
+    "| energy mJ (low to high) | of it DRAM "
     "| DRAM MB | active tokens | field mJ, integers as ACs | as MACs |"
+)
+
+STAS, T4 = ("sparse_pe", "cifar10"), ("sparse_pe", "cifar10_baseline")
+ONE_CHANNEL = "memories.dram.channels=1"
+PAIRS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
+    ("STAS against T = 4, both timestep by timestep", STAS, T4),
+    ("compacting live rows against running them all", STAS, ("sparse_pe_noskip", "cifar10")),
+    ("skipping zeros against a dense array, STAS", STAS, ("dense_pe", "cifar10")),
+    ("T = 4 tick-batched against timestep by timestep", (*T4, TICK_BATCHED), T4),
+    ("STAS against T = 4 tick-batched", STAS, (*T4, TICK_BATCHED)),
+    (
+        "the same with one DRAM channel for four",
+        (*STAS, ONE_CHANNEL),
+        (*T4, TICK_BATCHED, ONE_CHANNEL),
+    ),
+)
+TURNS_HEADER = (
+    "| first against second | energy, first over second | low to high "
+    "| first is cheaper at W always on (here) | at pJ/bit (here) |"
 )
 
 
 def row(result: Result) -> str:
     """One line of the table: means over the images."""
-    images, actions, field = (result.tables[name] for name in ("images", "actions", "field_energy"))
-    count = len(images)
-    dram_pj = actions.loc[actions.part == "memories.dram", "energy_pj"].sum() / count
-    energy_pj = images.energy_pj.mean()
+    images, field = (result.tables[name] for name in ("images", "field_energy"))
+    count, found = len(images), intervals(result)
+    energy = found.total_pj.times(1e-9)
+    dram = found.by_part()["memories.dram"].nominal * 1e-9
     by_habit = field.groupby("convention").energy_pj.sum() / count / 1e9
     tokens = images.active_tokens.sum() / images.token_slots.sum()
     architecture = result.provenance["architecture"]
@@ -33,8 +56,8 @@ def row(result: Result) -> str:
         f"{images.latency_ms.mean():.2f}",
         f"{images.utilization.mean():.3f}",
         f"{images.pe_occupancy.mean():.3f}",
-        f"{energy_pj / 1e9:.3f}",
-        f"{dram_pj / energy_pj:.0%}",
+        f"{energy.nominal:.2f} ({energy.low:.2f} to {energy.high:.2f})",
+        f"{dram / energy.nominal:.0%}",
         f"{images.dram_bytes.mean() / 1e6:.1f}",
         f"{tokens:.1%}",
         f"{by_habit['integers_as_acs']:.3f}",
@@ -43,19 +66,39 @@ def row(result: Result) -> str:
     return line(cells)
 
 
+@cache
+def run(machine: str, trace: str, *overrides: str) -> Result:
+    """The result of one case, run once."""
+    return run_case(machine, trace, *overrides)
+
+
 def table() -> str:
     """The whole table in markdown."""
     rows = []
     for trace, override in CASES:
         sets = (override,) if override else ()
-        rows += [row(run_case(machine, trace, *sets)) for machine in MACHINES]
+        rows += [row(run(machine, trace, *sets)) for machine in MACHINES]
     return markdown(HEADER, rows)
+
+
+def turns() -> str:
+    """Pairs of the table, and two with another DRAM: what their order by energy depends on."""
+    rows = []
+    for what, one, other in PAIRS:
+        designs = [design_of(run(*case)) for case in (one, other)]
+        ratio = designs[0].energy.nominal / designs[1].energy.nominal
+        rows.append(line([what, f"{ratio:.2f}", *order_cells(*designs)]))
+    return markdown(TURNS_HEADER, rows)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table, or write it between the markers of a file."""
     return command(
-        "reports.designs", __doc__ or "", "README.md", lambda: {"designs": table()}, arguments
+        "reports.designs",
+        __doc__ or "",
+        "README.md",
+        lambda: {"designs": table(), "turns": turns()},
+        arguments,
     )
 
 

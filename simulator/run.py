@@ -106,6 +106,11 @@ def _parser() -> argparse.ArgumentParser:
         help="refuse a result whose numbers are doubtful (findings that are errors or warnings)",
     )
     add("--json", action="store_true", help="print the whole result as JSON instead of a summary")
+    add(
+        "--time-only",
+        action="store_true",
+        help="print times alone, of a machine with a part that the energy table does not hold",
+    )
     return parser
 
 
@@ -159,6 +164,8 @@ def _run(options: argparse.Namespace, command: str) -> int:
         from simulator.streams.arrivals import read_arrivals
 
         read_arrivals(options.arrivals)
+    if options.time_only:
+        return _time_only(options, images, command)
     if options.stream:
         return _stream(options, images, command)
     if options.out:
@@ -213,6 +220,18 @@ def _run_compat(options: argparse.Namespace, command: str) -> int:
             report.save(Path(options.out))
             print(f"written: {named(options.out)}", file=sys.stderr)
         print(report.to_json() if options.json else report.text(), end="" if options.json else "\n")
+    return 0
+
+
+def _time_only(options: argparse.Namespace, images: range, command: str) -> int:
+    """Print times: a result would hold energies, so none is written."""
+    from simulator.errors import ResultError
+    from simulator.results.summary import time_table
+
+    for flag in ("out", "json", "stream", "arrivals"):
+        if getattr(options, flag):
+            raise ResultError(f"--{flag}: must not be given with --time-only: it needs energies")
+    print(time_table(_simulate(options, images, command)))
     return 0
 
 
@@ -295,6 +314,7 @@ def _whole(options: argparse.Namespace, images: range, command: str, *, absolute
         images.start,
         images.stop,
         pictured=images[: options.pictures],
+        time_only=options.time_only,
     )
 
 

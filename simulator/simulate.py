@@ -56,6 +56,7 @@ class Simulation:
     """A trace opened on a machine; `run` turns images into a Result.
 
     `pictured`: images of which the result keeps the picture and the masks, token by token.
+    `time_only`: nothing is priced, all energies are 0; for a machine with a part without a price.
 
     Raises LoweringError if the trace cannot be executed there, PricingError if an action of the
     machine has no price in its energy table: both before anything is simulated.
@@ -69,6 +70,7 @@ class Simulation:
         engine: str = "numba",
         command: str = "",
         pictured: Collection[int] = (),
+        time_only: bool = False,
     ) -> None:
         self.trace = trace
         self.architecture = architecture
@@ -78,7 +80,7 @@ class Simulation:
         self.network = read_network(trace)
         self.plan, self.mapping = plan_for(trace, self.network, architecture)
         self.lowering = Lowering(self.plan)
-        self.prices = MachinePrices(architecture)
+        self.prices = MachinePrices(architecture, time_only=time_only)
         self.actions = tuple(sorted(self.prices.price_pj))
 
     def run(self, images: Iterable[int]) -> Result:

@@ -69,6 +69,7 @@ def cost_of(result: Result) -> Row:
         "utilization": images.additions.sum() / (adders * latency),
         "occupancy": images.pe_occupancy.mean(),
         "energy_pj": images.energy_pj.mean(),
+        "always_on_pj": images.leakage_energy_pj.mean(),
         "dram_pj": _energy(actions, DRAM) / count,
         "halting_stall_cycles": _stalled(waiting, "halting") / count,
         "skip_stall_cycles": _stalled(waiting, "token_skip") / count,

@@ -28,6 +28,7 @@ class Part(NamedTuple):
     first: int
     stop: int
     pictured: range = range(0)
+    time_only: bool = False
 
 
 def simulate_part(part: Part, seen: Callable[[range], Iterator[int]] = iter) -> Result:
@@ -40,6 +41,7 @@ def simulate_part(part: Part, seen: Callable[[range], Iterator[int]] = iter) -> 
             engine=part.engine,
             command=part.command,
             pictured=part.pictured,
+            time_only=part.time_only,
         )
         return simulation.run(seen(range(part.first, part.stop)))
 

@@ -35,6 +35,9 @@ class ActionPrice(NamedTuple):
     source: str
 
 
+NOT_PRICED = ActionPrice(0.0, 0.0, 0.0, {}, "not priced")
+
+
 class Power(NamedTuple):
     """What a part draws as long as the machine is on, by cause."""
 
@@ -52,7 +55,9 @@ class MachinePrices:
     node, an action has no price in it, or a term cannot be applied.
     """
 
-    def __init__(self, architecture: Architecture) -> None:
+    def __init__(self, architecture: Architecture, *, time_only: bool = False) -> None:
+        """Look all prices up; `time_only`: of a machine with a part that has none, all are 0."""
+        self.time_only = time_only
         self.table = energy_table(architecture)
         self.clock_mhz = architecture.clock_mhz
         self.technology = architecture.technology
@@ -63,15 +68,18 @@ class MachinePrices:
         }
         self.table = _for_all_cores(self.table, actions)
         self.table.check_overrides(actions)
-        found = terms_of(architecture, self.table)
-        self.actions = _priced(self.table, actions, found)
+        found = {} if time_only else terms_of(architecture, self.table)
+        self.actions = (
+            dict.fromkeys(actions, NOT_PRICED) if time_only else _priced(self.table, actions, found)
+        )
         self.dram_part = dram_part(architecture)
         self.price_pj = {
             (name.rpartition(".")[0], name.rpartition(".")[2]): price.energy_pj
             for name, price in self.actions.items()
         }
         self.meanings = {name: action.meaning for name, action in actions.items()}
-        self.always_on = (*self._sram(architecture), *_drawn(found))
+        sram = () if time_only else self._sram(architecture)
+        self.always_on = (*sram, *_drawn(found))
 
     def _sram(self, architecture: Architecture) -> tuple[Power, ...]:
         """Return the leakage of all SRAM banks, of the machine's cells."""

@@ -147,7 +147,9 @@ def energies(
         spans.append(power.power_uw)
         # 1 uW for 1 ms is 1 nJ.
         amounts.append(leakage_energy_pj(1.0, times_ms))
-    return _spread(images["image"], named, np.array(spans).reshape(-1, 3), np.array(amounts))
+    return _spread(
+        images["image"], named, np.array(spans).reshape(-1, 3), np.array(amounts).reshape(-1, count)
+    )
 
 
 def _spread(

@@ -30,7 +30,7 @@ def machine_provenance(
             "dataflow": architecture.for_halting(granularity).dataflow.kind,
             "cores": len(cores),
             "arrays": len(cores) * len(core.arrays),
-            "area": machine_area(architecture, prices.table),
+            "area": None if prices.time_only else machine_area(architecture, prices.table),
             "document": architecture.model_dump(mode="json", by_alias=True),
             "roofline": {
                 "peak_accumulations_per_cycle": core.adders * len(cores),

@@ -410,6 +410,28 @@ def terminal_table(result: Result) -> str:
     return "\n".join(line.rstrip()[:WIDTH] for line in lines)
 
 
+def time_table(result: Result) -> str:
+    """Latency, stalls and traffic as plain text, of a run that was not priced."""
+    told = summary(result)
+    cycles, stalls = told["latency_cycles"], told["stalls"]
+    names = ("mean", "p50", "p95", "p99")
+    lines = [
+        *_heading(result, told)[:-1],
+        *_entry("Prices", "none: times alone"),
+        "",
+        f"{'Per image':<14}" + "".join(f"{name:>14}" for name in names),
+        f"{'Latency':<14}" + "".join(f"{number(cycles[name]):>14}" for name in names) + " cycles",
+        f"{'':<14}" + "".join(f"{number(told['latency_ms'][name]):>14}" for name in names) + " ms",
+        *_entry("Utilization", _utilization_line(told)),
+        *_entry("DRAM traffic", f"{number(TRAFFIC.of(told['dram_bytes_mean']))} MB per image"),
+        "",
+        f"  {'PE array stalls, by cause':<26}{'cycles':>14}{'% lat.':>8}",
+    ]
+    rows = [(each["cause"], each["cycles_mean"], each["share"]) for each in stalls if each["share"]]
+    lines += [f"  {row}" for row in _shares(rows, 26, 14)]
+    return "\n".join(line.rstrip()[:WIDTH] for line in lines)
+
+
 def finding_lines(findings: Sequence[Finding]) -> list[str]:
     """Findings as lines of a terminal: the first few, and how many more there are."""
     lines = [
@@ -485,7 +507,7 @@ def _heading(result: Result, told: Mapping[str, Any]) -> list[str]:
         *(_entry("Order", one_line(trace["order"]), lines=2) if "order" in trace else []),
         *_mapping(result.provenance.get("mapping")),
         *_entry("Weights", told["origin"], lines=3),
-        *_entry("Prices", f"{prices}; {switches(result)}; {engine}", lines=2),
+        *_entry("Prices", f"{prices}; {engine}; {switches(result)}", lines=3),
     ]
 
 

@@ -20,11 +20,26 @@ from reports.comparison import (
     replaced,
     run_case,
 )
+from simulator.energy.break_even import Design
+from simulator.energy.spans import NOTHING, Span
 from simulator.errors import ResultError
 
 ROOT = Path(__file__).parents[2]
 SHARES = {"first layer": 0.1, "attention": 0.2, "other weighted sums": 0.6, "waiting": 0.1}
-ENERGY = {"DRAM": 0.7, "SRAM": 0.2, "logic": 0.08, "leakage": 0.02}
+ENERGY = {
+    "DRAM bits": 0.5,
+    "DRAM always on": 0.2,
+    "SRAM": 0.2,
+    "logic": 0.08,
+    "chip always on": 0.02,
+}
+
+
+def priced(figures: Figures) -> Design:
+    """A design that draws half of its energy all the time, and moves more the shorter it runs."""
+    energy = Span(0.5, 1.0, 2.0).times(1e9 * figures.energy_mj)
+    half = energy.times(0.5)
+    return Design({"add": energy}, half, NOTHING, half, 1e9 / figures.time_ms, figures.time_ms)
 
 
 def cases() -> list[Case]:
@@ -35,7 +50,7 @@ def cases() -> list[Case]:
         for place, machine in enumerate(MACHINES):
             compat = Figures((place + 1) * halved, (place + 1) * 3.0, {}, {})
             full = Figures((10.0 - place) / halved, 20.0 - place, SHARES, ENERGY)
-            found.append(Case(trace, machine, compat, full, "tick_batched"))
+            found.append(Case(trace, machine, compat, full, "tick_batched", priced(full)))
     return found
 
 
@@ -53,7 +68,10 @@ def test_orders_and_savings_are_told() -> None:
     assert " < ".join(MACHINES) in orders
     assert " < ".join(reversed(MACHINES)) in orders
     row = halting_table(cases()).splitlines()[2]
-    assert [cell.strip() for cell in row.split("|")[3:7]] == ["0.50", "2.00", "1.00", "1.00"]
+    cells = [cell.strip() for cell in row.split("|")[3:10]]
+    # The same energy in twice the time: the prices turn nothing, more power speaks against STAS.
+    assert cells[:5] == ["0.50", "2.00", "1.00", "1.00", "1.00 to 1.00"]
+    assert cells[5].endswith("(0.5)")
 
 
 def test_the_plot_has_two_marks_for_every_figure() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from simulator import architecture, reprice
+from simulator import architecture, reprice, run
 from simulator.architecture import load_architecture
 from simulator.components.base import Primitive, build, registry, slots
 from simulator.energy.machine import ALWAYS_ON, MachinePrices
@@ -239,3 +239,24 @@ def test_the_command_prints_the_interval_and_the_order(
     saved.check()
     assert design_of(saved).energy.nominal == pytest.approx(told["energy_pj"]["nominal"])
     assert reprice.main([str(tmp_path / "absent")]) == 2
+
+
+def test_a_part_without_a_price_still_has_its_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trace = tiny_trace(tmp_path / "tiny.npz")
+    dram = "memories.dram={kind: dram_channels, standard: ddr5_3200, channels: 1}"
+    arguments = ["--arch", str(ROOT / "arch_configs" / "sparse_pe.yaml"), "--trace", str(trace)]
+    arguments += ["--set", dram]
+    assert run.main(arguments) == 2
+    assert "unknown DRAM" in capsys.readouterr().err
+    assert not run.main([*arguments, "--time-only"])
+    printed = capsys.readouterr().out
+    assert "Latency" in printed
+    assert "J" not in printed
+    with Trace.open(trace) as opened:
+        machine = load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml", [dram])
+        result = Simulation(opened, machine, time_only=True).run(range(opened.images))
+    assert f"{result.tables['images']['latency_cycles'].mean():,.0f}" in printed
+    assert run.main([*arguments, "--time-only", "--out", str(tmp_path / "out")]) == 2
+    assert "--out: must not be given with --time-only" in capsys.readouterr().err

@@ -9,7 +9,7 @@ import pytest
 
 from experiments import boards, validation
 from experiments.rtl_runs import EXSPIKE, FPGA_ST
-from reports import designs, machines
+from reports import chip_power, designs, machines
 from reports.generated import replaced
 
 ROOT = Path(__file__).parents[2]
@@ -20,6 +20,8 @@ ROOT = Path(__file__).parents[2]
     ("page", "name", "table"),
     [
         ("README.md", "designs", designs.table),
+        ("README.md", "turns", designs.turns),
+        ("simulator/energy/README.md", "chip power", chip_power.table),
         ("docs/machines.md", "machines", machines.table),
         ("docs/validation.md", "exspike", boards.exspike),
         ("docs/validation.md", "fpga-spiking-transformer", boards.fpga_spiking_transformer),
