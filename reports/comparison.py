@@ -17,9 +17,8 @@ from reports.dumbbells import Dumbbell, dumbbells
 from reports.html import write_html
 from simulator.command import command
 from simulator.energy.break_even import Design
-from simulator.energy.machine import ALWAYS_ON
 from simulator.errors import ResultError
-from simulator.results.intervals import design_of
+from simulator.results.intervals import ALWAYS_ON, design_of
 from simulator.results.result import Result
 
 MACHINES = ("prosperity", "mint", "sato", "ptb", "eyeriss")

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from simulator.architecture import Architecture
 from simulator.energy.break_even import Design
-from simulator.energy.machine import ALWAYS_ON
+from simulator.energy.machine import ALWAYS_ON as ALWAYS_ON
 from simulator.energy.pricing import EnergyTable, table_names
 from simulator.energy.spans import Span, total
 from simulator.errors import ResultError
