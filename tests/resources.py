@@ -8,20 +8,19 @@ from typing import NamedTuple
 from simulator.architecture import Architecture
 
 MORE = frozenset(
-    """size_kib banks width_bits bandwidth_gb_per_s channels rows columns lanes fifo_words
-    dense_rows sparse_rows attention_rows join_inputs merge_inputs popcounts_per_cycle lookup_lanes
-    residual_lanes scan_tokens_per_cycle queue_tokens accumulator_blocks
+    """size_kib banks width_bits bandwidth_gb_per_s channels rows columns lanes fifo_words arrays
+    multipliers dense_rows sparse_rows attention_rows join_inputs merge_inputs lookup_lanes
+    residual_lanes popcounts_per_cycle scan_tokens_per_cycle queue_tokens accumulator_blocks
     local_weight_chunks""".split()  # noqa: SIM905
 )
-LESS = frozenset(
-    """latency_cycles score_latency_cycles latency_ns row_miss_ns hop_cycles
-    token_cycles""".split()  # noqa: SIM905
-)
+LESS = ("_cycles", "latency_ns", "row_miss_ns")
+"""Ends of the names of times: of all of them less is better."""
 NO_RESOURCE = frozenset(
-    """images_in_flight images_together word_inputs
+    """weight_bits sum_bits membrane_width_bits images_in_flight images_together word_inputs
     chunk_inputs row_inputs tile_outputs tile_rows window_timesteps bundle_timesteps bundle_tokens
     patterns rounds prefetched_percent weight_density weight_seed burst_bytes page_bytes link_um
-    interconnect.columns interconnect.rows""".split()  # noqa: SIM905
+    interconnect.columns interconnect.rows taps inputs timesteps burst_words parts word_bytes
+    strip_rows kernel width heads most_tokens positions pool_stride""".split()  # noqa: SIM905
 )
 """Widths, shapes of tiles and of the mesh, statistics: another value is another machine."""
 
@@ -61,7 +60,7 @@ def resources(architecture: Architecture) -> Iterator[Resource]:
                 continue
             if name in MORE:
                 yield Resource(full, value, 2 * value)
-            elif name in LESS:
+            elif name.endswith(LESS):
                 yield Resource(full, value, value // 2 if isinstance(value, int) else value / 2)
             else:
                 raise ValueError(f"{full}: is more of it better, or less, or is it no resource?")

@@ -1,10 +1,10 @@
 """Where mappings are chosen, is more of any resource never slower, and does it never move more?
 
-The law has a tolerance and an exception. A unit serves what is ready, so that a faster part can
-put a request before another and lose some cycles (Graham's anomalies): a part in a thousand is
-allowed. What takes longer must move less by a larger share: bytes are chosen first. An array, and
-its blocks of sums, may move more only where they are faster by a larger share: twice the columns
-halve the rows whose sums fit.
+The law has a tolerance and an exception. A hundredth is allowed: a unit serves what is ready, so
+that a faster part can put a request before another and lose some cycles (Graham's anomalies), and
+choices are made one kind after the other. What takes longer must move less by a larger share:
+bytes are chosen first. An array, and its blocks of sums, may move more only where they are faster
+by a larger share: twice the columns halve the rows whose sums fit.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import pytest
 
 from simulator.architecture import load_architecture
 from simulator.errors import LoweringError
+from simulator.lowering import make_plan
 from simulator.mapping import plan_for
 from simulator.operations import read_network
 from simulator.trace import Trace
@@ -25,7 +26,7 @@ from tests.resources import Resource, resources
 ROOT = Path(__file__).parents[2]
 MACHINES = sorted(path.stem for path in (ROOT / "arch_configs").glob("*.yaml"))
 QUICK = ("sparse_pe",)
-ANOMALY = 1.001
+ANOMALY = 1.01
 
 
 class Cost(NamedTuple):
@@ -38,10 +39,16 @@ class Cost(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network whose weights do not all fit."""
-    path = tmp_path_factory.mktemp("tiny") / "tiny.npz"
-    return tiny_trace(path, timesteps=2, tokens=16, channels=192, blocks=1, seed=7, images=1)
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
+    """A network whose weights do not all fit, and the same without halting."""
+    folder = tmp_path_factory.mktemp("tiny")
+    return tuple(
+        tiny_trace(
+            folder / f"{halting}.npz", timesteps=2, tokens=16, channels=192, blocks=1, seed=7,
+            images=1, halting=halting,
+        )
+        for halting in ("two_dimensional", "none")
+    )  # fmt: skip
 
 
 def cost(trace: Trace, machine: str, *overrides: str) -> Cost:
@@ -70,9 +77,21 @@ def broken(before: Cost, after: Cost, resource: Resource) -> str:
     return "moves more for nothing" if more and dearer else ""
 
 
-def assert_lawful(path: Path, machine: str) -> None:
-    found = []
+def runs(path: Path, machine: str) -> bool:
+    """Whether a machine executes a trace: some cannot halt between timesteps."""
+    architecture = load_architecture(ROOT / "arch_configs" / f"{machine}.yaml")
     with Trace.open(path) as trace:
+        try:
+            make_plan(read_network(trace), architecture)
+        except LoweringError:
+            return False
+    return True
+
+
+def assert_lawful(paths: tuple[Path, ...], machine: str) -> None:
+    """Ask for twice of each resource on the first trace that the machine executes."""
+    found = []
+    with Trace.open(next(path for path in paths if runs(path, machine))) as trace:
         before = cost(trace, machine)
         architecture = load_architecture(ROOT / "arch_configs" / f"{machine}.yaml")
         for resource in resources(architecture):
@@ -86,20 +105,21 @@ def assert_lawful(path: Path, machine: str) -> None:
 
 
 @pytest.mark.parametrize("machine", QUICK)
-def test_more_is_never_worse_for_a_small_network(machine: str, tiny: Path) -> None:
+def test_more_is_never_worse_for_a_small_network(machine: str, tiny: tuple[Path, ...]) -> None:
     assert_lawful(tiny, machine)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("machine", [name for name in MACHINES if name not in QUICK])
-def test_nor_on_any_other_shipped_machine(machine: str, tiny: Path) -> None:
+def test_nor_on_any_other_shipped_machine(machine: str, tiny: tuple[Path, ...]) -> None:
     assert_lawful(tiny, machine)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("machine", MACHINES)
 def test_nor_for_a_trained_network(machine: str) -> None:
-    assert_lawful(ROOT / "traces" / "mnist.npz", machine)
+    names = ("mnist", "mnist_baseline")
+    assert_lawful(tuple(ROOT / "traces" / f"{name}.npz" for name in names), machine)
 
 
 def test_the_fixed_rules_break_the_law() -> None:
