@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+import stasim
 from models.capturing import capture
 from simulator.architecture import load_architecture
 from simulator.engine.replay import replay
@@ -132,3 +133,13 @@ def test_each_layer_adds_what_its_twin_adds(machine: str, overrides: list[str], 
             assert read >= min(pruned, 1) * weights * 0.9, layer.name
     assert checked >= 2
     assert (replay(lowered.program).finish == simpy_engine(lowered.program).finish).all()
+
+
+def test_a_chosen_mapping_adds_the_same_in_less_time(path: Path) -> None:
+    fixed, chosen = (
+        stasim.simulate(path, "sparse_pe", 1, dataflow__mapping=each) for each in ("fixed", "auto")
+    )
+    added = [each.tables["layers"].useful_accumulations.tolist() for each in (fixed, chosen)]
+    assert added[0] == added[1]
+    latency = [each.tables["images"].latency_cycles[0] for each in (fixed, chosen)]
+    assert latency[1] <= latency[0]
