@@ -553,7 +553,7 @@ def _speed(told: Mapping[str, Any]) -> list[str]:
             lines=2,
         ),
         *_entry("DRAM traffic", f"{number(TRAFFIC.of(told['dram_bytes_mean']))} MB per image"),
-        *_entry("Area, power", _area_line(told["area"]), lines=2),
+        *_entry("Area, power", _area_line(told["area"]), lines=3),
         *_entry("Synaptic ops", operations_line(told["synaptic_operations"], told["power_mw"])),
         *_entry("Layers", _layers_line(told["layers"]), lines=2),
     ]

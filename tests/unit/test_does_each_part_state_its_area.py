@@ -77,4 +77,4 @@ def test_the_summary_shows_area_power_and_what_is_published(tmp_path: Path) -> N
     assert told["published_area_mm2"] == 2.5
     assert told["sram_mm2"] > 1
     assert told["on_chip_power_mw"] > 0
-    assert "(published: 2.500 mm2, 100.0 mW)" in " ".join(terminal_table(result).split())
+    assert "(published: 2.500 mm², 100.0 mW)" in " ".join(terminal_table(result).split())
