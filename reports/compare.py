@@ -29,6 +29,7 @@ from reports.prices import price_cards, price_data
 from reports.runs import load_runs
 from reports.tables import SUFFIXES, paper_tables
 from reports.verdicts import verdicts
+from reports.why import layer_card, waterfall_cards, waterfall_data
 from simulator.command import command, program
 from simulator.config.whole_file import named
 from simulator.errors import ResultError
@@ -66,6 +67,8 @@ def compare_cards(
         *machine_cards(runs),
         *design_cards(runs, baseline),
         *price_cards(runs),
+        *waterfall_cards(runs),
+        layer_card(runs),
         *latency_cards(runs),
         *energy_cards(runs),
         *break_even_cards(found),
@@ -86,7 +89,12 @@ def page_data(runs: Sequence[Run], designs: Sequence[str]) -> dict[str, Any]:
             for name, value in headline(run).items():
                 if math.isfinite(value):
                     metrics.setdefault(name, {}).setdefault(workload, {})[run.design] = value
-    return {"designs": [*designs], "workloads": [*groups], "metrics": metrics}
+    return {
+        "designs": [*designs],
+        "workloads": [*groups],
+        "metrics": metrics,
+        "waterfall": waterfall_data(),
+    }
 
 
 def _workload(group: Sequence[Run]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from reports.figures.energy import energy_card
 from reports.figures.latency import latency_card
 from reports.figures.roofline import roofline_card
 from reports.figures.stream import stream_cards
-from reports.figures.tokens import halting_cards, tokens_card
+from reports.figures.tokens import halting_cards, token_cards
 from reports.html import render, write_html
 from simulator.command import command, program
 from simulator.config.whole_file import named
@@ -55,7 +55,7 @@ def result_cards(result: Result, told: dict[str, Any]) -> list[Card]:
     return [
         energy_card(result, told),
         cycles_card(result),
-        tokens_card(told),
+        *token_cards(told),
         *halting_cards(result),
         latency_card(result, told),
         roofline_card(result, told),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import itertools
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,9 +27,10 @@ from reports.figures.base import (
     log_axis,
     single,
     upside_down,
-    words,
 )
+from reports.figures.search import parallel_card, progress_cards
 from simulator.results.sweep_result import METRIC, PARAMETER, SweepResult
+from simulator.results.units import headed
 
 SEARCH = "Searching a space"
 PAIR, OBJECTIVE, VARIED = "axes", "objective", "parameter"
@@ -44,6 +46,7 @@ def sweep_cards(result: SweepResult) -> list[Card]:
     """All cards, in the order of the page."""
     cards = [_front_card(result)]
     if (result.points["status"] == "ok").sum() > 1:
+        cards += [parallel_card(result), *progress_cards(result)]
         cards += [_importance_card(result), _effects_card(result)]
     return [*cards, _points_card(result), _failures_card(result)]
 
@@ -52,7 +55,7 @@ def _front_card(result: SweepResult) -> Card:
     """Every pair of objectives; with one objective, it over the number of the point."""
     names = [*result.objectives]
     pairs = [*itertools.combinations(names, 2)] or [("number", names[0])]
-    plots: Plots = {(f"{words(y)} over {words(x)}",): _scatter(result, x, y) for x, y in pairs}
+    plots: Plots = {(f"{headed(y)} over {headed(x)}",): _scatter(result, x, y) for x, y in pairs}
     return Card("front", "Pareto front", SEARCH, (PAIR,), plots)
 
 
@@ -72,7 +75,7 @@ def _scatter(result: SweepResult, x: str, y: str) -> Plot:
     for update, name in ((figure.update_xaxes, x), (figure.update_yaxes, y)):
         values = points[_column(name)].dropna().tolist()
         scale = log_axis(values) if values and min(values) > 0 and name != "number" else {}
-        update(title=words(name), **scale)
+        update(title=headed(name), **scale)
     told = (
         f"{len(front)} of {len(points)} points are on the front of {', '.join(result.objectives)}."
     )
@@ -108,7 +111,7 @@ def _dots(
 
 def _named(result: SweepResult, row: dict[Any, Any]) -> str:
     values = (f"{name} = {_short(row[PARAMETER + name])}" for name in result.parameters)
-    return html.escape(f"#{row['number']}").join(("", "<br>")) + "<br>".join(
+    return html.escape(f"point {row['number']}").join(("", "<br>")) + "<br>".join(
         html.escape(value) for value in values
     )
 
@@ -126,15 +129,15 @@ def _importance_card(result: SweepResult) -> Card:
         figure = go.Figure()
         bar(figure, "share of the variance", shares.index, shares.tolist(), ORANGE)
         figure.update_layout(height=height_px(len(shares)), showlegend=False)
-        figure.update_xaxes(title=f"share of the variance of {words(objective)}", range=[0, 1])
+        figure.update_xaxes(title=f"share of the variance of {headed(objective)}", range=[0, 1])
         upside_down(figure)
         rest = max(0.0, 1.0 - float(shares.sum()))
         note = (
-            f"How much of the variance of {words(objective)} each parameter explains by itself; "
+            f"How much of the variance of {headed(objective)} each parameter explains by itself; "
             f"{rest:.0%} is left to their interaction."
         )
         table = pd.DataFrame({"parameter": [*shares.index], "share of variance": shares.tolist()})
-        plots[(words(objective),)] = Plot(note, figure, table)
+        plots[(headed(objective),)] = Plot(note, figure, table)
     return Card("importance", "What matters", SEARCH, (OBJECTIVE,), plots)
 
 
@@ -163,7 +166,7 @@ def _levels(column: pd.Series) -> npt.NDArray[Any]:
 def _effects_card(result: SweepResult) -> Card:
     """An objective over each parameter, a dot a point."""
     plots: Plots = {
-        (words(objective), name): _effect(result, objective, name)
+        (headed(objective), name): _effect(result, objective, name)
         for objective in result.objectives
         for name in importance(result, objective).index
     }
@@ -200,7 +203,7 @@ def _effect(result: SweepResult, objective: str, name: str) -> Plot:
     )
     figure.update_layout(height=380)
     figure.update_xaxes(title=html.escape(name), **({} if numeric else {"type": "category"}))
-    figure.update_yaxes(title=words(objective))
+    figure.update_yaxes(title=headed(objective))
     table = told.rename(columns={"x": name, "mean": f"mean {objective}"}).reset_index(drop=True)
     return Plot("Every point that keeps the limits, and their mean at each value.", figure, table)
 
@@ -212,9 +215,9 @@ def _points_card(result: SweepResult) -> Card:
     names = [*result.objectives]
     for place, row in enumerate(front.head(len(PALETTE) + 1).to_dict("records")):
         figure.add_bar(
-            x=[words(name) for name in names],
+            x=[headed(name) for name in names],
             y=[_relative(front, name, row[METRIC + name]) for name in names],
-            name=f"#{row['number']}",
+            name=f"point {row['number']}",
             marker={"color": PALETTE[place] if place < len(PALETTE) else GREY},
             hovertemplate="%{x}: %{y:.3~g} x the front's median<extra>%{fullData.name}</extra>",
         )
@@ -260,8 +263,14 @@ def _table(result: SweepResult, rows: pd.DataFrame) -> pd.DataFrame:
     metrics = [name for name in _metric_names(result) if name not in result.objectives]
     heading = {"number": "point", "status": "status"}
     heading |= {PARAMETER + name: name for name in result.parameters}
-    heading |= {METRIC + name: name for name in (*result.objectives, *metrics)}
-    return rows[[*heading]].rename(columns=heading).reset_index(drop=True)
+    heading |= {METRIC + name: headed(name) for name in (*result.objectives, *metrics)}
+    told = rows[[*heading]].rename(columns=heading).reset_index(drop=True)
+    return told.assign(**{"as YAML": [as_yaml(result, row) for row in rows.to_dict("records")]})
+
+
+def as_yaml(result: SweepResult, row: dict[Any, Any]) -> str:
+    """The fields that a point sets, as one line of YAML to copy."""
+    return json.dumps({name: row[PARAMETER + name] for name in result.parameters}, default=str)
 
 
 def _metric_names(result: SweepResult) -> Iterator[str]:

@@ -31,14 +31,19 @@ Masks = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
 
-def tokens_card(told: dict[str, Any]) -> Card:
-    """Mean active tokens by block and timestep."""
-    return single("tokens", "Active tokens", TOKENS, _tokens_plot(told))
+def token_cards(told: dict[str, Any]) -> list[Card]:
+    """Mean active tokens by block and timestep; none for a network without blocks."""
+    if not told["active_tokens"]["by_timestep_and_block"]:
+        return []
+    return [single("tokens", "Active tokens", TOKENS, _tokens_plot(told))]
 
 
 def tokens_cards(runs: Sequence[Run]) -> list[Card]:
     """Of each workload, since no machine changes them: active tokens, and pictures if there are."""
+    runs = [run for run in runs if run.told["active_tokens"]["by_timestep_and_block"]]
     firsts = {workload: group[0] for workload, group in by_workload(runs).items()}
+    if not firsts:
+        return []
     title = "Active tokens"
     cards = [per_workload("tokens", title, TOKENS, runs, lambda group: _tokens_plot(group[0].told))]
     drawn: Plots = {

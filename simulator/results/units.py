@@ -48,6 +48,26 @@ TIME, ENERGY, EDP, POWER = (UNITS[name] for name in ("time", "energy", "EDP", "p
 TRAFFIC, CAPACITY, AREA, RATE = (UNITS[name] for name in ("traffic", "capacity", "area", "rate"))
 
 
+_SUFFIXES = {
+    "_ms": "ms",
+    "_uj": ENERGY.symbol,
+    "_mm2": AREA.symbol,
+    "_mw": POWER.symbol,
+    "_kib": CAPACITY.symbol,
+    "_mhz": "MHz",
+    "_gb_per_s": "GB/s",
+    "_nm": "nm",
+}
+
+
+def headed(name: str) -> str:
+    """Return a name of the code, which may end in its unit, as a heading: `energy_uj`."""
+    for suffix, symbol in _SUFFIXES.items():
+        if name.endswith(suffix):
+            return f"{name.removesuffix(suffix).replace('_', ' ')} ({symbol})"
+    return name.replace("_", " ")
+
+
 def number(value: float) -> str:
     """Four significant digits, large numbers whole and with separators, no exponent if it fits."""
     if value == 0 or abs(value) >= 1e15 or abs(value) < 1e-4:

@@ -1,0 +1,131 @@
+"""Are the pages free of barriers that axe-core finds, small enough, and quickly there?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from reports.compare import main as compare
+from reports.page import main as page
+from reports.sweep import main as sweep
+from tests.chromium import chromium, complaints, requests, scroll_to, wait_for
+from tests.real_runs import real_runs
+from tests.sample_sweep import sample_sweep
+
+pytestmark = pytest.mark.slow
+
+MOST_BYTES = 12_000_000
+RULES = ("wcag2a", "wcag2aa", "best-practice")
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("everyone")
+    results = real_runs(folder)
+    made = {name: folder / f"{name}.html" for name in ("compare", "page", "sweep")}
+    assert compare([*results, "--out", str(made["compare"])]) == 0
+    assert page([results[0], "--out", str(made["page"])]) == 0
+    sample_sweep().save(folder)
+    assert sweep([str(folder), "--out", str(made["sweep"])]) == 0
+    return made
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    with chromium(tmp_path_factory.mktemp("chromium"), 1400) as driver:
+        yield driver
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    package = files("axe_selenium_python")
+    return (package / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["compare", "page", "sweep"])
+def test_axe_finds_no_barrier(
+    name: str, theme: str, driver: webdriver.Chrome, pages: dict[str, Path], axe: str
+) -> None:
+    driver.get(pages[name].as_uri())
+    driver.execute_script("document.documentElement.dataset.theme = arguments[0]", theme)
+    for card in driver.find_elements(By.CSS_SELECTOR, "section.card"):
+        scroll_to(driver, card)
+        wait_for(driver, "arguments[0].querySelector('.buttons').children.length >= 3", card)
+    driver.execute_script(axe)
+    driver.set_script_timeout(120)
+    found: list[dict[str, Any]] = driver.execute_async_script(
+        # Plotly measures texts in an invisible picture beside the landmarks.
+        "const done = arguments[1]; axe.run(document, {runOnly: arguments[0],"
+        " rules: {region: {enabled: false}},"
+        " resultTypes: ['violations']}).then(result => done(result.violations))",
+        RULES,
+    )
+    told = [(each["id"], each["nodes"][0]["html"][:120], len(each["nodes"])) for each in found]
+    assert told == []
+
+
+def test_a_page_of_many_designs_is_small(pages: dict[str, Path]) -> None:
+    """A page of 3 designs; what a run adds to it is small against plotly's 4.8 MB."""
+    sizes = {name: path.stat().st_size for name, path in pages.items()}
+    alone = min(sizes.values())
+    assert sizes["compare"] + 12 * (sizes["compare"] - alone) < MOST_BYTES
+
+
+def test_plots_wait_until_the_page_is_there(
+    driver: webdriver.Chrome, pages: dict[str, Path]
+) -> None:
+    text = pages["compare"].read_text(encoding="utf-8")
+    # Plotly travels as text that no browser runs on its way to the first paint.
+    assert text.index('<script type="text/plain" id="plotly">') > text.index("</main>")
+    driver.get(pages["compare"].as_uri())
+    wait_for(driver, "window.Plotly")
+
+
+def test_the_keyboard_goes_through_head_order_and_cards(
+    driver: webdriver.Chrome, pages: dict[str, Path]
+) -> None:
+    driver.get(pages["compare"].as_uri())
+    wait_for(driver, "document.querySelector('#card-overview .numbers tbody tr')")
+    body, seen = driver.find_element(By.TAG_NAME, "body"), []
+    for _ in range(12):
+        driver.switch_to.active_element.send_keys(Keys.TAB)
+        active = driver.switch_to.active_element
+        seen.append(active.get_attribute("id") or active.get_attribute("class") or active.tag_name)
+    assert body is not None
+    order = [seen.index(name) for name in ("theme", "against", "arrange-metric", "arrange-filter")]
+    assert order == sorted(order)
+    assert any("to-table" in name for name in seen)
+
+
+def test_a_waterfall_leads_from_one_design_to_the_other(
+    driver: webdriver.Chrome, pages: dict[str, Path]
+) -> None:
+    complaints(driver)
+    requests(driver)
+    for name in ("waterfall-time", "waterfall-energy"):
+        driver.get(pages["compare"].as_uri())
+        card = driver.find_element(By.ID, f"card-{name}")
+        scroll_to(driver, card)
+        wait_for(driver, "arguments[0].querySelector('.main-svg g.trace')", card)
+        steps = driver.execute_script(f"return document.getElementById('plot-{name}').data[0].y")
+        ends = driver.execute_script(
+            "const card = JSON.parse(arguments[0].querySelector('script').textContent);"
+            "return card.plots[0].table.rows.map(row => row.slice(1).reduce((a, b) => a + b))",
+            card,
+        )
+        assert sum(steps) == pytest.approx(ends[-1])
+        assert steps[0] == pytest.approx(ends[0])
+        select = card.find_element(By.CSS_SELECTOR, "[data-pair=to]")
+        select.find_elements(By.TAG_NAME, "option")[1].click()
+        steps = driver.execute_script(f"return document.getElementById('plot-{name}').data[0].y")
+        assert sum(steps) == pytest.approx(ends[1])
+    assert complaints(driver) == []
+    assert requests(driver) == []

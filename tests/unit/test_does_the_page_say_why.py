@@ -1,0 +1,106 @@
+"""Layer by layer, and from one design to another: do the pieces sum to what the results hold?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from reports.figures.base import Run
+from reports.figures.search import best_so_far, dominated, hypervolume, parallel_card
+from reports.figures.sweep import as_yaml
+from reports.runs import load_runs
+from reports.why import VIEWS, layer_table, pieces, waterfall_cards
+from simulator.results.units import headed
+from tests.real_runs import real_runs
+from tests.sample_sweep import sample_sweep
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
+    return load_runs(real_runs(tmp_path_factory.mktemp("why")))
+
+
+def test_the_pieces_of_a_waterfall_are_the_whole(runs: list[Run]) -> None:
+    for run in runs:
+        time, energy = (sum(pieces(run, view).values()) for view in VIEWS)
+        assert time == pytest.approx(run.told["latency_ms"]["mean"])
+        assert energy == pytest.approx(run.told["energy_uj"])
+    cards = waterfall_cards(runs)
+    assert [card.name for card in cards] == [*VIEWS]
+    assert all(len(card.plots["tiny",].table) == len(runs) for card in cards)
+
+
+def test_one_design_has_no_waterfall(runs: list[Run]) -> None:
+    assert waterfall_cards(runs[:1]) == []
+
+
+def test_the_table_of_layers_sums_to_the_run(runs: list[Run]) -> None:
+    for run in runs:
+        table, told = layer_table(run), run.told
+        assert table["energy (µJ)"].sum() == pytest.approx(told["dynamic_energy_uj"])
+        assert table["DRAM (MB)"].sum() * 1e6 == pytest.approx(told["dram_bytes_mean"])
+        cycles = table["busy (cycles)"].sum() + table["waited for (cycles)"].sum()
+        assert cycles == pytest.approx(told["latency_cycles"]["mean"])
+        assert (table["live rows"] <= table["rows"]).all()
+
+
+@pytest.mark.parametrize(
+    ("points", "area"),
+    [
+        ([(0.0, 0.0)], 1.0),
+        ([(1.0, 1.0)], 0.0),
+        ([(0.5, 0.5)], 0.25),
+        ([(0.25, 0.75), (0.75, 0.25)], 0.75 * 0.25 + 0.25 * 0.5),
+        ([(0.5, 0.5), (0.6, 0.6)], 0.25),
+    ],
+)
+def test_the_dominated_area_is_that_of_the_steps(
+    points: list[tuple[float, float]], area: float
+) -> None:
+    assert dominated(points) == pytest.approx(area)
+    assert dominated(points[::-1]) == pytest.approx(area)
+
+
+def test_a_search_only_ever_comes_further() -> None:
+    result = sample_sweep()
+    volume = hypervolume(result, "latency_ms", "accuracy")
+    assert volume.is_monotonic_increasing
+    assert 0 <= volume.iloc[0] < volume.iloc[-1] <= 1
+    assert best_so_far(result, "latency_ms").is_monotonic_decreasing
+    assert best_so_far(result, "accuracy").is_monotonic_increasing
+
+
+def test_every_point_that_keeps_the_limits_is_a_line_and_a_row() -> None:
+    result = sample_sweep()
+    plot = parallel_card(result).plots[()]
+    ok = result.points[result.points["status"] == "ok"]
+    assert plot.table["number"].tolist() == ok["number"].tolist()
+    assert plot.figure is not None
+    named = [name for trace in plot.figure.data for name in trace.text]
+    assert {int(name.split()[1]) for name in named} == set(ok["number"].tolist())
+
+
+def test_a_point_copies_to_yaml() -> None:
+    import yaml
+
+    result = sample_sweep()
+    row = result.points.to_dict("records")[0]
+    told = yaml.safe_load(as_yaml(result, row))
+    assert told["a"] == row["parameter.a"] if "parameter.a" in row else told["a"] >= 0
+    assert set(told) == {"a", "b", "c", "d"}
+
+
+def test_names_of_the_code_become_headings_with_units() -> None:
+    assert headed("energy_uj") == "energy (µJ)"
+    assert headed("sram_area_mm2") == "sram area (mm²)"
+    assert headed("accuracy") == "accuracy"
+    assert headed("latency_ms") == "latency (ms)"
+
+
+def test_a_network_without_blocks_has_no_tokens(runs: list[Run], tmp_path: Path) -> None:
+    from reports.figures.tokens import token_cards, tokens_cards
+
+    told = {**runs[0].told, "active_tokens": {"by_timestep_and_block": []}}
+    assert token_cards(told) == []
+    assert tokens_cards([runs[0]._replace(told=told)]) == []
