@@ -41,5 +41,9 @@ module fifo #(
     if (!reset && push && full) $fatal(1, "fifo: pushed while full");
     if (!reset && pop && empty) $fatal(1, "fifo: popped while empty");
 `endif
+`ifdef FORMAL
+    if (!reset) assert (!(push && full));
+    if (!reset) assert (!(pop && empty));
+`endif
   end
 endmodule
