@@ -19,10 +19,12 @@ NO_RESOURCE = frozenset(
     """weight_bits sum_bits membrane_width_bits images_in_flight images_together word_inputs
     chunk_inputs row_inputs tile_outputs tile_rows window_timesteps bundle_timesteps bundle_tokens
     patterns rounds prefetched_percent weight_density weight_seed burst_bytes page_bytes link_um
-    interconnect.columns interconnect.rows taps inputs timesteps burst_words parts word_bytes
+    interconnect.columns interconnect.rows memories.dram.width_bits
+    taps inputs timesteps burst_words parts word_bytes
     strip_rows kernel width heads most_tokens positions pool_stride""".split()  # noqa: SIM905
 )
-"""Widths, shapes of tiles and of the mesh, statistics: another value is another machine."""
+"""Widths, shapes of tiles and of the mesh, statistics: another value is another machine. Words of a
+DRAM are moved whole, so wider ones move more."""
 
 
 class Resource(NamedTuple):
@@ -58,6 +60,8 @@ def resources(architecture: Architecture) -> Iterator[Resource]:
                 continue
             if name in NO_RESOURCE or full in NO_RESOURCE:
                 continue
+            if part.kind == "sram_fills" and name == "size_kib":
+                continue  # it is filled whole, whatever is needed of it
             if name in MORE:
                 yield Resource(full, value, 2 * value)
             elif name.endswith(LESS):
