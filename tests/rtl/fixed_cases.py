@@ -10,7 +10,7 @@ import pytest
 
 from simulator.architecture import Architecture, load_architecture
 from simulator.hil.network.engine import network_design
-from simulator.hil.network.fixed import FixedNetwork
+from simulator.hil.network.fixed import FixedLayer, FixedNetwork, FixedStage
 from simulator.hil.network.program import Compiled, compile_network
 from tests.rtl.rtl_cases import ROOT
 
@@ -48,3 +48,36 @@ def machine(*overrides: str) -> Architecture:
 def compiled() -> Compiled:
     """The network's program."""
     return compile_network(network(), network_design(machine()).parameters)
+
+
+def other_network(scores: bool) -> FixedNetwork:
+    """A network of other shape with random weights: three blocks, colour images, three timesteps.
+
+    Without `scores` nothing halts.
+    """
+    random = np.random.default_rng(7)
+
+    def layer(inputs: int, outputs: int, largest: int) -> FixedLayer:
+        most = 32767 // (inputs * largest)
+        weights = random.integers(-min(most, 40), min(most, 40) + 1, (inputs, outputs))
+        scale = max(4, int(np.abs(weights).mean() * largest * np.sqrt(inputs)))
+        bias = random.integers(-scale, scale, outputs)
+        return FixedLayer(weights, bias, random.integers(1, 2 * scale, outputs))
+
+    channels = (3, 8, 24, 40, 64, 64)
+    stages = tuple(
+        FixedStage(
+            layer(9 * channels[n], channels[n + 1], (255, 3, 1, 1, 1)[n]), n in (1, 3), n == 0
+        )
+        for n in range(5)
+    )
+    blocks = tuple(
+        {part: layer(64, 64, 2 + 2 * block) for part in "qkv"}
+        | {"proj": layer(64, 64, 1), "fc1": layer(64, 192, 3 + 2 * block)}
+        | {"fc2": layer(192, 64, 1)}
+        for block in range(3)
+    )
+    table = np.sort(random.integers(2000, 30000, 16)) if scores else None
+    head = random.integers(-127, 128, (5, 64))
+    shift, bias = random.integers(0, 3, 5), random.integers(-(1 << 40), 1 << 40, 5)
+    return FixedNetwork("other", 16, 3, 2, stages, blocks, table, 65000, head, shift, bias, 1.0)

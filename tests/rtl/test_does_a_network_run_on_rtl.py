@@ -28,7 +28,7 @@ from simulator.hil.verilator import lint
 from simulator.lowering import Plan, make_plan
 from simulator.operations import read_network
 from simulator.trace import Trace
-from tests.rtl.fixed_cases import compiled, digits, machine, network
+from tests.rtl.fixed_cases import compiled, digits, machine, network, other_network
 from tests.rtl.rtl_cases import ROOT, needs_verilator
 
 IMAGES = int(os.environ.get("STASIM_RTL_IMAGES", "3"))
@@ -103,6 +103,20 @@ def test_an_image_leaves_nothing_behind() -> None:
     _, after = run_images(machine(), compiled(), [first, second])
     assert np.array_equal(alone.ended, after.ended)
     assert np.array_equal(alone.logits, after.logits)
+
+
+@needs_verilator
+@pytest.mark.parametrize("scores", [True, False])
+def test_a_network_of_other_shape_needs_no_new_rtl(scores: bool) -> None:
+    other = other_network(scores)
+    program = compile_network(other, network_design(machine()).parameters)
+    images = np.random.default_rng(3).integers(0, 256, (2, 16, 16, 3)).astype(np.uint8)
+    for run, image in zip(run_images(machine(), program, list(images)), images, strict=True):
+        twin = run_twin(other, image, membrane_bits=16)
+        # It is no case if nothing spikes, or if no token halts on its way.
+        assert all(0.02 < twin.tensors[f"blocks.2.attn.{part}"].mean() < 0.98 for part in "qkv")
+        assert scores == any(0 < mask.sum() < 16 for mask in twin.active["2"])
+        assert wrong_values(program, run, twin) == {}
 
 
 @needs_verilator

@@ -37,7 +37,7 @@ class TwinRun(NamedTuple):
 
 
 def run_twin(network: FixedNetwork, pixels: npt.NDArray[np.uint8], membrane_bits: int) -> TwinRun:
-    """Run one image, uint8 (side, side), with membranes of so many bits."""
+    """Run one image, uint8 (side, side[, channel]), with membranes of so many bits."""
     return _Twin(network, membrane_bits).run(pixels)
 
 
@@ -51,7 +51,7 @@ class _Twin:
 
     def run(self, pixels: npt.NDArray[np.uint8]) -> TwinRun:
         network = self.network
-        stem = self._stem(pixels.astype(np.int64)[..., None])
+        stem = self._stem(pixels.astype(np.int64).reshape(network.side, network.side, -1))
         tokens, dim = stem.shape
         active = np.ones(tokens, np.bool_)
         accumulated = np.zeros(tokens, np.int64)
