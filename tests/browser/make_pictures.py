@@ -62,11 +62,6 @@ def photograph(driver: webdriver.Chrome, page: Path) -> None:
         if theme == "light":
             driver.find_element(By.ID, "theme").click()
     driver.find_element(By.ID, "theme").click()
-    for name, mark in (("ratio-map", "g.trace"), ("waterfall-energy", "g.trace")):
-        card = driver.find_element(By.ID, f"card-{name}")
-        scroll_to(driver, card)
-        wait_for(driver, f"arguments[0].querySelector('{mark}')", card)
-        save(card.screenshot_as_png, f"{name}.png")
     card = driver.find_element(By.ID, "card-halting")
     scroll_to(driver, card)
     wait_for(driver, "arguments[0].querySelector('.mosaic')", card)
