@@ -114,6 +114,9 @@ def check_folder(folder: Path, resume: bool) -> None:
         raise ModelError(f"--resume: {folder} holds no {CHECKPOINT}")
     if there and not resume:
         raise ModelError(f"--out {folder}: holds a run; give --resume or another folder")
+    for name in (LAST, BEST, RECIPE):
+        if not resume and (folder / name).exists():
+            raise ModelError(f"--out {folder}: holds {name} of something else; give another folder")
 
 
 def store(job: TrainingRun, trained: Trained, recipe: Recipe, seconds: float) -> dict[str, Any]:

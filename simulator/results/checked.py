@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -146,7 +147,7 @@ def _first_problem(items: Sequence[Any], rule: Rule) -> str:
         if rule.dtype == "int64" and not _INT64.min <= item <= _INT64.max:
             return f"row {row}: {item}: must fit into 64 bits"
         # `not >=` is also true for NaN.
-        if rule.dtype != "str" and not rule.minimum <= item <= np.finfo(np.float64).max:
+        if rule.dtype != "str" and not rule.minimum <= item <= sys.float_info.max:
             return f"row {row}: {item}: must be a finite number of {rule.minimum} or more"
     raise AssertionError("a column without a problem")
 

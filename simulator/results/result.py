@@ -36,7 +36,15 @@ from simulator.results.columns import (
 )
 from simulator.results.files import MAIN_FILE, STREAM_FILE, read_text, write_files
 from simulator.results.findings import Finding, findings_table
-from simulator.results.schema import CAUSES, CONVENTIONS, ORIGINS, PROVENANCE, SCHEMA, SCHEMAS
+from simulator.results.schema import (
+    CAUSES,
+    CONVENTIONS,
+    OPTIONAL_PROVENANCE,
+    ORIGINS,
+    PROVENANCE,
+    SCHEMA,
+    SCHEMAS,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -207,6 +215,13 @@ def joined(parts: Sequence[Mapping[str, Table]]) -> dict[str, Table]:
     }
 
 
+def provenance_problems(provenance: Any) -> list[str]:
+    """Return what is wrong with the provenance of a result that is read back, a line each."""
+    problems: list[str] = []
+    _check_provenance(provenance, problems)
+    return problems
+
+
 def _plain(provenance: Mapping[str, Any], problems: list[str]) -> Any:
     """The provenance as it will be after saving and loading."""
     try:
@@ -223,10 +238,13 @@ def _check_provenance(provenance: Any, problems: list[str]) -> None:
     if schema != SCHEMA:
         problems.append(f"provenance: schema: {shown(schema)}: must be {SCHEMA!r}")
         return
-    for path, entry in PROVENANCE.items():
+    for path, entry in (PROVENANCE | OPTIONAL_PROVENANCE).items():
         value: Any = provenance
         for name in path.split("."):
-            value = value.get(name) if isinstance(value, dict) else None
+            value = value.get(name, _ABSENT) if isinstance(value, dict) else _ABSENT
+        if value is _ABSENT and path in OPTIONAL_PROVENANCE:
+            continue
+        value = None if value is _ABSENT else value
         if not _KINDS[entry.kind](value):
             rule = {"positive": "number above 0"}.get(entry.kind, entry.kind)
             problems.append(f"provenance: {path}: {shown(value)}: must be a {rule}")
@@ -242,9 +260,16 @@ def _check_weights(weights: dict[str, Any], problems: list[str]) -> None:
         problems.append("provenance: trace.weights.accuracy: only trained weights have one")
 
 
+_ABSENT = object()
 _KINDS: dict[str, Callable[[Any], bool]] = {
     "str": lambda value: isinstance(value, str),
     "dict": lambda value: isinstance(value, dict),
+    "list": lambda value: isinstance(value, list),
+    "pair": lambda value: (
+        isinstance(value, list)
+        and len(value) == 2
+        and all(type(each) is int and 1 <= each <= 4096 for each in value)
+    ),
     "positive": lambda value: type(value) in (int, float) and value > 0,
 }
 

@@ -86,7 +86,7 @@ class Entry(NamedTuple):
     """An entry of the provenance: its type and meaning."""
 
     kind: str
-    """str | positive (a number) | dict"""
+    """str | positive (a number) | dict | list | pair (of whole numbers from 1)"""
     meaning: str
 
 
@@ -422,6 +422,16 @@ PROVENANCE: dict[str, Entry] = {
     "versions": Entry("dict", "versions of what computed the result"),
 }
 """What the provenance holds at least, by path. More may stand beside it."""
+
+
+OPTIONAL_PROVENANCE: dict[str, Entry] = {
+    "trace.model.name": Entry("str", "name of the network"),
+    "trace.model.token_grid": Entry("pair", "rows and columns of tokens in the image"),
+    "trace.order": Entry("str", "how the parts of the network run"),
+    "trace.rounding": Entry("dict", "largest error by tensor that was rounded"),
+    "trace.stages_missing": Entry("list", "stages that the dataflow orders and the trace lacks"),
+}
+"""What the provenance may hold, by path: where it is there it is of this kind."""
 
 
 def column_table() -> str:

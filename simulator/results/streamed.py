@@ -16,10 +16,10 @@ import pandas as pd
 from simulator.config.read_back import check_regular, read_object
 from simulator.errors import ResultError
 from simulator.results.checked import checked_table
-from simulator.results.columns import Table
+from simulator.results.columns import Table, frame
 from simulator.results.files import STREAM_FILE
 from simulator.results.findings import Finding, facts_of, findings
-from simulator.results.result import CAUSES, Result
+from simulator.results.result import CAUSES, Result, provenance_problems
 from simulator.results.schema import SCHEMAS
 from simulator.results.summary import finding_lines, operations_line, synaptic_operations
 from simulator.results.units import TRAFFIC
@@ -49,7 +49,7 @@ class StreamedResult:
     def parts(self, table: str) -> Iterator[pd.DataFrame]:
         """A table part by part, in the order of the images."""
         for path in sorted((self.folder / table).glob("part-*.parquet")):
-            yield _read(path)
+            yield frame(_checked(table, path))
 
     def images(self) -> pd.DataFrame:
         """The table of images, whole."""
@@ -74,15 +74,9 @@ class StreamedResult:
 
     def _facts(self) -> Iterator[dict[str, Table]]:
         """What findings look at, part by part."""
-        names, problems = ("images", "firing", "units"), list[str]()
         for path in sorted((self.folder / LAST_TABLE).glob("part-*.parquet")):
-            there = {name: self.folder / name / path.name for name in names}
-            yield {
-                name: checked_table(name, _read(file) if file.exists() else {}, problems)
-                for name, file in there.items()
-            }
-            if problems:
-                raise ResultError("\n".join(f"{path}: {problem}" for problem in problems))
+            there = {name: self.folder / name / path.name for name in ("images", "firing", "units")}
+            yield {name: _checked(name, file) for name, file in there.items()}
 
     def text(self) -> str:
         """The headline numbers, for a terminal; docs/metrics.md defines them."""
@@ -130,8 +124,8 @@ def read_header(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     header = read_object(path, MOST_BYTES, ResultError, SCHEMA)
-    if not isinstance(header.get("provenance"), dict):
-        raise ResultError(f"{path}: provenance: must be an object")
+    if problems := provenance_problems(header.get("provenance")):
+        raise ResultError("\n".join(f"{path}: {problem}" for problem in problems))
     if not all(type(header.get(name)) is int for name in ("first", "stop")):
         raise ResultError(f"{path}: first and stop: must be whole numbers")
     return header
@@ -152,6 +146,17 @@ def result_of(streamed: StreamedResult) -> Result:
         rule = f"holds {result.images} of {streamed.wanted} images: the command of it goes on"
         raise ResultError(f"{streamed.folder}: {rule}: {streamed.provenance['command']}")
     return result
+
+
+def _checked(name: str, path: Path) -> Table:
+    """A table of a file by its schema; an optional one that is not there is empty."""
+    problems: list[str] = []
+    absent = SCHEMAS[name].optional and not path.exists()
+    given = dict.fromkeys(SCHEMAS[name].columns, ()) if absent else _read(path)
+    table = checked_table(name, given, problems)
+    if problems:
+        raise ResultError("\n".join(f"{path}: {problem}" for problem in problems))
+    return table
 
 
 def _read(path: Path) -> pd.DataFrame:

@@ -181,12 +181,16 @@ class _Searched(BaseModel):
     """What a page needs to know of a search."""
 
     strategy: str
+    points: int | None
+    seed: int
 
 
 class _SpaceTold(BaseModel):
     """The same of its space."""
 
     name: str
+    base: str
+    images: str | None
     objectives: dict[str, Literal["minimize", "maximize"]] = Field(min_length=1)
     search: _Searched
 
@@ -194,7 +198,12 @@ class _SpaceTold(BaseModel):
 class _Provenance(BaseModel):
     """The same of where a sweep comes from."""
 
+    stasim: str
+    base: str
     space: _SpaceTold
+    space_hash: str
+    traces: dict[str, str]
+    versions: dict[str, str]
 
 
 def undominated(
