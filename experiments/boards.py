@@ -7,8 +7,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from experiments.generated import command, line, markdown, run_case
 from models.exspike import write_exspike
-from reports.generated import command, line, markdown, run_case
 from simulator.data import exspike_networks
 from simulator.results.result import Result
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import torch
 
+from experiments.generated import command
 from models.capturing import capture
-from reports.generated import command
 from simulator.architecture import load_architecture
 from simulator.lowering import Lowering, make_plan
 from simulator.operations import read_network

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from experiments.generated import command, line, markdown
 from experiments.rtl_runs import (
     EXSPIKE,
     FPGA_ST,
@@ -23,7 +24,6 @@ from experiments.rtl_runs import (
     exspike_layers,
     rows,
 )
-from reports.generated import command, line, markdown
 
 PAGE = "docs/validation.md"
 CONFIDENCE = ("measured", "RTL", "recorded simulator", "shapes only", "second-hand")

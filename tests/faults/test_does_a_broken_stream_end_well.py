@@ -147,13 +147,15 @@ def test_a_signal_ends_the_children_and_cleans_up(
 def test_every_command_is_supervised() -> None:
     """A module that can be run either is a command, or hands its words to one that is."""
     commands = 0
-    for room in ("simulator", "reports", "models"):
+    for room in ("simulator", "reports", "models", "experiments"):
         for path in (ROOT / room).rglob("*.py"):
             text = path.read_text("utf-8")
             if '__name__ == "__main__"' not in text or path.match("simulator/results/schema.py"):
                 continue
             commands += 1
-            supervised = re.search(r"@command\(.*\)\ndef main|from reports.generated import", text)
+            supervised = re.search(
+                r"@command\(.*\)\ndef main|from experiments.generated import", text
+            )
             assert supervised, path
             assert re.search(r"(sys\.exit|raise SystemExit)\(main\(\)\)", text), path
     assert commands > 20

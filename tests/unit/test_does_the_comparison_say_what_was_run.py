@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reports.comparison import (
+from experiments.comparison import (
     MACHINES,
     TRACES,
     Case,
@@ -93,7 +93,7 @@ def test_the_page_holds_every_section_once() -> None:
 @pytest.mark.slow
 def test_a_row_of_the_page_is_what_the_commands_print() -> None:
     text = (ROOT / "docs" / "comparison.md").read_text("utf-8")
-    case = run_case(ROOT, "mint", "cifar10_baseline")
+    case = run_case("mint", "cifar10_baseline")
     for accounting in (case.compat, case.full):
         for value in (accounting.time_ms, accounting.energy_mj):
             row = next(line for line in text.splitlines() if "cifar10_baseline | mint" in line)

@@ -64,7 +64,7 @@ def test_the_wheel_holds_one_package_with_machines_and_small_traces(wheel: Path)
     for name in ("arch_configs/sparse_pe.yaml", "traces/mnist.npz", "py.typed", "models/train.py"):
         assert f"stasim/{name}" in found
     assert not [name for name in found if "study" in name or "test" in Path(name).name.split("_")]
-    assert not [name for name in found if "/experiments/" in name or "reports/designs" in name]
+    assert not [name for name in found if "/experiments/" in name or "experiments/designs" in name]
     assert wheel.stat().st_size < 20e6
 
 

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments import boards, validation
+from experiments import boards, chip_power, designs, machines, validation
+from experiments.generated import replaced
 from experiments.rtl_runs import EXSPIKE, FPGA_ST
-from reports import chip_power, designs, machines
-from reports.generated import replaced
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,11 +1,11 @@
-"""python -m reports.machines: area and power of every machine beside what its authors state."""
+"""python -m experiments.machines: area and power of every machine beside what its authors state."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 
-from reports.generated import ROOT, command, line, markdown, run_case
+from experiments.generated import ROOT, command, line, markdown, run_case
 from simulator.results.result import Result
 from simulator.results.summary import summary
 from simulator.results.units import number
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table, or write it between the markers of a file."""
     what = f"Area and power of every machine, on one image of traces/{TRACE}.npz."
     return command(
-        "reports.machines", what, "docs/machines.md", lambda: {"machines": table()}, arguments
+        "experiments.machines", what, "docs/machines.md", lambda: {"machines": table()}, arguments
     )
 
 

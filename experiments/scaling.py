@@ -1,6 +1,6 @@
 """How fast a long trace is replayed by so many workers, and in how much memory: docs/scale.
 
-python -m reports.scaling --trace long.npz --images 0:1024 --workers 1 2 --out docs/scale
+python -m experiments.scaling --trace long.npz --images 0:1024 --workers 1 2 --out docs/scale
 
 Runs `simulator.run --stream` in processes of their own and looks at them five times a second. The
 machine is as busy as it is, so beside the wall time stand load and CPU time of all processes;
@@ -117,7 +117,7 @@ def draw(runs: pd.DataFrame, path: Path) -> None:
 @command()
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, one after another, and write runs.csv and the plot."""
-    parser = argparse.ArgumentParser(prog="python -m reports.scaling", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m experiments.scaling", description=__doc__)
     parser.add_argument("--arch", default="arch_configs/sparse_pe.yaml", metavar="FILE")
     parser.add_argument("--trace", required=True, metavar="FILE")
     parser.add_argument("--images", required=True, metavar="A:B")

@@ -1,29 +1,30 @@
-"""python -m reports.comparison: the same machines under two accountings (docs/comparison.md)."""
+"""The same machines under two accountings: docs/comparison.md."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import shlex
-import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from experiments.dumbbells import Dumbbell, dumbbells
+from experiments.generated import ROOT
+from experiments.generated import run_case as simulated
 from reports.break_evens import order_cells
-from reports.dumbbells import Dumbbell, dumbbells
 from reports.html import write_html
+from simulator.architecture import load_architecture
 from simulator.command import command
+from simulator.compat.report import CompatReport
 from simulator.energy.break_even import Design
 from simulator.errors import ResultError
 from simulator.results.intervals import ALWAYS_ON, design_of
 from simulator.results.result import Result
+from simulator.trace import Trace
 
 MACHINES = ("prosperity", "mint", "sato", "ptb", "eyeriss")
 TRACES = ("cifar10_baseline", "cifar10", "imagenet_baseline", "imagenet")
-COMMAND = "python -m reports.comparison --write docs"
+COMMAND = "python -m experiments.comparison --write docs"
 FIRST_LAYER, ATTENTION, WEIGHTED = "first layer", "attention", "other weighted sums"
 
 
@@ -51,31 +52,21 @@ class Case(NamedTuple):
     priced: Design
 
 
-def run_case(root: Path, machine: str, trace: str) -> Case:
-    """Both accountings, each by the main command in a process of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "result.json"
-        _run(root, machine, trace, file)
-        result = Result.load(file)
-        _run(root, machine, trace, file, "--accounting", "prosperity_compat")
-        found = json.loads(file.read_text("utf-8"))["images"]
+def run_case(machine: str, trace: str) -> Case:
+    """Run a machine on a trace under both accountings."""
+    result = simulated(machine, trace)
+    with Trace.open(ROOT / f"traces/{trace}.npz") as opened:
+        report = CompatReport(opened, load_architecture(ROOT / f"arch_configs/{machine}.yaml"))
+        report.run(range(opened.images))
+    runs = report.runs.values()
     compat = Figures(
-        sum(each["time_ms"] for each in found) / len(found),
-        sum(each["energy_mj"] for each in found) / len(found),
+        sum(run.time_ms for run in runs) / len(runs),
+        sum(report.energy_mj(run) for run in runs) / len(runs),
         {},
         {},
     )
     dataflow = str(result.provenance["architecture"]["dataflow"])
     return Case(trace, machine, compat, full_figures(result), dataflow, design_of(result))
-
-
-def _run(root: Path, machine: str, trace: str, file: Path, *more: str) -> None:
-    """Write the JSON that the command prints to a file."""
-    words = [sys.executable, "-m", "simulator.run", "--json", *more, "--pictures", "0"]
-    words += ["--arch", f"arch_configs/{machine}.yaml", "--trace", f"traces/{trace}.npz"]
-    with file.open("w") as output:
-        if code := subprocess.run(words, cwd=root, stdout=output).returncode:
-            raise ResultError(f"{shlex.join(words[1:])}: exit code {code}")
 
 
 def full_figures(result: Result) -> Figures:
@@ -227,12 +218,11 @@ def made_sections(cases: Sequence[Case]) -> dict[str, str]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the tables, or write them and the plot into a folder."""
     parser = argparse.ArgumentParser(
-        prog="python -m reports.comparison", description=__doc__, epilog=f"example: {COMMAND}"
+        prog="python -m experiments.comparison", description=__doc__, epilog=f"example: {COMMAND}"
     )
     parser.add_argument("--write", metavar="DIR", help="update comparison.md and comparison.svg")
     options = parser.parse_args(arguments)
-    root = Path(__file__).parents[1]
-    cases = [run_case(root, machine, trace) for trace in TRACES for machine in MACHINES]
+    cases = [run_case(machine, trace) for trace in TRACES for machine in MACHINES]
     if not options.write:
         print("\n\n".join(made_sections(cases).values()))
         return

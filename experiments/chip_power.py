@@ -1,4 +1,4 @@
-"""python -m reports.chip_power: our power of each published chip beside the one that is stated.
+"""python -m experiments.chip_power: our power of each published chip beside the one that is stated.
 
 One calibration for all, the default prices (simulator/energy/README.md): nothing is fitted.
 """
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from reports.generated import command, line, markdown, run_case
+from experiments.generated import command, line, markdown, run_case
 from simulator.energy.spans import Span, total
 from simulator.results.intervals import Intervals, intervals
 from simulator.results.result import Result
@@ -117,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table, or write it between the markers of a file."""
     what = f"Power of every published chip, on one image of traces/{TRACE}.npz."
     page = "simulator/energy/README.md"
-    return command("reports.chip_power", what, page, lambda: {"chip power": table()}, arguments)
+    return command("experiments.chip_power", what, page, lambda: {"chip power": table()}, arguments)
 
 
 if __name__ == "__main__":

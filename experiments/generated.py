@@ -1,39 +1,31 @@
-"""Tables in the docs that commands write: running the main command, and replacing a table."""
+"""Tables in the docs that commands write: simulating a case, and replacing a table."""
 
 from __future__ import annotations
 
 import argparse
-import shlex
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from simulator.architecture import load_architecture
 from simulator.command import supervised
 from simulator.config.whole_file import whole_file
 from simulator.errors import ResultError
 from simulator.results.result import Result
+from simulator.simulate import Simulation
+from simulator.trace import Trace, image_range
 
 ROOT = Path(__file__).parents[1]
 
 
 def run_case(machine: str, trace: str | Path, *overrides: str, images: str = "") -> Result:
-    """The result of one run of the main command in a process of its own.
+    """Simulate a machine of arch_configs on a trace.
 
-    `machine`: a name in arch_configs; `trace`: a name in traces, or the path of a file.
+    `trace`: a name in traces, or the path of a file; `images`: as `--images`.
     """
-    path = trace if isinstance(trace, Path) else f"traces/{trace}.npz"
-    command = [sys.executable, "-m", "simulator.run", "--json"]
-    command += ["--arch", f"arch_configs/{machine}.yaml", "--trace", str(path)]
-    command += [word for override in overrides for word in ("--set", override)]
-    command += ["--images", images] if images else []
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "result.json"
-        with file.open("w") as output:
-            if code := subprocess.run(command, cwd=ROOT, stdout=output).returncode:
-                raise ResultError(f"{shlex.join(command[1:])}: exit code {code}")
-        return Result.load(file)
+    path = trace if isinstance(trace, Path) else ROOT / f"traces/{trace}.npz"
+    architecture = load_architecture(ROOT / f"arch_configs/{machine}.yaml", overrides)
+    with Trace.open(path) as opened:
+        return Simulation(opened, architecture).run(image_range(images or None, opened.images))
 
 
 def markdown(header: str, rows: Sequence[str]) -> str:

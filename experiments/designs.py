@@ -1,4 +1,4 @@
-"""python -m reports.designs: the machines side by side, with and without STAS (README)."""
+"""python -m experiments.designs: the machines side by side, with and without STAS (README)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from functools import cache
 
+from experiments.generated import command, line, markdown, run_case
 from reports.break_evens import order_cells
-from reports.generated import command, line, markdown, run_case
 from simulator.results.intervals import design_of, intervals
 from simulator.results.result import Result
 
@@ -94,7 +94,7 @@ def turns() -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table, or write it between the markers of a file."""
     return command(
-        "reports.designs",
+        "experiments.designs",
         __doc__ or "",
         "README.md",
         lambda: {"designs": table(), "turns": turns()},
