@@ -19,7 +19,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 NOJIT := NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -m nojit -n $(WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help run test packages lint format bench docs pictures traces clean
+.PHONY: help run test packages lint format bench reliability docs pictures traces clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -63,6 +63,9 @@ format: $(VENV)/.dev  ## let ruff mend what it can
 
 bench: $(VENV)/.all  ## measure (no workers: they would disturb each other)
 	$(BIN)/python -m pytest tests/bench --benchmark-enable --benchmark-only $(PYTEST_ARGS)
+
+reliability: $(VENV)/.all  ## run the fault laboratory and write docs/reliability.md
+	RELIABILITY=docs/reliability.md $(BIN)/python -m pytest -q tests/faults
 
 docs: $(VENV)/.all  ## build the site of the documentation into build/site
 	$(BIN)/python -m mkdocs build --strict
