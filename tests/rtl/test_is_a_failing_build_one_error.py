@@ -12,7 +12,7 @@ from simulator.hil import verilator
 from simulator.hil.benches import lif_design, skip_design
 from simulator.hil.verilator import Design, build, run
 from tests.rtl.rtl_cases import needs_verilator
-from tests.rtl.test_does_token_skip_on_rtl_take_the_modelled_cycles import compact
+from tests.rtl.test_does_rtl_skip_match_the_model import compact
 
 pytestmark = needs_verilator
 
