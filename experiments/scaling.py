@@ -32,7 +32,7 @@ RUNS, PLOT = "runs.csv", "throughput.png"
 _PERIOD_S = 0.2
 
 
-class Sample(NamedTuple):
+class ScalingSample(NamedTuple):
     """One run. Memory: the most that was resident, of the command and of its largest worker.
 
     `images_per_s_on_free_cores`: workers x images / CPU time.
@@ -51,7 +51,9 @@ class Sample(NamedTuple):
     load_average: float
 
 
-def measure(arch: str, trace: str, images: str, place: str, workers: int, out: Path) -> Sample:
+def measure(
+    arch: str, trace: str, images: str, place: str, workers: int, out: Path
+) -> ScalingSample:
     """Run the command once and watch it. Raises ResultError if it fails."""
     where = ["--jobs", str(workers)] if place == "joblib" else ["--dask", f"local:{workers}"]
     words = [sys.executable, "-m", "simulator.run", "--arch", arch, "--trace", trace]
@@ -76,7 +78,7 @@ def measure(arch: str, trace: str, images: str, place: str, workers: int, out: P
         raise ResultError(f"{shlex.join(words[1:])}: exit code {process.returncode}")
     count = sum(len(pd.read_parquet(part)) for part in (out / "images").iterdir())
     spent_s = sum(cpu.values())
-    return Sample(
+    return ScalingSample(
         place,
         workers,
         count,

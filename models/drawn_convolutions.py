@@ -42,7 +42,7 @@ class ConvLayer(NamedTuple):
     stride: int = 1
 
 
-class Listing(NamedTuple):
+class ConvolutionListing(NamedTuple):
     """Tensors and operations of a network."""
 
     tensors: dict[str, Tensor]
@@ -51,18 +51,18 @@ class Listing(NamedTuple):
 
 def list_network(
     layers: Sequence[ConvLayer], side: int, channels: int, timesteps: int, planes: int = 1
-) -> Listing:
+) -> ConvolutionListing:
     """List a network that reads a square map of so many channels, spikes or integers of planes."""
     kind = "spikes" if planes == 1 else "integer"
     steps = 1 if planes > 1 else timesteps
     image = Tensor(IMAGE, kind, steps, planes, (side, side), channels, None)
-    found = Listing({IMAGE: image}, [])
+    found = ConvolutionListing({IMAGE: image}, [])
     for layer in layers:
         list_layer(found, layer, timesteps)
     return found
 
 
-def list_layer(found: Listing, layer: ConvLayer, timesteps: int) -> None:
+def list_layer(found: ConvolutionListing, layer: ConvLayer, timesteps: int) -> None:
     """Add a layer to a network."""
     source = found.tensors[layer.reads]
     kernel = layer.kernel or source.grid[0]
@@ -142,7 +142,7 @@ def list_layer(found: Listing, layer: ConvLayer, timesteps: int) -> None:
         run(f"{name}.gated", "spike_gate", [after, gate], store(name, grid), shapes)
 
 
-def _planes(found: Listing, name: str) -> int:
+def _planes(found: ConvolutionListing, name: str) -> int:
     """Bits of an operation's input; 0 where it is a sum that is not stored."""
     return found.tensors[name].planes if name in found.tensors else 0
 
@@ -154,7 +154,7 @@ _PARAMETERS: dict[str, dict[str, Any]] = {"lif": _LIF, "pool": {"type": "max"}}
 def write_network(
     path: Path,
     name: str,
-    listing: Listing,
+    listing: ConvolutionListing,
     timesteps: int,
     bits: Callable[[Tensor], Bits],
     notes: str,

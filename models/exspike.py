@@ -19,7 +19,7 @@ from models.drawn_convolutions import (
     IMAGE_PLANES,
     Bits,
     ConvLayer,
-    Listing,
+    ConvolutionListing,
     drawn_pairs,
     list_network,
     write_network,
@@ -46,7 +46,7 @@ class Rate(NamedTuple):
         return max(0.0, (common - self.density) / (1 - self.density))
 
 
-class Network(NamedTuple):
+class ExSpikeNetwork(NamedTuple):
     """Layers with the rates of their inputs."""
 
     name: str
@@ -54,12 +54,12 @@ class Network(NamedTuple):
     rates: dict[str, Rate]
     timesteps: int
 
-    def listing(self) -> Listing:
+    def listing(self) -> ConvolutionListing:
         """List its tensors and operations."""
         return list_network(self.layers, SIDE, COLOURS, self.timesteps, planes=IMAGE_PLANES)
 
 
-def network(name: str) -> Network:
+def network(name: str) -> ExSpikeNetwork:
     """Return one of NETWORKS."""
     data = exspike_networks()
     build = _Builder(data["classes"][name])
@@ -74,7 +74,7 @@ def network(name: str) -> Network:
             _block(build, number, width, block)
     if build.layers[-1].kernel:
         build.add("classifier", build.last, build.classes, Rate(0.05, 1.0), kernel=0)
-    return Network(name, tuple(build.layers), build.rates, data["timesteps"][name])
+    return ExSpikeNetwork(name, tuple(build.layers), build.rates, data["timesteps"][name])
 
 
 class _Builder:

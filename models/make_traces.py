@@ -18,7 +18,7 @@ FOLDER = Path(__file__).parent / "weights"
 WEIGHTS = FOLDER / "stas_spikformer_2_128_mnist.safetensors"
 
 
-class Recipe(NamedTuple):
+class TraceRecipe(NamedTuple):
     """A trace and its twin without halting.
 
     `words`: options of the trace that halts, where its weights file does not say how.
@@ -33,11 +33,11 @@ class Recipe(NamedTuple):
 # DT-SNN's exit; its threshold is the highest that costs no accuracy on training pictures.
 EXIT = ("--policy", "entropy_exit", "--granularity", "timestep", "--entropy", "0.78")
 RECIPES = {
-    "cifar10": Recipe("stas_spikformer_4_384", 20, "calibrated"),
-    "cifar100": Recipe("stas_spikformer_4_384", 8, "calibrated"),
-    "imagenet": Recipe("stas_spikformer_8_512", 1, "calibrated"),
-    "mnist": Recipe("stas_spikformer_2_128", 64, str(WEIGHTS)),
-    "stream": Recipe(
+    "cifar10": TraceRecipe("stas_spikformer_4_384", 20, "calibrated"),
+    "cifar100": TraceRecipe("stas_spikformer_4_384", 8, "calibrated"),
+    "imagenet": TraceRecipe("stas_spikformer_8_512", 1, "calibrated"),
+    "mnist": TraceRecipe("stas_spikformer_2_128", 64, str(WEIGHTS)),
+    "stream": TraceRecipe(
         "spikformer_2_48", 64, str(FOLDER / "spikformer_2_48_stream.safetensors"), EXIT
     ),
 }

@@ -13,7 +13,7 @@ from simulator.energy.break_even import compare, ratio_span
 from simulator.energy.pricing import table_names
 from simulator.energy.spans import sram_cells
 from simulator.errors import SimulatorError
-from simulator.results.intervals import Entry, machine_of, node_of
+from simulator.results.intervals import IntervalEntry, machine_of, node_of
 from simulator.results.moved import DRAM_BITS, dram_bits, is_pe_logic, leakage_by_cells, under
 from simulator.results.result import Result
 from simulator.results.units import ENERGY
@@ -81,7 +81,7 @@ def _entries(result: Result, switches: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _named(entry: Entry) -> list[Any]:
+def _named(entry: IntervalEntry) -> list[Any]:
     return [entry.part, entry.action, entry.cause, *entry.energy_pj]
 
 

@@ -27,7 +27,7 @@ INK = "#7a838d"
 """Readable on white and on black: a picture knows no theme."""
 
 
-class Span(NamedTuple):
+class BarSpan(NamedTuple):
     """An operation: unit, layer, timestep, and its cycles."""
 
     unit: str
@@ -40,7 +40,7 @@ class Span(NamedTuple):
 class Block(NamedTuple):
     """The operations of a block, and (cycle, active tokens) wherever that number was told."""
 
-    spans: list[Span]
+    spans: list[BarSpan]
     tokens: list[tuple[float, float]]
 
 
@@ -50,7 +50,7 @@ class Panel(NamedTuple):
     heading: str
     start: float
     length: float
-    units: dict[str, list[Span]]
+    units: dict[str, list[BarSpan]]
 
 
 def read_block(path: Path, block: int) -> Block:
@@ -74,7 +74,7 @@ def read_block(path: Path, block: int) -> Block:
     return Block(spans, tokens)
 
 
-def _spans(events: Iterable[dict[str, Any]]) -> Iterable[tuple[int | None, Span]]:
+def _spans(events: Iterable[dict[str, Any]]) -> Iterable[tuple[int | None, BarSpan]]:
     """Operations with their block; the run around each tells layer, block and timestep."""
     units: dict[int, str] = {}
     run: dict[int, dict[str, Any]] = {}
@@ -87,7 +87,7 @@ def _spans(events: Iterable[dict[str, Any]]) -> Iterable[tuple[int | None, Span]
         elif event["ph"] == "X" and run[track]["timestep"] != "all":
             start, length = event["ts"] * 1000, event["dur"] * 1000
             place = (run[track]["layer"], run[track]["timestep"])
-            yield run[track].get("block"), Span(units[track], *place, start, start + length)
+            yield run[track].get("block"), BarSpan(units[track], *place, start, start + length)
 
 
 def picture(block: Block, title: str) -> str:
@@ -117,7 +117,7 @@ def _panel(block: Block, timestep: int) -> Panel:
     ends = [span.end for span in own if _is_array(span.unit) or span.unit.endswith("vector_unit")]
     told = [value for cycle, value in block.tokens if cycle <= start]
     tokens = f", active tokens: {told[-1]:g}" if told else ""
-    units: dict[str, list[Span]] = {}
+    units: dict[str, list[BarSpan]] = {}
     for span in own:
         units.setdefault(span.unit, []).append(span)
     length = max(ends) - start
@@ -147,7 +147,7 @@ def _drawn(
 
 
 def _bars(
-    spans: Sequence[Span], panel: Panel, scale: float
+    spans: Sequence[BarSpan], panel: Panel, scale: float
 ) -> dict[str, list[tuple[float, float]]]:
     """Place and width of what a unit did inside the panel, by layer."""
     bars: dict[str, list[tuple[float, float]]] = {}
@@ -159,7 +159,7 @@ def _bars(
     return bars
 
 
-def _merged(spans: Iterable[Span], gap: float) -> list[tuple[str, float, float]]:
+def _merged(spans: Iterable[BarSpan], gap: float) -> list[tuple[str, float, float]]:
     """Neighbours of one layer as one, where the eye could not tell them apart."""
     merged: list[tuple[str, float, float]] = []
     for span in sorted(spans, key=lambda span: span.start):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from simulator.command import check_counts, command, program
 
 if TYPE_CHECKING:
-    from simulator.hil.calibration import Count, Row, Setting, UnitCost
+    from simulator.hil.calibration import CalibrationSetting, Count, Row, UnitCost
 
 EXAMPLE = (
     "python -m simulator.calibrate --arch arch_configs/sparse_pe.yaml --trace traces/cifar10.npz"
@@ -148,7 +148,7 @@ def _page(options: argparse.Namespace) -> str:
     )
 
 
-def _rows(setting: Setting, options: argparse.Namespace) -> list[Row]:
+def _rows(setting: CalibrationSetting, options: argparse.Namespace) -> list[Row]:
     """All cases of the error table."""
     from simulator.hil import calibration
 
@@ -227,7 +227,7 @@ def _counts(counts: Iterable[Count]) -> str:
     )
 
 
-def _gates(setting: Setting, block: int) -> str:
+def _gates(setting: CalibrationSetting, block: int) -> str:
     """Areas and energies of the units as gates, or why there are none."""
     from simulator.errors import DeviceError
     from simulator.hil import calibration

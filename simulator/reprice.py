@@ -26,7 +26,7 @@ from simulator.results.intervals import (
     with_bounds,
     with_prices,
 )
-from simulator.results.moved import Setting, dram_bits, moved
+from simulator.results.moved import PriceSetting, dram_bits, moved
 from simulator.results.result import Result
 from simulator.results.summary import short, switches
 from simulator.results.units import number
@@ -41,8 +41,8 @@ EXAMPLE = (
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the energies of each result, and where the order of each pair turns."""
     options = _parser().parse_args(arguments)
-    setting = Setting(*(getattr(options, name) for name in Setting._fields)).checked()
-    if options.out and setting != Setting():
+    setting = PriceSetting(*(getattr(options, name) for name in PriceSetting._fields)).checked()
+    if options.out and setting != PriceSetting():
         raise PricingError("--out: a result holds no prices that are set by hand: leave them out")
     results = [_priced(Result.load(path), options) for path in options.results]
     found = [moved(intervals(each), dram_bits(each), setting) for each in results]
@@ -105,7 +105,7 @@ def _add_setting(parser: argparse.ArgumentParser) -> None:
         ("pe_factor", "X", "what the logic of the PE arrays costs, over its price"),
     ):
         option = f"--{name.replace('_', '-')}"
-        default = Setting._field_defaults[name]
+        default = PriceSetting._field_defaults[name]
         by_hand.add_argument(option, type=float, default=default, metavar=unit, help=what)
 
 

@@ -347,14 +347,14 @@ def _write_timeline(options: argparse.Namespace, images: range, result: Result) 
     from simulator.architecture import load_architecture
     from simulator.config.whole_file import named
     from simulator.simulate import Simulation
-    from simulator.timeline import Recording, record_stream, write_timeline
+    from simulator.timeline import TimelineRecording, record_stream, write_timeline
     from simulator.trace import Trace
 
     with Trace.open(options.trace) as trace:
         architecture = load_architecture(options.arch, options.overrides)
         simulation = Simulation(trace, architecture, engine=options.engine)
 
-        def recordings() -> Iterator[Recording]:
+        def recordings() -> Iterator[TimelineRecording]:
             if "stream" in result.provenance:
                 name = f"{architecture.name}, {result.provenance['stream']['arrivals']}"
                 tables = (result.columns("stream"), result.columns("stream_queue"))

@@ -32,7 +32,7 @@ from simulator.results.priced import priced
 from simulator.results.provenance import machine_provenance
 from simulator.results.result import Result, joined
 from simulator.results.schema import SCHEMA
-from simulator.timeline import Recording, record
+from simulator.timeline import TimelineRecording, record
 from simulator.trace import Image, ImageBatch, Trace, image_of
 
 
@@ -153,7 +153,7 @@ class Simulation:
         lowered = self.lowering.lower([image]).image(0)
         return lowered, ENGINES[self.engine](lowered.program)
 
-    def record(self, index: int) -> Recording:
+    def record(self, index: int) -> TimelineRecording:
         """An image of the trace as a timeline."""
         image = self.trace.read(index)
         lowered, timeline = self.replay(image)

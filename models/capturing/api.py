@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from models.capturing.coding import Arranged, Spool, arranged, by_channel
-from models.capturing.inputs import Form, Sample, described, network_inputs, samples_of
-from models.capturing.manifests import Facts, manifest_of
+from models.capturing.inputs import Form, InputSample, described, network_inputs, samples_of
+from models.capturing.manifests import CaptureFacts, manifest_of
 from models.capturing.marks import masks_of_modules
-from models.capturing.plan import Plan, make_plan
-from models.capturing.proofs import Run, replay_equals
+from models.capturing.plan import CapturePlan, make_plan
+from models.capturing.proofs import ProofRun, replay_equals
 from models.capturing.refusals import refused_images
 from models.capturing.running import evaluating, modules_of, reset
 from models.capturing.runs import first_run, later_run
@@ -85,7 +85,7 @@ def capture(
             raise ModelError("images: there is none; give at least one")
         codings = {stored.name: spool.coding(stored.name) for stored in plan.listing.stored}
         where = described(images)
-        facts = Facts(label, network, dataset, where.split, where.source, origin, kept)
+        facts = CaptureFacts(label, network, dataset, where.split, where.source, origin, kept)
         manifest = manifest_of(plan, codings, facts)
         with open_writer(path, manifest) as writer:
             for image, each in enumerate(kept):
@@ -113,7 +113,7 @@ def _repeating(timesteps: int | None, prepare: Callable[..., Any] | None) -> Cal
     )
 
 
-def _limited(samples: Iterator[Sample], limit: int | None) -> Iterator[Sample]:
+def _limited(samples: Iterator[InputSample], limit: int | None) -> Iterator[InputSample]:
     for index, sample in enumerate(samples):
         if limit is not None and index >= limit:
             return
@@ -139,9 +139,11 @@ class _Capturing:
     ) -> None:
         self.network, self.prepare, self.reset = network, prepare, reset_with
         self.form = form
-        self.plan: Plan | None = None
+        self.plan: CapturePlan | None = None
 
-    def run_all(self, samples: Iterator[Sample], spool: Spool, timesteps: int | None) -> list[Kept]:
+    def run_all(
+        self, samples: Iterator[InputSample], spool: Spool, timesteps: int | None
+    ) -> list[Kept]:
         """Run all images; return what is kept of each."""
         kept: list[Kept] = []
         sample = None
@@ -164,12 +166,12 @@ class _Capturing:
             self._prove_another(run)
         return kept
 
-    def _first(self, inputs: list[Tensor], timesteps: int | None) -> tuple[Run, Plan]:
+    def _first(self, inputs: list[Tensor], timesteps: int | None) -> tuple[ProofRun, CapturePlan]:
         recorded = first_run(self._tried, self.network, inputs)
         timed = 0 if self.form.time_axis is not None else None
         return recorded.run, make_plan(recorded, timesteps, timed)
 
-    def _prove_another(self, run: Run) -> None:
+    def _prove_another(self, run: ProofRun) -> None:
         assert self.plan is not None
         count = replay_equals(self.plan.tape, run, "the tape on another image", None)
         self.plan.proof["another_image"] = f"{count} operands and the result equal the network's"
@@ -188,7 +190,9 @@ class _Capturing:
         made = self.prepare(*inputs)
         return self.network(*made) if isinstance(made, tuple) else self.network(made)
 
-    def _stored(self, run: Run, sample: Sample, masks: dict[str, Any]) -> dict[str, Arranged]:
+    def _stored(
+        self, run: ProofRun, sample: InputSample, masks: dict[str, Any]
+    ) -> dict[str, Arranged]:
         """The operands of a run in their stored order; pixels as the whole numbers they were."""
         assert self.plan is not None
         numbers = {key: coded.numbers for key, coded in run.coded.items()}
@@ -219,7 +223,7 @@ class _Capturing:
         return found
 
 
-def _pixels(sample: Sample, own: Any, time_axis: int | None) -> Arranged | None:
+def _pixels(sample: InputSample, own: Any, time_axis: int | None) -> Arranged | None:
     """The sample's whole numbers, where the network's input is affine in them by channel."""
     tensor = sample.inputs[0]
     if len(sample.inputs) != 1 or tensor.dtype != torch.uint8 or own.ndim != 3:

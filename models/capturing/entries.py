@@ -7,19 +7,19 @@ import re
 from typing import Any
 
 from models.capturing.flow import Node
-from models.capturing.layers import Layer
+from models.capturing.layers import CapturedLayer
 
 WEIGHT_BITS = 8
 
 
-def layer_width(layer: Layer) -> int:
+def layer_width(layer: CapturedLayer) -> int:
     """The channels that a transposed convolution makes."""
     window = layer.product.window
     assert window is not None
     return layer.product.outputs * layer.product.groups // math.prod(window.kernel)
 
 
-def weighted_entry(layer: Layer, name: str, source: str) -> dict[str, Any]:
+def weighted_entry(layer: CapturedLayer, name: str, source: str) -> dict[str, Any]:
     """A layer with weights, in the narrowest kind that holds it."""
     product, window = layer.product, layer.product.window
     if window is None and product.groups == 1:

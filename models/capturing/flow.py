@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from models.capturing.layers import Layer
+from models.capturing.layers import CapturedLayer
 from models.capturing.marks import Marks
 from models.capturing.tape import BEHIND, INPUT, Call, Spec, Tape, specs_in
 
@@ -27,7 +27,7 @@ class Node:
     slot: int
     calls: list[Call] = field(default_factory=list)
     sources: list[Node] = field(default_factory=list)
-    layer: Layer | None = None
+    layer: CapturedLayer | None = None
     steps: set[int] = field(default_factory=set)
 
     @property
@@ -68,7 +68,7 @@ class Writers:
         self._writers[spec.storage] = kept
 
 
-class Flow:
+class TapeFlow:
     """The nodes of a tape's calls on data behind the first weighted sum, in order.
 
     `made_by`: by (call, position of a factor), the nodes that made a weighted sum's operand.
@@ -79,7 +79,7 @@ class Flow:
     def __init__(
         self,
         tape: Tape,
-        layers: dict[int, Layer],
+        layers: dict[int, CapturedLayer],
         times: dict[int, tuple[int, int]],
         marks: Marks,
     ) -> None:
@@ -113,7 +113,7 @@ class Flow:
         call: Call,
         writers: Writers,
         tape: Tape,
-        layer: Layer | None,
+        layer: CapturedLayer | None,
         time: tuple[int, int],
     ) -> None:
         sources: list[Node] = []
@@ -136,7 +136,7 @@ class Flow:
         self.of_call[call.index] = node
         self.reads[call.index] = reads
 
-    def _node(self, call: Call, layer: Layer | None, time: tuple[int, int]) -> Node:
+    def _node(self, call: Call, layer: CapturedLayer | None, time: tuple[int, int]) -> Node:
         """The node of a call: of the same place, for timesteps that it does not have yet."""
         place = call.place
         steps = set(range(time[0], time[1] + 1))

@@ -16,7 +16,7 @@ from models.data.images import PICTURES, Images
 from models.errors import ModelError
 
 
-class Sample(NamedTuple):
+class InputSample(NamedTuple):
     """One image: the tensors of the network's inputs without a batch axis, label and name."""
 
     inputs: list[Tensor]
@@ -31,7 +31,7 @@ class DescribedInput(NamedTuple):
     source: str
 
 
-def samples_of(images: Any, labels: Any = None) -> Iterator[Sample]:
+def samples_of(images: Any, labels: Any = None) -> Iterator[InputSample]:
     """Return the samples of a tensor or array (image, ...), a tuple of such (several inputs),
     a Dataset, a DataLoader or other iterable of batches, a folder of pictures, an .npy or .npz of
     arrays, or `Images`.
@@ -63,7 +63,7 @@ def described(images: Any) -> DescribedInput:
     return DescribedInput("", type(images).__name__)
 
 
-def _of_arrays(inputs: list[Tensor], labels: Any, names: Any) -> Iterator[Sample]:
+def _of_arrays(inputs: list[Tensor], labels: Any, names: Any) -> Iterator[InputSample]:
     counts = {len(each) for each in inputs}
     if len(counts) > 1:
         raise ModelError(f"images: several inputs with {sorted(counts)} images: must be as many")
@@ -73,10 +73,10 @@ def _of_arrays(inputs: list[Tensor], labels: Any, names: Any) -> Iterator[Sample
     for index in range(len(inputs[0])):
         label = -1 if labels is None else int(labels[index])
         name = str(index) if names is None else str(names[index])
-        yield Sample([each[index] for each in inputs], label, name)
+        yield InputSample([each[index] for each in inputs], label, name)
 
 
-def _of_batches(batches: Iterable[Any]) -> Iterator[Sample]:
+def _of_batches(batches: Iterable[Any]) -> Iterator[InputSample]:
     """Batches as DataLoaders give them: tensors, the last one the labels if it is whole numbers."""
     count = 0
     for batch in batches:
@@ -87,11 +87,11 @@ def _of_batches(batches: Iterable[Any]) -> Iterator[Sample]:
             labels = parts.pop()
         for index in range(len(parts[0])):
             label = -1 if labels is None else int(labels[index])
-            yield Sample([part[index] for part in parts], label, str(count))
+            yield InputSample([part[index] for part in parts], label, str(count))
             count += 1
 
 
-def _of_dataset(images: Any) -> Iterator[Sample]:
+def _of_dataset(images: Any) -> Iterator[InputSample]:
     """The items of a Dataset, one by one: an image, or a tuple of inputs with the label last."""
     by_index = not isinstance(images, IterableDataset)
     items = map(images.__getitem__, range(len(images))) if by_index else images
@@ -102,10 +102,10 @@ def _of_dataset(images: Any) -> Iterator[Sample]:
         if len(parts) > 1 and whole:
             label = int(parts.pop())
         inputs = [_pixels_of(part) if hasattr(part, "convert") else _tensor(part) for part in parts]
-        yield Sample(inputs, label, str(index))
+        yield InputSample(inputs, label, str(index))
 
 
-def _of_path(path: Path, labels: Any) -> Iterator[Sample]:
+def _of_path(path: Path, labels: Any) -> Iterator[InputSample]:
     """A folder of pictures, or a file of arrays: an .npz may hold `labels` beside its images."""
     if path.suffix not in (".npy", ".npz"):
         yield from _of_folder(path)
@@ -126,7 +126,7 @@ def _of_path(path: Path, labels: Any) -> Iterator[Sample]:
     yield from _of_arrays([torch.from_numpy(pixels)], own if labels is None else labels, None)
 
 
-def _of_folder(folder: Path) -> Iterator[Sample]:
+def _of_folder(folder: Path) -> Iterator[InputSample]:
     """All pictures of a folder, by name; sub-folders are classes, as torchvision has them."""
     from PIL import Image
 
@@ -143,7 +143,7 @@ def _of_folder(folder: Path) -> Iterator[Sample]:
         except (OSError, Image.DecompressionBombError) as error:
             raise ModelError(f"images: {file}: not a readable picture: {error}") from None
         label = classes.index(file.parent) if file.parent in classes else -1
-        yield Sample([pixels], label, str(file.relative_to(folder)))
+        yield InputSample([pixels], label, str(file.relative_to(folder)))
 
 
 def _pixels_of(picture: Any) -> Tensor:
@@ -188,7 +188,7 @@ class Form(NamedTuple):
         return values
 
 
-def network_inputs(sample: Sample, form: Form) -> list[Tensor]:
+def network_inputs(sample: InputSample, form: Form) -> list[Tensor]:
     """Return the inputs of a batch of one, time first where there is time."""
     time_axis, dtype, divisor = form.time_axis, form.dtype, form.divisor
     inputs = []

@@ -13,7 +13,7 @@ from collections import Counter
 import torch
 from torch import Tensor
 
-from models.capturing.propagation import NEVER, Made, Values
+from models.capturing.propagation import NEVER, DerivedValue, Values
 from models.capturing.rules import COMPARISONS, MATRIX
 from models.capturing.sequences import along
 from models.capturing.tape import INPUT, RANDOM, Call, Spec, Tape
@@ -54,7 +54,7 @@ class Labels:
     def walk(self, call: Call, values: Values) -> None:
         """Label what a call makes; `values`: reads its arguments, before it runs."""
         if call.flags & INPUT or self._any(call) or call.rule.group == "matrix":
-            self._label(call, Made(self, call, values).labels())
+            self._label(call, DerivedValue(self, call, values).labels())
         for storage in self._last.get(call.index, ()):
             self._labels.pop(storage, None)
 

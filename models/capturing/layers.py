@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from models.capturing.labels import Labels
-from models.capturing.matrices import Arrangement, Product, describe
+from models.capturing.matrices import Arrangement, TapeProduct, describe
 from models.capturing.propagation import NEVER
 from models.capturing.recorder import Entered
 from models.capturing.refusals import CaptureError
@@ -61,7 +61,7 @@ class Stored:
 
 
 @dataclass(eq=False)
-class Layer:
+class CapturedLayer:
     """A weighted sum at all its timesteps. `operands`: by the factor's position;
     `by_inputs`: whether the rows of one are the product's inputs.
 
@@ -71,7 +71,7 @@ class Layer:
     index: int
     name: str
     place: Any
-    product: Product
+    product: TapeProduct
     calls: list[Call] = field(default_factory=list)
     operands: dict[int, Stored] = field(default_factory=dict)
     by_inputs: dict[int, bool] = field(default_factory=dict)
@@ -82,7 +82,7 @@ class Layer:
 
 def find_layers(
     tape: Tape, entered: list[Entered], labels: Labels
-) -> tuple[list[Layer], list[Stored], dict[int, Layer]]:
+) -> tuple[list[CapturedLayer], list[Stored], dict[int, CapturedLayer]]:
     """Group the weighted sums of a tape: the layers, what they read, and each call's layer."""
     finder = _Finder(tape, labels)
     for each in entered:
@@ -123,7 +123,7 @@ class _Finder:
         self.by_key[key].append(building)
         self.building.append(building)
 
-    def _key(self, call: Call, product: Product) -> object:
+    def _key(self, call: Call, product: TapeProduct) -> object:
         """What calls of one layer at several timesteps have in common: weights, or their place."""
         specs = [call.args[at] for at in MATRIX[call.rule.name]]
         weights = tuple(s for s in specs if not self.tape.origins[s.storage] & INPUT)
@@ -138,12 +138,12 @@ class _Finder:
             return spec.stride
         return source.stride
 
-    def finish(self) -> tuple[list[Layer], list[Stored], dict[int, Layer]]:
+    def finish(self) -> tuple[list[CapturedLayer], list[Stored], dict[int, CapturedLayer]]:
         """Complete the layers; equal operands are stored once."""
         versions = self._versions()
         known: dict[object, list[Stored]] = defaultdict(list)
-        layers: list[Layer] = []
-        of_call: dict[int, Layer] = {}
+        layers: list[CapturedLayer] = []
+        of_call: dict[int, CapturedLayer] = {}
         for building in self.building:
             layer = building.finish(self.labels.timesteps)
             for at in building.operands:
@@ -224,9 +224,9 @@ class _Building:
         self.described.append(described)
         self.entered.append(entered)
 
-    def finish(self, timesteps: int) -> Layer:
+    def finish(self, timesteps: int) -> CapturedLayer:
         """Check that the timesteps are all there."""
-        product: Product = next(
+        product: TapeProduct = next(
             (d.product for d, e in zip(self.described, self.entered, strict=True) if not e.blank),
             self.described[0].product,
         )
@@ -239,7 +239,7 @@ class _Building:
                 f"give timesteps={parts} (--timesteps {parts}), if that is how many there are; "
                 "images that leave early are not captured yet",
             )
-        layer = Layer(self.index, place.module or place.kind, place, product, self.calls)
+        layer = CapturedLayer(self.index, place.module or place.kind, place, product, self.calls)
         layer.timesteps = parts
         layer.blank = len(self.blanks)
         return layer

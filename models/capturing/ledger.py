@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from models.capturing.entries import clean
-from models.capturing.flow import Flow, Node
-from models.capturing.layers import Layer, Stored
-from models.capturing.neurons import Neuron
+from models.capturing.flow import Node, TapeFlow
+from models.capturing.layers import CapturedLayer, Stored
+from models.capturing.neurons import NeuronGroup
 
 _FREE = ("move", "factory", "peek")
 
@@ -37,7 +37,7 @@ class Listing:
     stored: list[Stored] = field(default_factory=list)
     folded: list[str] = field(default_factory=list)
     input_names: list[str] = field(default_factory=list)
-    neurons: dict[str, Neuron] = field(default_factory=dict)
+    neurons: dict[str, NeuronGroup] = field(default_factory=dict)
 
 
 class Ledger:
@@ -45,9 +45,9 @@ class Ledger:
 
     def __init__(
         self,
-        flow: Flow,
-        layers: list[Layer],
-        neurons: list[Neuron],
+        flow: TapeFlow,
+        layers: list[CapturedLayer],
+        neurons: list[NeuronGroup],
         timesteps: int,
         kinds: dict[tuple[int, int], str],
     ) -> None:

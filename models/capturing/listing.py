@@ -6,10 +6,10 @@ import math
 from typing import Any
 
 from models.capturing.entries import entry, layer_width, place_of, weighted_entry
-from models.capturing.flow import Flow, Node, results_of
-from models.capturing.layers import Layer, Stored
+from models.capturing.flow import Node, TapeFlow, results_of
+from models.capturing.layers import CapturedLayer, Stored
 from models.capturing.ledger import Ledger, Listing, Made
-from models.capturing.neurons import Neuron
+from models.capturing.neurons import NeuronGroup
 from models.capturing.windows import pool_shapes
 
 _AFFINE = frozenset("add sub rsub mul div neg".split())  # noqa: SIM905
@@ -18,9 +18,9 @@ _WIDTHS = {"spikes": 0, "integer": 1, "real": 2}
 
 
 def list_operations(
-    flow: Flow,
-    layers: list[Layer],
-    neurons: list[Neuron],
+    flow: TapeFlow,
+    layers: list[CapturedLayer],
+    neurons: list[NeuronGroup],
     timesteps: int,
     kinds: dict[tuple[int, int], str],
 ) -> Listing:
@@ -102,7 +102,7 @@ class _Lister(Ledger):
             elements = size[0] * size[1]
         self._add(node, operation, elements, size, [node])
 
-    def _product_of_two(self, layer: Layer, name: str) -> dict[str, Any]:
+    def _product_of_two(self, layer: CapturedLayer, name: str) -> dict[str, Any]:
         """The walked factor is one that is stored; the other takes the weights' place."""
         product = layer.product
         left, right = sorted(layer.operands)
@@ -142,7 +142,7 @@ class _Lister(Ledger):
         operation["parameters"] = parameters
         return operation
 
-    def _store(self, layer: Layer, stored: Stored) -> None:
+    def _store(self, layer: CapturedLayer, stored: Stored) -> None:
         """Give an operand its place among the stored tensors, as some operation's output."""
         if stored in self._stored:
             return
@@ -192,7 +192,9 @@ class _Lister(Ledger):
             made.operation["shapes"] |= {"rows": rows, "channels": channels}
             made.size = (rows, channels)
 
-    def _rearranged(self, makers: list[Any], name: str, stored: Stored, layer: Layer) -> None:
+    def _rearranged(
+        self, makers: list[Any], name: str, stored: Stored, layer: CapturedLayer
+    ) -> None:
         """A stored tensor that is cut out of others, joins them, or holds their last timestep."""
         names, delayed = self._values(makers)
         rows, channels = stored.arrangement.shape[1:]
@@ -207,7 +209,7 @@ class _Lister(Ledger):
 
     # Neurons and the rest.
 
-    def _neuron(self, neuron: Neuron) -> None:
+    def _neuron(self, neuron: NeuronGroup) -> None:
         own = set(neuron.nodes)
         outside = [s for n in neuron.nodes for s in n.sources if s not in own]
         makers = [m for m in self._makers(outside) if m is not neuron]
@@ -282,10 +284,10 @@ class _Lister(Ledger):
         if not affine or len(node.sources) != 1 or len(makers) != 1:
             return False
         maker = makers[0]
-        pooled = not isinstance(maker, Neuron) and maker.group == "window"
-        while not isinstance(maker, Neuron) and maker.group == "window" and pooled:
+        pooled = not isinstance(maker, NeuronGroup) and maker.group == "window"
+        while not isinstance(maker, NeuronGroup) and maker.group == "window" and pooled:
             before = self._makers(maker.sources)
             if len(before) != 1:
                 return False
             maker = before[0]
-        return not isinstance(maker, Neuron) and maker.layer is not None
+        return not isinstance(maker, NeuronGroup) and maker.layer is not None

@@ -11,7 +11,7 @@ from torch import nn
 import simulator
 from models.capturing.coding import Coding
 from models.capturing.masking import granularity
-from models.capturing.plan import Plan, share_of_real
+from models.capturing.plan import CapturePlan, share_of_real
 from models.capturing.running import modules_of
 from models.networks.weights import weights_sha256
 from simulator.trace import SCHEMA
@@ -24,7 +24,7 @@ NOTE = (
 _NONE = "0" * 64
 
 
-class Facts(NamedTuple):
+class CaptureFacts(NamedTuple):
     """What a manifest tells beside the network: names, origins, and what is kept of each image."""
 
     name: str
@@ -36,7 +36,9 @@ class Facts(NamedTuple):
     kept: list[Any]
 
 
-def manifest_of(plan: Plan, codings: dict[str, Coding], facts: Facts) -> dict[str, Any]:
+def manifest_of(
+    plan: CapturePlan, codings: dict[str, Coding], facts: CaptureFacts
+) -> dict[str, Any]:
     """Return the manifest, less what the writer counts and hashes."""
     tensors = [_tensor(plan, name, coding) for name, coding in codings.items()]
     planes = {each["name"]: each["planes"] for each in tensors}
@@ -75,7 +77,7 @@ def manifest_of(plan: Plan, codings: dict[str, Coding], facts: Facts) -> dict[st
     }
 
 
-def _tensor(plan: Plan, name: str, coding: Coding) -> dict[str, Any]:
+def _tensor(plan: CapturePlan, name: str, coding: Coding) -> dict[str, Any]:
     stored = next(each for each in plan.listing.stored if each.name == name)
     steps, rows, channels = 1 if stored.once else len(stored.reads), *stored.arrangement.shape[1:]
     grid = [1, *stored.arrangement.grid]
@@ -98,7 +100,7 @@ def _tensor(plan: Plan, name: str, coding: Coding) -> dict[str, Any]:
     return entry
 
 
-def _model(plan: Plan, facts: Facts) -> dict[str, Any]:
+def _model(plan: CapturePlan, facts: CaptureFacts) -> dict[str, Any]:
     products = [each.product for each in plan.layers]
     roots = modules_of(facts.network)
     parameters = sum(each.numel() for root in roots for each in root.parameters())
@@ -118,7 +120,7 @@ def _model(plan: Plan, facts: Facts) -> dict[str, Any]:
     }
 
 
-def _capture(plan: Plan, codings: dict[str, Coding]) -> dict[str, Any]:
+def _capture(plan: CapturePlan, codings: dict[str, Coding]) -> dict[str, Any]:
     """What was proven, what folds, what is not spiking."""
     real = {name: "real" for name, each in codings.items() if each.error > 0}
     return {
@@ -135,7 +137,7 @@ def _capture(plan: Plan, codings: dict[str, Coding]) -> dict[str, Any]:
     }
 
 
-def _accuracy(facts: Facts) -> dict[str, Any] | None:
+def _accuracy(facts: CaptureFacts) -> dict[str, Any] | None:
     known = [each for each in facts.kept if each.label >= 0]
     if facts.origin != "trained" or not known:
         return None

@@ -13,10 +13,10 @@ from models.capturing.marks import Bits, Marks
 from models.errors import ModelError
 
 if TYPE_CHECKING:
-    from models.capturing.plan import Plan
+    from models.capturing.plan import CapturePlan
 
 
-def put_under_masks(plan: Plan, marks: Marks) -> None:
+def put_under_masks(plan: CapturePlan, marks: Marks) -> None:
     """Put each operation between two marks under the first one's mask, if it has its tokens."""
     masks = marks.masks(plan.timesteps)
     plan.blocks = list(masks)
@@ -50,7 +50,7 @@ def put_under_masks(plan: Plan, marks: Marks) -> None:
         operation |= {"stage": "head", "block": None}
 
 
-def _tokens_of_products(plan: Plan) -> int:
+def _tokens_of_products(plan: CapturePlan) -> int:
     """The rows that most products of two activations are walked by; 1 without such."""
     found = Counter(
         _rows(each) for each in plan.listing.operations if each["kind"] == "product"

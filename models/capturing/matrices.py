@@ -18,7 +18,7 @@ Ints = npt.NDArray[np.int64]
 Origin = Callable[[Spec], tuple[int, ...]]
 
 
-class Window(NamedTuple):
+class MatrixWindow(NamedTuple):
     """How a convolution reads maps of one to four axes; `transposed`: it spreads instead."""
 
     kernel: tuple[int, ...]
@@ -30,7 +30,7 @@ class Window(NamedTuple):
     transposed: bool
 
 
-class Product(NamedTuple):
+class TapeProduct(NamedTuple):
     """A weighted sum of one call and one timestep: `groups` products of (rows, inputs) by (inputs,
     outputs). `steps`: the timestep of each part of the call, in order; [NEVER]: no time.
     """
@@ -39,7 +39,7 @@ class Product(NamedTuple):
     inputs: int
     outputs: int
     groups: int
-    window: Window | None
+    window: MatrixWindow | None
     steps: tuple[int, ...]
 
     @property
@@ -72,7 +72,7 @@ class Arrangement(NamedTuple):
 class Described(NamedTuple):
     """A product and how each of its factors that is data is stored, by position."""
 
-    product: Product
+    product: TapeProduct
     arrangements: dict[int, Arrangement]
 
 
@@ -117,7 +117,7 @@ def _convolution(call: Call, labels: dict[int, Tensor], made: Spec) -> Described
     if taps > 1 or set(stride) != {1} or set(padding) != {0} or transposed:
         lead: tuple[int, ...] = (count,) if count > 1 else ()
         ones, zeros = (1,) * len(lead), (0,) * len(lead)
-        window = Window(
+        window = MatrixWindow(
             ones + kernel,
             ones + stride,
             zeros + padding,
@@ -128,7 +128,9 @@ def _convolution(call: Call, labels: dict[int, Tensor], made: Spec) -> Described
         )
     # A transposed convolution spreads each input over its taps: as many products, another order.
     own_rows = rows if transposed else out_rows
-    product = Product(own_rows, taps * channels // groups, out[1] // groups, groups, window, steps)
+    product = TapeProduct(
+        own_rows, taps * channels // groups, out[1] // groups, groups, window, steps
+    )
     split = (len(steps), count, channels, *grid)
     permuted = (0, 1, *range(3, len(split)), 2)
     arrangement = Arrangement(
@@ -155,7 +157,7 @@ def _matmul(call: Call, labels: dict[int, Tensor], first: Spec, second: Spec) ->
         latest = (_only_step(labels),)
         found[left] = _plain(one, False, False)
         found[right] = _plain(two, True, False)
-        return Described(Product(one[0], one[1], two[1], 1, None, latest), found)
+        return Described(TapeProduct(one[0], one[1], two[1], 1, None, latest), found)
     swap = left not in labels
     at, size = (right, two) if swap else (left, one)
     own = labels[at].reshape(size)
@@ -164,7 +166,7 @@ def _matmul(call: Call, labels: dict[int, Tensor], first: Spec, second: Spec) ->
     inputs, outputs = (size[0], one[0]) if swap else (size[1], two[1])
     shape = (len(steps), count, inputs)
     arrangement = Arrangement(swap, order, shape, (0, 1, 2), shape, (1, count), False)
-    return Described(Product(count, inputs, outputs, 1, None, steps), {at: arrangement})
+    return Described(TapeProduct(count, inputs, outputs, 1, None, steps), {at: arrangement})
 
 
 def _plain(size: tuple[int, ...], swap: bool, by_inputs: bool) -> Arrangement:
@@ -202,7 +204,7 @@ def _batched(
         split = (len(steps), heads, own_rows, width)
         shape = (len(steps), own_rows, heads * width)
         found[at] = Arrangement(swap, order, split, (0, 2, 1, 3), shape, (1, own_rows), by_inputs)
-    return Described(Product(rows, inputs, outputs, heads, None, steps), found)
+    return Described(TapeProduct(rows, inputs, outputs, heads, None, steps), found)
 
 
 def _shared(call: Call, labels: Tensor, at: int, factors: tuple[Spec, Spec]) -> Described:
@@ -230,7 +232,7 @@ def _shared(call: Call, labels: Tensor, at: int, factors: tuple[Spec, Spec]) -> 
             raise _unordered(call)
     else:
         raise _unordered(call)
-    return Described(Product(count, inputs, outputs, 1, None, steps), {at: made})
+    return Described(TapeProduct(count, inputs, outputs, 1, None, steps), {at: made})
 
 
 def _channels_last(spec: Spec, strides: tuple[int, ...], heads: int, tokens: int) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from models.capturing.flow import Flow, Node
+from models.capturing.flow import Node, TapeFlow
 from models.capturing.rules import COMPARISONS, FIRING
 
 _DISCRETE = frozenset("eq ne logical_and logical_or logical_not logical_xor bitwise_and".split())  # noqa: SIM905
@@ -19,7 +19,7 @@ _FREE = ("move", "factory")
 
 
 @dataclass(eq=False)
-class Neuron:
+class NeuronGroup:
     """A group of neurons: the nodes of its update and, first, the one that fires.
 
     `operations`: how often each of them is done for one neuron and timestep. `states`: values
@@ -35,14 +35,14 @@ class Neuron:
     parameters: dict[str, float] = field(default_factory=dict)
 
 
-def find_neurons(flow: Flow) -> list[Neuron]:
+def find_neurons(flow: TapeFlow) -> list[NeuronGroup]:
     """Return the neurons of a flow, in the order in which they fire."""
     discrete = _discrete(flow)
     with_layers = {node.module for node in flow.nodes if node.layer is not None}
     readers = _readers(flow)
     deciding = _deciding(flow, discrete)
-    taken: dict[Node, Neuron] = {}
-    found: list[Neuron] = []
+    taken: dict[Node, NeuronGroup] = {}
+    found: list[NeuronGroup] = []
     for node in flow.nodes:
         if (
             node.name not in FIRING
@@ -61,7 +61,7 @@ def find_neurons(flow: Flow) -> list[Neuron]:
             known.nodes.append(node)
             known.fires, taken[node] = node, known
             continue
-        neuron = Neuron(module or node.module or node.kind, node)
+        neuron = NeuronGroup(module or node.module or node.kind, node)
         if _is_own(module, with_layers):
             region = _inside(flow, computing)
         else:
@@ -78,7 +78,7 @@ def find_neurons(flow: Flow) -> list[Neuron]:
     return found
 
 
-def _deciding(flow: Flow, discrete: set[Node]) -> set[Node]:
+def _deciding(flow: TapeFlow, discrete: set[Node]) -> set[Node]:
     """The comparisons that make a declared mask: an accumulator with a threshold, but no neuron."""
     found: set[Node] = set()
     waiting = list(flow.marked)
@@ -90,7 +90,7 @@ def _deciding(flow: Flow, discrete: set[Node]) -> set[Node]:
     return found
 
 
-def _known(sources: list[Node], taken: dict[Node, Neuron], module: str) -> Neuron | None:
+def _known(sources: list[Node], taken: dict[Node, NeuronGroup], module: str) -> NeuronGroup | None:
     """The neuron whose potential is compared once more, as for a reset and then for the spike."""
     waiting, seen = list(sources), set(sources)
     while waiting:
@@ -109,7 +109,7 @@ def _rounds(node: Node, sources: list[Node]) -> bool:
     return any(source.group == "pointwise" for source in sources)
 
 
-def _discrete(flow: Flow) -> set[Node]:
+def _discrete(flow: TapeFlow) -> set[Node]:
     """Nodes whose values are made of comparisons only; a sum of spikes is a potential again."""
     found: set[Node] = set()
     for node in flow.nodes:
@@ -140,7 +140,7 @@ def _is_own(module: str, with_layers: set[str]) -> bool:
     )
 
 
-def _inside(flow: Flow, computing: Node) -> list[Node]:
+def _inside(flow: TapeFlow, computing: Node) -> list[Node]:
     """The nodes of a module that computes neurons only, of the same use of it."""
     module = computing.module
     return [
@@ -153,7 +153,7 @@ def _inside(flow: Flow, computing: Node) -> list[Node]:
     ]
 
 
-def _readers(flow: Flow) -> dict[Node, list[Node]]:
+def _readers(flow: TapeFlow) -> dict[Node, list[Node]]:
     readers: dict[Node, list[Node]] = {node: [] for node in flow.nodes}
     for node in flow.nodes:
         for source in node.sources:
@@ -193,7 +193,7 @@ def _leading(node: Node) -> list[Node]:
     return sorted(found, key=lambda each: each.index)
 
 
-def _count(neuron: Neuron) -> None:
+def _count(neuron: NeuronGroup) -> None:
     """Count operations and states of one neuron and timestep."""
     results = max(neuron.fires.elements, 1)
     counts: Counter[str] = Counter()

@@ -17,7 +17,7 @@ from torch.nn.modules.module import (
     register_module_forward_pre_hook,
 )
 
-from models.capturing.refusals import Place
+from models.capturing.refusals import SourcePlace
 from models.capturing.running import modules_of
 
 _TORCH = str(Path(torch.__file__).parent)
@@ -62,14 +62,14 @@ class ModuleStack:
             self.running.pop()
 
 
-class Places:
+class RowPlaces:
     """Finds the place of the call that is being dispatched."""
 
     def __init__(self, modules: ModuleStack) -> None:
         self.modules = modules
         self._kinds: dict[CodeType, int] = {}
 
-    def here(self) -> Place:
+    def here(self) -> SourcePlace:
         """Walk up the Python stack: to the module's call for the site, to the user for the line."""
         frame: FrameType | None = sys._getframe(2)
         site, line, fallback = 0, "", ""
@@ -96,7 +96,7 @@ class Places:
                 break
             frame = frame.f_back
         name, kind_name = self.modules.running[-1]
-        return Place(name, line or fallback or "?", site, kind_name)
+        return SourcePlace(name, line or fallback or "?", site, kind_name)
 
 
 def _kind_of(code: CodeType) -> int:

@@ -10,15 +10,15 @@ import numpy as np
 import torch
 
 from models.capturing.coding import Arranged
-from models.capturing.flow import Flow
+from models.capturing.flow import TapeFlow
 from models.capturing.labels import Labels
-from models.capturing.layers import Layer, find_layers
+from models.capturing.layers import CapturedLayer, find_layers
 from models.capturing.ledger import Listing
 from models.capturing.listing import list_operations
 from models.capturing.marks import Bits, Marks
 from models.capturing.masking import block_masks, check_halted, put_under_masks
 from models.capturing.matrices import describe
-from models.capturing.neurons import Neuron, find_neurons
+from models.capturing.neurons import NeuronGroup, find_neurons
 from models.capturing.probing import parameters_of
 from models.capturing.proofs import causality, replay_equals, totals_agree, unknown_origins
 from models.capturing.refusals import CaptureError
@@ -30,7 +30,7 @@ from models.errors import ModelError
 
 
 @dataclass
-class Plan:
+class CapturePlan:
     """The network as its trace lists it. `wanted`: the operands that later runs keep.
 
     `blocks`: the names that `active` was given, in order. `ones`: by stored tensor, how many of its
@@ -39,8 +39,8 @@ class Plan:
 
     tape: Tape
     timesteps: int
-    layers: list[Layer]
-    neurons: list[Neuron]
+    layers: list[CapturedLayer]
+    neurons: list[NeuronGroup]
     listing: Listing
     wanted: set[tuple[int, int]]
     marks: Marks
@@ -70,7 +70,7 @@ class Plan:
         return [name for name, count in self.ones.items() if count == 0]
 
 
-def make_plan(recorded: Recorded, timesteps: int | None, time_axis: int | None) -> Plan:
+def make_plan(recorded: Recorded, timesteps: int | None, time_axis: int | None) -> CapturePlan:
     """Prove the first run and list the network; `time_axis`: of the network's inputs."""
     tape, run = recorded.tape, recorded.run
     if not recorded.entered:
@@ -79,7 +79,7 @@ def make_plan(recorded: Recorded, timesteps: int | None, time_axis: int | None) 
     labels = Labels(tape, steps, time_axis)
     equal = replay_equals(tape, run, "the replay of the tape", labels.walk)
     layers, _, of_call = find_layers(tape, recorded.entered, labels)
-    flow = Flow(tape, of_call, labels.of_call, recorded.marks)
+    flow = TapeFlow(tape, of_call, labels.of_call, recorded.marks)
     neurons = find_neurons(flow)
     if not neurons:
         raise ModelError(
@@ -114,7 +114,7 @@ def make_plan(recorded: Recorded, timesteps: int | None, time_axis: int | None) 
     if verdict.layers:
         proof["not_causal"] = list(verdict.layers)
     wanted = {(read.call, read.at) for stored in listing.stored for read in stored.reads}
-    plan = Plan(tape, steps, layers, neurons, listing, wanted, recorded.marks, found, proof)
+    plan = CapturePlan(tape, steps, layers, neurons, listing, wanted, recorded.marks, found, proof)
     put_under_masks(plan, recorded.marks)
     return plan
 
@@ -151,7 +151,7 @@ def _constant_macs(tape: Tape, known: set[int]) -> int:
     return total
 
 
-def share_of_real(plan: Plan, kinds: dict[str, str]) -> float:
+def share_of_real(plan: CapturePlan, kinds: dict[str, str]) -> float:
     """The share of multiply-accumulates whose operand is real-valued."""
     real = total = 0
     for layer in plan.layers:

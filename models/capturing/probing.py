@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.capturing.flow import Flow, Node
-from models.capturing.neurons import Neuron
+from models.capturing.flow import Node, TapeFlow
+from models.capturing.neurons import NeuronGroup
 from models.capturing.rules import COMPARISONS
 from models.capturing.tape import INPUT, Call, Spec, Tape, specs_in
 
@@ -24,7 +24,7 @@ _FIRST = 6
 _CLOSE = 1e-4
 
 
-def parameters_of(neuron: Neuron, flow: Flow, tape: Tape) -> dict[str, Any]:
+def parameters_of(neuron: NeuronGroup, flow: TapeFlow, tape: Tape) -> dict[str, Any]:
     """Return tau, decay_input, threshold and reset, as a trace has them; {} for other neurons."""
     try:
         return _Probe(neuron, flow, tape).fit()
@@ -37,7 +37,7 @@ class _Unfit(Exception):
 
 
 class _Probe:
-    def __init__(self, neuron: Neuron, flow: Flow, tape: Tape) -> None:
+    def __init__(self, neuron: NeuronGroup, flow: TapeFlow, tape: Tape) -> None:
         self.flow, self.tape = flow, tape
         self.own = set(neuron.nodes)
         self.compared = self._at(neuron.fires, 1)
@@ -52,7 +52,7 @@ class _Probe:
                 return call
         raise _Unfit
 
-    def _states(self, neuron: Neuron) -> set[int]:
+    def _states(self, neuron: NeuronGroup) -> set[int]:
         """What the second timestep reads of the first."""
         read = set()
         for node in neuron.nodes:

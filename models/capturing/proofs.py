@@ -16,12 +16,12 @@ from models.capturing.propagation import NEVER
 from models.capturing.recorder import Entered
 from models.capturing.refusals import CaptureError
 from models.capturing.running import plainly
-from models.capturing.tape import Call, Randomness, Replay, Spec, Tape
+from models.capturing.tape import Call, Randomness, Spec, Tape, TapeReplay
 
 _DIGITS = 1e-5
 
 
-class Run(NamedTuple):
+class ProofRun(NamedTuple):
     """One run of the network: its inputs, operands by (call, position), and what it returned."""
 
     inputs: list[Tensor]
@@ -31,7 +31,10 @@ class Run(NamedTuple):
 
 
 def replay_equals(
-    tape: Tape, run: Run, what: str, each: Callable[[Call, Callable[[Spec], Tensor]], None] | None
+    tape: Tape,
+    run: ProofRun,
+    what: str,
+    each: Callable[[Call, Callable[[Spec], Tensor]], None] | None,
 ) -> int:
     """Replay the tape on a run's inputs; return how many operands were equal.
 
@@ -43,7 +46,7 @@ def replay_equals(
         by_call.setdefault(index, []).append(at)
     checked = 0
     with plainly():
-        replay = Replay(tape)
+        replay = TapeReplay(tape)
         for call in replay.run(run.inputs, run.random):
             if each is not None:
                 each(call, replay.tensor)
@@ -95,7 +98,11 @@ class Causality(NamedTuple):
 
 
 def causality(
-    tape: Tape, run: Run, labels: Labels, described: dict[int, Described], timed_input: int | None
+    tape: Tape,
+    run: ProofRun,
+    labels: Labels,
+    described: dict[int, Described],
+    timed_input: int | None,
 ) -> Causality:
     """Change the input at the last timestep only; nothing before may change.
 
@@ -111,7 +118,7 @@ def causality(
     early: list[str] = []
     late = False
     with plainly():
-        replay = Replay(tape)
+        replay = TapeReplay(tape)
         before: Call | None = None
         for call in replay.run(inputs, run.random):
             if timed_input is None and before is not None and before.index == labels.began_at:

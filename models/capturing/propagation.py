@@ -19,7 +19,7 @@ NEVER = -1
 Values = Callable[[Spec], Tensor]
 
 
-class Made:
+class DerivedValue:
     """Labels of a call's results from those of its arguments."""
 
     def __init__(self, labels: Labels, call: Call, values: Values) -> None:

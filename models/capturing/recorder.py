@@ -12,9 +12,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from models.capturing.marks import Mark, Marks
 from models.capturing.operands import Coded, encode
-from models.capturing.places import Places
-from models.capturing.refusals import CaptureError, Place
-from models.capturing.rules import BATCH_NORMS, MATRIX, SHAPES_ONLY, Rule, rule_of
+from models.capturing.places import RowPlaces
+from models.capturing.refusals import CaptureError, SourcePlace
+from models.capturing.rules import BATCH_NORMS, MATRIX, SHAPES_ONLY, OperatorRule, rule_of
 from models.capturing.running import modules_of
 from models.capturing.tape import (
     BEHIND,
@@ -42,10 +42,10 @@ class Entered(NamedTuple):
     blank: bool
 
 
-class Recorder(TorchDispatchMode):
+class TapeRecorder(TorchDispatchMode):
     """Writes down every call of one run, and packs what enters each weighted sum before it runs."""
 
-    def __init__(self, places: Places, known: Iterable[Tensor], inputs: list[Tensor]) -> None:
+    def __init__(self, places: RowPlaces, known: Iterable[Tensor], inputs: list[Tensor]) -> None:
         """`known`: the network's parameters, buffers and other tensors; `inputs`: its input."""
         super().__init__()
         self.places = places
@@ -61,7 +61,7 @@ class Recorder(TorchDispatchMode):
         self._numbers: dict[int, int] = {}
         self._references: list[Any] = []
         self._versions: list[int] = []
-        self._random_places: dict[int, Place] = {}
+        self._random_places: dict[int, SourcePlace] = {}
         self._known: set[int] = set()
         self._coded: dict[tuple[Any, ...], Coded] = {}
         for tensor in known:
@@ -103,7 +103,9 @@ class Recorder(TorchDispatchMode):
             return func(*args, **kwargs)
         return self._record(func, rule, args, kwargs)
 
-    def _record(self, func: Any, rule: Rule, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _record(
+        self, func: Any, rule: OperatorRule, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         place = self.places.here()
         listed = tuple([self._listed(value, place) for value in args])
         named = {key: self._listed(value, place) for key, value in kwargs.items()}
@@ -196,7 +198,7 @@ class Recorder(TorchDispatchMode):
             operands[at], keys[at] = self._coded[key], key
         self.entered.append(Entered(call.index, operands, keys, blank))
 
-    def _listed(self, value: Any, place: Place) -> Any:
+    def _listed(self, value: Any, place: SourcePlace) -> Any:
         if isinstance(value, Tensor):
             if not _has_storage(value):
                 kind = str(value.layout).removeprefix("torch.")
@@ -242,7 +244,7 @@ def _has_storage(tensor: Tensor) -> bool:
     return tensor.layout == torch.strided and not tensor.is_quantized
 
 
-def _unknown(place: Place, func: Any) -> CaptureError:
+def _unknown(place: SourcePlace, func: Any) -> CaptureError:
     name = getattr(func, "_schema", None)
     name = name.name if name is not None else str(func)
     if not name.startswith("aten::"):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from models.errors import ModelError
 
 
-class Place(NamedTuple):
+class SourcePlace(NamedTuple):
     """Where an operation was called: the module's name, the user's line, the way into the module.
 
     `site` is equal for calls from the same lines of the same module, as in a loop over time.
@@ -29,8 +29,8 @@ class Place(NamedTuple):
 class CaptureError(ModelError):
     """A network that cannot be captured as it is run; says where, why, and what to do."""
 
-    def __init__(self, place: Place | str, what: str, way_out: str) -> None:
-        where = f"{place} at {place.line}" if isinstance(place, Place) else place
+    def __init__(self, place: SourcePlace | str, what: str, way_out: str) -> None:
+        where = f"{place} at {place.line}" if isinstance(place, SourcePlace) else place
         super().__init__(f"{where}: {what}; {way_out}")
 
 

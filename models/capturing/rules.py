@@ -78,7 +78,7 @@ _GROUPS = {"profiler": "peek"}
 SHAPES_ONLY = frozenset(name for name in FACTORY if name.endswith("_like") or name[:4] == "new_")
 
 
-class Rule(NamedTuple):
+class OperatorRule(NamedTuple):
     """One operation: its short name, class, mutated arguments, and marks."""
 
     name: str
@@ -90,10 +90,10 @@ class Rule(NamedTuple):
 
 
 @cache
-def rule_of(func: Any) -> Rule:
+def rule_of(func: Any) -> OperatorRule:
     """Return the rule of an overload; group "" is unknown."""
     if not isinstance(func, OpOverload):
-        return Rule(str(func), "", (), False, False, False)
+        return OperatorRule(str(func), "", (), False, False, False)
     name = func._schema.name.partition("::")[2]
     base = name[:-1] if name.endswith("_") and not name.startswith("__") else name
     writes: list[int | str] = []
@@ -104,7 +104,7 @@ def rule_of(func: Any) -> Rule:
     random = torch.Tag.nondeterministic_seeded in tags or name in ("rand_like", "randn_like")
     decomposes = func.has_kernel_for_dispatch_key(torch._C.DispatchKey.CompositeImplicitAutograd)
     is_view = func.is_view or name in ("_unsafe_view", "_reshape_alias")
-    return Rule(
+    return OperatorRule(
         name=base if name not in MOVE else name,
         group=_GROUPS.get(func.namespace) or _group(func, name, base),
         writes=tuple(writes),

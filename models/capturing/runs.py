@@ -10,20 +10,20 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from models.capturing.following import Follower
 from models.capturing.marks import Marks, noting
-from models.capturing.places import ModuleStack, Places
-from models.capturing.proofs import Run
-from models.capturing.recorder import Entered, Recorder, known_tensors
+from models.capturing.places import ModuleStack, RowPlaces
+from models.capturing.proofs import ProofRun
+from models.capturing.recorder import Entered, TapeRecorder, known_tensors
 from models.capturing.running import plainly
 from models.capturing.tape import Tape, tensors_in
 
 if TYPE_CHECKING:
-    from models.capturing.plan import Plan
+    from models.capturing.plan import CapturePlan
 
 
 class Recorded(NamedTuple):
     """The first run: its tape, what entered the weighted sums, and torch's own count of FLOPs."""
 
-    run: Run
+    run: ProofRun
     tape: Tape
     entered: list[Entered]
     marks: Marks
@@ -36,7 +36,7 @@ def first_run(call: Callable[..., Any], network: Any, inputs: list[Tensor]) -> R
     with plainly(), ModuleStack(network) as modules:
         own = [tensor.clone() for tensor in inputs]
         call(*[tensor.clone() for tensor in inputs])  # what is made on first use is there then
-        recorder = Recorder(Places(modules), known_tensors(network), own)
+        recorder = TapeRecorder(RowPlaces(modules), known_tensors(network), own)
         with flops, recorder, noting(recorder):
             result = tensors_in(call(*own))
         tape = recorder.tape(result)
@@ -44,13 +44,13 @@ def first_run(call: Callable[..., Any], network: Any, inputs: list[Tensor]) -> R
     coded = {
         (each.call, at): code for each in recorder.entered for at, code in each.operands.items()
     }
-    run = Run(inputs, coded, kept)
+    run = ProofRun(inputs, coded, kept)
     return Recorded(run, tape, recorder.entered, recorder.marks, flops.get_total_flops())
 
 
 def later_run(
-    call: Callable[..., Any], network: Any, inputs: list[Tensor], plan: Plan, image: int
-) -> tuple[Run, Marks]:
+    call: Callable[..., Any], network: Any, inputs: list[Tensor], plan: CapturePlan, image: int
+) -> tuple[ProofRun, Marks]:
     """Run as the first time, and keep the stored operands."""
     with plainly():
         follower = Follower(plan.tape, plan.wanted, image)
@@ -60,4 +60,4 @@ def later_run(
         follower.finish()
         kept = [tensor.clone() for tensor in result]
     random = (follower.random_state, follower.generators)
-    return Run(inputs, follower.coded, kept, random), follower.marks
+    return ProofRun(inputs, follower.coded, kept, random), follower.marks

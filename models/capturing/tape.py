@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from models.capturing.refusals import Place
-from models.capturing.rules import Rule
+from models.capturing.refusals import SourcePlace
+from models.capturing.rules import OperatorRule
 
 # Where a storage's values come from, as bits.
 INPUT, PARAMETER, FOUND, RANDOM, BEHIND = 1, 2, 4, 8, 16
@@ -55,11 +55,11 @@ class Call(NamedTuple):
 
     index: int  # type: ignore[assignment]  # hides tuple.index
     func: Any
-    rule: Rule
+    rule: OperatorRule
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     outputs: tuple[Spec, ...]
-    place: Place
+    place: SourcePlace
     flags: int
 
     def inputs(self) -> Iterator[Spec]:
@@ -105,7 +105,7 @@ def specs_in(values: Any) -> Iterator[Spec]:
 Randomness = tuple[Tensor, dict[Any, Tensor]]
 
 
-class Replay:
+class TapeReplay:
     """Runs a tape on storages of its own."""
 
     def __init__(self, tape: Tape) -> None:

@@ -41,7 +41,7 @@ COMPARING = "Comparing designs"
 GEOMEAN = "geometric mean"
 
 
-class Metric(NamedTuple):
+class DesignMetric(NamedTuple):
     """A headline number of which less is better.
 
     Its name in `headline`, how to speak of it, and the column of `images` whose mean it is.
@@ -55,10 +55,10 @@ class Metric(NamedTuple):
 LATENCY, ENERGY_HEAD, EDP_HEAD = TIME.head("latency"), ENERGY.head("energy"), EDP.head("EDP")
 DRAM_HEAD = TRAFFIC.head("DRAM")
 METRICS = (
-    Metric(LATENCY, "Latency against the baseline", "latency_ms"),
-    Metric(ENERGY_HEAD, "Energy against the baseline", "energy_pj"),
-    Metric(EDP_HEAD, "EDP against the baseline", "energy_delay_pj_ms"),
-    Metric(DRAM_HEAD, "DRAM traffic against the baseline", "dram_bytes"),
+    DesignMetric(LATENCY, "Latency against the baseline", "latency_ms"),
+    DesignMetric(ENERGY_HEAD, "Energy against the baseline", "energy_pj"),
+    DesignMetric(EDP_HEAD, "EDP against the baseline", "energy_delay_pj_ms"),
+    DesignMetric(DRAM_HEAD, "DRAM traffic against the baseline", "dram_bytes"),
 )
 ESTIMATES = {
     LATENCY: "latency_ms",
@@ -156,7 +156,7 @@ def _spots(runs: Sequence[Run]) -> dict[str, Run]:
     return {f"{run.design}@{run.workload}": run for run in runs}
 
 
-def _improvement(runs: Sequence[Run], metric: Metric, baseline: str) -> Plot:
+def _improvement(runs: Sequence[Run], metric: DesignMetric, baseline: str) -> Plot:
     """Bars of baseline / design, with the ratio printed; workloads without the baseline lack."""
     found = estimates(runs, metric, baseline)
     frame = _grid(runs, found, baseline)
@@ -203,7 +203,7 @@ def interval(estimate: Estimate | None) -> str:
     return f"{number(estimate.low)} to {number(estimate.high)}"
 
 
-def ratios(runs: Sequence[Run], metric: Metric, baseline: str) -> pd.DataFrame:
+def ratios(runs: Sequence[Run], metric: DesignMetric, baseline: str) -> pd.DataFrame:
     """Designs x workloads: the baseline's value / the design's; with a mean if there are several.
 
     `baseline`: a design, taken on each workload, or `DESIGN@WORKLOAD`, one run for all workloads of
@@ -228,7 +228,7 @@ def _grid(
 
 
 def estimates(
-    runs: Sequence[Run], metric: Metric, baseline: str
+    runs: Sequence[Run], metric: DesignMetric, baseline: str
 ) -> dict[tuple[str, str], Estimate]:
     """The same by design and workload, with intervals; over the images that both ran.
 

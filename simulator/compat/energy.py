@@ -35,7 +35,7 @@ DRAM_RATIO = {
 """DRAM bits of each design over those of Prosperity, as the source states them."""
 
 
-class Published(NamedTuple):
+class PublishedEnergy(NamedTuple):
     """A published figure; None where the source has none."""
 
     time_ms: float | None
@@ -56,12 +56,12 @@ def energy_mj(design: str, time_ms: float, prosperity_dram_bits: int) -> float:
 
 
 @cache
-def published() -> dict[tuple[str, str], Published]:
+def published() -> dict[tuple[str, str], PublishedEnergy]:
     """The published table by (workload, design)."""
     text = (Path(__file__).parent / "published.csv").read_text("utf-8")
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     return {
-        (row["workload"], row["design"]): Published(
+        (row["workload"], row["design"]): PublishedEnergy(
             float(row["time_s"]) * 1e3 if row["time_s"] else None,
             float(row["energy_mj"]) if row["energy_mj"] else None,
         )

@@ -8,19 +8,21 @@ from simulator.architecture import Architecture
 from simulator.errors import ArchitectureError
 
 
-class Rule(NamedTuple):
+class MachineRule(NamedTuple):
     """The kind of array, and the sizes that a design's rule is written for."""
 
     kind: str
     fields: dict[str, int | str]
 
 
-RULES: dict[str, Rule] = {
-    "Prosperity": Rule("product_sparse", {"columns": 128, "tile_rows": 256, "row_inputs": 16}),
-    "PTB": Rule("time_batched", {"rows": 16, "columns": 8, "window_timesteps": 4}),
-    "SATO": Rule("sorted_rows", {"rows": 128}),
-    "MINT": Rule("spike_count", {"columns": 128}),
-    "Eyeriss_linear": Rule("dense_systolic", {"rows": 14, "columns": 12}),
+RULES: dict[str, MachineRule] = {
+    "Prosperity": MachineRule(
+        "product_sparse", {"columns": 128, "tile_rows": 256, "row_inputs": 16}
+    ),
+    "PTB": MachineRule("time_batched", {"rows": 16, "columns": 8, "window_timesteps": 4}),
+    "SATO": MachineRule("sorted_rows", {"rows": 128}),
+    "MINT": MachineRule("spike_count", {"columns": 128}),
+    "Eyeriss_linear": MachineRule("dense_systolic", {"rows": 14, "columns": 12}),
 }
 
 

@@ -23,7 +23,7 @@ SERVE = simpy.events.NORMAL + 1
 """Priority within a cycle: after all that ends in it."""
 
 
-class Unit:
+class ServedUnit:
     """Servers that take the smallest (yields, ready, image, op) once a cycle's ends are known."""
 
     def __init__(self, environment: simpy.Environment, servers: int) -> None:
@@ -83,7 +83,7 @@ def simulate_stream(
     free_places = simpy.PriorityStore(environment, places)
     free_places.items = list(range(places))
     servers = images[0][0].unit_servers.tolist() if images else []
-    units = [Unit(environment, count) for count in servers]
+    units = [ServedUnit(environment, count) for count in servers]
     passages: list[Passage] = []
     ends: list[simpy.Event] = []
 
@@ -111,7 +111,7 @@ class _Run:
     """An image under way: a process for each of its ops."""
 
     def __init__(
-        self, environment: simpy.Environment, units: list[Unit], image: int, program: Program
+        self, environment: simpy.Environment, units: list[ServedUnit], image: int, program: Program
     ) -> None:
         self.environment, self.units, self.image, self.program = environment, units, image, program
         ops = len(program.unit)

@@ -51,7 +51,7 @@ class StreamImage(NamedTuple):
     alone: bool = False
 
 
-class Passage(NamedTuple):
+class StreamPassage(NamedTuple):
     """When an image of a stream arrived, began and finished.
 
     `ready`, `start`, `finish`: int64 (ops,), the same of each op, where they were asked for.
@@ -69,7 +69,7 @@ class Passage(NamedTuple):
 
 def replay_stream(
     images: Iterable[StreamImage], places: int, *, with_ops: bool = False
-) -> Iterator[Passage]:
+) -> Iterator[StreamPassage]:
     """Yield the images as they finish; they are taken from `images` one ahead of the machine.
 
     Raises LoweringError for busy cycles that break a rule of a program, for an image of another
@@ -80,7 +80,7 @@ def replay_stream(
     if following is None:
         return
     machine = _Machine(following[1].structure.unit_servers, places)
-    running: dict[int, Passage] = {}
+    running: dict[int, StreamPassage] = {}
     alone: set[int] = set()
     while running or following is not None:
         now = machine.now
@@ -91,7 +91,7 @@ def replay_stream(
                 break
             place = min(set(range(places)) - running.keys())
             machine.enter(place, position, image)
-            running[place] = Passage(position, place, arrival, now, now)
+            running[place] = StreamPassage(position, place, arrival, now, now)
             alone |= {place} if image.alone else set()
             following = next(source, None)
         room = following is not None and len(running) < places and not alone

@@ -22,7 +22,7 @@ from simulator.hil.cells import Library
 from simulator.hil.gates import Energy, Gates, GateSimulation, synthesize
 from simulator.hil.jobs import FRACTION_BITS, Job
 from simulator.hil.reference import lif_step, wrapped
-from simulator.hil.verilator import Design
+from simulator.hil.verilator import RtlDesign
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -44,7 +44,7 @@ def row_activity(
     more = {"PORT_INPUTS": port_inputs, "TAG_BITS": 12, "LOCAL_CHUNKS": 2}
     parameters = array_parameters(array, **more)
     del parameters["ROWS"]
-    gates = synthesize(Design("pe_row", ARRAY_SOURCES, "", parameters), library, liberty)
+    gates = synthesize(RtlDesign("pe_row", ARRAY_SOURCES, "", parameters), library, liberty)
     simulation = GateSimulation(gates, library)
     inputs = job.chunks[0]
     words = np.zeros((len(job.live), array.word_inputs), np.bool_)

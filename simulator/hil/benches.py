@@ -11,7 +11,7 @@ import numpy.typing as npt
 from simulator.components.pe_arrays.spike_skip import SpikeSkip
 from simulator.components.token_skip.compact import Compact
 from simulator.errors import DeviceError
-from simulator.hil.verilator import Design, Words, run
+from simulator.hil.verilator import RtlDesign, Words, run
 
 ARRAY_SOURCES = ("spike_skip_tile.sv", "merge.sv", "pe_row.sv", "fifo.sv", "sram_1r1w.sv")
 PLANE_BITS = 3
@@ -89,11 +89,11 @@ def array_parameters(array: SpikeSkip, **more: int) -> dict[str, int]:
     return {name.upper(): getattr(array, name) for name in names} | more
 
 
-def tile_design(array: SpikeSkip, items: int = 256, port_inputs: int = 4) -> Design:
+def tile_design(array: SpikeSkip, items: int = 256, port_inputs: int = 4) -> RtlDesign:
     """The array alone, with partial sums of so many items."""
     more = {"BLOCK_ITEMS": items, "PORT_INPUTS": port_inputs, "SUM_BLOCKS": 2}
     parameters = array_parameters(array, **more, PLANE_BITS=PLANE_BITS)
-    return Design("spike_skip_tile", ARRAY_SOURCES, "tile_bench.cpp", parameters)
+    return RtlDesign("spike_skip_tile", ARRAY_SOURCES, "tile_bench.cpp", parameters)
 
 
 def run_tiles(array: SpikeSkip, tiles: Sequence[Tile], items: int = 256) -> list[TileRun]:
@@ -123,7 +123,7 @@ def run_tiles(array: SpikeSkip, tiles: Sequence[Tile], items: int = 256) -> list
     return runs
 
 
-def skip_design(skip: Compact) -> Design:
+def skip_design(skip: Compact) -> RtlDesign:
     """The token-skip unit alone. Raises DeviceError for one that the RTL cannot be."""
     scan, queue = skip.scan_tokens_per_cycle, skip.queue_tokens
     problem = ""
@@ -136,7 +136,7 @@ def skip_design(skip: Compact) -> Design:
     if problem:
         raise DeviceError(f"device rtl: token_skip.{problem}")
     parameters = {"SCAN": scan, "QUEUE": queue, "TOKEN_BITS": 16, "MASK_BITS": 16}
-    return Design("token_skip", ("token_skip.sv",), "skip_bench.cpp", parameters)
+    return RtlDesign("token_skip", ("token_skip.sv",), "skip_bench.cpp", parameters)
 
 
 def run_scans(
@@ -162,16 +162,16 @@ def run_scans(
     return runs
 
 
-def lif_design(lanes: int, sum_bits: int, membrane_bits: int, fraction_bits: int) -> Design:
+def lif_design(lanes: int, sum_bits: int, membrane_bits: int, fraction_bits: int) -> RtlDesign:
     """The LIF unit alone."""
     parameters = {"LANES": lanes, "SUM_BITS": sum_bits, "MEMBRANE_BITS": membrane_bits}
-    return Design(
+    return RtlDesign(
         "lif_unit", ("lif_unit.sv",), "lif_bench.cpp", parameters | {"FRACTION_BITS": fraction_bits}
     )
 
 
 def run_lif(
-    design: Design, sums: Ints, bias: Ints, membrane: Ints, threshold: int, at_rest: Bools
+    design: RtlDesign, sums: Ints, bias: Ints, membrane: Ints, threshold: int, at_rest: Bools
 ) -> LifRun:
     """One step of neurons: bool `at_rest` (vector,), the other arrays int (vector, lane)."""
     lanes = design.parameters["LANES"]

@@ -19,7 +19,7 @@ from simulator.energy.machine import energy_table
 from simulator.errors import DeviceError
 from simulator.hil.activity import UnitActivity, lif_activity, row_activity, skip_activity
 from simulator.hil.benches import Tile, run_scans, run_tiles
-from simulator.hil.cases import Comparison, compare
+from simulator.hil.cases import CaseComparison, compare
 from simulator.hil.cells import OSU018, read_library
 from simulator.hil.jobs import layer_jobs
 from simulator.hil.layer_engine import engine_design
@@ -32,7 +32,7 @@ from simulator.trace import Image, Trace
 TILED = ("conv2d", "linear", "attention_scores")
 
 
-class Setting(NamedTuple):
+class CalibrationSetting(NamedTuple):
     """One image of a trace on a machine whose array has RTL."""
 
     plan: Plan
@@ -72,7 +72,9 @@ class Count(NamedTuple):
     model: int
 
 
-def open_setting(arch: str, trace: str, image: int, overrides: Sequence[str] = ()) -> Setting:
+def open_setting(
+    arch: str, trace: str, image: int, overrides: Sequence[str] = ()
+) -> CalibrationSetting:
     """Load both. Raises SimulatorError of some kind for what cannot be."""
     architecture = load_architecture(arch, overrides)
     engine_design(architecture)
@@ -81,10 +83,10 @@ def open_setting(arch: str, trace: str, image: int, overrides: Sequence[str] = (
         read = opened.read(image)
     array = architecture.core.pe_array
     assert isinstance(array, SpikeSkip)
-    return Setting(plan, read, lower(plan, read), array)
+    return CalibrationSetting(plan, read, lower(plan, read), array)
 
 
-def tile_row(setting: Setting, count: int, seed: int = 0) -> Row:
+def tile_row(setting: CalibrationSetting, count: int, seed: int = 0) -> Row:
     """Tiles drawn evenly from all layers, each alone on the array."""
     random, array = np.random.default_rng(seed), setting.array
     layers = [
@@ -122,7 +124,7 @@ def tile_row(setting: Setting, count: int, seed: int = 0) -> Row:
     )
 
 
-def scan_row(setting: Setting) -> Row | None:
+def scan_row(setting: CalibrationSetting) -> Row | None:
     """All masks of the image, each scanned once; None without token skip that has RTL."""
     skip = setting.plan.architecture.token_skip
     if not isinstance(skip, Compact):
@@ -143,7 +145,9 @@ def scan_row(setting: Setting) -> Row | None:
     )
 
 
-def engine_row(setting: Setting, case: str, layers: Sequence[str], timesteps: Sequence[int]) -> Row:
+def engine_row(
+    setting: CalibrationSetting, case: str, layers: Sequence[str], timesteps: Sequence[int]
+) -> Row:
     """Layers at timesteps on the layer engine, without DRAM."""
     found = compare(setting.plan, setting.image, setting.lowered, layers, timesteps)
     busy = found.rtl.busy_cycles["pe_array"]
@@ -159,7 +163,7 @@ def engine_row(setting: Setting, case: str, layers: Sequence[str], timesteps: Se
     )
 
 
-def layer_rows(setting: Setting, block: int, port: str) -> list[Row]:
+def layer_rows(setting: CalibrationSetting, block: int, port: str) -> list[Row]:
     """Each layer of a block over all timesteps."""
     steps = range(setting.plan.network.timesteps)
     return [
@@ -168,7 +172,7 @@ def layer_rows(setting: Setting, block: int, port: str) -> list[Row]:
     ]
 
 
-def block_rows(setting: Setting) -> list[Row]:
+def block_rows(setting: CalibrationSetting) -> list[Row]:
     """Each encoder block at each timestep at which a token of it is alive."""
     rows = []
     drops = setting.plan.architecture.token_skip.drops_rows
@@ -201,14 +205,14 @@ def narrow_port(architecture: Architecture) -> str | None:
     return f"cores.0.buffers.weights.banks={banks}" if fits else None
 
 
-def engine_port(setting: Setting) -> int:
+def engine_port(setting: CalibrationSetting) -> int:
     """Bits a cycle through the weight port."""
     parameters = engine_design(setting.plan.architecture).parameters
     vector_bits: int = parameters["COLUMNS"] * parameters["WEIGHT_BITS"]
     return parameters["PORT_INPUTS"] * vector_bits
 
 
-def action_counts(setting: Setting, block: int) -> list[Count]:
+def action_counts(setting: CalibrationSetting, block: int) -> list[Count]:
     """What the RTL counted in the linear layers of a block over all timesteps, beside the model."""
     plan = setting.plan
     linear = [
@@ -216,7 +220,7 @@ def action_counts(setting: Setting, block: int) -> list[Count]:
         for each in plan.layers
         if each.layer.name in layer_names(plan, block) and each.layer.kind == "linear"
     ]
-    found: list[Comparison] = [
+    found: list[CaseComparison] = [
         compare(plan, setting.image, setting.lowered, [layer.name], range(plan.network.timesteps))
         for layer in linear
     ]
@@ -253,7 +257,7 @@ class UnitCost(NamedTuple):
     table_pj: float
 
 
-def unit_costs(setting: Setting, block: int) -> list[UnitCost]:
+def unit_costs(setting: CalibrationSetting, block: int) -> list[UnitCost]:
     """PE row, LIF unit and token skip as gates of osu018. Raises DeviceError where it is absent."""
     library = read_library(OSU018)
     architecture, array = setting.plan.architecture, setting.array

@@ -17,7 +17,7 @@ from simulator.lowering import Lowered, Plan
 from simulator.trace import Image
 
 
-class Comparison(NamedTuple):
+class CaseComparison(NamedTuple):
     """One slice on both sides; `wrong`: results of the RTL that are not the expected ones."""
 
     jobs: list[Job]
@@ -37,13 +37,13 @@ def compare(
     lowered: Lowered,
     layers: Collection[str],
     timesteps: Collection[int],
-) -> Comparison:
+) -> CaseComparison:
     """Run layers at timesteps on the RTL and on the model. Raises DeviceError."""
     jobs = layer_jobs(plan, image, layers, timesteps)
     rtl = run_jobs(plan.architecture, jobs)
     local_chunks = plan.architecture.dataflow.local_weight_chunks
     model = run_on_chip(lowered, model_steps(plan, layers, timesteps), local_chunks)
-    return Comparison(jobs, rtl, model, wrong_results(plan, jobs, rtl))
+    return CaseComparison(jobs, rtl, model, wrong_results(plan, jobs, rtl))
 
 
 def model_steps(plan: Plan, layers: Collection[str], timesteps: Collection[int]) -> set[int]:

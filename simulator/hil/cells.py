@@ -25,7 +25,7 @@ _SLEW, _LOAD = 1, 1
 """Which entry of the energy tables is taken: the second input slew and the second output load."""
 
 
-class Cell(NamedTuple):
+class LibertyCell(NamedTuple):
     """A cell: `area_um2`; `inputs`: in the order of the truth table's digits, the first lowest.
 
     `loads_pf` by input; `output`: its pin; `truth`: bit i is the output for inputs i, of a
@@ -47,7 +47,7 @@ class Library(NamedTuple):
 
     name: str
     voltage_v: float
-    cells: dict[str, Cell]
+    cells: dict[str, LibertyCell]
 
 
 class _Group(NamedTuple):
@@ -121,13 +121,13 @@ def _is_known(cell: _Group) -> bool:
     return not states or not {"clear", "preset"} & set(states[0].values)
 
 
-def _cell(cell: _Group) -> Cell:
+def _cell(cell: _Group) -> LibertyCell:
     pins = {pin.name: pin for pin in cell.all("pin")}
     inputs = tuple(name for name, pin in pins.items() if pin.values["direction"] == "input")
     output = next(name for name, pin in pins.items() if pin.values["direction"] == "output")
     states = cell.all("ff")
     function = pins[output].values["function"]
-    return Cell(
+    return LibertyCell(
         area_um2=float(cell.values["area"]),
         inputs=inputs,
         loads_pf={name: float(pins[name].values["capacitance"]) for name in inputs},

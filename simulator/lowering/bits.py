@@ -10,7 +10,7 @@ from numba import njit
 
 from simulator.lowering.pixels import pixel_under, tap_offset
 from simulator.lowering.scopes import ScopePlan, Scopes
-from simulator.lowering.tiles import Batch, Layout
+from simulator.lowering.tiles import Batch, TileLayout
 from simulator.lowering.walks import (
     CHUNK_TOKENS,
     CHUNKS,
@@ -73,7 +73,7 @@ class BitGather(NamedTuple):
     plan: ScopePlan
     scopes: Scopes
     batch: Batch
-    layout: Layout
+    layout: TileLayout
     rows: BlockRows
 
     def __call__(self, first: int, last: int) -> tuple[Words, Ints]:
@@ -107,7 +107,7 @@ def _gather(
     first_row: Ints,
     listed: Any,
     rows: BlockRows,
-    layout: Layout,
+    layout: TileLayout,
     first: int,
     ptr: Ints,
     words: Words,

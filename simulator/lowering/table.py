@@ -18,7 +18,7 @@ from simulator.lowering.bits import BitGather, block_rows
 from simulator.lowering.by_inputs import reach
 from simulator.lowering.constants import Constants
 from simulator.lowering.scopes import RowList, ScopePlan, Scopes, list_rows, make_scopes, starts
-from simulator.lowering.tiles import Batch, Layout, count_ones, lay_out
+from simulator.lowering.tiles import Batch, TileLayout, count_ones, lay_out
 from simulator.lowering.walks import (
     COLUMNS,
     GROUPS,
@@ -47,7 +47,7 @@ class Costed(NamedTuple):
     """
 
     scopes: Scopes
-    layout: Layout
+    layout: TileLayout
     cost: Costs
     conflicts: Ints
     tile_ones: Ints
@@ -227,7 +227,7 @@ def _fed(
     constants: Constants,
     plan: ScopePlan,
     scopes: Scopes,
-    layout: Layout,
+    layout: TileLayout,
     lists: tuple[RowList, ...],
     cycles: Ints,
 ) -> tuple[Ints, Ints]:

@@ -104,7 +104,7 @@ class _Loops(NamedTuple):
     row: npt.NDArray[np.int32]
 
 
-class Layout(NamedTuple):
+class TileLayout(NamedTuple):
     """Where each tile is; int64 (tiles,).
 
     ptr: (tiles + 1,) words of each tile. block, group, chunk, inputs: of each tile. pool: equal
@@ -146,10 +146,12 @@ def count_ones(
     return ones
 
 
-def lay_out(walks: Walks, plan: ScopePlan, scopes: Scopes) -> Layout:
+def lay_out(walks: Walks, plan: ScopePlan, scopes: Scopes) -> TileLayout:
     """Number the tiles and say where their words are."""
     count = int(scopes.tiles.sum())
-    layout = Layout(np.zeros(count + 1, np.int64), *(np.empty(count, np.int64) for _ in range(5)))
+    layout = TileLayout(
+        np.zeros(count + 1, np.int64), *(np.empty(count, np.int64) for _ in range(5))
+    )
     _lay_out(walks.tables, walks.chunk_inputs, _loops(plan, scopes), layout)
     return layout
 
@@ -174,7 +176,7 @@ def _loops(plan: ScopePlan, scopes: Scopes) -> _Loops:
 
 
 @njit(cache=True, nogil=True)
-def _lay_out(walks: WalkTables, chunk_inputs: Ints, loops: _Loops, layout: Layout) -> None:
+def _lay_out(walks: WalkTables, chunk_inputs: Ints, loops: _Loops, layout: TileLayout) -> None:
     pool = 0
     for image in range(loops.rows.shape[0]):
         for scope in range(loops.rows.shape[1]):

@@ -44,7 +44,7 @@ class MappingCost(NamedTuple):
         return self.cycles * self.dram_bits
 
 
-class Probe:
+class MappingProbe:
     """Costs mappings of a frame; each distinct one once."""
 
     def __init__(self, frame: Frame, images: Sequence[Image]) -> None:

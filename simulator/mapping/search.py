@@ -31,7 +31,7 @@ from simulator.mapping.candidates import (
     placements,
     trimmed,
 )
-from simulator.mapping.probe import MappingCost, Probe
+from simulator.mapping.probe import MappingCost, MappingProbe
 from simulator.operations import Network
 from simulator.trace import Image, Trace
 
@@ -86,7 +86,7 @@ class _Search:
         self.network, self.architecture, self.images = network, architecture, images
         self.costed = 0
         frame = make_frame(network, architecture)
-        self.fixed = self._cost(Probe(frame, images), fixed_mapping(frame))
+        self.fixed = self._cost(MappingProbe(frame, images), fixed_mapping(frame))
 
     def best(self) -> _Found:
         """Return the best mapping of the array and of its parts that promise more."""
@@ -107,7 +107,7 @@ class _Search:
             update={"cores": (core,) * len(self.architecture.cores)}
         )
         frame = make_frame(self.network, used, self.architecture)
-        probe = Probe(frame, self.images)
+        probe = MappingProbe(frame, self.images)
         for blocks in _halved(self.architecture.dataflow.accumulator_blocks):
             mapping = first_mapping(frame, blocks)
             cost = self._cost(probe, mapping)
@@ -119,7 +119,7 @@ class _Search:
         assert best is not None
         return best
 
-    def _refined(self, probe: Probe, found: _Found) -> _Found:
+    def _refined(self, probe: MappingProbe, found: _Found) -> _Found:
         """Choose places, pinned weights, loops and prefetch, in this order."""
         frame, first = found.frame, found.mapping
         best = self._least(
@@ -135,7 +135,7 @@ class _Search:
         depths = (best.mapping._replace(prefetch_chunks=depth) for depth in PREFETCH_CHUNKS)
         return self._least(probe, best, depths)
 
-    def _least(self, probe: Probe, best: _Found, mappings: Iterable[Mapping]) -> _Found:
+    def _least(self, probe: MappingProbe, best: _Found, mappings: Iterable[Mapping]) -> _Found:
         """Return the best of some mappings and of the one so far."""
         for mapping in mappings:
             cost = self._cost(probe, mapping)
@@ -143,7 +143,7 @@ class _Search:
                 best = best._replace(mapping=mapping, cost=cost)
         return best
 
-    def _cost(self, probe: Probe, mapping: Mapping) -> MappingCost:
+    def _cost(self, probe: MappingProbe, mapping: Mapping) -> MappingCost:
         self.costed += mapping not in probe.known
         return probe.cost(mapping)
 

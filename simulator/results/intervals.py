@@ -26,7 +26,7 @@ FIRST_SWITCHES = {"terms": [], "sram_cells": "lstp_300k", "dram_power": "table"}
 """How machines were priced before these were fields of `technology`."""
 
 
-class Entry(NamedTuple):
+class IntervalEntry(NamedTuple):
     """Mean energy of an image in pJ, of a part's action or of what it draws all the time."""
 
     part: str
@@ -38,7 +38,7 @@ class Entry(NamedTuple):
 class Intervals(NamedTuple):
     """The entries of a result, and the mean latency of an image that is alone."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[IntervalEntry, ...]
     latency_ms: float
 
     @property
@@ -65,7 +65,7 @@ class Intervals(NamedTuple):
         """Return the energy by cause, the largest nominal one first."""
         return self._by(lambda entry: entry.cause)
 
-    def _by(self, key: Callable[[Entry], str]) -> dict[str, Span]:
+    def _by(self, key: Callable[[IntervalEntry], str]) -> dict[str, Span]:
         groups: dict[str, list[Span]] = {}
         for entry in self.entries:
             groups.setdefault(key(entry), []).append(entry.energy_pj)
@@ -94,7 +94,7 @@ def intervals_of(table: Table, images: Table) -> Intervals:
     row = np.array([places.setdefault(name, len(places)) for name in named], np.int64)
     means = [np.bincount(row, numbers(table, name)) / count for name in BOUNDS]
     entries = [
-        Entry(*name, Span(*(float(each[place]) for each in means)))
+        IntervalEntry(*name, Span(*(float(each[place]) for each in means)))
         for name, place in places.items()
     ]
     alone = numbers(images, "latency_ms") / numbers(images, "images_together")

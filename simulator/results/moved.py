@@ -17,7 +17,7 @@ from simulator.energy.machine import ALWAYS_ON, SRAM_LEAKAGE, MachinePrices
 from simulator.energy.spans import Span, sram_cells
 from simulator.errors import PricingError
 from simulator.results.columns import numbers, words
-from simulator.results.intervals import DRAM, Entry, Intervals, intervals_of
+from simulator.results.intervals import DRAM, IntervalEntry, Intervals, intervals_of
 from simulator.results.priced import energies, kinds_of
 from simulator.results.result import Result
 
@@ -29,7 +29,7 @@ CHIP, BY_HAND = "chip", "by hand"
 UW_PER_MW = 1e3
 
 
-class Setting(NamedTuple):
+class PriceSetting(NamedTuple):
     """Prices that are set by hand; the defaults leave everything as its sources say.
 
     `dram_pj_per_bit`: of every bit that the DRAM reads or writes, its rows included, None for the
@@ -45,7 +45,7 @@ class Setting(NamedTuple):
     sram_factor: float = 1.0
     pe_factor: float = 1.0
 
-    def checked(self) -> Setting:
+    def checked(self) -> PriceSetting:
         """Return the setting. Raises PricingError for a value that is no number of 0 or more."""
         for name, value in self._asdict().items():
             if value is not None and not (math.isfinite(value) and value >= 0):
@@ -62,24 +62,24 @@ def dram_bits(result: Result) -> dict[str, float]:
     return {name: int(counts[here & action.where(name)].sum()) / images for name in DRAM_BITS}
 
 
-def moved(found: Intervals, bits: dict[str, float], setting: Setting) -> Intervals:
+def moved(found: Intervals, bits: dict[str, float], setting: PriceSetting) -> Intervals:
     """Return the energies under a setting; `bits`: of the DRAM, by action."""
     entries = [_moved(entry, bits, setting) for entry in _once(found.entries, setting)]
     for part, power_mw in ((DRAM, setting.dram_standby_mw), (CHIP, setting.always_on_mw)):
         if power_mw:
             energy = float(leakage_energy_pj(UW_PER_MW * power_mw, found.latency_ms))
-            entries.append(Entry(part, ALWAYS_ON, BY_HAND, Span(energy, energy, energy)))
+            entries.append(IntervalEntry(part, ALWAYS_ON, BY_HAND, Span(energy, energy, energy)))
     return found._replace(entries=tuple(entries))
 
 
-def _once(entries: tuple[Entry, ...], setting: Setting) -> list[Entry]:
+def _once(entries: tuple[IntervalEntry, ...], setting: PriceSetting) -> list[IntervalEntry]:
     """Leave what is still paid where a bit has a set price: an entry for reads, one for writes.
 
     Their other causes, and the rows that they open, are in the price of the bit.
     """
     if setting.dram_pj_per_bit is None:
         return list(entries)
-    kept: list[Entry] = []
+    kept: list[IntervalEntry] = []
     seen: set[str] = set()
     for entry in entries:
         is_dram = entry.part == DRAM and entry.action != ALWAYS_ON
@@ -90,7 +90,7 @@ def _once(entries: tuple[Entry, ...], setting: Setting) -> list[Entry]:
     return kept
 
 
-def _moved(entry: Entry, bits: dict[str, float], setting: Setting) -> Entry:
+def _moved(entry: IntervalEntry, bits: dict[str, float], setting: PriceSetting) -> IntervalEntry:
     price = setting.dram_pj_per_bit
     if price is not None and entry.part == DRAM and entry.action in DRAM_BITS:
         energy = float(action_energy_pj(bits[entry.action], price))
@@ -102,7 +102,7 @@ def _moved(entry: Entry, bits: dict[str, float], setting: Setting) -> Entry:
     return entry
 
 
-def is_pe_logic(entry: Entry) -> bool:
+def is_pe_logic(entry: IntervalEntry) -> bool:
     """Return whether an entry is of the logic of a PE array: neither SRAM nor power."""
     place = entry.part.rpartition(".")[2] == "pe_array" or ".engines." in entry.part
     return place and entry.action != ALWAYS_ON and entry.cause not in NO_LOGIC
@@ -117,12 +117,12 @@ def under(result: Result, machine: Architecture) -> Intervals:
     return intervals_of(table, images)
 
 
-def leakage_by_cells(result: Result, machine: Architecture) -> dict[str, list[Entry]]:
+def leakage_by_cells(result: Result, machine: Architecture) -> dict[str, list[IntervalEntry]]:
     """Return the entries of the SRAM's leakage for each kind of cells."""
     table, images = MachinePrices(machine).table, result.columns("images")
     times_ms = numbers(images, "latency_ms") / numbers(images, "images_together")
     amounts, count = leakage_energy_pj(1.0, times_ms), result.images
-    found: dict[str, list[Entry]] = {name: [] for name in sram_cells()}
+    found: dict[str, list[IntervalEntry]] = {name: [] for name in sram_cells()}
     for path, part in machine.parts():
         if part.leakage():
             power_uw = table.total_leakage(part.leakage()).power_uw
@@ -133,5 +133,5 @@ def leakage_by_cells(result: Result, machine: Architecture) -> dict[str, list[En
                     for each in spans
                 )
                 span = Span(*(float(each[0] / count) for each in means))
-                found[name].append(Entry(path, ALWAYS_ON, SRAM_LEAKAGE, span))
+                found[name].append(IntervalEntry(path, ALWAYS_ON, SRAM_LEAKAGE, span))
     return found

@@ -10,7 +10,7 @@ import math
 from typing import Any, NamedTuple
 
 
-class Unit(NamedTuple):
+class DisplayUnit(NamedTuple):
     """How a quantity is printed: the symbol, and what the stored value is divided by."""
 
     symbol: str
@@ -27,20 +27,20 @@ class Unit(NamedTuple):
         return f"{name} ({self.symbol})"
 
 
-UNITS: dict[str, Unit] = {
-    "time": Unit("ms", "ms", 1.0),
-    "energy": Unit("µJ", "pJ", 1e6),
-    "EDP": Unit("µJ ms", "pJ ms", 1e6),
-    "power": Unit("mW", "µW", 1e3),
-    "traffic": Unit("MB", "B", 1e6),
-    "capacity": Unit("KiB", "KiB", 1.0),
-    "bandwidth": Unit("GB/s", "GB/s", 1.0),
-    "clock": Unit("MHz", "MHz", 1.0),
-    "area": Unit("mm²", "mm²", 1.0),
-    "price": Unit("pJ", "pJ", 1.0),
-    "rate": Unit("images/s", "images/s", 1.0),
-    "node": Unit("nm", "nm", 1.0),
-    "supply": Unit("V", "V", 1.0),
+UNITS: dict[str, DisplayUnit] = {
+    "time": DisplayUnit("ms", "ms", 1.0),
+    "energy": DisplayUnit("µJ", "pJ", 1e6),
+    "EDP": DisplayUnit("µJ ms", "pJ ms", 1e6),
+    "power": DisplayUnit("mW", "µW", 1e3),
+    "traffic": DisplayUnit("MB", "B", 1e6),
+    "capacity": DisplayUnit("KiB", "KiB", 1.0),
+    "bandwidth": DisplayUnit("GB/s", "GB/s", 1.0),
+    "clock": DisplayUnit("MHz", "MHz", 1.0),
+    "area": DisplayUnit("mm²", "mm²", 1.0),
+    "price": DisplayUnit("pJ", "pJ", 1.0),
+    "rate": DisplayUnit("images/s", "images/s", 1.0),
+    "node": DisplayUnit("nm", "nm", 1.0),
+    "supply": DisplayUnit("V", "V", 1.0),
 }
 """Every quantity with a unit. Traffic counts bytes in powers of ten, capacity in powers of two."""
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from simulator.engine.reference import simulate_stream
-from simulator.engine.stream import Passage, StreamImage, replay_stream
+from simulator.engine.stream import StreamImage, StreamPassage, replay_stream
 from simulator.errors import StreamError
 from simulator.lowering import LoweredBatch
 from simulator.program import Structure
@@ -81,7 +81,7 @@ def _replayed(
     programs: _Programs,
     arriving: Iterator[tuple[int, int | None]],
     places: int,
-) -> Iterator[Passage]:
+) -> Iterator[StreamPassage]:
     """The images as they finish, by either engine; SimPy's holds the whole stream in memory."""
     images = (programs.next(image, cycle) for image, cycle in arriving)
     if engine == "numba":
@@ -95,7 +95,7 @@ def _replayed(
     ):
         start, finish = run.start_cycle, run.timeline.makespan_cycles
         arrival = start if cycle is None else cycle
-        yield Passage(position, run.place, arrival, start, max(finish, start))
+        yield StreamPassage(position, run.place, arrival, start, max(finish, start))
 
 
 class _Lowered(NamedTuple):

@@ -83,14 +83,14 @@ class Parameter(_Section):
         return tuple(self.low + place * step for place in range(count))
 
 
-class Bound(_Section):
+class MetricBound(_Section):
     """A limit on a metric."""
 
     at_most: float | None = Field(default=None, description="upper limit")
     at_least: float | None = Field(default=None, description="lower limit")
 
     @model_validator(mode="after")
-    def _limits(self) -> Bound:
+    def _limits(self) -> MetricBound:
         if self.at_most is None and self.at_least is None:
             raise _rule("a mapping with at_most or at_least")
         return self
@@ -152,7 +152,7 @@ class SpaceFile(_Section):
     objectives: dict[MetricName, Literal["minimize", "maximize"]] = Field(
         min_length=1, description="what to optimise, and in which direction"
     )
-    constraints: dict[MetricName, Bound] = Field(
+    constraints: dict[MetricName, MetricBound] = Field(
         default_factory=dict, description="limits that a design has to keep"
     )
     search: Search = Field(description="how to search")

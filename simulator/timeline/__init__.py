@@ -1,6 +1,6 @@
 """Replays as timelines for Perfetto (ui.perfetto.dev): who held which unit when, and for what."""
 
-from simulator.timeline.events import Recording, record, record_stream
+from simulator.timeline.events import TimelineRecording, record, record_stream
 from simulator.timeline.files import check_target, write_timeline
 
-__all__ = ["Recording", "check_target", "record", "record_stream", "write_timeline"]
+__all__ = ["TimelineRecording", "check_target", "record", "record_stream", "write_timeline"]

@@ -51,7 +51,7 @@ class Slice(NamedTuple):
     receives: tuple[int, ...] = ()
 
 
-class Run(NamedTuple):
+class ImageRun(NamedTuple):
     """What a server did for one step in a row: from its first operation to its last."""
 
     whole: Slice
@@ -62,7 +62,7 @@ class Track(NamedTuple):
     """One server of a unit; runs follow one another, and so do the operations in a run."""
 
     name: str
-    runs: list[Run]
+    runs: list[ImageRun]
 
 
 class Counter(NamedTuple):
@@ -73,7 +73,7 @@ class Counter(NamedTuple):
     samples: list[tuple[int, float]]
 
 
-class Recording(NamedTuple):
+class TimelineRecording(NamedTuple):
     """One image from an idle machine on; cycle 0 is its start."""
 
     name: str
@@ -83,7 +83,9 @@ class Recording(NamedTuple):
     counters: list[Counter]
 
 
-def record(plan: Plan, image: Image, lowered: Lowered, timeline: Timeline, name: str) -> Recording:
+def record(
+    plan: Plan, image: Image, lowered: Lowered, timeline: Timeline, name: str
+) -> TimelineRecording:
     """All that happened to an image; operations keep the cycles that the engine gave them."""
     ops = _Operations(plan, lowered, timeline)
     tracks = [
@@ -97,17 +99,17 @@ def record(plan: Plan, image: Image, lowered: Lowered, timeline: Timeline, name:
         _bandwidth(plan, lowered, timeline),
     ]
     clock_mhz = plan.architecture.clock_mhz
-    return Recording(name, clock_mhz, timeline.makespan_cycles, tracks, counters)
+    return TimelineRecording(name, clock_mhz, timeline.makespan_cycles, tracks, counters)
 
 
 def record_stream(
     name: str, clock_mhz: float, stream: Mapping[str, Any], queue: Mapping[str, Any]
-) -> Recording:
+) -> TimelineRecording:
     """A stream: a track for each place with the images that were in it, and the queue.
 
     `stream`, `queue`: columns of the tables stream and stream_queue of a result.
     """
-    runs: dict[int, list[Run]] = {}
+    runs: dict[int, list[ImageRun]] = {}
     columns = ("position", "image", "place", "arrival_cycle", "start_cycle", "finish_cycle")
     for row in zip(*(stream[column].tolist() for column in columns), strict=True):
         position, image, place, arrival, start, finish = row
@@ -118,7 +120,7 @@ def record_stream(
             "queueing_cycles": start - arrival,
         }
         whole = Slice(f"image {image} (position {position})", start, finish, arguments)
-        runs.setdefault(place, []).append(Run(whole, []))
+        runs.setdefault(place, []).append(ImageRun(whole, []))
     tracks = [Track(f"place {place}", runs[place]) for place in sorted(runs)]
     counters = [
         Counter(
@@ -129,7 +131,7 @@ def record_stream(
         for title, column in (("waiting", "waiting"), ("in flight", "in_flight"))
     ]
     end = int(stream["finish_cycle"].max(initial=0))
-    return Recording(name, clock_mhz, end, tracks, counters)
+    return TimelineRecording(name, clock_mhz, end, tracks, counters)
 
 
 class _Operations:
@@ -149,16 +151,16 @@ class _Operations:
             if ops:
                 yield Track(name if len(servers) == 1 else f"{name} {server}", self._runs(ops))
 
-    def _runs(self, ops: list[int]) -> list[Run]:
+    def _runs(self, ops: list[int]) -> list[ImageRun]:
         """The operations of a server, cut wherever the step changes."""
-        runs: list[Run] = []
+        runs: list[ImageRun] = []
         first = 0
         for place in range(1, len(ops) + 1):
             if place == len(ops) or self.step[ops[place]] != self.step[ops[first]]:
                 inside = [self._slice(op) for op in ops[first:place]]
                 label, arguments = self.places[self.step[ops[first]]]
                 span = (inside[0].start_cycle, inside[-1].end_cycle)
-                runs.append(Run(Slice(label, *span, arguments), inside))
+                runs.append(ImageRun(Slice(label, *span, arguments), inside))
                 first = place
         return runs
 

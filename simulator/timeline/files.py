@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from simulator.config.whole_file import replaceable, whole_file
 from simulator.errors import TimelineError
-from simulator.timeline.events import Counter, Recording, Run, Track
+from simulator.timeline.events import Counter, ImageRun, TimelineRecording, Track
 
 SUFFIXES = (".json", ".pftrace")
 MARK = b"(1 ns shown = 1 cycle = "
@@ -32,7 +32,7 @@ def check_target(path: Path) -> None:
         _protocol()
 
 
-def write_timeline(recordings: Iterable[Recording], path: Path) -> None:
+def write_timeline(recordings: Iterable[TimelineRecording], path: Path) -> None:
     """Write a timeline, whole or not at all. Raises TimelineError."""
     check_target(path)
     write = _write_chrome if path.suffix == ".json" else _write_perfetto
@@ -44,7 +44,7 @@ def write_timeline(recordings: Iterable[Recording], path: Path) -> None:
         raise TimelineError(f"{path}: {error.strerror or error}") from None
 
 
-def _write_chrome(recordings: Iterable[Recording], file: IO[bytes]) -> None:
+def _write_chrome(recordings: Iterable[TimelineRecording], file: IO[bytes]) -> None:
     file.write(b'{"displayTimeUnit":"ns","traceEvents":[')
     separator = b"\n"
     for process, recording in enumerate(recordings, start=1):
@@ -55,7 +55,7 @@ def _write_chrome(recordings: Iterable[Recording], file: IO[bytes]) -> None:
     file.write(b"\n]}\n")
 
 
-def _chrome_events(process: int, recording: Recording) -> Iterator[dict[str, Any]]:
+def _chrome_events(process: int, recording: TimelineRecording) -> Iterator[dict[str, Any]]:
     """Events as they stand in the file; `ts` and `dur` count microseconds, so 0.001 is a cycle."""
     yield _named("process_name", process, 0, _title(recording))
     for thread, track in enumerate(recording.tracks, start=1):
@@ -84,7 +84,7 @@ def _named(kind: str, process: int, thread: int, name: str) -> dict[str, Any]:
     return {"ph": "M", "name": kind, "pid": process, "tid": thread, "args": {"name": name}}
 
 
-def _title(recording: Recording) -> str:
+def _title(recording: TimelineRecording) -> str:
     """The name of the process, with what a nanosecond stands for."""
     real_ns = 1e3 / recording.clock_mhz
     return f"{recording.name} (1 ns shown = 1 cycle = {real_ns:g} ns)"
@@ -101,7 +101,7 @@ def _protocol() -> Any:
     return perfetto_trace_pb2
 
 
-def _write_perfetto(recordings: Iterable[Recording], file: IO[bytes]) -> None:
+def _write_perfetto(recordings: Iterable[TimelineRecording], file: IO[bytes]) -> None:
     writer = _PerfettoWriter(file)
     for process, recording in enumerate(recordings, start=1):
         writer.recording(process, recording)
@@ -115,7 +115,7 @@ class _PerfettoWriter:
         self.file = file
         self.tracks = 0
 
-    def recording(self, process: int, recording: Recording) -> None:
+    def recording(self, process: int, recording: TimelineRecording) -> None:
         """A process, its tracks and its counters."""
         parent = self._track(_title(recording))
         parent.track_descriptor.process.pid = process
@@ -138,7 +138,7 @@ class _PerfettoWriter:
                 event.track_uuid = uuid
                 self._write(self.protocol.TracePacket(timestamp=cycle, track_event=event))
 
-    def _run(self, run: Run, first_arrow: int) -> Iterator[tuple[int, Any]]:
+    def _run(self, run: ImageRun, first_arrow: int) -> Iterator[tuple[int, Any]]:
         """Begin and end of a run and of the operations in it, in time order."""
         event = self.protocol.TrackEvent
         yield run.whole.start_cycle, self._begin(run.whole, first_arrow)

@@ -36,7 +36,7 @@ CHUNK_LIMIT_BYTES = 32 << 20
 _GZIP_SLACK_BYTES = 64
 
 
-class Cut(NamedTuple):
+class StoreCut(NamedTuple):
     """How a store is cut: images of one shard, and of one chunk within it."""
 
     shard_images: int
@@ -66,7 +66,7 @@ class Store:
         if not 1 <= chunk <= shard <= _SHARD_LIMIT_IMAGES or shard % chunk:
             rule = f"must be whole numbers up to {_SHARD_LIMIT_IMAGES}, the first a multiple"
             raise TraceError(f"{place}: shard_images, chunk_images = {shown(numbers)}: {rule}")
-        self.cut = Cut(shard, chunk)
+        self.cut = StoreCut(shard, chunk)
 
     def close(self) -> None:
         """Nothing stays open between reads."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from models.drawn_convolutions import Bits, drawn_pairs, write_network
-from models.exspike import NETWORKS, Network, Rate, network
+from models.exspike import NETWORKS, ExSpikeNetwork, Rate, network
 from models.topology import Tensor
 from simulator.architecture import load_architecture
 from simulator.data import exspike_networks
@@ -26,7 +26,7 @@ UNCOUNTED = {False: (2802, 16 * 64 * 4), True: (2338, 16 * 32 * 7)}
 the RTL's runs at a density of 0.05), and elsewhere 4 a position or 7 a pair of each group."""
 
 
-def written(found: Network, path: Path) -> Path:
+def written(found: ExSpikeNetwork, path: Path) -> Path:
     random = np.random.default_rng(0)
 
     def bits(tensor: Tensor) -> Bits:

@@ -10,7 +10,7 @@ import pytest
 
 from simulator.engine.reference import simulate, simulate_stream
 from simulator.engine.replay import replay
-from simulator.engine.stream import Passage, StreamImage, replay_stream
+from simulator.engine.stream import StreamImage, StreamPassage, replay_stream
 from simulator.errors import LoweringError
 from simulator.program import JOIN, Program, ProgramBuilder, Structure
 from tests.programs import random_program
@@ -41,7 +41,7 @@ def streamed(
     arrivals: list[int | None],
     places: int,
     alone: Collection[int] = (),
-) -> list[Passage]:
+) -> list[StreamPassage]:
     """The passages in order of the images; equal structures are shared."""
     shared: dict[bytes, Structure] = {}
     images = []
@@ -58,7 +58,7 @@ def streamed(
 def one_program(
     programs: list[Program],
     arrivals: list[int | None],
-    passages: list[Passage],
+    passages: list[StreamPassage],
     alone: Collection[int] = (),
 ) -> tuple[Program, list[int]]:
     """All images one after another, with arrivals and places as edges; where each one's ops begin.
@@ -90,7 +90,10 @@ def one_program(
 
 
 def assert_begins_lawfully(
-    arrivals: list[int | None], passages: list[Passage], places: int, alone: Collection[int] = ()
+    arrivals: list[int | None],
+    passages: list[StreamPassage],
+    places: int,
+    alone: Collection[int] = (),
 ) -> None:
     """An image begins in the first cycle in which it may, and never before an earlier one."""
     for position, passage in enumerate(passages):

@@ -13,7 +13,7 @@ import pytest
 
 from simulator.architecture import load_architecture
 from simulator.errors import DeviceError
-from simulator.hil.cases import Comparison, compare
+from simulator.hil.cases import CaseComparison, compare
 from simulator.hil.jobs import layer_jobs
 from simulator.hil.layer_engine import engine_design, run_jobs
 from simulator.hil.verilator import lint
@@ -43,7 +43,7 @@ def case(trace: str, *overrides: str) -> Case:
     return Case(plan, image, lower(plan, image))
 
 
-def check(on: Case, prefix: str, timesteps: range, within: float) -> Comparison:
+def check(on: Case, prefix: str, timesteps: range, within: float) -> CaseComparison:
     names = [each.layer.name for each in on.plan.layers if each.layer.name.startswith(prefix)]
     found = compare(on.plan, on.image, on.lowered, names, timesteps)
     assert found.wrong == 0

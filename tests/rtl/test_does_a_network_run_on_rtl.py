@@ -17,7 +17,7 @@ from simulator.hil.network.board import RtlBoard
 from simulator.hil.network.compare import image_cycles, wrong_values
 from simulator.hil.network.driver import Driver
 from simulator.hil.network.engine import (
-    ImageRun,
+    BoardRun,
     dram_latency_cycles,
     network_design,
     run_images,
@@ -42,7 +42,7 @@ def plan() -> Plan:
 
 
 @cache
-def runs() -> list[tuple[ImageRun, TwinRun]]:
+def runs() -> list[tuple[BoardRun, TwinRun]]:
     images = digits()[0][:IMAGES]
     found = run_images(machine(), compiled(), list(images))
     return [

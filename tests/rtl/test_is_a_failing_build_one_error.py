@@ -10,7 +10,7 @@ import pytest
 from simulator.errors import DeviceError
 from simulator.hil import verilator
 from simulator.hil.benches import lif_design, skip_design
-from simulator.hil.verilator import Design, build, run
+from simulator.hil.verilator import RtlDesign, build, run
 from tests.rtl.rtl_cases import needs_verilator
 from tests.rtl.test_does_rtl_skip_match_the_model import compact
 
@@ -24,7 +24,7 @@ def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_what_verilator_refuses_is_told_and_leaves_nothing(own_cache: Path) -> None:
-    design = Design("no_such_top", ("lif_unit.sv",), "lif_bench.cpp", {})
+    design = RtlDesign("no_such_top", ("lif_unit.sv",), "lif_bench.cpp", {})
     with pytest.raises(DeviceError, match="build of no_such_top failed: %Error"):
         build(design)
     assert [path for path in own_cache.iterdir() if path.suffix != ".lock"] == []

@@ -10,7 +10,7 @@ import pytest
 from simulator.config.located_yaml import read_document
 from simulator.sweep.metrics import METRICS
 from simulator.sweep.space import load_space
-from simulator.sweep.space_file import Bound, Parameter, Search, SpaceFile
+from simulator.sweep.space_file import MetricBound, Parameter, Search, SpaceFile
 
 ROOT = Path(__file__).parents[2]
 SPACES = ROOT / "arch_configs" / "spaces"
@@ -27,7 +27,7 @@ def test_every_metric_is_defined_and_can_be_found() -> None:
 
 def test_every_field_of_a_space_is_told() -> None:
     told = (ROOT / "docs" / "tutorials" / "search.md").read_text(encoding="utf-8")
-    for section in (SpaceFile, Parameter, Bound, Search):
+    for section in (SpaceFile, Parameter, MetricBound, Search):
         for name, info in section.model_fields.items():
             if name not in ("at_least",):
                 assert (info.alias or name) in told, name

@@ -11,27 +11,27 @@ import pytest
 
 from reports.timeline_picture import main, picture, read_block
 from simulator.simulate import Simulation
-from simulator.timeline import Recording, write_timeline
+from simulator.timeline import TimelineRecording, write_timeline
 from simulator.trace import Trace
 from tests.factories import tiny_trace
 from tests.machines import machine
 
 
 @pytest.fixture(scope="module")
-def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
+def recording(tmp_path_factory: pytest.TempPathFactory) -> TimelineRecording:
     path = tiny_trace(tmp_path_factory.mktemp("trace") / "tiny.npz", blocks=2, halting="none")
     with Trace.open(path) as trace:
         return Simulation(trace, machine()).record(0)
 
 
 @pytest.fixture(scope="module")
-def timeline(recording: Recording, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def timeline(recording: TimelineRecording, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("timeline") / "run.json"
     write_timeline([recording, recording], path)
     return path
 
 
-def test_the_headings_tell_cycles_and_tokens(recording: Recording, timeline: Path) -> None:
+def test_the_headings_tell_cycles_and_tokens(recording: TimelineRecording, timeline: Path) -> None:
     text = picture(read_block(timeline, 1), "block 1")
     runs = [
         (track.name, run.whole)

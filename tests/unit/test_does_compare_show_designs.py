@@ -17,7 +17,7 @@ from reports.compare import compare_cards, compare_page, main
 from reports.definitions import definitions
 from reports.figures.base import PALETTE, WINE, Run
 from reports.figures.cycles import marker
-from reports.figures.designs import METRICS, Metric, front, headline, overview, ratios
+from reports.figures.designs import METRICS, DesignMetric, front, headline, overview, ratios
 from reports.runs import load_runs
 from reports.tables import paper_tables
 from simulator.results.result import Result
@@ -95,7 +95,7 @@ def test_designs_that_no_command_tells_apart_show_their_hash(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_ratios_are_those_of_the_means(runs: list[Run], metric: Metric) -> None:
+def test_ratios_are_those_of_the_means(runs: list[Run], metric: DesignMetric) -> None:
     cells = ratios(runs, metric, "dense").to_dict("index")
     assert set(cells["dense"].values()) == {1.0}
     values = {(run.design, run.workload): headline(run)[metric.name] for run in runs}

@@ -16,7 +16,7 @@ from simulator.errors import TimelineError
 from simulator.lowering.tables import CATEGORIES
 from simulator.run import main
 from simulator.simulate import Simulation
-from simulator.timeline import Recording, write_timeline
+from simulator.timeline import TimelineRecording, write_timeline
 from simulator.trace import Trace
 from tests.factories import tiny_trace
 from tests.machines import machine
@@ -69,12 +69,14 @@ def simulation(request: pytest.FixtureRequest, trace: Path) -> Simulation:
 
 
 @pytest.fixture(scope="module")
-def recordings(simulation: Simulation) -> list[Recording]:
+def recordings(simulation: Simulation) -> list[TimelineRecording]:
     return [simulation.record(index) for index in range(2)]
 
 
 @pytest.fixture(params=["json", "pftrace"])
-def read(request: pytest.FixtureRequest, recordings: list[Recording], tmp_path: Path) -> Read:
+def read(
+    request: pytest.FixtureRequest, recordings: list[TimelineRecording], tmp_path: Path
+) -> Read:
     path = tmp_path / f"timeline.{request.param}"
     write_timeline(recordings, path)
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
@@ -231,7 +233,7 @@ def test_counters_agree_with_the_result(read: Read, simulation: Simulation) -> N
 
 
 def test_fetched_weights_never_overfill_the_buffer(
-    recordings: list[Recording], simulation: Simulation
+    recordings: list[TimelineRecording], simulation: Simulation
 ) -> None:
     for index, recording in enumerate(recordings):
         counter = next(each for each in recording.counters if each.unit == "tiles")
@@ -309,7 +311,9 @@ def test_a_missing_package_is_named_with_the_way_out(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_failure_leaves_nothing_behind(tmp_path: Path, recordings: list[Recording]) -> None:
+def test_a_failure_leaves_nothing_behind(
+    tmp_path: Path, recordings: list[TimelineRecording]
+) -> None:
     def interrupted() -> Any:
         yield recordings[0]
         raise KeyboardInterrupt

@@ -17,7 +17,7 @@ from simulator.components.memories.dram_controller import (
     HITS,
     READS,
     WRITES,
-    State,
+    ControllerState,
     new_state,
     serve,
 )
@@ -128,7 +128,7 @@ class DramChannels(Memory, kind="dram_channels"):
             now_ns = done_ns[index] = served.done_ns[0]
         return Served(done_ns, state.counts)
 
-    def _new_state(self) -> State:
+    def _new_state(self) -> ControllerState:
         timing = self.timing
         groups = timing.pseudo_channels * timing.bank_groups
         gaps = gaps_of(timing, self.refresh, self.power_down_after_cycles)
@@ -141,7 +141,7 @@ class DramChannels(Memory, kind="dram_channels"):
         sizes_bytes: Ints,
         writes: npt.NDArray[Any],
         arrivals_ns: npt.NDArray[np.float64],
-        state: State,
+        state: ControllerState,
     ) -> Served:
         timing = self.timing
         first = addresses // timing.burst_bytes

@@ -49,7 +49,7 @@ IDLE_SINCE, ACTIVE_SINCE, OPEN_BANKS = range(12, 15)
 READS, WRITES, ACTIVATES, REFRESHED, HITS, DOWN_ENTRIES, ACTIVE, IDLE_DOWN, ACTIVE_DOWN = range(9)
 
 
-class State(NamedTuple):
+class ControllerState(NamedTuple):
     """What the controllers know; the first axis of each array is the channel.
 
     `queue`: bursts that wait to read, to write, and whose rows are open for them.
@@ -63,9 +63,9 @@ class State(NamedTuple):
     counts: Ints
 
 
-def new_state(channels: int, halves: int, groups: int, banks: int, gaps: Ints) -> State:
+def new_state(channels: int, halves: int, groups: int, banks: int, gaps: Ints) -> ControllerState:
     """Return controllers with empty queues and all banks closed; sizes are those of a channel."""
-    state = State(
+    state = ControllerState(
         queue=np.zeros((channels, 3, max(QUEUE, banks)), np.int64),
         bank=np.zeros((channels, banks, 6), np.int64),
         group=np.zeros((channels, groups, 4), np.int64),
@@ -81,7 +81,7 @@ def new_state(channels: int, halves: int, groups: int, banks: int, gaps: Ints) -
 
 
 @njit(cache=True, nogil=True)
-def serve(bursts: Ints, gaps: Ints, state: State, done: Ints) -> int:
+def serve(bursts: Ints, gaps: Ints, state: ControllerState, done: Ints) -> int:
     """Serve all bursts; fill `done` with the cycle after each one's last data; return the last.
 
     A write is done when its command issues: its data are the controller's from then on.
@@ -117,7 +117,9 @@ def serve(bursts: Ints, gaps: Ints, state: State, done: Ints) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _enter(bursts: Ints, gaps: Ints, state: State, done: Ints, burst: int, cycle: int) -> int:
+def _enter(
+    bursts: Ints, gaps: Ints, state: ControllerState, done: Ints, burst: int, cycle: int
+) -> int:
     """Put a burst into its queue: 0. Return 1 if a queued write answers it, -1 if there is no room.
 
     A read of an address that waits to be written takes its data from the queue; a second write to
@@ -152,7 +154,7 @@ def _enter(bursts: Ints, gaps: Ints, state: State, done: Ints, burst: int, cycle
 
 
 @njit(cache=True, nogil=True)
-def _account(gaps: Ints, state: State, channel: int, cycle: int, open_banks: int) -> None:
+def _account(gaps: Ints, state: ControllerState, channel: int, cycle: int, open_banks: int) -> None:
     """Add the cycles since the last change to the state that the channel was in."""
     clock, counts = state.channel[channel], state.counts[channel]
     since = clock[ACTIVE_SINCE]
@@ -168,7 +170,7 @@ def _account(gaps: Ints, state: State, channel: int, cycle: int, open_banks: int
 
 @njit(cache=True, nogil=True)
 def _step(
-    bursts: Ints, gaps: Ints, state: State, done: Ints, channel: int, cycle: int
+    bursts: Ints, gaps: Ints, state: ControllerState, done: Ints, channel: int, cycle: int
 ) -> tuple[int, int]:
     """Issue what one channel may issue now; return when to look again and the bursts served."""
     clock = state.channel[channel]
@@ -212,7 +214,7 @@ def _step(
 def _issue_one(
     bursts: Ints,
     gaps: Ints,
-    state: State,
+    state: ControllerState,
     done: Ints,
     channel: int,
     cycle: int,
@@ -253,7 +255,7 @@ def _issue_one(
 
 
 @njit(cache=True, nogil=True)
-def _ready(bursts: Ints, gaps: Ints, state: State, burst: int, command: int) -> int:
+def _ready(bursts: Ints, gaps: Ints, state: ControllerState, burst: int, command: int) -> int:
     """Return the first cycle at which a command for a burst may issue."""
     channel = bursts[burst, CHANNEL]
     half = bursts[burst, HALF]
@@ -270,7 +272,7 @@ def _ready(bursts: Ints, gaps: Ints, state: State, burst: int, command: int) -> 
 
 @njit(cache=True, nogil=True)
 def _oldest_opened(
-    bursts: Ints, gaps: Ints, state: State, channel: int, cycle: int
+    bursts: Ints, gaps: Ints, state: ControllerState, channel: int, cycle: int
 ) -> tuple[int, int]:
     """Find the oldest burst with its row open for it that may be accessed: (place, when)."""
     best, following = -1, NEVER
@@ -290,7 +292,7 @@ def _oldest_opened(
 def _oldest_queued(
     bursts: Ints,
     gaps: Ints,
-    state: State,
+    state: ControllerState,
     channel: int,
     cycle: int,
     columns: bool,
@@ -322,7 +324,9 @@ def _oldest_queued(
 
 
 @njit(cache=True, nogil=True)
-def _take(bursts: Ints, gaps: Ints, state: State, done: Ints, burst: int, cycle: int) -> int:
+def _take(
+    bursts: Ints, gaps: Ints, state: ControllerState, done: Ints, burst: int, cycle: int
+) -> int:
     """Access a burst, or begin to: its data clock may have to be started first."""
     clock = state.channel[bursts[burst, CHANNEL]]
     if gaps[gap.READ_SYNC] and cycle >= clock[SYNCED]:
@@ -333,7 +337,9 @@ def _take(bursts: Ints, gaps: Ints, state: State, done: Ints, burst: int, cycle:
 
 
 @njit(cache=True, nogil=True)
-def _access(bursts: Ints, gaps: Ints, state: State, done: Ints, burst: int, cycle: int) -> None:
+def _access(
+    bursts: Ints, gaps: Ints, state: ControllerState, done: Ints, burst: int, cycle: int
+) -> None:
     """Issue the read or write of a burst and remove it from where it waits."""
     channel, write = bursts[burst, CHANNEL], bursts[burst, IS_WRITE]
     bank, group, half = bursts[burst, BANK], bursts[burst, GROUP], bursts[burst, HALF]
@@ -381,7 +387,7 @@ def _remove(places: Ints, place: int, counts: Ints, count: int) -> None:
 
 @njit(cache=True, nogil=True)
 def _open_or_close(
-    bursts: Ints, gaps: Ints, state: State, burst: int, command: int, cycle: int
+    bursts: Ints, gaps: Ints, state: ControllerState, burst: int, command: int, cycle: int
 ) -> None:
     """Issue the activate or the precharge that a burst needs."""
     channel, bank = bursts[burst, CHANNEL], bursts[burst, BANK]
@@ -425,13 +431,15 @@ def _open_or_close(
 
 
 @njit(cache=True, nogil=True)
-def _finish_activate(state: State, channel: int) -> None:
+def _finish_activate(state: ControllerState, channel: int) -> None:
     """Issue the second half of an activate; its times count from the first."""
     state.channel[channel, HALF_OPEN] = -1
 
 
 @njit(cache=True, nogil=True)
-def _refresh(bursts: Ints, gaps: Ints, state: State, channel: int, cycle: int) -> tuple[bool, int]:
+def _refresh(
+    bursts: Ints, gaps: Ints, state: ControllerState, channel: int, cycle: int
+) -> tuple[bool, int]:
     """Close all banks of the next half to refresh, or refresh it: (issued, when)."""
     clock = state.channel[channel]
     halves = state.half.shape[1]

@@ -23,10 +23,18 @@ from simulator.hil.network.instructions import (
     TO_TOKENS,
     TO_VALUES,
 )
-from simulator.hil.network.writer import CHANNELS, MEMBRANES, STREAM, TOKENS, Made, Rows, Writer
+from simulator.hil.network.writer import (
+    CHANNELS,
+    MEMBRANES,
+    STREAM,
+    TOKENS,
+    RowSpan,
+    Writer,
+    WrittenLayer,
+)
 
 
-def write_block(writer: Writer, block: int, entering: Rows) -> Rows:
+def write_block(writer: Writer, block: int, entering: RowSpan) -> RowSpan:
     """Write a block; return where its result is."""
     # The stream holds 0 to 2 at first and grows by 2 a block.
     name, most = f"blocks.{block}", 2 + 2 * block
@@ -37,7 +45,7 @@ def write_block(writer: Writer, block: int, entering: Rows) -> Rows:
     middle = _rows(writer)
     _linear(
         writer,
-        Made(f"{name}.attn.proj", f"{name}.attn.proj_out", f"{name}.mlp.x"),
+        WrittenLayer(f"{name}.attn.proj", f"{name}.attn.proj_out", f"{name}.mlp.x"),
         layers["proj"],
         1,
         operand=FROM_PACKED,
@@ -48,7 +56,7 @@ def write_block(writer: Writer, block: int, entering: Rows) -> Rows:
     hidden = writer.room(TOKENS, writer.network.tokens * hidden_slices)
     _linear(
         writer,
-        Made(f"{name}.mlp.fc1", f"{name}.mlp.hidden"),
+        WrittenLayer(f"{name}.mlp.fc1", f"{name}.mlp.hidden"),
         layers["fc1"],
         most + 1,
         operand=FROM_TOKENS,
@@ -63,7 +71,7 @@ def write_block(writer: Writer, block: int, entering: Rows) -> Rows:
     made = "head.x" if last else f"blocks.{block + 1}.x"
     _linear(
         writer,
-        Made(f"{name}.mlp.fc2", f"{name}.mlp.out", made),
+        WrittenLayer(f"{name}.mlp.fc2", f"{name}.mlp.out", made),
         layers["fc2"],
         1,
         operand=FROM_TOKENS,
@@ -74,7 +82,11 @@ def write_block(writer: Writer, block: int, entering: Rows) -> Rows:
     )
     tokens, tiles = writer.network.tokens, writer.tiles
     writer.add(
-        Made(f"{name}.halting"), halting=1, tiles=tiles, stream_in=result.stream, tokens=tokens
+        WrittenLayer(f"{name}.halting"),
+        halting=1,
+        tiles=tiles,
+        stream_in=result.stream,
+        tokens=tokens,
     )
     return result
 
@@ -88,7 +100,7 @@ def _write_projections(writer: Writer, block: int, words: int) -> int:
         name = f"blocks.{block}.attn.{part}"
         _linear(
             writer,
-            Made(f"{name}_linear", name),
+            WrittenLayer(f"{name}_linear", name),
             writer.network.blocks[block][part],
             2 + 2 * block,
             back=place,
@@ -110,7 +122,7 @@ def _write_scores(writer: Writer, name: str, queries: int) -> None:
     for head in range(network.heads):
         first = head * head_dim
         writer.add(
-            Made(f"{name}.attn.scores"),
+            WrittenLayer(f"{name}.attn.scores"),
             # Of queries and keys; values may still be on their way.
             back=2 + head,
             weights_wait=1,
@@ -149,7 +161,7 @@ def _write_context(writer: Writer, name: str) -> None:
     for head in range(network.heads):
         first = head * head_dim
         writer.add(
-            Made(f"{name}.attn.context", f"{name}.attn.out"),
+            WrittenLayer(f"{name}.attn.context", f"{name}.attn.out"),
             back=1 + head,
             weights_wait=1,
             weights=SCORES,
@@ -175,7 +187,9 @@ def _write_context(writer: Writer, name: str) -> None:
         )
 
 
-def _linear(writer: Writer, made: Made, layer: FixedLayer, largest: int, **fields: int) -> None:
+def _linear(
+    writer: Writer, made: WrittenLayer, layer: FixedLayer, largest: int, **fields: int
+) -> None:
     """Write a linear layer whose inputs are 0 to `largest`."""
     inputs, outputs = layer.weights.shape
     chunks, tokens = -(-inputs // writer.word), writer.network.tokens
@@ -199,15 +213,15 @@ def _linear(writer: Writer, made: Made, layer: FixedLayer, largest: int, **field
     writer.add(made, **(own | writer.contents.add_weights(layer, inputs) | fields))
 
 
-def _rows(writer: Writer) -> Rows:
+def _rows(writer: Writer) -> RowSpan:
     """Room for rows of tokens and their stream."""
     tokens = writer.network.tokens
-    return Rows(
+    return RowSpan(
         writer.room(TOKENS, tokens * writer.slices), writer.room(STREAM, tokens * writer.tiles)
     )
 
 
-def _added(stream: int, result: Rows) -> dict[str, int]:
+def _added(stream: int, result: RowSpan) -> dict[str, int]:
     """The fields of a layer whose spikes are added to a stream."""
     return {
         "residual": 1,

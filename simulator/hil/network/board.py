@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.errors import DeviceError
-from simulator.hil.verilator import Design, build
+from simulator.hil.verilator import RtlDesign, build
 
 Words = npt.NDArray[np.int32]
 
@@ -22,7 +22,7 @@ _FILL, _READ, _WRITE_REGISTER, _READ_REGISTER, _PASS, _LOG, _MEMORY = range(1, 8
 class RtlBoard:
     """The engine and a memory of a latency and a gap between beats, in cycles."""
 
-    def __init__(self, design: Design, latency_cycles: int, gap_cycles: int = 0) -> None:
+    def __init__(self, design: RtlDesign, latency_cycles: int, gap_cycles: int = 0) -> None:
         """Build the RTL unless the cache has it, and start it. Raises DeviceError."""
         self.name = design.top
         self.free = PAGE_BYTES

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.engine.replay import replay
-from simulator.hil.network.engine import ImageRun, Results
+from simulator.hil.network.engine import BoardRun, Results
 from simulator.hil.network.instructions import COUNTED
 from simulator.hil.network.program import Compiled
 from simulator.hil.network.twin import TwinRun
@@ -50,7 +50,7 @@ class Cycles(NamedTuple):
         return self.model / self.rtl - 1
 
 
-def wrong_values(compiled: Compiled, run: ImageRun, twin: TwinRun) -> dict[str, int]:
+def wrong_values(compiled: Compiled, run: BoardRun, twin: TwinRun) -> dict[str, int]:
     """Count the values of each tensor, mask and logit in which the RTL differs from the twin.
 
     Tensors that are all right are left out.
@@ -124,7 +124,7 @@ def twin_image(network: Network, twin: TwinRun) -> Image:
     return Image(0, tensors, dict(twin.active), -1, -1)
 
 
-def image_cycles(plan: Plan, compiled: Compiled, run: ImageRun, twin: TwinRun) -> Cycles:
+def image_cycles(plan: Plan, compiled: Compiled, run: BoardRun, twin: TwinRun) -> Cycles:
     """Hold an image's cycles on the RTL against those of the simulator."""
     lowered = lower(plan, twin_image(plan.network, twin))
     timeline = replay(lowered.program)

@@ -60,7 +60,7 @@ class Board(Protocol):
         """Let some time pass."""
 
 
-class Outcome(NamedTuple):
+class BoardOutcome(NamedTuple):
     """What the engine gave for an image: int (class,) logits, and its counters by name."""
 
     logits: Ints
@@ -88,7 +88,7 @@ class Driver:
             board.write_register(FIRST_SETTING + 4 * place, value)
         self._start(CONFIGURE)
 
-    def classify(self, pixels: npt.NDArray[np.uint8]) -> Outcome:
+    def classify(self, pixels: npt.NDArray[np.uint8]) -> BoardOutcome:
         """Classify an image (y, x) or (y, x, channel). Raises DeviceError if the engine hangs."""
         self.board.write(self.image, image_words(pixels, self.beat_words))
         status = self._start(RUN)
@@ -100,7 +100,7 @@ class Driver:
             name: self.board.read_register(FIRST_COUNTER + 4 * place)
             for place, name in enumerate(COUNTERS)
         }
-        return Outcome(logits, counters)
+        return BoardOutcome(logits, counters)
 
     def _start(self, command: int) -> int:
         """Write a command and wait until the engine is idle; return its status."""

@@ -16,7 +16,7 @@ from simulator.hil.layer_engine import engine_design
 from simulator.hil.network.board import RtlBoard
 from simulator.hil.network.driver import Driver
 from simulator.hil.network.program import Compiled
-from simulator.hil.verilator import Design, Words
+from simulator.hil.verilator import RtlDesign, Words
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -105,7 +105,7 @@ class Results(NamedTuple):
     values: Ints
 
 
-class ImageRun(NamedTuple):
+class BoardRun(NamedTuple):
     """What the engine did with an image.
 
     steps: the single steps of early integration. ended: cycle at which each issued instruction had
@@ -122,7 +122,7 @@ class ImageRun(NamedTuple):
     head_cycle: int
 
 
-def network_design(architecture: Architecture) -> Design:
+def network_design(architecture: Architecture) -> RtlDesign:
     """The network engine of a machine. Raises DeviceError for one that the RTL cannot be."""
     layers = engine_design(architecture).parameters
     array, weights = architecture.core.pe_array, architecture.core.buffers.weights
@@ -141,7 +141,7 @@ def network_design(architecture: Architecture) -> Design:
             "must be a power of two"
         )
     parameters |= {"WEIGHT_SLOTS": slots, **SIZES}
-    return Design("network_top", SOURCES, "network_bench.cpp", parameters)
+    return RtlDesign("network_top", SOURCES, "network_bench.cpp", parameters)
 
 
 def dram_latency_cycles(architecture: Architecture) -> int:
@@ -158,7 +158,7 @@ def dram_latency_cycles(architecture: Architecture) -> int:
 
 def run_images(
     architecture: Architecture, compiled: Compiled, images: Sequence[npt.NDArray[np.uint8]]
-) -> Iterator[ImageRun]:
+) -> Iterator[BoardRun]:
     """Classify images (y, x) one after another. Raises DeviceError if the engine fails or hangs."""
     design = network_design(architecture)
     with RtlBoard(design, dram_latency_cycles(architecture)) as board:
@@ -168,11 +168,11 @@ def run_images(
             yield _read_log(board.log(), outcome.logits, outcome.counters)
 
 
-def _read_log(log: Words, logits: Ints, counters: dict[str, int]) -> ImageRun:
+def _read_log(log: Words, logits: Ints, counters: dict[str, int]) -> BoardRun:
     data = log.astype(np.int64) & 0xFFFFFFFF
     kind = data[:, 0]
     masks = _bits(data[kind == _MASK, 2:4]).astype(np.bool_)
-    return ImageRun(
+    return BoardRun(
         logits,
         counters,
         _read_results(data[kind == _RESULT]),

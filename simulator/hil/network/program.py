@@ -14,7 +14,7 @@ from simulator.hil.network.contents import pixel_shift
 from simulator.hil.network.fixed import SCORE_BITS, FixedNetwork
 from simulator.hil.network.instructions import packed
 from simulator.hil.network.stem import TAPS, write_stem
-from simulator.hil.network.writer import Made, Writer
+from simulator.hil.network.writer import Writer, WrittenLayer
 
 Words = npt.NDArray[np.int32]
 MOST_STREAM_VALUE = 15
@@ -31,7 +31,7 @@ class Compiled(NamedTuple):
 
     network: FixedNetwork
     program: list[dict[str, int]]
-    made: list[Made]
+    made: list[WrittenLayer]
     loop: int
     configuration: Words
     weights: Words

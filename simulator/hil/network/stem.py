@@ -5,20 +5,20 @@ from __future__ import annotations
 from simulator.errors import DeviceError
 from simulator.hil.network.fixed import WEIGHT_FRACTION, FixedStage
 from simulator.hil.network.instructions import COUNTED, FROM_MAP, SPIKES, TO_MAP, TO_TOKENS
-from simulator.hil.network.writer import MAP, STREAM, TOKENS, Made, Rows, Writer
+from simulator.hil.network.writer import MAP, STREAM, TOKENS, RowSpan, Writer, WrittenLayer
 
 TAPS = 9
 IMAGE_GROUPS = 2
 """Entries of a pixel of the image: four of its eight planes each."""
 
 
-def write_stem(writer: Writer) -> Rows:
+def write_stem(writer: Writer) -> RowSpan:
     """Write the stages; return where the tokens' rows are."""
     network, side = writer.network, writer.network.side
     stages = network.stages
     channels = stages[0].layer.weights.shape[0] // TAPS
     base = writer.room(MAP, _bank_entries(side) * IMAGE_GROUPS)
-    largest, rows = 255, Rows(0, 0)
+    largest, rows = 255, RowSpan(0, 0)
     for index, stage in enumerate(stages):
         fields = _stage(writer, index, stage, channels, side)
         fields |= {"word_base": base, "planes": largest.bit_length()}
@@ -26,9 +26,9 @@ def write_stem(writer: Writer) -> Rows:
         fields |= {"tokens": side * side, "result_width": side}
         outputs = len(stage.layer.bias)
         stream_room = -(-outputs // writer.columns) * side * side
-        made = Made(f"sps.{index}.conv", f"sps.{index}.out")
+        made = WrittenLayer(f"sps.{index}.conv", f"sps.{index}.out")
         if index == len(stages) - 1:
-            target = Rows(
+            target = RowSpan(
                 writer.room(TOKENS, side * side * writer.slices), writer.room(STREAM, stream_room)
             )
             fields |= {"target": TO_TOKENS, "result_base": target.words}
@@ -41,7 +41,7 @@ def write_stem(writer: Writer) -> Rows:
             fields |= {"target": TO_MAP, "result_base": base, "result_entries": words}
         if index == len(stages) - 2:
             # Its spikes are what the last stage's are added to.
-            rows = Rows(0, writer.room(STREAM, stream_room))
+            rows = RowSpan(0, writer.room(STREAM, stream_room))
             fields |= {"put_stream": 1, "stream_out": rows.stream}
         if stage.integrated:
             made = made._replace(tensor=f"sps.{index}.integrated")

@@ -15,7 +15,7 @@ MAP, TOKENS, STREAM, MEMBRANES, CHANNELS = range(5)
 DEPTHS = ("MAP_DEPTH", "TOKEN_DEPTH", "STREAM_DEPTH", "MEMBRANE_DEPTH", "ATTENTION_CHANNELS")
 
 
-class Made(NamedTuple):
+class WrittenLayer(NamedTuple):
     """What an instruction makes: tensors by the trace's name, empty where nothing has one."""
 
     layer: str
@@ -23,7 +23,7 @@ class Made(NamedTuple):
     stream: str = ""
 
 
-class Rows(NamedTuple):
+class RowSpan(NamedTuple):
     """Where rows of tokens lie: the first entry of their words and of their residual stream."""
 
     words: int
@@ -41,7 +41,7 @@ class Writer:
         self.contents = Contents(self.columns, self.word, parameters["PORT_INPUTS"])
         self.used = dict.fromkeys(range(len(DEPTHS)), 0)
         self.program: list[dict[str, int]] = []
-        self.made: list[Made] = []
+        self.made: list[WrittenLayer] = []
 
     @property
     def tiles(self) -> int:
@@ -73,7 +73,7 @@ class Writer:
         self.limit(DEPTHS[memory], self.used[memory], self.parameters[DEPTHS[memory]])
         return base
 
-    def add(self, made: Made, **fields: int) -> None:
+    def add(self, made: WrittenLayer, **fields: int) -> None:
         """Append an instruction; fields that are not given are 0."""
         for name, value in fields.items():
             if not 0 <= value < 1 << FIELDS[name]:
