@@ -8,7 +8,7 @@ from pathlib import Path
 
 from simulator.architecture import load_architecture
 from simulator.command import supervised
-from simulator.config.whole_file import whole_file
+from simulator.config.staged_file import staged_file
 from simulator.errors import ResultError
 from simulator.results.result import Result
 from simulator.simulate import Simulation
@@ -80,7 +80,7 @@ def _write(path: Path, made: dict[str, str]) -> None:
         text = path.read_text("utf-8")
         for name, part in made.items():
             text = replaced(text, name, part)
-        with whole_file(path) as file:
+        with staged_file(path) as file:
             file.write(text.encode())
     except (OSError, ValueError) as error:
         raise ResultError(f"{path}: {getattr(error, 'strerror', None) or error}") from None

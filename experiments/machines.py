@@ -19,8 +19,8 @@ HEADER = (
 
 def row(result: Result) -> str:
     """One line of the table."""
-    machine, told = result.provenance["architecture"], summary(result)
-    area, document = told["area"], machine["document"]
+    machine, facts = result.provenance["architecture"], summary(result)
+    area, document = facts["area"], machine["document"]
     buffers = [*document["cores"][0]["buffers"].values()] * len(document["cores"])
     shared = document["memories"].get("global_buffer")
     sizes = [memory["size_kib"] for memory in [*buffers, *([shared] if shared else [])]]

@@ -30,7 +30,7 @@ def row(name: str, folder: Path) -> str:
         warnings.simplefilter("ignore")
         path = capture(own.network, own.images, folder / f"{name}.npz", **own.options)
     with Trace.open(path) as trace:
-        told, operations = trace.manifest["capture"], trace.operations
+        facts, operations = trace.manifest["capture"], trace.operations
         network = read_network(trace)
         order = "tick_batched" if network.sees_future else "timestep_serial"
         machine = load_architecture(
@@ -40,9 +40,9 @@ def row(name: str, folder: Path) -> str:
     weighted = [each for each in operations if each.weight_bits or each.kind == "product"]
     neurons = sum(each.kind == "neuron" for each in operations)
     return (
-        f"| {name.replace('_', ' ')} | {len(weighted)} | {told['proof']['macs']:,} "
+        f"| {name.replace('_', ' ')} | {len(weighted)} | {facts['proof']['macs']:,} "
         f"| {int(lowered.useful_accumulations.sum()):,} | {neurons} "
-        f"| {len(told['real_operands'])} | {told['proof']['causality']} |"
+        f"| {len(facts['real_operands'])} | {facts['proof']['causality']} |"
     )
 
 

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from simulator.config.whole_file import whole_file
+from simulator.config.staged_file import staged_file
 from simulator.config.wording import cell
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_staged(path: Path, content: bytes) -> None:
     """Write beside the target, flush to disk, rename; on any failure the target stays as it was."""
-    with whole_file(path) as file:
+    with staged_file(path) as file:
         file.write(content)
 
 
@@ -24,7 +24,7 @@ def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
     writer.writeheader()
     writer.writerows({name: cell(value) for name, value in row.items()} for row in rows)
-    write_whole(path, text.getvalue().encode())
+    write_staged(path, text.getvalue().encode())
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:

@@ -123,7 +123,7 @@ def store(job: TrainingRun, trained: Trained, recipe: Recipe, seconds: float) ->
     """Store the weights of the last and the best epoch with what is true of them."""
     import json
 
-    from models.files import write_whole
+    from models.files import write_staged
     from models.networks.arms import accuracy_of
     from models.networks.weights import save_weights
 
@@ -139,7 +139,7 @@ def store(job: TrainingRun, trained: Trained, recipe: Recipe, seconds: float) ->
         metadata |= {"accuracy": accuracies[name], "wall_seconds": round(seconds, 1)}
         save_weights(folder / name, model, metadata)
     text = json.dumps(recipe.model_dump(mode="json"), indent=1)
-    write_whole(folder / RECIPE, text.encode())
+    write_staged(folder / RECIPE, text.encode())
     return accuracies[LAST]
 
 

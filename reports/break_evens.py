@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from reports.figures.base import Run
-from simulator.energy.break_even import Comparison, Design, compare, ratio_span, sentences
+from simulator.energy.break_even import BreakEven, Design, compare, ratio_span, sentences
 from simulator.results.units import number
 
 MOST_PAIRS = 24
@@ -20,7 +20,7 @@ class Pair(NamedTuple):
     names: tuple[str, str]
     one: Design
     other: Design
-    found: Comparison
+    found: BreakEven
 
     @property
     def lines(self) -> list[str]:
@@ -59,14 +59,14 @@ def order_cells(one: Design, other: Design) -> list[str]:
     low, _, high = ratio_span(one, other)
     cells = [f"{low:.2f} to {high:.2f}"]
     for turn in compare(one, other).turns[:2]:
-        told = "any" if turn.first_below else "none"
+        facts = "any" if turn.first_below else "none"
         if turn.value is not None:
-            told = f"{'below' if turn.first_below else 'above'} {turn.value:.3g}"
-        cells.append(f"{told} ({turn.bounds.nominal:.3g})")
+            facts = f"{'below' if turn.first_below else 'above'} {turn.value:.3g}"
+        cells.append(f"{facts} ({turn.bounds.nominal:.3g})")
     return cells
 
 
-def told(found: Sequence[Pair]) -> str:
+def facts(found: Sequence[Pair]) -> str:
     """Return the pairs in words, the first MOST_PAIRS of them."""
     if not found:
         return ""

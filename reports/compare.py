@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from reports.break_evens import Pair, pairs, told
+from reports.break_evens import Pair, facts, pairs
 from reports.figures.base import Card, Run, by_workload
 from reports.figures.break_even import break_even_cards
 from reports.figures.cycles import cycles_cards
@@ -31,7 +31,7 @@ from reports.tables import SUFFIXES, paper_tables
 from reports.verdicts import verdicts
 from reports.why import layer_card, waterfall_cards, waterfall_data
 from simulator.command import command, program
-from simulator.config.whole_file import named
+from simulator.config.staged_file import named
 from simulator.errors import ResultError
 from simulator.results.schema import SCHEMAS
 
@@ -103,8 +103,8 @@ def _workload(group: Sequence[Run]) -> dict[str, Any]:
     left_out = [f"{run.left_out} of {run.design}" for run in group if run.left_out]
     return {
         "name": group[0].workload,
-        "network": group[0].told["network"],
-        "origin": group[0].told["origin"],
+        "network": group[0].facts["network"],
+        "origin": group[0].facts["origin"],
         "images": group[0].result.images,
         "trace": trace,
         "weights": json.dumps(trace["weights"], indent=2),
@@ -180,7 +180,7 @@ def _run(options: argparse.Namespace) -> None:
     for name, text in texts.items():
         write_html(text, name)
         print(f"written: {named(name)}", file=sys.stderr)
-    if lines := told(pairs(runs)):
+    if lines := facts(pairs(runs)):
         print(lines)
 
 

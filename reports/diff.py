@@ -31,7 +31,7 @@ WIDTH = 100
 _PROVENANCE_LINES = 24
 # A machine's fields stand in its document; the command is in the heading.
 _DOCUMENT = "architecture.document."
-_TOLD_ELSEWHERE = ("command", "architecture.", "trace.weights.calibration", "trace.content_hash")
+_SHOWN_ELSEWHERE = ("command", "architecture.", "trace.weights.calibration", "trace.content_hash")
 _NAMES = (f"{_DOCUMENT}name", f"{_DOCUMENT}source")
 
 
@@ -46,7 +46,7 @@ class Change(NamedTuple):
     rows: list[tuple[str, float, float, float, float]]
 
     @property
-    def whole(self) -> tuple[float, float]:
+    def entire(self) -> tuple[float, float]:
         """The sum over all entries, in A and in B."""
         return sum(row[1] for row in self.rows), sum(row[2] for row in self.rows)
 
@@ -67,9 +67,9 @@ def changes(one: Result, other: Result) -> list[Change]:
 def _change(title: str, unit: str, one: pd.Series, other: pd.Series) -> Change:
     names = [*one.index, *(name for name in other.index if name not in one.index)]
     a, b = (part.reindex(names, fill_value=0.0).tolist() for part in (one, other))
-    whole = sum(b) - sum(a)
+    entire = sum(b) - sum(a)
     rows = [
-        (str(name), x, y, y - x, (y - x) / whole if whole else 0.0)
+        (str(name), x, y, y - x, (y - x) / entire if entire else 0.0)
         for name, x, y in zip(names, a, b, strict=True)
     ]
     return Change(title, unit, sorted(rows, key=lambda row: -abs(row[3])))
@@ -100,9 +100,9 @@ def _energy_by_layer(result: Result) -> pd.Series:
 
 
 def _with_leakage(result: Result, sums_pj: pd.Series) -> pd.Series:
-    told = sums_pj / (1e6 * result.images)
-    told[AT_REST] = result.tables["images"]["leakage_energy_pj"].sum() / (1e6 * result.images)
-    return told
+    facts = sums_pj / (1e6 * result.images)
+    facts[AT_REST] = result.tables["images"]["leakage_energy_pj"].sum() / (1e6 * result.images)
+    return facts
 
 
 def _dram_by_layer(result: Result) -> pd.Series:
@@ -114,14 +114,14 @@ def headline(one: Result, other: Result) -> list[tuple[str, float, float]]:
     """Metrics of both results, means per image."""
     a, b = summary(one), summary(other)
     picks = {
-        TIME.head("latency"): lambda told: told["latency_ms"]["mean"],
-        TIME.head("latency p99"): lambda told: told["latency_ms"]["p99"],
-        ENERGY.head("energy"): lambda told: told["energy_uj"],
-        EDP.head("EDP"): lambda told: told["energy_delay_uj_ms"],
-        "utilization": lambda told: told["utilization"],
-        "array occupancy": lambda told: told["array_occupancy"],
-        TRAFFIC.head("DRAM traffic"): lambda told: TRAFFIC.of(told["dram_bytes_mean"]),
-        "active tokens": lambda told: told["active_tokens"]["mean"],
+        TIME.head("latency"): lambda facts: facts["latency_ms"]["mean"],
+        TIME.head("latency p99"): lambda facts: facts["latency_ms"]["p99"],
+        ENERGY.head("energy"): lambda facts: facts["energy_uj"],
+        EDP.head("EDP"): lambda facts: facts["energy_delay_uj_ms"],
+        "utilization": lambda facts: facts["utilization"],
+        "array occupancy": lambda facts: facts["array_occupancy"],
+        TRAFFIC.head("DRAM traffic"): lambda facts: TRAFFIC.of(facts["dram_bytes_mean"]),
+        "active tokens": lambda facts: facts["active_tokens"]["mean"],
     }
     return [(name, pick(a), pick(b)) for name, pick in picks.items()]
 
@@ -143,9 +143,9 @@ def ratios(one: Result, other: Result) -> dict[str, Estimate]:
 def paired(one: Result, other: Result) -> tuple[Result, Result, list[str]]:
     """Both over the images that they share, and a line about the others."""
     a, b = shared([one, other], ["A", "B"])
-    fewer = [whole.images - kept.images for whole, kept in ((one, a), (other, b))]
-    told = f"!  Images that only one of them ran are left out: {fewer[0]} of A, {fewer[1]} of B."
-    return a, b, [told] if any(fewer) else []
+    fewer = [entire.images - kept.images for entire, kept in ((one, a), (other, b))]
+    facts = f"!  Images that only one of them ran are left out: {fewer[0]} of A, {fewer[1]} of B."
+    return a, b, [facts] if any(fewer) else []
 
 
 def break_even(one: Result, other: Result) -> list[str]:
@@ -209,20 +209,20 @@ def _who(result: Result) -> str:
 
 def _warnings(one: Result, other: Result) -> list[str]:
     """What makes the two hard to compare."""
-    told = []
+    facts = []
     if not same_trace([one, other]):
-        told.append("!  The traces differ: spikes and masks are not the same.")
+        facts.append("!  The traces differ: spikes and masks are not the same.")
     names = [result.provenance["energy_table"]["name"] for result in (one, other)]
     if names[0] != names[1]:
-        told.append(f"!  The prices differ: {names[0]} in A, {names[1]} in B.")
-    return told
+        facts.append(f"!  The prices differ: {names[0]} in A, {names[1]} in B.")
+    return facts
 
 
 def _provenance_lines(different: Sequence[tuple[str, Any, Any]]) -> list[str]:
     kept = [
         entry
         for entry in different
-        if not entry[0].startswith(_TOLD_ELSEWHERE) or entry[0].startswith(_DOCUMENT)
+        if not entry[0].startswith(_SHOWN_ELSEWHERE) or entry[0].startswith(_DOCUMENT)
     ]
     kept = [entry for entry in kept if entry[0] not in _NAMES]
     lines = [
@@ -237,7 +237,7 @@ def _provenance_lines(different: Sequence[tuple[str, Any, Any]]) -> list[str]:
 
 def _view(change: Change, rows: int) -> Iterator[str]:
     """A heading with the whole, then the largest changes, the rest in one row."""
-    a, b = change.whole
+    a, b = change.entire
     heading = f"{change.title} ({change.unit})"
     yield f"{heading:<40}{'A':>12}{'B':>12}{'B - A':>13}{'of change':>11}"
     kept = [row for row in change.rows if row[3]][:rows]
@@ -270,7 +270,7 @@ def _ratio(one: float, other: float) -> str:
 def as_json(one: Result, other: Result) -> str:
     """Everything, unshortened."""
     keys = ("name", "a", "b", "change", "share_of_change")
-    told = {
+    facts = {
         "a": _who(one),
         "b": _who(other),
         "provenance": [
@@ -292,7 +292,7 @@ def as_json(one: Result, other: Result) -> str:
             for change in changes(one, other)
         ],
     }
-    return json.dumps(told, indent=1)
+    return json.dumps(facts, indent=1)
 
 
 @command()

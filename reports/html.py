@@ -20,7 +20,7 @@ from markupsafe import Markup
 from reports.definitions import definitions
 from reports.figures.base import Card, Plot
 from reports.texts import texts
-from simulator.config.whole_file import whole_file
+from simulator.config.staged_file import staged_file
 from simulator.errors import ResultError
 from simulator.results.summary import short
 from simulator.results.units import between, number
@@ -48,7 +48,7 @@ def write_html(text: str, path: str | Path, *, ours: bool = False) -> None:
         text += f"{mark}\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path, None if ours else mark.encode()) as file:
+        with staged_file(path, None if ours else mark.encode()) as file:
             file.write(text.encode("utf-8", errors="backslashreplace"))
     except OSError as error:
         raise ResultError(f"{path}: {error.strerror or error}") from None
@@ -93,11 +93,11 @@ def render(
 
 def _data(card: Card) -> Markup:
     """A card's plots as JSON."""
-    told = {
+    facts = {
         "choices": card.choices,
         "plots": [{"at": at, **_plot(plot)} for at, plot in card.plots.items()],
     }
-    return _embedded(_rounded(told))
+    return _embedded(_rounded(facts))
 
 
 def _embedded(value: Any) -> Markup:
@@ -107,16 +107,16 @@ def _embedded(value: Any) -> Markup:
 
 
 def _plot(plot: Plot) -> dict[str, Any]:
-    told: dict[str, Any] = {"note": plot.note, "table": _table(plot.table)}
+    facts: dict[str, Any] = {"note": plot.note, "table": _table(plot.table)}
     if plot.marked:
-        told["table"]["marked"] = True
+        facts["table"]["marked"] = True
     if plot.figure is not None:
         figure = plot.figure.to_plotly_json()
         figure["layout"].pop("template", None)
-        told["figure"] = {name: figure[name] for name in ("data", "layout")}
+        facts["figure"] = {name: figure[name] for name in ("data", "layout")}
     if plot.drawing:
-        told["drawing"] = str(plot.drawing)
-    return told
+        facts["drawing"] = str(plot.drawing)
+    return facts
 
 
 def _table(frame: pd.DataFrame) -> dict[str, Any]:

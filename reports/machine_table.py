@@ -43,7 +43,7 @@ def _card(name: str, table: pd.DataFrame, is_open: bool = False) -> Card:
 
 def _row(run: Run, chosen: Sequence[str]) -> dict[str, Any]:
     """One machine; None where a result does not say. `chosen`: fields of its dataflow to show."""
-    machine, area = run.result.provenance["architecture"], run.told["area"]
+    machine, area = run.result.provenance["architecture"], run.facts["area"]
     roofs, document = machine["roofline"], machine["document"]
     bandwidth = roofs["dram_bytes_per_cycle"] * machine["clock_mhz"] / 1e3
     sram = area["sram_mm2"]
@@ -137,8 +137,8 @@ def _capacity_kib(document: Mapping[str, Any]) -> float | None:
 
 def _dram(document: Mapping[str, Any]) -> str:
     dram = (document.get("memories") or {}).get("dram") or {}
-    told = [str(dram.get("technology", "")), f"{dram['channels']} channels"] if dram else []
-    return ", ".join(filter(None, told)) if "channels" in dram else str(dram.get("kind", ""))
+    facts = [str(dram.get("technology", "")), f"{dram['channels']} channels"] if dram else []
+    return ", ".join(filter(None, facts)) if "channels" in dram else str(dram.get("kind", ""))
 
 
 def differing_fields(results: Mapping[str, Result]) -> pd.DataFrame:

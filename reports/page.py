@@ -21,7 +21,7 @@ from reports.figures.stream import stream_cards
 from reports.figures.tokens import halting_cards, token_cards
 from reports.html import render, write_html
 from simulator.command import command, program
-from simulator.config.whole_file import named
+from simulator.config.staged_file import named
 from simulator.results.result import Result
 from simulator.results.summary import short, summary
 from simulator.results.units import TRAFFIC, number
@@ -36,12 +36,12 @@ def write_page(result: Result, path: str | Path) -> None:
 
 def page(result: Result) -> str:
     """The page as text; equal results give equal pages."""
-    told = summary(result)
+    facts = summary(result)
     return render(
         "page.html.j2",
-        result_cards(result, told),
-        told=told,
-        tiles=_tiles(told),
+        result_cards(result, facts),
+        facts=facts,
+        tiles=_tiles(facts),
         provenance=result.provenance,
         prices=result.tables["prices"].to_dict("records"),
         leakage=result.tables["leakage"].to_dict("records"),
@@ -50,42 +50,42 @@ def page(result: Result) -> str:
     )
 
 
-def result_cards(result: Result, told: dict[str, Any]) -> list[Card]:
+def result_cards(result: Result, facts: dict[str, Any]) -> list[Card]:
     """All cards of a result, in the order of the page; `told` is its summary."""
     return [
-        energy_card(result, told),
+        energy_card(result, facts),
         cycles_card(result),
-        *token_cards(told),
+        *token_cards(facts),
         *halting_cards(result),
-        latency_card(result, told),
-        roofline_card(result, told),
-        *stream_cards(result, told),
+        latency_card(result, facts),
+        roofline_card(result, facts),
+        *stream_cards(result, facts),
     ]
 
 
-def _tiles(told: dict[str, Any]) -> list[tuple[str, str, str]]:
+def _tiles(facts: dict[str, Any]) -> list[tuple[str, str, str]]:
     """Name, value and remark of each headline number."""
-    cycles, ms, roof = told["latency_cycles"], told["latency_ms"], told["roofline"]
-    tokens, intensity = told["active_tokens"], roof["operational_intensity_accumulations_per_byte"]
-    held = f"PE array held {told['array_occupancy']:.1%} of the time"
+    cycles, ms, roof = facts["latency_cycles"], facts["latency_ms"], facts["roofline"]
+    tokens, intensity = facts["active_tokens"], roof["operational_intensity_accumulations_per_byte"]
+    held = f"PE array held {facts['array_occupancy']:.1%} of the time"
     per_byte = "no DRAM traffic" if intensity is None else f"{number(intensity)} accumulations/B"
-    largest = told["energy_by_part"][0] if told["energy_by_part"] else None
+    largest = facts["energy_by_part"][0] if facts["energy_by_part"] else None
     most = f"{largest['share']:.1%} {short(largest['part'])}" if largest else "no parts"
-    leakage = f"{number(told['leakage_energy_uj'])} µJ of it leakage"
+    leakage = f"{number(facts['leakage_energy_uj'])} µJ of it leakage"
     spread = f"p95 {number(ms['p95'])}, p99 {number(ms['p99'])} ms"
-    throughput = f"{number(told['throughput_images_per_s'])} images/s"
+    throughput = f"{number(facts['throughput_images_per_s'])} images/s"
     counted = f"{number(tokens['mean'])} of {number(tokens['slots'])} per image"
     return [
         ("Latency", f"{number(ms['mean'])} ms", f"{number(cycles['mean'])} cycles; {spread}"),
         ("Throughput", throughput, "1 / mean latency: no overlap between images"),
-        ("Energy per image", f"{number(told['energy_uj'])} µJ", f"{most}; {leakage}"),
-        ("EDP", f"{number(told['energy_delay_uj_ms'])} µJ ms", "mean of energy × latency"),
-        ("Utilization", f"{told['utilization']:.1%}", held),
+        ("Energy per image", f"{number(facts['energy_uj'])} µJ", f"{most}; {leakage}"),
+        ("EDP", f"{number(facts['energy_delay_uj_ms'])} µJ ms", "mean of energy × latency"),
+        ("Utilization", f"{facts['utilization']:.1%}", held),
         ("Active tokens", f"{tokens['share']:.1%}", counted),
         ("Roofline", f"{roof['bound_by']}-bound", per_byte),
         (
             "DRAM traffic",
-            f"{number(TRAFFIC.of(told['dram_bytes_mean']))} MB",
+            f"{number(TRAFFIC.of(facts['dram_bytes_mean']))} MB",
             "per image, both ways",
         ),
     ]

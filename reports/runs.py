@@ -84,8 +84,8 @@ def _on_shared_images(
         for place, result in zip(places, both, strict=True):
             kept[place] = result
     return [
-        Run(design, workload, own, summary(own), whole.images - own.images, priced(own))
-        for design, workload, own, whole in zip(designs, workloads, kept, results, strict=True)
+        Run(design, workload, own, summary(own), entire.images - own.images, priced(own))
+        for design, workload, own, entire in zip(designs, workloads, kept, results, strict=True)
     ]
 
 

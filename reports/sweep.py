@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from reports.figures.sweep import sweep_cards
 from reports.html import render, write_html
 from simulator.command import command
-from simulator.config.whole_file import named
+from simulator.config.staged_file import named
 from simulator.results.sweep_result import SweepResult
 
 EXAMPLE = "python -m reports.sweep sweeps/small --out sweeps/small.html"

@@ -18,7 +18,7 @@ from markupsafe import Markup
 from reports.figures.base import PALETTE, WINE, words
 from reports.html import write_html
 from simulator.command import command
-from simulator.config.whole_file import named
+from simulator.config.staged_file import named
 from simulator.errors import ResultError
 
 EXAMPLE = "python -m reports.timeline_picture run.json --block 3 --out block3.svg"
@@ -115,8 +115,8 @@ def _panel(block: Block, timestep: int) -> Panel:
     arrays = [span for span in own if _is_array(span.unit)]
     start = min(span.start for span in arrays)
     ends = [span.end for span in own if _is_array(span.unit) or span.unit.endswith("vector_unit")]
-    told = [value for cycle, value in block.tokens if cycle <= start]
-    tokens = f", active tokens: {told[-1]:g}" if told else ""
+    facts = [value for cycle, value in block.tokens if cycle <= start]
+    tokens = f", active tokens: {facts[-1]:g}" if facts else ""
     units: dict[str, list[BarSpan]] = {}
     for span in own:
         units.setdefault(span.unit, []).append(span)

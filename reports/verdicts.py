@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from reports.figures.base import Run, by_workload
-from simulator.energy.break_even import Comparison, Turn, compare, ratio_span
+from simulator.energy.break_even import BreakEven, Turn, compare, ratio_span
 from simulator.results.columns import Floats
 from simulator.results.pairing import ratio_of_means
 from simulator.results.units import POWER
@@ -60,10 +60,10 @@ def verdicts(runs: Sequence[Run], against: str) -> list[Verdict]:
 
 def _verdict(workload: str, group: Sequence[Run], against: str) -> Verdict:
     base = next(run for run in group if run.design == against)
-    pair = _first(group, base, lambda run: float(run.told["latency_ms"]["mean"]))
+    pair = _first(group, base, lambda run: float(run.facts["latency_ms"]["mean"]))
     times = ratio_of_means(_latencies_ms(pair[1]), _latencies_ms(pair[0]))
     faster, cheaper = Claim(pair[0].design, pair[1].design, times, pair[0].result.images), None
-    pair = _first(group, base, lambda run: float(run.told["energy_uj"]))
+    pair = _first(group, base, lambda run: float(run.facts["energy_uj"]))
     prices = [run.priced for run in pair]
     if prices[0] is None or prices[1] is None:
         return Verdict(workload, against, faster, cheaper)
@@ -84,7 +84,7 @@ def _latencies_ms(run: Run) -> Floats:
     return run.result.tables["images"]["latency_ms"].to_numpy(float)
 
 
-def _turns(found: Comparison) -> tuple[Turn, ...]:
+def _turns(found: BreakEven) -> tuple[Turn, ...]:
     """The always-on power and the DRAM price at which the order turns."""
     kept = [turn for turn in found.turns if turn.value is not None and turn.unit]
     return tuple(_in_mw(turn) if turn.unit == "W" else turn for turn in kept)

@@ -27,7 +27,7 @@ def layer_card(runs: Sequence[Run]) -> Card:
 
 
 def _roofs(run: Run) -> str:
-    roof = run.told["roofline"]
+    roof = run.facts["roofline"]
     return text(
         "why",
         peak=roof["peak_accumulations_per_cycle"],
@@ -39,12 +39,12 @@ def layer_table(run: Run) -> pd.DataFrame:
     """A row a layer: what entered it, what it took, why it waited, and where it stands."""
     result, images = run.result, run.result.images
     cycles = cycles_by_layer(result)
-    told = {entry["layer"]: entry for entry in run.told["layers"]}
+    facts = {entry["layer"]: entry for entry in run.facts["layers"]}
     sums = result.tables["layers"].groupby("layer", sort=False)[["rows", "live_rows", "dram_bytes"]]
     moved = sums.sum() / images
     points = layer_points(result)
     rows = []
-    for name, entry in told.items():
+    for name, entry in facts.items():
         own = cycles.loc[name]
         stalls = own.drop("busy")
         most = stalls.idxmax() if stalls.any() else ""
@@ -101,7 +101,7 @@ def pieces(run: Run, view: str) -> dict[str, float]:
         cores = run.result.provenance["architecture"].get("cores", 1)
         per_ms = run.result.provenance["architecture"]["clock_mhz"] * 1e3 * cores
         return {words(str(cause)): float(cycles) / per_ms for cause, cycles in sums.items()}
-    return {short(part["part"]): part["energy_uj"] for part in run.told["energy_by_part"]}
+    return {short(part["part"]): part["energy_uj"] for part in run.facts["energy_by_part"]}
 
 
 def waterfall_data() -> dict[str, Any]:

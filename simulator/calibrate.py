@@ -313,11 +313,11 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _write(path: Path, page: str) -> None:
     """The page as a whole or not at all."""
-    from simulator.config.whole_file import whole_file
+    from simulator.config.staged_file import staged_file
     from simulator.errors import ResultError
 
     try:
-        with whole_file(path, b"simulator.calibrate") as file:
+        with staged_file(path, b"simulator.calibrate") as file:
             file.write(page.encode())
     except OSError as error:
         raise ResultError(f"{path}: cannot be written: {error.strerror}") from error

@@ -299,20 +299,20 @@ def _crash_line(error: Exception) -> str:
 def _crash_report(error: Exception) -> str:
     from simulator import __version__
 
-    told = [
+    facts = [
         f"STASim {__version__}, Python {platform.python_version()}, {platform.platform()}",
         f"command: {shlex.join(sys.argv)}",
         "",
         "".join(traceback.format_exception(error)),
     ]
-    return "\n".join(told)
+    return "\n".join(facts)
 
 
 def add_places(parser: argparse.ArgumentParser) -> None:
     """Add the options that say where tasks run: `--jobs` or `--dask`."""
     where = parser.add_mutually_exclusive_group().add_argument
     number, address = (
-        whole_number(1, 1024),
+        integer_option(1, 1024),
         "tcp://HOST:PORT, tls://HOST:PORT, or local:N processes",
     )
     where("--jobs", type=number, default=1, metavar="N", help="worker processes (default 1)")
@@ -343,7 +343,7 @@ def check_target(path: Path, option: str, error: type[SimulatorError] = Simulato
         raise error(f"{option} {path}: its folder does not exist")
 
 
-def whole_number(least: int, most: int) -> Callable[[str], int]:
+def integer_option(least: int, most: int) -> Callable[[str], int]:
     """Return a type for argparse: a number in ASCII digits, from `least` to `most`."""
 
     def parse(text: str) -> int:

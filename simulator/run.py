@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simulator.command import add_overrides, add_places, command, program, whole_number
+from simulator.command import add_overrides, add_places, command, integer_option, program
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--in-flight",
-        type=whole_number(1, 64),
+        type=integer_option(1, 64),
         metavar="N",
         help="images of the stream under way at once: --set dataflow.images_in_flight=N",
     )
@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     add_overrides(parser)
     add(
         "--pictures",
-        type=whole_number(0, 1024),
+        type=integer_option(0, 1024),
         default=8,
         metavar="N",
         help="keep picture and token masks of the first N simulated images (default 8)",
@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--timeline", metavar="FILE", help="write a Perfetto timeline: FILE.json or FILE.pftrace")
     add(
         "--timeline-images",
-        type=whole_number(1, 1024),
+        type=integer_option(1, 1024),
         default=1,
         metavar="N",
         help="of the first N simulated images (default 1)",
@@ -121,7 +121,7 @@ class _Verify(argparse.Action):
         self, parser: argparse.ArgumentParser, namespace: object, value: Any, option: object = None
     ) -> None:
         """Print that the folder is whole; raise ResultError with what is not."""
-        from simulator.config.whole_folder import verify_folder
+        from simulator.config.staged_folder import verify_folder
         from simulator.errors import ResultError
 
         try:
@@ -194,7 +194,7 @@ def _run_compat(options: argparse.Namespace, command: str) -> int:
     """The accounting of another simulator: no events, so no engine and no timeline."""
     from simulator.architecture import load_architecture
     from simulator.compat.report import CompatReport, check_target
-    from simulator.config.whole_file import named
+    from simulator.config.staged_file import named
     from simulator.errors import ArchitectureError
     from simulator.trace import Trace, image_range
 
@@ -252,8 +252,8 @@ def _stream(options: argparse.Namespace, images: range, command: str) -> int:
     if not options.out:
         raise ResultError("--stream: needs --out, the folder to write")
     with open_executor(options.jobs, options.dask) as executor, _progress(len(images)) as bar:
-        whole = _whole(options, images, command, absolute=executor.is_remote)
-        streamed = stream(whole, Path(options.out), executor, bar.update)
+        entire = _entire(options, images, command, absolute=executor.is_remote)
+        streamed = stream(entire, Path(options.out), executor, bar.update)
     if options.strict:
         refuse_doubtful(streamed.findings())
     print(streamed.text())
@@ -267,11 +267,11 @@ def _simulate(options: argparse.Namespace, images: range, command: str) -> Resul
     from simulator.distributed.parts import simulate_part, simulate_parts, split
 
     with open_executor(min(options.jobs, len(images)), options.dask) as executor:
-        whole = _whole(options, images, command, absolute=executor.is_remote)
+        entire = _entire(options, images, command, absolute=executor.is_remote)
         with _progress(len(images)) as bar:
             if executor.workers == 1 and not executor.is_remote:
-                return simulate_part(whole, lambda images: _ticking(images, bar))
-            parts = split(whole, -(-len(images) // executor.workers))
+                return simulate_part(entire, lambda images: _ticking(images, bar))
+            parts = split(entire, -(-len(images) // executor.workers))
             return simulate_parts(parts, executor, bar.update)
 
 
@@ -296,7 +296,7 @@ def _with_arrivals(options: argparse.Namespace, images: range, result: Result) -
     return Result(provenance, result.all_columns() | streamed.tables)
 
 
-def _whole(options: argparse.Namespace, images: range, command: str, *, absolute: bool) -> Part:
+def _entire(options: argparse.Namespace, images: range, command: str, *, absolute: bool) -> Part:
     """All the work of the command, as one part."""
     from simulator.config.shipped import MACHINES, TRACES, file_of
     from simulator.distributed.parts import Part
@@ -336,7 +336,7 @@ def _write(result: Result, folder: Path) -> None:
     """result.json, tables and the page that is drawn from them, all at once."""
     # The one place where both upper floors meet; nothing else in simulator/ knows of plots.
     from reports.page import page
-    from simulator.config.whole_file import named
+    from simulator.config.staged_file import named
 
     result.save(folder, {"page.html": page(result)})
     print(f"written: {named(folder)}", file=sys.stderr)
@@ -345,7 +345,7 @@ def _write(result: Result, folder: Path) -> None:
 def _write_timeline(options: argparse.Namespace, images: range, result: Result) -> None:
     """Replay these images once more and write when each operation ran; the stream comes first."""
     from simulator.architecture import load_architecture
-    from simulator.config.whole_file import named
+    from simulator.config.staged_file import named
     from simulator.simulate import Simulation
     from simulator.timeline import TimelineRecording, record_stream, write_timeline
     from simulator.trace import Trace

@@ -71,7 +71,7 @@ class Comparison:
 
     def summary(self) -> dict[str, dict[str, Any]]:
         """Return the summary of each run by `design on workload`."""
-        return {f"{run.design} on {run.workload}": run.told for run in self.runs}
+        return {f"{run.design} on {run.workload}": run.facts for run in self.runs}
 
     def __len__(self) -> int:
         return len(self.runs)

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-WRITERS = ("whole_file.py", "whole_folder.py", "results/files.py", "sweep/journal.py",
+WRITERS = ("staged_file.py", "staged_folder.py", "results/files.py", "sweep/journal.py",
            "results/sweep_result.py", "distributed/stream.py", "compat/report.py")  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 
 from models.errors import ModelError
-from models.files import read_csv, write_whole
+from models.files import read_csv, write_staged
 from simulator.command import command
 
 CURVE, HARDWARE_AWARE, PLOT = "curve.csv", "hardware_aware.csv", "curve.png"
@@ -47,8 +47,8 @@ def run(options: argparse.Namespace) -> None:
     for path in (options.tables / CURVE, options.tables / HARDWARE_AWARE):
         if not path.is_file():
             raise ModelError(f"{path} does not exist; it is a table that the page shows")
-    write_whole(options.tables / PLOT, plot(read_csv(options.tables / CURVE)))
-    write_whole(options.write, page(options.tables).encode())
+    write_staged(options.tables / PLOT, plot(read_csv(options.tables / CURVE)))
+    write_staged(options.write, page(options.tables).encode())
     print(options.write)
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from experiments.study.arms import BY_NAME, TASKS
 from experiments.study.hardware import MACHINES
 from experiments.study.published import NETWORKS
-from models.files import write_whole
+from models.files import write_staged
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -124,4 +124,4 @@ def save(figure: Any, path: Path) -> None:
     """Write a figure as PNG; without the versions of what drew it."""
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=110, metadata={"Software": None})
-    write_whole(path, image.getvalue())
+    write_staged(path, image.getvalue())

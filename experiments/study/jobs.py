@@ -19,7 +19,7 @@ from experiments.study.gap import imposed_accuracy
 from models.data.images import Images
 from models.data.sources import Source, read_source
 from models.evaluate import evaluate
-from models.files import write_whole
+from models.files import write_staged
 from models.networks import arms as prepared
 from models.networks.config import HaltingConfig, named_config
 from models.networks.stas import STAS
@@ -69,7 +69,7 @@ def run_arm(work: Path, task: Task, seed: int, name: str, extent: Extent) -> dic
         train_arm(work, task, seed, arm, source, extent)
     model = arm_of(folder / LAST).model
     found = {"task": task.name, "arm": name, "seed": seed, **describe(model, source)}
-    write_whole(folder / FOUND, json.dumps(found, indent=1).encode())
+    write_staged(folder / FOUND, json.dumps(found, indent=1).encode())
     return found
 
 
@@ -108,7 +108,9 @@ def impose(work: Path, task: Task, seed: int, arm: Arm, source: Source) -> dict[
         "similarity": [],
         "entropy": 0.0,
     }
-    write_whole(folder_of(work, task, seed, arm.name) / FOUND, json.dumps(found, indent=1).encode())
+    write_staged(
+        folder_of(work, task, seed, arm.name) / FOUND, json.dumps(found, indent=1).encode()
+    )
     return found
 
 

@@ -14,7 +14,7 @@ from experiments.study import answers, figures, sections
 from experiments.study.arms import TASKS
 from experiments.study.published import NETWORKS
 from models.errors import ModelError
-from models.files import write_whole
+from models.files import write_staged
 
 NEEDED = "spikingformer.csv"
 HEAD = """# STAS on hardware
@@ -34,7 +34,7 @@ def write_page(out: Path, page: Path) -> None:
     text = render(out, page.parent)
     figures.draw(out)
     page.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(page, text.encode())
+    write_staged(page, text.encode())
 
 
 def render(out: Path, base: Path) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from models.files import write_whole
+from models.files import write_staged
 
 DIGITS = "%.6g"
 
@@ -16,4 +16,4 @@ DIGITS = "%.6g"
 def write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Write rows with six digits; the file appears whole or not at all."""
     text = pd.DataFrame(rows).to_csv(index=False, float_format=DIGITS, lineterminator="\n")
-    write_whole(path, text.encode())
+    write_staged(path, text.encode())

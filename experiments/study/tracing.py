@@ -9,7 +9,7 @@ from experiments.study.arms import Task
 from experiments.study.hardware import simulate
 from experiments.study.jobs import Extent, arm_of, cut, folder_of, load
 from models.data.sources import read_source
-from models.files import write_whole
+from models.files import write_staged
 from models.train import LAST
 from models.writing import write_trace
 
@@ -28,4 +28,4 @@ def run_machines(work: Path, task: Task, seed: int, name: str, extent: Extent) -
     write_trace(folder / TRACE, arm, images, source.dataset, BATCH)
     costs, counts = simulate(folder / TRACE)
     found = {"images": len(images.labels), "costs": costs, "counts": counts}
-    write_whole(folder / COSTS, json.dumps(found, indent=1).encode())
+    write_staged(folder / COSTS, json.dumps(found, indent=1).encode())

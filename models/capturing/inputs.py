@@ -98,8 +98,8 @@ def _of_dataset(images: Any) -> Iterator[InputSample]:
     for index, item in enumerate(items):
         parts = list(item) if isinstance(item, tuple | list) else [item]
         label = -1
-        whole = isinstance(parts[-1], int) or getattr(parts[-1], "shape", None) == ()
-        if len(parts) > 1 and whole:
+        entire = isinstance(parts[-1], int) or getattr(parts[-1], "shape", None) == ()
+        if len(parts) > 1 and entire:
             label = int(parts.pop())
         inputs = [_pixels_of(part) if hasattr(part, "convert") else _tensor(part) for part in parts]
         yield InputSample(inputs, label, str(index))

@@ -74,8 +74,8 @@ def masks_of_modules(network: Any, masks: Mapping[str, str]) -> Iterator[None]:
     try:
         for block, name in masks.items():
             if name not in known:
-                told = suggestion(name, filter(None, known))
-                raise ModelError(f"masks: {block}: {shown(name)}: unknown module {told}")
+                facts = suggestion(name, filter(None, known))
+                raise ModelError(f"masks: {block}: {shown(name)}: unknown module {facts}")
             handles.append(known[name].register_forward_hook(_noting_output(block)))
         yield
     finally:

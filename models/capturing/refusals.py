@@ -46,7 +46,7 @@ def refused_images(error: Exception, shapes: Sequence[tuple[int, ...]]) -> Model
     if isinstance(error, ModelError):
         return error
     said = " ".join(str(error).split())
-    told = ", ".join(map(str, shapes))
+    facts = ", ".join(map(str, shapes))
     where = _users_line(error)
     if found := _CHANNELS.search(said):
         why = f"it takes {found[1]} channels, and gets {found[2]}"
@@ -61,7 +61,7 @@ def refused_images(error: Exception, shapes: Sequence[tuple[int, ...]]) -> Model
         why, way_out = said[:120], "give images of the size that the network was made for"
     else:
         why, way_out = f"{type(error).__name__}: {said[:160]}", "it must run on a batch of one"
-    return ModelError(f"{where}: the network does not take images of {told}: {why}; {way_out}")
+    return ModelError(f"{where}: the network does not take images of {facts}: {why}; {way_out}")
 
 
 def _users_line(error: Exception) -> str:

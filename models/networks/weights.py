@@ -15,7 +15,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from models.errors import ModelError
-from models.files import write_whole
+from models.files import write_staged
 from simulator.config.read_back import check_regular, parsed
 from simulator.config.wording import shown
 
@@ -79,7 +79,7 @@ def save_weights(path: Path, model: nn.Module, metadata: Mapping[str, Any]) -> N
         half = tensor.half()
         exact = name in names and bool((half.float() == tensor).all())
         state[name] = (half if exact else tensor).contiguous()
-    write_whole(path, save(state, {"stasim": json.dumps(metadata, sort_keys=True)}))
+    write_staged(path, save(state, {"stasim": json.dumps(metadata, sort_keys=True)}))
 
 
 class _Header(BaseModel):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import ModelError
-from models.files import write_csv, write_whole
+from models.files import write_csv, write_staged
 
 Rows = Sequence[dict[str, Any]]
 
@@ -57,4 +57,4 @@ def draw_curves(path: Path, rows: Rows) -> None:
                 axes.axvline(row["epoch"] - 0.5, color="0.7", linestyle=":")
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=100)
-    write_whole(path, image.getvalue())
+    write_staged(path, image.getvalue())

@@ -44,7 +44,7 @@ class Run(NamedTuple):
     design: str
     workload: str
     result: Result
-    told: dict[str, Any]
+    facts: dict[str, Any]
     left_out: int = 0
     """Images that not all designs of the workload ran."""
     priced: Design | None = None
@@ -232,6 +232,6 @@ def table(frame: pd.DataFrame, name: str, heading: Mapping[str, str] | str = "")
         renamed = {column: f"{words(str(column))}{heading}" for column in frame.columns}
     else:
         renamed = {column: heading.get(str(column), str(column)) for column in frame.columns}
-    told = frame.rename(columns=renamed)
-    told.insert(0, name, [str(label) for label in frame.index])
-    return told.reset_index(drop=True)
+    facts = frame.rename(columns=renamed)
+    facts.insert(0, name, [str(label) for label in frame.index])
+    return facts.reset_index(drop=True)

@@ -99,8 +99,8 @@ def _table(pair: Pair) -> pd.DataFrame:
         )
     for turn in pair.found.turns:
         if turn.unit:
-            told = f"{turn.quantity} at which the order turns ({turn.unit})"
+            facts = f"{turn.quantity} at which the order turns ({turn.unit})"
             value = float("nan") if turn.value is None else turn.value
             low, _, high = turn.bounds
-            rows.append({"quantity": told, "value": value, "low": low, "high": high})
+            rows.append({"quantity": facts, "value": value, "low": low, "high": high})
     return pd.DataFrame(rows)

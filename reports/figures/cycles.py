@@ -52,8 +52,8 @@ def _cycles_plot(result: Result) -> Plot:
     grid = cycles_by_layer(result)
     figure = stacked(grid, "cycles of the PE array per image", COLOURS)
     many_rows(figure, len(grid))
-    told = table(grid.assign(all=grid.sum(axis=1)), "layer", " (cycles)")
-    return Plot(CYCLES_NOTE, figure, told)
+    facts = table(grid.assign(all=grid.sum(axis=1)), "layer", " (cycles)")
+    return Plot(CYCLES_NOTE, figure, facts)
 
 
 def cycles_by_layer(result: Result) -> pd.DataFrame:
@@ -81,8 +81,8 @@ def cycles_cards(runs: Sequence[Run]) -> list[Card]:
 
 def _occupancy_plot(group: Sequence[Run]) -> Plot:
     rows = {
-        run.design: {"utilization": run.told["utilization"]}
-        | {f"occupancy of {unit}": share for unit, share in run.told["occupancy"].items()}
+        run.design: {"utilization": run.facts["utilization"]}
+        | {f"occupancy of {unit}": share for unit, share in run.facts["occupancy"].items()}
         for run in group
     }
     frame = pd.DataFrame.from_dict(rows, orient="index").fillna(0.0)
@@ -99,7 +99,7 @@ def _occupancy_plot(group: Sequence[Run]) -> Plot:
 def _stalls_plot(group: Sequence[Run]) -> Plot:
     rows = {}
     for run in group:
-        shares = {entry["cause"]: entry["share"] for entry in run.told["stalls"]}
+        shares = {entry["cause"]: entry["share"] for entry in run.facts["stalls"]}
         rows[run.design] = {"busy": 1 - sum(shares.values())} | shares
     frame = pd.DataFrame.from_dict(rows, orient="index")[["busy", *CAUSES]]
     note = (

@@ -70,21 +70,21 @@ ESTIMATES = {
 
 def headline(run: Run) -> dict[str, float]:
     """The numbers of the overview, means per image."""
-    told = run.told
-    by_habit = {entry["convention"]: entry["energy_uj"] for entry in told["field_energy"]}
+    facts = run.facts
+    by_habit = {entry["convention"]: entry["energy_uj"] for entry in facts["field_energy"]}
     return {
-        LATENCY: told["latency_ms"]["mean"],
-        TIME.head("p99"): told["latency_ms"]["p99"],
-        RATE.head("throughput"): told["throughput_images_per_s"],
-        "utilization": told["utilization"],
-        "array occupancy": told["array_occupancy"],
-        ENERGY_HEAD: told["energy_uj"],
-        ENERGY.head("leakage"): told["leakage_energy_uj"],
-        EDP_HEAD: told["energy_delay_uj_ms"],
-        DRAM_HEAD: TRAFFIC.of(told["dram_bytes_mean"]),
-        POWER.head("power of the chip"): told["area"]["on_chip_power_mw"],
-        "active tokens": told["active_tokens"]["share"],
-        AREA.head("area, floor"): _area_mm2(told["area"]),
+        LATENCY: facts["latency_ms"]["mean"],
+        TIME.head("p99"): facts["latency_ms"]["p99"],
+        RATE.head("throughput"): facts["throughput_images_per_s"],
+        "utilization": facts["utilization"],
+        "array occupancy": facts["array_occupancy"],
+        ENERGY_HEAD: facts["energy_uj"],
+        ENERGY.head("leakage"): facts["leakage_energy_uj"],
+        EDP_HEAD: facts["energy_delay_uj_ms"],
+        DRAM_HEAD: TRAFFIC.of(facts["dram_bytes_mean"]),
+        POWER.head("power of the chip"): facts["area"]["on_chip_power_mw"],
+        "active tokens": facts["active_tokens"]["share"],
+        AREA.head("area, floor"): _area_mm2(facts["area"]),
         ENERGY.head("field, as ACs"): by_habit["integers_as_acs"],
         ENERGY.head("field, as MACs"): by_habit["integers_as_macs"],
     }
@@ -96,7 +96,7 @@ def overview(runs: Sequence[Run]) -> pd.DataFrame:
     for run in runs:
         cells: dict[str, Any] = dict(headline(run))
         for name, key in ESTIMATES.items():
-            cells[name] = Estimate(**run.told["mean_intervals"][key])
+            cells[name] = Estimate(**run.facts["mean_intervals"][key])
         if run.priced:
             low, _, high = map(ENERGY.of, run.priced.energy)
             cells[ENERGY_HEAD] = Estimate(cells[ENERGY_HEAD].value, low, high)
@@ -120,10 +120,10 @@ def _area_mm2(area: Mapping[str, Any]) -> float:
 def design_cards(runs: Sequence[Run], baseline: str | None = None) -> list[Card]:
     """Overview, improvement over each possible baseline, Pareto front; `baseline` comes first."""
     plot = Plot(text("overview"), None, overview(runs))
-    whole = single("overview", text("overview", "title"), COMPARING, plot)._replace(open=True)
+    entire = single("overview", text("overview", "title"), COMPARING, plot)._replace(open=True)
     title = text("pareto", "title")
     return [
-        whole,
+        entire,
         *improvement_cards(runs, baseline),
         per_workload("pareto", title, COMPARING, runs, _pareto),
     ]
@@ -178,11 +178,11 @@ def _improvement(runs: Sequence[Run], metric: DesignMetric, baseline: str) -> Pl
         f"{metric.name} of {baseline} / that of each design, means over the same images: above 1 "
         f"is better. Bars of {CONFIDENCE:.0%} confidence, images paired (Student's t)."
     )
-    told = table(frame, "design", " (×)")
+    facts = table(frame, "design", " (×)")
     for workload in dict.fromkeys(workload for _, workload in found):
         heading = f"{words(workload)}: {CONFIDENCE:.0%} interval (×)"
-        told[heading] = [interval(found.get((design, workload))) for design in frame.index]
-    return Plot(note, figure, told)
+        facts[heading] = [interval(found.get((design, workload))) for design in frame.index]
+    return Plot(note, figure, facts)
 
 
 def _error_bars(found: Sequence[Estimate | None]) -> dict[str, Any]:
@@ -222,8 +222,8 @@ def _grid(
     frame = pd.DataFrame(values)
     frame = frame.reindex(list(dict.fromkeys(run.design for run in runs)))
     if len(frame.columns) > 1 and baseline not in _spots(runs):
-        whole = frame.dropna()
-        frame[GEOMEAN] = (whole.map(math.log).sum(axis=1) / len(frame.columns)).map(math.exp)
+        entire = frame.dropna()
+        frame[GEOMEAN] = (entire.map(math.log).sum(axis=1) / len(frame.columns)).map(math.exp)
     return frame
 
 
@@ -263,9 +263,9 @@ def _pareto(group: Sequence[Run]) -> Plot:
     """Every design by latency and energy; who is beaten in both is off the front."""
     frame = pd.DataFrame(
         {
-            "latency": [run.told["latency_ms"]["mean"] for run in group],
-            "energy": [run.told["energy_uj"] for run in group],
-            "EDP": [run.told["energy_delay_uj_ms"] for run in group],
+            "latency": [run.facts["latency_ms"]["mean"] for run in group],
+            "energy": [run.facts["energy_uj"] for run in group],
+            "EDP": [run.facts["energy_delay_uj_ms"] for run in group],
         },
         index=[run.design for run in group],
     )
@@ -301,8 +301,8 @@ def _pareto(group: Sequence[Run]) -> Plot:
         ]
     )
     heading = {"latency": LATENCY, "energy": ENERGY_HEAD, "EDP": EDP_HEAD}
-    told = frame.assign(**{"on the front": frame["on the front"].map({True: "yes", False: "no"})})
-    return Plot(note, figure, table(told, "design", heading))
+    facts = frame.assign(**{"on the front": frame["on the front"].map({True: "yes", False: "no"})})
+    return Plot(note, figure, table(facts, "design", heading))
 
 
 def front(first: Sequence[float], second: Sequence[float]) -> list[bool]:

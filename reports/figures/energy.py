@@ -26,15 +26,15 @@ AT_REST = "at rest"
 ENERGY = "Energy"
 
 
-def energy_card(result: Result, told: dict[str, Any]) -> Card:
+def energy_card(result: Result, facts: dict[str, Any]) -> Card:
     """Mean energy per image by section of the network, stacked by part."""
     grid = _by_section_and_part(result)
     grid.loc[AT_REST] = 0.0
-    for part in told["energy_by_part"]:
+    for part in facts["energy_by_part"]:
         name = part["part"]
         grid[name] = grid.get(name, 0.0)
         grid.loc[AT_REST, name] = part["leakage_uj"]
-    grid = grid[[part["part"] for part in told["energy_by_part"]]].rename(columns=short)
+    grid = grid[[part["part"] for part in facts["energy_by_part"]]].rename(columns=short)
     note = (
         "Mean per image. Sections are the patch splitting, the Transformer blocks with their "
         "halting decisions, and the head; “at rest” is leakage over the whole latency."
@@ -98,12 +98,12 @@ def energy_cards(runs: Sequence[Run]) -> list[Card]:
 def _energies(measure: Callable[[Run], dict[str, float]], note: str, group: Sequence[Run]) -> Plot:
     frame = _side_by_side({run.design: measure(run) for run in group})
     figure = stacked(frame, "energy per image (µJ)")
-    told = table(frame.assign(all=frame.sum(axis=1)), "design", " (µJ)")
-    return Plot(f"Mean per image. {note}", figure, told)
+    facts = table(frame.assign(all=frame.sum(axis=1)), "design", " (µJ)")
+    return Plot(f"Mean per image. {note}", figure, facts)
 
 
 def _by_part(run: Run) -> dict[str, float]:
-    return {short(part["part"]): part["energy_uj"] for part in run.told["energy_by_part"]}
+    return {short(part["part"]): part["energy_uj"] for part in run.facts["energy_by_part"]}
 
 
 def _by_action(run: Run) -> dict[str, float]:
@@ -123,7 +123,7 @@ def _by_stage(run: Run) -> dict[str, float]:
 
 
 def _leakage(run: Run) -> dict[str, float]:
-    return {AT_REST: run.told["leakage_energy_uj"]}
+    return {AT_REST: run.facts["leakage_energy_uj"]}
 
 
 def _side_by_side(columns: dict[str, dict[str, float]]) -> pd.DataFrame:
@@ -138,7 +138,7 @@ def field_card(runs: Sequence[Run]) -> Card:
     frame = pd.DataFrame.from_dict(
         {
             workload: {
-                entry["convention"]: entry["energy_uj"] for entry in run.told["field_energy"]
+                entry["convention"]: entry["energy_uj"] for entry in run.facts["field_energy"]
             }
             for workload, run in firsts.items()
         },
@@ -149,5 +149,5 @@ def field_card(runs: Sequence[Run]) -> Card:
         "machine and depends on the trace only; layers that read integers are counted in two ways."
     )
     figure = grouped(frame, "energy per image by the field’s habit (µJ)")
-    told = table(frame, "workload", " (µJ)")
-    return single("field", "By the field’s habit", "The field's habit", Plot(note, figure, told))
+    facts = table(frame, "workload", " (µJ)")
+    return single("field", "By the field’s habit", "The field's habit", Plot(note, figure, facts))

@@ -33,7 +33,7 @@ MOST_POINTS = 500
 """Of more images, so many ranks are drawn; the table holds all."""
 
 
-def latency_card(result: Result, told: dict[str, Any]) -> Card:
+def latency_card(result: Result, facts: dict[str, Any]) -> Card:
     """Latency of every image, with its percentiles."""
     images = result.tables["images"]
     ordered = images.sort_values("latency_cycles", kind="stable")
@@ -50,7 +50,7 @@ def latency_card(result: Result, told: dict[str, Any]) -> Card:
         marker={"color": BLUE, "size": 7},
         hovertemplate="%{text}: %{x:.4~g} ms<extra></extra>",
     )
-    _percentile_lines(figure, told["latency_ms"])
+    _percentile_lines(figure, facts["latency_ms"])
     heading = {
         "image_id": "name",
         "latency_cycles": "latency (cycles)",
@@ -66,18 +66,18 @@ def latency_card(result: Result, told: dict[str, Any]) -> Card:
     return single("latency", "Latency of the images", TIME, plot)
 
 
-def _percentile_lines(figure: go.Figure, told: dict[str, float]) -> None:
+def _percentile_lines(figure: go.Figure, facts: dict[str, float]) -> None:
     """Of few images several percentiles are the same image: one line with all their names."""
     lines: dict[float, list[str]] = {}
     for name in ("mean", *(f"p{rank}" for rank in PERCENTILES)):
-        lines.setdefault(told[name], []).append(name)
+        lines.setdefault(facts[name], []).append(name)
     for value, same in lines.items():
         colour = ORANGE if "mean" in same else GREY
         figure.add_vline(value, line_dash="dot", line_color=colour, line_width=1.5)
         figure.add_annotation(
             x=value, y=1.0, yref="paper", yanchor="bottom", text=", ".join(same), showarrow=False
         )
-    low, high = told["min"], told["max"]
+    low, high = facts["min"], facts["max"]
     margin = 0.08 * (high - low) or 0.1 * high
     figure.update_layout(height=320, showlegend=False)
     figure.update_xaxes(title="latency (ms)", range=[low - margin, high + margin])
@@ -94,8 +94,8 @@ def _boxes(group: Sequence[Run]) -> Plot:
     for run in group:
         latency = run.result.tables["images"]["latency_ms"].to_numpy()
         ranks = np.percentile(latency, (25, 75), method="inverted_cdf").tolist()
-        told = run.told["latency_ms"]
-        rows[run.design] = told | dict(zip(("p25", "p75"), ranks, strict=True))
+        facts = run.facts["latency_ms"]
+        rows[run.design] = facts | dict(zip(("p25", "p75"), ranks, strict=True))
     order = ["mean", "min", "p25", "p50", "p75", "p95", "p99", "max"]
     frame = pd.DataFrame.from_dict(rows, orient="index")[order]
     names = escaped(frame.index)

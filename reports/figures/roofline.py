@@ -38,15 +38,15 @@ HEADING = {
 }
 
 
-def roofline_card(result: Result, told: dict[str, Any]) -> Card:
+def roofline_card(result: Result, facts: dict[str, Any]) -> Card:
     """The machine's two roofs, the layers and the whole run."""
-    roof, layers = told["roofline"], layer_points(result)
+    roof, layers = facts["roofline"], layer_points(result)
     figure = go.Figure()
     low, high = _span([(roof, layers)])
     _add_roofs(figure, roof, low, high, "roofs", {"color": BLUE, "width": 2.5})
     style = {"color": ORANGE, "size": 8, "line": {"width": 1, "color": GREY}}
     _add_layers(figure, layers, "layers", style)
-    _add_whole(figure, roof, "whole run", {"symbol": "star", "size": 17, "color": VERMILION})
+    _add_entire(figure, roof, "whole run", {"symbol": "star", "size": 17, "color": VERMILION})
     _axes(figure, [(roof, layers)])
     peak, bandwidth = roof["peak_accumulations_per_cycle"], roof["dram_bytes_per_cycle"]
     note = (
@@ -68,15 +68,15 @@ def roofline_cards(runs: Sequence[Run]) -> list[Card]:
 
 
 def _together(group: Sequence[Run]) -> Plot:
-    points = [(run.told["roofline"], layer_points(run.result)) for run in group]
+    points = [(run.facts["roofline"], layer_points(run.result)) for run in group]
     low, high = _span(points)
     figure, tables = go.Figure(), []
     drawn = set()
     for place, (run, (roof, layers)) in enumerate(zip(group, points, strict=True)):
         style = marker(place, 7)
-        whole = marker(place, 16) | {"line": {"width": 2, "color": VERMILION}}
+        entire = marker(place, 16) | {"line": {"width": 2, "color": VERMILION}}
         _add_layers(figure, layers, run.design, style)
-        _add_whole(figure, roof, run.design, whole, legend=False)
+        _add_entire(figure, roof, run.design, entire, legend=False)
         roofs = (roof["peak_accumulations_per_cycle"], roof["dram_bytes_per_cycle"])
         if roofs not in drawn:
             drawn.add(roofs)
@@ -85,23 +85,23 @@ def _together(group: Sequence[Run]) -> Plot:
             _add_roofs(figure, roof, low, high, name, {"color": GREY, "width": 2, "dash": dash})
         tables.append(_table(layers).assign(design=run.design))
     _axes(figure, points)
-    told = pd.concat(tables, ignore_index=True)
-    told.insert(0, "design", told.pop("design"))
+    facts = pd.concat(tables, ignore_index=True)
+    facts.insert(0, "design", facts.pop("design"))
     note = (
         "Each small mark is a layer, the large one of the same shape the whole run. A layer whose "
         "data came while another was computing may stand above the slanted roof; a layer without "
         "DRAM traffic has no place here."
     )
-    return Plot(note, figure, told)
+    return Plot(note, figure, facts)
 
 
 def _span(points: Sequence[tuple[dict[str, Any], pd.DataFrame]]) -> tuple[float, float]:
     """From left of everything to right of everything."""
     xs = []
     for roof, layers in points:
-        whole = roof["operational_intensity_accumulations_per_byte"]
+        entire = roof["operational_intensity_accumulations_per_byte"]
         ridge = roof["ridge_accumulations_per_byte"]
-        xs += [*layers["intensity"].tolist(), ridge, whole or ridge]
+        xs += [*layers["intensity"].tolist(), ridge, entire or ridge]
     return min(xs) / 3, max(xs) * 3
 
 
@@ -128,7 +128,7 @@ def _add_layers(figure: go.Figure, layers: pd.DataFrame, name: str, style: Any) 
     )
 
 
-def _add_whole(
+def _add_entire(
     figure: go.Figure, roof: dict[str, Any], name: str, style: Any, *, legend: bool = True
 ) -> None:
     intensity = roof["operational_intensity_accumulations_per_byte"]

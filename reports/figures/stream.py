@@ -16,9 +16,9 @@ MOST_POINTS = 2000
 """Of a longer stream, so many images and changes of the queue are drawn."""
 
 
-def stream_cards(result: Result, told: dict[str, Any]) -> list[Card]:
+def stream_cards(result: Result, facts: dict[str, Any]) -> list[Card]:
     """Latency and queue over time, for a result that holds a stream."""
-    if not told["stream"]:
+    if not facts["stream"]:
         return []
     per_ms = result.provenance["architecture"]["clock_mhz"] * 1e3
     stream, queue = result.tables["stream"], result.tables["stream_queue"]
@@ -39,7 +39,7 @@ def stream_cards(result: Result, told: dict[str, Any]) -> list[Card]:
             row=1,
             col=1,
         )
-    p99 = told["stream"]["latency_ms"]["p99"]["value"]
+    p99 = facts["stream"]["latency_ms"]["p99"]["value"]
     figure.add_hline(y=p99, line_dash="dot", line_color=GREY, annotation_text="p99", row=1, col=1)
     for column, colour in (("waiting", VERMILION), ("in_flight", BLUE)):
         figure.add_scatter(
@@ -56,18 +56,18 @@ def stream_cards(result: Result, told: dict[str, Any]) -> list[Card]:
     figure.update_yaxes(title="latency (ms)", rangemode="tozero", row=1, col=1)
     figure.update_yaxes(title="images", rangemode="tozero", row=2, col=1)
     note = (
-        f"{told['stream']['images']} images, {told['stream']['arrivals']}; at most "
-        f"{told['stream']['in_flight']} in flight. A point is an image at its arrival. Below: "
+        f"{facts['stream']['images']} images, {facts['stream']['arrivals']}; at most "
+        f"{facts['stream']['in_flight']} in flight. A point is an image at its arrival. Below: "
         "images that have arrived and not begun, and images under way."
     )
-    return [single("stream", "The stream", STREAMS, Plot(note, figure, _numbers(told["stream"])))]
+    return [single("stream", "The stream", STREAMS, Plot(note, figure, _numbers(facts["stream"])))]
 
 
-def _numbers(told: dict[str, Any]) -> pd.DataFrame:
+def _numbers(facts: dict[str, Any]) -> pd.DataFrame:
     """Mean and percentiles with their intervals."""
     rows = []
     for part in ("latency", "queueing", "service"):
-        for name, estimate in told[f"{part}_ms"].items():
+        for name, estimate in facts[f"{part}_ms"].items():
             rows.append({"metric (ms)": f"{part}, {name}", **estimate})
     frame = pd.DataFrame(rows)
     return frame.rename(columns={"low": "interval from", "high": "interval to"})

@@ -76,12 +76,12 @@ def _scatter(result: SweepResult, x: str, y: str) -> Plot:
         values = points[_column(name)].dropna().tolist()
         scale = log_axis(values) if values and min(values) > 0 and name != "number" else {}
         update(title=headed(name), **scale)
-    told = (
+    facts = (
         f"{len(front)} of {len(points)} points are on the front of {', '.join(result.objectives)}."
     )
     if len(ok) + len(broken) > MOST_DRAWN:
-        told += f" Of the others {MOST_DRAWN} of each kind at most are drawn."
-    return Plot(told, figure, _table(result, front))
+        facts += f" Of the others {MOST_DRAWN} of each kind at most are drawn."
+    return Plot(facts, figure, _table(result, front))
 
 
 def _down(result: SweepResult, name: str) -> bool:
@@ -190,11 +190,11 @@ def _effect(result: SweepResult, objective: str, name: str) -> Plot:
     means = pd.DataFrame({"x": x.to_numpy(), "y": y.to_numpy(), "level": levels}).groupby("level")
     numeric = pd.api.types.is_numeric_dtype(x)
     at = means["x"].median() if numeric else means["x"].first()
-    told = pd.DataFrame({"x": at, "mean": means["y"].mean(), "points": means.size()})
-    told = told.sort_values("x") if numeric else told
+    facts = pd.DataFrame({"x": at, "mean": means["y"].mean(), "points": means.size()})
+    facts = facts.sort_values("x") if numeric else facts
     figure.add_scatter(
-        x=[_short(value) for value in told["x"]],
-        y=told["mean"].tolist(),
+        x=[_short(value) for value in facts["x"]],
+        y=facts["mean"].tolist(),
         name="mean",
         mode="lines+markers" if numeric else "markers",
         line={"color": ORANGE, "width": 2},
@@ -204,7 +204,7 @@ def _effect(result: SweepResult, objective: str, name: str) -> Plot:
     figure.update_layout(height=380)
     figure.update_xaxes(title=html.escape(name), **({} if numeric else {"type": "category"}))
     figure.update_yaxes(title=headed(objective))
-    table = told.rename(columns={"x": name, "mean": f"mean {objective}"}).reset_index(drop=True)
+    table = facts.rename(columns={"x": name, "mean": f"mean {objective}"}).reset_index(drop=True)
     return Plot("Every point that keeps the limits, and their mean at each value.", figure, table)
 
 
@@ -264,8 +264,8 @@ def _table(result: SweepResult, rows: pd.DataFrame) -> pd.DataFrame:
     heading = {"number": "point", "status": "status"}
     heading |= {PARAMETER + name: name for name in result.parameters}
     heading |= {METRIC + name: headed(name) for name in (*result.objectives, *metrics)}
-    told = rows[[*heading]].rename(columns=heading).reset_index(drop=True)
-    return told.assign(**{"as YAML": [as_yaml(result, row) for row in rows.to_dict("records")]})
+    facts = rows[[*heading]].rename(columns=heading).reset_index(drop=True)
+    return facts.assign(**{"as YAML": [as_yaml(result, row) for row in rows.to_dict("records")]})
 
 
 def as_yaml(result: SweepResult, row: dict[Any, Any]) -> str:

@@ -31,21 +31,23 @@ Masks = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
 
-def token_cards(told: dict[str, Any]) -> list[Card]:
+def token_cards(facts: dict[str, Any]) -> list[Card]:
     """Mean active tokens by block and timestep; none for a network without blocks."""
-    if not told["active_tokens"]["by_timestep_and_block"]:
+    if not facts["active_tokens"]["by_timestep_and_block"]:
         return []
-    return [single("tokens", "Active tokens", TOKENS, _tokens_plot(told))]
+    return [single("tokens", "Active tokens", TOKENS, _tokens_plot(facts))]
 
 
 def tokens_cards(runs: Sequence[Run]) -> list[Card]:
     """Of each workload, since no machine changes them: active tokens, and pictures if there are."""
-    runs = [run for run in runs if run.told["active_tokens"]["by_timestep_and_block"]]
+    runs = [run for run in runs if run.facts["active_tokens"]["by_timestep_and_block"]]
     firsts = {workload: group[0] for workload, group in by_workload(runs).items()}
     if not firsts:
         return []
     title = "Active tokens"
-    cards = [per_workload("tokens", title, TOKENS, runs, lambda group: _tokens_plot(group[0].told))]
+    cards = [
+        per_workload("tokens", title, TOKENS, runs, lambda group: _tokens_plot(group[0].facts))
+    ]
     drawn: Plots = {
         (workload, image): plot
         for workload, run in firsts.items()
@@ -62,8 +64,8 @@ def halting_cards(result: Result) -> list[Card]:
     return [Card("halting", TITLE, TOKENS, (IMAGE,), plots)] if plots else []
 
 
-def _tokens_plot(told: dict[str, Any]) -> Plot:
-    tokens = told["active_tokens"]
+def _tokens_plot(facts: dict[str, Any]) -> Plot:
+    tokens = facts["active_tokens"]
     grid, full = tokens["by_timestep_and_block"], tokens["tokens_by_timestep_and_block"]
     blocks = [f"block {block}" for block in range(len(grid[0]))] if grid else []
     steps = [f"timestep {step}" for step in range(len(grid))]
@@ -104,11 +106,11 @@ def _halting_plots(result: Result) -> dict[str, Plot]:
         if rows * columns == 0:
             break
         active = _unpacked(masks, rows * columns).reshape(-1, *_shape(masks), rows, columns)[0]
-        told = images.loc[image]
-        label = f"image {image}: {told['image_id']}"
+        facts = images.loc[image]
+        label = f"image {image}: {facts['image_id']}"
         source = pictures.get(image, "")
         figure, table = _halting_figure(active, source), _halting_table(active)
-        plots[label] = Plot(_note(told, active), figure, table, _mosaic(active, source))
+        plots[label] = Plot(_note(facts, active), figure, table, _mosaic(active, source))
     return plots
 
 
@@ -124,9 +126,9 @@ def _unpacked(masks: pd.DataFrame, tokens: int) -> Masks:
     return np.unpackbits(bits, axis=1, count=tokens, bitorder="little").view(np.bool_)
 
 
-def _note(told: Any, active: Masks) -> str:
-    seen = f"class {told['label']}" if told["label"] >= 0 else "class unknown"
-    answered = f", answered {told['prediction']}" if told["prediction"] >= 0 else ""
+def _note(facts: Any, active: Masks) -> str:
+    seen = f"class {facts['label']}" if facts["label"] >= 0 else "class unknown"
+    answered = f", answered {facts['prediction']}" if facts["prediction"] >= 0 else ""
     steps, blocks = active.shape[:2]
     return (
         f"{seen}{answered}; {int(active.sum()):,} of {active.size:,} tokens computed. Left: in how "
@@ -205,13 +207,13 @@ def _mosaic(active: Masks, source: str) -> Markup:
             width, height
         )
     ]
-    whole = Markup('width="{}" height="{}"').format(columns, rows)
+    entire = Markup('width="{}" height="{}"').format(columns, rows)
     if source:
         shape = Markup(
             '<image id="{}" {} preserveAspectRatio="none" href="data:image/png;base64,{}"/>'
-        ).format(picture, whole, source)
+        ).format(picture, entire, source)
     else:
-        shape = Markup('<rect id="{}" {} fill="#56B4E9"/>').format(picture, whole)
+        shape = Markup('<rect id="{}" {} fill="#56B4E9"/>').format(picture, entire)
     parts += [shape, Markup("</defs>")]
     text = Markup('<text x="{:.4g}" y="{:.4g}" font-size="{:.3g}" {}>{}</text>')
     middle, end = Markup('text-anchor="middle"'), Markup('text-anchor="end"')

@@ -27,8 +27,8 @@ def _dram_plot(group: Sequence[Run]) -> Plot:
         {run.design: _dram_mb(run) for run in group}, orient="index"
     ).fillna(0.0)
     figure = stacked(frame, "DRAM traffic per image (MB)")
-    told = table(frame.assign(all=frame.sum(axis=1)), "design", " (MB)")
-    return Plot("Mean per image, reads and writes, 1 MB = 10⁶ bytes.", figure, told)
+    facts = table(frame.assign(all=frame.sum(axis=1)), "design", " (MB)")
+    return Plot("Mean per image, reads and writes, 1 MB = 10⁶ bytes.", figure, facts)
 
 
 def _dram_mb(run: Run) -> dict[str, float]:
@@ -43,12 +43,12 @@ def _sram_plot(group: Sequence[Run]) -> Plot:
         {run.design: _sram_mb(run) for run in group}, orient="index"
     ).fillna(0.0)
     figure = stacked(frame, "SRAM traffic per image (MB)")
-    told = table(frame.assign(all=frame.sum(axis=1)), "design", " (MB)")
+    facts = table(frame.assign(all=frame.sum(axis=1)), "design", " (MB)")
     note = (
         "Mean per image, reads and writes of each buffer; an access moves the full width of its "
         "buffer, so this is accesses × width, 1 MB = 10⁶ bytes."
     )
-    return Plot(note, figure, told)
+    return Plot(note, figure, facts)
 
 
 def _sram_mb(run: Run) -> dict[str, float]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from simulator.command import command
 from simulator.compat.dram_streams import Replay, StreamRow, measure, read_rows, replays
 from simulator.compat.validate import replaced, table
-from simulator.config.whole_file import whole_file
+from simulator.config.staged_file import staged_file
 from simulator.errors import ResultError
 
 COMMAND = (
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     text = options.write.read_text("utf-8")
     for name, made in sections.items():
         text = replaced(text, name, made, options.write)
-    with whole_file(options.write) as file:
+    with staged_file(options.write) as file:
         file.write(text.encode())
 
 

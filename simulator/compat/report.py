@@ -18,7 +18,7 @@ from simulator.compat.from_trace import operations_of
 from simulator.compat.machines import design_of
 from simulator.compat.prosperity import dram_bits
 from simulator.config.read_back import read_text
-from simulator.config.whole_folder import check_folder, write_folder
+from simulator.config.staged_folder import check_folder, write_folder
 from simulator.config.wording import cell
 from simulator.errors import ResultError
 from simulator.trace import Trace

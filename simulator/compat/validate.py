@@ -23,7 +23,7 @@ from simulator.compat.prosperity import dram_bits
 from simulator.components.base import build
 from simulator.components.pe_arrays.base import PEArray
 from simulator.components.pe_arrays.counted import counted_tiles
-from simulator.config.whole_file import whole_file
+from simulator.config.staged_file import staged_file
 from simulator.errors import ResultError, SimulatorError
 
 COMMAND = "python -m simulator.compat.validate --write docs/validation.md"
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         text = path.read_text("utf-8")
         for name, made in sections.items():
             text = replaced(text, name, made, path)
-        with whole_file(path) as file:
+        with staged_file(path) as file:
             file.write(text.encode())
     except OSError as error:
         if error.filename is None:  # stdout

@@ -10,7 +10,7 @@ from typing import Any
 
 from simulator.command import command
 from simulator.components.table import parts_table, with_table
-from simulator.config.whole_file import whole_file
+from simulator.config.staged_file import staged_file
 from simulator.errors import ArchitectureError
 
 PAGE = "arch_configs/README.md"
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{path}: the table is old: python -m simulator.components --write {path}")
             return 1
         if old != new:
-            with whole_file(path) as file:
+            with staged_file(path) as file:
                 file.write(new.encode())
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error

@@ -101,8 +101,8 @@ def remove_damaged(folder: Path, beginning: str) -> None:
         for path in folder.iterdir():
             if path.name.startswith(beginning) and path.suffix in (".nbi", ".nbc"):
                 with path.open("rb") as file:
-                    whole = _holds_pickles(file, 2 if path.suffix == ".nbi" else 1)
-                if not whole:
+                    entire = _holds_pickles(file, 2 if path.suffix == ".nbi" else 1)
+                if not entire:
                     path.unlink()
 
 

@@ -171,7 +171,7 @@ def _on_cluster(
     threading.Thread(target=pull, daemon=True).start()
     while (answer := _next(answers, client)) is not None:
         if isinstance(answer, BaseException):
-            raise _told(answer)
+            raise _facts(answer)
         yield answer
 
 
@@ -183,7 +183,7 @@ def _next(answers: queue.SimpleQueue[Answer], client: Any) -> Answer:
             raise ExecutionError("the cluster was lost: the scheduler no longer answers")
 
 
-def _told(error: BaseException) -> BaseException:
+def _facts(error: BaseException) -> BaseException:
     """What a task raised, as it is; what the cluster did, in a word."""
     from distributed import CancelledError, KilledWorker
 

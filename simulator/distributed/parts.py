@@ -51,8 +51,8 @@ def provenance_of(part: Part) -> dict[str, Any]:
     with Trace.open(part.trace) as trace:
         architecture = as_architecture(part.arch, part.overrides)
         simulation = Simulation(trace, architecture, engine=part.engine, command=part.command)
-        told: dict[str, Any] = json.loads(json.dumps(simulation.provenance()))
-        return told
+        facts: dict[str, Any] = json.loads(json.dumps(simulation.provenance()))
+        return facts
 
 
 def split(part: Part, size: int) -> list[Part]:

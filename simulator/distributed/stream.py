@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from simulator.config.whole_file import whole_file
+from simulator.config.staged_file import staged_file
 from simulator.distributed.executor import Executor
 from simulator.distributed.parts import Part, provenance_of, simulate_part, split
 from simulator.errors import ResultError
@@ -48,7 +48,7 @@ def simulate_to_parquet(part: Part) -> PartTables:
 
 
 def stream(
-    whole: Part, folder: Path, executor: Executor, done: Callable[[int], object]
+    entire: Part, folder: Path, executor: Executor, done: Callable[[int], object]
 ) -> StreamedResult:
     """Simulate the parts that the folder lacks; `done` is told the images of each part.
 
@@ -57,14 +57,14 @@ def stream(
     """
     header = {
         "schema": SCHEMA,
-        "first": whole.first,
-        "stop": whole.stop,
+        "first": entire.first,
+        "stop": entire.stop,
         "part_images": PART_IMAGES,
-        "provenance": provenance_of(whole),
+        "provenance": provenance_of(entire),
     }
     _begin(folder, header)
     left = []
-    for part in split(whole, PART_IMAGES):
+    for part in split(entire, PART_IMAGES):
         if _part_file(folder, LAST_TABLE, part.first // PART_IMAGES).exists():
             done(part.stop - part.first)
         else:
@@ -114,7 +114,7 @@ def _part_file(folder: Path, table: str, number: int) -> Path:
 
 
 def _write(path: Path, content: bytes) -> None:
-    with whole_file(path) as file:
+    with staged_file(path) as file:
         file.write(content)
 
 

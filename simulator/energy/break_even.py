@@ -76,7 +76,7 @@ class Turn(NamedTuple):
         return self.value is not None and self.bounds.low <= self.value <= self.bounds.high
 
 
-class Comparison(NamedTuple):
+class BreakEven(NamedTuple):
     """Two designs by energy: `difference` of the first over the second between all bounds."""
 
     difference_pj: Span
@@ -88,7 +88,7 @@ class Comparison(NamedTuple):
         return self.difference_pj.low > 0 or self.difference_pj.high < 0
 
 
-def compare(one: Design, other: Design) -> Comparison:
+def compare(one: Design, other: Design) -> BreakEven:
     """Return how two designs differ, and what turns their order: power, DRAM price, causes."""
     causes = one.causes.keys() | other.causes.keys()
     differences = {
@@ -106,7 +106,7 @@ def compare(one: Design, other: Design) -> Comparison:
         turn = _cause_turn(cause, each, nominal)
         if turn is not None:
             turns.append(turn)
-    return Comparison(span, tuple(turns))
+    return BreakEven(span, tuple(turns))
 
 
 def ratio_span(one: Design, other: Design) -> Span:
@@ -235,10 +235,10 @@ def sentences(
     )
     verdict = "robust over all bounds" if found.is_robust else "not robust: bounds turn it"
     lines = [f"{cheaper} takes {ratio:.2f} of the energy of {dearer} ({verdict})"]
-    return lines + [_sentence(names, turn, number) for turn in _told(found)]
+    return lines + [_sentence(names, turn, number) for turn in _facts(found)]
 
 
-def _told(found: Comparison) -> Sequence[Turn]:
+def _facts(found: BreakEven) -> Sequence[Turn]:
     """Return the two axes of the map always, a cause only where it turns the order alone."""
     return [turn for turn in found.turns if turn.unit or turn.is_within]
 

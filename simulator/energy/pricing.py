@@ -70,10 +70,10 @@ class EnergyTable:
                 raise PricingError(f"energy table {shown(str(name_or_path))}: unknown {known}")
             path = TABLES / f"{name_or_path}.yaml"
         written = read_table_file(path)
-        return cls._on_base(written) if written.base else cls._whole(written)
+        return cls._on_base(written) if written.base else cls._entire(written)
 
     @classmethod
-    def _whole(cls, written: TableFile) -> EnergyTable:
+    def _entire(cls, written: TableFile) -> EnergyTable:
         beside = written.path.parent / written.sram.csv
         grid = beside if beside.is_file() else TABLES / written.sram.csv
         voltage = written.sram.voltage_v

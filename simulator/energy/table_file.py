@@ -73,7 +73,7 @@ def read_table_file(path: Path) -> TableFile:
 
 _ALWAYS = ("schema", "name", "summary")
 _ON_BASE = (*_ALWAYS, "base", "overrides")
-_WHOLE = (*_ALWAYS, "family", "node_nm", "voltage_v", "logic", "sram", "dram")
+_COMPLETE = (*_ALWAYS, "family", "node_nm", "voltage_v", "logic", "sram", "dram")
 
 
 def _table(reader: Reader, path: Path) -> TableFile:
@@ -82,7 +82,7 @@ def _table(reader: Reader, path: Path) -> TableFile:
     if has_base:
         fields = reader.mapping(data, (), _ON_BASE)
     else:
-        fields = reader.mapping(data, (), _WHOLE, ("scaling", "derived", "overrides"))
+        fields = reader.mapping(data, (), _COMPLETE, ("scaling", "derived", "overrides"))
     if fields.get("schema", SCHEMA) != SCHEMA:
         reader.report(("schema",), fields["schema"], f"must be {SCHEMA}")
     logic = _logic(reader, fields)

@@ -60,7 +60,7 @@ def cost_table(
     }
     for index in images:
         image = trace.read(index)
-        device.whole(image)
+        device.entire(image)
         for timestep, block in found:
             cost = _step_cost(device, image, timestep, block)
             if cost is not None:
@@ -145,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
 
 def _run(options: argparse.Namespace) -> int:
     from simulator.architecture import load_architecture
-    from simulator.config.whole_file import whole_file
+    from simulator.config.staged_file import staged_file
     from simulator.errors import DeviceError
     from simulator.hil.simulated import SimulatedDevice
     from simulator.trace import Trace, image_range
@@ -159,7 +159,7 @@ def _run(options: argparse.Namespace) -> int:
         print(text)
         return 0
     try:
-        with whole_file(Path(options.out), SCHEMA.encode()) as file:
+        with staged_file(Path(options.out), SCHEMA.encode()) as file:
             file.write(text.encode() + b"\n")
     except OSError as error:
         raise DeviceError(f"--out {options.out}: {error.strerror}") from error

@@ -213,15 +213,15 @@ class _Image:
         limit = 1000 + 200 * sum(job.operand.size for job in jobs)
         commands.append(np.array([3, len(jobs), min(limit, 1 << 30)], np.int32))
         reads: list[tuple[int, int, int, int]] = []
-        for job, told in zip(jobs, self.instructions, strict=True):
-            entries = told["tiles"] * told["tile_vectors"]
+        for job, facts in zip(jobs, self.instructions, strict=True):
+            entries = facts["tiles"] * facts["tile_vectors"]
             memory, bits = (SCORES, self.array.weight_bits) if job.scores else (SPIKES, 1)
-            reads.append((memory, told["output_base"], entries, bits))
+            reads.append((memory, facts["output_base"], entries, bits))
             if not job.scores:
                 bits = self.parameters["MEMBRANE_BITS"]
-                reads.append((MEMBRANES, told["vector_base"], entries, bits))
+                reads.append((MEMBRANES, facts["vector_base"], entries, bits))
             if job.stream is not None:
-                reads.append((STREAM, told["output_base"], entries, STREAM_BITS))
+                reads.append((STREAM, facts["output_base"], entries, STREAM_BITS))
         for memory, base, entries, bits in reads:
             width = -(-bits * self.array.columns // 32)
             commands.append(np.array([2, memory, base, entries, width], np.int32))
@@ -241,11 +241,11 @@ class _Image:
             place += entries * width
         outputs, membranes, streams = [], [], []
         values = iter(read)
-        for job, told in zip(jobs, self.instructions, strict=True):
+        for job, facts in zip(jobs, self.instructions, strict=True):
 
-            def of(value: Ints, job: Job = job, told: dict[str, int] = told) -> Ints:
-                by_row = value.reshape(told["tiles"], told["tile_vectors"], -1).transpose(1, 0, 2)
-                return by_row.reshape(told["tile_vectors"], -1)[job.live, : job.weights.shape[1]]
+            def of(value: Ints, job: Job = job, facts: dict[str, int] = facts) -> Ints:
+                by_row = value.reshape(facts["tiles"], facts["tile_vectors"], -1).transpose(1, 0, 2)
+                return by_row.reshape(facts["tile_vectors"], -1)[job.live, : job.weights.shape[1]]
 
             outputs.append(of(next(values)))
             membranes.append(None if job.scores else of(next(values)))
@@ -364,11 +364,11 @@ class _Image:
 def _packed(instructions: Sequence[dict[str, int]]) -> Words:
     """Instructions as entries of 32-bit words."""
     entries = []
-    for told in instructions:
+    for facts in instructions:
         value, bits = 0, 0
         for name, width in _FIELDS.items():
-            if not 0 <= told[name] < 1 << width:
-                raise DeviceError(f"device rtl: {name} {told[name]}: must fit {width} bits")
-            value, bits = value << width | told[name], bits + width
+            if not 0 <= facts[name] < 1 << width:
+                raise DeviceError(f"device rtl: {name} {facts[name]}: must fit {width} bits")
+            value, bits = value << width | facts[name], bits + width
         entries.append(np.frombuffer(value.to_bytes(-(-bits // 32) * 4, "little"), "<i4"))
     return np.array(entries, np.int32)

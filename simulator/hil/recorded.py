@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import pydantic
 
 from simulator.config.read_back import read_object
-from simulator.config.whole_file import whole_file
+from simulator.config.staged_file import staged_file
 from simulator.errors import DeviceError
 from simulator.hil.base import Cost, Device, Work
 
@@ -105,7 +105,7 @@ class Recorder:
         content["content_hash"] = _content_hash(content)
         text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
         try:
-            with whole_file(Path(path), SCHEMA.encode()) as file:
+            with staged_file(Path(path), SCHEMA.encode()) as file:
                 file.write(text.encode())
         except OSError as error:
             raise DeviceError(f"{path}: {error.strerror}: must be in a writable folder") from error

@@ -98,7 +98,7 @@ class Counts:
             if key in totals:
                 cube[:, :, number] += totals[key]
             if key in shared:
-                whole = shared[key][group]
-                cube[:, :, number] += whole * (place + 1)[:, None] // size[:, None]
-                cube[:, :, number] -= whole * place[:, None] // size[:, None]
+                entire = shared[key][group]
+                cube[:, :, number] += entire * (place + 1)[:, None] // size[:, None]
+                cube[:, :, number] -= entire * place[:, None] // size[:, None]
         return actions, cube

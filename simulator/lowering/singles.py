@@ -156,24 +156,24 @@ class _Filler:
                 bits = _elements(op, layer, rows) * self.vector.membrane_bits
                 for write in (False, True):
                     self.counts.access("membranes", bits, at, write=write)
-        whole = layer.rows * layer.timesteps
+        entire = layer.rows * layer.timesteps
         operands = 1 + (layer.second is not None)
         read = operands * rows * layer.inputs
-        read = read + sum(bits * rows // whole for bits, _ in layer_plan.reads)
+        read = read + sum(bits * rows // entire for bits, _ in layer_plan.reads)
         self.counts.access("spikes", read, at, write=False)
-        self.counts.access("spikes", layer_plan.stored_bits * rows // whole, at, write=True)
+        self.counts.access("spikes", layer_plan.stored_bits * rows // entire, at, write=True)
 
     def _move_elements(self, layer_plan: LayerPlan, step: int, rows: Ints) -> None:
         """Move what is in memories outside the core; cores take equal parts."""
         layer, found = layer_plan.layer, self.found
         cores = 1 if layer_plan.home != SHARED else self.plan.machine.cores
-        whole = layer.rows * layer.timesteps
+        entire = layer.rows * layer.timesteps
         read = {place: np.zeros(self.images, np.int64) for place in range(3)}
         own = rows * layer.inputs
         for name, bits in (
             (layer_plan.operand_place, own),
             (layer_plan.second_place, own),
-            *((name, bits * rows // whole) for bits, name in layer_plan.reads),
+            *((name, bits * rows // entire) for bits, name in layer_plan.reads),
         ):
             read[PLACES[name]] += bits
         outside = [layer_plan.operand_place, layer_plan.second_place]
@@ -182,7 +182,7 @@ class _Filler:
         far = IN_DRAM if any(PLACES[name] == IN_DRAM for name in outside) else IN_GLOBAL
         found.operand_place[step] = far
         found.spill_place[step] = PLACES[layer_plan.spill_place]
-        spilled = layer_plan.spilled_bits * rows // whole
+        spilled = layer_plan.spilled_bits * rows // entire
         moved = -(-(read[IN_DRAM] + read[IN_GLOBAL]) // cores)
         found.operand_bits[:, step] = moved
         found.operand[:, step] = self._move(layer, far, moved, cores, write=False)

@@ -163,14 +163,14 @@ def _costed(constants: Constants, plan: ScopePlan, batch: Batch) -> Costed:
     added, added_pass = (_by_scope(scopes, block_scope, each) for each in additions(cost, arrays))
     # Where an array adds zeros too, what is needed is a value that is not zero: an integer once.
     dense = np.array([array.computes_zeros for array in arrays.values()])[walks.array][plan.walk]
-    whole = dense & integer[plan.walk]
+    entire = dense & integer[plan.walk]
     added = np.where(dense, ones, added)
-    if whole.any():
+    if entire.any():
         joined = _joined_planes(walks, batch)
-        values = count_ones(walks, plan, _only(scopes, whole), joined, dtype)
+        values = count_ones(walks, plan, _only(scopes, entire), joined, dtype)
         values = tiles._replace(ones=values).tile_ones()
-        added = np.where(whole, _by_scope(scopes, block_scope[layout.block], values), added)
-    cycles, conflicts = _fed(constants, plan, scopes, layout, lists, cost.cycles)
+        added = np.where(entire, _by_scope(scopes, block_scope[layout.block], values), added)
+    cycles, conflicts = _driven(constants, plan, scopes, layout, lists, cost.cycles)
     cost = cost._replace(cycles=cycles)
     return Costed(scopes, layout, cost, conflicts, tile_ones, ones, added, added_pass)
 
@@ -223,7 +223,7 @@ def _additions(walks: Walks, plan: ScopePlan, tiles: Tiles, number: Ints) -> Int
     return found
 
 
-def _fed(
+def _driven(
     constants: Constants,
     plan: ScopePlan,
     scopes: Scopes,

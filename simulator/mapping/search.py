@@ -150,11 +150,11 @@ class _Search:
     def described(self, found: _Found) -> dict[str, Any]:
         """Say what was chosen, beside what the fixed rules give for the same images."""
         frame, mapping = found.frame, found.mapping
-        array, whole = frame.architecture.core.pe_array, frame.described.core.pe_array
+        array, entire = frame.architecture.core.pe_array, frame.described.core.pe_array
         in_part = {
             name: getattr(array, name)
-            for name in type(whole).model_fields
-            if getattr(array, name) != getattr(whole, name)
+            for name in type(entire).model_fields
+            if getattr(array, name) != getattr(entire, name)
         }
         cost, layers = found.cost, list(_layers(frame, mapping))
         return {
@@ -178,7 +178,7 @@ class _Search:
         frame, mapping, fixed = found.frame, found.mapping, self.fixed
         blocks = [each["row_block"] for each in layers]
         images = "the first image" if len(self.images) == 1 else f"{len(self.images)} images"
-        array, whole = frame.architecture.core.pe_array, frame.described.core.pe_array
+        array, entire = frame.architecture.core.pe_array, frame.described.core.pe_array
         return (
             f"auto, by {images} among {self.costed}: {found.cost.dram_bits // 8:,} DRAM bytes "
             f"(fixed rules {fixed.dram_bits // 8:,}), {found.cost.cycles:,} cycles "
@@ -186,7 +186,7 @@ class _Search:
             f"weights pinned, {mapping.sum_blocks} blocks of sums, {min(blocks, default=0)} to "
             f"{max(blocks, default=0)} rows a block, rows outer in "
             f"{sum(each['outer'] == 'rows' for each in layers)} of {len(layers)} layers"
-            + ("" if array == whole else "; the array in part")
+            + ("" if array == entire else "; the array in part")
         )
 
 

@@ -20,7 +20,7 @@ from simulator.results.schema import SCHEMAS
 from simulator.results.schema import Column as Rule
 
 # Of a table with many bad rows the first few are told.
-_TOLD = 5
+_STATED = 5
 _INT64 = np.iinfo(np.int64)
 _TYPES = {"str": (str,), "int64": (int,), "float64": (int, float)}
 _KINDS = {"str": "", "int64": "iu", "float64": "iuf"}
@@ -171,7 +171,7 @@ def _check_key(name: str, table: Table, problems: list[str]) -> None:
     _, first = np.unique(keys_of(table, key), return_index=True)
     if len(first) == rows_of(table):
         return
-    repeated = np.setdiff1d(np.arange(rows_of(table)), first)[:_TOLD]
+    repeated = np.setdiff1d(np.arange(rows_of(table)), first)[:_STATED]
     named = take({column: table[column] for column in key}, repeated)
     for row in zip(*(column.tolist() for column in named.values()), strict=True):
         problems.append(f"{name}.{', '.join(key)}: {shown(list(row))}: stands twice")
@@ -185,10 +185,10 @@ def _check_references(tables: Mapping[str, Table], problems: list[str]) -> None:
         if schema.per_image:
             strays = np.setdiff1d(_ints(tables[name]), _ints(tables["images"]))
             if len(strays):
-                told = shown(strays[:_TOLD].tolist())
-                problems.append(f"{name}.image: {told}: must be listed in the table images")
+                facts = shown(strays[:_STATED].tolist())
+                problems.append(f"{name}.image: {facts}: must be listed in the table images")
     priced = pairs_of(tables["prices"])
-    for part, action in sorted(set(pairs_of(tables["actions"])) - set(priced))[:_TOLD]:
+    for part, action in sorted(set(pairs_of(tables["actions"])) - set(priced))[:_STATED]:
         problems.append(f"actions.action: {part}.{action}: must be listed in the table prices")
 
 

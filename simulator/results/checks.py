@@ -36,7 +36,7 @@ from simulator.results.stream import broken_stream
 TOLERANCE = 1e-9
 """Relative; a sum of a million float64 terms, each rounded once, is far inside."""
 
-_TOLD = 10
+_STATED = 10
 
 
 def broken_sums(provenance: Mapping[str, Any], tables: Mapping[str, Table]) -> list[str]:
@@ -50,8 +50,8 @@ def broken_sums(provenance: Mapping[str, Any], tables: Mapping[str, Table]) -> l
         *_bounds(tables),
         *broken_stream(provenance, tables),
     ]
-    if len(problems) > _TOLD:
-        problems[_TOLD:] = [f"... and {len(problems) - _TOLD} more"]
+    if len(problems) > _STATED:
+        problems[_STATED:] = [f"... and {len(problems) - _STATED} more"]
     return problems
 
 
@@ -89,8 +89,8 @@ def _cycles(provenance: Mapping[str, Any], tables: Mapping[str, Table]) -> Itera
     )
     for row in _where(by_cause != by_layer):
         place = f"image {both['image'][row]}, {words(both, 'cause').word(row)}"
-        told = f"layer_stalls.stall_cycles: {place}: {by_layer[row]}"
-        yield f"{told}: must sum to {by_cause[row]}"
+        facts = f"layer_stalls.stall_cycles: {place}: {by_layer[row]}"
+        yield f"{facts}: must sum to {by_cause[row]}"
 
 
 def _counts(tables: Mapping[str, Table]) -> Iterator[str]:
@@ -106,16 +106,16 @@ def _counts(tables: Mapping[str, Table]) -> Iterator[str]:
     for total, name, column in rules:
         sums, totals = _sums(images, tables[name], column), numbers(images, total)
         for row in _where(totals != sums):
-            told = f"images.{total}: {_image(images, row)}: {totals[row]}"
-            yield f"{told}: must be the sum {sums[row]} of {name}.{column}"
-    for name, part, whole in (
+            facts = f"images.{total}: {_image(images, row)}: {totals[row]}"
+            yield f"{facts}: must be the sum {sums[row]} of {name}.{column}"
+    for name, part, entire in (
         ("layers", "live_rows", "rows"),
         ("active_tokens", "active_tokens", "tokens"),
     ):
         table = tables[name]
-        more = numbers(table, part) > numbers(table, whole)
+        more = numbers(table, part) > numbers(table, entire)
         for image in np.unique(numbers(table, "image")[more]):
-            yield f"{name}.{part}: image {image}: must be at most {whole}"
+            yield f"{name}.{part}: image {image}: must be at most {entire}"
 
 
 def _masks(tables: Mapping[str, Table]) -> Iterator[str]:
@@ -163,8 +163,8 @@ def _energies(tables: Mapping[str, Table]) -> Iterator[str]:
         yield f"{place}: {layers['energy_pj'][row]}: must be {by_layer[row]}"
     dynamic = _sums(images, actions, "energy_pj")
     for row in _apart(numbers(images, "dynamic_energy_pj"), dynamic):
-        told = f"{_image(images, row)}: {images['dynamic_energy_pj'][row]}"
-        yield f"images.dynamic_energy_pj: {told}: must be the actions' {dynamic[row]}"
+        facts = f"{_image(images, row)}: {images['dynamic_energy_pj'][row]}"
+        yield f"images.dynamic_energy_pj: {facts}: must be the actions' {dynamic[row]}"
 
 
 def _derived(provenance: Mapping[str, Any], tables: Mapping[str, Table]) -> Iterator[str]:
@@ -188,8 +188,8 @@ def _derived(provenance: Mapping[str, Any], tables: Mapping[str, Table]) -> Iter
     }
     for column, values in expected.items():
         for row in _apart(numbers(images, column), values):
-            told = f"images.{column}: {_image(images, row)}: {images[column][row]}"
-            yield f"{told}: must be {values[row]}"
+            facts = f"images.{column}: {_image(images, row)}: {images[column][row]}"
+            yield f"{facts}: must be {values[row]}"
 
 
 def _bounds(tables: Mapping[str, Table]) -> Iterator[str]:
@@ -207,8 +207,8 @@ def _bounds(tables: Mapping[str, Table]) -> Iterator[str]:
     for name in ("energy_low_pj", "energy_pj", "energy_high_pj"):
         sums = _sums(images, energies, name)
         for row in _apart(numbers(images, name), sums):
-            told = f"images.{name}: {_image(images, row)}: {images[name][row]}"
-            yield f"{told}: must be the energies' {sums[row]}"
+            facts = f"images.{name}: {_image(images, row)}: {images[name][row]}"
+            yield f"{facts}: must be the energies' {sums[row]}"
 
 
 def _where(rows: npt.NDArray[np.bool_]) -> list[int]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from simulator.config.read_back import read_text as read_bounded
-from simulator.config.whole_folder import check_folder, restore, write_folder
+from simulator.config.staged_folder import check_folder, restore, write_folder
 from simulator.errors import ResultError
 from simulator.results.schema import SCHEMA
 

@@ -188,9 +188,9 @@ def _both(one: Firing, other: Firing) -> Firing:
 
 def _listed(values: Iterable[Any]) -> str:
     """Return the first few values in words."""
-    told = [*map(str, values)]
-    more = f" and {len(told) - _NAMED} more" if len(told) > _NAMED else ""
-    return ", ".join(told[:_NAMED]) + more
+    stated = [*map(str, values)]
+    more = f" and {len(stated) - _NAMED} more" if len(stated) > _NAMED else ""
+    return ", ".join(stated[:_NAMED]) + more
 
 
 @check("dead_network", "error")
@@ -328,5 +328,5 @@ def _one_unit(facts: Facts) -> Found:
     """One unit is held all the time: no other part of the machine moves the latency."""
     for unit, share in facts.occupancy.items():
         if share > _BOUND:
-            told = math.floor(share * 1000) / 10
-            yield unit, f"is held {told} % of the time: no other part moves the latency much"
+            stated = math.floor(share * 1000) / 10
+            yield unit, f"is held {stated} % of the time: no other part moves the latency much"

@@ -142,10 +142,10 @@ def machine_of(result: Result, switches: Mapping[str, Any]) -> Architecture:
 
     Raises ResultError for an energy table that is neither built in nor among `switches`.
     """
-    told = result.provenance["architecture"]
-    if "technology" not in told["document"]:
+    facts = result.provenance["architecture"]
+    if "technology" not in facts["document"]:
         raise ResultError("architecture.document: is missing: simulate with this version")
-    document: dict[str, Any] = dict(told["document"])
+    document: dict[str, Any] = dict(facts["document"])
     own = document["technology"]["energy_table"]
     changed = dict(switches)
     if "energy_table" not in changed and own not in table_names():

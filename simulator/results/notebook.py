@@ -14,30 +14,31 @@ _PARTS = 6
 
 def result_line(result: Result) -> str:
     """Return machine, trace and the headline numbers on one line."""
-    told = summary(result)
+    facts = summary(result)
     trace = result.provenance["trace"]["file"]
     images = f"{result.images} image{'s' if result.images != 1 else ''}"
     return (
-        f"<Result {told['machine']} on {trace}, {images}: {number(told['latency_ms']['mean'])} ms, "
-        f"{number(told['energy_uj'])} µJ an image, utilization {told['utilization']:.1%}>"
+        f"<Result {facts['machine']} on {trace}, {images}: "
+        f"{number(facts['latency_ms']['mean'])} ms, "
+        f"{number(facts['energy_uj'])} µJ an image, utilization {facts['utilization']:.1%}>"
     )
 
 
 def result_html(result: Result) -> str:
     """Return the headline numbers, energy by part and stalls as tables, doubts first."""
-    told, trace = summary(result), result.provenance["trace"]
-    ms, tokens = told["latency_ms"], told["active_tokens"]
+    facts, trace = summary(result), result.provenance["trace"]
+    ms, tokens = facts["latency_ms"], facts["active_tokens"]
     headline = [
         ("latency", f"{number(ms['mean'])} ms (p95 {number(ms['p95'])})"),
-        ("throughput", f"{number(told['throughput_images_per_s'])} images/s"),
-        ("energy", f"{number(told['energy_uj'])} µJ an image"),
-        ("utilization", f"{told['utilization']:.1%}"),
-        ("array occupancy", f"{told['array_occupancy']:.1%}"),
-        ("DRAM traffic", f"{number(TRAFFIC.of(told['dram_bytes_mean']))} MB an image"),
+        ("throughput", f"{number(facts['throughput_images_per_s'])} images/s"),
+        ("energy", f"{number(facts['energy_uj'])} µJ an image"),
+        ("utilization", f"{facts['utilization']:.1%}"),
+        ("array occupancy", f"{facts['array_occupancy']:.1%}"),
+        ("DRAM traffic", f"{number(TRAFFIC.of(facts['dram_bytes_mean']))} MB an image"),
         ("active tokens", f"{tokens['share']:.1%}"),
     ]
-    parts = [(short(each["part"]), each["share"]) for each in told["energy_by_part"]]
-    stalls = [(each["cause"].replace("_", " "), each["share"]) for each in told["stalls"]]
+    parts = [(short(each["part"]), each["share"]) for each in facts["energy_by_part"]]
+    stalls = [(each["cause"].replace("_", " "), each["share"]) for each in facts["stalls"]]
     columns = [
         _table("", headline),
         _table("energy", [(name, f"{share:.1%}") for name, share in parts[:_PARTS]]),
@@ -48,9 +49,9 @@ def result_html(result: Result) -> str:
         for each in result.findings
         if each.severity != "note"
     )
-    heading = f"{told['machine']} on {trace['file']}, {result.images} images"
+    heading = f"{facts['machine']} on {trace['file']}, {result.images} images"
     return (
-        f"<div><p><b>{escape(heading)}</b><br>{escape(told['network'])}; {escape(told['origin'])}"
+        f"<div><p><b>{escape(heading)}</b><br>{escape(facts['network'])}; {escape(facts['origin'])}"
         f'</p>{doubts}<div style="display:flex;gap:2em;align-items:flex-start">'
         f"{''.join(columns)}</div></div>"
     )

@@ -29,10 +29,10 @@ def shared(results: Sequence[Result], names: Sequence[str]) -> list[Result]:
     keys = _keys(results)
     common = set(keys[0]).intersection(*keys[1:])
     if not common:
-        told = "; ".join(
-            f"{name}: {_told(result)}" for name, result in zip(names, results, strict=True)
+        facts = "; ".join(
+            f"{name}: {_facts(result)}" for name, result in zip(names, results, strict=True)
         )
-        raise ResultError(f"no image is in all of these, so they cannot be compared: {told}")
+        raise ResultError(f"no image is in all of these, so they cannot be compared: {facts}")
     return [
         result if len(common) == result.images else only(result, [own[key] for key in common])
         for result, own in zip(results, keys, strict=True)
@@ -49,7 +49,7 @@ def only(result: Result, images: Collection[int]) -> Result:
             np.isin(numbers(table, "image"), [*images]) if SCHEMAS[name].per_image else slice(None)
         )
         tables[name] = take(table, rows)
-    provenance = {name: told for name, told in result.provenance.items() if name != "stream"}
+    provenance = {name: facts for name, facts in result.provenance.items() if name != "stream"}
     return Result(provenance, tables)
 
 
@@ -114,7 +114,7 @@ def _sorted(one: Result, other: Result) -> tuple[Result, Result]:
     return one, other
 
 
-def _told(result: Result) -> str:
+def _facts(result: Result) -> str:
     images, trace = result.columns("images"), result.provenance["trace"]
     names = words(images, "image_id").tolist()
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""

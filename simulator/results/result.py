@@ -103,8 +103,8 @@ class Result:
 
     def is_same_run(self, other: Result) -> bool:
         """Whether another result is of the same run, by whatever command it was asked for."""
-        told = [{**each.provenance, "command": ""} for each in (self, other)]
-        return told[0] == told[1] and self._has_tables_of(other)
+        facts = [{**each.provenance, "command": ""} for each in (self, other)]
+        return facts[0] == facts[1] and self._has_tables_of(other)
 
     def _has_tables_of(self, other: Result) -> bool:
         return self.tables.keys() == other.tables.keys() and all(

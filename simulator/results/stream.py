@@ -86,8 +86,8 @@ def broken_stream(provenance: Mapping[str, Any], tables: Mapping[str, Table]) ->
         for row in np.flatnonzero((columns[name] != span) | (span < 0))[:5].tolist():
             yield f"stream.{name}: position {row}: {columns[name][row]}: must be {span[row]}"
     queue = queue_of(arrival, start, finish)
-    told = tables["stream_queue"]
-    if any(not np.array_equal(_ints(told, name), _ints(queue, name)) for name in queue):
+    facts = tables["stream_queue"]
+    if any(not np.array_equal(_ints(facts, name), _ints(queue, name)) for name in queue):
         yield "stream_queue: must follow from the arrivals, starts and finishes of the stream"
     places = provenance.get("stream", {}).get("in_flight")
     most = int(_ints(queue, "in_flight").max(initial=0))
@@ -120,7 +120,7 @@ def stream_summary(result: Result) -> dict[str, Any] | None:
     stream = result.columns("stream")
     if not rows_of(stream):
         return None
-    told = result.provenance["stream"]
+    facts = result.provenance["stream"]
     per_ms = result.provenance["architecture"]["clock_mhz"] * 1e3
     arrival, finish = _ints(stream, "arrival_cycle"), np.sort(_ints(stream, "finish_cycle"))
     images, duration = len(arrival), max(int(finish[-1] - arrival[0]), 1)
@@ -146,13 +146,13 @@ def stream_summary(result: Result) -> dict[str, Any] | None:
     }
     energy_uj = dynamic_pj / images / 1e6 + leakage_uj
     return {
-        "arrivals": told["arrivals"],
-        "in_flight": told["in_flight"],
+        "arrivals": facts["arrivals"],
+        "in_flight": facts["in_flight"],
         "images": images,
         "confidence": CONFIDENCE,
         "duration_ms": duration / per_ms,
         **{f"{name}_ms": _spread(values) for name, values in latency_ms.items()},
-        "offered_images_per_s": _offered(arrival, per_ms) if told["open"] else None,
+        "offered_images_per_s": _offered(arrival, per_ms) if facts["open"] else None,
         "throughput_images_per_s": images / duration * per_ms * 1e3,
         "finish_rate_images_per_s": _rate(finish, per_ms),
         "waiting_mean": int(_ints(stream, "queueing_cycles").sum()) / duration,
@@ -169,9 +169,9 @@ def stream_summary(result: Result) -> dict[str, Any] | None:
 
 
 def _spread(values: npt.NDArray[np.float64]) -> dict[str, dict[str, float | None]]:
-    told = {"mean": mean_estimate(values)}
-    told |= {f"p{percent}": percentile_estimate(values, percent) for percent in PERCENTILES}
-    return {name: estimate._asdict() for name, estimate in told.items()}
+    facts = {"mean": mean_estimate(values)}
+    facts |= {f"p{percent}": percentile_estimate(values, percent) for percent in PERCENTILES}
+    return {name: estimate._asdict() for name, estimate in facts.items()}
 
 
 def _offered(arrival: Ints, per_ms: float) -> float | None:

@@ -64,8 +64,8 @@ class StreamedResult:
         for part in self.parts(table):
             for key, group in part.groupby(by, sort=False):
                 values = group[column].tolist()
-                whole = part[column].dtype == np.int64
-                sums.setdefault(str(key), []).append(sum(values) if whole else math.fsum(values))
+                entire = part[column].dtype == np.int64
+                sums.setdefault(str(key), []).append(sum(values) if entire else math.fsum(values))
         return {key: sum(v) if type(v[0]) is int else math.fsum(v) for key, v in sums.items()}
 
     def findings(self) -> list[Finding]:
@@ -108,12 +108,12 @@ class StreamedResult:
         lines += _shares(
             "Stalls by cause", {cause: stalls.get(cause, 0) for cause in CAUSES}, cycles
         )
-        told = finding_lines(self.findings())
-        return "\n".join([*told, *([""] if told else []), *lines])
+        facts = finding_lines(self.findings())
+        return "\n".join([*facts, *([""] if facts else []), *lines])
 
 
-def _shares(title: str, values: dict[str, float], whole: float | None = None) -> list[str]:
-    total = whole or math.fsum(values.values()) or 1.0
+def _shares(title: str, values: dict[str, float], entire: float | None = None) -> list[str]:
+    total = entire or math.fsum(values.values()) or 1.0
     largest = sorted(values.items(), key=lambda item: (-item[1], item[0]))
     return [title, *(f"  {name:<32} {value / total:6.1%}" for name, value in largest if value)]
 

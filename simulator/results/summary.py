@@ -115,15 +115,15 @@ def origin(weights: Mapping[str, Any]) -> str:
 
 def _accuracy_words(accuracy: Mapping[str, Any]) -> list[str]:
     """What a trace states of its network's accuracy, in words; unknown entries by their names."""
-    told = {str(name): value for name, value in accuracy.items()}
-    words, top1, images = [], told.pop("test_top1", None), told.pop("test_images", None)
+    facts = {str(name): value for name, value in accuracy.items()}
+    words, top1, images = [], facts.pop("test_top1", None), facts.pop("test_images", None)
     if isinstance(top1, int | float):
         of = f" of {images:,} test images" if isinstance(images, int) else ""
         words.append(f"{top1:.1%}{of} classified rightly (top-1)")
-    tokens = told.pop("active_tokens", None)
+    tokens = facts.pop("active_tokens", None)
     if isinstance(tokens, int | float):
         words.append(f"{tokens:.1%} of the tokens computed on them")
-    rest = (f"{one_line(name).replace('_', ' ')} {value}" for name, value in told.items())
+    rest = (f"{one_line(name).replace('_', ' ')} {value}" for name, value in facts.items())
     return [*words, *rest]
 
 
@@ -143,8 +143,8 @@ def energy_by_part(result: Result) -> list[dict[str, Any]]:
     for name in dynamic.keys() | at_rest.keys():
         active_uj = dynamic.get(name, 0.0) / per_image
         leakage_uj = at_rest.get(name, 0.0)
-        told = {"part": name, "dynamic_uj": active_uj, "leakage_uj": leakage_uj}
-        parts.append({**told, "energy_uj": active_uj + leakage_uj})
+        facts = {"part": name, "dynamic_uj": active_uj, "leakage_uj": leakage_uj}
+        parts.append({**facts, "energy_uj": active_uj + leakage_uj})
     total = math.fsum(part["energy_uj"] for part in parts)
     bounds = [totals(result.columns("energies"), "part", name) for name in _BOUNDS]
     for part in parts:
@@ -166,7 +166,7 @@ def _energy_by_action(result: Result) -> list[dict[str, Any]]:
     """Mean energy per image with its bounds by part, action and cause, the largest first."""
     if not has_bounds(result):
         return []
-    told = [
+    facts = [
         {
             "part": entry.part,
             "action": entry.action,
@@ -177,7 +177,7 @@ def _energy_by_action(result: Result) -> list[dict[str, Any]]:
         }
         for entry in intervals(result).entries
     ]
-    return sorted(told, key=lambda entry: -float(str(entry["energy_uj"])))
+    return sorted(facts, key=lambda entry: -float(str(entry["energy_uj"])))
 
 
 def _area(result: Result) -> dict[str, Any]:
@@ -251,11 +251,11 @@ def _layers(result: Result) -> list[dict[str, Any]]:
         for column in ("input_rate", "useful_accumulations", "additions", "energy_pj")
     }
     total_pj = math.fsum(means["energy_pj"])
-    told = []
+    facts = []
     for group in np.argsort(first).tolist():
         row, energy_pj = first[group], float(means["energy_pj"][group])
         rate = float(means["input_rate"][group])
-        told.append(
+        facts.append(
             {name: words(table, name).word(row) for name in ("layer", "stage", "kind")}
             | {
                 "block": int(numbers(table, "block")[row]),
@@ -266,15 +266,15 @@ def _layers(result: Result) -> list[dict[str, Any]]:
                 "energy_share": _ratio(energy_pj, total_pj),
             }
         )
-    return told
+    return facts
 
 
 def _distribution(values: npt.NDArray[Any]) -> dict[str, float]:
     """Mean, extremes and percentiles; a percentile is the value of an image (nearest rank)."""
     ranks = np.percentile(values, PERCENTILES, method="inverted_cdf")
-    told = {f"p{rank}": float(value) for rank, value in zip(PERCENTILES, ranks, strict=True)}
+    facts = {f"p{rank}": float(value) for rank, value in zip(PERCENTILES, ranks, strict=True)}
     mean = math.fsum(values) / len(values)
-    return {"mean": mean, "min": float(values.min()), **told, "max": float(values.max())}
+    return {"mean": mean, "min": float(values.min()), **facts, "max": float(values.max())}
 
 
 def _occupancy(units: Table, latency: int) -> dict[str, float]:
@@ -288,11 +288,11 @@ def _occupancy(units: Table, latency: int) -> dict[str, float]:
 
 def _active_tokens(images: Table, steps: Table) -> dict[str, Any]:
     """Means per image; `by_timestep_and_block[timestep][block]`, and the same without halting."""
-    told: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "mean": _mean(images, "active_tokens"),
         "slots": _mean(images, "token_slots"),
     }
-    told["share"] = _ratio(told["mean"], told["slots"])
+    facts["share"] = _ratio(facts["mean"], facts["slots"])
     timesteps, row = np.unique(numbers(steps, "timestep"), return_inverse=True)
     blocks, column = np.unique(numbers(steps, "block"), return_inverse=True)
     shape = (len(timesteps), len(blocks))
@@ -303,8 +303,8 @@ def _active_tokens(images: Table, steps: Table) -> dict[str, Any]:
         ("tokens_by_timestep_and_block", "tokens"),
     ):
         sums = np.bincount(place, numbers(steps, counted), minlength=len(found))
-        told[name] = (sums / np.maximum(found, 1)).reshape(shape).tolist()
-    return told
+        facts[name] = (sums / np.maximum(found, 1)).reshape(shape).tolist()
+    return facts
 
 
 def _firing(table: Table) -> list[dict[str, Any]]:
@@ -328,7 +328,7 @@ def _firing(table: Table) -> list[dict[str, Any]]:
 def _stalls(table: Table, latency: int, images: int) -> list[dict[str, Any]]:
     """Mean cycles per image and share of the latency (of all cores) by cause, the largest first."""
     cycles = totals(table, "cause", "stall_cycles")
-    told = [
+    facts = [
         {
             "cause": cause,
             "meaning": meaning,
@@ -337,7 +337,7 @@ def _stalls(table: Table, latency: int, images: int) -> list[dict[str, Any]]:
         }
         for cause, meaning in CAUSES.items()
     ]
-    return sorted(told, key=lambda entry: -float(str(entry["share"])))
+    return sorted(facts, key=lambda entry: -float(str(entry["share"])))
 
 
 def _roofline(result: Result, latency: int) -> dict[str, Any]:
@@ -368,62 +368,62 @@ def _field_energy(result: Result) -> list[dict[str, Any]]:
     """Mean MACs, ACs and energy per image by the field's habit, for each convention."""
     table = result.columns("field_energy")
     sums_of = {name: totals(table, "convention", name) for name in ("macs", "acs", "energy_pj")}
-    told = []
+    facts = []
     for convention in CONVENTIONS:
         sums = {name: sums.get(convention, 0.0) for name, sums in sums_of.items()}
         means = {name: value / result.images for name, value in sums.items()}
         energy_uj = means.pop("energy_pj") / 1e6
-        told.append({"convention": convention, **means, "energy_uj": energy_uj})
-    return told
+        facts.append({"convention": convention, **means, "energy_uj": energy_uj})
+    return facts
 
 
 def _mean(table: Table, name: str) -> float:
     return math.fsum(numbers(table, name)) / rows_of(table)
 
 
-def _ratio(part: float, whole: float) -> float:
-    return part / whole if whole else 0.0
+def _ratio(part: float, entire: float) -> float:
+    return part / entire if entire else 0.0
 
 
 def terminal_table(result: Result) -> str:
     """The summary as plain text, at most LINES lines of WIDTH columns."""
-    told = summary(result)
+    facts = summary(result)
     doubts, notes = (
         finding_lines([each for each in result.findings if (each.severity == "note") is noted])
         for noted in (False, True)
     )
     lines = [
-        *_heading(result, told),
+        *_heading(result, facts),
         "",
-        *_speed(told),
+        *_speed(facts),
         "",
-        *_energy_and_stalls(told),
+        *_energy_and_stalls(facts),
         "",
-        *_token_map(told["active_tokens"]),
+        *_token_map(facts["active_tokens"]),
         "",
-        *_habit(told["field_energy"]),
+        *_habit(facts["field_energy"]),
     ]
     lines = lines[:LINES]
-    if told["stream"]:
-        lines += ["", *_stream(told["stream"])]
+    if facts["stream"]:
+        lines += ["", *_stream(facts["stream"])]
     lines = [*doubts, *([""] if doubts else []), *lines, *([""] if notes else []), *notes]
     return "\n".join(line.rstrip()[:WIDTH] for line in lines)
 
 
 def time_table(result: Result) -> str:
     """Latency, stalls and traffic as plain text, of a run that was not priced."""
-    told = summary(result)
-    cycles, stalls = told["latency_cycles"], told["stalls"]
+    facts = summary(result)
+    cycles, stalls = facts["latency_cycles"], facts["stalls"]
     names = ("mean", "p50", "p95", "p99")
     lines = [
-        *_heading(result, told)[:-1],
+        *_heading(result, facts)[:-1],
         *_entry("Prices", "none: times alone"),
         "",
         f"{'Per image':<14}" + "".join(f"{name:>14}" for name in names),
         f"{'Latency':<14}" + "".join(f"{number(cycles[name]):>14}" for name in names) + " cycles",
-        f"{'':<14}" + "".join(f"{number(told['latency_ms'][name]):>14}" for name in names) + " ms",
-        *_entry("Utilization", _utilization_line(told)),
-        *_entry("DRAM traffic", f"{number(TRAFFIC.of(told['dram_bytes_mean']))} MB per image"),
+        f"{'':<14}" + "".join(f"{number(facts['latency_ms'][name]):>14}" for name in names) + " ms",
+        *_entry("Utilization", _utilization_line(facts)),
+        *_entry("DRAM traffic", f"{number(TRAFFIC.of(facts['dram_bytes_mean']))} MB per image"),
         "",
         f"  {'PE array stalls, by cause':<26}{'cycles':>14}{'% lat.':>8}",
     ]
@@ -445,43 +445,44 @@ def finding_lines(findings: Sequence[Finding]) -> list[str]:
     return lines
 
 
-def _stream(told: Mapping[str, Any]) -> list[str]:
+def _stream(facts: Mapping[str, Any]) -> list[str]:
     """A stream: latency with queueing and service apart, rates, energy with the idle machine's."""
     parts = ("latency", "queueing", "service")
     lines = [
         *_entry(
             "Stream",
-            f"{one_line(told['arrivals'])}: {told['images']} images, at most {told['in_flight']} "
-            f"in flight, {number(told['duration_ms'])} ms; in brackets {told['confidence']:.0%} "
+            f"{one_line(facts['arrivals'])}: {facts['images']} images, "
+            f"at most {facts['in_flight']} in flight, {number(facts['duration_ms'])} ms; "
+            f"in brackets {facts['confidence']:.0%} "
             "intervals, ... where the stream is too short for a bound",
             lines=2,
         ),
         f"{'  ms':<14}" + "".join(f"{part:<28}" for part in parts),
     ]
     for name in ("mean", "p50", "p95", "p99"):
-        cells = (_interval(told[f"{part}_ms"][name]) for part in parts)
+        cells = (_interval(facts[f"{part}_ms"][name]) for part in parts)
         lines.append(f"{'  ' + name:<14}" + "".join(f"{cell:<28}" for cell in cells))
-    offered, rate = told["offered_images_per_s"], told["finish_rate_images_per_s"]
+    offered, rate = facts["offered_images_per_s"], facts["finish_rate_images_per_s"]
     between = f"; between finishes {_interval(rate)}" if rate else ""
     asked = f"; offered {number(offered)}" if offered else ""
-    held = ", ".join(f"{one_line(unit)} {share:.1%}" for unit, share in told["occupancy"].items())
+    held = ", ".join(f"{one_line(unit)} {share:.1%}" for unit, share in facts["occupancy"].items())
     return [
         *lines,
         *_entry(
             "  throughput",
-            f"{number(told['throughput_images_per_s'])} images/s{between}{asked}",
+            f"{number(facts['throughput_images_per_s'])} images/s{between}{asked}",
         ),
         *_entry(
             "  images",
-            f"waiting {number(told['waiting_mean'])} on average, {told['waiting_max']} at most; "
-            f"in flight {number(told['in_flight_mean'])}, {told['in_flight_max']}",
+            f"waiting {number(facts['waiting_mean'])} on average, {facts['waiting_max']} at most; "
+            f"in flight {number(facts['in_flight_mean'])}, {facts['in_flight_max']}",
         ),
         *_entry("  occupancy", held, lines=2),
         *_entry(
             "  energy",
-            f"{number(told['energy_uj'])} µJ per image: {number(told['dynamic_energy_uj'])} "
-            f"dynamic, {number(told['leakage_energy_uj'])} leakage, the idle machine's included; "
-            f"{number(told['power_mw'])} mW",
+            f"{number(facts['energy_uj'])} µJ per image: {number(facts['dynamic_energy_uj'])} "
+            f"dynamic, {number(facts['leakage_energy_uj'])} leakage, the idle machine's included; "
+            f"{number(facts['power_mw'])} mW",
             lines=2,
         ),
     ]
@@ -492,21 +493,21 @@ def _interval(estimate: Mapping[str, float | None]) -> str:
     return f"{number(estimate['value'] or 0.0)} {between(estimate['low'], estimate['high'])}"
 
 
-def _heading(result: Result, told: Mapping[str, Any]) -> list[str]:
+def _heading(result: Result, facts: Mapping[str, Any]) -> list[str]:
     machine, trace = result.provenance["architecture"], result.provenance["trace"]
     dataset = one_line(str(trace["dataset"].get("name", "unnamed data")))
     parts = ", ".join(one_line(machine[slot]) for slot in ("pe_array", "token_skip", "dataflow"))
     technology = f"{machine['clock_mhz']:g} MHz, {machine['node_nm']:g} nm"
     table = result.provenance["energy_table"]
     prices = f"{one_line(table['name'])}, {table['node_nm']:g} nm, {table['voltage_v']:g} V"
-    run = f"{one_line(told['network'])}, {dataset}, images: {told['images']}"
+    run = f"{one_line(facts['network'])}, {dataset}, images: {facts['images']}"
     engine = f"engine {one_line(result.provenance['engine'])}"
     return [
-        *_entry("Machine", f"{one_line(told['machine'])}: {parts}, {technology}"),
+        *_entry("Machine", f"{one_line(facts['machine'])}: {parts}, {technology}"),
         *_entry("Trace", f"{one_line(trace['file'])}: {run}"),
         *(_entry("Order", one_line(trace["order"]), lines=2) if "order" in trace else []),
         *_mapping(result.provenance.get("mapping")),
-        *_entry("Weights", told["origin"], lines=3),
+        *_entry("Weights", facts["origin"], lines=3),
         *_entry("Prices", f"{prices}; {engine}; {switches(result)}", lines=3),
     ]
 
@@ -525,25 +526,25 @@ def switches(result: Result) -> str:
     return one_line(f"{terms}; SRAM {cells}; DRAM {dram}")
 
 
-def _speed(told: Mapping[str, Any]) -> list[str]:
+def _speed(facts: Mapping[str, Any]) -> list[str]:
     names = ("mean", "p50", "p95", "p99")
-    roof, cycles, ms = told["roofline"], told["latency_cycles"], told["latency_ms"]
+    roof, cycles, ms = facts["roofline"], facts["latency_cycles"], facts["latency_ms"]
     intensity = roof["operational_intensity_accumulations_per_byte"]
     per_byte = "no DRAM traffic" if intensity is None else f"{number(intensity)} acc/B"
-    held = ", ".join(f"{one_line(unit)} {share:.1%}" for unit, share in told["occupancy"].items())
+    held = ", ".join(f"{one_line(unit)} {share:.1%}" for unit, share in facts["occupancy"].items())
     return [
         f"{'Per image':<14}" + "".join(f"{name:>14}" for name in names),
         f"{'Latency':<14}" + "".join(f"{number(cycles[name]):>14}" for name in names) + " cycles",
         f"{'':<14}" + "".join(f"{number(ms[name]):>14}" for name in names) + " ms",
-        *_entry("", _means_line(told)),
+        *_entry("", _means_line(facts)),
         *_entry(
             "Throughput",
-            f"{number(told['throughput_images_per_s'])} images/s "
+            f"{number(facts['throughput_images_per_s'])} images/s "
             "(1 / mean latency: one image after another, no overlap)",
         ),
-        *_entry("Utilization", _utilization_line(told)),
+        *_entry("Utilization", _utilization_line(facts)),
         *_entry("Occupancy", held, lines=2),
-        *_entry("Firing rate", _firing_line(told["firing"])),
+        *_entry("Firing rate", _firing_line(facts["firing"])),
         *_entry(
             "Roofline",
             f"{roof['bound_by']}-bound: {per_byte}, "
@@ -552,18 +553,18 @@ def _speed(told: Mapping[str, Any]) -> list[str]:
             f"({roof['achieved_share']:.1%})",
             lines=2,
         ),
-        *_entry("DRAM traffic", f"{number(TRAFFIC.of(told['dram_bytes_mean']))} MB per image"),
-        *_entry("Area, power", _area_line(told["area"]), lines=3),
-        *_entry("Synaptic ops", operations_line(told["synaptic_operations"], told["power_mw"])),
-        *_entry("Layers", _layers_line(told["layers"]), lines=2),
+        *_entry("DRAM traffic", f"{number(TRAFFIC.of(facts['dram_bytes_mean']))} MB per image"),
+        *_entry("Area, power", _area_line(facts["area"]), lines=3),
+        *_entry("Synaptic ops", operations_line(facts["synaptic_operations"], facts["power_mw"])),
+        *_entry("Layers", _layers_line(facts["layers"]), lines=2),
     ]
 
 
-def _means_line(told: Mapping[str, Any]) -> str:
+def _means_line(facts: Mapping[str, Any]) -> str:
     """Latency and energy of an image with their intervals over images."""
-    found = told["mean_intervals"]
+    found = facts["mean_intervals"]
     means = (f"{_interval(found[name])} {unit}" for name, unit in _SHOWN)
-    return f"n = {told['images']}; {CONFIDENCE:.0%} of the means: {', '.join(means)}"
+    return f"n = {facts['images']}; {CONFIDENCE:.0%} of the means: {', '.join(means)}"
 
 
 def _firing_line(firing: Sequence[Mapping[str, Any]]) -> str:
@@ -575,11 +576,11 @@ def _firing_line(firing: Sequence[Mapping[str, Any]]) -> str:
     return " to ".join(f"{each['rate']:.2%} ({one_line(each['tensor'])})" for each in ends)
 
 
-def _utilization_line(told: Mapping[str, Any]) -> str:
+def _utilization_line(facts: Mapping[str, Any]) -> str:
     """Adders in use, and how many accumulations an addition brings."""
-    speedup = told["logical_speedup"]
+    speedup = facts["logical_speedup"]
     more = "" if speedup is None else f"; {number(speedup)} useful accumulations an addition"
-    return f"{told['utilization']:.1%} of adders add what is needed{more}"
+    return f"{facts['utilization']:.1%} of adders add what is needed{more}"
 
 
 def operations_line(sops: Mapping[str, Any], power_mw: float) -> str:
@@ -597,12 +598,12 @@ def operations_line(sops: Mapping[str, Any], power_mw: float) -> str:
 def _layers_line(layers: Sequence[Mapping[str, Any]]) -> str:
     """The layers that take most energy, with the rate of what enters them."""
     most = sorted(layers, key=lambda layer: -layer["energy_uj"])[:_LAYERS]
-    told = []
+    facts = []
     for layer in most:
         rate = layer["input_rate"]
         fires = "" if rate is None else f" ({rate:.1%})"
-        told.append(f"{one_line(layer['layer'])} {layer['energy_share']:.0%}{fires}")
-    return "most energy (inputs that are not zero): " + ", ".join(told)
+        facts.append(f"{one_line(layer['layer'])} {layer['energy_share']:.0%}{fires}")
+    return "most energy (inputs that are not zero): " + ", ".join(facts)
 
 
 def _area_line(area: Mapping[str, Any]) -> str:
@@ -626,16 +627,16 @@ def _area_line(area: Mapping[str, Any]) -> str:
     return f"{sizes}; {power}" + (f" (published: {', '.join(stated)})" if stated else "")
 
 
-def _energy_and_stalls(told: Mapping[str, Any]) -> list[str]:
-    stalls = [(s["cause"], s["cycles_mean"], s["share"]) for s in told["stalls"] if s["share"]]
-    low, high = told["energy_low_uj"], told["energy_high_uj"]
+def _energy_and_stalls(facts: Mapping[str, Any]) -> list[str]:
+    stalls = [(s["cause"], s["cycles_mean"], s["share"]) for s in facts["stalls"] if s["share"]]
+    low, high = facts["energy_low_uj"], facts["energy_high_uj"]
     bounds = "" if low is None else f" ({number(low)} to {number(high)} between price bounds)"
     energy = (
-        f"{number(told['energy_uj'])} µJ per image{bounds}: {number(told['dynamic_energy_uj'])} "
-        f"dynamic, {number(told['leakage_energy_uj'])} always on; "
-        f"EDP {number(told['energy_delay_uj_ms'])} µJ ms"
+        f"{number(facts['energy_uj'])} µJ per image{bounds}: {number(facts['dynamic_energy_uj'])} "
+        f"dynamic, {number(facts['leakage_energy_uj'])} always on; "
+        f"EDP {number(facts['energy_delay_uj_ms'])} µJ ms"
     )
-    left = [f"{'by part, µJ':<21}{'nominal':>9}{'low':>9}{'high':>9}", *_by_part(told)]
+    left = [f"{'by part, µJ':<21}{'nominal':>9}{'low':>9}{'high':>9}", *_by_part(facts)]
     right = [
         f"{'PE array stalls, by cause':<26}{'cycles':>14}{'% lat.':>8}",
         *_shares(stalls, 26, 14),
@@ -644,11 +645,11 @@ def _energy_and_stalls(told: Mapping[str, Any]) -> list[str]:
     return [*_entry("Energy", energy, lines=2), *(f"  {one:<48}  {other}" for one, other in pairs)]
 
 
-def _by_part(told: Mapping[str, Any]) -> list[str]:
+def _by_part(facts: Mapping[str, Any]) -> list[str]:
     """Return a line a part, the last ones summed; - for a bound that an older result lacks."""
     rows = [
         (short(p["part"]), [p["energy_uj"], p["low_uj"], p["high_uj"]])
-        for p in told["energy_by_part"]
+        for p in facts["energy_by_part"]
     ]
     if len(rows) > _PARTS:
         columns = zip(*(values for _, values in rows[_PARTS - 1 :]), strict=True)
@@ -663,8 +664,8 @@ def _by_part(told: Mapping[str, Any]) -> list[str]:
 
 def _narrow(value: float) -> str:
     """Return a number in eight characters, small ones with fewer digits."""
-    told = number(value)
-    return told if len(told) <= 8 else f"{value:.2g}"
+    facts = number(value)
+    return facts if len(facts) <= 8 else f"{value:.2g}"
 
 
 def _shares(rows: Iterable[tuple[str, float, float]], name: int, value: int) -> list[str]:
@@ -674,9 +675,9 @@ def _shares(rows: Iterable[tuple[str, float, float]], name: int, value: int) -> 
     ]
 
 
-def _token_map(told: Mapping[str, Any]) -> list[str]:
-    grid: Sequence[Sequence[float]] = told["by_timestep_and_block"]
-    head = f"{number(told['mean'])} of {number(told['slots'])} ({told['share']:.1%}) per image"
+def _token_map(facts: Mapping[str, Any]) -> list[str]:
+    grid: Sequence[Sequence[float]] = facts["by_timestep_and_block"]
+    head = f"{number(facts['mean'])} of {number(facts['slots'])} ({facts['share']:.1%}) per image"
     lines = _entry("Active tokens", head)
     if not grid:
         return lines

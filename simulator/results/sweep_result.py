@@ -22,7 +22,7 @@ import pandas as pd
 from pydantic import BaseModel, Field, ValidationError
 
 from simulator.config.read_back import check_regular, parsed, read_text
-from simulator.config.whole_file import whole_file
+from simulator.config.staged_file import staged_file
 from simulator.config.wording import shown
 from simulator.errors import SpaceError
 
@@ -100,7 +100,7 @@ class SweepResult:
         content = _packed(self.points, text, folder / POINTS)
         try:
             for name, file_bytes in ((POINTS, content), (PROVENANCE, text.encode())):
-                with whole_file(folder / name) as file:
+                with staged_file(folder / name) as file:
                     file.write(file_bytes)
         except OSError as error:
             raise SpaceError(f"{folder}: {error.strerror or error}") from None
@@ -151,11 +151,11 @@ def _unpacked(path: Path) -> tuple[pd.DataFrame, str]:
 
 def _problem(provenance: Any, points: pd.DataFrame) -> str:
     """The first rule that a sweep read back breaks; empty if it keeps all."""
-    told = provenance if isinstance(provenance, dict) else {}
-    if told.get("schema") != SCHEMA:
-        return f"schema {shown(told.get('schema'))}: must be {SCHEMA!r}"
+    facts = provenance if isinstance(provenance, dict) else {}
+    if facts.get("schema") != SCHEMA:
+        return f"schema {shown(facts.get('schema'))}: must be {SCHEMA!r}"
     try:
-        found = _Provenance.model_validate(told, strict=True)
+        found = _Provenance.model_validate(facts, strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         return f"{'.'.join(map(str, first['loc']))}: {shown(first['input'])}: {first['msg']}"
@@ -185,7 +185,7 @@ class _Searched(BaseModel):
     seed: int
 
 
-class _SpaceTold(BaseModel):
+class _StatedSpace(BaseModel):
     """The same of its space."""
 
     name: str
@@ -200,7 +200,7 @@ class _Provenance(BaseModel):
 
     stasim: str
     base: str
-    space: _SpaceTold
+    space: _StatedSpace
     space_hash: str
     traces: dict[str, str]
     versions: dict[str, str]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from simulator.architecture import Architecture, load_architecture
-from simulator.config.whole_file import whole_file
+from simulator.config.staged_file import staged_file
 from simulator.errors import ResultError, SimulatorError
 from simulator.results.repricing import reprice, simulation_key
 from simulator.results.result import Result
@@ -84,12 +84,12 @@ class _Replays:
         if self.group.replays is not None:
             with contextlib.suppress(OSError):
                 self._file(key).parent.mkdir(exist_ok=True)
-                with whole_file(self._file(key)) as file:
+                with staged_file(self._file(key)) as file:
                     file.write(result.to_json().encode())
 
     def _file(self, key: str) -> Path:
-        told = f"{key} {self.group.trace} {self.group.images}"
-        name = hashlib.sha256(told.encode()).hexdigest()
+        facts = f"{key} {self.group.trace} {self.group.images}"
+        name = hashlib.sha256(facts.encode()).hexdigest()
         return Path(str(self.group.replays)) / f"{name}.json"
 
 
@@ -98,9 +98,9 @@ def _evaluate(group: Group, candidate: Candidate, replays: _Replays) -> Outcome:
     try:
         architecture = load_architecture(group.base, candidate.overrides)
         metrics = machine_metrics(architecture)
-        told, violation = _broken(group, metrics)
+        facts, violation = _broken(group, metrics)
         if violation:
-            return Outcome(number, INFEASIBLE, told, metrics, violation, "none")
+            return Outcome(number, INFEASIBLE, facts, metrics, violation, "none")
         result, replay = _replayed(group, architecture, replays)
         result.check()
         metrics |= result_metrics(result, set(group.wanted))
@@ -110,8 +110,8 @@ def _evaluate(group: Group, candidate: Candidate, replays: _Replays) -> Outcome:
         # A fault of ours costs one point of a search, not the search; it is told as what it is.
         message = f"unexpected {type(error).__name__}: {' '.join(str(error).split())}"
         return Outcome(number, FAILED, message, {}, 0.0, "none")
-    told, violation = _broken(group, metrics)
-    return Outcome(number, INFEASIBLE if violation else OK, told, metrics, violation, replay)
+    facts, violation = _broken(group, metrics)
+    return Outcome(number, INFEASIBLE if violation else OK, facts, metrics, violation, replay)
 
 
 def _replayed(group: Group, architecture: Architecture, replays: _Replays) -> tuple[Result, str]:
@@ -129,15 +129,15 @@ def _replayed(group: Group, architecture: Architecture, replays: _Replays) -> tu
 
 def _broken(group: Group, metrics: dict[str, float]) -> tuple[str, float]:
     """Which limits on these metrics are broken, in words, and by how much in all."""
-    told, violation = [], 0.0
+    facts, violation = [], 0.0
     for name, most, least in group.limits:
         value: Any = metrics.get(name)
         if value is None:
             continue
         if most is not None and value > most:
-            told.append(f"{name} {value:.6g}: must be at most {most:g}")
+            facts.append(f"{name} {value:.6g}: must be at most {most:g}")
             violation += (value - most) / max(abs(most), 1e-9)
         if least is not None and value < least:
-            told.append(f"{name} {value:.6g}: must be at least {least:g}")
+            facts.append(f"{name} {value:.6g}: must be at least {least:g}")
             violation += (least - value) / max(abs(least), 1e-9)
-    return "; ".join(told), violation
+    return "; ".join(facts), violation

@@ -85,9 +85,9 @@ class Journal:
     def _read(self, header: Mapping[str, Any]) -> None:
         self._file.seek(0)
         content = self._file.read(MOST_BYTES)
-        whole = content.rfind(b"\n") + 1
-        self._file.truncate(whole)
-        lines = content[:whole].decode("utf-8", errors="replace").splitlines()
+        entire = content.rfind(b"\n") + 1
+        self._file.truncate(entire)
+        lines = content[:entire].decode("utf-8", errors="replace").splitlines()
         if not lines:
             self._append([json.dumps(header)])
             return

@@ -33,10 +33,10 @@ def _mean(column: str, scale: float = 1.0) -> Callable[[Result], float]:
     return lambda result: float(result.tables["images"][column].mean()) * scale
 
 
-def _share(part: str, whole: str) -> Callable[[Result], float]:
+def _share(part: str, entire: str) -> Callable[[Result], float]:
     def ratio(result: Result) -> float:
         images = result.tables["images"]
-        return int(images[part].sum()) / int(images[whole].sum())
+        return int(images[part].sum()) / int(images[entire].sum())
 
     return ratio
 

@@ -67,14 +67,14 @@ class Space(NamedTuple):
 
         Not of how many are asked for: a search can go on with more.
         """
-        told = {
+        facts = {
             "space": self.file.model_dump(
                 mode="json", by_alias=True, exclude={"name": True, "search": {"points"}}
             ),
             "base": load_architecture(self.base).content_hash,
             "traces": sorted(self.traces.hashes.values()),
         }
-        text = json.dumps(told, sort_keys=True)
+        text = json.dumps(facts, sort_keys=True)
         return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -61,7 +61,7 @@ class Parameter(_Section):
         return self
 
     @property
-    def is_whole(self) -> bool:
+    def is_integer(self) -> bool:
         """Whether a range holds whole numbers only."""
         return all(type(end) is int for end in (self.low, self.high)) and type(self.step) in (
             int,
@@ -74,8 +74,8 @@ class Parameter(_Section):
             return self.choices
         assert self.low is not None
         assert self.high is not None
-        step = 1 if self.is_whole and self.step is None else self.step
-        if step is None or (self.log and not self.is_whole):
+        step = 1 if self.is_integer and self.step is None else self.step
+        if step is None or (self.log and not self.is_integer):
             return None
         count = int((self.high - self.low) / step + 1e-9) + 1
         if count > MOST_CHOICES:

@@ -82,8 +82,8 @@ def _check_product(
     texts = [[json.dumps(value) for value in axis.values() or ()] for axis in axes.values()]
     for key in itertools.product(*texts):
         if key not in files:
-            told = ", ".join(f"{name}: {text}" for name, text in zip(axes, key, strict=True))
-            text = f"traces: {told}: must be there, as each value meets all others"
+            facts = ", ".join(f"{name}: {text}" for name, text in zip(axes, key, strict=True))
+            text = f"traces: {facts}: must be there, as each value meets all others"
             document.report(document.place(("traces",)), text)
 
 

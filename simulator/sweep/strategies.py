@@ -89,7 +89,7 @@ def draw(parameter: Parameter, rng: np.random.Generator) -> Any:
         return float(rng.uniform(parameter.low, parameter.high))
     value = math.exp(rng.uniform(math.log(parameter.low), math.log(parameter.high)))
     value = min(max(value, parameter.low), parameter.high)
-    return round(value) if parameter.is_whole else value
+    return round(value) if parameter.is_integer else value
 
 
 class _Learned:
@@ -163,6 +163,6 @@ def _suggested(trial: Any, name: str, parameter: Parameter) -> Any:
         chosen = trial.suggest_categorical(name, known)
         return chosen if plain else parameter.choices[chosen]
     low, high, log = parameter.low, parameter.high, parameter.log
-    if parameter.is_whole:
+    if parameter.is_integer:
         return trial.suggest_int(name, low, high, step=parameter.step or 1, log=log)
     return trial.suggest_float(name, low, high, step=parameter.step, log=log)

@@ -54,7 +54,7 @@ class Slice(NamedTuple):
 class ImageRun(NamedTuple):
     """What a server did for one step in a row: from its first operation to its last."""
 
-    whole: Slice
+    entire: Slice
     operations: list[Slice]
 
 
@@ -119,8 +119,8 @@ def record_stream(
             "arrival_cycle": arrival,
             "queueing_cycles": start - arrival,
         }
-        whole = Slice(f"image {image} (position {position})", start, finish, arguments)
-        runs.setdefault(place, []).append(ImageRun(whole, []))
+        entire = Slice(f"image {image} (position {position})", start, finish, arguments)
+        runs.setdefault(place, []).append(ImageRun(entire, []))
     tracks = [Track(f"place {place}", runs[place]) for place in sorted(runs)]
     counters = [
         Counter(

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from simulator.config.whole_file import replaceable, whole_file
+from simulator.config.staged_file import replaceable, staged_file
 from simulator.errors import TimelineError
 from simulator.timeline.events import Counter, ImageRun, TimelineRecording, Track
 
@@ -38,7 +38,7 @@ def write_timeline(recordings: Iterable[TimelineRecording], path: Path) -> None:
     write = _write_chrome if path.suffix == ".json" else _write_perfetto
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path, MARK) as file:
+        with staged_file(path, MARK) as file:
             write(recordings, file)
     except OSError as error:
         raise TimelineError(f"{path}: {error.strerror or error}") from None
@@ -63,16 +63,16 @@ def _chrome_events(process: int, recording: TimelineRecording) -> Iterator[dict[
         order = {"pid": process, "tid": thread, "args": {"sort_index": thread}}
         yield {"ph": "M", "name": "thread_sort_index", **order}
         for run in track.runs:
-            for piece in (run.whole, *run.operations):
+            for piece in (run.entire, *run.operations):
                 place = {"pid": process, "tid": thread, "ts": piece.start_cycle / 1000}
                 length = (piece.end_cycle - piece.start_cycle) / 1000
                 arguments = dict(piece.arguments)
                 yield {"ph": "X", "name": piece.name, **place, "dur": length, "args": arguments}
                 for phase, arrows in (("s", piece.sends), ("f", piece.receives)):
                     for arrow in arrows:
-                        told = {"ph": phase, "cat": "needs", "name": "needs", **place}
+                        facts = {"ph": phase, "cat": "needs", "name": "needs", **place}
                         identity = {"id": process << 32 | arrow}
-                        yield told | identity | ({"bp": "e"} if phase == "f" else {})
+                        yield facts | identity | ({"bp": "e"} if phase == "f" else {})
     for counter in recording.counters:
         for cycle, value in counter.samples:
             place = {"pid": process, "ts": cycle / 1000}
@@ -141,11 +141,11 @@ class _PerfettoWriter:
     def _run(self, run: ImageRun, first_arrow: int) -> Iterator[tuple[int, Any]]:
         """Begin and end of a run and of the operations in it, in time order."""
         event = self.protocol.TrackEvent
-        yield run.whole.start_cycle, self._begin(run.whole, first_arrow)
+        yield run.entire.start_cycle, self._begin(run.entire, first_arrow)
         for operation in run.operations:
             yield operation.start_cycle, self._begin(operation, first_arrow)
             yield operation.end_cycle, event(type=event.TYPE_SLICE_END)
-        yield run.whole.end_cycle, event(type=event.TYPE_SLICE_END)
+        yield run.entire.end_cycle, event(type=event.TYPE_SLICE_END)
 
     def _begin(self, piece: Any, first_arrow: int) -> Any:
         event = self.protocol.TrackEvent(
@@ -164,12 +164,12 @@ class _PerfettoWriter:
         self._write(packet)
         event = self.protocol.TrackEvent
         for cycle, value in counter.samples:
-            told = event(
+            facts = event(
                 type=event.TYPE_COUNTER,
                 track_uuid=packet.track_descriptor.uuid,
                 double_counter_value=value,
             )
-            self._write(self.protocol.TracePacket(timestamp=cycle, track_event=told))
+            self._write(self.protocol.TracePacket(timestamp=cycle, track_event=facts))
 
     def _track(self, name: str, above: int | None = None, rank: int = 0) -> Any:
         """A packet that describes a new track."""

@@ -57,11 +57,11 @@ from simulator.trace_format.schema import (
     PAIR,
     PLAIN,
     Rule,
+    entire,
     list_of,
     map_of,
     one_of,
     or_null,
-    whole,
 )
 
 # (rows, channels); channels None: any number; (0, None): any size.
@@ -188,7 +188,7 @@ def _reduce_flow(shapes: Mapping[str, Any]) -> Flow:
 
 _WINDOW = {
     **dict.fromkeys(("kernel", "stride", "in_grid", "out_grid"), PAIR),
-    "padding": list_of(whole(0), 2),
+    "padding": list_of(entire(0), 2),
 }
 _CONV2D = {"in_channels": COUNT, "out_channels": COUNT, **_WINDOW}
 _GRID = Rule(
@@ -203,7 +203,7 @@ _CONVOLUTION = {
     "in_channels": COUNT,
     "out_channels": COUNT,
     "groups": COUNT,
-    "transposed": whole(0, 1),
+    "transposed": entire(0, 1),
     **dict.fromkeys(("kernel", "stride", "dilation", "in_grid", "out_grid"), _GRID),
     "padding": _PADDING,
 }
@@ -252,7 +252,7 @@ OPERATION = {
     "name": NAME,
     "kind": one_of(KINDS),
     "stage": one_of(("layers", "sps", "blocks", "halting", "head")),
-    "block": or_null(whole(0, 1023)),
+    "block": or_null(entire(0, 1023)),
     "input": NAME,
     "second_input": or_null(NAME),
     "more_inputs": list_of(NAME),

@@ -247,7 +247,7 @@ class _Operations:
             if not isinstance(item, dict):  # told with the list
                 continue
             place = f"operations[{index}]"
-            if not self._whole(place, item):
+            if not self._entire(place, item):
                 if output := _text(item, "output"):
                     self.values[output] = None
                 continue
@@ -261,7 +261,7 @@ class _Operations:
             operations.append(operation)
         return operations
 
-    def _whole(self, place: str, item: dict[str, Any]) -> bool:
+    def _entire(self, place: str, item: dict[str, Any]) -> bool:
         """Whether an entry keeps the rules of its fields."""
         if not self.problems.fields(place, item, self.rules, optional=OPTIONAL):
             return False

@@ -81,7 +81,7 @@ class Problems:
             raise TraceError("\n".join(self._lines + tail))
 
 
-def whole(low: int, high: int = 2**31 - 1) -> Rule:
+def entire(low: int, high: int = 2**31 - 1) -> Rule:
     """An integer in a range."""
     # A bool is no number here, though Python counts it among the integers.
     text = f"an integer from {low} to {high}"
@@ -96,8 +96,8 @@ def one_of(words: Collection[str]) -> Rule:
 
 def pattern(text: str, regular_expression: str) -> Rule:
     """A string that matches as a whole."""
-    whole_match = re.compile(regular_expression).fullmatch
-    return Rule(text, lambda value: isinstance(value, str) and whole_match(value) is not None)
+    match = re.compile(regular_expression).fullmatch
+    return Rule(text, lambda value: isinstance(value, str) and match(value) is not None)
 
 
 def list_of(rule: Rule, size: int | None = None) -> Rule:
@@ -126,9 +126,9 @@ def or_null(rule: Rule) -> Rule:
     return Rule(f"null or {rule.text}", lambda value: value is None or rule.holds(value))
 
 
-COUNT = whole(1)
-TOTAL = whole(0, 2**63 - 1)
-BITS = whole(0, 64)
+COUNT = entire(1)
+TOTAL = entire(0, 2**63 - 1)
+BITS = entire(0, 64)
 PAIR = list_of(COUNT, 2)
 TEXT = Rule("a string", lambda value: isinstance(value, str))
 NUMBER = Rule("a number", lambda value: isinstance(value, int | float))
@@ -158,8 +158,8 @@ MANIFEST_OPTIONAL = ("capture",)
 MODEL = {
     "name": TEXT,
     "family": TEXT,
-    "timesteps": whole(1, 4096),
-    "blocks": whole(1, 1024),
+    "timesteps": entire(1, 4096),
+    "blocks": entire(1, 1024),
     "embed_dim": COUNT,
     "heads": COUNT,
     "tokens": COUNT,
@@ -195,7 +195,7 @@ TENSOR = {
     "name": NAME,
     "kind": one_of(("spikes", "integer")),
     "timesteps": COUNT,
-    "planes": whole(1, 32),
+    "planes": entire(1, 32),
     "grid": PAIR,
     "rows": COUNT,
     "channels": COUNT,

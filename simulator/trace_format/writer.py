@@ -13,8 +13,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from simulator.config.whole_file import replaceable, sync_folder
-from simulator.config.whole_folder import staged
+from simulator.config.staged_file import replaceable, sync_folder
+from simulator.config.staged_folder import staged
 from simulator.errors import TraceError
 from simulator.trace_format.archive import npy_header, one_error
 from simulator.trace_format.checks import check_batch, check_sizes
@@ -171,7 +171,7 @@ def read_announcement(manifest: Mapping[str, Any], source: str) -> tuple[dict[st
     parsed["schema"] = SCHEMA
     if "stages" not in parsed:
         parsed["stages"] = implied_stages(parsed)
-    images = _images_told(parsed)
+    images = _images_stated(parsed)
     if images > _MOST_IMAGES:
         rule = f"must be at most {_MOST_IMAGES}, whose hashes a manifest can hold"
         raise TraceError(f"{source}: dataset.images = {images}: {rule}")
@@ -179,7 +179,7 @@ def read_announcement(manifest: Mapping[str, Any], source: str) -> tuple[dict[st
     return parsed, check_manifest(parsed, source)
 
 
-def _images_told(manifest: dict[str, Any]) -> int:
+def _images_stated(manifest: dict[str, Any]) -> int:
     """How many images the manifest announces, 1 where it does not say so; for placeholders."""
     dataset = manifest.get("dataset")
     images = dataset.get("images") if isinstance(dataset, dict) else None

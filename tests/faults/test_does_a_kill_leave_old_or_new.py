@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from simulator.config import whole_file as files
-from simulator.config import whole_folder as folders
-from simulator.config.whole_file import whole_file
-from simulator.config.whole_folder import MANIFEST, restore, verify_folder, write_folder
+from simulator.config import staged_file as files
+from simulator.config import staged_folder as folders
+from simulator.config.staged_file import staged_file
+from simulator.config.staged_folder import MANIFEST, restore, verify_folder, write_folder
 from simulator.errors import ResultError
 from simulator.results.result import Result
 from simulator.run import main
@@ -32,7 +32,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def write_text(path: Path, text: bytes) -> None:
-    with whole_file(path) as file:
+    with staged_file(path) as file:
         file.write(text[: len(text) // 2])
         file.flush()
         file.write(text[len(text) // 2 :])
@@ -248,7 +248,7 @@ def test_only_regular_files_of_ours_are_replaced(
     else:
         path.write_text("my own notes")
         rule = "holds something else"
-    with pytest.raises(OSError, match=rule), whole_file(path, b"a mark"):
+    with pytest.raises(OSError, match=rule), staged_file(path, b"a mark"):
         pass
     assert [each.name for each in tmp_path.iterdir()] == ["page"]
     survived("something foreign in the way")

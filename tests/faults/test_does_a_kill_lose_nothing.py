@@ -12,7 +12,7 @@ import pytest
 
 from simulator.architecture import load_architecture
 from simulator.compat.report import CompatReport
-from simulator.config.whole_folder import verify_folder
+from simulator.config.staged_folder import verify_folder
 from simulator.distributed.executor import open_executor
 from simulator.distributed.parts import Part
 from simulator.distributed.stream import _keep, simulate_to_parquet, stream

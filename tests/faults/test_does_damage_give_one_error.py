@@ -21,7 +21,7 @@ from reports.figures.sweep import sweep_cards
 from reports.page import result_cards
 from reports.sweep import sweep_page
 from reports.timeline_picture import read_block
-from simulator.config.whole_folder import MANIFEST, verify_folder, write_folder
+from simulator.config.staged_folder import MANIFEST, verify_folder, write_folder
 from simulator.hil.recorded import RecordedDevice, _content_hash
 from simulator.results.result import Result
 from simulator.results.streamed import HEADER, StreamedResult, result_of

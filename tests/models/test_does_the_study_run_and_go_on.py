@@ -25,7 +25,7 @@ from experiments.study.page import write_page
 from experiments.study.schedule import ArmJob, jobs_of, simulate, spread, train
 from experiments.study.tables import write_table
 from experiments.study.tracing import COSTS, TRACE
-from models.files import write_whole
+from models.files import write_staged
 from models.networks.arms import Prepared
 from models.networks.config import ModelConfig
 from models.writing import write_trace
@@ -104,7 +104,7 @@ def test_every_arm_runs_once_and_after_those_that_it_needs(tmp_path: Path, worke
 
 def wait_for_the_end(folder: Path, job: ArmJob, extent: Extent) -> None:
     """In place of an arm's work: it says which process it is, then takes for ever."""
-    write_whole(folder / "worker", str(os.getpid()).encode())
+    write_staged(folder / "worker", str(os.getpid()).encode())
     time.sleep(600)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from simulator.command import check_counts, check_target, command, supervised, whole_number
+from simulator.command import check_counts, check_target, command, integer_option, supervised
 from simulator.errors import ResultError, SimulatorError
 
 
@@ -114,7 +114,7 @@ def test_options_in_common_are_checked_by_name(tmp_path: Path) -> None:
 
 
 def test_a_number_is_written_in_ascii_digits() -> None:
-    read = whole_number(0, 1024)
+    read = integer_option(0, 1024)
     assert read("0") == 0
     assert read("1024") == 1024
     for text in ("²", "\u0661", "-1", "1025", "1" * 5000, "", " 1", "1_0"):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reports import compare, diff
-from reports.break_evens import pairs, told
+from reports.break_evens import facts, pairs
 from reports.figures.break_even import break_even_cards
 from reports.runs import load_runs
 from simulator.architecture import load_architecture
@@ -35,7 +35,7 @@ def test_a_pair_of_the_same_images_is_told_once(folder: Path) -> None:
     runs = load_runs([str(folder / "tiny")])
     (pair,) = pairs(runs)
     assert set(pair.names) == {"sparse_pe", "dense_pe"}
-    lines = told([pair]).splitlines()
+    lines = facts([pair]).splitlines()
     assert lines[0].startswith("Energy: the order of")
     assert pair.lines[0] in lines[1]
     (card,) = break_even_cards([pair])

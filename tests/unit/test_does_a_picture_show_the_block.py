@@ -34,16 +34,16 @@ def timeline(recording: TimelineRecording, tmp_path_factory: pytest.TempPathFact
 def test_the_headings_tell_cycles_and_tokens(recording: TimelineRecording, timeline: Path) -> None:
     text = picture(read_block(timeline, 1), "block 1")
     runs = [
-        (track.name, run.whole)
+        (track.name, run.entire)
         for track in recording.tracks
         for run in track.runs
-        if run.whole.arguments.get("block") == 1
+        if run.entire.arguments.get("block") == 1
     ]
     for timestep in range(2):
         own = [(unit, w) for unit, w in runs if w.arguments["timestep"] == timestep]
-        start = min(whole.start_cycle for unit, whole in own if unit == "pe_array")
+        start = min(entire.start_cycle for unit, entire in own if unit == "pe_array")
         units = ("pe_array", "vector_unit")
-        end = max(whole.end_cycle for unit, whole in own if unit in units)
+        end = max(entire.end_cycle for unit, entire in own if unit in units)
         assert f"timestep {timestep}: {end - start:,} cycles, active tokens: 16" in text
 
 

@@ -43,7 +43,7 @@ def other() -> Result:
 
 def test_every_view_sums_to_the_whole_change(one: Result, other: Result) -> None:
     for change in changes(one, other):
-        a, b = change.whole
+        a, b = change.entire
         assert sum(row[3] for row in change.rows) == pytest.approx(b - a)
         assert [row[3] for row in change.rows] == [row[2] - row[1] for row in change.rows]
         sizes = [abs(row[3]) for row in change.rows]
@@ -53,7 +53,7 @@ def test_every_view_sums_to_the_whole_change(one: Result, other: Result) -> None
 
 
 def test_wholes_are_those_of_the_images(one: Result, other: Result) -> None:
-    wholes = {change.title: change.whole for change in changes(one, other)}
+    wholes = {change.title: change.entire for change in changes(one, other)}
     for position, result in enumerate((one, other)):
         images = result.tables["images"]
         for name in ("Energy by part", "Energy by action", "Energy by layer"):

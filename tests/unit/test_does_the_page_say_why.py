@@ -24,8 +24,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
 def test_the_pieces_of_a_waterfall_are_the_whole(runs: list[Run]) -> None:
     for run in runs:
         time, energy = (sum(pieces(run, view).values()) for view in VIEWS)
-        assert time == pytest.approx(run.told["latency_ms"]["mean"])
-        assert energy == pytest.approx(run.told["energy_uj"])
+        assert time == pytest.approx(run.facts["latency_ms"]["mean"])
+        assert energy == pytest.approx(run.facts["energy_uj"])
     cards = waterfall_cards(runs)
     assert [card.name for card in cards] == [*VIEWS]
     assert all(len(card.plots["tiny",].table) == len(runs) for card in cards)
@@ -37,11 +37,11 @@ def test_one_design_has_no_waterfall(runs: list[Run]) -> None:
 
 def test_the_table_of_layers_sums_to_the_run(runs: list[Run]) -> None:
     for run in runs:
-        table, told = layer_table(run), run.told
-        assert table["energy (µJ)"].sum() == pytest.approx(told["dynamic_energy_uj"])
-        assert table["DRAM (MB)"].sum() * 1e6 == pytest.approx(told["dram_bytes_mean"])
+        table, facts = layer_table(run), run.facts
+        assert table["energy (µJ)"].sum() == pytest.approx(facts["dynamic_energy_uj"])
+        assert table["DRAM (MB)"].sum() * 1e6 == pytest.approx(facts["dram_bytes_mean"])
         cycles = table["busy (cycles)"].sum() + table["waited for (cycles)"].sum()
-        assert cycles == pytest.approx(told["latency_cycles"]["mean"])
+        assert cycles == pytest.approx(facts["latency_cycles"]["mean"])
         assert (table["live rows"] <= table["rows"]).all()
 
 
@@ -86,9 +86,9 @@ def test_a_point_copies_to_yaml() -> None:
 
     result = sample_sweep()
     row = result.points.to_dict("records")[0]
-    told = yaml.safe_load(as_yaml(result, row))
-    assert told["a"] == row["parameter.a"] if "parameter.a" in row else told["a"] >= 0
-    assert set(told) == {"a", "b", "c", "d"}
+    facts = yaml.safe_load(as_yaml(result, row))
+    assert facts["a"] == row["parameter.a"] if "parameter.a" in row else facts["a"] >= 0
+    assert set(facts) == {"a", "b", "c", "d"}
 
 
 def test_names_of_the_code_become_headings_with_units() -> None:
@@ -101,6 +101,6 @@ def test_names_of_the_code_become_headings_with_units() -> None:
 def test_a_network_without_blocks_has_no_tokens(runs: list[Run], tmp_path: Path) -> None:
     from reports.figures.tokens import token_cards, tokens_cards
 
-    told = {**runs[0].told, "active_tokens": {"by_timestep_and_block": []}}
-    assert token_cards(told) == []
-    assert tokens_cards([runs[0]._replace(told=told)]) == []
+    facts = {**runs[0].facts, "active_tokens": {"by_timestep_and_block": []}}
+    assert token_cards(facts) == []
+    assert tokens_cards([runs[0]._replace(facts=facts)]) == []

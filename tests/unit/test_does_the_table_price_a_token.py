@@ -32,16 +32,16 @@ def test_halting_all_tokens_of_a_step_saves_what_the_table_says(lasting: Path) -
         costs = cost_table(device, trace, range(1))
         assert [(cost.timestep, cost.block) for cost in costs] == [(0, 0), (0, 1), (1, 0), (1, 1)]
         image = trace.read(0)
-        whole = device.whole(image)
+        entire = device.entire(image)
         for cost in costs:
             none = np.zeros(24, np.bool_)
             without = device.again(image, cost.timestep, cost.block, none)
             told = cost.step_cycles + cost.live_tokens * cost.token_cycles
-            assert whole.cycles - without.cycles == pytest.approx(told)
+            assert entire.cycles - without.cycles == pytest.approx(told)
             told = cost.step_energy_pj + cost.live_tokens * cost.token_energy_pj
-            assert whole.energy_pj - without.energy_pj == pytest.approx(told)
+            assert entire.energy_pj - without.energy_pj == pytest.approx(told)
             mask = image.active[str(cost.block)][cost.timestep]
-            assert device.again(image, cost.timestep, cost.block, mask) == whole
+            assert device.again(image, cost.timestep, cost.block, mask) == entire
             assert cost.step_energy_pj > 0
             assert cost.token_energy_pj > 0
 

@@ -54,11 +54,11 @@ def test_the_extremes_of_a_ratio_are_those_of_its_corners(data: st.DataObject) -
 def test_the_winner_is_who_takes_least(runs: list[Run]) -> None:
     (verdict,) = verdicts(runs, "dense_pe")
     assert verdict.cheaper is not None
-    by_time = min(runs, key=lambda run: run.told["latency_ms"]["mean"])
-    by_energy = min(runs, key=lambda run: run.told["energy_uj"])
+    by_time = min(runs, key=lambda run: run.facts["latency_ms"]["mean"])
+    by_energy = min(runs, key=lambda run: run.facts["energy_uj"])
     assert (verdict.faster.design, verdict.cheaper.design) == (by_time.design, by_energy.design)
     base = next(run for run in runs if run.design == "dense_pe")
-    ratio = base.told["latency_ms"]["mean"] / by_time.told["latency_ms"]["mean"]
+    ratio = base.facts["latency_ms"]["mean"] / by_time.facts["latency_ms"]["mean"]
     assert verdict.faster.times.value == pytest.approx(ratio)
     assert verdict.faster.n == 3
     assert by_energy.priced is not None
@@ -70,7 +70,7 @@ def test_the_winner_is_who_takes_least(runs: list[Run]) -> None:
 
 
 def test_who_wins_itself_is_measured_by_the_second(runs: list[Run]) -> None:
-    best = min(runs, key=lambda run: run.told["energy_uj"]).design
+    best = min(runs, key=lambda run: run.facts["energy_uj"]).design
     (verdict,) = verdicts(runs, best)
     assert verdict.cheaper is not None
     assert verdict.cheaper.design == best
@@ -79,9 +79,9 @@ def test_who_wins_itself_is_measured_by_the_second(runs: list[Run]) -> None:
 
 def test_the_page_says_it_in_one_sentence(runs: list[Run]) -> None:
     text = compare_page(runs, "dense_pe")
-    told = re.findall(r'<p class="verdict" data-against="dense_pe">(.*?)</p>', text, re.DOTALL)
-    assert len(told) == 1
-    plain = " ".join(re.sub("<[^>]+>", "", told[0]).split())
+    facts = re.findall(r'<p class="verdict" data-against="dense_pe">(.*?)</p>', text, re.DOTALL)
+    assert len(facts) == 1
+    plain = " ".join(re.sub("<[^>]+>", "", facts[0]).split())
     (verdict,) = verdicts(runs, "dense_pe")
     assert f"{verdict.faster.design} is {number(verdict.faster.times.value)}× faster" in plain
     assert "n = 3" in plain

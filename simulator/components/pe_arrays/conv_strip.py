@@ -70,8 +70,8 @@ class ConvStrip(AccumulatorArray, kind="conv_strip"):
         return dense_cost(tiles, ((groups - 1) * group + last) * passes)
 
     def _begun(self, cycles: np.ndarray) -> np.ndarray:
-        whole: np.ndarray = -(-cycles // self.grain_cycles) * self.grain_cycles
-        return whole
+        entire: np.ndarray = -(-cycles // self.grain_cycles) * self.grain_cycles
+        return entire
 
     def actions(self) -> dict[str, Action]:
         return {

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from simulator.architecture import load_architecture
-from simulator.config.whole_file import whole_file
+from simulator.config.staged_file import staged_file
 from simulator.errors import DeviceError
 from simulator.hil.network.table import NetworkTable
 
@@ -37,7 +37,7 @@ def write_calibrated(source: Path, target: Path, table: NetworkTable) -> None:
             f"{names}, {sources} and {latencies} were found"
         )
     try:
-        with whole_file(target, OURS) as file:
+        with staged_file(target, OURS) as file:
             file.write(text.encode())
     except OSError as error:
         raise DeviceError(f"{target}: cannot be written: {error.strerror}") from error

@@ -101,13 +101,13 @@ def _place(
     counts = fields["neurons"] == COUNTED
     tensor = made.tensor.replace("integrated", "out") if is_step else made.tensor
     values = own.values if counts and not is_step else own.spikes
-    whole = seen[tensor]
-    step = np.full(row.shape, timestep if len(whole) > 1 else 0)
+    entire = seen[tensor]
+    step = np.full(row.shape, timestep if len(entire) > 1 else 0)
     if is_step:
         # A vector's steps follow each other.
-        step = np.broadcast_to((np.arange(len(row)) % len(whole))[:, None], row.shape)
-    used = used & (channel < whole.shape[2])
-    whole[step[used], row[used], channel[used]] = values[used]
+        step = np.broadcast_to((np.arange(len(row)) % len(entire))[:, None], row.shape)
+    used = used & (channel < entire.shape[2])
+    entire[step[used], row[used], channel[used]] = values[used]
     if made.stream:
         stream = seen[made.stream]
         step = np.full(row.shape, timestep if len(stream) > 1 else 0)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from simulator.config.whole_file import whole_file
+from simulator.config.staged_file import staged_file
 from simulator.errors import DeviceError
 from simulator.hil.network.fixed import FixedLayer, FixedNetwork, FixedStage
 
@@ -52,7 +52,7 @@ def write_fixed(path: Path, content: FixedFile) -> None:
     }
     arrays["description"] = np.frombuffer(json.dumps(description).encode(), np.uint8)
     try:
-        with whole_file(path, OURS) as file:
+        with staged_file(path, OURS) as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
     except OSError as error:
         raise DeviceError(f"{path}: cannot be written: {error.strerror}") from error
@@ -63,31 +63,31 @@ def read_fixed(path: Path) -> FixedFile:
     try:
         with np.load(path, allow_pickle=False) as stored:
             arrays: Arrays = {name: stored[name] for name in stored.files}
-        told = json.loads(arrays["description"].tobytes())
-        if told["schema"] != SCHEMA:
-            raise DeviceError(f"{path}: schema {told['schema']}: must be {SCHEMA}")
+        facts = json.loads(arrays["description"].tobytes())
+        if facts["schema"] != SCHEMA:
+            raise DeviceError(f"{path}: schema {facts['schema']}: must be {SCHEMA}")
         network = FixedNetwork(
-            name=str(told["name"]),
-            side=int(told["side"]),
-            timesteps=int(told["timesteps"]),
-            heads=int(told["heads"]),
+            name=str(facts["name"]),
+            side=int(facts["side"]),
+            timesteps=int(facts["timesteps"]),
+            heads=int(facts["heads"]),
             stages=tuple(
                 FixedStage(_layer(arrays, f"stage {index}"), bool(pooled), bool(integrated))
-                for index, (pooled, integrated) in enumerate(told["stages"])
+                for index, (pooled, integrated) in enumerate(facts["stages"])
             ),
             blocks=tuple(
                 {part: _layer(arrays, f"block {index} {part}") for part in parts}
-                for index, parts in enumerate(told["blocks"])
+                for index, parts in enumerate(facts["blocks"])
             ),
             scores=arrays["scores"].astype(np.int64) if "scores" in arrays else None,
-            limit=int(told["limit"]),
+            limit=int(facts["limit"]),
             head=arrays["head"].astype(np.int64),
             head_shift=arrays["head_shift"].astype(np.int64),
             head_bias=arrays["head_bias"].astype(np.int64),
-            logit_unit=float(told["logit_unit"]),
+            logit_unit=float(facts["logit_unit"]),
         )
         images, labels = arrays["images"].astype(np.uint8), arrays["labels"].astype(np.int64)
-        return FixedFile(network, images, labels, dict(told["origin"]))
+        return FixedFile(network, images, labels, dict(facts["origin"]))
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise DeviceError(f"{path}: not a fixed-point network ({SCHEMA}): {error}") from error
 

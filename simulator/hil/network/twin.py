@@ -123,9 +123,9 @@ class _Twin:
             return spikes
 
         def keep(made: str, values: Ints) -> None:
-            whole = np.zeros((total, values.shape[1]), np.int64)
-            whole[live] = values
-            self._keep(made if made == "head.x" else f"{name}.{made}", timestep, whole, steps)
+            entire = np.zeros((total, values.shape[1]), np.int64)
+            entire[live] = values
+            self._keep(made if made == "head.x" else f"{name}.{made}", timestep, entire, steps)
 
         q, k, v = (fire(part, f"attn.{part}", rows) for part in "qkv")
         mixed = np.concatenate(

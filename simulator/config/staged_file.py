@@ -24,7 +24,7 @@ _LONGEST_NAME = 200
 
 
 @contextlib.contextmanager
-def whole_file(path: Path, ours: bytes | None = None) -> Iterator[IO[bytes]]:
+def staged_file(path: Path, ours: bytes | None = None) -> Iterator[IO[bytes]]:
     """Give a new file to write, which takes the target's place at the end.
 
     On any exception nothing is left of it, and the target stays as it was. A link is followed.

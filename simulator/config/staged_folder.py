@@ -30,7 +30,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from simulator.config.whole_file import hidden, leftovers, lock, sync_folder
+from simulator.config.staged_file import hidden, leftovers, lock, sync_folder
 
 MANIFEST = "manifest.json"
 SCHEMA = "stasim-folder/1"
@@ -135,13 +135,13 @@ def verify_folder(folder: Path) -> tuple[dict[str, Any], list[str]]:
             raise OSError(errno.ENOENT, "is no folder")
         raise OSError(errno.ENOENT, f"holds no {MANIFEST} that can be read: nothing to verify by")
     problems = []
-    for name, told in manifest["files"].items():
-        if fault := _fault(folder / name, told):
+    for name, facts in manifest["files"].items():
+        if fault := _fault(folder / name, facts):
             problems.append(f"{folder / name}: {fault}")
     return manifest, problems
 
 
-def _fault(path: Path, told: Any) -> str:
+def _fault(path: Path, facts: Any) -> str:
     """What is wrong with a file, in a word; empty if it is as the manifest tells."""
     try:
         if not stat.S_ISREG(path.lstat().st_mode):
@@ -151,7 +151,7 @@ def _fault(path: Path, told: Any) -> str:
             size = file.tell()
     except OSError as error:
         return "is missing" if isinstance(error, FileNotFoundError) else str(error.strerror)
-    return "" if told == {"bytes": size, "sha256": digest} else "has changed"
+    return "" if facts == {"bytes": size, "sha256": digest} else "has changed"
 
 
 def restore(folder: Path) -> None:
