@@ -16,7 +16,7 @@ from simulator.lowering.plan import LayerPlan, Plan
 from simulator.lowering.requests import request
 from simulator.lowering.scopes import Scopes
 from simulator.lowering.table import Costed, Table
-from simulator.lowering.tables import ALL_OF_IT, BLOCKS, FROM_GLOBAL, GROUPS, TILES
+from simulator.lowering.tables import BLOCKS, FROM_GLOBAL, GROUPS, TILES, UNDIVIDED
 from simulator.lowering.timing import Moves, operand_reads
 
 Ints = npt.NDArray[np.int64]
@@ -387,7 +387,7 @@ def _share_of(table: Table, loops: _Loops, core: int) -> _Share:
         parts = []
         for kind, total in ((BLOCKS, blocks), (TILES, tiles), (GROUPS, groups)):
             part = (core + 1) * total // cores - core * total // cores
-            undivided = np.where(share == ALL_OF_IT, total * (core == 0), total)
+            undivided = np.where(share == UNDIVIDED, total * (core == 0), total)
             parts.append(np.where(share == kind, part, undivided))
         blocks, tiles, groups = parts
         outputs = np.minimum((first + tiles) * columns, outputs) - first * columns

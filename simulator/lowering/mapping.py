@@ -17,7 +17,7 @@ from simulator.errors import LoweringError
 from simulator.lowering.by_inputs import by_inputs
 from simulator.lowering.order import Schedule, schedule
 from simulator.lowering.places import CORE, Places, Room
-from simulator.lowering.tables import ALL_OF_IT, BLOCKS, GROUPS, TILES
+from simulator.lowering.tables import BLOCKS, GROUPS, TILES, UNDIVIDED
 from simulator.lowering.tiling import Chunks, cut_inputs
 from simulator.lowering.widths import at_widths
 from simulator.operations import Layer, Network, key_values_first
@@ -197,7 +197,7 @@ def share_of(layer: Layer, architecture: Architecture, home: int) -> int:
         or layer.kind == "head"
         or layer.is_elementwise
     ):
-        return ALL_OF_IT
+        return UNDIVIDED
     if layer.is_attention:
         return GROUPS
     if architecture.split == "tokens":

@@ -40,7 +40,7 @@ ON_CHIP, FROM_DRAM, FROM_GLOBAL = range(3)
 """Where a task's weights come from: they are activations; DRAM; the global buffer, which fetches
 each chunk from DRAM once. Pinned chunks are fetched from DRAM once."""
 
-ALL_OF_IT, BLOCKS, TILES, GROUPS = range(4)
+UNDIVIDED, BLOCKS, TILES, GROUPS = range(4)
 """What a task's share of its step is cut from: nothing, row blocks, column tiles, or groups."""
 
 

@@ -14,7 +14,7 @@ from simulator.energy import EnergyTable
 from simulator.energy.pricing import TABLES
 from simulator.errors import PricingError
 
-ALL_OF_IT = (TABLES / "horowitz_28nm.yaml").read_text(encoding="utf-8")
+COMPLETE = (TABLES / "horowitz_28nm.yaml").read_text(encoding="utf-8")
 ON_BASE = """\
 schema: stasim-energy/1
 name: mine
@@ -116,9 +116,9 @@ def message_of(path: Path) -> str:
 def test_a_broken_table_names_file_line_place_value_and_rule(
     tmp_path: Path, old: str, new: str, rule: str
 ) -> None:
-    assert old in ALL_OF_IT
+    assert old in COMPLETE
     path = tmp_path / "broken.yaml"
-    path.write_text(ALL_OF_IT.replace(old, new, 1), encoding="utf-8")
+    path.write_text(COMPLETE.replace(old, new, 1), encoding="utf-8")
     message = message_of(path)
     assert re.search(rule, message), message
     assert all(re.match(re.escape(f"{path}:") + r"\d+: ", line) for line in message.splitlines())
@@ -139,7 +139,7 @@ def test_broken_overrides_name_place_value_and_rule(
 def test_all_problems_of_a_file_come_at_once_in_the_order_of_its_lines(tmp_path: Path) -> None:
     path = tmp_path / "broken.yaml"
     path.write_text(
-        ALL_OF_IT.replace("voltage_v: 0.9", "voltage_v: no").replace("bits: 32", "bits: 0"), "utf-8"
+        COMPLETE.replace("voltage_v: 0.9", "voltage_v: no").replace("bits: 32", "bits: 0"), "utf-8"
     )
     lines = message_of(path).splitlines()
     assert len(lines) >= 3
@@ -171,14 +171,14 @@ def test_a_broken_grid_names_file_line_value_and_rule(
 ) -> None:
     (tmp_path / "sram_cacti.csv").write_text(GRID.replace(old, new), encoding="utf-8")
     path = tmp_path / "mine.yaml"
-    path.write_text(ALL_OF_IT, encoding="utf-8")
+    path.write_text(COMPLETE, encoding="utf-8")
     assert re.search(re.escape(str(tmp_path / "sram_cacti.csv")) + ".*" + rule, message_of(path))
 
 
 def test_a_grid_beside_the_table_replaces_the_packaged_one(tmp_path: Path) -> None:
     (tmp_path / "sram_cacti.csv").write_text(GRID, encoding="utf-8")
     path = tmp_path / "mine.yaml"
-    path.write_text(ALL_OF_IT, encoding="utf-8")
+    path.write_text(COMPLETE, encoding="utf-8")
     assert EnergyTable.load(path).sram_bank(2, 32).read_pj == 0.9
 
 
@@ -192,12 +192,12 @@ def test_a_missing_or_oversized_file_is_one_error(tmp_path: Path) -> None:
     assert "cannot be read" in message_of(tmp_path / "none.yaml")
     (tmp_path / "big.yaml").write_text("#" * (2 << 20), encoding="utf-8")
     assert "must be at most" in message_of(tmp_path / "big.yaml")
-    (tmp_path / "mine.yaml").write_text(ALL_OF_IT, encoding="utf-8")
+    (tmp_path / "mine.yaml").write_text(COMPLETE, encoding="utf-8")
     (tmp_path / "sram_cacti.csv").write_text("#" * (2 << 20), encoding="utf-8")
     assert "must be at most" in message_of(tmp_path / "mine.yaml")
 
 
-LINES = ALL_OF_IT.splitlines()
+LINES = COMPLETE.splitlines()
 VALUES = st.sampled_from(
     [
         "",
