@@ -11,12 +11,15 @@ from __future__ import annotations
 import argparse
 import itertools
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from simulator.architecture import load_architecture
+from simulator.command import command
+from simulator.config.staged_file import staged_file
 from simulator.simulate import Simulation
 from simulator.trace import Trace
 
@@ -148,14 +151,18 @@ def draw(data: pd.DataFrame) -> None:
     figure.savefig(PICTURE, dpi=110)
 
 
-def main() -> int:
+@command("experiments.batch_map")
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and write, or check."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="compare the page with the CSV")
-    if parser.parse_args().check:
+    if parser.parse_args(arguments).check:
         return int(PAGE.read_text(encoding="utf-8") != page(pd.read_csv(TABLE)))
-    measure().to_csv(TABLE, index=False)
+    with staged_file(TABLE) as file:
+        file.write(measure().to_csv(index=False).encode())
     data = pd.read_csv(TABLE)
-    PAGE.write_text(page(data), encoding="utf-8")
+    with staged_file(PAGE) as file:
+        file.write(page(data).encode())
     draw(data)
     return 0
 
