@@ -88,7 +88,8 @@ def _end(values: pd.Series, place: int) -> str:
     """The value at one end of an axis."""
     if pd.api.types.is_numeric_dtype(values):
         return number(float(values.min() if place == 0 else values.max()))
-    return html.escape(str(pd.factorize(values.astype(str))[1][place])[:16])
+    kinds = pd.factorize(values.astype(str))[1]
+    return html.escape(str(kinds[place])[:16]) if len(kinds) else ""  # no point states any
 
 
 def _name(column: str) -> str:

@@ -68,6 +68,8 @@ class MachinePrices:
         }
         self.table = _for_all_cores(self.table, actions)
         self.table.check_overrides(actions)
+        if not time_only:
+            self.table.prices(actions)  # names all that have none, before a term asks for an area
         found = {} if time_only else terms_of(architecture, self.table)
         self.actions = (
             dict.fromkeys(actions, NOT_PRICED) if time_only else _priced(self.table, actions, found)

@@ -236,7 +236,7 @@ def test_train_says_what_is_wrong_with_a_recipe(
         (["--seed", "-1"], "--seed is -1"),
         (["--threads", "0"], "--threads is 0"),
         (["--resume"], "holds no checkpoint.safetensors"),
-        (["--start", "nowhere.safetensors"], "does not exist"),
+        (["--start", "nowhere.safetensors"], "nowhere.safetensors: No such file"),
         (["--device", "cuda"], "finds no GPU"),
     ],
 )

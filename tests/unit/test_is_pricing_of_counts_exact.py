@@ -79,14 +79,14 @@ def test_what_is_no_count_is_refused(counts: npt.NDArray[np.int64]) -> None:
 
 def test_every_action_without_a_price_is_named_at_once() -> None:
     actions = {
-        "a.one": Action("", (Primitive("multiply", bits=16),)),
+        "a.one": Action("", (Primitive("multiply", bits=512),)),
         "a.two": Action("", (Primitive("add", bits=8),)),
         "a.three": Action("", (Primitive("sram_read", size_kib=9999, width_bits=64),)),
     }
     with pytest.raises(PricingError) as caught:
         TABLE.prices(actions)
     first, second = str(caught.value).splitlines()
-    assert first.startswith("a.one: horowitz_28nm: no price for multiply of 16 bits")
+    assert first.startswith("a.one: horowitz_28nm: no price for multiply of 512 bits")
     assert second.startswith("a.three: horowitz_28nm: an SRAM bank of 9999 KiB")
 
 
