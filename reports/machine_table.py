@@ -56,7 +56,7 @@ def _row(run: Run, chosen: Sequence[str]) -> dict[str, Any]:
         "token skip": words(machine["token_skip"]),
         "dataflow": words(machine["dataflow"]),
         "mapping": _mapping(machine["document"].get("dataflow") or {}, chosen),
-        "precision (bits)": _precision(_core(document)),
+        "precision (bits)": _precision(document),
         CAPACITY.head("buffers"): _capacity_kib(document),
         "DRAM": _dram(document),
         UNITS["bandwidth"].head("DRAM"): bandwidth,
@@ -115,9 +115,13 @@ def _plain(value: Any) -> str:
     return words(value) if isinstance(value, str) else json.dumps(value)
 
 
-def _precision(core: Mapping[str, Any]) -> str:
-    """The widths that the parts of a core state, each once."""
-    widths: dict[str, Any] = {}
+def _precision(document: Mapping[str, Any]) -> str:
+    """The widths that a machine states, each once; in older results its parts state them."""
+    stated = document.get("precision") or {}
+    widths: dict[str, Any] = {
+        name.removesuffix("_bits"): bits for name, bits in stated.items() if bits is not None
+    }
+    core = {} if widths else _core(document)
     for part in ("pe_array", "vector_unit"):
         for name, value in (core.get(part) or {}).items():
             if name.endswith(("_bits", "membrane_width")) and type(value) is int:

@@ -98,7 +98,7 @@ def test_the_table_of_machines_holds_what_their_files_say(runs: list[Run]) -> No
     assert row["buffers (KiB)"] == 929
     assert row["DRAM (GB/s)"] == 64
     assert "8 rows" in row["tile of the array"]
-    assert "weight 8" in row["precision (bits)"]
+    assert "weights 8" in row["precision (bits)"]
     assert row["clock (MHz)"] == 500
 
 
