@@ -92,7 +92,8 @@ class Frame(NamedTuple):
     def most_rows(self, layer: Layer, sum_blocks: int) -> int:
         """Return the rows of which the sums fit one place of the partial-sum buffer.
 
-        Tokens are not parted: as many as all timesteps of some.
+        Tokens are not parted: as many as all timesteps of some. Nor are folds of the array, where
+        one fits.
         """
         array = array_of(layer, self.architecture)
         buffer = self.architecture.core.buffers.partial_sums
@@ -106,7 +107,9 @@ class Frame(NamedTuple):
                 f"{buffer.capacity_bits} bits: must hold {sum_blocks} rows of {row_bits} bits"
             )
         together = layer.timesteps
-        return rows // together * together if rows >= together else rows
+        units = (math.lcm(together, array.fold_rows), together, 1)
+        unit = next(unit for unit in units if rows >= unit)
+        return rows // unit * unit
 
     def _check_sums(self, layer: Layer, held_bits: int) -> None:
         """Refuse a layer of which not all sums fit, where none leaves before the last."""

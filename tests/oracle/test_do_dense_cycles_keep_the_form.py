@@ -1,7 +1,7 @@
 """Does a lowered product hold the dense array for the cycles of its closed form, in each order?
 
 The forms are SCALE-Sim's for one fold, with unlimited bandwidth (DenseSystolic); cuts into row
-blocks and column tiles must not add folds where all rows fit.
+blocks and column tiles must not add folds.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ SIZES = [  # operand rows, inputs, outputs, rows and columns of PEs, timesteps
     (65, 257, 129, 8, 32, 4),
     (100, 9, 100, 16, 16, 2),
     (5, 13, 7, 3, 5, 1),
+    (64, 64, 384, 32, 16, 4),  # of `is`, the sums of 21 rows fit, so of one fold of 16
 ]
 
 

@@ -187,6 +187,11 @@ class PEArray(Component, slot="pe_arrays"):
         return self.tile_columns
 
     @property
+    def fold_rows(self) -> int:
+        """Operand rows of a fold: a block that begins another for fewer takes as long for them."""
+        return 1
+
+    @property
     def tile_inputs(self) -> int:
         """Inputs of one chunk at most; 0, where a subclass says nothing: all are one chunk."""
         return 0

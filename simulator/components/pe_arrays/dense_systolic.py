@@ -52,6 +52,10 @@ class DenseSystolic(AccumulatorArray, kind="dense_systolic"):
         return min(self.tile_columns, outputs) if self.stationary == "is" else self.tile_columns
 
     @property
+    def fold_rows(self) -> int:
+        return {"os": self.rows, "ws": 1, "is": self.columns}[self.stationary]
+
+    @property
     def tile_inputs(self) -> int:
         return 0 if self.stationary == "os" else self.rows
 
