@@ -7,12 +7,11 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from simulator.components.base import Action, Primitive
-from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Tiles
-from simulator.components.pe_arrays.dense_costs import dense_cost
+from simulator.components.pe_arrays.base import ArrayCost, Tiles
+from simulator.components.pe_arrays.dense_costs import FiringArray, dense_cost
 
 
-class ConvStrip(AccumulatorArray, kind="conv_strip"):
+class ConvStrip(FiringArray, kind="conv_strip"):
     """One output channel at a time, in strips of `strip_rows` output rows of `channels` inputs.
 
     For each group of `channels` input channels the weights enter, then strip by strip the input
@@ -21,14 +20,12 @@ class ConvStrip(AccumulatorArray, kind="conv_strip"):
     bias and neurons, a position a cycle. None of these phases overlaps another. Weights come over a
     port of the array's own: of the two bursts of a group one waits in the FIFO, the other is asked
     for when the load begins, and while it arrives the FIFO gives nothing out; a burst begins at a
-    multiple of `grain_cycles`. Zeros cost what ones cost. Source: the convolution array of
-    FPGA_SpikingTransformer, by runs of its public RTL (arch_configs/fpga_spiking_transformer.yaml).
+    multiple of `grain_cycles`. Zeros cost what ones cost; a smaller kernel is charged as fewer
+    channels of this one. Source: the convolution array of FPGA_SpikingTransformer; the cycles are
+    read off runs of its public RTL (arch_configs/fpga_spiking_transformer.yaml).
     """
 
     example: ClassVar[str] = "kind: conv_strip\nchannels: 8\nstrip_rows: 3\nkernel: 3\n"
-    computes_zeros: ClassVar[bool] = True
-    in_lockstep: ClassVar[bool] = True
-    fires: ClassVar[bool] = True
     streams_weights: ClassVar[bool] = True
 
     channels: int = Field(gt=0, le=1024, description="input channels at a time")
@@ -72,10 +69,3 @@ class ConvStrip(AccumulatorArray, kind="conv_strip"):
     def _begun(self, cycles: np.ndarray) -> np.ndarray:
         entire: np.ndarray = -(-cycles // self.grain_cycles) * self.grain_cycles
         return entire
-
-    def actions(self) -> dict[str, Action]:
-        return {
-            "accumulate": Action(
-                "adds the weight of an input, or 0", (Primitive("add", bits=self.sum_bits),)
-            )
-        }

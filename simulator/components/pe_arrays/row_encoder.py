@@ -8,23 +8,21 @@ import numpy as np
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
-from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Tiles
-from simulator.components.pe_arrays.dense_costs import dense_cost
+from simulator.components.pe_arrays.base import ArrayCost, Tiles
+from simulator.components.pe_arrays.dense_costs import FiringArray, dense_cost
 
 
-class RowEncoder(AccumulatorArray, kind="row_encoder"):
+class RowEncoder(FiringArray, kind="row_encoder"):
     """Multiplies integer pixels, one output channel at a time; shift lines hold the rows between.
 
     An output channel takes `half_cycles` half cycles a position, a cycle for each word of the
     image, which it reads again, and `channel_cycles`; or as long as the image takes in bursts over
-    a port of the array's own, one at a time, their latency exposed. Source: the encoder of
-    FPGA_SpikingTransformer, by runs of its RTL (arch_configs/fpga_spiking_transformer.yaml).
+    a port of the array's own, one at a time, their latency exposed. The kernel is taken as 3 x 3.
+    Source: the encoder of FPGA_SpikingTransformer; the cycles are read off runs of its public RTL
+    (arch_configs/fpga_spiking_transformer.yaml).
     """
 
     example: ClassVar[str] = "kind: row_encoder\nmultipliers: 27\n"
-    computes_zeros: ClassVar[bool] = True
-    in_lockstep: ClassVar[bool] = True
-    fires: ClassVar[bool] = True
     streams_weights: ClassVar[bool] = True
 
     multipliers: int = Field(gt=0, le=4096, description="taps x channels multiplied at once")

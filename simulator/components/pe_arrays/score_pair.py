@@ -8,24 +8,21 @@ import numpy as np
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
-from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Tiles
-from simulator.components.pe_arrays.dense_costs import dense_cost
+from simulator.components.pe_arrays.base import ArrayCost, Tiles
+from simulator.components.pe_arrays.dense_costs import FiringArray, dense_cost
 
 
-class ScorePair(AccumulatorArray, kind="score_pair"):
+class ScorePair(FiringArray, kind="score_pair"):
     """A score a cycle over all channels of a head, and its product with the values in ping-pong.
 
     The scores of a head take a cycle each, `width` cycles a key to load it, and `head_cycles`; the
     values of a head are added while the scores of the next are made, so that only the last of
     `heads` shows, with `last_cycles`; each head counts its part of that. `timesteps` timesteps are
-    computed in parallel. Zeros cost what ones cost. Source: attention of FPGA_SpikingTransformer,
-    by runs of its public RTL (arch_configs/fpga_spiking_transformer.yaml).
+    computed in parallel. Zeros cost what ones cost. Source: attention of FPGA_SpikingTransformer;
+    the cycles are read off runs of its public RTL (arch_configs/fpga_spiking_transformer.yaml).
     """
 
     example: ClassVar[str] = "kind: score_pair\nwidth: 32\ntimesteps: 4\n"
-    computes_zeros: ClassVar[bool] = True
-    in_lockstep: ClassVar[bool] = True
-    fires: ClassVar[bool] = True
 
     width: int = Field(gt=0, le=1024, description="channels of a head, added at once")
     timesteps: int = Field(default=1, gt=0, le=64, description="timesteps computed in parallel")

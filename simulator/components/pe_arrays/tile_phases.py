@@ -7,12 +7,11 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from simulator.components.base import Action, Primitive
-from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Tiles
-from simulator.components.pe_arrays.dense_costs import dense_cost
+from simulator.components.pe_arrays.base import ArrayCost, Tiles
+from simulator.components.pe_arrays.dense_costs import FiringArray, dense_cost
 
 
-class TilePhases(AccumulatorArray, kind="tile_phases"):
+class TilePhases(FiringArray, kind="tile_phases"):
     """`arrays` of `rows` tokens x `columns` outputs, tiles of `inputs` inputs one after another.
 
     Layers that read the same operand, as q, k and v do, run at once, one an array, and its tile
@@ -22,14 +21,11 @@ class TilePhases(AccumulatorArray, kind="tile_phases"):
     with `overlap: fill` these hide behind the tile before, and the longer of both counts, with
     `none` they add up. Draining a tile of outputs hides behind nothing. Weights stream from DRAM,
     an array's over a port of its own, a burst a tile with its latency exposed, for each `rows`
-    tokens again. Zeros cost what ones cost. Source: the block of FPGA_SpikingTransformer, by runs
-    of its public RTL (arch_configs/fpga_spiking_transformer.yaml).
+    tokens again. Zeros cost what ones cost. Source: the block of FPGA_SpikingTransformer; the
+    cycles are read off runs of its public RTL (arch_configs/fpga_spiking_transformer.yaml).
     """
 
     example: ClassVar[str] = "kind: tile_phases\nrows: 16\ncolumns: 16\ninputs: 16\narrays: 3\n"
-    computes_zeros: ClassVar[bool] = True
-    in_lockstep: ClassVar[bool] = True
-    fires: ClassVar[bool] = True
     streams_weights: ClassVar[bool] = True
 
     rows: int = Field(gt=0, le=1024, description="tokens of a tile")
@@ -82,10 +78,3 @@ class TilePhases(AccumulatorArray, kind="tile_phases"):
         blocks = -(-tiles.tile_rows // (self.rows * self.timesteps))
         cycles = blocks * (fills + drained)
         return dense_cost(tiles, -(-cycles // np.where(together, sharers, 1)))
-
-    def actions(self) -> dict[str, Action]:
-        return {
-            "accumulate": Action(
-                "adds the weight of an input, or 0", (Primitive("add", bits=self.sum_bits),)
-            )
-        }

@@ -7,17 +7,17 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from simulator.components.base import Action, Primitive
-from simulator.components.vector_units.base import ElementWork, VectorUnit
+from simulator.components.vector_units.base import ElementWork
+from simulator.components.vector_units.gates import GateUnit
 
 
-class RowStream(VectorUnit, kind="row_stream"):
+class RowStream(GateUnit, kind="row_stream"):
     """A row of a map a cycle, all its positions and timesteps at once.
 
     A pool takes a cycle for each input row of a channel and `pool_cycles` a channel. A residual of
     a convolution is a pass of its own, `residual_cycles` a channel; other residuals, neurons and
     what carries scores are in the read-out of the arrays. It has no halting score. Source: the
-    units of FPGA_SpikingTransformer, by runs of its public RTL
+    units of FPGA_SpikingTransformer; the cycles are read off runs of its public RTL
     (arch_configs/fpga_spiking_transformer.yaml).
     """
 
@@ -32,14 +32,6 @@ class RowStream(VectorUnit, kind="row_stream"):
     @property
     def elements_per_cycle(self) -> int:
         return self.positions
-
-    @property
-    def pipeline_latency_cycles(self) -> int:
-        return self.latency_cycles
-
-    @property
-    def halting_latency_cycles(self) -> int:
-        return self.latency_cycles
 
     def element_cycles(self, kind: str, window_inputs: int) -> int:
         return 1
@@ -57,16 +49,3 @@ class RowStream(VectorUnit, kind="row_stream"):
         if kind in ("pool", "residual"):
             return {"gate": window_inputs}
         return {} if kind in ("rearrange", "spike_gate") else {"lif_update": 1}
-
-    def actions(self) -> dict[str, Action]:
-        add = Primitive("add", bits=self.precision.operand_bits)
-        compare = Primitive("compare", bits=self.precision.operand_bits)
-        return {
-            "lif_update": Action(
-                "adds, halves, compares, resets one membrane", (add._replace(times=2), compare)
-            ),
-            "gate": Action(
-                "takes a spike through a gate (as the narrowest compare)",
-                (Primitive("compare", bits=8),),
-            ),
-        }
