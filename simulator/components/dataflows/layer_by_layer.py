@@ -16,7 +16,8 @@ class LayerByLayer(Dataflow, kind="layer_by_layer"):
     neurons fire, while the array waits. Weights are fetched again at each timestep, the first of
     them only when the timestep before has ended; the weights of the next layer are fetched while
     the last timestep runs. Membranes are those of one layer at a time. Source: ExSpike (FPL'26), by
-    its public RTL. With `timesteps_together` the inner loop is in the arrays.
+    its public RTL, to runs of which arch_configs/exspike.yaml fits `restart_cycles`. With
+    `timesteps_together` the inner loop is in the arrays.
     """
 
     example: ClassVar[str] = "kind: layer_by_layer\naccumulator_blocks: 1\n"

@@ -31,7 +31,8 @@ class EventScatter(AccumulatorArray, kind="event_scatter"):
     timestep run together: what both have is added once, then what either has alone, so their events
     are |a and b| + |a only| + |b only|; both times above count for each of the two that fires, and
     a pair with common events takes `overlap_cycles` more. A smaller kernel saves no time. Source:
-    ExSpike (FPL'26), whose public RTL was run (arch_configs/exspike.yaml).
+    ExSpike (FPL'26); `floor_cycles` is fitted to runs of its public RTL, the other cycles are read
+    off them (arch_configs/exspike.yaml).
     """
 
     example: ClassVar[str] = "kind: event_scatter\ncolumns: 32\ntaps: 9\npairs: true\n"
