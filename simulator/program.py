@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from simulator.config.kernels import kernel
 from simulator.errors import LoweringError
 
 JOIN = -1
@@ -248,7 +248,7 @@ _RULES = {
 }
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _first_broken_rule(program: Program) -> tuple[int, int]:
     """The first rule that breaks, and its op; columns must have their lengths."""
     pred, pred_ptr = program.pred, program.pred_ptr
@@ -279,7 +279,7 @@ def _first_broken_rule(program: Program) -> tuple[int, int]:
     return _SOUND, 0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _first_wrong_busy(
     unit: npt.NDArray[np.int32],
     busy_cycles: npt.NDArray[np.int64],
@@ -300,36 +300,18 @@ def _first_wrong_busy(
     return _SOUND, 0
 
 
-@njit(cache=True, nogil=True)
 def _reversed(
     pred_ptr: npt.NDArray[np.int64], pred: npt.NDArray[np.int32]
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32], int]:
-    """The edges of a sound program reversed by counting sort: first, successor, missing, ends."""
+    """The edges of a sound program reversed: first, successor, missing, ends."""
     ops = len(pred_ptr) - 1
-    missing = np.empty(ops, np.int32)
-    first = np.zeros(ops + 3, np.int32)
-    for op in range(ops):
-        missing[op] = max(pred_ptr[op + 1] - pred_ptr[op], 1)
-        if pred_ptr[op] == pred_ptr[op + 1]:
-            first[ops + 2] += 1
-        for edge in range(pred_ptr[op], pred_ptr[op + 1]):
-            first[pred[edge] + 2] += 1
-    ends = 0
-    for op in range(ops + 1):
-        if first[op + 2] == 0:
-            first[op + 2] = 1
-            ends += 1
-        first[op + 2] += first[op + 1]
-    successor = np.full(first[ops + 2], END, np.int32)
-    for op in range(ops):
-        if pred_ptr[op] == pred_ptr[op + 1]:
-            successor[first[ops + 1]] = op
-            first[ops + 1] += 1
-        for edge in range(pred_ptr[op], pred_ptr[op + 1]):
-            place = pred[edge] + 1
-            successor[first[place]] = op
-            first[place] += 1
-    for op in range(ops + 1):
-        if first[op + 1] == first[op]:  # END stands there already
-            first[op + 1] += 1
-    return first[: ops + 2], successor, missing, ends
+    waits = np.diff(pred_ptr)
+    begins = np.flatnonzero(waits == 0)
+    followed = np.concatenate([pred, np.full(len(begins), ops)])
+    last = np.flatnonzero(np.bincount(followed, minlength=ops + 1) == 0)
+    followed = np.concatenate([followed, last])
+    follower = np.concatenate([np.repeat(np.arange(ops), waits), begins, np.full(len(last), END)])
+    first = np.concatenate([[0], np.cumsum(np.bincount(followed, minlength=ops + 1))])
+    successor = follower[np.argsort(followed, kind="stable")]
+    missing = np.maximum(waits, 1).astype(np.int32)
+    return first.astype(np.int32), successor.astype(np.int32), missing, len(last)

@@ -4,7 +4,3 @@
 give the same `Timeline` for every operation. `attribution.stalls` reads a timeline and says what an
 idle unit waited for.
 """
-
-from simulator.config.kernel_cache import use_kernel_cache
-
-use_kernel_cache()

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from simulator.config.kernels import kernel, kernel_part
 from simulator.errors import LoweringError
 from simulator.program import JOIN, Program, Timeline
 
@@ -38,7 +38,8 @@ def stalls(
     _check(program, timeline, category, unit, categories)
     served = np.flatnonzero(program.unit == unit)
     served = served[np.argsort(timeline.start[served], kind="stable")]
-    idle: npt.NDArray[np.int64] = _idle_by_category(program, timeline, category, served, categories)
+    idle: npt.NDArray[np.int64] = np.zeros(categories + 1, np.int64)
+    _add_idle(program, timeline, category, served, idle)
     return idle
 
 
@@ -70,16 +71,15 @@ def _check(
         raise LoweringError(f"op {op}: category is {category[op]}; rule: 0 to {categories - 1}")
 
 
-@njit(cache=True, nogil=True)
-def _idle_by_category(
+@kernel
+def _add_idle(
     program: Program,
     timeline: Timeline,
     category: npt.NDArray[np.int32],
     served: npt.NDArray[np.int64],
-    categories: int,
-) -> npt.NDArray[np.int64]:
+    idle: npt.NDArray[np.int64],
+) -> None:
     """Walks back over every gap between the ops that the unit `served`, in order of their start."""
-    idle = np.zeros(categories + 1, np.int64)
     released = np.int64(0)
     for op in served:
         start = timeline.start[op]
@@ -87,17 +87,16 @@ def _idle_by_category(
             _charge(idle, released, start, timeline.critical[op], timeline, category)
         released = start + program.busy_cycles[op]
     if len(timeline.finish) > 0:
-        last = np.argmax(timeline.finish)
+        last = np.int64(np.argmax(timeline.finish))
         _charge(idle, released, timeline.finish[last], last, timeline, category)
-    return idle
 
 
-@njit(cache=True, nogil=True)
+@kernel_part
 def _charge(
     idle: npt.NDArray[np.int64],
-    begin: int,
-    end: int,
-    op: int,
+    begin: np.int64,
+    end: np.int64,
+    op: np.signedinteger,
     timeline: Timeline,
     category: npt.NDArray[np.int32],
 ) -> None:

@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from simulator.config.kernels import kernel, kernel_part
 from simulator.program import END, Program, Structure, Timeline
 
 NEVER = np.iinfo(np.int64).max
@@ -133,7 +133,8 @@ def _replay(structure: Structure, busy_cycles: npt.NDArray[np.int64]) -> Timelin
     state.ended[0] = ops
     state.scalars[ENDINGS] = 1
     advance(columns, state, NEVER, ops + 1)
-    critical = _critical(structure.pred_ptr, structure.pred, finish)
+    critical = np.empty(len(finish), np.int32)
+    _find_critical(structure.pred_ptr, structure.pred, finish, critical)
     return Timeline(ready, start, finish, critical)
 
 
@@ -159,12 +160,14 @@ def new_state(unit_servers: npt.NDArray[np.int32], places: int, entries: int) ->
     )
 
 
-@njit(cache=True, nogil=True)
-def _critical(
-    pred_ptr: npt.NDArray[np.int64], pred: npt.NDArray[np.int32], finish: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int32]:
-    """The predecessor of each op that finishes last, the smallest among equals; or -1."""
-    critical = np.empty(len(finish), np.int32)
+@kernel
+def _find_critical(
+    pred_ptr: npt.NDArray[np.int64],
+    pred: npt.NDArray[np.int32],
+    finish: npt.NDArray[np.int64],
+    critical: npt.NDArray[np.int32],
+) -> None:
+    """Finds the predecessor of each op that finishes last, the smallest among equals; or -1."""
     for op in range(len(finish)):
         last, cycle = -1, np.int64(0)
         for edge in range(pred_ptr[op], pred_ptr[op + 1]):
@@ -172,10 +175,9 @@ def _critical(
             if finish[other] > cycle or last < 0 or (finish[other] == cycle and other < last):
                 last, cycle = other, finish[other]
         critical[op] = last
-    return critical
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def advance(ops: Ops, state: State, until: int, stride: int) -> None:
     """Replays up to the cycle `until`, or to the first one in which an image ends.
 
@@ -274,7 +276,7 @@ def advance(ops: Ops, state: State, until: int, stride: int) -> None:
     state.scalars[:] = now, flying, endings, calls, dones
 
 
-@njit(cache=True, nogil=True)
+@kernel_part
 def _sort_fresh(state: State, waiting: int, stride: int) -> None:
     """Puts the ops of a list that became ready in this cycle in order of (image, op)."""
     batch, following, image = state.batch, state.following, state.image
@@ -293,7 +295,7 @@ def _sort_fresh(state: State, waiting: int, stride: int) -> None:
     state.tail[waiting] = batch[count - 1]
 
 
-@njit(cache=True, nogil=True)
+@kernel_part
 def _sort(
     items: npt.NDArray[np.int32], high: int, image: npt.NDArray[np.int64], stride: int
 ) -> None:
@@ -320,7 +322,7 @@ def _sort(
         gap //= 3
 
 
-@njit(cache=True, nogil=True)
+@kernel_part
 def _push(flight: Flight, size: int, cycle: int, event: int) -> None:
     """Adds an event to a heap of `size` events."""
     place = size
@@ -333,7 +335,7 @@ def _push(flight: Flight, size: int, cycle: int, event: int) -> None:
     flight.cycle[place], flight.event[place] = cycle, event
 
 
-@njit(cache=True, nogil=True)
+@kernel_part
 def _replace_next(flight: Flight, size: int, cycle: int, event: int) -> None:
     """Puts an event in the place of the next one, in a heap of `size` events."""
     place = 0

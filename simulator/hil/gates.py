@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from simulator.config.kernels import kernel
 from simulator.errors import DeviceError
 from simulator.hil.cells import Library
 from simulator.hil.verilator import SOURCES, RtlDesign, cache_folder
@@ -260,7 +260,7 @@ def _ordered(
     return inputs, truth, np.array([rows[index][2] for index in order], np.int32)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _settle(
     inputs: npt.NDArray[np.int32],
     truth: npt.NDArray[np.uint16],
@@ -281,7 +281,7 @@ def _settle(
         values[net] = value
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _clock(
     data: npt.NDArray[np.int32],
     state: npt.NDArray[np.int32],

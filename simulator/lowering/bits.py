@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from simulator.config.kernels import kernel, kernel_part
 from simulator.lowering.pixels import pixel_under, tap_offset
 from simulator.lowering.scopes import ScopePlan, Scopes
 from simulator.lowering.tiles import Batch, TileLayout
@@ -98,7 +98,7 @@ class BitGather(NamedTuple):
         return words, ptr
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _gather(
     arena: Bytes,
     active: npt.NDArray[np.bool_],
@@ -142,7 +142,7 @@ def _gather(
             _append_row(arena[image], shape, walks, piece, step, row, width, target, words)
 
 
-@njit(cache=True, nogil=True)
+@kernel_part
 def _append_row(
     data: Bytes,
     shape: Ints,
@@ -170,7 +170,7 @@ def _append_row(
         position += stop - start
 
 
-@njit(cache=True, nogil=True)
+@kernel_part
 def _append_bits(
     data: Bytes, at: int, start: int, stop: int, words: Words, target: int, position: int
 ) -> None:

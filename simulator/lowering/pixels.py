@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from simulator.config.kernels import kernel_part
 from simulator.lowering.walks import (
     DILATION_X,
     DILATION_Y,
@@ -31,7 +31,7 @@ from simulator.lowering.walks import (
 Ints = npt.NDArray[np.int64]
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel_part
 def tap_offset(shape: Ints, tap: int) -> tuple[int, int, int]:
     """Return how far a tap is from the first pixel of its row's window, along each axis."""
     tap_y, tap_x = tap // shape[KERNEL_WIDTH], tap % shape[KERNEL_WIDTH]
@@ -42,7 +42,7 @@ def tap_offset(shape: Ints, tap: int) -> tuple[int, int, int]:
     )
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@kernel_part
 def pixel_under(shape: Ints, row: int, kernel_z: int, kernel_y: int, kernel_x: int) -> int:
     """Return the stored pixel under a tap of a row's window; -1 in padding and between pixels."""
     line = row // shape[OUT_WIDTH]

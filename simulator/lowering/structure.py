@@ -10,13 +10,12 @@ that images with equal loops share a structure.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from simulator.config.kernels import kernel, kernel_part
 from simulator.lowering.tables import (
     ARRAY_LATENCY,
     BLOCKS,
@@ -38,7 +37,6 @@ from simulator.lowering.units import ROUTES_A_CORE, RouteTable
 from simulator.program import JOIN
 
 Ints = npt.NDArray[np.int64]
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 (
     T_KIND,
@@ -128,7 +126,21 @@ B_BLOCK, B_TILE, B_STRIDE, BLOCK_COLUMNS = range(4)
 """Columns of the list of blocks: a block's number, its first tile in the busy row (of the first
 group), and tiles from group to group."""
 
+O_UNIT, O_LATENCY, O_YIELDS, O_TASK, O_CATEGORY, O_BUSY_AT, O_LAST_EDGE, OP_COLUMNS = range(8)
+"""Columns of the table of operations that is written; O_LAST_EDGE: where its predecessors end."""
+
 _SLOTS, _SUMS, _OPERANDS, _AHEAD = range(4)
+
+
+def _typed(value: int) -> int:
+    return np.int64(value)  # type: ignore[return-value]
+
+
+# Numba would compile what takes a plain number of the source again for each number.
+_NONE, _ONE, _NOWHERE, _JOIN = _typed(0), _typed(1), _typed(-1), _typed(JOIN)
+_WEIGHTS, _ACTIVATIONS = _typed(DRAM_WEIGHTS), _typed(DRAM_ACTIVATIONS)
+_ARRAY, _LINK = _typed(ARRAY_LATENCY), _typed(INTERCONNECT)
+_LOAD, _VECTOR = _typed(PORT_LOAD), _typed(VECTOR_WORK)
 
 
 class Tasks(NamedTuple):
@@ -209,7 +221,8 @@ class _Writer(NamedTuple):
     route_ptr: Ints
     route_links: Ints
     route_latency: Ints
-    columns: Columns
+    ops: Ints
+    pred: Ints
     places: _Places
 
 
@@ -250,36 +263,28 @@ def emit(tasks: Tasks) -> Columns:
         transfers = 2 * pieces + 4 * all_turns + 3 * count
         ops += transfers * (routes.longest + 1)
         edges += transfers * (4 * routes.longest + 1) + len(tasks.dep) * routes.longest
-    columns = Columns(
-        unit=np.empty(ops, np.int32),
-        latency=np.zeros(ops, np.int64),
-        yields=np.zeros(ops, np.bool_),
-        task=np.empty(ops, np.int32),
-        category=np.zeros(ops, np.int32),
-        busy_at=np.empty(ops, np.int32),
-        pred_ptr=np.zeros(ops + 1, np.int64),
-        pred=np.empty(edges, np.int32),
-    )
     widest = int((table[:, T_CHUNKS] * column_tiles).max(initial=1))
     engines = int(table[:, T_ENGINE].max(initial=0)) + 1
     most_turns = int(turns.max(initial=1))
     places = _no_places(machine, engines, widest, most_turns, tasks.kept_chunks, count)
+    table_of_ops, pred = np.empty((ops, OP_COLUMNS), np.int64), np.empty(edges, np.int64)
     _emit(
         _Writer(
             machine, table, tasks.dep, tasks.flags, tasks.blocks, tasks.core_units,
-            routes.ptr, routes.links, routes.latency, columns, places,
+            routes.ptr, routes.links, routes.latency, table_of_ops, pred, places,
         )
     )  # fmt: skip
     used, last = places.cursor.tolist()
+    written = table_of_ops[:used].T
     return Columns(
-        unit=columns.unit[:used].copy(),
-        latency=columns.latency[:used].copy(),
-        yields=columns.yields[:used].copy(),
-        task=columns.task[:used].copy(),
-        category=columns.category[:used].copy(),
-        busy_at=columns.busy_at[:used].copy(),
-        pred_ptr=columns.pred_ptr[: used + 1].copy(),
-        pred=columns.pred[:last].copy(),
+        unit=written[O_UNIT].astype(np.int32),
+        latency=written[O_LATENCY].copy(),
+        yields=written[O_YIELDS].astype(np.bool_),
+        task=written[O_TASK].astype(np.int32),
+        category=written[O_CATEGORY].astype(np.int32),
+        busy_at=written[O_BUSY_AT].astype(np.int32),
+        pred_ptr=np.concatenate([np.zeros(1, np.int64), written[O_LAST_EDGE]]),
+        pred=pred[:last].astype(np.int32),
     )
 
 
@@ -309,16 +314,7 @@ def _no_places(
     )
 
 
-def _kernel(function: Function) -> Function:
-    """Compile without Numba's counting of references; so no kernel here allocates anything.
-
-    Each call would count those of all arrays behind `_Writer`: ten times the work itself.
-    """
-    compiled: Function = njit(cache=True, nogil=True, _nrt=False)(function)
-    return compiled
-
-
-@_kernel
+@kernel
 def _emit(w: _Writer) -> None:
     """Emit task after task; the op that ends each is what later tasks wait for."""
     end_of = w.places.end_of
@@ -330,20 +326,20 @@ def _emit(w: _Writer) -> None:
         if runs and row[T_SOURCE] == FROM_DRAM:
             # Weights of a single operation: fetched before it, whenever DRAM is free.
             dram = w.machine[M_DRAM]
-            fetch = _read(w, dram, row[T_CORE], row[T_FETCH_AT], task, DRAM_WEIGHTS)
+            fetch = _read(w, dram, row[T_CORE], row[T_FETCH_AT], task, _WEIGHTS)
         for dep in range(row[T_FIRST_DEP], row[T_LAST_DEP]):
             _wait(w, end_of[w.dep[dep]])
         if runs:
             end_of[task] = _single(w, task, fetch)
             continue
-        begin = _add(w, JOIN, -1, 0, task, 0)
+        begin = _add(w, _JOIN, _NOWHERE, _NONE, task, _NONE)
         turns = 0 if single else _product(w, task, begin)
         for turn in range(turns):
             _wait(w, w.places.ends[turn])
-        end_of[task] = _add(w, JOIN, -1, 0, task, 0) if turns > 0 else begin
+        end_of[task] = _add(w, _JOIN, _NOWHERE, _NONE, task, _NONE) if turns > 0 else begin
 
 
-@_kernel
+@kernel_part
 def _single(w: _Writer, task: int, fetch: int) -> int:
     """Emit one operation on one unit, its operand read before and its result written after it."""
     row = w.table[task]
@@ -355,7 +351,7 @@ def _single(w: _Writer, task: int, fetch: int) -> int:
         # The operand waits for what the operation waits for.
         busy_at = w.machine[M_OPERAND_AT] + at
         unit = row[T_OPERAND_UNIT]
-        _wait(w, _read(w, unit, row[T_CORE], busy_at, task, DRAM_ACTIVATIONS))
+        _wait(w, _read(w, unit, row[T_CORE], busy_at, task, _ACTIVATIONS))
     _wait(w, fetch)
     end = _add(w, row[T_UNIT], row[T_BUSY_AT], row[T_LATENCY], task, row[T_CATEGORY])
     if flags & F_SPILL:
@@ -365,50 +361,53 @@ def _single(w: _Writer, task: int, fetch: int) -> int:
     return end
 
 
-@_kernel
+@kernel_part
 def _wait(w: _Writer, op: int) -> None:
     """Make the op written next wait for this one, if there is one."""
     if op >= 0:
-        w.columns.pred[w.places.cursor[1]] = op
+        w.pred[w.places.cursor[1]] = op
         w.places.cursor[1] += 1
 
 
-@_kernel
+@kernel_part
 def _add(w: _Writer, unit: int, busy_at: int, latency: int, task: int, category: int) -> int:
     """Write an op behind the predecessors that were written for it; return its number."""
     op: int = w.places.cursor[0]
-    w.columns.unit[op] = unit
-    w.columns.busy_at[op] = busy_at
-    w.columns.latency[op] = latency
-    w.columns.task[op] = task
-    w.columns.category[op] = category
-    w.columns.pred_ptr[op + 1] = w.places.cursor[1]
+    row = w.ops[op]
+    row[O_UNIT] = unit
+    row[O_BUSY_AT] = busy_at
+    row[O_LATENCY] = latency
+    row[O_YIELDS] = 0
+    row[O_TASK] = task
+    row[O_CATEGORY] = category
+    row[O_LAST_EDGE] = w.places.cursor[1]
     w.places.cursor[0] = op + 1
     return op
 
 
-@_kernel
+@kernel_part
 def _read(w: _Writer, unit: int, core: int, busy_at: int, task: int, category: int) -> int:
     """Emit a transfer from DRAM or the global buffer to a core."""
     route = ROUTES_A_CORE * core + (unit != w.machine[M_DRAM])
     return _move(w, unit, route, busy_at, task, category)
 
 
-@_kernel
+@kernel_part
 def _write(w: _Writer, unit: int, core: int, busy_at: int, task: int) -> int:
     """Emit a transfer of activations from a core to DRAM or the global buffer."""
     route = ROUTES_A_CORE * core + 2 + (unit != w.machine[M_DRAM])
-    return _move(w, unit, route, busy_at, task, DRAM_ACTIVATIONS)
+    return _move(w, unit, route, busy_at, task, _ACTIVATIONS)
 
 
-@_kernel
+@kernel_part
 def _move(w: _Writer, unit: int, route: int, busy_at: int, task: int, category: int) -> int:
     """Emit a transfer over a route: it has ended when the memory and all links have.
 
     Weights are fetched ahead of their use: where demand goes first, they yield to activations.
     """
-    yields = category == DRAM_WEIGHTS and w.machine[M_DEMAND_FIRST] == 1
-    first, last = w.columns.pred_ptr[w.places.cursor[0]], w.places.cursor[1]
+    yields = category == _WEIGHTS and w.machine[M_DEMAND_FIRST] == 1
+    op = w.places.cursor[0]
+    first, last = w.ops[op - 1, O_LAST_EDGE] if op > 0 else 0, w.places.cursor[1]
     latency = w.machine[M_DRAM_LATENCY]
     if unit != w.machine[M_DRAM]:
         latency, category = w.machine[M_GLOBAL_LATENCY], GLOBAL_TRAFFIC
@@ -416,19 +415,19 @@ def _move(w: _Writer, unit: int, route: int, busy_at: int, task: int, category: 
     end = memory
     for link in range(w.route_ptr[route], w.route_ptr[route + 1]):
         for edge in range(first, last):
-            _wait(w, w.columns.pred[edge])
+            _wait(w, w.pred[edge])
         held_at, latency = busy_at + w.machine[M_LINKS_AT], w.route_latency[route]
-        end = _add(w, w.route_links[link], held_at, latency, task, INTERCONNECT)
-    for op in range(memory, end + 1):
-        w.columns.yields[op] = yields
+        end = _add(w, w.route_links[link], held_at, latency, task, _LINK)
+    for each in range(memory, end + 1):
+        w.ops[each, O_YIELDS] = int(yields)
     if end == memory:
         return memory
-    for op in range(memory, end + 1):
-        _wait(w, op)
-    return _add(w, JOIN, -1, 0, task, INTERCONNECT)
+    for each in range(memory, end + 1):
+        _wait(w, each)
+    return _add(w, _JOIN, _NOWHERE, _NONE, task, _LINK)
 
 
-@_kernel
+@kernel_part
 def _part(total: int, is_shared: bool, core: int, cores: int) -> tuple[int, int]:
     """Return first and last, excluded, of what a core takes."""
     if is_shared:
@@ -436,7 +435,7 @@ def _part(total: int, is_shared: bool, core: int, cores: int) -> tuple[int, int]
     return 0, total
 
 
-@_kernel
+@kernel_part
 def _product(w: _Writer, task: int, begin: int) -> int:
     """Emit a core's share of a product; return how many turns, whose ends are in `ends`."""
     row = w.table[task]
@@ -450,7 +449,7 @@ def _product(w: _Writer, task: int, begin: int) -> int:
     passing = width * chunks - row[T_PINNED] if rows_outer else chunks
     kept = passing <= w.machine[M_WEIGHT_SLOTS]
     kept_local = not rows_outer and chunks <= w.machine[M_LOCAL_CHUNKS]
-    ended, operand = 0, -1
+    ended, operand = _NONE, _NOWHERE
     for group in range(first_group, last_group):
         for count in range(blocks * width):
             if rows_outer:
@@ -480,7 +479,7 @@ def _product(w: _Writer, task: int, begin: int) -> int:
     return ended
 
 
-@_kernel
+@kernel_part
 def _read_operand(w: _Writer, turn: _Turn) -> int:
     """Bring a block's operand into the core; return the op, or -1 if it is there."""
     row = w.table[turn.task]
@@ -491,10 +490,10 @@ def _read_operand(w: _Writer, turn: _Turn) -> int:
     place = w.places.taken[turn.core, _OPERANDS] % w.machine[M_OPERAND_BLOCKS]
     _wait(w, w.places.operands[turn.core, place])
     unit, busy_at = row[T_OPERAND_UNIT], w.machine[M_OPERAND_AT] + at
-    return _read(w, unit, turn.core, busy_at, turn.task, DRAM_ACTIVATIONS)
+    return _read(w, unit, turn.core, busy_at, turn.task, _ACTIVATIONS)
 
 
-@_kernel
+@kernel_part
 def _tile(w: _Writer, turn: _Turn, operand: int) -> int:
     """Emit all chunks of a row block and column tile; return the last computation."""
     task, core, p = turn.task, turn.core, w.places
@@ -515,7 +514,7 @@ def _tile(w: _Writer, turn: _Turn, operand: int) -> int:
         _wait(w, turn.begin)
         _wait(w, operand)
         _wait(w, p.sums[core, turn.sums])
-        last = _add(w, row[T_UNIT], where + chunk, row[T_LATENCY], task, ARRAY_LATENCY)
+        last = _add(w, row[T_UNIT], where + chunk, row[T_LATENCY], task, _ARRAY)
         if p.slot_of[piece] >= 0:
             p.slots[core, p.slot_of[piece]] = last
         if p.taken[core, _AHEAD] > fetches:
@@ -529,7 +528,7 @@ def _tile(w: _Writer, turn: _Turn, operand: int) -> int:
     return last
 
 
-@_kernel
+@kernel_part
 def _bring_weights(w: _Writer, turn: _Turn, chunk: int, piece: int) -> None:
     """Fetch a chunk's weights unless they are there, and load them into the array."""
     core, p = turn.core, w.places
@@ -547,20 +546,20 @@ def _bring_weights(w: _Writer, turn: _Turn, chunk: int, piece: int) -> None:
         latency = w.machine[M_PORT_LATENCY]
         busy_at = row[T_LOAD_AT] + chunk
         unit = w.core_units[core, 0]
-        p.loaded[chunk] = _add(w, unit, busy_at, latency, turn.task, PORT_LOAD)
+        p.loaded[chunk] = _add(w, unit, busy_at, latency, turn.task, _LOAD)
         p.loads[engine] += 1
 
 
-@_kernel
-def _wait_for_use(w: _Writer, core: int, counted: bool) -> None:
+@kernel_part
+def _wait_for_use(w: _Writer, core: int, counted: int) -> None:
     """Make a fetch wait until enough chunks that were fetched before it have been used."""
     depth = w.machine[M_PREFETCH]
     if depth > 0:
         _wait(w, w.places.ahead[core, w.places.taken[core, _AHEAD] % depth])
-        w.places.taken[core, _AHEAD] += int(counted)
+        w.places.taken[core, _AHEAD] += counted
 
 
-@_kernel
+@kernel_part
 def _fetch(w: _Writer, turn: _Turn, chunk: int, piece: int) -> None:
     """Bring a chunk's weights from DRAM or the global buffer into the weight buffer."""
     task, core, p = turn.task, turn.core, w.places
@@ -575,18 +574,18 @@ def _fetch(w: _Writer, turn: _Turn, chunk: int, piece: int) -> None:
         tile = turn.group * row[T_COLUMN_TILES] + turn.tile
         kept = row[T_KEPT_AT] + tile * row[T_CHUNKS] + chunk
         if p.kept[kept] < 0:
-            _wait_for_use(w, core, pinned)
+            _wait_for_use(w, core, int(pinned))
             route = ROUTES_A_CORE * core + ROUTE_FROM_DRAM
             if not pinned:
                 route = len(w.route_latency) - 1  # to the global buffer
-            p.kept[kept] = _move(w, w.machine[M_DRAM], route, busy_at, task, DRAM_WEIGHTS)
+            p.kept[kept] = _move(w, w.machine[M_DRAM], route, busy_at, task, _WEIGHTS)
         home = p.kept[kept]
     if pinned:
         p.fetched[piece], p.slot_of[piece] = home, -1
         return
     slot = p.taken[core, _SLOTS] % w.machine[M_WEIGHT_SLOTS]
     p.taken[core, _SLOTS] += 1
-    _wait_for_use(w, core, True)
+    _wait_for_use(w, core, _ONE)
     _wait(w, p.slots[core, slot])
     _wait(w, home)
     if row[T_FETCH_WAITS] == 1:
@@ -597,12 +596,12 @@ def _fetch(w: _Writer, turn: _Turn, chunk: int, piece: int) -> None:
     if source == FROM_GLOBAL:
         unit = w.machine[M_GLOBAL]
         busy_at = row[T_GLOBAL_AT] + 2 * chunk + turn.ragged
-    p.fetched[piece] = _read(w, unit, core, busy_at, task, DRAM_WEIGHTS)
+    p.fetched[piece] = _read(w, unit, core, busy_at, task, _WEIGHTS)
     p.slot_of[piece] = slot
     p.fill[core, 0], p.fill[core, 1] = p.fetched[piece], slot
 
 
-@_kernel
+@kernel_part
 def _finish_all(w: _Writer, turn: _Turn, last: int, ended: int) -> int:
     """Emit what follows the product of all column tiles of a block; return the ends so far."""
     row, p = w.table[turn.task], w.places
@@ -619,7 +618,7 @@ def _finish_all(w: _Writer, turn: _Turn, last: int, ended: int) -> int:
     return ended
 
 
-@_kernel
+@kernel_part
 def _finish(w: _Writer, turn: _Turn, last: int) -> int:
     """Emit membranes in, element-wise work, membranes and results out; return the last op."""
     task, core, p = turn.task, turn.core, w.places
@@ -632,12 +631,12 @@ def _finish(w: _Writer, turn: _Turn, last: int) -> int:
         state = -1
         if flags & F_STATE_READ:
             _wait(w, p.sums[core, turn.sums])
-            state = _read(w, row[T_STATE_UNIT], core, moved, task, DRAM_ACTIVATIONS)
+            state = _read(w, row[T_STATE_UNIT], core, moved, task, _ACTIVATIONS)
         _wait(w, last)
         _wait(w, state)
         busy_at = w.machine[M_VECTOR_AT] + 2 * at + turn.ragged
         latency = w.machine[M_VECTOR_LATENCY] + row[T_RESTART]
-        end = _add(w, w.core_units[core, 1], busy_at, latency, task, VECTOR_WORK)
+        end = _add(w, w.core_units[core, 1], busy_at, latency, task, _VECTOR)
     p.sums[core, turn.sums] = end
     p.taken[core, _SUMS] += 1
     if flags & F_STATE_WRITE:

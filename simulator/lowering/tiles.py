@@ -6,14 +6,13 @@ pixel and channel range; the counts are then added line by line under the window
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from simulator.components.pe_arrays.popcount import popcount
+from simulator.config.kernels import kernel, kernel_part
 from simulator.lowering.pixels import pixel_under, tap_offset
 from simulator.lowering.scopes import ScopePlan, Scopes
 from simulator.lowering.walks import (
@@ -60,18 +59,6 @@ _SPREAD = (
     .astype(np.uint64)
 )
 """The bits of a byte as eight bytes of a word: a constant of the kernels."""
-
-
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def _kernel(function: Function) -> Function:
-    """Compile without Numba's counting of references; so no kernel here allocates anything.
-
-    Each call would count those of all arrays that it takes: more than the work itself.
-    """
-    compiled: Function = njit(cache=True, nogil=True, _nrt=False)(function)
-    return compiled
 
 
 class Batch(NamedTuple):
@@ -175,7 +162,7 @@ def _loops(plan: ScopePlan, scopes: Scopes) -> _Loops:
     )
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _lay_out(walks: WalkTables, chunk_inputs: Ints, loops: _Loops, layout: TileLayout) -> None:
     pool = 0
     for image in range(loops.rows.shape[0]):
@@ -211,7 +198,7 @@ def _lay_out(walks: WalkTables, chunk_inputs: Ints, loops: _Loops, layout: TileL
                 layout.ptr[tile] = word
 
 
-@_kernel
+@kernel_part
 def _between(data: Bytes, start: int, stop: int) -> int:
     """Return set bits from bit `start` up to `stop`, little-endian."""
     total = 0
@@ -225,7 +212,7 @@ def _between(data: Bytes, start: int, stop: int) -> int:
     return total
 
 
-@_kernel
+@kernel_part
 def _range_ones(data: Bytes, words: Words, at: int, start: int, stop: int) -> int:
     """Return set bits of channels start..stop of the row that begins at byte `at`."""
     if (at & 7) == 0 and (start & 63) == 0 and (stop & 63) == 0:
@@ -241,7 +228,7 @@ def _range_ones(data: Bytes, words: Words, at: int, start: int, stop: int) -> in
     return _between(data, 8 * at + start, 8 * at + stop)
 
 
-@_kernel
+@kernel
 def _count(
     arena: Bytes,
     words: Words,
@@ -274,7 +261,7 @@ def _count(
                 _clear_halted(active[image, shape[ZEROED_BY]], shape, loops, image, scope, ones)
 
 
-@_kernel
+@kernel_part
 def _lines(
     data: Bytes,
     words: Words,
@@ -309,7 +296,7 @@ def _lines(
             item += loops.sizes[block]
 
 
-@_kernel
+@kernel_part
 def _pixels(
     data: Bytes,
     words: Words,
@@ -335,7 +322,7 @@ def _pixels(
                     place += 1
 
 
-@_kernel
+@kernel_part
 def _windows(
     shape: Ints,
     walks: WalkTables,
@@ -383,7 +370,7 @@ def _windows(
             done += own
 
 
-@_kernel
+@kernel_part
 def _add_maps(
     shape: Ints,
     kernel_z: int,
@@ -403,7 +390,7 @@ def _add_maps(
             _add_lines(shape, kernel_y, kernel_x, width, source, target, counts, sums)
 
 
-@_kernel
+@kernel_part
 def _add_lines(
     shape: Ints,
     kernel_y: int,
@@ -436,7 +423,7 @@ def _add_lines(
                     ]
 
 
-@_kernel
+@kernel_part
 def _clear_halted(
     active: npt.NDArray[np.bool_],
     shape: Ints,
@@ -461,7 +448,7 @@ def _clear_halted(
             item += loops.sizes[block]
 
 
-@_kernel
+@kernel_part
 def _columns(
     data: Bytes,
     shape: Ints,

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from simulator.config.kernels import kernel
 from simulator.engine.attribution import stalls
 from simulator.lowering import LoweredBatch, Plan
 from simulator.lowering.batch import Emitted
@@ -114,7 +114,7 @@ def _sums(plan: Plan, emitted: Emitted, program: Program, timeline: Timeline) ->
     return sums._replace(first=np.minimum(sums.first, sums.last))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _add_ops(
     program: Program, timeline: Timeline, layer_of: npt.NDArray[np.int32], sums: _Sums
 ) -> None:

@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from simulator.components.memories import dram_gaps as gap
 from simulator.components.memories.dram_gaps import NEVER
+from simulator.config.kernels import allocating_kernel, kernel_part
 
 Ints = npt.NDArray[np.int64]
 
@@ -80,7 +80,7 @@ def new_state(channels: int, halves: int, groups: int, banks: int, gaps: Ints) -
     return state
 
 
-@njit(cache=True, nogil=True)
+@allocating_kernel
 def serve(bursts: Ints, gaps: Ints, state: ControllerState, done: Ints) -> int:
     """Serve all bursts; fill `done` with the cycle after each one's last data; return the last.
 
@@ -116,7 +116,7 @@ def serve(bursts: Ints, gaps: Ints, state: ControllerState, done: Ints) -> int:
     return end
 
 
-@njit(cache=True, nogil=True)
+@kernel_part
 def _enter(
     bursts: Ints, gaps: Ints, state: ControllerState, done: Ints, burst: int, cycle: int
 ) -> int:
@@ -153,7 +153,7 @@ def _enter(
     return 0
 
 
-@njit(cache=True, nogil=True)
+@kernel_part
 def _account(gaps: Ints, state: ControllerState, channel: int, cycle: int, open_banks: int) -> None:
     """Add the cycles since the last change to the state that the channel was in."""
     clock, counts = state.channel[channel], state.counts[channel]
@@ -168,7 +168,7 @@ def _account(gaps: Ints, state: ControllerState, channel: int, cycle: int, open_
     clock[OPEN_BANKS] = open_banks
 
 
-@njit(cache=True, nogil=True)
+@kernel_part
 def _step(
     bursts: Ints, gaps: Ints, state: ControllerState, done: Ints, channel: int, cycle: int
 ) -> tuple[int, int]:
@@ -210,7 +210,7 @@ def _step(
     return (cycle + 1 if issued else following), served
 
 
-@njit(cache=True, nogil=True)
+@kernel_part
 def _issue_one(
     bursts: Ints,
     gaps: Ints,
@@ -254,7 +254,7 @@ def _issue_one(
     return True, 0, NEVER
 
 
-@njit(cache=True, nogil=True)
+@kernel_part
 def _ready(bursts: Ints, gaps: Ints, state: ControllerState, burst: int, command: int) -> int:
     """Return the first cycle at which a command for a burst may issue."""
     channel = bursts[burst, CHANNEL]
@@ -270,7 +270,7 @@ def _ready(bursts: Ints, gaps: Ints, state: ControllerState, burst: int, command
     return int(max(at, state.channel[channel, COLUMN_BUS if column else ROW_BUS]))
 
 
-@njit(cache=True, nogil=True)
+@kernel_part
 def _oldest_opened(
     bursts: Ints, gaps: Ints, state: ControllerState, channel: int, cycle: int
 ) -> tuple[int, int]:
@@ -288,7 +288,7 @@ def _oldest_opened(
     return best, following
 
 
-@njit(cache=True, nogil=True)
+@kernel_part
 def _oldest_queued(
     bursts: Ints,
     gaps: Ints,
@@ -323,7 +323,7 @@ def _oldest_queued(
     return -1, 0, following
 
 
-@njit(cache=True, nogil=True)
+@kernel_part
 def _take(
     bursts: Ints, gaps: Ints, state: ControllerState, done: Ints, burst: int, cycle: int
 ) -> int:
@@ -336,7 +336,7 @@ def _take(
     return 1
 
 
-@njit(cache=True, nogil=True)
+@kernel_part
 def _access(
     bursts: Ints, gaps: Ints, state: ControllerState, done: Ints, burst: int, cycle: int
 ) -> None:
@@ -377,7 +377,7 @@ def _access(
     state.counts[channel, HITS] += 1
 
 
-@njit(cache=True, nogil=True)
+@kernel_part
 def _remove(places: Ints, place: int, counts: Ints, count: int) -> None:
     """Take an entry out and close the gap, so that the order of arrival stays."""
     counts[count] -= 1
@@ -385,7 +385,7 @@ def _remove(places: Ints, place: int, counts: Ints, count: int) -> None:
         places[later] = places[later + 1]
 
 
-@njit(cache=True, nogil=True)
+@kernel_part
 def _open_or_close(
     bursts: Ints, gaps: Ints, state: ControllerState, burst: int, command: int, cycle: int
 ) -> None:
@@ -430,13 +430,13 @@ def _open_or_close(
         clock[HALF_UNTIL] = cycle + gaps[gap.SPLIT_ACTIVATE]
 
 
-@njit(cache=True, nogil=True)
+@kernel_part
 def _finish_activate(state: ControllerState, channel: int) -> None:
     """Issue the second half of an activate; its times count from the first."""
     state.channel[channel, HALF_OPEN] = -1
 
 
-@njit(cache=True, nogil=True)
+@kernel_part
 def _refresh(
     bursts: Ints, gaps: Ints, state: ControllerState, channel: int, cycle: int
 ) -> tuple[bool, int]:

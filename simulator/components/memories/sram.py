@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
 from simulator.components.memories.base import Ints, Memory, Transfer
+from simulator.config.kernels import kernel
 
 
 class Sram(Memory, kind="sram"):
@@ -58,7 +58,8 @@ class Sram(Memory, kind="sram"):
     ) -> tuple[Ints, Ints]:
         cycles = np.zeros(len(row_ptr) - 1, np.int64)
         lost = np.zeros_like(cycles)
-        _gather(rows, row_ptr, row_bits, self.width_bits, self.banks, cycles, lost)
+        held = np.empty(self.banks, np.int64)
+        _gather(rows, row_ptr, row_bits, self.width_bits, held, cycles, lost)
         return cycles, lost
 
     def actions(self) -> dict[str, Action]:
@@ -80,18 +81,18 @@ class Sram(Memory, kind="sram"):
         )
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _gather(
     rows: npt.NDArray[np.int32],
     row_ptr: Ints,
     row_bits: int,
     width_bits: int,
-    banks: int,
+    held: Ints,
     cycles: Ints,
     lost: Ints,
 ) -> None:
     """Cycles of each run of rows, and those beyond what as many words take without conflicts."""
-    held = np.zeros(banks, np.int64)
+    banks = len(held)
     for run in range(len(row_ptr) - 1):
         held[:] = 0
         words, waiting, fullest, last = 0, 0, 0, -1

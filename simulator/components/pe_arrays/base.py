@@ -8,10 +8,10 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 from pydantic import Field
 
 from simulator.components.base import Component, Primitive
+from simulator.config.kernels import kernel
 
 Ints = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
@@ -143,7 +143,7 @@ class ArrayCost(NamedTuple):
     weights_per_output: Ints
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def sum_words(ones: npt.NDArray[Any], ptr: Ints, total: Ints) -> None:
     """Add up the words of each tile."""
     for tile in range(len(ptr) - 1):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
-from numba import njit
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
 from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Tiles, Words
 from simulator.components.pe_arrays.windows import WindowRun, join_windows, window_runs
+from simulator.config.kernels import allocating_kernel, kernel_part
 
 DENSE, SPARSE, PASSED = range(3)
 
@@ -88,7 +88,7 @@ class Bundle(AccumulatorArray, kind="bundle"):
         }
 
 
-@njit(cache=True, nogil=True)
+@allocating_kernel
 def stratified(active: Ints, bundles: int, rows: int, cores: Ints, found: Ints) -> int:
     """Return the cycles of one block with the best split.
 
@@ -121,7 +121,7 @@ def stratified(active: Ints, bundles: int, rows: int, cores: Ints, found: Ints) 
     return int(best * rows)
 
 
-@njit(cache=True, nogil=True)
+@allocating_kernel
 def _stratify(run: WindowRun, tokens: int, cores: Ints, cycles: Ints, found: Ints) -> None:
     """Fill the cycles of each tile, and add to each block what `stratified` counts."""
     counted = np.zeros(3, np.int64)
@@ -146,7 +146,7 @@ def _stratify(run: WindowRun, tokens: int, cores: Ints, cycles: Ints, found: Int
         found[:, block] += counted
 
 
-@njit(cache=True, nogil=True)
+@kernel_part
 def _count_active(joined: Words, active: Ints) -> None:
     """Fill the bundles that are active in each input."""
     active[:] = 0

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from simulator.components.pe_arrays.base import Words
+from simulator.config.kernels import allocating_part, kernel_part
 
 Slots = npt.NDArray[np.int32]
 
 
-@njit(cache=True, nogil=True)
+@allocating_part
 def empty_slots(values: int) -> Slots:
     """Return the slots of a table that holds `values` distinct words at most."""
     size = 2
@@ -20,7 +20,7 @@ def empty_slots(values: int) -> Slots:
     return np.full(size, -1, np.int32)
 
 
-@njit(cache=True, nogil=True)
+@kernel_part
 def slot_of(value: np.uint64, slots: Slots, words: Words) -> int:
     """Return the slot that has the place of `value` in `words`, or the free one (-1) for it."""
     mixed = value ^ (value >> np.uint64(32))

@@ -6,13 +6,13 @@ from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
-from numba import njit
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
 from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Tiles, Words
 from simulator.components.pe_arrays.popcount import popcount
 from simulator.components.pe_arrays.windows import WindowRun, join_windows, window_runs
+from simulator.config.kernels import allocating_kernel, allocating_part, kernel_part
 
 MATCHES, CORRECTIONS, WORDS = range(3)
 
@@ -118,7 +118,7 @@ def drawn_masks(seed: int, inputs: int, columns: int, density: float) -> Words:
     return masks
 
 
-@njit(cache=True, nogil=True)
+@allocating_kernel
 def _join(
     run: WindowRun,
     masks: Words,
@@ -151,7 +151,7 @@ def _join(
             cycles[tile] += spent.max()
 
 
-@njit(cache=True, nogil=True)
+@kernel_part
 def _match(
     joined: Words, row_ptr: Ints, masks: Words, join_cycles: int, spent: Ints
 ) -> tuple[int, int]:
@@ -171,7 +171,7 @@ def _match(
     return matched, added
 
 
-@njit(cache=True, nogil=True)
+@allocating_part
 def _holders(masks: Words) -> Words:
     """Return uint64 (level, word): bit `level` of the number of PEs that hold an input's weight."""
     levels = 1
@@ -188,7 +188,7 @@ def _holders(masks: Words) -> Words:
     return holders
 
 
-@njit(cache=True, nogil=True)
+@allocating_part
 def _spikes(rows: Words, holders: Words) -> int:
     """Return the spikes that meet a weight, over all rows and PEs."""
     total = 0

@@ -6,7 +6,6 @@ from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
@@ -19,6 +18,7 @@ from simulator.components.pe_arrays.base import (
     Words,
 )
 from simulator.components.pe_arrays.popcount import popcount
+from simulator.config.kernels import kernel, kernel_part
 
 
 class EventScatter(AccumulatorArray, kind="event_scatter"):
@@ -105,7 +105,7 @@ class EventScatter(AccumulatorArray, kind="event_scatter"):
         }
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _walk(
     words: Words,
     ptr: Ints,
@@ -144,7 +144,7 @@ def _walk(
             fired[tile] += firing
 
 
-@njit(cache=True, nogil=True)
+@kernel_part
 def _partner(
     timestep: npt.NDArray[np.int32],
     position: npt.NDArray[np.int32],
@@ -163,7 +163,7 @@ def _partner(
     return -1
 
 
-@njit(cache=True, nogil=True)
+@kernel_part
 def _events(words: Words, at: int, other: int, width: int) -> tuple[int, int, int]:
     """Return the events of a position, of its partner, and those that both have."""
     own = second = common = 0

@@ -6,13 +6,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive, small_bank
 from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Tiles, Words
 from simulator.components.pe_arrays.distinct import Slots, empty_slots, slot_of
 from simulator.components.pe_arrays.popcount import popcount
+from simulator.config.kernels import allocating_kernel, allocating_part, kernel_part
 
 LOOKED_UP, RESIDUAL = range(2)
 """What is counted of a tile."""
@@ -114,7 +114,7 @@ class Pattern(AccumulatorArray, kind="pattern"):
         }
 
 
-@njit(cache=True, nogil=True)
+@allocating_kernel
 def calibrated(values: Words, counts: Ints, patterns: int, rounds: int) -> Words:
     """Return at most `patterns` patterns for distinct values that occur `counts` times."""
     saved = np.empty(len(values), np.int64)
@@ -127,7 +127,7 @@ def calibrated(values: Words, counts: Ints, patterns: int, rounds: int) -> Words
     return chosen
 
 
-@njit(cache=True, nogil=True)
+@allocating_part
 def _places(patterns: Words) -> Slots:
     """Return a table of the patterns, of equals the first."""
     slots: Slots = empty_slots(len(patterns))
@@ -138,7 +138,7 @@ def _places(patterns: Words) -> Slots:
     return slots
 
 
-@njit(cache=True, nogil=True)
+@kernel_part
 def _nearest(value: np.uint64, patterns: Words, slots: Slots) -> tuple[int, int]:
     """Return the first nearest pattern that leaves fewer inputs than `value` has, or -1; and those.
 
@@ -158,7 +158,7 @@ def _nearest(value: np.uint64, patterns: Words, slots: Slots) -> tuple[int, int]
     return best, left
 
 
-@njit(cache=True, nogil=True)
+@allocating_kernel
 def match_patterns(values: Words, patterns: Words, looked_up: Ints, residual: Ints) -> None:
     """Fill for each value whether it takes a pattern, and the inputs that are left."""
     slots = _places(patterns)
@@ -168,7 +168,7 @@ def match_patterns(values: Words, patterns: Words, looked_up: Ints, residual: In
         residual[place] = left
 
 
-@njit(cache=True, nogil=True)
+@allocating_part
 def _majorities(values: Words, counts: Ints, patterns: Words) -> Words:
     """Return the patterns moved to the majority of those that chose them."""
     votes = np.zeros((len(patterns), 64), np.int64)
@@ -193,7 +193,7 @@ def _majorities(values: Words, counts: Ints, patterns: Words) -> Words:
     return moved
 
 
-@njit(cache=True, nogil=True)
+@allocating_kernel
 def _match_pools(
     words: npt.NDArray[Any],
     ptr: Ints,
@@ -229,7 +229,7 @@ def _match_pools(
             word += ptr[tile + 1] - ptr[tile]
 
 
-@njit(cache=True, nogil=True)
+@allocating_part
 def _distinct(words: npt.NDArray[Any], ptr: Ints, own: Ints) -> tuple[Words, Ints, Slots]:
     """Return the distinct values of a pool, their counts, and of each word its value (-1: none)."""
     total = 0

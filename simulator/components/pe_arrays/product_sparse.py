@@ -6,13 +6,13 @@ from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
 from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Tiles, Words
 from simulator.components.pe_arrays.distinct import empty_slots, slot_of
 from simulator.components.pe_arrays.popcount import popcount
+from simulator.config.kernels import allocating_kernel, allocating_part, kernel_part
 
 SPIKES, REMAINING, EMPTIED, SEARCHED = range(4)
 """What is counted of a tile, see `product_search`."""
@@ -110,7 +110,7 @@ class ProductSparse(AccumulatorArray, kind="product_sparse"):
         }
 
 
-@njit(cache=True, nogil=True)
+@allocating_kernel
 def product_search(rows: Words, prefix: npt.NDArray[np.int32], rest: Words, found: Ints) -> None:
     """Find the prefix of each row of a tile, -1 for none, and what is left of the row without it.
 
@@ -157,7 +157,7 @@ def product_search(rows: Words, prefix: npt.NDArray[np.int32], rest: Words, foun
     found[REMAINING] += repeated + _search_distinct(values[:count], first_row, begin, prefix, rest)
 
 
-@njit(cache=True, nogil=True)
+@allocating_part
 def _search_distinct(
     values: Words, first_row: Ints, begin: Ints, prefix: npt.NDArray[np.int32], rest: Words
 ) -> int:
@@ -187,7 +187,7 @@ def _search_distinct(
     return remaining
 
 
-@njit(cache=True, nogil=True)
+@allocating_kernel
 def _search_tiles(
     words: Words,
     ptr: Ints,
@@ -219,7 +219,7 @@ def _search_tiles(
         cycles[tile] = max(spent, 1)
 
 
-@njit(cache=True, nogil=True)
+@allocating_kernel
 def product_matrix(words: Words, inputs: int, tile_rows: int, tile_inputs: int) -> Ints:
     """Return what `product_search` counts, summed over all tiles of uint64 (row, word)."""
     prefix, scratch = np.empty(tile_rows, np.int32), np.empty((2, tile_rows), np.uint64)
@@ -232,7 +232,7 @@ def product_matrix(words: Words, inputs: int, tile_rows: int, tile_inputs: int) 
     return found
 
 
-@njit(cache=True, nogil=True)
+@kernel_part
 def _cut_inputs(words: Words, start: int, stop: int, values: Words) -> None:
     """Fill the inputs start to stop - 1, at most 64 of them, of uint64 (row, word)."""
     word, shift = start >> 6, np.uint64(start & 63)

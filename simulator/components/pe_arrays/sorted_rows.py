@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
 from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Tiles
+from simulator.config.kernels import allocating_kernel
 
 
 class SortedRows(AccumulatorArray, kind="sorted_rows"):
@@ -69,7 +69,7 @@ class SortedRows(AccumulatorArray, kind="sorted_rows"):
         }
 
 
-@njit(cache=True, nogil=True)
+@allocating_kernel
 def fullest_load(spikes: Ints, pes: int) -> int:
     """Return the spikes of the fullest PE, each row going to the least loaded, of equals the first.
 
@@ -95,7 +95,7 @@ def fullest_load(spikes: Ints, pes: int) -> int:
     return most // pes
 
 
-@njit(cache=True, nogil=True)
+@allocating_kernel
 def _deal(
     ones: npt.NDArray[Any],
     ptr: Ints,

@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive, small_bank
 from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Tiles
+from simulator.config.kernels import kernel
 
 
 class SpikeSkip(AccumulatorArray, kind="spike_skip"):
@@ -59,8 +59,9 @@ class SpikeSkip(AccumulatorArray, kind="spike_skip"):
     def cost(self, tiles: Tiles) -> ArrayCost:
         cycles = np.empty(len(tiles.block), np.int64)
         totals = np.zeros((3, len(tiles.sizes)), np.int64)
-        fifos = (self.rows, self.lanes, self.fifo_words)
-        _walk(tiles.ones, tiles.ptr, tiles.block, *fifos, cycles, totals)
+        free = np.empty(self.rows * self.fifo_words, np.int64)
+        busy_until = np.empty(self.rows, np.int64)
+        _walk(tiles.ones, tiles.ptr, tiles.block, self.lanes, free, busy_until, cycles, totals)
         ones, words, live_words = totals
         return ArrayCost(
             cycles=cycles,
@@ -122,14 +123,14 @@ class SpikeSkip(AccumulatorArray, kind="spike_skip"):
         return (small_bank("sram_leakage", chunk_kib, width, 2 * self.rows),)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _walk(
     ones: npt.NDArray[Any],
     ptr: Ints,
     block: Ints,
-    rows: int,
     lanes: int,
-    fifo_words: int,
+    free: Ints,
+    busy_until: Ints,
     cycles: Ints,
     totals: Ints,
 ) -> None:
@@ -137,8 +138,7 @@ def _walk(
 
     free[n % (rows * fifo_words)]: when the n-th word pushed left its FIFO, that of row n % rows.
     """
-    free = np.empty(rows * fifo_words, np.int64)
-    busy_until = np.empty(rows, np.int64)
+    rows = len(busy_until)
     for tile in range(len(block)):
         free[:] = -1
         busy_until[:] = 0

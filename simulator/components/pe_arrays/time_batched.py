@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
-from numba import njit
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
 from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Tiles, Words
 from simulator.components.pe_arrays.windows import WindowRun, join_windows, window_runs
+from simulator.config.kernels import allocating_kernel, kernel_part
 
 
 class TimeBatched(AccumulatorArray, kind="time_batched"):
@@ -84,8 +84,8 @@ class TimeBatched(AccumulatorArray, kind="time_batched"):
         }
 
 
-@njit(cache=True, nogil=True)
-def paired_length(flags: Words, full: int, left: Words) -> int:
+@allocating_kernel
+def paired_length(flags: Words, full: np.uint64, left: Words) -> int:
     """Return the slots of a group's inputs: the silent none, the full one, two that fit one.
 
     Inputs pair first fit, in their order.
@@ -119,7 +119,7 @@ def paired_length(flags: Words, full: int, left: Words) -> int:
     return slots
 
 
-@njit(cache=True, nogil=True)
+@allocating_kernel
 def window_slots(words: Words, inputs: int, columns: int, found: Ints) -> int:
     """Return the slots of all groups of windows.
 
@@ -149,14 +149,14 @@ def window_slots(words: Words, inputs: int, columns: int, found: Ints) -> int:
     return total
 
 
-@njit(cache=True, nogil=True)
+@kernel_part
 def _spread(value: np.uint64, column: np.uint64, flags: Words) -> None:
     """Set the bit of a column in the flags of the inputs of a word."""
     for place in range(64):
         flags[place] |= ((value >> np.uint64(place)) & np.uint64(1)) << column
 
 
-@njit(cache=True, nogil=True)
+@allocating_kernel
 def _walk(run: WindowRun, columns: int, fill: int, cycles: Ints, found: Ints) -> None:
     """Fill the cycles of each tile, and add to each block what `window_slots` counts."""
     counted = np.zeros(3, np.int64)

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+import numpy.typing as npt
 
 from simulator.components.pe_arrays.base import Ints, RowLists, Tiles, Words
+from simulator.config.kernels import kernel
 
 
 class Windows(NamedTuple):
@@ -61,9 +62,14 @@ def window_runs(tiles: Tiles, timesteps: int) -> Iterator[tuple[slice, WindowRun
         yield run, WindowRun(words, word_ptr, block, inputs, tiles.planes, *cut)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _cut(
-    block_ptr: Ints, timestep: Ints, row: Ints, timesteps: int, ptr: Ints, row_ptr: Ints
+    block_ptr: Ints,
+    timestep: npt.NDArray[np.int32],
+    row: npt.NDArray[np.int32],
+    timesteps: int,
+    ptr: Ints,
+    row_ptr: Ints,
 ) -> int:
     """Fill the windows of each block and the rows of each window; return the windows."""
     count = 0
@@ -82,7 +88,7 @@ def _cut(
     return count
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def join_windows(words: Words, row_ptr: Ints, joined: Words) -> None:
     """Fill `joined` (window, word) with the inputs that spike at any row of each window.
 

@@ -1,0 +1,47 @@
+"""How loops are compiled: a decorator for each side that calls them.
+
+A function that kernels alone call goes without the code that takes arguments out of Python's
+objects and puts results back: for a tuple of arrays that takes longer to compile than the function.
+In one that allocates nothing, Numba counts no references: it would count those of all arrays that
+each call is given, which for a short one takes longer than its work, and compile error messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from numba import njit
+
+from simulator.config.kernel_cache import use_kernel_cache
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+use_kernel_cache()
+
+_FOR_KERNELS = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+
+def kernel(function: Function) -> Function:
+    """Compile a function that Python calls and that allocates nothing."""
+    return _compiled(function, _nrt=False)
+
+
+def kernel_part(function: Function) -> Function:
+    """Compile a function that kernels alone call and that allocates nothing."""
+    return _compiled(function, _nrt=False, **_FOR_KERNELS)
+
+
+def allocating_kernel(function: Function) -> Function:
+    """Compile a function that Python calls."""
+    return _compiled(function)
+
+
+def allocating_part(function: Function) -> Function:
+    """Compile a function that kernels alone call."""
+    return _compiled(function, **_FOR_KERNELS)
+
+
+def _compiled(function: Function, **options: bool) -> Function:
+    compiled: Function = njit(cache=True, nogil=True, **options)(function)
+    return compiled
