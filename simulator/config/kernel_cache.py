@@ -3,7 +3,8 @@
 Numba looks for a folder beside the source, then in the user's home, and fails where neither can be
 written; and it fails on a file that was cut off, in every run until somebody deletes it. It reads
 and writes a function's index in two steps, so that processes that compile the same function for
-different types at the same time could each get the other's code: here one waits for the other.
+different types at the same time could each get the other's code: here one waits for the other. An
+index that names a class which is no longer there is empty here: its function is compiled again.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ def use_kernel_cache() -> None:
     """Let Numba ask KernelCache where to keep kernels, unless the user names another class."""
     if not numba.config.CACHE_LOCATOR_CLASSES:
         numba.config.CACHE_LOCATOR_CLASSES = f"{__name__}.KernelCache"
-        caching.IndexDataCacheFile.save = _one_at_a_time(caching.IndexDataCacheFile.save)
+        index = caching.IndexDataCacheFile
+        index.save = _one_at_a_time(index.save)
+        index._load_index = _empty_if_outdated(index._load_index)
 
 
 def _one_at_a_time(save: Callable[[Any, Any, Any], None]) -> Callable[[Any, Any, Any], None]:
@@ -46,6 +49,19 @@ def _one_at_a_time(save: Callable[[Any, Any, Any], None]) -> Callable[[Any, Any,
             os.close(folder)
 
     return waiting
+
+
+def _empty_if_outdated(load: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The function, but an index is empty where a type in it is of a class that is gone."""
+
+    @functools.wraps(load)
+    def loading(self: Any) -> Any:
+        try:
+            return load(self)
+        except (AttributeError, ImportError):
+            return {}
+
+    return loading
 
 
 class KernelCache:

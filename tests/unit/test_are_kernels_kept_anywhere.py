@@ -52,6 +52,45 @@ def told(process: subprocess.Popen[str]) -> list[str]:
     return out.splitlines()
 
 
+SHAPES = """\
+from typing import NamedTuple
+
+class NAME(NamedTuple):
+    width: int
+    height: int
+
+Same = NAME
+"""
+TYPED = """\
+from simulator.config.kernel_cache import use_kernel_cache
+use_kernel_cache()
+import numba
+import shapes
+
+@numba.njit(cache=True)
+def area(shape):
+    return shape.width * shape.height
+
+print(area(shapes.Same(3, 4)), sum(area.stats.cache_hits.values()))
+"""
+
+
+def test_a_renamed_class_compiles_its_kernels_again(tmp_path: Path) -> None:
+    (tmp_path / "typed.py").write_text(TYPED)
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
+    place = {"PYTHONPATH": f"{ROOT}:{tmp_path}", "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    for name, printed in (("Shape", "12 0"), ("Shape", "12 1"), ("Box", "12 0"), ("Box", "12 1")):
+        (tmp_path / "shapes.py").write_text(SHAPES.replace("NAME", name))
+        run = subprocess.run(
+            [sys.executable, "-B", str(tmp_path / "typed.py")],
+            env=outside | place,
+            capture_output=True,
+            text=True,
+        )
+        assert run.stdout.split("\n")[0] == printed, run.stderr
+        assert run.stderr == ""
+
+
 def test_kernels_that_were_cut_off_are_compiled_again(tmp_path: Path) -> None:
     place = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
     for hits in ("0 ", "1 "):
