@@ -19,7 +19,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 NOJIT := NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -m nojit -n $(WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help run test packages lint format bench reliability docs pictures traces clean
+.PHONY: help run test thorough packages lint format bench reliability docs pictures traces clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -32,6 +32,9 @@ run: $(VENV)/.core  ## simulate the ready trace on the ready machine (ARCH=, TRA
 test: $(VENV)/.all packages lint  ## lint, types, floors, then every test (PYTEST_ARGS= for the last step)
 	$(NOJIT)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+
+thorough: $(VENV)/.all packages  ## the tests that take minutes each, an hour in all
+	$(BIN)/python -m pytest -n $(WORKERS) -m thorough $(PYTEST_ARGS)
 
 # A C++ compiler for the RTL, yosys and a library of cells for its synthesis, a browser for the pages.
 # Tests whose program is missing are skipped and say so; where CI is set, those of the pages fail.

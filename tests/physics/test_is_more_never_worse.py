@@ -123,13 +123,13 @@ def known_to_break(machine: str, trace: str) -> Any:
 OTHERS = [known_to_break(name, "tiny") for name in MACHINES if name not in QUICK]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("machine", OTHERS)
 def test_nor_on_any_other_shipped_machine(machine: str, tiny: tuple[Path, ...]) -> None:
     assert_lawful(tiny, machine)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("machine", [known_to_break(name, "mnist") for name in MACHINES])
 def test_nor_for_a_trained_network(machine: str) -> None:
     names = ("mnist", "mnist_baseline")
