@@ -166,7 +166,7 @@ def _content_hash(content: Mapping[str, Any]) -> str:
 
 
 def _read(path: Path) -> Recording:
-    content = read_object(path, LIMIT_BYTES, DeviceError, SCHEMA)
+    content = read_object(path, LIMIT_BYTES, DeviceError, SCHEMA, "a recording's file")
     try:
         recording = Recording.model_validate(content)
         intact = _content_hash(content)

@@ -252,7 +252,7 @@ def test_the_command_writes_rows_trace_and_recording(
     [
         ([], "needs --arch"),
         (["--device", "board"], "unknown --device board"),
-        (["--device", "recorded:none.json"], "none.json: No such file"),
+        (["--device", "recorded:none.json"], "must be a recording's file"),
         (["--arch", "none.yaml"], "none.yaml"),
         (["--arch", str(MACHINE), "--budget-ms", "-1"], "--budget-ms is -1.0; it must be above 0"),
         (["--arch", str(MACHINE), "--images", "0"], "--images is 0"),

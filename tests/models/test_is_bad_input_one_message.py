@@ -37,7 +37,7 @@ BAD = {
     "too many samples": ({"--images": "21"}, "bundles 20"),
     "no batch": ({"--batch": "0"}, "--batch is 0"),
     "no timesteps": ({"--timesteps": "0"}, "timesteps is 0"),
-    "missing weights": ({"--weights": "nowhere.safetensors"}, "No such file"),
+    "missing weights": ({"--weights": "nowhere.safetensors"}, "does not exist"),
     "full without folder": ({"--source": "full"}, "needs --data"),
     "missing folder": ({"--source": "full", "--data": "nowhere"}, "does not exist"),
     "no rates": (
@@ -85,7 +85,7 @@ FOREIGN = {
     "no module": (["--network", "no_such_module:make"], "No module named 'no_such_module'"),
     "no network": (["--network", "os:getcwd"], "it returned str, no network"),
     "two networks": (["--network", "a:b", "--nir", "c.nir"], "give one of"),
-    "no graph": (["--nir", "nowhere.nir"], "No such file"),
+    "no graph": (["--nir", "nowhere.nir"], "does not exist"),
     "switches": (["--network", "os:getcwd", "--isps", "none"], "none of the switches"),
     "weights": (["--nir", "c.nir", "--weights", "x.pth"], "must be trained or random"),
     "nothing": ([], "give one of --model, --network and --nir"),
@@ -236,7 +236,7 @@ def test_train_says_what_is_wrong_with_a_recipe(
         (["--seed", "-1"], "--seed is -1"),
         (["--threads", "0"], "--threads is 0"),
         (["--resume"], "holds no checkpoint.safetensors"),
-        (["--start", "nowhere.safetensors"], "nowhere.safetensors: No such file"),
+        (["--start", "nowhere.safetensors"], "nowhere.safetensors: does not exist"),
         (["--device", "cuda"], "finds no GPU"),
     ],
 )

@@ -59,7 +59,7 @@ def test_a_file_says_when(tmp_path: Path) -> None:
         ("poisson:200,seed=1,seed=2", "each once"),
         ("closed,images=0", "images=0: must be from 1 to 10000000"),
         ("closed,images=99999999", "images=99999999: must be from 1 to 10000000"),
-        ("absent.csv", "absent.csv: No such file"),
+        ("absent.csv", "absent.csv: does not exist: must be a regular file"),
     ],
 )
 def test_a_bad_text_is_one_error(text: str, message: str) -> None:

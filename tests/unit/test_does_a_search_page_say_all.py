@@ -75,7 +75,7 @@ def test_what_is_no_sweep_is_one_message(
     result: SweepResult, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([str(tmp_path / "absent"), "--out", str(tmp_path / "page.html")]) == 2
-    assert "points.parquet: No such file" in capsys.readouterr().err
+    assert "points.parquet: does not exist: must be a regular file" in capsys.readouterr().err
     result.save(tmp_path)
     (tmp_path / POINTS).write_bytes(b"PAR1 no")
     with pytest.raises(SpaceError, match="not a whole table"):

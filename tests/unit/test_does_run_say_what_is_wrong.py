@@ -45,7 +45,7 @@ def trace(tmp_path_factory: pytest.TempPathFactory) -> str:
         (["--engine", "verilog"], "invalid choice"),
         (["--arrivals", "often"], "--arrivals often: must be closed, rate:R, poisson:R,seed=S"),
         (["--arrivals", "poisson:9"], "--arrivals poisson:9: needs a seed"),
-        (["--arrivals", "absent.txt"], "absent.txt: No such file"),
+        (["--arrivals", "absent.txt"], "absent.txt: does not exist: must be a regular file"),
         (["--arrivals", "closed", "--stream"], "--arrivals: must not be given with --stream"),
         (["--in-flight", "0"], "argument --in-flight: 0"),
         (["--set", "dataflow.images_in_flight=65"], "dataflow.images_in_flight"),

@@ -121,7 +121,7 @@ def test_a_broken_file_is_one_error(
 
 
 def test_a_file_that_is_not_there_or_cannot_be_written_is_one_error(tmp_path: Path) -> None:
-    with pytest.raises(DeviceError, match="No such file"):
+    with pytest.raises(DeviceError, match="must be a recording's file"):
         RecordedDevice(tmp_path / "none.json")
     recorder = Recorder(RecordedNothing())
     with pytest.raises(DeviceError, match="must be in a writable folder"):
