@@ -14,6 +14,7 @@ import numpy.typing as npt
 from simulator.architecture import Architecture
 from simulator.components.base import Action
 from simulator.energy.derived import action_energy_pj, latency_ms, leakage_energy_pj, sums_pj
+from simulator.energy.logic import Price
 from simulator.energy.pricing import EnergyTable
 from simulator.energy.spans import Span, price_causes, sram_cells, total
 from simulator.energy.terms import Term, dram_part, terms_of
@@ -68,20 +69,20 @@ class MachinePrices:
         }
         self.table = _for_all_cores(self.table, actions)
         self.table.check_overrides(actions)
+        self.actions = dict.fromkeys(actions, NOT_PRICED)
+        self.always_on: tuple[Power, ...] = ()
         if not time_only:
-            self.table.prices(actions)  # names all that have none, before a term asks for an area
-        found = {} if time_only else terms_of(architecture, self.table)
-        self.actions = (
-            dict.fromkeys(actions, NOT_PRICED) if time_only else _priced(self.table, actions, found)
-        )
+            # First, as it names all actions without a price: a term may ask for one's area.
+            listed = self.table.prices(actions)
+            found = terms_of(architecture, self.table)
+            self.actions = _priced(self.table, actions, listed, found)
+            self.always_on = (*self._sram(architecture), *_drawn(found))
         self.dram_part = dram_part(architecture)
         self.price_pj = {
             (name.rpartition(".")[0], name.rpartition(".")[2]): price.energy_pj
             for name, price in self.actions.items()
         }
         self.meanings = {name: action.meaning for name, action in actions.items()}
-        sram = () if time_only else self._sram(architecture)
-        self.always_on = (*sram, *_drawn(found))
 
     def _sram(self, architecture: Architecture) -> tuple[Power, ...]:
         """Return the leakage of all SRAM banks, of the machine's cells."""
@@ -142,11 +143,17 @@ def _for_all_cores(table: EnergyTable, actions: Iterable[str]) -> EnergyTable:
 
 
 def _priced(
-    table: EnergyTable, actions: Mapping[str, Action], found: Mapping[str, Term]
+    table: EnergyTable,
+    actions: Mapping[str, Action],
+    listed: Mapping[str, Price],
+    found: Mapping[str, Term],
 ) -> dict[str, ActionPrice]:
-    """Return the price of each action under all terms; none touches a price of the user's own."""
+    """Return the price of each action under all terms; none touches a price of the user's own.
+
+    `listed`: the table's own prices.
+    """
     prices = {}
-    for name, price in table.prices(actions).items():
+    for name, price in listed.items():
         causes = price_causes(table, actions[name], name)
         nominal, sources = price.energy_pj, [price.source]
         own = {} if name in table.overrides else found
