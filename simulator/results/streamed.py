@@ -103,13 +103,13 @@ class StreamedResult:
         if len(accuracy):
             right = float((accuracy.label == accuracy.prediction).mean())
             lines.append(f"Predictions   {right:.1%} of {len(accuracy)} labelled images right")
-        lines += _shares("Energy by part", self.totals("actions", "part", "energy_pj"))
+        lines += _shares("Energy by part", self.totals("energies", "part", "energy_pj"))
         stalls = self.totals("stalls", "cause", "stall_cycles")
         lines += _shares(
             "Stalls by cause", {cause: stalls.get(cause, 0) for cause in CAUSES}, cycles
         )
-        facts = finding_lines(self.findings())
-        return "\n".join([*facts, *([""] if facts else []), *lines])
+        doubts = finding_lines(self.findings())
+        return "\n".join([*doubts, *([""] if doubts else []), *lines])
 
 
 def _shares(title: str, values: dict[str, float], entire: float | None = None) -> list[str]:

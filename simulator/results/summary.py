@@ -19,7 +19,7 @@ from simulator.config.wording import one_line
 from simulator.results.checks import number_of_arrays
 from simulator.results.columns import Table, numbers, rows_of, totals, words
 from simulator.results.findings import Finding
-from simulator.results.intervals import DRAM, has_bounds, intervals
+from simulator.results.intervals import DRAM, Intervals, has_bounds, intervals
 from simulator.results.result import CAUSES, CONVENTIONS, Result
 from simulator.results.stream import stream_summary
 from simulator.results.units import ENERGY, POWER, TIME, TRAFFIC, between, number
@@ -30,7 +30,6 @@ WIDTH = 100
 LINES = 47
 # As many parts, timesteps and blocks fit on a terminal; further ones are summed or left out.
 _PARTS = 9
-_BOUNDS = ("energy_low_pj", "energy_high_pj")
 _TIMESTEPS = 8
 _BLOCKS = 12
 _FINDINGS = 8
@@ -48,6 +47,8 @@ def summary(result: Result) -> dict[str, Any]:
     weighted = numbers(images, "utilization") * each
     held = numbers(images, "pe_occupancy") * each
     time_ms = running_ms(result)
+    bounds = intervals(result) if has_bounds(result) else None
+    total = bounds.total_pj if bounds else None
     return {
         "findings": [finding._asdict() for finding in result.findings],
         "images": result.images,
@@ -68,12 +69,13 @@ def summary(result: Result) -> dict[str, Any]:
         "array_occupancy": math.fsum(held.tolist()) / latency,
         "occupancy": _occupancy(result.columns("units"), latency),
         "energy_uj": _mean(images, "energy_pj") / 1e6,
-        **_bounds(images),
+        "energy_low_uj": total.low / 1e6 if total else None,
+        "energy_high_uj": total.high / 1e6 if total else None,
         "dynamic_energy_uj": _mean(images, "dynamic_energy_pj") / 1e6,
         "leakage_energy_uj": _mean(images, "leakage_energy_pj") / 1e6,
         "energy_delay_uj_ms": _mean(images, "energy_delay_pj_ms") / 1e6,
-        "energy_by_part": energy_by_part(result),
-        "energy_by_action": _energy_by_action(result),
+        "energy_by_part": _energy_by_part(result, bounds),
+        "energy_by_action": _energy_by_action(bounds) if bounds else [],
         "power_mw": math.fsum(numbers(images, "energy_pj")) / time_ms * 1e-6,
         "synaptic_operations": synaptic_operations(images, time_ms),
         "layers": _layers(result),
@@ -83,7 +85,7 @@ def summary(result: Result) -> dict[str, Any]:
         "roofline": _roofline(result, latency),
         "dram_bytes_mean": _mean(images, "dram_bytes"),
         "field_energy": _field_energy(result),
-        "area": _area(result),
+        "area": _area(result, bounds),
         "stream": stream_summary(result),
     }
 
@@ -127,46 +129,40 @@ def _accuracy_words(accuracy: Mapping[str, Any]) -> list[str]:
     return [*words, *rest]
 
 
-def energy_by_part(result: Result) -> list[dict[str, Any]]:
+def _energy_by_part(result: Result, bounds: Intervals | None) -> list[dict[str, Any]]:
     """Each part's mean energy per image, dynamic and leakage, the largest first.
 
     Entries: part, dynamic_uj, leakage_uj, energy_uj, share (of the energy of all parts), low_uj and
     high_uj (None in a result without bounds).
     """
-    per_image = 1e6 * result.images
     dynamic = totals(result.columns("actions"), "part", "energy_pj")
-    latency_ms = _mean(result.columns("images"), "latency_ms")
-    # 1 uW for 1 ms is 1e-3 uJ.
-    powers = totals(result.columns("leakage"), "part", "power_uw")
-    at_rest = {part: power_uw * latency_ms * 1e-3 for part, power_uw in powers.items()}
+    powers_uw = totals(result.columns("leakage"), "part", "power_uw")
+    spans, time_ms = bounds.by_part() if bounds else {}, running_ms(result)
     parts = []
-    for name in dynamic.keys() | at_rest.keys():
-        active_uj = dynamic.get(name, 0.0) / per_image
-        leakage_uj = at_rest.get(name, 0.0)
-        facts = {"part": name, "dynamic_uj": active_uj, "leakage_uj": leakage_uj}
-        parts.append({**facts, "energy_uj": active_uj + leakage_uj})
+    for name in dynamic.keys() | powers_uw.keys():
+        dynamic_uj = dynamic.get(name, 0.0) / (1e6 * result.images)
+        # 1 uW for 1 ms is 1e-3 uJ.
+        leakage_uj = powers_uw.get(name, 0.0) * time_ms * 1e-3 / result.images
+        span = spans.get(name)
+        parts.append(
+            {
+                "part": name,
+                "dynamic_uj": dynamic_uj,
+                "leakage_uj": leakage_uj,
+                "energy_uj": dynamic_uj + leakage_uj,
+                "low_uj": span.low / 1e6 if span else None,
+                "high_uj": span.high / 1e6 if span else None,
+            }
+        )
     total = math.fsum(part["energy_uj"] for part in parts)
-    bounds = [totals(result.columns("energies"), "part", name) for name in _BOUNDS]
     for part in parts:
         part["share"] = _ratio(part["energy_uj"], total)
-        low, high = (each.get(part["part"]) if each else None for each in bounds)
-        part["low_uj"] = None if low is None else low / per_image
-        part["high_uj"] = None if high is None else high / per_image
     return sorted(parts, key=lambda part: (-part["energy_uj"], part["part"]))
 
 
-def _bounds(images: Table) -> dict[str, float | None]:
-    """The bounds of the mean energy; None in a result without."""
-    low, high = (_mean(images, name) / 1e6 for name in _BOUNDS)
-    known = low >= 0
-    return {"energy_low_uj": low if known else None, "energy_high_uj": high if known else None}
-
-
-def _energy_by_action(result: Result) -> list[dict[str, Any]]:
+def _energy_by_action(bounds: Intervals) -> list[dict[str, Any]]:
     """Mean energy per image with its bounds by part, action and cause, the largest first."""
-    if not has_bounds(result):
-        return []
-    facts = [
+    return [
         {
             "part": entry.part,
             "action": entry.action,
@@ -175,12 +171,11 @@ def _energy_by_action(result: Result) -> list[dict[str, Any]]:
             "energy_uj": entry.energy_pj.nominal / 1e6,
             "high_uj": entry.energy_pj.high / 1e6,
         }
-        for entry in intervals(result).entries
+        for entry in sorted(bounds.entries, key=lambda entry: -entry.energy_pj.nominal)
     ]
-    return sorted(facts, key=lambda entry: -float(str(entry["energy_uj"])))
 
 
-def _area(result: Result) -> dict[str, Any]:
+def _area(result: Result, bounds: Intervals | None) -> dict[str, Any]:
     """Our floor of the area, power at rest, mean power on chip; what the authors state, or None."""
     machine, images = result.provenance["architecture"], result.columns("images")
     area = machine.get("area")
@@ -191,7 +186,7 @@ def _area(result: Result) -> dict[str, Any]:
     # 1 uW for 1 ms is 1e3 pJ.
     outside += dram_uw * times_ms * 1e3
     on_chip_pj = math.fsum(numbers(images, "energy_pj")) - outside
-    chip = intervals(result).chip_power_mw if has_bounds(result) else None
+    chip = bounds.chip_power_mw if bounds else None
     published = machine["document"].get("published") or {}
     return {
         "sram_mm2": area["sram_mm2"] if area else None,
@@ -523,7 +518,7 @@ def switches(result: Result) -> str:
     table = result.provenance["energy_table"]
     terms = ", ".join(map(str, table.get("terms", []))) or "no terms beyond the table"
     cells, dram = table.get("sram_cells", "lstp_300k"), table.get("dram_power", "table")
-    return one_line(f"{terms}; SRAM {cells}; DRAM {dram}")
+    return one_line(f"{terms}; SRAM {cells}; DRAM {dram}", WIDTH * 2)
 
 
 def _speed(facts: Mapping[str, Any]) -> list[str]:
@@ -664,8 +659,8 @@ def _by_part(facts: Mapping[str, Any]) -> list[str]:
 
 def _narrow(value: float) -> str:
     """Return a number in eight characters, small ones with fewer digits."""
-    facts = number(value)
-    return facts if len(facts) <= 8 else f"{value:.2g}"
+    text = number(value)
+    return text if len(text) <= 8 else f"{value:.2g}"
 
 
 def _shares(rows: Iterable[tuple[str, float, float]], name: int, value: int) -> list[str]:

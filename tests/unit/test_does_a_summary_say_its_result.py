@@ -190,3 +190,5 @@ def test_images_that_run_together_share_their_time() -> None:
     told = summary(together)
     for name in ("power_mw", "throughput_images_per_s"):
         assert told[name] == pytest.approx(2 * alone[name])
+    for one, other in zip(told["energy_by_part"], alone["energy_by_part"], strict=True):
+        assert one["leakage_uj"] == pytest.approx(other["leakage_uj"] / 2)
