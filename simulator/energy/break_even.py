@@ -235,10 +235,10 @@ def sentences(
     )
     verdict = "robust over all bounds" if found.is_robust else "not robust: bounds turn it"
     lines = [f"{cheaper} takes {ratio:.2f} of the energy of {dearer} ({verdict})"]
-    return lines + [_sentence(names, turn, number) for turn in _facts(found)]
+    return lines + [_sentence(names, turn, number) for turn in _shown(found)]
 
 
-def _facts(found: BreakEven) -> Sequence[Turn]:
+def _shown(found: BreakEven) -> Sequence[Turn]:
     """Return the two axes of the map always, a cause only where it turns the order alone."""
     return [turn for turn in found.turns if turn.unit or turn.is_within]
 

@@ -36,9 +36,10 @@ by Aladdin's ratio."""
 
 CLOCK_PIN_PJ = {28: Span(0.00085, 0.00407, 0.0088), 45: Span(0.00167, 0.00794, 0.0172)}
 """By node, of a flip-flop and cycle. Nominal: Aladdin's 0.00794 pJ at 40 nm, carried to 28 nm by
-its registers' ratio. Low: that times 0.21, the clock network of an AES block with gating over
-without. High: our PE row's gates at 180 nm (docs/calibration.md), 0.227 pJ, by capacitance and
-voltage; at 45 nm by Aladdin's ratio."""
+its registers' ratio. Low: that times 0.21, the clock network of an AES block at 90 nm with gating
+over without (4.52 mW, 21.94 mW: a repository's Design Compiler report, second-hand). High: our PE
+row's gates at 180 nm (docs/calibration.md), 0.227 pJ, by capacitance and voltage; at 45 nm by
+Aladdin's ratio."""
 
 FLIP_FLOPS_PER_ADDER = {"queued": 137, "lockstep": 9, "vector_units": 51}
 """Of our own RTL (docs/calibration.md). A PE row has 4,385 for 32 columns: FIFO 512, queue of
@@ -172,8 +173,7 @@ def _flip_flops(part: Component) -> int:
     adders = sum(piece.times for piece in pieces if piece.operation == "add")
     if isinstance(part, PEArray) and part.in_lockstep:
         sums = sum(piece.times * piece.bits for piece in pieces if piece.operation == "register")
-        operand = getattr(part, "weight_bits", 8)
-        return sums + adders * (operand + FLIP_FLOPS_PER_ADDER["lockstep"])
+        return sums + adders * (part.weight_bits + FLIP_FLOPS_PER_ADDER["lockstep"])
     kind = "queued" if isinstance(part, PEArray) else part.slot
     return FLIP_FLOPS_PER_ADDER.get(kind, 0) * adders
 
