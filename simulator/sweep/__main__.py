@@ -57,7 +57,7 @@ def _run(options: argparse.Namespace) -> int:
     with _Progress() as watch, open_executor(options.jobs, options.dask) as executor:
         result = search(space, folder, executor, watch)
     result.save(folder)
-    print(facts(result))
+    print(report(result))
     print(f"written: {folder}", file=sys.stderr)
     return 0
 
@@ -86,7 +86,7 @@ class _Progress:
         self._bar.update(len(outcomes))
 
 
-def facts(result: SweepResult) -> str:
+def report(result: SweepResult) -> str:
     """The counts, the front and why points failed, for a terminal."""
     points, front = result.points, result.front()
     counts = points["status"].value_counts()

@@ -98,9 +98,9 @@ def _evaluate(group: Group, candidate: Candidate, replays: _Replays) -> Outcome:
     try:
         architecture = load_architecture(group.base, candidate.overrides)
         metrics = machine_metrics(architecture)
-        facts, violation = _broken(group, metrics)
+        message, violation = _broken(group, metrics)
         if violation:
-            return Outcome(number, INFEASIBLE, facts, metrics, violation, "none")
+            return Outcome(number, INFEASIBLE, message, metrics, violation, "none")
         result, replay = _replayed(group, architecture, replays)
         result.check()
         metrics |= result_metrics(result, set(group.wanted))
@@ -110,8 +110,8 @@ def _evaluate(group: Group, candidate: Candidate, replays: _Replays) -> Outcome:
         # A fault of ours costs one point of a search, not the search; it is told as what it is.
         message = f"unexpected {type(error).__name__}: {' '.join(str(error).split())}"
         return Outcome(number, FAILED, message, {}, 0.0, "none")
-    facts, violation = _broken(group, metrics)
-    return Outcome(number, INFEASIBLE if violation else OK, facts, metrics, violation, replay)
+    message, violation = _broken(group, metrics)
+    return Outcome(number, INFEASIBLE if violation else OK, message, metrics, violation, replay)
 
 
 def _replayed(group: Group, architecture: Architecture, replays: _Replays) -> tuple[Result, str]:
@@ -129,15 +129,15 @@ def _replayed(group: Group, architecture: Architecture, replays: _Replays) -> tu
 
 def _broken(group: Group, metrics: dict[str, float]) -> tuple[str, float]:
     """Which limits on these metrics are broken, in words, and by how much in all."""
-    facts, violation = [], 0.0
+    broken, violation = [], 0.0
     for name, most, least in group.limits:
         value: Any = metrics.get(name)
         if value is None:
             continue
         if most is not None and value > most:
-            facts.append(f"{name} {value:.6g}: must be at most {most:g}")
+            broken.append(f"{name} {value:.6g}: must be at most {most:g}")
             violation += (value - most) / max(abs(most), 1e-9)
         if least is not None and value < least:
-            facts.append(f"{name} {value:.6g}: must be at least {least:g}")
+            broken.append(f"{name} {value:.6g}: must be at least {least:g}")
             violation += (least - value) / max(abs(least), 1e-9)
-    return "; ".join(facts), violation
+    return "; ".join(broken), violation
