@@ -17,8 +17,9 @@ from simulator.architecture import load_architecture
 from simulator.command import command
 from simulator.compat.report import CompatReport
 from simulator.energy.break_even import Design
+from simulator.energy.machine import ALWAYS_ON
 from simulator.errors import ResultError
-from simulator.results.intervals import ALWAYS_ON, design_of
+from simulator.results.intervals import design_of
 from simulator.results.result import Result
 from simulator.trace import Trace
 

@@ -28,7 +28,8 @@ from simulator.results.intervals import (
 )
 from simulator.results.moved import PriceSetting, dram_bits, moved
 from simulator.results.result import Result
-from simulator.results.summary import short, switches
+from simulator.results.summary import short
+from simulator.results.terminal import switches
 from simulator.results.units import number
 
 EXAMPLE = (

@@ -184,7 +184,7 @@ def _run(options: argparse.Namespace, command: str) -> int:
     if options.json:
         sys.stdout.write(result.to_json())
     else:
-        from simulator.results.summary import terminal_table
+        from simulator.results.terminal import terminal_table
 
         print(terminal_table(result))
     return 0
@@ -226,7 +226,7 @@ def _run_compat(options: argparse.Namespace, command: str) -> int:
 def _time_only(options: argparse.Namespace, images: range, command: str) -> int:
     """Print times: a result would hold energies, so none is written."""
     from simulator.errors import ResultError
-    from simulator.results.summary import time_table
+    from simulator.results.terminal import time_table
 
     for flag in ("out", "json", "stream", "arrivals"):
         if getattr(options, flag):

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from simulator.architecture import Architecture
 from simulator.energy.break_even import Design
-from simulator.energy.machine import ALWAYS_ON as ALWAYS_ON
+from simulator.energy.machine import ALWAYS_ON
 from simulator.energy.pricing import EnergyTable, table_names
 from simulator.energy.spans import Span, total
 from simulator.errors import ResultError
@@ -127,9 +127,8 @@ def with_prices(result: Result, switches: Mapping[str, Any], command: str = "") 
 
 
 def node_of(table: str) -> dict[str, Any]:
-    """Return the fields of `technology` that a table of another node sets with itself."""
-    found = EnergyTable.load(table)
-    return {"node_nm": found.node_nm, "voltage_v": found.voltage_v}
+    """Return the field of `technology` that a table of another node sets with itself."""
+    return {"node_nm": EnergyTable.load(table).node_nm}
 
 
 def with_bounds(result: Result) -> Result:

@@ -23,7 +23,6 @@ from simulator.results.result import Result
 
 DRAM_BITS = ("read_bit", "write_bit")
 SRAM_CAUSES = ("sram_read", "sram_write")
-NO_LOGIC = (*SRAM_CAUSES, SRAM_LEAKAGE)
 CHIP, BY_HAND = "chip", "by hand"
 """Part and cause of power that is set by hand."""
 UW_PER_MW = 1e3
@@ -105,7 +104,7 @@ def _moved(entry: IntervalEntry, bits: dict[str, float], setting: PriceSetting) 
 def is_pe_logic(entry: IntervalEntry) -> bool:
     """Return whether an entry is of the logic of a PE array: neither SRAM nor power."""
     place = entry.part.rpartition(".")[2] == "pe_array" or ".engines." in entry.part
-    return place and entry.action != ALWAYS_ON and entry.cause not in NO_LOGIC
+    return place and entry.action != ALWAYS_ON and entry.cause not in SRAM_CAUSES
 
 
 def under(result: Result, machine: Architecture) -> Intervals:

@@ -21,7 +21,8 @@ from simulator.results.files import STREAM_FILE
 from simulator.results.findings import Finding, facts_of, findings
 from simulator.results.result import CAUSES, Result, provenance_problems
 from simulator.results.schema import SCHEMAS
-from simulator.results.summary import finding_lines, operations_line, synaptic_operations
+from simulator.results.summary import synaptic_operations
+from simulator.results.terminal import finding_lines, operations_line
 from simulator.results.units import TRAFFIC
 
 SCHEMA = "stasim-stream/1"

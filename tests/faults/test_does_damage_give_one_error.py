@@ -25,8 +25,9 @@ from simulator.config.staged_folder import MANIFEST, verify_folder, write_folder
 from simulator.hil.recorded import RecordedDevice, _content_hash
 from simulator.results.result import Result
 from simulator.results.streamed import HEADER, StreamedResult, result_of
-from simulator.results.summary import summary, terminal_table
+from simulator.results.summary import summary
 from simulator.results.sweep_result import POINTS, PROVENANCE, SweepResult
+from simulator.results.terminal import terminal_table
 from simulator.streams.arrivals import read_arrivals
 from simulator.sweep.journal import NAME, Journal
 from simulator.sweep.space import load_space

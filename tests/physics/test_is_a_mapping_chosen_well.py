@@ -16,7 +16,7 @@ from simulator.lowering import Lowering
 from simulator.lowering.tables import DRAM_WEIGHTS
 from simulator.mapping import plan_for
 from simulator.operations import read_network
-from simulator.results.summary import terminal_table
+from simulator.results.terminal import terminal_table
 from simulator.simulate import Simulation
 from simulator.trace import Trace
 from tests.factories import tiny_trace

@@ -10,7 +10,8 @@ import pytest
 from simulator.errors import ResultError
 from simulator.results.result import SCHEMAS, Result
 from simulator.results.schema import Column
-from simulator.results.summary import summary, terminal_table
+from simulator.results.summary import summary
+from simulator.results.terminal import terminal_table
 from tests.sample_result import PEAK, sample_result
 
 FIRST_COLUMNS = {

@@ -18,7 +18,8 @@ from simulator.distributed.stream import stream
 from simulator.results.findings import CHECKS
 from simulator.results.result import Result, merge
 from simulator.results.streamed import result_of
-from simulator.results.summary import summary, terminal_table
+from simulator.results.summary import summary
+from simulator.results.terminal import terminal_table
 from simulator.run import main
 from simulator.simulate import Simulation
 from simulator.trace import Trace, unpack_bits

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ import pytest
 from simulator.errors import ResultError
 from simulator.results.result import Result
 from simulator.results.stream import queue_of
-from simulator.results.summary import summary, terminal_table
+from simulator.results.summary import summary
+from simulator.results.terminal import terminal_table
 from simulator.run import main
 from tests.factories import tiny_trace
 
@@ -79,6 +81,9 @@ def test_the_summary_follows_from_the_tables(result: Result) -> None:
     for words in ("12 images, at most 2 in flight", "queueing", "the idle machine's included"):
         assert words in text
     assert max(map(len, text.splitlines())) <= 100
+    (mean,) = [line for line in text.splitlines() if line.startswith("  mean ")]
+    assert len(re.findall(r"\S+ \[\S+, \S+\](?: |$)", mean)) == 3
+    assert "DRAM ddr4_x16" in " ".join(text.split())
 
 
 def test_the_page_shows_the_stream(folder: Path) -> None:

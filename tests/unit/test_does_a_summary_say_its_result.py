@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from simulator.results.result import CAUSES, Result
-from simulator.results.summary import LINES, WIDTH, origin, summary, terminal_table
+from simulator.results.summary import origin, summary
+from simulator.results.terminal import LINES, WIDTH, terminal_table
 from simulator.results.units import number
 from tests.sample_result import CLOCK_MHZ, LEAKAGE_UW, PEAK, sample_result
 

@@ -13,7 +13,8 @@ from simulator.components.base import Component, Primitive, build, registry
 from simulator.energy import EnergyTable
 from simulator.energy.area import cells, machine_area, part_area
 from simulator.errors import PricingError
-from simulator.results.summary import summary, terminal_table
+from simulator.results.summary import summary
+from simulator.results.terminal import terminal_table
 from simulator.simulate import Simulation
 from simulator.trace import Trace
 from tests.factories import tiny_trace

@@ -10,7 +10,7 @@ from simulator.architecture import load_architecture
 from simulator.components.base import build
 from simulator.components.dataflows.base import Dataflow, Slot
 from simulator.results.result import Result
-from simulator.results.summary import terminal_table
+from simulator.results.terminal import terminal_table
 from simulator.simulate import Simulation
 from simulator.trace import Trace
 from tests.broken_traces import Unzipped

@@ -18,7 +18,8 @@ from simulator.distributed.stream import stream
 from simulator.errors import ResultError
 from simulator.results.result import Result
 from simulator.results.streamed import StreamedResult, result_of
-from simulator.results.summary import operations_line, summary
+from simulator.results.summary import summary
+from simulator.results.terminal import operations_line
 from simulator.run import main
 from tests.factories import tiny_trace
 

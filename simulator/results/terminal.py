@@ -1,0 +1,354 @@
+"""The headline numbers of a result as text for a terminal."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
+from typing import Any
+
+from simulator.config.wording import one_line
+from simulator.results.findings import Finding
+from simulator.results.result import Result
+from simulator.results.summary import short, summary
+from simulator.results.units import ENERGY, POWER, TIME, TRAFFIC, between, number
+from simulator.streams.statistics import CONFIDENCE
+
+WIDTH = 100
+LINES = 47
+# As many parts, timesteps and blocks fit on a terminal; further ones are summed or left out.
+_PARTS = 9
+_TIMESTEPS = 8
+_BLOCKS = 12
+_FINDINGS = 8
+_LAYERS = 4
+_SHOWN = (("latency_ms", TIME.symbol), ("energy_uj", ENERGY.symbol))
+
+
+def terminal_table(result: Result) -> str:
+    """The summary as plain text, at most LINES lines of WIDTH columns."""
+    facts = summary(result)
+    doubts, notes = (
+        finding_lines([each for each in result.findings if (each.severity == "note") is noted])
+        for noted in (False, True)
+    )
+    lines = [
+        *_heading(result, facts),
+        "",
+        *_speed(facts),
+        "",
+        *_energy_and_stalls(facts),
+        "",
+        *_token_map(facts["active_tokens"]),
+        "",
+        *_habit(facts["field_energy"]),
+    ]
+    lines = lines[:LINES]
+    if facts["stream"]:
+        lines += ["", *_stream(facts["stream"])]
+    lines = [*doubts, *([""] if doubts else []), *lines, *([""] if notes else []), *notes]
+    return "\n".join(line.rstrip()[:WIDTH] for line in lines)
+
+
+def time_table(result: Result) -> str:
+    """Latency, stalls and traffic as plain text, of a run that was not priced."""
+    facts = summary(result)
+    cycles, stalls = facts["latency_cycles"], facts["stalls"]
+    names = ("mean", "p50", "p95", "p99")
+    lines = [
+        *_heading(result, facts)[:-1],
+        *_entry("Prices", "none: times alone"),
+        "",
+        f"{'Per image':<14}" + "".join(f"{name:>14}" for name in names),
+        f"{'Latency':<14}" + "".join(f"{number(cycles[name]):>14}" for name in names) + " cycles",
+        f"{'':<14}" + "".join(f"{number(facts['latency_ms'][name]):>14}" for name in names) + " ms",
+        *_entry("Utilization", _utilization_line(facts)),
+        *_entry("DRAM traffic", f"{number(TRAFFIC.of(facts['dram_bytes_mean']))} MB per image"),
+        "",
+        f"  {'PE array stalls, by cause':<26}{'cycles':>14}{'% lat.':>8}",
+    ]
+    rows = [(each["cause"], each["cycles_mean"], each["share"]) for each in stalls if each["share"]]
+    lines += [f"  {row}" for row in _shares(rows, 26, 14)]
+    return "\n".join(line.rstrip()[:WIDTH] for line in lines)
+
+
+def finding_lines(findings: Sequence[Finding]) -> list[str]:
+    """Findings as lines of a terminal: the first few, and how many more there are."""
+    lines = [
+        line
+        for each in findings[:_FINDINGS]
+        for line in _entry(each.severity.capitalize(), one_line(str(each), WIDTH * 2), lines=3)
+    ]
+    if len(findings) > _FINDINGS:
+        more = f"{len(findings) - _FINDINGS} more findings in the table findings (--out, --json)"
+        lines += _entry("", f"and {more}")
+    return lines
+
+
+def _stream(facts: Mapping[str, Any]) -> list[str]:
+    """A stream: latency with queueing and service apart, rates, energy with the idle machine's."""
+    parts = ("latency", "queueing", "service")
+    lines = [
+        *_entry(
+            "Stream",
+            f"{one_line(facts['arrivals'])}: {facts['images']} images, "
+            f"at most {facts['in_flight']} in flight, {number(facts['duration_ms'])} ms; "
+            f"in brackets {facts['confidence']:.0%} "
+            "intervals, ... where the stream is too short for a bound",
+            lines=2,
+        ),
+        f"{'  ms':<8}" + "".join(f"{part:<30}" for part in parts),
+    ]
+    for name in ("mean", "p50", "p95", "p99"):
+        cells = (_cell(facts[f"{part}_ms"][name]) for part in parts)
+        lines.append(f"{'  ' + name:<8}" + "".join(f"{cell:<30}" for cell in cells))
+    offered, rate = facts["offered_images_per_s"], facts["finish_rate_images_per_s"]
+    between = f"; between finishes {_interval(rate)}" if rate else ""
+    asked = f"; offered {number(offered)}" if offered else ""
+    held = ", ".join(f"{one_line(unit)} {share:.1%}" for unit, share in facts["occupancy"].items())
+    return [
+        *lines,
+        *_entry(
+            "  throughput",
+            f"{number(facts['throughput_images_per_s'])} images/s{between}{asked}",
+        ),
+        *_entry(
+            "  images",
+            f"waiting {number(facts['waiting_mean'])} on average, {facts['waiting_max']} at most; "
+            f"in flight {number(facts['in_flight_mean'])}, {facts['in_flight_max']}",
+        ),
+        *_entry("  occupancy", held, lines=2),
+        *_entry(
+            "  energy",
+            f"{number(facts['energy_uj'])} µJ per image: {number(facts['dynamic_energy_uj'])} "
+            f"dynamic, {number(facts['leakage_energy_uj'])} leakage, the idle machine's included; "
+            f"{number(facts['power_mw'])} mW",
+            lines=2,
+        ),
+    ]
+
+
+def _interval(estimate: Mapping[str, float | None]) -> str:
+    """A value with its interval; ... where the stream is too short for a bound."""
+    return f"{number(estimate['value'] or 0.0)} {between(estimate['low'], estimate['high'])}"
+
+
+def _cell(estimate: Mapping[str, float | None]) -> str:
+    """The same in 29 characters, for a column."""
+    ends = ("..." if end is None else _narrow(end) for end in (estimate["low"], estimate["high"]))
+    return f"{_narrow(estimate['value'] or 0.0)} [{', '.join(ends)}]"
+
+
+def _heading(result: Result, facts: Mapping[str, Any]) -> list[str]:
+    machine, trace = result.provenance["architecture"], result.provenance["trace"]
+    dataset = one_line(str(trace["dataset"].get("name", "unnamed data")))
+    parts = ", ".join(one_line(machine[slot]) for slot in ("pe_array", "token_skip", "dataflow"))
+    technology = f"{machine['clock_mhz']:g} MHz, {machine['node_nm']:g} nm"
+    table = result.provenance["energy_table"]
+    prices = f"{one_line(table['name'])}, {table['node_nm']:g} nm, {table['voltage_v']:g} V"
+    run = f"{one_line(facts['network'])}, {dataset}, images: {facts['images']}"
+    engine = f"engine {one_line(result.provenance['engine'])}"
+    return [
+        *_entry("Machine", f"{one_line(facts['machine'])}: {parts}, {technology}"),
+        *_entry("Trace", f"{one_line(trace['file'])}: {run}"),
+        *(_entry("Order", one_line(trace["order"]), lines=2) if "order" in trace else []),
+        *_mapping(result.provenance.get("mapping")),
+        *_entry("Weights", facts["origin"], lines=3),
+        *_entry("Prices", f"{prices}; {engine}; {switches(result)}", lines=3),
+    ]
+
+
+def _mapping(chosen: object) -> list[str]:
+    """What was chosen, in the words of the search; nothing under the fixed rules."""
+    text = chosen.get("summary") if isinstance(chosen, dict) else None
+    return _entry("Mapping", one_line(text, WIDTH * 3), lines=3) if isinstance(text, str) else []
+
+
+def switches(result: Result) -> str:
+    """Return what was priced beyond the table, as a result names it."""
+    table = result.provenance["energy_table"]
+    terms = ", ".join(map(str, table.get("terms", []))) or "no terms beyond the table"
+    cells, dram = table.get("sram_cells", "lstp_300k"), table.get("dram_power", "table")
+    return one_line(f"{terms}; SRAM {cells}; DRAM {dram}", WIDTH * 2)
+
+
+def _speed(facts: Mapping[str, Any]) -> list[str]:
+    names = ("mean", "p50", "p95", "p99")
+    roof, cycles, ms = facts["roofline"], facts["latency_cycles"], facts["latency_ms"]
+    intensity = roof["operational_intensity_accumulations_per_byte"]
+    per_byte = "no DRAM traffic" if intensity is None else f"{number(intensity)} acc/B"
+    held = ", ".join(f"{one_line(unit)} {share:.1%}" for unit, share in facts["occupancy"].items())
+    return [
+        f"{'Per image':<14}" + "".join(f"{name:>14}" for name in names),
+        f"{'Latency':<14}" + "".join(f"{number(cycles[name]):>14}" for name in names) + " cycles",
+        f"{'':<14}" + "".join(f"{number(ms[name]):>14}" for name in names) + " ms",
+        *_entry("", _means_line(facts)),
+        *_entry(
+            "Throughput",
+            f"{number(facts['throughput_images_per_s'])} images/s "
+            "(1 / mean latency: one image after another, no overlap)",
+        ),
+        *_entry("Utilization", _utilization_line(facts)),
+        *_entry("Occupancy", held, lines=2),
+        *_entry("Firing rate", _firing_line(facts["firing"])),
+        *_entry(
+            "Roofline",
+            f"{roof['bound_by']}-bound: {per_byte}, "
+            f"{number(roof['achieved_accumulations_per_cycle'])} of "
+            f"{number(roof['attainable_accumulations_per_cycle'])} attainable acc/cycle "
+            f"({roof['achieved_share']:.1%})",
+            lines=2,
+        ),
+        *_entry("DRAM traffic", f"{number(TRAFFIC.of(facts['dram_bytes_mean']))} MB per image"),
+        *_entry("Area, power", _area_line(facts["area"]), lines=3),
+        *_entry("Synaptic ops", operations_line(facts["synaptic_operations"], facts["power_mw"])),
+        *_entry("Layers", _layers_line(facts["layers"]), lines=2),
+    ]
+
+
+def _means_line(facts: Mapping[str, Any]) -> str:
+    """Latency and energy of an image with their intervals over images."""
+    found = facts["mean_intervals"]
+    means = (f"{_interval(found[name])} {unit}" for name, unit in _SHOWN)
+    return f"n = {facts['images']}; {CONFIDENCE:.0%} of the means: {', '.join(means)}"
+
+
+def _firing_line(firing: Sequence[Mapping[str, Any]]) -> str:
+    """The range over all layers of spikes, and where its ends are."""
+    neurons = [each for each in firing if each["layer"] and each["kind"] == "spikes"]
+    if not neurons:
+        return "not known: the result is from before it was counted"
+    ends = (f(neurons, key=lambda each: float(each["rate"])) for f in (min, max))
+    return " to ".join(f"{each['rate']:.2%} ({one_line(each['tensor'])})" for each in ends)
+
+
+def _utilization_line(facts: Mapping[str, Any]) -> str:
+    """Adders in use, and how many accumulations an addition brings."""
+    speedup = facts["logical_speedup"]
+    more = "" if speedup is None else f"; {number(speedup)} useful accumulations an addition"
+    return f"{facts['utilization']:.1%} of adders add what is needed{more}"
+
+
+def operations_line(sops: Mapping[str, Any], power_mw: float) -> str:
+    """Synaptic operations, their rate and energy, and the power of all, DRAM included."""
+    parts = [
+        f"{number(sops['sops_mean'] / 1e6)} M an image",
+        f"{number(sops['gsops_per_s'])} GSOP/s at {number(power_mw)} mW in all",
+    ]
+    if sops["pj_per_sop"] is not None and sops["gsops_per_s_per_w"] is not None:
+        parts.append(f"{number(sops['gsops_per_s_per_w'])} GSOP/s/W")
+        parts.append(f"{number(sops['pj_per_sop'])} pJ/SOP")
+    return ", ".join(parts)
+
+
+def _layers_line(layers: Sequence[Mapping[str, Any]]) -> str:
+    """The layers that take most energy, with the rate of what enters them."""
+    most = sorted(layers, key=lambda layer: -layer["energy_uj"])[:_LAYERS]
+    facts = []
+    for layer in most:
+        rate = layer["input_rate"]
+        fires = "" if rate is None else f" ({rate:.1%})"
+        facts.append(f"{one_line(layer['layer'])} {layer['energy_share']:.0%}{fires}")
+    return "most energy (inputs that are not zero): " + ", ".join(facts)
+
+
+def _area_line(area: Mapping[str, Any]) -> str:
+    """SRAM and logic, power on chip and at rest, and the authors' figures where they are given."""
+    low, high = area["on_chip_power_low_mw"], area["on_chip_power_high_mw"]
+    bounds = "" if low is None else f" ({number(low)} to {number(high)})"
+    power = (
+        f"{number(area['on_chip_power_mw'])} mW on chip{bounds}, "
+        f"{number(POWER.of(area['leakage_uw']))} mW of it always on"
+    )
+    if area["dram_always_on_uw"]:
+        power += f"; DRAM {number(POWER.of(area['dram_always_on_uw']))} mW always on"
+    if area["sram_mm2"] is None:
+        return power
+    sizes = f"SRAM {number(area['sram_mm2'])} mm², logic {number(area['logic_mm2'])} mm²"
+    stated = [
+        f"{number(area[key])} {unit}"
+        for key, unit in (("published_area_mm2", "mm²"), ("published_power_mw", "mW"))
+        if area[key] is not None
+    ]
+    return f"{sizes}; {power}" + (f" (published: {', '.join(stated)})" if stated else "")
+
+
+def _energy_and_stalls(facts: Mapping[str, Any]) -> list[str]:
+    stalls = [(s["cause"], s["cycles_mean"], s["share"]) for s in facts["stalls"] if s["share"]]
+    low, high = facts["energy_low_uj"], facts["energy_high_uj"]
+    bounds = "" if low is None else f" ({number(low)} to {number(high)} between price bounds)"
+    energy = (
+        f"{number(facts['energy_uj'])} µJ per image{bounds}: {number(facts['dynamic_energy_uj'])} "
+        f"dynamic, {number(facts['leakage_energy_uj'])} always on; "
+        f"EDP {number(facts['energy_delay_uj_ms'])} µJ ms"
+    )
+    left = [f"{'by part, µJ':<21}{'nominal':>9}{'low':>9}{'high':>9}", *_by_part(facts)]
+    right = [
+        f"{'PE array stalls, by cause':<26}{'cycles':>14}{'% lat.':>8}",
+        *_shares(stalls, 26, 14),
+    ]
+    pairs = zip_longest(left, right, fillvalue="")
+    return [*_entry("Energy", energy, lines=2), *(f"  {one:<48}  {other}" for one, other in pairs)]
+
+
+def _by_part(facts: Mapping[str, Any]) -> list[str]:
+    """Return a line a part, the last ones summed; - for a bound that an older result lacks."""
+    rows = [
+        (short(p["part"]), [p["energy_uj"], p["low_uj"], p["high_uj"]])
+        for p in facts["energy_by_part"]
+    ]
+    if len(rows) > _PARTS:
+        columns = zip(*(values for _, values in rows[_PARTS - 1 :]), strict=True)
+        sums = [None if None in column else math.fsum(column) for column in columns]
+        rows[_PARTS - 1 :] = [(f"({len(rows) - _PARTS + 1} other parts)", sums)]
+    return [
+        f"{one_line(name)[:20]:<21}"
+        + "".join(f"{'-' if each is None else _narrow(each):>9}" for each in values)
+        for name, values in rows
+    ]
+
+
+def _narrow(value: float) -> str:
+    """Return a number in eight characters, small ones with fewer digits."""
+    text = number(value)
+    return text if len(text) <= 8 else f"{value:.2g}"
+
+
+def _shares(rows: Iterable[tuple[str, float, float]], name: int, value: int) -> list[str]:
+    return [
+        f"{one_line(text)[: name - 1]:<{name}}{number(amount):>{value}}{100 * share:>8.1f}"
+        for text, amount, share in rows
+    ]
+
+
+def _token_map(facts: Mapping[str, Any]) -> list[str]:
+    grid: Sequence[Sequence[float]] = facts["by_timestep_and_block"]
+    head = f"{number(facts['mean'])} of {number(facts['slots'])} ({facts['share']:.1%}) per image"
+    lines = _entry("Active tokens", head)
+    if not grid:
+        return lines
+    blocks = range(min(len(grid[0]), _BLOCKS))
+    more = f"  (of {len(grid[0])})" if len(grid[0]) > _BLOCKS else ""
+    lines.append(f"  {'timestep, block':<16}" + "".join(f"{block:>6}" for block in blocks) + more)
+    rows = [(str(timestep), row) for timestep, row in enumerate(grid)]
+    if len(rows) > _TIMESTEPS:
+        means = [sum(column) / len(grid) for column in zip(*grid, strict=True)]
+        rows = [(f"mean of {len(grid)}", means)]
+    for name, row in rows:
+        lines.append(f"  {name:<16}" + "".join(f"{row[block]:>6.1f}" for block in blocks))
+    return lines
+
+
+def _habit(field: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = ["Field's habit (4.6 pJ a MAC, 0.9 pJ an AC, 45 nm, nothing else; not this machine)"]
+    for entry in field:
+        counts = f"{number(entry['macs'] / 1e6)} M MAC, {number(entry['acs'] / 1e6)} M AC"
+        lines.append(f"  {entry['convention']:<18} {number(entry['energy_uj'])} µJ  ({counts})")
+    return lines
+
+
+def _entry(name: str, text: str, lines: int = 1) -> list[str]:
+    """A named line, wrapped into a few."""
+    wrapped = textwrap.wrap(text, WIDTH - 14, max_lines=lines, placeholder=" ...") or [""]
+    return [f"{name if i == 0 else '':<14}{line}" for i, line in enumerate(wrapped)]
