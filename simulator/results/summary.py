@@ -16,6 +16,7 @@ import numpy.typing as npt
 from simulator.config.wording import one_line
 from simulator.results.checks import number_of_arrays
 from simulator.results.columns import Table, numbers, rows_of, totals, words
+from simulator.results.findings import Firing, facts_of
 from simulator.results.intervals import DRAM, Intervals, has_bounds, intervals
 from simulator.results.result import CAUSES, CONVENTIONS, Result
 from simulator.results.stream import stream_summary
@@ -35,6 +36,8 @@ def summary(result: Result) -> dict[str, Any]:
     weighted = numbers(images, "utilization") * each
     held = numbers(images, "pe_occupancy") * each
     time_ms = running_ms(result)
+    tables = {name: result.columns(name) for name in ("images", "firing", "units")}
+    facts = facts_of(result.provenance, [tables])
     bounds = intervals(result) if has_bounds(result) else None
     total = bounds.total_pj if bounds else None
     return {
@@ -55,7 +58,7 @@ def summary(result: Result) -> dict[str, Any]:
         "utilization": math.fsum(weighted.tolist()) / latency,
         "logical_speedup": _logical_speedup(result),
         "array_occupancy": math.fsum(held.tolist()) / latency,
-        "occupancy": _occupancy(result.columns("units"), latency),
+        "occupancy": dict(facts.occupancy),
         "energy_uj": _mean(images, "energy_pj") / 1e6,
         "energy_low_uj": total.low / 1e6 if total else None,
         "energy_high_uj": total.high / 1e6 if total else None,
@@ -68,7 +71,7 @@ def summary(result: Result) -> dict[str, Any]:
         "synaptic_operations": synaptic_operations(images, time_ms),
         "layers": _layers(result),
         "active_tokens": _active_tokens(images, result.columns("active_tokens")),
-        "firing": _firing(result.columns("firing")),
+        "firing": _firing(facts.firing),
         "stalls": _stalls(result.columns("stalls"), latency * arrays, result.images),
         "roofline": _roofline(result, latency),
         "dram_bytes_mean": _mean(images, "dram_bytes"),
@@ -257,15 +260,6 @@ def _distribution(values: npt.NDArray[Any]) -> dict[str, float]:
     return {"mean": mean, "min": float(values.min()), **facts, "max": float(values.max())}
 
 
-def _occupancy(units: Table, latency: int) -> dict[str, float]:
-    """Busy cycles of each unit per server and cycle of latency, over all images."""
-    names, servers = words(units, "unit"), numbers(units, "servers")
-    return {
-        unit: busy / (int(servers[names.where(unit)].max()) * latency)
-        for unit, busy in totals(units, "unit", "busy_cycles").items()
-    }
-
-
 def _active_tokens(images: Table, steps: Table) -> dict[str, Any]:
     """Means per image; `by_timestep_and_block[timestep][block]`, and the same without halting."""
     facts: dict[str, Any] = {
@@ -287,21 +281,16 @@ def _active_tokens(images: Table, steps: Table) -> dict[str, Any]:
     return facts
 
 
-def _firing(table: Table) -> list[dict[str, Any]]:
+def _firing(tensors: Mapping[str, Firing]) -> list[dict[str, Any]]:
     """Each tensor's share of values that are not zero, over all images; halted tokens left out."""
-    if not rows_of(table):
-        return []
-    live, nonzero = (totals(table, "tensor", name) for name in ("live", "nonzero"))
-    names, layers, kinds = (words(table, name) for name in ("tensor", "layer", "kind"))
-    first = {name: int(names.where(name).argmax()) for name in live}
     return [
         {
             "tensor": name,
-            "layer": layers.word(first[name]),
-            "kind": kinds.word(first[name]),
-            "rate": _ratio(nonzero[name], values),
+            "layer": each.layer,
+            "kind": each.kind,
+            "rate": _ratio(each.nonzero, each.live),
         }
-        for name, values in live.items()
+        for name, each in tensors.items()
     ]
 
 
