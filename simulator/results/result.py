@@ -246,7 +246,7 @@ def _check_provenance(provenance: Any, problems: list[str]) -> None:
             continue
         value = None if value is _ABSENT else value
         if not _KINDS[entry.kind](value):
-            rule = {"positive": "number above 0"}.get(entry.kind, entry.kind)
+            rule = _POSITIVE if entry.kind == "positive" else entry.kind
             problems.append(f"provenance: {path}: {shown(value)}: must be a {rule}")
     if not problems:
         _check_weights(provenance["trace"]["weights"], problems)
@@ -261,6 +261,8 @@ def _check_weights(weights: dict[str, Any], problems: list[str]) -> None:
 
 
 _ABSENT = object()
+_POSITIVE = "number above 0 (1e-12 to 1e15)"
+"""Outside, what is computed from it overflows."""
 _KINDS: dict[str, Callable[[Any], bool]] = {
     "str": lambda value: isinstance(value, str),
     "dict": lambda value: isinstance(value, dict),
@@ -270,7 +272,7 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
         and len(value) == 2
         and all(type(each) is int and 1 <= each <= 4096 for each in value)
     ),
-    "positive": lambda value: type(value) in (int, float) and value > 0,
+    "positive": lambda value: type(value) in (int, float) and 1e-12 <= value <= 1e15,
 }
 
 

@@ -84,6 +84,8 @@ def test_a_run_without_images_is_no_result() -> None:
         ("engine", None, "provenance: engine: null: must be a str"),
         ("architecture.clock_mhz", 0, "architecture.clock_mhz: 0: must be a number above 0"),
         ("architecture.clock_mhz", True, "must be a number above 0"),
+        ("architecture.clock_mhz", 10**400, "must be a number above 0 (1e-12 to 1e15)"),
+        ("architecture.clock_mhz", 1e-320, "must be a number above 0 (1e-12 to 1e15)"),
         ("architecture.roofline", {}, "roofline.dram_bytes_per_cycle: null"),
         ("trace.weights.origin", "guessed", "known: calibrated, random, trained"),
         ("trace.weights.accuracy", {"test_top1": 0.9}, "only trained weights have one"),
