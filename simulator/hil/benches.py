@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -202,6 +202,21 @@ def field_words(values: Ints, bits: int) -> Words:
     shifts = np.arange(bits)
     digits = (values[..., None] >> shifts) & 1
     return bit_words(digits.reshape(len(values), -1).astype(np.bool_))
+
+
+def pack_instruction(fields: Mapping[str, int], widths: Mapping[str, int]) -> Words:
+    """Fields as a packed struct of the RTL, the last one lowest, in 32-bit words.
+
+    Raises DeviceError for one that its width in bits does not hold.
+    """
+    value = 0
+    for name, bits in widths.items():
+        if not 0 <= fields[name] < 1 << bits:
+            raise DeviceError(f"device rtl: {name} {fields[name]}: must fit {bits} bits")
+        value = value << bits | fields[name]
+    data = value.to_bytes(-(-sum(widths.values()) // 32) * 4, "little")
+    words: Words = np.frombuffer(data, "<i4")
+    return words
 
 
 def unpack_fields(words: Words, bits: int, fields: int) -> Ints:

@@ -19,6 +19,7 @@ from simulator.hil.benches import (
     array_parameters,
     bit_words,
     field_words,
+    pack_instruction,
     port_words,
     skip_design,
     unpack_fields,
@@ -209,19 +210,20 @@ class _Image:
         commands = [
             self._write(memory, 0, np.concatenate(data)) for memory, data in self.memories.items()
         ]
-        commands.append(self._write(INSTRUCTIONS, 0, _packed(self.instructions)))
+        program = [pack_instruction(each, _FIELDS) for each in self.instructions]
+        commands.append(self._write(INSTRUCTIONS, 0, np.array(program, np.int32)))
         limit = 1000 + 200 * sum(job.operand.size for job in jobs)
         commands.append(np.array([3, len(jobs), min(limit, 1 << 30)], np.int32))
         reads: list[tuple[int, int, int, int]] = []
-        for job, facts in zip(jobs, self.instructions, strict=True):
-            entries = facts["tiles"] * facts["tile_vectors"]
+        for job, fields in zip(jobs, self.instructions, strict=True):
+            entries = fields["tiles"] * fields["tile_vectors"]
             memory, bits = (SCORES, self.array.weight_bits) if job.scores else (SPIKES, 1)
-            reads.append((memory, facts["output_base"], entries, bits))
+            reads.append((memory, fields["output_base"], entries, bits))
             if not job.scores:
                 bits = self.parameters["MEMBRANE_BITS"]
-                reads.append((MEMBRANES, facts["vector_base"], entries, bits))
+                reads.append((MEMBRANES, fields["vector_base"], entries, bits))
             if job.stream is not None:
-                reads.append((STREAM, facts["output_base"], entries, STREAM_BITS))
+                reads.append((STREAM, fields["output_base"], entries, STREAM_BITS))
         for memory, base, entries, bits in reads:
             width = -(-bits * self.array.columns // 32)
             commands.append(np.array([2, memory, base, entries, width], np.int32))
@@ -241,11 +243,12 @@ class _Image:
             place += entries * width
         outputs, membranes, streams = [], [], []
         values = iter(read)
-        for job, facts in zip(jobs, self.instructions, strict=True):
+        for job, fields in zip(jobs, self.instructions, strict=True):
 
-            def of(value: Ints, job: Job = job, facts: dict[str, int] = facts) -> Ints:
-                by_row = value.reshape(facts["tiles"], facts["tile_vectors"], -1).transpose(1, 0, 2)
-                return by_row.reshape(facts["tile_vectors"], -1)[job.live, : job.weights.shape[1]]
+            def of(value: Ints, job: Job = job, fields: dict[str, int] = fields) -> Ints:
+                tiles, rows = fields["tiles"], fields["tile_vectors"]
+                by_row = value.reshape(tiles, rows, -1).transpose(1, 0, 2).reshape(rows, -1)
+                return by_row[job.live, : job.weights.shape[1]]
 
             outputs.append(of(next(values)))
             membranes.append(None if job.scores else of(next(values)))
@@ -359,16 +362,3 @@ class _Image:
     def _write(self, memory: int, address: int, data: Words) -> Words:
         head = np.array([1, memory, address, len(data), data.shape[1]], np.int32)
         return np.concatenate([head, data.reshape(-1)])
-
-
-def _packed(instructions: Sequence[dict[str, int]]) -> Words:
-    """Instructions as entries of 32-bit words."""
-    entries = []
-    for facts in instructions:
-        value, bits = 0, 0
-        for name, width in _FIELDS.items():
-            if not 0 <= facts[name] < 1 << width:
-                raise DeviceError(f"device rtl: {name} {facts[name]}: must fit {width} bits")
-            value, bits = value << width | facts[name], bits + width
-        entries.append(np.frombuffer(value.to_bytes(-(-bits // 32) * 4, "little"), "<i4"))
-    return np.array(entries, np.int32)

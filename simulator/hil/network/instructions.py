@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
-Words = npt.NDArray[np.int32]
 
 FROM_MAP, FROM_TOKENS, FROM_VALUES, FROM_PACKED = range(4)
 FETCHED, KEYS, SCORES = range(3)
@@ -66,17 +63,7 @@ FIELDS = {
 """Of network_pkg.sv, the first one in the highest bits."""
 
 
-def packed(fields: Mapping[str, int]) -> Words:
-    """An instruction as 32-bit words, its last field lowest."""
-    value = 0
-    for name, bits in FIELDS.items():
-        value = value << bits | fields[name]
-    words: Words = np.frombuffer(value.to_bytes(sum(FIELDS.values()) // 8, "little"), "<i4")
-    return words
-
-
-def bits_of(values: Ints, bits: int) -> npt.NDArray[np.bool_]:
+def bits_of(values: Ints, bits: int) -> Bools:
     """Whole numbers as bits, the lowest first, one number after the other."""
-    digits = (values[:, None] >> np.arange(bits)) & 1
-    flat: npt.NDArray[np.bool_] = digits.reshape(-1).astype(np.bool_)
-    return flat
+    digits: Bools = ((values[:, None] >> np.arange(bits)) & 1).reshape(-1).astype(np.bool_)
+    return digits

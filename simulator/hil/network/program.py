@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.errors import DeviceError
+from simulator.hil.benches import pack_instruction
 from simulator.hil.network.blocks import write_block
 from simulator.hil.network.contents import pixel_shift
 from simulator.hil.network.fixed import SCORE_BITS, FixedNetwork
-from simulator.hil.network.instructions import packed
+from simulator.hil.network.instructions import FIELDS
 from simulator.hil.network.stem import TAPS, write_stem
 from simulator.hil.network.writer import Writer, WrittenLayer
 
@@ -58,7 +59,7 @@ def compile_network(network: FixedNetwork, parameters: Mapping[str, int]) -> Com
     constants = len(writer.contents.constants)
     writer.limit("instructions", len(writer.program), parameters["PROGRAM_DEPTH"])
     writer.limit("constants", constants, parameters["CONSTANT_DEPTH"])
-    instructions = [packed(each) for each in writer.program]
+    instructions = [pack_instruction(each, FIELDS) for each in writer.program]
     return Compiled(
         network,
         writer.program,
