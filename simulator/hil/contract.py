@@ -34,7 +34,6 @@ def check_device(
     _check_total(works, first)
     if exact:
         _check_repeats(open_device, works, first, timeout_s)
-        _check_causal(open_device, works, first, timeout_s)
         _check_halting(open_device, works, first, timeout_s)
     _check_refusal(open_device, timeout_s)
     _check_end(open_device, works, timeout_s)
@@ -81,18 +80,6 @@ def _check_repeats(
         if cost != other:
             rule = "an image does not depend on the one before it, and repeats"
             raise _broken(f"{rule}: work {index}", other, cost)
-
-
-def _check_causal(
-    open_device: Open, works: Sequence[Work], first: Sequence[Cost], timeout_s: float
-) -> None:
-    """An answer depends on nothing that comes later."""
-    half = len(works) // 2
-    ends = [*works[:half], _halted(works[half]), *works[half + 1 :]]
-    changed = _answers(open_device, [ends[: half + 1]], timeout_s)[0]
-    for index in range(half):
-        if changed[index] != first[index]:
-            raise _broken(f"causal: work {index}", changed[index], first[index])
 
 
 def _check_halting(
