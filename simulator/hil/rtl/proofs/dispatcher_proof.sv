@@ -1,11 +1,12 @@
 // Proves of the array, at a small size: the dispatcher takes each word once, drops it if it is zero and
 // else gives it to a row; no queue overflows (fifo.sv), the rows' result queues neither, whatever the
-// words; and `pending` tells until the last pushed word has been merged.
+// words; and `pending` is set until the last pushed word has been merged. A word of four inputs keeps
+// its row for longer than the other row needs for its next one, so that queues do fill.
 module dispatcher_proof (
     input logic       clk,
     input logic       start,
     input logic       word_valid,
-    input logic [1:0] word,
+    input logic [3:0] word,
     input logic       last,
     input logic       load
 );
@@ -15,7 +16,7 @@ module dispatcher_proof (
   logic [3:0] sums;
   logic [4:0] under_way;
   spike_skip_tile #(
-      .ROWS(2), .COLUMNS(1), .LANES(1), .WORD_INPUTS(2), .FIFO_WORDS(1), .WEIGHT_BITS(2), .SUM_BITS(4),
+      .ROWS(2), .COLUMNS(1), .LANES(1), .WORD_INPUTS(4), .FIFO_WORDS(1), .WEIGHT_BITS(2), .SUM_BITS(4),
       .LOCAL_CHUNKS(2), .PORT_INPUTS(2), .SUM_BLOCKS(1), .BLOCK_ITEMS(2), .PLANE_BITS(1)
   ) array (
       .clk, .reset, .start, .word_valid, .word, .item('0), .plane('0), .last, .block('0), .slot('0),
