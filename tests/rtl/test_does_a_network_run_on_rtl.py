@@ -120,6 +120,20 @@ def test_a_network_of_other_shape_needs_no_new_rtl(scores: bool) -> None:
 
 
 @needs_verilator
+def test_a_pool_may_come_before_counted_neurons() -> None:
+    # Its neurons run for longer than a window takes.
+    network = other_network(True)
+    stages = tuple(stage._replace(pooled=index < 2) for index, stage in enumerate(network.stages))
+    network = network._replace(stages=stages, timesteps=7)
+    program = compile_network(network, network_design(machine()).parameters)
+    image = np.random.default_rng(3).integers(0, 256, (16, 16, 3)).astype(np.uint8)
+    run = next(run_images(machine(), program, [image]))
+    twin = run_twin(network, image, membrane_bits=16)
+    assert twin.tensors["sps.0.integrated"].max() > 3
+    assert wrong_values(program, run, twin) == {}
+
+
+@needs_verilator
 def test_it_is_clean_under_lint() -> None:
     assert lint(network_design(machine())) == ""
 

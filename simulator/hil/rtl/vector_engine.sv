@@ -1,6 +1,6 @@
 // The vector unit: it takes a block of partial sums, a vector a cycle, to spikes and membranes, or
-// stores scores. A residual takes a second cycle for each vector; a pool nine for each result, and one
-// for its neurons; early integration two for each timestep.
+// stores scores. A residual takes a second cycle for each vector; early integration two for each
+// timestep; a pool ten for each result, or eight beside those of early integration.
 // The last results of a pass can be used four cycles after its last busy cycle.
 module vector_engine #(
     parameter int COLUMNS = 32,
@@ -92,8 +92,10 @@ module vector_engine #(
   assign begun = !active && finished;
   assign now = active ? kept : {told, index, block, tile, last_pass, first_row, rows};
   assign busy = active || finished;
-  assign group = now.told.pool ? 8'd10 : (now.told.neurons == COUNTED) ? timesteps << 1
-               : now.told.residual ? 8'd2 : 8'd1;
+  // A window's last element is read in step 8; its neurons begin there.
+  assign group = (now.told.pool ? 8'd8 : 8'd0)
+               + ((now.told.neurons == COUNTED) ? timesteps << 1
+                  : (now.told.pool || now.told.residual) ? 8'd2 : 8'd1);
   assign results = now.told.pool ? now.rows >> 2 : now.rows;
   assign first_step = step == '0;
   assign last_step = step + 8'd1 == group;
@@ -305,15 +307,13 @@ module vector_engine #(
   end
 
   // Results.
-  logic late;
-  assign late = step_result;
   assign result = counts_done || (passes4 && pass4.told.neurons == SPIKES);
-  assign result_told = late ? counting.told : pass4.told;
-  assign result_index = late ? counting.index : pass4.index;
-  assign result_tile = late ? counting.tile : pass4.tile;
-  assign result_token = late ? counting_token : token4;
+  assign result_told = step_result ? counting.told : pass4.told;
+  assign result_index = step_result ? counting.index : pass4.index;
+  assign result_tile = step_result ? counting.tile : pass4.tile;
+  assign result_token = step_result ? counting_token : token4;
   assign result_row = pass4.first_row + row4;
-  assign result_spikes = late ? step_spikes : spikes4;
+  assign result_spikes = step_result ? step_spikes : spikes4;
   assign result_is_score = passes4 && pass4.told.neurons == KEPT;
   assign result_scores = scores4;
   logic [STREAM_BITS*COLUMNS-1:0] sum_planes;
@@ -325,7 +325,7 @@ module vector_engine #(
       assign sum_planes[each*COLUMNS+lane] = value[each];
     end
   end
-  assign result_planes = late ? counts : sum_planes;
+  assign result_planes = step_result ? counts : sum_planes;
 
   // What has ended, when its last result is there.
   logic [3:0] freeing, ending;
