@@ -63,7 +63,7 @@ module halting_unit #(
   logic [7:0] tile1, tile2, tile3;
   logic [TOKEN_BITS-1:0] token1;
   logic [STREAM_BITS-1:0] value;
-  logic [16:0] score, earlier, gained, weight1, weight2, left;
+  logic [16:0] score, earlier, gained, weight2, left;
   logic reached;
   logic [17:0] total;
   logic [COLUMNS*STREAM_BITS-1:0] vector2;
@@ -102,7 +102,8 @@ module halting_unit #(
     last2 <= last1 && valid1;
     tile2 <= tile1;
     vector2 <= stream;
-    if (valid1 && first1) weight1 <= gained;
+    // Of a token's first vector, for all of its vectors.
+    if (valid1 && first1) weight2 <= gained;
     valid3 <= valid2 && !begin_image;
     last3 <= last2 && valid2;
     tile3 <= tile2;
@@ -130,8 +131,6 @@ module halting_unit #(
     end
     if (mask_read) mask <= active[32'(mask_address)*SCAN+:SCAN];
   end
-  // The weight of a token's first vector is there when the vector is multiplied.
-  assign weight2 = weight1;
   logic unused;
   assign unused = ^{told, field_tile, tile3};
   assign field = fields[32'(TILE_BITS'(field_tile))*COLUMNS*FIELD_BITS+:COLUMNS*FIELD_BITS];

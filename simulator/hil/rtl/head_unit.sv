@@ -22,7 +22,7 @@ module head_unit #(
 );
   localparam int CLASS_BITS = $clog2(CLASSES);
   logic [7:0] number, tile, number1, number2, number3;
-  logic valid1, valid2, valid3, last1, last2, last3, first2, first3, ended, reading;
+  logic valid1, valid2, valid3, last1, last2, last3, first2, ended, reading;
   logic [7:0] tile1;
   logic signed [63:0] products[0:COLUMNS-1];
   logic signed [63:0] sum, total;
@@ -58,7 +58,6 @@ module head_unit #(
     last3 <= last2;
     tile1 <= tile;
     first2 <= tile1 == '0;
-    first3 <= first2;
     for (int lane = 0; lane < COLUMNS; lane++)
       products[lane] <= $signed({32'd0, field[lane*FIELD_BITS+:FIELD_BITS]})
           * 64'($signed(weights[lane*8+:8]));
@@ -67,6 +66,4 @@ module head_unit #(
       logits[32'(CLASS_BITS'(number3))*64+:64] <=
           (total <<< shifts[32'(CLASS_BITS'(number3))*8+:8]) + biases[32'(CLASS_BITS'(number3))*64+:64];
   end
-  logic unused;
-  assign unused = first3;
 endmodule

@@ -493,7 +493,6 @@ module network_top #(
   ) maps (
       .clk,
       .write(map_write),
-      .write_planes('1),
       .write_address(map_result ? result_map_address : image_map_address),
       .write_part(map_result ? PART_BITS'(result_tile) : '0),
       .write_data(map_result ? result_planes : image_planes),
@@ -508,7 +507,7 @@ module network_top #(
       .DEPTH(TOKEN_DEPTH)
   ) rows_of_tokens (
       .clk,
-      .write_planes((result && told.target == TO_TOKENS) ? '1 : '0),
+      .write(result && told.target == TO_TOKENS),
       .write_address(TOKEN_BITS'(told.result_base)
           + TOKEN_BITS'(result_token * 16'(told.result_entries)) + TOKEN_BITS'(result_tile >> PART_BITS)),
       .write_part(PART_BITS'(result_tile)),

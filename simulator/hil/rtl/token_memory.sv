@@ -1,5 +1,5 @@
-// The rows of tokens that linear layers and queries read: an entry holds WORD_INPUTS channels of four
-// planes; it is written 32 channels at a time.
+// The rows of tokens that linear layers and queries read, and each bank of a map: an entry holds
+// WORD_INPUTS channels of four planes, a memory each; it is written PART channels at a time.
 module token_memory #(
     parameter int WORD_INPUTS = 128,
     parameter int PART = 32,
@@ -9,7 +9,7 @@ module token_memory #(
     parameter int ADDRESS_BITS = $clog2(DEPTH)
 ) (
     input  logic                        clk,
-    input  logic [PLANE_BANKS-1:0]      write_planes,
+    input  logic                        write,
     input  logic [ADDRESS_BITS-1:0]     write_address,
     input  logic [PART_BITS-1:0]        write_part,
     input  logic [PLANE_BANKS*PART-1:0] write_data,
@@ -29,7 +29,7 @@ module token_memory #(
           .DEPTH(DEPTH)
       ) memory (
           .clk,
-          .write(write_planes[each] && write_part == PART_BITS'(part)),
+          .write(write && write_part == PART_BITS'(part)),
           .write_address,
           .write_data(write_data[each*PART+:PART]),
           .read(read && read_plane == 2'(each)),
