@@ -134,6 +134,14 @@ def test_a_pool_may_come_before_counted_neurons() -> None:
 
 
 @needs_verilator
+def test_counters_are_of_the_image() -> None:
+    for run, _ in runs():
+        assert run.counters["cycles"] > run.head_cycle
+        assert run.counters["vectors"] == len(run.results.issued)
+        assert run.counters["words_merged"] == run.counters["words_pushed"] > 0
+
+
+@needs_verilator
 def test_it_is_clean_under_lint() -> None:
     assert lint(network_design(machine())) == ""
 

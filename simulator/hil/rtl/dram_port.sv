@@ -33,7 +33,6 @@ module dram_port #(
     output logic                         write,
     output logic [SLOT_BITS+WORD_BITS-1:0] write_address,
     output logic                         filled,       // a chunk has come
-    output logic                         busy,         // a beat of data in this cycle
     // AXI4, read channels
     output logic                         arvalid,
     input  logic                         arready,
@@ -89,7 +88,6 @@ module dram_port #(
   end
   assign ends = rvalid && rlast;
   assign rready = 1'b1;
-  assign busy = rvalid;
   assign idle = outstanding == '0 && !in_block;
   fifo #(
       .WIDTH(1),

@@ -259,7 +259,7 @@ module network_top #(
   end
 
   // DRAM port.
-  logic slot_freed, buffer_write, buffer_filled, dram_busy;
+  logic slot_freed, buffer_write, buffer_filled;
   logic [BUFFER_BITS-1:0] buffer_write_address, buffer_address;
   dram_port #(
       .BEAT_BITS(BEAT_BITS),
@@ -285,7 +285,6 @@ module network_top #(
       .write(buffer_write),
       .write_address(buffer_write_address),
       .filled(buffer_filled),
-      .busy(dram_busy),
       .arvalid(m_arvalid),
       .arready(m_arready),
       .araddr(m_araddr),
@@ -944,21 +943,16 @@ module network_top #(
   assign m_awlen = '0;
 
   // Counters of an image: cycles, then busy cycles and events by unit.
-  logic [31:0] cycles;
   logic [COUNTERS-1:0] happens;
   assign happens = {
-    merged, pushed, dropped, result && !step_result, head_busy, halt_busy, skip_busy, vector_busy, array_busy,
-    weight_read, dram_busy
+    merged, pushed, dropped, result, head_busy, halt_busy, skip_busy, vector_busy, array_busy, weight_read, 1'b1
   };
   always_ff @(posedge clk) begin
-    if (run) cycles <= '0;
-    else if (running) cycles <= cycles + 1'b1;
-    for (int each = 1; each < COUNTERS; each++) begin
+    for (int each = 0; each < COUNTERS; each++) begin
       if (run) counters[each*32+:32] <= '0;
       else if (running && happens[each]) counters[each*32+:32] <= counters[each*32+:32] + 1'b1;
     end
   end
-  assign counters[31:0] = cycles;
 
   assign seen_result = result;
   assign seen_step = step_result;
