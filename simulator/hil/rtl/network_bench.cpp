@@ -39,7 +39,8 @@ struct Engine {
 
   // One cycle: the memory's side of the port, then the clock.
   void cycle() {
-    dut.m_arready = 1;
+    // A slow memory lets requests wait too.
+    dut.m_arready = now % (memory.gap + 1) == 0;
     dut.m_rvalid = !memory.bursts.empty() && now >= memory.bursts.front().first_data && now >= memory.next_data;
     if (dut.m_rvalid) {
       auto& burst = memory.bursts.front();
@@ -59,7 +60,7 @@ struct Engine {
       memory.next_data = now + 1 + memory.gap;
       if (--burst.beats == 0) memory.bursts.pop_front();
     }
-    if (dut.m_arvalid) memory.bursts.push_back({now + 1 + memory.latency, dut.m_araddr, dut.m_arlen + 1u});
+    if (dut.m_arvalid && dut.m_arready) memory.bursts.push_back({now + 1 + memory.latency, dut.m_araddr, dut.m_arlen + 1u});
     if (dut.m_awvalid && dut.m_awready) addressed = true, write_address = dut.m_awaddr;
     if (dut.m_wvalid && dut.m_wready) {
       written = true;
