@@ -146,7 +146,7 @@ def test_it_is_clean_under_lint() -> None:
     assert lint(network_design(machine())) == ""
 
 
-def test_the_twin_classifies_as_the_network_does() -> None:
+def test_the_twin_classifies_the_digits() -> None:
     pixels, labels = digits()
     found = [run_twin(network(), image, 16).logits.argmax() for image in pixels[:12]]
     assert np.mean(np.array(found) == labels[:12]) >= 0.9
@@ -160,6 +160,17 @@ def test_a_network_that_is_too_large_is_refused() -> None:
         compile_network(network(), parameters | {"MEMBRANE_DEPTH": 1024})
     with pytest.raises(DeviceError, match="power of two"):
         compile_network(network()._replace(side=24), parameters)
+    with pytest.raises(DeviceError, match="channels of a head 128: must be at most 127"):
+        compile_network(network()._replace(heads=1), parameters)
+    stages = network().stages
+    heavy = stages[1].layer._replace(weights=np.full_like(stages[1].layer.weights, 127))
+    sums = network()._replace(stages=(stages[0], stages[1]._replace(layer=heavy), *stages[2:]))
+    with pytest.raises(DeviceError, match=r"sps\.1\.conv: sums from 0 to \d+: must fit 16 bits"):
+        compile_network(sums, parameters)
+    wide = stages[0].layer._replace(weights=np.zeros((9 * 5, len(stages[0].layer.bias)), np.int64))
+    five = network()._replace(stages=(stages[0]._replace(layer=wide), *stages[1:]))
+    with pytest.raises(DeviceError, match="channels of the image 5: must be at most 4"):
+        compile_network(five, parameters)
 
 
 def test_a_machine_that_the_rtl_cannot_be_is_refused() -> None:

@@ -9,6 +9,7 @@ from simulator.hil.network.fixed import (
     ATTENTION_THRESHOLD,
     WEIGHT_FRACTION,
     FixedLayer,
+    check_sums,
 )
 from simulator.hil.network.instructions import (
     FROM_PACKED,
@@ -191,6 +192,7 @@ def _linear(
     writer: Writer, made: WrittenLayer, layer: FixedLayer, largest: int, **fields: int
 ) -> None:
     """Write a linear layer whose inputs are 0 to `largest`."""
+    check_sums(made.layer, layer, largest, writer.parameters["SUM_BITS"])
     inputs, outputs = layer.weights.shape
     chunks, tokens = -(-inputs // writer.word), writer.network.tokens
     own = {

@@ -20,6 +20,7 @@ from simulator.hil.network.writer import Writer, WrittenLayer
 Words = npt.NDArray[np.int32]
 MOST_STREAM_VALUE = 15
 MOST_LINE = 256
+IMAGE_CHANNELS = 4
 
 
 class Compiled(NamedTuple):
@@ -82,7 +83,9 @@ def _check(writer: Writer) -> None:
         ("largest value of the stream", 2 + 2 * len(network.blocks), MOST_STREAM_VALUE),
         ("classes", len(network.head), parameters["CLASSES"]),
         ("channels of a token", network.dim, parameters["TILES"] * writer.columns),
-        ("channels of a head", head_dim, writer.word),
+        # As many as a score may count: scores are read as weights.
+        ("channels of a head", head_dim, (1 << (parameters["WEIGHT_BITS"] - 1)) - 1),
+        ("channels of the image", len(network.stages[0].layer.weights) // TAPS, IMAGE_CHANNELS),
         ("pixels of a line", network.side, min(parameters["MAP_WIDTH"], MOST_LINE)),
         ("entries of scores", network.heads * writer.score_room, parameters["SCORE_DEPTH"]),
         ("entries of keys", keys, parameters["KEY_DEPTH"]),

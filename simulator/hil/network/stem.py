@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simulator.errors import DeviceError
-from simulator.hil.network.fixed import WEIGHT_FRACTION, FixedStage
+from simulator.hil.network.fixed import WEIGHT_FRACTION, FixedStage, check_sums
 from simulator.hil.network.instructions import COUNTED, FROM_MAP, SPIKES, TO_MAP, TO_TOKENS
 from simulator.hil.network.writer import MAP, STREAM, TOKENS, RowSpan, Writer, WrittenLayer
 
@@ -20,6 +20,7 @@ def write_stem(writer: Writer) -> RowSpan:
     base = writer.room(MAP, _bank_entries(side) * IMAGE_GROUPS)
     largest, rows = 255, RowSpan(0, 0)
     for index, stage in enumerate(stages):
+        check_sums(f"sps.{index}.conv", stage.layer, largest, writer.parameters["SUM_BITS"])
         fields = _stage(writer, index, stage, channels, side)
         fields |= {"word_base": base, "planes": largest.bit_length()}
         side = side // 2 if stage.pooled else side
