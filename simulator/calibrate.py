@@ -28,7 +28,7 @@ TEXT = """\
 linear layers, attention and their neurons from on-chip memories over a weight port of the machine's width. Verilator compiles it. Both sides get the same spikes and
 masks, those of a shipped trace; the RTL's results are compared with the integer matrix product and the neuron's formula, bit for bit. This page is what
 
-<!-- not run by the tests: it takes a minute or two; some of its lines are made anew by a test of their own -->
+<!-- not run by the tests: it takes a minute or two; some of its lines are made again by a test of their own -->
 ```bash
 {command}
 ```

@@ -14,7 +14,7 @@ NETWORK = """\
 
 The network engine (`network_top.sv`) adds what the units lack: windows of 3 x 3 convolutions, pooling, early integration, residual sums, attention with its transpositions, halting
 (score, accumulation, decision, mask, weighted field), the head, an AXI4 port to DRAM, registers, and a sequencer that walks a program. {name}, quantised by
-`python -m models.fixed_point` ({right_twin} of {judged} held-out digits right in the fixed-point twin), classifies {images} held-out digits there, {right} of them rightly. Every spike of every layer, the
+`python -m models.fixed_point --judged {judged}` ({right_twin} of {judged} held-out digits right in the fixed-point twin), classifies {images} held-out digits there, {right} of them rightly. Every spike of every layer, the
 residual streams, masks and logits are compared with the twin's: **{wrong} values differ**. Cycles are those of the image alone, from its first request to DRAM until the logits are there, on
 a memory of the machine's latency and bandwidth; the model is the simulator on `{machine}`. `worst` is the largest deviation in a single image, calibrated.
 
