@@ -88,7 +88,7 @@ def exspike_ends(
 ) -> list[int]:
     """Cycle at which each layer has ended; what they read, `given`, is on chip before the first."""
     timesteps, _, channels = given.shape
-    # One silent pixel, laid out anew as the spikes: they are made on chip, in no time.
+    # One silent pixel, rearranged into the spikes: they are made on chip, in no time.
     listing = list_network([ConvLayer("pixel", "image", 1, kernel=1)], 1, 1, timesteps, planes=8)
     listing.tensors["given"] = Tensor("given", "spikes", timesteps, 1, (side, side), channels, None)
     laid_out = {"name": "laid_out", "kind": "rearrange", "input": "pixel", "output": "given"}

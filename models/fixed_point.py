@@ -104,10 +104,10 @@ def fixed_layer(
     flat = weight.reshape(len(weight), -1)
     if kind == "conv":
         flat = weight.transpose(0, 2, 3, 1).reshape(len(weight), -1)
-    entire = np.rint(flat / steps[:, None])
-    while np.abs(entire).sum(axis=1).max() * largest >= 1 << (SUM_BITS - 1):
+    integers = np.rint(flat / steps[:, None])
+    while np.abs(integers).sum(axis=1).max() * largest >= 1 << (SUM_BITS - 1):
         steps = steps * 2.0
-        entire = np.rint(flat / steps[:, None])
+        integers = np.rint(flat / steps[:, None])
     norm = f"{base}.norm"
     scale = tensors[f"{norm}.weight"] / np.sqrt(tensors[f"{norm}.running_var"] + NORM_EPS)
     shift = tensors[f"{norm}.bias"] - tensors[f"{norm}.running_mean"] * scale
@@ -116,7 +116,7 @@ def fixed_layer(
     per_sum = np.maximum(np.abs(per_sum), LEAST_WEIGHT * LEAST_WEIGHT)
     most = (1 << (SUM_BITS - 1)) - 1
     return FixedLayer(
-        (entire.T * sign).astype(np.int64),
+        (integers.T * sign).astype(np.int64),
         np.clip(np.rint(shift / per_sum), -most, most).astype(np.int64),
         np.clip(np.rint((1 << WEIGHT_FRACTION) / per_sum), 1, most).astype(np.int64),
     )

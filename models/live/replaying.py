@@ -49,7 +49,7 @@ def replayed(
                     label == prediction,
                     sum(int(mask.sum()) for mask in masks) / sum(mask.size for mask in masks),
                     sum(int(mask.any(1).sum()) for mask in masks),
-                    {name: device.entire(image) for name, device in devices.items()},
+                    {name: device.total_of(image) for name, device in devices.items()},
                 )
 
 

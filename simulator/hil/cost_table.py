@@ -60,7 +60,7 @@ def cost_table(
     }
     for index in images:
         image = trace.read(index)
-        device.entire(image)
+        device.total_of(image)
         for timestep, block in found:
             cost = _step_cost(device, image, timestep, block)
             if cost is not None:

@@ -94,7 +94,7 @@ class SimulatedDevice:
             },
         )
 
-    def entire(self, image: Image) -> RunningTotal:
+    def total_of(self, image: Image) -> RunningTotal:
         """The total of an image of which everything is known."""
         self.begin_image()
         self.estimate(Work(tuple(self._layers), 0, image.tensors, image.active))
@@ -157,9 +157,9 @@ def take_in(device: str, layers: Collection[str], image: Image, work: Work) -> N
         for name, array in given.items():
             if name not in known:
                 raise DeviceError(f"{device}: {kind} {name} {suggestion(name, known)}")
-            entire = known[name]
-            first = work.timestep if len(entire) > 1 else 0
-            place = entire[first : first + len(array)]
+            stored = known[name]
+            first = work.timestep if len(stored) > 1 else 0
+            place = stored[first : first + len(array)]
             if place.shape != array.shape or place.dtype != array.dtype:
                 raise DeviceError(
                     f"{device}: {kind} {name} from timestep {first}: {array.dtype} "

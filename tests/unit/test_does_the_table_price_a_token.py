@@ -32,7 +32,7 @@ def test_halting_all_tokens_of_a_step_saves_what_the_table_says(lasting: Path) -
         costs = cost_table(device, trace, range(1))
         assert [(cost.timestep, cost.block) for cost in costs] == [(0, 0), (0, 1), (1, 0), (1, 1)]
         image = trace.read(0)
-        entire = device.entire(image)
+        entire = device.total_of(image)
         for cost in costs:
             none = np.zeros(24, np.bool_)
             without = device.again(image, cost.timestep, cost.block, none)

@@ -56,7 +56,7 @@ def wrong_values(compiled: Compiled, run: BoardRun, twin: TwinRun) -> dict[str, 
     Tensors that are all right are left out.
     """
     seen = {name: np.zeros_like(values) for name, values in twin.tensors.items()}
-    seen["sps.image"], seen["blocks.0.x"][:] = twin.tensors["sps.image"], 0
+    seen["sps.image"] = twin.tensors["sps.image"]
     tokens = compiled.network.tokens
     active = np.concatenate([np.ones((1, tokens), np.bool_), run.masks[:, :tokens]])
     for results, is_step in ((run.results, False), (run.steps, True)):
@@ -101,13 +101,13 @@ def _place(
     counts = fields["neurons"] == COUNTED
     tensor = made.tensor.replace("integrated", "out") if is_step else made.tensor
     values = own.values if counts and not is_step else own.spikes
-    entire = seen[tensor]
-    step = np.full(row.shape, timestep if len(entire) > 1 else 0)
+    stored = seen[tensor]
+    step = np.full(row.shape, timestep if len(stored) > 1 else 0)
     if is_step:
         # A vector's steps follow each other.
-        step = np.broadcast_to((np.arange(len(row)) % len(entire))[:, None], row.shape)
-    used = used & (channel < entire.shape[2])
-    entire[step[used], row[used], channel[used]] = values[used]
+        step = np.broadcast_to((np.arange(len(row)) % len(stored))[:, None], row.shape)
+    used = used & (channel < stored.shape[2])
+    stored[step[used], row[used], channel[used]] = values[used]
     if made.stream:
         stream = seen[made.stream]
         step = np.full(row.shape, timestep if len(stream) > 1 else 0)

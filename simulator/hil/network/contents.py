@@ -110,7 +110,7 @@ def image_words(pixels: npt.NDArray[np.uint8], beat_words: int) -> Words:
     padded = np.zeros((*values.shape[:2], 1 << pixel_shift(values.shape[2])), np.uint8)
     padded[:, :, : values.shape[2]] = values
     flat = padded.reshape(-1)
-    entire = np.zeros(-(-len(flat) // (4 * beat_words)) * 4 * beat_words, np.uint8)
-    entire[: len(flat)] = flat
-    words: Words = entire.view("<i4").astype(np.int32)
+    beats = np.zeros(-(-len(flat) // (4 * beat_words)) * 4 * beat_words, np.uint8)
+    beats[: len(flat)] = flat
+    words: Words = beats.view("<i4").astype(np.int32)
     return words

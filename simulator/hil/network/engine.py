@@ -67,24 +67,22 @@ COLUMNS = 32
 BEAT_BITS, CHUNK_BEATS = 1024, 32
 _RESULT, _STEP, _END, _HEAD, _MASK = range(1, 6)
 """Kinds of entries of the log (network_bench.cpp)."""
-_OF_LAYERS = tuple(
-    [
-        "ROWS",
-        "COLUMNS",
-        "LANES",
-        "WORD_INPUTS",
-        "FIFO_WORDS",
-        "WEIGHT_BITS",
-        "SUM_BITS",
-        "MEMBRANE_BITS",
-        "PORT_INPUTS",
-        "LOCAL_CHUNKS",
-        "SUM_BLOCKS",
-        "BLOCK_ITEMS",
-        "PLANE_BITS",
-        "SCAN",
-        "QUEUE",
-    ]
+_OF_LAYERS = (
+    "ROWS",
+    "COLUMNS",
+    "LANES",
+    "WORD_INPUTS",
+    "FIFO_WORDS",
+    "WEIGHT_BITS",
+    "SUM_BITS",
+    "MEMBRANE_BITS",
+    "PORT_INPUTS",
+    "LOCAL_CHUNKS",
+    "SUM_BLOCKS",
+    "BLOCK_ITEMS",
+    "PLANE_BITS",
+    "SCAN",
+    "QUEUE",
 )
 """Parameters that the layer engine has too."""
 

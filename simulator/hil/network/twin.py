@@ -26,13 +26,11 @@ class TwinRun(NamedTuple):
     """What an image makes in each layer.
 
     tensors: int (timestep, row, channel) by the trace's names: spikes, or whole numbers of the
-    residual stream. active: bool (timestep, token) by block. field: int (channel,). logits: int
-    (class,).
+    residual stream. active: bool (timestep, token) by block. logits: int (class,).
     """
 
     tensors: dict[str, Ints]
     active: dict[str, Bools]
-    field: Ints
     logits: Ints
 
 
@@ -78,12 +76,11 @@ class _Twin:
         return TwinRun(
             self.tensors,
             {block: np.stack(masks) for block, masks in self.active.items()},
-            field,
             logits,
         )
 
     def _stem(self, image: Ints) -> Ints:
-        """Integers (token, channel) from an image (y, x, 1)."""
+        """Integers (token, channel) from an image (y, x, channel)."""
         network, maps = self.network, image
         self._keep("sps.image", 0, image, 1)
         for index, stage in enumerate(network.stages):
@@ -123,9 +120,9 @@ class _Twin:
             return spikes
 
         def keep(made: str, values: Ints) -> None:
-            entire = np.zeros((total, values.shape[1]), np.int64)
-            entire[live] = values
-            self._keep(made if made == "head.x" else f"{name}.{made}", timestep, entire, steps)
+            all_rows = np.zeros((total, values.shape[1]), np.int64)
+            all_rows[live] = values
+            self._keep(made if made == "head.x" else f"{name}.{made}", timestep, all_rows, steps)
 
         q, k, v = (fire(part, f"attn.{part}", rows) for part in "qkv")
         mixed = np.concatenate(
