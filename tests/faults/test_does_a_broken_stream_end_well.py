@@ -127,6 +127,7 @@ def test_a_signal_ends_the_children_and_cleans_up(
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # under nohup it is ignored
     )
     child = tmp_path / "child"
     deadline = time.monotonic() + 30

@@ -6,7 +6,7 @@ import argparse
 import os
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -38,7 +38,16 @@ def test_an_interruption_says_what_it_left(capsys: pytest.CaptureFixture[str]) -
     assert told == "interrupted; nothing was written\nmodels.train: interrupted; go on\n"
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.fixture(params=["SIGINT", "SIGTERM", "SIGHUP"])
+def name(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A signal that ends a process, also where the tests run under nohup, which ignores it."""
+    number = getattr(signal, request.param)
+    ends = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+    earlier = signal.signal(number, ends)
+    yield request.param
+    signal.signal(number, earlier)
+
+
 def test_every_signal_that_asks_for_the_end_cleans_up(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
