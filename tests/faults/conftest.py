@@ -24,8 +24,8 @@ def survived() -> Callable[..., None]:
     return count
 
 
-def pytest_sessionfinish() -> None:
-    """Write the page where the variable names it: RELIABILITY=docs/reliability.md."""
-    if page := os.environ.get("RELIABILITY"):
+def pytest_sessionfinish(exitstatus: int) -> None:
+    """Write the page that the variable RELIABILITY names, if all tests passed."""
+    if (page := os.environ.get("RELIABILITY")) and exitstatus == pytest.ExitCode.OK:
         path = Path(page)
         path.write_text(written(path.read_text("utf-8"), _counts), "utf-8")

@@ -176,13 +176,15 @@ def test_a_worker_that_is_killed_loses_no_task(tmp_path: Path, survived: Survive
 def test_a_worker_of_a_cluster_that_is_killed_loses_no_task(
     tmp_path: Path, survived: Survived
 ) -> None:
+    """One is killed, one kills itself over a task, and the third is left to do the rest."""
     pytest.importorskip("distributed")
     from tests.cluster import cluster
 
     tasks = [(number, str(tmp_path)) for number in range(8)]
-    with cluster(tmp_path) as running, open_executor(dask=running.address) as executor:
+    with cluster(tmp_path, workers=3) as running, open_executor(dask=running.address) as executor:
         running.workers[0].send_signal(signal.SIGKILL)
         assert dict(executor.run(die_once, tasks)) == {number: number for number in range(8)}
+    assert (tmp_path / "died-3").exists()
     survived("kill of a worker (Dask)", 2)
 
 
