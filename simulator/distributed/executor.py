@@ -11,10 +11,12 @@ worker that dies (out of memory, killed, machine gone) loses nothing: its tasks 
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import queue
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, NamedTuple, TypeVar
@@ -26,6 +28,8 @@ ATTEMPTS = 4
 CONNECT_SECONDS = 20
 WATCH_SECONDS = 1.0
 CLOSE_SECONDS = 3
+WORKERLESS_SECONDS = 60.0
+"""How long a cluster may be without any worker: a nanny begins another in some seconds."""
 LOCAL_CLUSTER = re.compile(r"local:([1-9][0-9]{0,2})")
 
 Task = TypeVar("Task")
@@ -138,7 +142,7 @@ def _on_cores(
     left = dict(enumerate(tasks))
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            for position, answer in _joblib(function, left, "loky", jobs):
+            for position, answer in _joblib(function, left, jobs):
                 del left[position]
                 yield position, answer
             return
@@ -155,14 +159,15 @@ def _on_cluster(
 ) -> Iterator[tuple[int, Answer]]:
     """The scheduler itself gives a dead worker's tasks to others.
 
-    Answers are pulled in a thread of their own: when the scheduler is lost its client cancels what
-    is under way, and joblib may wait for it without end.
+    Answers are pulled in a thread of their own, so that this one sees when nothing is left that
+    could answer. joblib's backend for Dask is no help here: it runs the tasks in this process as
+    soon as the cluster has a single worker.
     """
     answers: queue.SimpleQueue[tuple[int, Answer] | BaseException | None] = queue.SimpleQueue()
 
     def pull() -> None:
         try:
-            for answer in _joblib(function, dict(enumerate(tasks)), "dask", -1, client=client):
+            for _, answer in _pulled(function, tasks, client):
                 answers.put(answer)
             answers.put(None)
         except BaseException as error:
@@ -175,12 +180,29 @@ def _on_cluster(
         yield answer
 
 
+def _pulled(function: Callable[[Task], Answer], tasks: Sequence[Task], client: Any) -> Any:
+    """(future, numbered answer) of each task; only what has not ended is kept on the cluster."""
+    from distributed import as_completed
+
+    calls = functools.partial(_numbered, function)
+    return as_completed(client.map(calls, range(len(tasks)), tasks, pure=False), with_results=True)
+
+
 def _next(answers: queue.SimpleQueue[Answer], client: Any) -> Answer:
+    """The next answer. Raises ExecutionError once nothing is left that could give one."""
+    last_worker = time.monotonic()
     while True:
         with contextlib.suppress(queue.Empty):
             return answers.get(timeout=WATCH_SECONDS)
         if client.status != "running":
             raise ExecutionError("the cluster was lost: the scheduler no longer answers")
+        with contextlib.suppress(OSError):  # the status of the client is about to tell
+            if client.scheduler_info(1)["workers"]:
+                last_worker = time.monotonic()
+        if time.monotonic() - last_worker > WORKERLESS_SECONDS:
+            # The scheduler would wait for another worker without end.
+            rule = f"no worker is left, and none came for {WORKERLESS_SECONDS:g} s"
+            raise ExecutionError(f"the cluster was lost: {rule}")
 
 
 def _facts(error: BaseException) -> BaseException:
@@ -195,18 +217,13 @@ def _facts(error: BaseException) -> BaseException:
 
 
 def _joblib(
-    function: Callable[[Task], Answer],
-    tasks: dict[int, Task],
-    backend: str,
-    jobs: int,
-    **options: Any,
+    function: Callable[[Task], Answer], tasks: dict[int, Task], jobs: int
 ) -> Iterator[tuple[int, Answer]]:
-    from joblib import Parallel, delayed, parallel_config
+    from joblib import Parallel, delayed
 
     calls = [delayed(_numbered)(function, *item) for item in tasks.items()]
-    with parallel_config(backend=backend, n_jobs=jobs, **options):
-        parallel = Parallel(return_as="generator_unordered", batch_size=1)
-        yield from parallel(calls)
+    parallel = Parallel(n_jobs=jobs, backend="loky", return_as="generator_unordered", batch_size=1)
+    yield from parallel(calls)
 
 
 def _numbered(function: Callable[[Task], Answer], position: int, task: Task) -> tuple[int, Answer]:

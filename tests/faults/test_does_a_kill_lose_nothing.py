@@ -13,9 +13,11 @@ import pytest
 from simulator.architecture import load_architecture
 from simulator.compat.report import CompatReport
 from simulator.config.staged_folder import verify_folder
+from simulator.distributed import executor as executor_module
 from simulator.distributed.executor import open_executor
 from simulator.distributed.parts import Part
 from simulator.distributed.stream import _keep, simulate_to_parquet, stream
+from simulator.errors import ExecutionError
 from simulator.results.streamed import StreamedResult
 from simulator.results.sweep_result import SweepResult
 from simulator.sweep.evaluation import Outcome
@@ -186,6 +188,25 @@ def test_a_worker_of_a_cluster_that_is_killed_loses_no_task(
         assert dict(executor.run(die_once, tasks)) == {number: number for number in range(8)}
     assert (tmp_path / "died-3").exists()
     survived("kill of a worker (Dask)", 2)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_a_cluster_without_any_worker_is_one_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, survived: Survived
+) -> None:
+    """The last worker dies, and none comes back: the scheduler itself would wait without end."""
+    pytest.importorskip("distributed")
+    from tests.cluster import cluster
+
+    monkeypatch.setattr(executor_module, "WORKERLESS_SECONDS", 2.0)
+    tasks = [(number, str(tmp_path)) for number in range(8)]
+    with cluster(tmp_path, workers=1) as running, open_executor(dask=running.address) as executor:
+        found = executor.run(die_once, tasks)
+        with pytest.raises(ExecutionError, match=r"the cluster was lost: no worker is left"):
+            dict(found)
+    assert (tmp_path / "died-3").exists()
+    survived("kill of a worker (Dask)")
 
 
 def test_two_searches_at_once_mix_nothing(tmp_path: Path, survived: Survived) -> None:
