@@ -1,1 +1,1 @@
-"""The study: what STAS, its parts and its controls cost on hardware, and what they are worth."""
+"""The study: what STAS, its parts and its controls cost on hardware, and the accuracy they keep."""

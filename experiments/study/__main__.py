@@ -16,7 +16,7 @@ from simulator.command import check_counts, command
 EXAMPLE = """examples:
   python -m experiments.study  # everything; hours on two cores
   python -m experiments.study --quick  # minutes: shows in runs/study_quick that it works
-  python -m experiments.study --stages page  # the page anew from docs/study/*.csv
+  python -m experiments.study --stages page  # the page again, from docs/study/*.csv
 """
 STAGES = ("train", "simulate", "published", "page")
 TABLES, PAGE = Path("docs/study"), Path("docs/stas_on_hardware.md")
@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
     """The command's options."""
     made = argparse.ArgumentParser(
         prog="python -m experiments.study",
-        description="What STAS, its parts and its controls cost on hardware and are worth.",
+        description="What STAS, its parts and its controls cost on hardware and keep in accuracy.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

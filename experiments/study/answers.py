@@ -10,6 +10,7 @@ import pandas as pd
 from experiments.study import gap
 from experiments.study.hardware import DATAFLOWS, MACHINES
 from experiments.study.numbers import (
+    ALWAYS_ON,
     Tables,
     change,
     crossing,
@@ -18,6 +19,7 @@ from experiments.study.numbers import (
     interval,
     one,
     percent,
+    priced,
     signed,
     spread,
 )
@@ -80,7 +82,7 @@ def one_timestep(arms: pd.DataFrame, machines: pd.DataFrame | None) -> Iterator[
             f"- **One timestep first.** On {title}, the network with T = 1 and no halting is {signed(difference)} points "
             f"from STAS at {time} of its time and {energy} of its energy on "
             f"sparse_pe ({len(both)} seeds): a still picture asks for no timesteps, so halting in time has nothing to win "
-            f"here. Made by {TRAIN.format(tasks=task)}."
+            f"here. {priced(costs)} Made by {TRAIN.format(tasks=task)}."
         )
 
 
@@ -175,9 +177,7 @@ def trained_costs(machines: pd.DataFrame) -> pd.DataFrame | None:
         return None
     keys = ["arm", "machine", "dataflow"]
     means = [
-        name
-        for name in ("latency_cycles", "latency_ms", "energy_pj", "always_on_pj")
-        if name in found
+        name for name in ("latency_cycles", "latency_ms", "energy_pj", ALWAYS_ON) if name in found
     ]
     costs = found.groupby(keys)[means].mean().reset_index()
     return costs.assign(arm=costs.arm.map(SAVING))
@@ -211,7 +211,7 @@ def saving(networks: Sequence[tuple[str, pd.DataFrame]]) -> str:
         [
             "### Where the saving comes from\n",
             "STAS (I-SPS B, two-dimensional halting) against the baseline, both run timestep by timestep; its two parts add "
-            "up to the whole. Means over seeds and pictures.\n",
+            f"up to the whole. Means over seeds and pictures. {' '.join(dict.fromkeys(priced(each) for _, each in networks))}\n",
             grid(head, rows),
             f"Made by {TRAIN.format(tasks='mnist')} and {PUBLISHED}.\n",
         ]
@@ -254,7 +254,7 @@ def break_even(costs: pd.DataFrame, sweep: pd.DataFrame) -> str:
             f"The share of active tokens below which halting saves at least {percent(LEAST_GAIN)} over I-SPS without it, "
             "run timestep by timestep, and over the same tick-batched. Looked at from "
             f"{percent(sweep.active_tokens.min())} on. Last: what A-SSA's serial check adds with all tokens kept, so that it "
-            "is paid and saves nothing.\n",
+            f"is paid and saves nothing. {priced(sweep)}\n",
             grid(head, rows),
             f"Made by {PUBLISHED}.\n",
         ]
@@ -274,10 +274,11 @@ def batching(networks: Sequence[tuple[str, pd.DataFrame]]) -> Iterator[str]:
 
 def _priced(networks: Sequence[tuple[str, pd.DataFrame]]) -> str:
     """What the energies of the tables hold, so what the powers beside them are to be held against."""
-    if all("always_on_pj" in costs for _, costs in networks):
-        return "Energies hold what is always on."
+    found = " ".join(dict.fromkeys(priced(costs) for _, costs in networks))
+    if all(ALWAYS_ON in costs for _, costs in networks):
+        return found
     return (
-        "These energies are counted actions at the table alone; four DDR4 channels by themselves are always on with 0.85 W "
+        f"{found} They hold counted actions alone; four DDR4 channels by themselves are always on with 0.85 W "
         "([energy](../simulator/energy/README.md#what-is-priced-by-default))."
     )
 
@@ -295,7 +296,7 @@ def batched(costs: pd.DataFrame) -> str:
 
 def _turn(stas: Any, isps: Any) -> str:
     """At which always-on power STAS becomes the cheaper one; pJ / ms is nW."""
-    counted = [each.energy_pj - getattr(each, "always_on_pj", 0.0) for each in (stas, isps)]
+    counted = [each.energy_pj - getattr(each, ALWAYS_ON, 0.0) for each in (stas, isps)]
     faster_ms = isps.latency_ms - stas.latency_ms
     if faster_ms <= 0:
         return "STAS is not faster"

@@ -1,4 +1,4 @@
-"""What an arm costs on simulated machines: the one module of models/ that runs the simulator."""
+"""What an arm costs on simulated machines."""
 
 from __future__ import annotations
 

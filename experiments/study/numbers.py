@@ -10,6 +10,15 @@ import pandas as pd
 from scipy import stats
 
 Tables = dict[str, pd.DataFrame]
+ALWAYS_ON = "always_on_pj"
+"""The column that tables have since energies are at the default prices of version 0.2.0."""
+
+
+def priced(costs: pd.DataFrame) -> str:
+    """Return at which prices a table has its energies, as one sentence."""
+    if ALWAYS_ON in costs:
+        return "Energies of machines are at the default prices, with what is always on."
+    return "Energies of machines are at [the prices of 0.1.0](#prices)."
 
 
 def spread(values: pd.Series, scale: float = 1.0, digits: int = 1) -> str:

@@ -46,7 +46,7 @@ def render(out: Path, base: Path) -> str:
     if not (out / NEEDED).exists():
         raise ModelError(f"{out} holds no {NEEDED}: run the stage published first")
     tables = {path.stem: pd.read_csv(path) for path in sorted(out.glob("*.csv"))}
-    parts = [HEAD.format(folder=folder), answers.section(tables)]
+    parts = [HEAD.format(folder=folder), *sections.prices(tables), answers.section(tables)]
     arms, costs = tables.get("arms"), tables.get("published")
     if arms is not None:
         parts += [sections.trained(tables, task, folder) for task in TASKS if _has(arms, task.name)]

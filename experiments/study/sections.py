@@ -9,15 +9,41 @@ import pandas as pd
 from experiments.study.answers import PUBLISHED, TRAIN
 from experiments.study.arms import BY_NAME, Task
 from experiments.study.hardware import MACHINES
-from experiments.study.numbers import Tables, fastest, grid, one, percent, rows_of, spread
+from experiments.study.numbers import (
+    ALWAYS_ON,
+    Tables,
+    fastest,
+    grid,
+    one,
+    percent,
+    priced,
+    rows_of,
+    spread,
+)
 from experiments.study.published import ARMS, PublishedNetwork
 from models.training.recipe import FOLDER, load_recipe
 
 ACS, MACS = "integers_as_acs", "integers_as_macs"
+PRICES = """## Prices
+
+Energies of machines on this page were made with version 0.1.0: counted actions at the energy table, no wires, no clock, no standby
+of DRAM. The commands below price by [today's defaults](../simulator/energy/README.md#what-is-priced-by-default), and print other energies: what is always
+on is paid by the time, and is most of the energy on these machines ([README](../README.md#three-machines-with-and-without-stas)), so that the
+order of two arms can turn. With `--set technology.terms=[]`, `--set technology.sram_cells=lstp_300k` and
+`--set technology.dram_power=table` a run prints those of this page. Two more figures are by the rules of 0.1.0: utilization, which
+counted set bits for additions (it differs on dense_pe), and the field's energies of arms that halt, which are a few percent lower today.
+Cycles, times and accuracies are unchanged.
+"""
+
+
+def prices(tables: Tables) -> list[str]:
+    """Return the section on prices, where a table is from before today's."""
+    costs = [tables[name] for name in ("machines", "published", "sweep") if name in tables]
+    return [PRICES] if any(ALWAYS_ON not in each for each in costs) else []
 
 
 def trained(tables: Tables, task: Task, folder: str) -> str:
-    """A task's tables: what the arms are worth and count, and what they cost."""
+    """A task's tables: the accuracy and counts of the arms, and what they cost."""
     arms, counts, machines = (
         table[table.task == task.name]
         for table in (tables["arms"], tables["counts"], tables["machines"])
@@ -48,7 +74,7 @@ def trained(tables: Tables, task: Task, folder: str) -> str:
             ),
             f"On simulated machines, each under its faster dataflow (b: tick-batched, else timestep by timestep); all of "
             f"them in [machines.csv]({folder}/machines.csv). {fetching(machines)} of the energy of networks this small goes "
-            "into fetching from DRAM: compare arms, not machines.\n",
+            f"into fetching from DRAM: compare arms, not machines. {priced(machines)}\n",
             grid(
                 (
                     "arm",
@@ -173,11 +199,11 @@ def published(tables: Tables, networks: Sequence[PublishedNetwork], folder: str)
         [
             "## Published sizes at published rates\n",
             "Spikformers whose batch-norms are fitted so that firing rates meet published ones, each arm by itself; "
-            "CIFAR-10: 4 pictures, ImageNet: 1 picture. There is no accuracy.\n",
+            f"CIFAR-10: 4 pictures, ImageNet: 1 picture. There is no accuracy. {priced(costs)}\n",
             grid(head, rows),
             f"![latency and energy over active tokens]({folder}/break_even.png)\n",
             "Halting imposed at random on I-SPS's trace, with A-SSA's check; relative to the same network without halting, "
-            f"timestep by timestep ([sweep.csv]({folder}/sweep.csv)). Made by {PUBLISHED}.\n",
+            f"timestep by timestep ([sweep.csv]({folder}/sweep.csv)). {priced(costs)} Made by {PUBLISHED}.\n",
         ]
     )
 
