@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from experiments.dumbbells import Dumbbell, dumbbells
-from experiments.generated import ROOT
-from experiments.generated import run_case as simulated
+from experiments.generated import ROOT, line, markdown, read_page, run_case
 from reports.break_evens import order_cells
 from reports.html import write_html
 from simulator.architecture import load_architecture
@@ -18,7 +17,6 @@ from simulator.command import command
 from simulator.compat.report import CompatReport
 from simulator.energy.break_even import Design
 from simulator.energy.machine import ALWAYS_ON
-from simulator.errors import ResultError
 from simulator.results.intervals import design_of
 from simulator.results.result import Result
 from simulator.trace import Trace
@@ -53,9 +51,9 @@ class Case(NamedTuple):
     priced: Design
 
 
-def run_case(machine: str, trace: str) -> Case:
+def run_both(machine: str, trace: str) -> Case:
     """Run a machine on a trace under both accountings."""
-    result = simulated(machine, trace)
+    result = run_case(machine, trace)
     with Trace.open(ROOT / f"traces/{trace}.npz") as opened:
         report = CompatReport(opened, load_architecture(ROOT / f"arch_configs/{machine}.yaml"))
         report.run(range(opened.images))
@@ -105,7 +103,7 @@ def main_table(cases: Sequence[Case]) -> str:
     """Time and energy under both accountings, with the rank of each."""
     header = "| trace | machine | dataflow in `full` | compat ms | full ms | full / compat "
     header += "| compat mJ | full mJ | low to high | full / compat |"
-    lines = [header, "|---" * header.count(" | ") + "|---|"]
+    rows = []
     for trace in TRACES:
         own = [case for case in cases if case.trace == trace]
         for case in own:
@@ -117,8 +115,8 @@ def main_table(cases: Sequence[Case]) -> str:
                     low, _, high = case.priced.energy.times(1e-9)
                     cells.append(f"{low:.3g} to {high:.3g}")
                 cells.append(f"{new / old:.2f}")
-            lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+            rows.append(line(cells))
+    return markdown(header, rows)
 
 
 def _ranked(own: Sequence[Case], case: Case, accounting: str, field: str) -> str:
@@ -134,20 +132,20 @@ def share_table(cases: Sequence[Case]) -> str:
     parts = ("DRAM bits", "DRAM always on", "SRAM", "logic", "chip always on")
     header = "| trace | machine | " + " | ".join(f"time: {name}" for name in names)
     header += " | " + " | ".join(f"energy: {name}" for name in parts) + " |"
-    lines = [header, "|---" * header.count(" | ") + "|---|"]
+    rows = []
     for case in cases:
         cells = [case.trace, case.machine]
         cells += [f"{case.full.cycles[name]:.1%}" for name in names]
         cells += [f"{case.full.energy[name]:.1%}" for name in parts]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        rows.append(line(cells))
+    return markdown(header, rows)
 
 
 def halting_table(cases: Sequence[Case]) -> str:
-    """What STAS is worth on each machine under each accounting."""
+    """What STAS saves on each machine under each accounting."""
     header = "| network | machine | compat: time | full: time | compat: energy | full: energy "
     header += "| low to high | STAS is cheaper at W (here) | at pJ/bit (here) |"
-    lines = [header, "|---" * header.count(" | ") + "|---|"]
+    rows = []
     by_key = {(case.trace, case.machine): case for case in cases}
     for trace in ("cifar10", "imagenet"):
         for machine in MACHINES:
@@ -159,8 +157,8 @@ def halting_table(cases: Sequence[Case]) -> str:
                     ratio /= getattr(getattr(before, accounting), field)
                     cells.append(f"{ratio:.2f}")
             cells += order_cells(after.priced, before.priced)
-            lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+            rows.append(line(cells))
+    return markdown(header, rows)
 
 
 def rankings(cases: Sequence[Case]) -> str:
@@ -196,15 +194,6 @@ def picture(cases: Sequence[Case]) -> str:
     return dumbbells(panels, ("prosperity_compat", "full"), "Two accountings of the same machines")
 
 
-def replaced(text: str, name: str, made: str) -> str:
-    """`text` with what stands between the markers of a section replaced. Raises ResultError."""
-    begin, end = f"<!-- {name}: begin", f"<!-- {name}: end -->"
-    if text.count(begin) != 1 or text.count(end) != 1:
-        raise ResultError(f"comparison.md: must hold `{begin} ... -->` and `{end}` once each")
-    first = text.index("\n", text.index(begin)) + 1
-    return text[:first] + made + "\n" + text[text.index(end) :]
-
-
 def made_sections(cases: Sequence[Case]) -> dict[str, str]:
     """The sections of the page by the name of their markers."""
     return {
@@ -223,17 +212,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--write", metavar="DIR", help="update comparison.md and comparison.svg")
     options = parser.parse_args(arguments)
-    cases = [run_case(machine, trace) for trace in TRACES for machine in MACHINES]
+    cases = [run_both(machine, trace) for trace in TRACES for machine in MACHINES]
     if not options.write:
         print("\n\n".join(made_sections(cases).values()))
         return
     page = Path(options.write) / "comparison.md"
-    try:
-        text = page.read_text("utf-8")
-    except (OSError, ValueError) as error:
-        raise ResultError(f"{page}: {error}") from None
-    for name, made in made_sections(cases).items():
-        text = replaced(text, name, made)
+    text = read_page(page, made_sections(cases))
     for path, content in ((page, text), (page.with_suffix(".svg"), picture(cases))):
         write_html(content, path, ours=True)
 

@@ -1,4 +1,4 @@
-"""Tables in the docs that commands write: simulating a case, and replacing a table."""
+"""Tables in the docs that commands write: simulating a case, and putting a table into its page."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from simulator.architecture import load_architecture
 from simulator.command import supervised
+from simulator.compat.validate import replaced
 from simulator.config.staged_file import staged_file
 from simulator.errors import ResultError
 from simulator.results.result import Result
@@ -38,17 +39,6 @@ def line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def replaced(text: str, name: str, made: str) -> str:
-    """The page with what stands between its markers of this name replaced.
-
-    Raises ValueError if it has none.
-    """
-    begin, end = text.find(f"<!-- {name}: begin"), text.find(f"<!-- {name}: end -->")
-    if begin < 0 or end < begin:
-        raise ValueError(f"no place: needs <!-- {name}: begin ... --> and <!-- {name}: end -->")
-    return f"{text[: text.index(chr(10), begin) + 1]}{made}\n{text[end:]}"
-
-
 def command(
     module: str,
     what: str,
@@ -75,12 +65,21 @@ def command(
     return supervised(work)
 
 
-def _write(path: Path, made: dict[str, str]) -> None:
+def read_page(path: Path, made: dict[str, str]) -> str:
+    """Return the text of a page with the tables that were made; raises ResultError."""
     try:
         text = path.read_text("utf-8")
-        for name, part in made.items():
-            text = replaced(text, name, part)
-        with staged_file(path) as file:
-            file.write(text.encode())
     except (OSError, ValueError) as error:
         raise ResultError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+    for name, part in made.items():
+        text = replaced(text, name, part, path)
+    return text
+
+
+def _write(path: Path, made: dict[str, str]) -> None:
+    text = read_page(path, made)
+    try:
+        with staged_file(path) as file:
+            file.write(text.encode())
+    except OSError as error:
+        raise ResultError(f"{path}: {error.strerror}") from None

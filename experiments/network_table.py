@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from experiments.generated import command
+from experiments.generated import command, line, markdown
 from models.capturing import capture
 from simulator.architecture import load_architecture
 from simulator.lowering import Lowering, make_plan
@@ -39,10 +39,16 @@ def row(name: str, folder: Path) -> str:
         lowered = Lowering(make_plan(network, machine)).lower([trace.read(0)])
     weighted = [each for each in operations if each.weight_bits or each.kind == "product"]
     neurons = sum(each.kind == "neuron" for each in operations)
-    return (
-        f"| {name.replace('_', ' ')} | {len(weighted)} | {facts['proof']['macs']:,} "
-        f"| {int(lowered.useful_accumulations.sum()):,} | {neurons} "
-        f"| {len(facts['real_operands'])} | {facts['proof']['causality']} |"
+    return line(
+        [
+            name.replace("_", " "),
+            str(len(weighted)),
+            f"{facts['proof']['macs']:,}",
+            f"{int(lowered.useful_accumulations.sum()):,}",
+            str(neurons),
+            str(len(facts["real_operands"])),
+            facts["proof"]["causality"],
+        ]
     )
 
 
@@ -51,7 +57,7 @@ def table() -> str:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         rows = [row(name, Path(folder)) for name in ZOO]
-    return "\n".join([HEADER, "|---" * HEADER.count(" | ") + "|---|", *rows])
+    return markdown(HEADER, rows)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -24,6 +24,7 @@ from experiments.rtl_runs import (
     exspike_layers,
     rows,
 )
+from simulator.errors import ResultError
 
 PAGE = "docs/validation.md"
 CONFIDENCE = ("measured", "RTL", "recorded simulator", "shapes only", "second-hand")
@@ -151,7 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def made() -> dict[str, str]:
         if not (EXSPIKE.is_dir() and FPGA_ST.is_dir()):
-            raise SystemExit("the recorded runs of others' RTL are not beside the project")
+            raise ResultError("the recorded runs of others' RTL are not beside the project")
         return {"everything": table((ROOT / PAGE).read_text("utf-8"))}
 
     return command("experiments.validation", what, PAGE, made, arguments)

@@ -17,14 +17,15 @@ from experiments.comparison import (
     main_table,
     picture,
     rankings,
-    replaced,
-    run_case,
+    run_both,
 )
+from simulator.compat.validate import replaced
 from simulator.energy.break_even import Design
 from simulator.energy.spans import NOTHING, Span
 from simulator.errors import ResultError
 
 ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "comparison.md"
 SHARES = {"first layer": 0.1, "attention": 0.2, "other weighted sums": 0.6, "waiting": 0.1}
 ENERGY = {
     "DRAM bits": 0.5,
@@ -83,17 +84,17 @@ def test_the_plot_has_two_marks_for_every_figure() -> None:
 
 
 def test_the_page_holds_every_section_once() -> None:
-    text = (ROOT / "docs" / "comparison.md").read_text("utf-8")
+    text = PAGE.read_text("utf-8")
     for name, made in made_sections(cases()).items():
-        assert made in replaced(text, name, made)
+        assert made in replaced(text, name, made, PAGE)
     with pytest.raises(ResultError, match="once each"):
-        replaced("no markers", "rankings", "")
+        replaced("no markers", "rankings", "", PAGE)
 
 
 @pytest.mark.slow
 def test_a_row_of_the_page_is_what_the_commands_print() -> None:
-    text = (ROOT / "docs" / "comparison.md").read_text("utf-8")
-    case = run_case("mint", "cifar10_baseline")
+    text = PAGE.read_text("utf-8")
+    case = run_both("mint", "cifar10_baseline")
     for accounting in (case.compat, case.full):
         for value in (accounting.time_ms, accounting.energy_mj):
             row = next(line for line in text.splitlines() if "cifar10_baseline | mint" in line)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from experiments import boards, chip_power, designs, machines, validation
-from experiments.generated import replaced
 from experiments.rtl_runs import EXSPIKE, FPGA_ST
+from simulator.compat.validate import replaced
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 )
 def test_the_table_is_current(page: str, name: str, table: Callable[[], str]) -> None:
     text = (ROOT / page).read_text("utf-8")
-    assert replaced(text, name, table()) == text
+    assert replaced(text, name, table(), Path(page)) == text
 
 
 @pytest.mark.skipif(
@@ -37,4 +37,4 @@ def test_the_table_is_current(page: str, name: str, table: Callable[[], str]) ->
 )
 def test_the_table_of_everything_follows_from_the_page_and_recorded_rtl() -> None:
     text = (ROOT / validation.PAGE).read_text("utf-8")
-    assert replaced(text, "everything", validation.table(text)) == text
+    assert replaced(text, "everything", validation.table(text), Path(validation.PAGE)) == text
