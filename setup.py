@@ -18,21 +18,15 @@ from setuptools.command.build_py import build_py
 ROOT = Path(__file__).parent
 HOUSE = ("simulator", "models", "reports")
 LEFT_OUT = ("reports.out*", "*.__pycache__")
-DOCUMENTS = ("boards", "comparison", "designs", "dumbbells", "generated", "machines", "scaling")
-"""Modules of `reports` that make the documents of the repository."""
 LARGEST_TRACE_BYTES = 4_000_000
-COMMANDS = {
-    "simulator.run": "run",
-    "simulator.sweep": "sweep",
-    "simulator.calibrate": "calibrate",
-    "simulator.reprice": "reprice",
-    "simulator.machines": "machines",
-    "models.capture": "capture",
-    "models.live": "live",
-    "reports.compare": "compare",
-    "reports.diff": "diff",
-}
+sys.path.insert(0, str(ROOT))
 
+from stasim.__main__ import COMMANDS  # noqa: E402
+
+CONSOLE = {
+    f"{each.package}.{each.module.removesuffix('.__main__')}": name
+    for name, each in COMMANDS.items()
+}
 _NAMES = "|".join(HOUSE)
 _FROM = re.compile(rf"^(\s*)from ({_NAMES})(?=[. ])", re.MULTILINE)
 _IMPORT = re.compile(rf"^(\s*)import ({_NAMES})$", re.MULTILINE)
@@ -50,7 +44,7 @@ def inside(text: str) -> str:
 
 
 def _command(module: str) -> str:
-    return f"stasim {COMMANDS[module]}" if module in COMMANDS else f"python -m stasim.{module}"
+    return f"stasim {CONSOLE[module]}" if module in CONSOLE else f"python -m stasim.{module}"
 
 
 class Build(build_py):
@@ -76,12 +70,6 @@ class Build(build_py):
         traces = (ROOT / "traces").glob("*.npz")
         small = [path for path in traces if path.stat().st_size <= LARGEST_TRACE_BYTES]
         return sorted([*(ROOT / "arch_configs").rglob("*.yaml"), *small])
-
-    def find_package_modules(self, package: str, package_dir: str) -> list[tuple[str, str, str]]:
-        """List the modules of a package that users have a use for."""
-        modules = super().find_package_modules(package, package_dir)
-        apart = package == "stasim.reports"
-        return [each for each in modules if not (apart and each[1] in DOCUMENTS)]
 
 
 def packages() -> dict[str, str]:

@@ -27,7 +27,7 @@ COMMANDS = {
     "live": Command("models", "live.__main__", "let the cost so far steer a running network"),
     "calibrate": Command("simulator", "calibrate", "hold the model against RTL"),
     "machines": Command("simulator", "machines", "list the shipped machines, or print one"),
-    "reprice": Command("simulator", "reprice", "price a result anew, without simulating"),
+    "reprice": Command("simulator", "reprice", "price a result again, without simulating"),
 }
 USAGE = """usage: stasim COMMAND ...
 
