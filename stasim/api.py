@@ -7,12 +7,14 @@ import shlex
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stasim.house import require
 
 COMMAND = "python -m simulator.run"
+PICTURES = 8
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,7 +84,7 @@ def simulate(
     jobs: int = 1,
     *,
     engine: str = "numba",
-    pictures: int = 8,
+    pictures: int = PICTURES,
     **overrides: Any,
 ) -> Result:
     """Replay a trace on a machine; return what it took, checked.
@@ -90,17 +92,24 @@ def simulate(
     `trace`: one that is open, a path, or the name of a shipped one. `machine`: the name of a
     shipped one, a path, what its file would hold as a dict, or an `Architecture`. `images`: a
     range, how many from the first on, or `"A:B"`; None: all. `jobs`: worker processes. `pictures`:
-    of so many images the result keeps the picture and the masks. `overrides`: fields of the
-    machine to replace: `clock_mhz=800`, `dataflow__kind="tick_batched"`, or
+    how many images, from the first on, the result keeps the picture and the masks of. `overrides`:
+    fields of the machine to replace: `clock_mhz=800`, `dataflow__kind="tick_batched"`, or
     `**{"cores.pe_array.rows": 8}`.
 
     Raises SimulatorError for what is wrong with the input.
     """
     require("simulator")
     from simulator.architecture import as_architecture
+    from simulator.config.wording import suggestion
     from simulator.distributed.executor import open_executor
     from simulator.distributed.parts import Part, simulate_part, simulate_parts, split
+    from simulator.errors import SimulatorError
+    from simulator.simulate import ENGINES
 
+    _at_least("jobs", jobs, 1)
+    _at_least("pictures", pictures, 0)
+    if engine not in ENGINES:
+        raise SimulatorError(f"engine: {engine!r}: unknown engine {suggestion(engine, ENGINES)}")
     changes = assignments(overrides)
     with _opened(trace) as each:
         chosen = _images(images, each.images)
@@ -110,7 +119,7 @@ def simulate(
         (),
         file,
         engine,
-        _command(trace, machine, images, changes),
+        _command(trace, machine, images, changes, pictures),
         chosen.start,
         chosen.stop,
         chosen[:pictures],
@@ -176,6 +185,7 @@ def sweep(
     from simulator.sweep.search import search
     from simulator.sweep.space import load_space
 
+    _at_least("jobs", jobs, 1)
     file = trace.path if trace is not None and not isinstance(trace, str | Path) else trace
     with open_executor(jobs, None) as executor:
         result = search(load_space(space, file), Path(out), executor, lambda outcomes, total: None)
@@ -220,6 +230,14 @@ def assignments(overrides: Mapping[str, Any]) -> list[str]:
     return [f"{path.replace('__', '.')}={json.dumps(value)}" for path, value in overrides.items()]
 
 
+def _at_least(name: str, value: Any, least: int) -> None:
+    """Raise SimulatorError unless a value is a whole number from `least` on."""
+    from simulator.errors import SimulatorError
+
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise SimulatorError(f"{name}: {value!r}: must be a whole number from {least}")
+
+
 def _opened(trace: AnyTrace) -> Trace:
     from simulator.trace import Trace
 
@@ -234,12 +252,15 @@ def _images(images: Images, count: int) -> range:
         if images.step != 1:
             raise TraceError(f"images: {images}: must have the step 1")
         images = f"{images.start}:{images.stop}"
-    if isinstance(images, int):
+    elif images is not None and not isinstance(images, str):
+        _at_least("images", images, 1)
         images = f"0:{images}"
     return image_range(images, count, "images:")
 
 
-def _command(trace: AnyTrace, machine: Machine, images: Images, changes: list[str]) -> str:
+def _command(
+    trace: AnyTrace, machine: Machine, images: Images, changes: list[str], pictures: int
+) -> str:
     """Return what gives this result again, as far as files do."""
     named = isinstance(machine, str | Path)
     words = COMMAND.split()
@@ -251,4 +272,5 @@ def _command(trace: AnyTrace, machine: Machine, images: Images, changes: list[st
         words += ["--images", images if isinstance(images, str) else f"{first}:{last}"]
     for change in changes:
         words += ["--set", change]
+    words += ["--pictures", str(pictures)] if pictures != PICTURES else []
     return shlex.join(words)

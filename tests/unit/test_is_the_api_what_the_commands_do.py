@@ -13,7 +13,13 @@ import yaml
 
 import stasim
 from simulator.architecture import load_architecture
-from simulator.errors import ArchitectureError, ResultError, SpaceError, TraceError
+from simulator.errors import (
+    ArchitectureError,
+    ResultError,
+    SimulatorError,
+    SpaceError,
+    TraceError,
+)
 from simulator.run import main
 from tests.factories import tiny_trace
 
@@ -81,6 +87,25 @@ def test_images_are_chosen_as_one_likes(images: Any, tiny: Path) -> None:
     made = stasim.simulate(tiny, "sparse_pe", images)
     assert made.tables["images"].image.tolist() == [0, 1]
     assert made.provenance["command"].endswith("--images 0:2")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"jobs": 0}, "jobs: 0: must be a whole number from 1"),
+        ({"pictures": -1}, "pictures: -1: must be a whole number from 0"),
+        ({"images": 2.5}, "images: 2.5: must be a whole number from 1"),
+        ({"engine": "simpi"}, "engine: 'simpi': unknown engine .did you mean 'simpy'"),
+    ],
+)
+def test_a_bad_option_is_one_message(options: dict[str, Any], message: str, tiny: Path) -> None:
+    with pytest.raises(SimulatorError, match=message):
+        stasim.simulate(tiny, "sparse_pe", **options)
+
+
+def test_the_command_keeps_as_many_pictures(tiny: Path) -> None:
+    made = stasim.simulate(tiny, "sparse_pe", pictures=1)
+    assert made.provenance["command"].endswith("--pictures 1")
 
 
 def test_several_processes_and_an_open_trace_change_nothing(
