@@ -69,7 +69,8 @@ def network(name: str) -> ExSpikeNetwork:
         _resnet(build, data[name]["events_a_pair"], data[name]["reduction"])
     else:
         width = int(name.rpartition("_")[2])
-        build.chain([*data["stem"][:-1], {**data["stem"][-1], "outputs": width}])
+        inner = [{**layer, **data["stem"][name]} for layer in data["vgg11"][1:4]]
+        build.chain([data["vgg11"][0], *inner[:-1], {**inner[-1], "outputs": width, "pool": 2}])
         for number, block in enumerate(data[name]):
             _block(build, number, width, block)
     if build.layers[-1].kernel:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.drawn_convolutions import Bits, drawn_pairs, write_network
+from models.drawn_convolutions import IMAGE, Bits, drawn_pairs, write_network
 from models.exspike import NETWORKS, ExSpikeNetwork, Rate, network
 from models.topology import Tensor
 from simulator.architecture import load_architecture
@@ -81,3 +81,20 @@ def test_layers_take_the_cycles_of_figure_8(pairs: bool, tmp_path: Path) -> None
         ours = int((taken - neurons - uncounted).sum())
         stated = sum(bar["pairs" if pairs else "alone"])
         assert ours == pytest.approx(stated, rel=0.04), bar["part"]
+
+
+@pytest.mark.parametrize("name", DATA["events"])
+def test_the_drawn_networks_have_the_published_events(name: str) -> None:
+    """Common events of a pair, and the reduction, over pairs times groups of 32 outputs."""
+    found = network(name)
+    channels = {IMAGE: 3 * 8} | {layer.name: layer.outputs for layer in found.layers}
+    side, walks, before, after = 32, 0, 0.0, 0.0
+    for layer in found.layers[:-1]:
+        walked = side * side // 2 * (layer.outputs // 32)
+        rate = found.rates[layer.reads]
+        ones = 2 * channels[layer.reads] * rate.density * walked
+        walks, before, after = walks + walked, before + ones, after + ones / rate.reduction
+        side //= layer.pool
+    stated = DATA["events"][name]
+    assert before / after == pytest.approx(stated["reduction"], rel=0.002)
+    assert (before - after) / walks == pytest.approx(stated["common_a_pair"], rel=0.002)
