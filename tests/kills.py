@@ -20,10 +20,26 @@ WRITERS = ("staged_file.py", "staged_folder.py", "results/files.py", "sweep/jour
            "results/sweep_result.py", "distributed/stream.py", "compat/report.py")  # fmt: skip
 
 
-def killed_before(line: int, work: Callable[[], object], files: Sequence[str] = WRITERS) -> bool:
-    """Whether a process was killed before its n-th line that calls something; False: it ended."""
+def forked(work: Callable[[], object]) -> int:
+    """The number of a process of its own that does some work and ends, with 1 if it raised.
+
+    It must not go on after this: it would run all other tests too.
+    """
     pid = os.fork()
     if pid == 0:
+        code = 1
+        try:
+            work()
+            code = 0
+        finally:
+            os._exit(code)
+    return pid
+
+
+def killed_before(line: int, work: Callable[[], object], files: Sequence[str] = WRITERS) -> bool:
+    """Whether a process was killed before its n-th line that calls something; False: it ended."""
+
+    def counted() -> None:
         left = line
 
         def count(frame: FrameType, event: str, argument: Any) -> Any:
@@ -39,14 +55,11 @@ def killed_before(line: int, work: Callable[[], object], files: Sequence[str] = 
         def enter(frame: FrameType, event: str, argument: Any) -> Any:
             return count if frame.f_code.co_filename.endswith(tuple(files)) else None
 
-        try:
-            sys.settrace(enter)
-            work()
-            sys.settrace(None)
-        except BaseException:
-            os._exit(1)
-        os._exit(0)
-    _, status = os.waitpid(pid, 0)
+        sys.settrace(enter)
+        work()
+        sys.settrace(None)
+
+    _, status = os.waitpid(forked(counted), 0)
     if os.WIFSIGNALED(status):
         assert os.WTERMSIG(status) == signal.SIGKILL
         return True

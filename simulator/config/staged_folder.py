@@ -74,7 +74,8 @@ def check_folder(
     `names`: files that are going to be written.
     """
     restore(folder)
-    _others(folder, kind, is_earlier, names)
+    with _held_still(folder):
+        _others(folder, kind, is_earlier, names)
 
 
 def _others(
@@ -129,16 +130,20 @@ def verify_folder(folder: Path) -> tuple[dict[str, Any], list[str]]:
     Raises OSError if there is no manifest.
     """
     restore(folder)
-    manifest = read_manifest(folder)
-    if manifest is None:
-        if not folder.is_dir():
-            raise OSError(errno.ENOENT, "is no folder")
-        raise OSError(errno.ENOENT, f"holds no {MANIFEST} that can be read: nothing to verify by")
-    problems = []
-    for name, facts in manifest["files"].items():
-        if fault := _fault(folder / name, facts):
-            problems.append(f"{folder / name}: {fault}")
-    return manifest, problems
+    with _held_still(folder):
+        manifest = read_manifest(folder)
+        if manifest is None:
+            if not folder.is_dir():
+                raise OSError(errno.ENOENT, "is no folder")
+            rule = f"holds no {MANIFEST} that can be read: nothing to verify by"
+            raise OSError(errno.ENOENT, rule)
+        return manifest, changed_files(folder, manifest)
+
+
+def changed_files(folder: Path, manifest: Mapping[str, Any]) -> list[str]:
+    """What is missing or changed of the files that a manifest names, a line a file."""
+    faults = {name: _fault(folder / name, facts) for name, facts in manifest["files"].items()}
+    return [f"{folder / name}: {fault}" for name, fault in faults.items() if fault]
 
 
 def _fault(path: Path, facts: Any) -> str:
@@ -193,6 +198,18 @@ def staged(target: Path) -> Iterator[Path]:
     finally:
         os.close(descriptor)
         shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _held_still(folder: Path) -> Iterator[None]:
+    """Let no writer switch a folder while it is looked at, where one can be kept out.
+
+    Else its old names would be compared with its new manifest.
+    """
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            stack.enter_context(_locked(Path(os.path.realpath(folder)).parent))
+        yield
 
 
 @contextlib.contextmanager

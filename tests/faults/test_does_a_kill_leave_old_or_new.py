@@ -13,12 +13,19 @@ import pytest
 
 from simulator.config import staged_file as files
 from simulator.config import staged_folder as folders
-from simulator.config.staged_file import staged_file
-from simulator.config.staged_folder import MANIFEST, restore, verify_folder, write_folder
+from simulator.config.staged_file import lock, staged_file
+from simulator.config.staged_folder import (
+    MANIFEST,
+    check_folder,
+    read_manifest,
+    restore,
+    verify_folder,
+    write_folder,
+)
 from simulator.errors import ResultError
 from simulator.results.result import Result
 from simulator.run import main
-from tests.kills import every_kill, killed_before
+from tests.kills import every_kill, forked, killed_before
 from tests.sample_result import sample_result
 
 OLD = {"main.json": b"old" * 2000, "page.html": b"old page", "gone.csv": b"only old"}
@@ -185,15 +192,14 @@ def test_a_full_disk_leaves_the_old_files(most: int, tmp_path: Path, survived: S
 
 def test_two_writers_leave_one_of_both(tmp_path: Path, survived: Survived) -> None:
     out = tmp_path / "out"
-    rounds, children = 20, []
-    for contents in (OLD, NEW):
-        pid = os.fork()
-        if pid == 0:
-            for _ in range(rounds):
-                write_folder(out, "result", contents)
-                write_text(tmp_path / "file", contents["page.html"])
-            os._exit(0)
-        children.append(pid)
+    rounds = 20
+
+    def write(contents: dict[str, bytes]) -> None:
+        for _ in range(rounds):
+            write_folder(out, "result", contents)
+            write_text(tmp_path / "file", contents["page.html"])
+
+    children = [forked(lambda: write(OLD)), forked(lambda: write(NEW))]
     for pid in children:
         assert os.waitpid(pid, 0)[1] == 0
     assert content(out) in (OLD, NEW)
@@ -201,6 +207,25 @@ def test_two_writers_leave_one_of_both(tmp_path: Path, survived: Survived) -> No
     assert (tmp_path / "file").read_bytes() in (OLD["page.html"], NEW["page.html"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "out"]
     survived("writers at the same time", 2 * rounds * 2)
+
+
+@pytest.mark.parametrize("look", [lambda out: check_folder(out, "result"), verify_folder])
+def test_no_writer_switches_a_folder_that_is_looked_at(
+    look: Callable[[Path], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the names of the old folder would be compared with the manifest of the new one."""
+    out, seen = tmp_path / "out", []
+    write_folder(out, "result", OLD)
+
+    def free(folder: Path) -> dict[str, object] | None:
+        descriptor = os.open(tmp_path, os.O_RDONLY)
+        seen.append(lock(descriptor))
+        os.close(descriptor)
+        return read_manifest(folder)
+
+    monkeypatch.setattr(folders, "read_manifest", free)
+    look(out)
+    assert seen == [False]
 
 
 @pytest.mark.parametrize("kind", ["folder of a user", "another command", "file", "subfolder"])

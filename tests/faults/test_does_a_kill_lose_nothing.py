@@ -25,7 +25,7 @@ from simulator.sweep.journal import NAME, Journal
 from simulator.trace import Trace
 from tests.errands import die_once
 from tests.factories import tiny_content
-from tests.kills import WRITERS, every_kill
+from tests.kills import WRITERS, every_kill, forked
 from tests.sample_sweep import sample_sweep
 
 ROOT = Path(__file__).parents[2]
@@ -214,14 +214,12 @@ def test_two_searches_at_once_mix_nothing(tmp_path: Path, survived: Survived) ->
     from simulator.errors import SpaceError
 
     first = Journal(tmp_path, {})
-    child = os.fork()
-    if child == 0:
-        try:
+
+    def be_refused() -> None:
+        with pytest.raises(SpaceError):
             Journal(tmp_path, {})
-        except SpaceError:
-            os._exit(0)
-        os._exit(1)
-    assert os.waitpid(child, 0)[1] == 0
+
+    assert os.waitpid(forked(be_refused), 0)[1] == 0
     first.add([{"a": 0}], [outcome(0)])
     first.close()
     assert len(Journal(tmp_path, {}).outcomes) == 1
