@@ -28,6 +28,7 @@ def sweep_page(result: SweepResult) -> str:
         space=space,
         counts={name: int((status == name).sum()) for name in ("ok", "infeasible", "failed")},
         learned=space["search"]["strategy"] in ("nsga2", "tpe"),
+        doubts=result.doubts(),
         provenance=result.provenance,
         document=json.dumps(space, indent=2),
     )

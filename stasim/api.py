@@ -174,11 +174,12 @@ def sweep(
     *,
     out: str | Path,
     jobs: int = 1,
+    strict: bool = False,
 ) -> SweepResult:
     """Search a space of designs; a search that was interrupted goes on from its folder `out`.
 
     `space`: a file, the name of a shipped space, or what its file would hold
-    (docs/tutorials/search.md).
+    (docs/tutorials/search.md). `strict`: points whose numbers are doubtful have failed.
     """
     require("simulator")
     from simulator.distributed.executor import open_executor
@@ -188,7 +189,8 @@ def sweep(
     _at_least("jobs", jobs, 1)
     file = trace.path if trace is not None and not isinstance(trace, str | Path) else trace
     with open_executor(jobs, None) as executor:
-        result = search(load_space(space, file), Path(out), executor, lambda outcomes, total: None)
+        where = load_space(space, file), Path(out), executor
+        result = search(*where, lambda outcomes, total: None, strict=strict)
     result.save(Path(out))
     return result
 

@@ -9,6 +9,8 @@ import numpy as np
 from simulator.results.sweep_result import SweepResult
 
 HOSTILE = "</script><script>alert(1)</script>"
+FOUND = ("", "few_images", "dead_network, few_images")
+"""The findings of every third point."""
 SPACE: dict[str, Any] = {
     "schema": "stasim-space/1",
     "name": HOSTILE,
@@ -41,6 +43,7 @@ def sample_sweep(points: int = 64) -> SweepResult:
             "metrics": {} if status == "failed" else metrics,
             "violation": float(status == "infeasible"),
             "replay": "none" if status == "failed" else "simulated",
+            "findings": "" if status == "failed" else FOUND[number % 3],
         }
         rows.append((number, point, outcome))
     provenance = {

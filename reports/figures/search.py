@@ -10,7 +10,19 @@ import numpy.typing as npt
 import pandas as pd
 import plotly.graph_objects as go
 
-from reports.figures.base import BLUE, Card, Plot, Plots, single
+from reports.figures.base import (
+    BLUE,
+    GREY,
+    ORANGE,
+    VERMILION,
+    Card,
+    Plot,
+    Plots,
+    bar,
+    height_px,
+    single,
+    upside_down,
+)
 from reports.texts import text
 from simulator.results.sweep_result import METRIC, PARAMETER, SweepResult
 from simulator.results.units import headed, number
@@ -96,6 +108,26 @@ def _name(column: str) -> str:
     if column.startswith(METRIC):
         return headed(column.removeprefix(METRIC))
     return column.removeprefix(PARAMETER)
+
+
+def findings_cards(result: SweepResult) -> list[Card]:
+    """How many points each check doubts, if any does."""
+    doubts = result.doubts()
+    if not doubts:
+        return []
+    figure = go.Figure()
+    colours = {"error": VERMILION, "warning": ORANGE, "note": GREY}
+    for severity, colour in colours.items():
+        own = [each for each in doubts if each.severity == severity]
+        bar(figure, severity, [e.check for e in own], [e.points for e in own], colour)
+    figure.update_layout(height=height_px(len(doubts)), barmode="stack")
+    figure.update_xaxes(title=text("findings", "axis"))
+    upside_down(figure)
+    table = pd.DataFrame(doubts).rename(
+        columns={"on_front": "of the front", "example": "for example point"}
+    )
+    plot = Plot(text("findings"), figure, table)
+    return [single("findings", text("findings", "title"), SEARCH, plot)]
 
 
 def progress_cards(result: SweepResult) -> list[Card]:

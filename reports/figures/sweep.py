@@ -28,8 +28,8 @@ from reports.figures.base import (
     single,
     upside_down,
 )
-from reports.figures.search import parallel_card, progress_cards
-from simulator.results.sweep_result import METRIC, PARAMETER, SweepResult
+from reports.figures.search import findings_cards, parallel_card, progress_cards
+from simulator.results.sweep_result import FINDINGS, METRIC, PARAMETER, SweepResult
 from simulator.results.units import headed
 
 SEARCH = "Searching a space"
@@ -48,7 +48,7 @@ def sweep_cards(result: SweepResult) -> list[Card]:
     if (result.points["status"] == "ok").sum() > 1:
         cards += [parallel_card(result), *progress_cards(result)]
         cards += [_importance_card(result), _effects_card(result)]
-    return [*cards, _points_card(result), _failures_card(result)]
+    return [*cards, _points_card(result), _failures_card(result), *findings_cards(result)]
 
 
 def _front_card(result: SweepResult) -> Card:
@@ -262,6 +262,7 @@ def _table(result: SweepResult, rows: pd.DataFrame) -> pd.DataFrame:
     """Points with plain headings, the objectives before the other metrics."""
     metrics = [name for name in _metric_names(result) if name not in result.objectives]
     heading = {"number": "point", "status": "status"}
+    heading |= {FINDINGS: FINDINGS} if FINDINGS in rows.columns else {}
     heading |= {PARAMETER + name: name for name in result.parameters}
     heading |= {METRIC + name: headed(name) for name in (*result.objectives, *metrics)}
     facts = rows[[*heading]].rename(columns=heading).reset_index(drop=True)

@@ -121,6 +121,21 @@ def refuse_doubtful(found: Sequence[Finding]) -> None:
         raise ResultError("\n".join(doubts))
 
 
+def severity_of(name: str) -> str:
+    """The severity of a check; an error's where it is none of this version's."""
+    return CHECKS[name][0] if name in CHECKS else SEVERITIES[0]
+
+
+def meaning_of(name: str) -> str:
+    """What a check finds, in a sentence; empty where it is none of this version's."""
+    return (CHECKS[name][1].__doc__ or "").partition("\n")[0] if name in CHECKS else ""
+
+
+def split_findings(names: str) -> list[str]:
+    """The checks that a cell of a search's column `findings` names."""
+    return names.split(", ") if names else []
+
+
 def findings_table(provenance: Mapping[str, Any], tables: Mapping[str, Table]) -> Table:
     """Return the findings of a result as its table."""
     found = findings(facts_of(provenance, [tables]))

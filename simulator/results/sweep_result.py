@@ -3,19 +3,21 @@
     result = SweepResult.load("sweeps/small")
     result.points           # a row a point: number, status, message, replay, parameters, metrics
     result.front()          # the points that no other one beats in all objectives
+    result.doubts()         # which findings doubt how many of them
 
-`points.parquet` holds the table and the provenance, and is what is read back; `sweep.json` shows
-the provenance to readers without Parquet.
+`points.parquet` holds the table, the provenance and a hash of both, which reading it checks.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -25,17 +27,32 @@ from simulator.config.read_back import check_regular, parsed, read_text
 from simulator.config.staged_file import staged_file
 from simulator.config.wording import shown
 from simulator.errors import SpaceError
+from simulator.results.findings import meaning_of, severity_of, split_findings
+from simulator.results.schema import SEVERITIES
 
 SCHEMA = "stasim-sweep-result/1"
 POINTS, PROVENANCE = "points.parquet", "sweep.json"
+"""The second is of earlier versions, whose first held no provenance."""
+FINDINGS = "findings"
 PARAMETER, METRIC = "parameter.", "metric."
 """What the names of columns begin with."""
 MOST_BYTES = 1 << 30
-_KEY = b"stasim"
+_KEY, _HASH = b"stasim", b"stasim.sha256"
 _NEEDED = "needs the extra 'search': pip install 'stasim[search]'"
 
 Row = tuple[int, dict[str, Any], dict[str, Any]]
 """Number, point and outcome."""
+
+
+class Doubt(NamedTuple):
+    """A check that doubts points of a search: how many, of the front, and one of them."""
+
+    severity: str
+    check: str
+    meaning: str
+    points: int
+    on_front: int
+    example: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +60,8 @@ class SweepResult:
     """A row for each point in `points`; columns `parameter.<path>` and `metric.<name>`.
 
     A parameter's value is a number or a text; a value that is neither is JSON. A metric that a
-    point does not have is NaN.
+    point does not have is NaN. The column `findings` names the checks that doubt a point; searches
+    of earlier versions have none.
     """
 
     provenance: dict[str, Any]
@@ -61,6 +79,7 @@ class SweepResult:
             "message": [outcome["message"] for _, _, outcome in rows],
             "replay": [outcome["replay"] for _, _, outcome in rows],
             "violation": np.array([outcome["violation"] for _, _, outcome in rows], np.float64),
+            "findings": [outcome["findings"] for _, _, outcome in rows],
         }
         for name in parameters:
             columns[PARAMETER + name] = _column([point[name] for _, point, _ in rows])
@@ -91,17 +110,33 @@ class SweepResult:
         kept = ok[undominated(costs)] if len(ok) else ok
         return kept.sort_values(names, ascending=[sign > 0 for sign in signs], kind="stable")
 
+    def doubts(self) -> list[Doubt] | None:
+        """The findings of its points, the most severe first; None where they were not recorded."""
+        if FINDINGS not in self.points.columns:
+            return None
+        front, numbers = set(self.front()["number"].tolist()), self.points["number"].tolist()
+        found: dict[str, list[int]] = {}
+        for number, names in zip(numbers, self.points[FINDINGS].tolist(), strict=True):
+            for name in split_findings(names):
+                found.setdefault(name, []).append(number)
+        doubts = [
+            Doubt(severity_of(name), name, meaning_of(name), len(points),
+                  len(front.intersection(points)), points[0])
+            for name, points in found.items()
+        ]  # fmt: skip
+        return sorted(doubts, key=lambda each: (SEVERITIES.index(each.severity), -each.points))
+
     def save(self, folder: Path) -> None:
-        """Write the table, which holds the provenance too, and then the provenance to be read.
+        """Write the table, which holds the provenance too.
 
         Raises SpaceError where nothing can be written.
         """
-        text = json.dumps(self.provenance, indent=1) + "\n"
-        content = _packed(self.points, text, folder / POINTS)
+        content = _packed(self.points, json.dumps(self.provenance), folder / POINTS)
         try:
-            for name, file_bytes in ((POINTS, content), (PROVENANCE, text.encode())):
-                with staged_file(folder / name) as file:
-                    file.write(file_bytes)
+            with staged_file(folder / POINTS) as file:
+                file.write(content)
+            with contextlib.suppress(FileNotFoundError):
+                (folder / PROVENANCE).unlink()  # of an earlier version: of another table now
         except OSError as error:
             raise SpaceError(f"{folder}: {error.strerror or error}") from None
 
@@ -128,7 +163,8 @@ def _packed(points: pd.DataFrame, provenance: str, path: Path) -> bytes:
     except ImportError:
         raise SpaceError(f"{path}: Parquet {_NEEDED}") from None
     table = pa.Table.from_pandas(points, preserve_index=False)
-    table = table.replace_schema_metadata((table.schema.metadata or {}) | {_KEY: provenance})
+    own = {_KEY: provenance.encode(), _HASH: _digest(points, provenance)}
+    table = table.replace_schema_metadata((table.schema.metadata or {}) | own)
     sink = io.BytesIO()
     pq.write_table(table, sink)
     return sink.getvalue()
@@ -142,11 +178,23 @@ def _unpacked(path: Path) -> tuple[pd.DataFrame, str]:
         raise SpaceError(f"{path}: Parquet {_NEEDED}") from None
     try:
         table = pq.read_table(path)
-        return table.to_pandas(), (table.schema.metadata or {}).get(_KEY, b"").decode()
+        points, facts = table.to_pandas(), table.schema.metadata or {}
+        text, stated = facts.get(_KEY, b"").decode(), facts.get(_HASH)
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise SpaceError(
             f"{path}: not a whole table: {' '.join(str(error).split())[:200]}"
         ) from None
+    if stated is not None and stated != _digest(points, text):
+        raise SpaceError(f"{path}: has changed: its cells are not those that its hash is of")
+    return points, text
+
+
+def _digest(points: pd.DataFrame, provenance: str) -> bytes:
+    """A hash of the cells and the provenance, whichever library packed them."""
+    digest = hashlib.sha256(provenance.encode("utf-8", "backslashreplace"))
+    for name in points.columns:
+        digest.update(json.dumps([str(name), points[name].tolist()], default=str).encode())
+    return digest.hexdigest().encode()
 
 
 def _problem(provenance: Any, points: pd.DataFrame) -> str:
@@ -160,7 +208,8 @@ def _problem(provenance: Any, points: pd.DataFrame) -> str:
         first = error.errors()[0]
         return f"{'.'.join(map(str, first['loc']))}: {shown(first['input'])}: {first['msg']}"
     numeric = {"number", "violation", *(METRIC + name for name in found.space.objectives)}
-    for name in sorted(numeric | {"status", "message", "replay"}):
+    recorded = {FINDINGS} & set(points.columns)
+    for name in sorted(numeric | recorded | {"status", "message", "replay"}):
         if name not in points.columns:
             return f"{POINTS} has no column {name}"
         column = points[name]

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simulator.command import add_places, command, program
 
@@ -44,6 +44,11 @@ def _parser() -> argparse.ArgumentParser:
     add("space", metavar="SPACE", help="space of designs (YAML); see docs/tutorials/search.md")
     add("--trace", metavar="FILE", help="trace of all points, where the space lists none")
     add("--out", required=True, metavar="DIR", help="a new folder, or that of the search to go on")
+    add(
+        "--strict",
+        action="store_true",
+        help="let points whose numbers are doubtful fail (findings that are errors or warnings)",
+    )
     add_places(parser)
     return parser
 
@@ -55,7 +60,7 @@ def _run(options: argparse.Namespace) -> int:
 
     space, folder = load_space(options.space, options.trace), Path(options.out)
     with _Progress() as watch, open_executor(options.jobs, options.dask) as executor:
-        result = search(space, folder, executor, watch)
+        result = search(space, folder, executor, watch, strict=options.strict)
     result.save(folder)
     print(report(result))
     print(f"written: {folder}", file=sys.stderr)
@@ -102,13 +107,36 @@ def report(result: SweepResult) -> str:
     for row in front.head(_SHOWN).to_dict("records"):
         metrics = "  ".join(f"{row[name]:<12.6g}" for name in names)
         values = ", ".join(f"{name}={row[f'parameter.{name}']}" for name in result.parameters)
-        lines.append(f"  #{row['number']:<6} {metrics}  {values}")
+        lines.append(f"  #{row['number']:<6} {metrics}  {values}{_doubtful(row)}")
     if len(front) > _SHOWN:
         lines.append(f"  ... and {len(front) - _SHOWN} more")
+    lines += _doubts(result)
     bad = points[points["status"] == "failed"]
     for message, group in list(bad.groupby("message"))[:_SHOWN]:
         lines.append(f"failed, {len(group)} points, such as #{group['number'].iloc[0]}: {message}")
     return "\n".join(lines)
+
+
+def _doubtful(row: dict[Hashable, Any]) -> str:
+    """What doubts a point, but for the notes."""
+    from simulator.results.findings import severity_of, split_findings
+
+    found = [
+        name for name in split_findings(row.get("findings", "")) if severity_of(name) != "note"
+    ]
+    return f"  [doubtful: {', '.join(found)}]" if found else ""
+
+
+def _doubts(result: SweepResult) -> list[str]:
+    """How many points each check doubts, a line a check."""
+    doubts = result.doubts()
+    if doubts is None:
+        return ["", "findings were not recorded by the version that searched"]
+    lines = ["", "Findings:"] if doubts else []
+    for each in doubts:
+        where = f"{each.points} points, {each.on_front} of the front, such as #{each.example}"
+        lines.append(f"  {each.severity:<8} {each.check}: {where}: {each.meaning}")
+    return lines
 
 
 if __name__ == "__main__":

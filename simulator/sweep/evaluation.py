@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from simulator.architecture import Architecture, load_architecture
 from simulator.config.staged_file import staged_file
 from simulator.errors import ResultError, SimulatorError
+from simulator.results.findings import severity_of, split_findings
 from simulator.results.repricing import reprice, simulation_key
 from simulator.results.result import Result
 from simulator.simulate import Simulation
@@ -47,7 +48,8 @@ class Outcome(NamedTuple):
 
     `status`: ok, infeasible (breaks a limit; what the machine alone breaks is not simulated) or
     failed; `message`: why. `violation`: sum of what is beyond the limits, each in units of its
-    limit. `replay`: simulated, repriced, or none.
+    limit. `replay`: simulated, repriced, or none. `findings`: the checks of
+    simulator.results.findings that doubt the point's numbers, the most severe first.
     """
 
     number: int
@@ -56,6 +58,7 @@ class Outcome(NamedTuple):
     metrics: dict[str, float]
     violation: float
     replay: str
+    findings: str = ""
 
 
 def evaluate_group(group: Group) -> list[Outcome]:
@@ -104,6 +107,7 @@ def _evaluate(group: Group, candidate: Candidate, replays: _Replays) -> Outcome:
         result, replay = _replayed(group, architecture, replays)
         result.check()
         metrics |= result_metrics(result, set(group.wanted))
+        found = ", ".join(dict.fromkeys(each.check for each in result.findings))
     except SimulatorError as error:
         return Outcome(number, FAILED, " ".join(str(error).split()), {}, 0.0, "none")
     except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
@@ -111,7 +115,17 @@ def _evaluate(group: Group, candidate: Candidate, replays: _Replays) -> Outcome:
         message = f"unexpected {type(error).__name__}: {' '.join(str(error).split())}"
         return Outcome(number, FAILED, message, {}, 0.0, "none")
     message, violation = _broken(group, metrics)
-    return Outcome(number, INFEASIBLE if violation else OK, message, metrics, violation, replay)
+    status = INFEASIBLE if violation else OK
+    return Outcome(number, status, message, metrics, violation, replay, found)
+
+
+def refused_if_doubtful(outcome: Outcome) -> Outcome:
+    """The outcome, failed if an error or a warning doubts its numbers: what `--strict` does."""
+    doubts = [name for name in split_findings(outcome.findings) if severity_of(name) != "note"]
+    if not doubts:
+        return outcome
+    message = f"doubtful, and refused by --strict: {', '.join(doubts)}"
+    return outcome._replace(status=FAILED, message=message, metrics={}, violation=0.0)
 
 
 def _replayed(group: Group, architecture: Architecture, replays: _Replays) -> tuple[Result, str]:

@@ -23,7 +23,7 @@ from simulator.sweep.evaluation import Outcome
 from simulator.sweep.space import Point, point_key
 
 NAME = "journal.jsonl"
-SCHEMA = "stasim-sweep/1"
+SCHEMA = "stasim-sweep/2"
 MOST_BYTES = 1 << 30
 """A longer journal is refused: some million points."""
 _OUTCOME = TypeAdapter(Outcome)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numba
 import numpy as np
@@ -15,7 +16,13 @@ from simulator.distributed.executor import Executor
 from simulator.errors import ArchitectureError
 from simulator.results.repricing import simulation_key
 from simulator.results.sweep_result import SweepResult
-from simulator.sweep.evaluation import Candidate, Group, Outcome, evaluate_group
+from simulator.sweep.evaluation import (
+    Candidate,
+    Group,
+    Outcome,
+    evaluate_group,
+    refused_if_doubtful,
+)
 from simulator.sweep.journal import Journal
 from simulator.sweep.space import Space, override, point_key
 from simulator.sweep.strategies import Proposal, make_strategy
@@ -25,8 +32,15 @@ Watcher = Callable[[Sequence[Outcome], int], object]
 """Is told of outcomes as they come, and of how many points there will be in all."""
 
 
-def search(space: Space, folder: Path, executor: Executor, watch: Watcher) -> SweepResult:
-    """Search a space; goes on from what the folder's journal holds. Raises SpaceError."""
+def search(
+    space: Space, folder: Path, executor: Executor, watch: Watcher, *, strict: bool = False
+) -> SweepResult:
+    """Search a space; goes on from what the folder's journal holds. Raises SpaceError.
+
+    `strict`: points whose numbers are doubtful have failed. The journal holds what was found either
+    way, so that the same folder answers both.
+    """
+    judged = refused_if_doubtful if strict else _as_found
     header = {"space": space.content_hash, "stasim": simulator.__version__}
     journal = Journal(folder, header)
     try:
@@ -35,13 +49,18 @@ def search(space: Space, folder: Path, executor: Executor, watch: Watcher) -> Sw
         tried: dict[str, Proposal] = {}
         while proposals := strategy.ask():
             for outcomes in work.evaluate(proposals):
-                watch(outcomes, strategy.total)
+                watch([*map(judged, outcomes)], strategy.total)
             for proposal in proposals:
                 tried.setdefault(point_key(proposal.point), proposal)
-            strategy.tell([journal.outcomes[point_key(each.point)] for each in proposals])
-        return _result(space, tried, journal.outcomes)
+            strategy.tell([judged(journal.outcomes[point_key(each.point)]) for each in proposals])
+        found = {key: judged(outcome) for key, outcome in journal.outcomes.items()}
+        return _result(space, tried, found, strict=strict)
     finally:
         journal.close()
+
+
+def _as_found(outcome: Outcome) -> Outcome:
+    return outcome
 
 
 class _Work:
@@ -114,8 +133,10 @@ def _priced_alone(space: Space) -> list[str]:
     return shared
 
 
-def _result(space: Space, tried: dict[str, Proposal], outcomes: dict[str, Outcome]) -> SweepResult:
-    provenance = {
+def _result(
+    space: Space, tried: dict[str, Proposal], outcomes: dict[str, Outcome], *, strict: bool
+) -> SweepResult:
+    provenance: dict[str, Any] = {
         "stasim": simulator.__version__,
         "space": space.file.model_dump(mode="json", by_alias=True),
         "space_hash": space.content_hash,
@@ -123,5 +144,7 @@ def _result(space: Space, tried: dict[str, Proposal], outcomes: dict[str, Outcom
         "traces": {Path(file).name: digest for file, digest in space.traces.hashes.items()},
         "versions": {"numpy": np.__version__, "numba": numba.__version__},
     }
+    if strict:
+        provenance["strict"] = True
     rows = [(each.number, each.point, outcomes[key]._asdict()) for key, each in tried.items()]
     return SweepResult.of(provenance, list(space.axes), sorted(rows, key=lambda row: row[0]))
