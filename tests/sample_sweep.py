@@ -15,7 +15,7 @@ SPACE: dict[str, Any] = {
     "schema": "stasim-space/1",
     "name": HOSTILE,
     "base": "base.yaml",
-    "parameters": {},
+    "parameters": {"d": {"choices": [{"kind": "none"}]}},
     "images": None,
     "objectives": {"latency_ms": "minimize", "accuracy": "maximize"},
     "constraints": {},

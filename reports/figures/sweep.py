@@ -271,7 +271,16 @@ def _table(result: SweepResult, rows: pd.DataFrame) -> pd.DataFrame:
 
 def as_yaml(result: SweepResult, row: dict[Any, Any]) -> str:
     """The fields that a point sets, as one line of YAML to copy."""
-    return json.dumps({name: row[PARAMETER + name] for name in result.parameters}, default=str)
+    varied = result.provenance["space"]["parameters"]
+    values = {}
+    for name in result.parameters:
+        value = row[PARAMETER + name]
+        if isinstance(value, str):  # the table holds what is no number and no text as JSON
+            choices = varied.get(name, {}).get("choices") or ()
+            stored = {json.dumps(c, sort_keys=True): c for c in choices if not isinstance(c, str)}
+            value = stored.get(value, value)
+        values[name] = value
+    return json.dumps(values, default=str)
 
 
 def _metric_names(result: SweepResult) -> Iterator[str]:

@@ -234,11 +234,18 @@ class _Searched(BaseModel):
     seed: int
 
 
+class _Varied(BaseModel):
+    """The same of a parameter."""
+
+    choices: list[Any] | None = None
+
+
 class _StatedSpace(BaseModel):
     """The same of its space."""
 
     name: str
     base: str
+    parameters: dict[str, _Varied]
     images: str | None
     objectives: dict[str, Literal["minimize", "maximize"]] = Field(min_length=1)
     search: _Searched
