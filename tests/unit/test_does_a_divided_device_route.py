@@ -19,17 +19,17 @@ class Counting:
     def __init__(self, name: str, cycles: int, clock_mhz: float = 500.0) -> None:
         self.name = name
         self.cost = Cost(cycles, clock_mhz, 3.0, {"unit": cycles})
-        self.facts: list[object] = []
+        self.calls: list[object] = []
 
     def begin_image(self) -> None:
-        self.facts.append("begin")
+        self.calls.append("begin")
 
     def estimate(self, work: Work) -> Cost:
-        self.facts.append(work.layers)
+        self.calls.append(work.layers)
         return self.cost
 
     def close(self) -> None:
-        self.facts.append("close")
+        self.calls.append("close")
 
 
 def test_blocks_go_to_one_and_the_rest_to_the_other() -> None:
@@ -39,8 +39,8 @@ def test_blocks_go_to_one_and_the_rest_to_the_other() -> None:
     assert device.estimate(STEM) == rest.cost._replace(energy_pj=None)
     assert device.estimate(BLOCK) == blocks.cost._replace(energy_pj=None)
     device.close()
-    assert blocks.facts == ["begin", BLOCK.layers, "close"]
-    assert rest.facts == ["begin", STEM.layers, "close"]
+    assert blocks.calls == ["begin", BLOCK.layers, "close"]
+    assert rest.calls == ["begin", STEM.layers, "close"]
     assert device.name == "rtl with simulated outside the blocks"
 
 

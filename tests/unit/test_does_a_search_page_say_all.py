@@ -77,6 +77,7 @@ def test_what_is_no_sweep_is_one_message(
 ) -> None:
     assert main([str(tmp_path / "absent"), "--out", str(tmp_path / "page.html")]) == 2
     assert "points.parquet: does not exist: must be a regular file" in capsys.readouterr().err
+    assert not (tmp_path / "page.html").exists()
     result.save(tmp_path)
     (tmp_path / POINTS).write_bytes(b"PAR1 no")
     with pytest.raises(SpaceError, match="not a whole table"):
@@ -102,8 +103,3 @@ def test_a_provenance_of_an_earlier_table_is_removed(result: SweepResult, tmp_pa
     result.save(tmp_path)
     assert [each.name for each in tmp_path.iterdir()] == [POINTS]
     assert SweepResult.load(tmp_path).provenance == result.provenance
-
-
-def test_no_page_of_what_is_no_sweep(result: SweepResult, tmp_path: Path) -> None:
-    assert main([str(tmp_path / "absent"), "--out", str(tmp_path / "page.html")]) == 2
-    assert not (tmp_path / "page.html").exists()

@@ -79,9 +79,10 @@ def test_who_wins_itself_is_measured_by_the_second(runs: list[Run]) -> None:
 
 def test_the_page_says_it_in_one_sentence(runs: list[Run]) -> None:
     text = compare_page(runs, "dense_pe")
-    facts = re.findall(r'<p class="verdict" data-against="dense_pe">(.*?)</p>', text, re.DOTALL)
-    assert len(facts) == 1
-    plain = " ".join(re.sub("<[^>]+>", "", facts[0]).split())
+    (sentence,) = re.findall(
+        r'<p class="verdict" data-against="dense_pe">(.*?)</p>', text, re.DOTALL
+    )
+    plain = " ".join(re.sub("<[^>]+>", "", sentence).split())
     (verdict,) = verdicts(runs, "dense_pe")
     assert f"{verdict.faster.design} is {number(verdict.faster.times.value)}× faster" in plain
     assert "n = 3" in plain
