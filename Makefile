@@ -73,7 +73,7 @@ reliability: $(VENV)/.all  ## run the fault laboratory and write docs/reliabilit
 docs: $(VENV)/.all  ## build the site of the documentation into build/site
 	$(BIN)/python -m mkdocs build --strict
 
-pictures: $(VENV)/.all packages  ## make the pictures of the documentation anew
+pictures: $(VENV)/.all packages  ## make the pictures of the documentation
 	$(BIN)/python -m tests.browser.make_pictures
 
 traces: $(VENV)/.all  ## capture the shipped traces anew, from images that packages carry (TRACES_ARGS=)

@@ -21,7 +21,7 @@ PAGES = {
     "README.md#what-is-approximate": "approximate.md",
 }
 INCLUDE = re.compile(r'^include "([^":]+)(?::(\w+))?"$', re.MULTILINE)
-"""A line that stands for a file, or for a part of it between two comments."""
+"""A line in place of a file, or of a part of it between two comments."""
 LINK = re.compile(r"(?<!!)\[([^\]]+)\]\((?!https?:|#|mailto:)([^)\s#]+)(#[^)]*)?\)")
 
 
@@ -73,7 +73,7 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
 
 
 def _turned(text: str, source: Path, folder: Path, docs: Path) -> str:
-    """Links of a text that stands in `source` as those of a page that stands in `folder`."""
+    """Links of a text in `source` as those of a page in `folder`."""
 
     def turned(match: re.Match[str]) -> str:
         shown, target, anchor = match[1], match[2], match[3] or ""

@@ -29,7 +29,7 @@ EXAMPLE = "python -m reports.diff reports/out/sparse_pe_noskip reports/out/spars
 AT_REST = "at rest"
 WIDTH = 100
 _PROVENANCE_LINES = 24
-# A machine's fields stand in its document; the command is in the heading.
+# A machine's fields are in its document; the command is in the heading.
 _DOCUMENT = "architecture.document."
 _SHOWN_ELSEWHERE = ("command", "architecture.", "trace.weights.calibration", "trace.content_hash")
 _NAMES = (f"{_DOCUMENT}name", f"{_DOCUMENT}source")
@@ -176,7 +176,7 @@ def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def text(one: Result, other: Result, rows: int, left_out: Sequence[str] = ()) -> str:
-    """The comparison for a terminal; at most so many rows a view, the rest summed.
+    """The comparison for a terminal; at most `rows` rows a view, the rest summed.
 
     Both must hold the same images; `left_out`: lines about the images that they do not share.
     """

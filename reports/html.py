@@ -93,15 +93,12 @@ def render(
 
 def _data(card: Card) -> Markup:
     """A card's plots as JSON."""
-    facts = {
-        "choices": card.choices,
-        "plots": [{"at": at, **_plot(plot)} for at, plot in card.plots.items()],
-    }
-    return _embedded(_rounded(facts))
+    plots = [{"at": at, **_plot(plot)} for at, plot in card.plots.items()]
+    return _embedded(_rounded({"choices": card.choices, "plots": plots}))
 
 
 def _embedded(value: Any) -> Markup:
-    """JSON that cannot end the script element it stands in."""
+    """JSON that cannot end the script element around it."""
     text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 

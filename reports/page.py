@@ -51,7 +51,7 @@ def page(result: Result) -> str:
 
 
 def result_cards(result: Result, facts: dict[str, Any]) -> list[Card]:
-    """All cards of a result, in the order of the page; `told` is its summary."""
+    """All cards of a result, in the order of the page; `facts` is its summary."""
     return [
         energy_card(result, facts),
         cycles_card(result),

@@ -38,7 +38,7 @@ class BarSpan(NamedTuple):
 
 
 class Block(NamedTuple):
-    """The operations of a block, and (cycle, active tokens) wherever that number was told."""
+    """The operations of a block, and (cycle, active tokens) wherever the timeline says."""
 
     spans: list[BarSpan]
     tokens: list[tuple[float, float]]

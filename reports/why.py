@@ -36,7 +36,7 @@ def _roofs(run: Run) -> str:
 
 
 def layer_table(run: Run) -> pd.DataFrame:
-    """A row a layer: what entered it, what it took, why it waited, and where it stands."""
+    """A row a layer: what entered it, what it took, why it waited, its place under the roofs."""
     result, images = run.result, run.result.images
     cycles = cycles_by_layer(result)
     facts = {entry["layer"]: entry for entry in run.facts["layers"]}

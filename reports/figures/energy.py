@@ -78,8 +78,8 @@ def energy_cards(runs: Sequence[Run]) -> list[Card]:
             "action",
             "Energy by action",
             _by_action,
-            "Count times price of each action; leakage is one entry. The largest are told apart "
-            "here, all of them in the table.",
+            "Count times price of each action; leakage is one entry. The largest have colours "
+            "here, all of them are in the table.",
         ),
         (
             "stage",

@@ -30,7 +30,7 @@ from simulator.results.summary import PERCENTILES
 
 TIME = "Time"
 MOST_POINTS = 500
-"""Of more images, so many ranks are drawn; the table holds all."""
+"""Of more images, this many ranks are drawn; the table holds all."""
 
 
 def latency_card(result: Result, facts: dict[str, Any]) -> Card:
@@ -81,7 +81,7 @@ def _percentile_lines(figure: go.Figure, facts: dict[str, float]) -> None:
     margin = 0.08 * (high - low) or 0.1 * high
     figure.update_layout(height=320, showlegend=False)
     figure.update_xaxes(title="latency (ms)", range=[low - margin, high + margin])
-    figure.update_yaxes(title="images at most so slow (%)", range=[0, 104])
+    figure.update_yaxes(title="images at most this slow (%)", range=[0, 104])
 
 
 def latency_cards(runs: Sequence[Run]) -> list[Card]:

@@ -1,4 +1,4 @@
-"""Where layers and whole runs stand under the machine's two roofs."""
+"""Layers and whole runs under the machine's two roofs."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def roofline_card(result: Result, facts: dict[str, Any]) -> Card:
         f"Roofs: {number(peak)} additions a cycle and {number(bandwidth)} bytes a cycle from "
         f"DRAM. The whole run is {roof['bound_by']}-bound and reaches {roof['achieved_share']:.1%} "
         "of what is attainable there. A layer whose data came while another was computing may "
-        "stand above the slanted roof; a layer without DRAM traffic has no place here."
+        "lie above the slanted roof; a layer without DRAM traffic has no place here."
     )
     return single("roofline", "Roofline", ROOFLINE, Plot(note, figure, _table(layers)))
 
@@ -89,7 +89,7 @@ def _together(group: Sequence[Run]) -> Plot:
     facts.insert(0, "design", facts.pop("design"))
     note = (
         "Each small mark is a layer, the large one of the same shape the whole run. A layer whose "
-        "data came while another was computing may stand above the slanted roof; a layer without "
+        "data came while another was computing may lie above the slanted roof; a layer without "
         "DRAM traffic has no place here."
     )
     return Plot(note, figure, facts)

@@ -13,7 +13,7 @@ from simulator.results.result import Result
 
 STREAMS = "Streams"
 MOST_POINTS = 2000
-"""Of a longer stream, so many images and changes of the queue are drawn."""
+"""Of a longer stream, this many images and changes of the queue are drawn."""
 
 
 def stream_cards(result: Result, facts: dict[str, Any]) -> list[Card]:

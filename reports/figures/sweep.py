@@ -36,7 +36,7 @@ SEARCH = "Searching a space"
 PAIR, OBJECTIVE, VARIED = "axes", "objective", "parameter"
 PARTS_OF_A_RANGE = 8
 MOST_DRAWN = 4000
-"""Of more points that are not on the front, so many are drawn, evenly spread."""
+"""Of more points that are not on the front, this many are drawn, evenly spread."""
 MOST_LISTED = 5000
 """Of more points the table holds the first ones; points.parquet holds all."""
 _LONGEST = 60
@@ -209,7 +209,7 @@ def _effect(result: SweepResult, objective: str, name: str) -> Plot:
 
 
 def _points_card(result: SweepResult) -> Card:
-    """All points as a table, and where they stand on parallel axes."""
+    """All points as a table, and the first of the front relative to its median."""
     front = result.front()
     figure = go.Figure()
     names = [*result.objectives]
@@ -254,7 +254,7 @@ def _failures_card(result: SweepResult) -> Card:
     ]
     table = pd.DataFrame(rows, columns=["status", "why", "points", "for example point"])
     repriced = int((points["replay"] == "repriced").sum())
-    note = f"{len(points)} points, {repriced} of them priced anew from the replay of another."
+    note = f"{len(points)} points, {repriced} of them priced from the replay of another."
     return single("outcomes", "What became of the points", SEARCH, Plot(note, figure, table))
 
 
