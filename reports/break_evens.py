@@ -11,7 +11,7 @@ from simulator.energy.break_even import BreakEven, Design, compare, ratio_span, 
 from simulator.results.units import number
 
 MOST_PAIRS = 24
-"""So many pairs have a map and are printed; those whose order depends on a bound come first."""
+"""Pairs that have a map and are printed at most; those whose order depends on a bound first."""
 
 
 class Pair(NamedTuple):
@@ -59,14 +59,14 @@ def order_cells(one: Design, other: Design) -> list[str]:
     low, _, high = ratio_span(one, other)
     cells = [f"{low:.2f} to {high:.2f}"]
     for turn in compare(one, other).turns[:2]:
-        facts = "any" if turn.first_below else "none"
+        range_ = "any" if turn.first_below else "none"
         if turn.value is not None:
-            facts = f"{'below' if turn.first_below else 'above'} {turn.value:.3g}"
-        cells.append(f"{facts} ({turn.bounds.nominal:.3g})")
+            range_ = f"{'below' if turn.first_below else 'above'} {turn.value:.3g}"
+        cells.append(f"{range_} ({turn.bounds.nominal:.3g})")
     return cells
 
 
-def facts(found: Sequence[Pair]) -> str:
+def pairs_text(found: Sequence[Pair]) -> str:
     """Return the pairs in words, the first MOST_PAIRS of them."""
     if not found:
         return ""

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from reports.break_evens import Pair, facts, pairs
+from reports.break_evens import Pair, pairs, pairs_text
 from reports.figures.base import Card, Run, by_workload
 from reports.figures.break_even import break_even_cards
 from reports.figures.cycles import cycles_cards
@@ -180,7 +180,7 @@ def _run(options: argparse.Namespace) -> None:
     for name, text in texts.items():
         write_html(text, name)
         print(f"written: {named(name)}", file=sys.stderr)
-    if lines := facts(pairs(runs)):
+    if lines := pairs_text(pairs(runs)):
         print(lines)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reports import compare, diff
-from reports.break_evens import facts, pairs
+from reports.break_evens import pairs, pairs_text
 from reports.figures.break_even import break_even_cards
 from reports.runs import load_runs
 from simulator.architecture import load_architecture
@@ -35,7 +35,7 @@ def test_a_pair_of_the_same_images_is_told_once(folder: Path) -> None:
     runs = load_runs([str(folder / "tiny")])
     (pair,) = pairs(runs)
     assert set(pair.names) == {"sparse_pe", "dense_pe"}
-    lines = facts([pair]).splitlines()
+    lines = pairs_text([pair]).splitlines()
     assert lines[0].startswith("Energy: the order of")
     assert pair.lines[0] in lines[1]
     (card,) = break_even_cards([pair])
@@ -66,5 +66,5 @@ def test_diff_and_compare_print_it(
     assert "of the energy of" in capsys.readouterr().out
     assert not compare.main([one, other, "--out", str(tmp_path / "page.html")])
     (pair,) = pairs(load_runs([one, other]))
-    assert facts([pair]) in capsys.readouterr().out
+    assert pairs_text([pair]) in capsys.readouterr().out
     assert "Where the order by energy turns" in (tmp_path / "page.html").read_text("utf-8")
