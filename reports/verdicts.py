@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from reports.figures.base import Run, by_workload
 from simulator.energy.break_even import BreakEven, Turn, compare, ratio_span
-from simulator.results.columns import Floats
 from simulator.results.pairing import ratio_of_means
 from simulator.results.units import POWER
 from simulator.streams.statistics import Estimate
@@ -61,7 +60,7 @@ def verdicts(runs: Sequence[Run], against: str) -> list[Verdict]:
 def _verdict(workload: str, group: Sequence[Run], against: str) -> Verdict:
     base = next(run for run in group if run.design == against)
     pair = _first(group, base, lambda run: float(run.facts["latency_ms"]["mean"]))
-    times = ratio_of_means(_latencies_ms(pair[1]), _latencies_ms(pair[0]))
+    times = ratio_of_means(pair[1].latencies_ms, pair[0].latencies_ms)
     faster, cheaper = Claim(pair[0].design, pair[1].design, times, pair[0].result.images), None
     pair = _first(group, base, lambda run: float(run.facts["energy_uj"]))
     prices = [run.priced for run in pair]
@@ -78,10 +77,6 @@ def _first(group: Sequence[Run], base: Run, key: Callable[[Run], float]) -> tupl
     if ordered[0].design == base.design:
         return ordered[0], ordered[1]
     return ordered[0], base
-
-
-def _latencies_ms(run: Run) -> Floats:
-    return run.result.tables["images"]["latency_ms"].to_numpy(float)
 
 
 def _turns(found: BreakEven) -> tuple[Turn, ...]:

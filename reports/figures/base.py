@@ -1,8 +1,8 @@
 """What every figure is made of: a plot with its note and numbers, cards of plots, colours.
 
-Colours are those of Okabe and Ito (2008), told apart by colour-blind readers too; where there are
-more series than colours, symbols differ as well. Nothing here sets a colour of text or paper: the
-page does, for light and for dark screens.
+Colours are those of Okabe and Ito (2008), which colour-blind readers distinguish too; where there
+are more series than colours, symbols differ as well. Nothing here sets a colour of text or paper:
+the page does, for light and for dark screens.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 from reports.texts import text
 from simulator.energy.break_even import Design
+from simulator.results.columns import Floats
 from simulator.results.result import Result
 
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
@@ -36,25 +37,27 @@ _ROW_PX = 17
 
 
 class Run(NamedTuple):
-    """A result among others: what it is called, what it holds, and its summary.
-
-    `left_out`: images that it ran and another design of its workload did not; it lacks them.
-    """
+    """A result among others: what it is called, what it holds, and its summary."""
 
     design: str
     workload: str
     result: Result
     facts: dict[str, Any]
     left_out: int = 0
-    """Images that not all designs of the workload ran."""
+    """Images that it ran and another design of its workload did not; it lacks them."""
     priced: Design | None = None
     """Its energy between bounds; None where the result does not say enough of its machine."""
+
+    @property
+    def latencies_ms(self) -> Floats:
+        """The latency of each image."""
+        return self.result.tables["images"]["latency_ms"].to_numpy(float)
 
 
 class Plot(NamedTuple):
     """A figure, what it says, and its numbers: raw values under headings with units.
 
-    `drawing`: SVG that stands beside the figure; `marked`: cells that differ from what most rows
+    `drawing`: SVG beside the figure; `marked`: cells that differ from what most rows
     have are marked.
     """
 
@@ -172,7 +175,7 @@ def grouped(frame: pd.DataFrame, axis: str) -> go.Figure:
 
 
 def height_px(rows: float, row_px: int = 30) -> int:
-    """Height of a chart of so many bars with its axis and legend."""
+    """Height of a chart of `rows` bars with its axis and legend."""
     return round(170 + row_px * rows)
 
 

@@ -6,8 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -27,14 +25,13 @@ from reports.figures.base import (
     single,
     table,
     upside_down,
-    words,
 )
 from reports.figures.cycles import marker
 from reports.texts import text
 from simulator.config.wording import suggestion
 from simulator.errors import ResultError
 from simulator.results.pairing import ratio, ratio_of_means, shared
-from simulator.results.units import AREA, EDP, ENERGY, POWER, RATE, TIME, TRAFFIC, number
+from simulator.results.units import AREA, EDP, ENERGY, POWER, RATE, TIME, TRAFFIC
 from simulator.streams.statistics import CONFIDENCE, Estimate, percentile_estimate
 
 COMPARING = "Comparing designs"
@@ -100,15 +97,11 @@ def overview(runs: Sequence[Run]) -> pd.DataFrame:
         if run.priced:
             low, _, high = map(ENERGY.of, run.priced.energy)
             cells[ENERGY_HEAD] = Estimate(cells[ENERGY_HEAD].value, low, high)
-        cells[TIME.head("p99")] = percentile_estimate(_latencies_ms(run), 99)
+        cells[TIME.head("p99")] = percentile_estimate(run.latencies_ms, 99)
         rows.append(
             {"design": run.design, "workload": run.workload, "n": run.result.images} | cells
         )
     return pd.DataFrame(rows).dropna(axis="columns", how="all")
-
-
-def _latencies_ms(run: Run) -> npt.NDArray[np.float64]:
-    return run.result.tables["images"]["latency_ms"].to_numpy()
 
 
 def _area_mm2(area: Mapping[str, Any]) -> float:
@@ -176,13 +169,16 @@ def _improvement(runs: Sequence[Run], metric: DesignMetric, baseline: str) -> Pl
     upside_down(figure)
     note = (
         f"{metric.name} of {baseline} / that of each design, means over the same images: above 1 "
-        f"is better. Bars of {CONFIDENCE:.0%} confidence, images paired (Student's t)."
+        f"is better. Bars and brackets are {CONFIDENCE:.0%} intervals, images paired (Student's t)."
     )
-    facts = table(frame, "design", " (×)")
-    for workload in dict.fromkeys(workload for _, workload in found):
-        heading = f"{words(workload)}: {CONFIDENCE:.0%} interval (×)"
-        facts[heading] = [interval(found.get((design, workload))) for design in frame.index]
-    return Plot(note, figure, facts)
+    cells = pd.DataFrame(
+        {
+            name: [found.get((str(design), str(name)), own) for design, own in column.items()]
+            for name, column in frame.items()
+        },
+        index=frame.index,
+    )
+    return Plot(note, figure, table(cells, "design", " (×)"))
 
 
 def _error_bars(found: Sequence[Estimate | None]) -> dict[str, Any]:
@@ -194,13 +190,6 @@ def _error_bars(found: Sequence[Estimate | None]) -> dict[str, Any]:
     ]
     below, above = ([pair[side] for pair in bounds] for side in (0, 1))
     return {"type": "data", "array": above, "arrayminus": below, "symmetric": False, "width": 3}
-
-
-def interval(estimate: Estimate | None) -> str:
-    """An interval as text; a dash where there is none."""
-    if estimate is None or estimate.low is None or estimate.high is None:
-        return "–"
-    return f"{number(estimate.low)} to {number(estimate.high)}"
 
 
 def ratios(runs: Sequence[Run], metric: DesignMetric, baseline: str) -> pd.DataFrame:
