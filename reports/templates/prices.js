@@ -266,7 +266,7 @@
     return { table: table };
   };
 
-  ["energy-by-stage", "against-edp"].forEach(function (name) {
+  ["energy-by-stage", "against-edp", "why", "break-even"].forEach(function (name) {
     S.live[name] = function (at, plot) { return isMoved() ? { note: plot.note + " " + words.stale } : {}; };
   });
 
@@ -322,8 +322,8 @@
     });
     return {
       table: {
-        heading: ["design", "other", "energy of the first over the other", "turns at always-on power (mW)",
-          "turns at DRAM price (pJ/bit)", "turns at DRAM standby (mW)", "turns at SRAM factor (×)", "turns at PE factor (×)"],
+        heading: ["design", "other", "energy of the first over the other", "turns at further always-on power (mW)",
+          "turns at DRAM price (pJ/bit)", "turns at further DRAM standby (mW)", "turns at SRAM factor (×)", "turns at PE factor (×)"],
         rows: rows
       }
     };
@@ -442,7 +442,7 @@
     place.querySelector(".state").textContent = (isMoved() ? words.changed : "") +
       (lacking.length ? " " + words.absent + Array.from(new Set(lacking)).join(", ") : "");
     place.querySelector(".reset").disabled = !isMoved();
-    document.body.classList.toggle("moved", isMoved());
+    document.querySelectorAll(".stale").forEach(function (each) { each.hidden = !isMoved(); });
   }
 
   function read() {
