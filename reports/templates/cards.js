@@ -4,22 +4,22 @@
 
   const cards = Array.from(document.querySelectorAll("section.card")).map(function (element) {
     return {
-      element: element, name: element.dataset.name, told: null, drawn: false, visible: false,
+      element: element, name: element.dataset.name, facts: null, drawn: false, visible: false,
       plot: element.querySelector(".plot"), numbers: element.querySelector(".numbers")
     };
   });
 
   function load(card) {
-    if (card.told) return;
-    card.told = JSON.parse(card.element.querySelector("script").textContent);
-    card.told.choices.forEach(function (choice, place) { addPick(card, choice, place); });
+    if (card.facts) return;
+    card.facts = JSON.parse(card.element.querySelector("script").textContent);
+    card.facts.choices.forEach(function (choice, place) { addPick(card, choice, place); });
     addButtons(card);
     if ("open" in card.element.dataset) card.numbers.hidden = false;
   }
 
   function addPick(card, choice, place) {
     const select = S.element("select", { "data-choice": choice });
-    card.told.plots.forEach(function (plot) {
+    card.facts.plots.forEach(function (plot) {
       const value = plot.at[place];
       if (!Array.from(select.options).some(function (o) { return o.value === value; })) {
         select.add(new Option(value, value));
@@ -59,8 +59,8 @@
   // The plot of what is chosen; where a choice is unknown to the card, its first one.
   function current(card) {
     load(card);
-    let fitting = card.told.plots;
-    card.told.choices.forEach(function (choice, place) {
+    let fitting = card.facts.plots;
+    card.facts.choices.forEach(function (choice, place) {
       const kept = fitting.filter(function (plot) { return plot.at[place] === S.chosen[choice]; });
       if (kept.length) fitting = kept;
     });
@@ -93,13 +93,13 @@
       buttons.querySelector(".columns")?.remove();
       return;
     }
-    const told = S.arrangedTable(plot.table, plot.ranked);
-    card.numbers.replaceChildren(S.tableOf(told, card.name));
+    const table = S.arrangedTable(plot.table, plot.ranked);
+    card.numbers.replaceChildren(S.tableOf(table, card.name));
     const chooser = buttons.querySelector(".columns");
-    if (!chooser || chooser.dataset.columns !== told.heading.join("\n")) {
+    if (!chooser || chooser.dataset.columns !== table.heading.join("\n")) {
       chooser?.remove();
-      const made = S.columnChooser(told, card.name, function () { draw(card); });
-      made.dataset.columns = told.heading.join("\n");
+      const made = S.columnChooser(table, card.name, function () { draw(card); });
+      made.dataset.columns = table.heading.join("\n");
       buttons.append(made);
     }
   }
@@ -110,7 +110,7 @@
     const line = S.colour("--line");
     const entries = figure.data.filter(function (trace) { return trace.showlegend !== false; });
     const narrow = place.clientWidth < 560;
-    // A legend of many rows stands above the plot: it gets room of its own.
+    // A legend of many rows is above the plot: it gets room of its own.
     if (entries.length > 1 && layout.showlegend !== false) {
       const longest = Math.max.apply(null, figure.data.map(function (t) { return (t.name || "").length; }));
       const perRow = Math.max(1, Math.floor((place.clientWidth - 90) / (6.5 * longest + 50)));

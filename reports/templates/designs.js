@@ -2,15 +2,10 @@
 (function (S) {
   "use strict";
 
-  const told = S.told;
+  const facts = S.facts;
   const place = document.getElementById("arrange");
-  const all = told.designs || [];
-  const escape = document.createElement("i");
-  // Plotly's texts take HTML, so names in figures are escaped.
-  const plain = new Map(all.map(function (name) {
-    escape.textContent = name;
-    return [escape.innerHTML.replace(/"/g, "&quot;").replace(/'/g, "&#x27;"), name];
-  }));
+  const all = facts.designs || [];
+  const plain = new Map(all.map(function (name) { return [S.escaped(name), name]; }));
   const state = { metric: "", workload: "", reversed: false, filter: "" };
 
   // The designs that are shown, in order.
@@ -29,7 +24,7 @@
   };
 
   // Values of a metric by design; prices that the reader moved count (prices.js).
-  S.metric = function (name, workload) { return (told.metrics[name] || {})[workload] || {}; };
+  S.metric = function (name, workload) { return (facts.metrics[name] || {})[workload] || {}; };
 
   // A table with the designs that are shown, in their order; other tables as they are.
   S.arrangedTable = function (table, ranked) {
@@ -45,7 +40,7 @@
     const rank = new Map(S.designs().map(function (name, at) { return [name, at]; }));
     const rows = table.rows.filter(function (row) { return rank.has(row[column]); });
     const group = table.heading.indexOf("workload");
-    const order = new Map((told.workloads || []).map(function (name, at) { return [name, at]; }));
+    const order = new Map((facts.workloads || []).map(function (name, at) { return [name, at]; }));
     rows.sort(function (a, b) {
       const apart = group < 0 ? 0 : (order.get(a[group]) || 0) - (order.get(b[group]) || 0);
       return apart || (ranked && !state.metric ? 0 : rank.get(a[column]) - rank.get(b[column]));
@@ -53,8 +48,8 @@
     return Object.assign({}, table, { rows: rows });
   };
 
-  // `ranked`: it has an order of its own, which holds as long as the reader chose none.
   // A figure (a copy of ours) with the designs that are shown, in their order.
+  // `ranked`: it has an order of its own, which holds as long as the reader chose none.
   S.arrangedFigure = function (figure, ranked) {
     if (all.length < 2) return figure;
     const designs = S.designs();
@@ -103,9 +98,9 @@
   }
 
   if (!place || all.length < 2) return;
-  state.workload = told.workloads[0];
+  state.workload = facts.workloads[0];
   const metrics = [["", place.dataset.given]].concat(
-    Object.keys(told.metrics).map(function (name) { return [name, name]; }));
+    Object.keys(facts.metrics).map(function (name) { return [name, name]; }));
   const filter = S.element("input", { type: "search", id: "arrange-filter", placeholder: place.dataset.names });
   filter.addEventListener("input", function () { state.filter = filter.value; S.changed(); });
   const reverse = S.element("button", {
@@ -119,7 +114,7 @@
   place.append(
     S.element("label", {}, place.dataset.sort, select("metric", metrics, function (value) { state.metric = value; })),
     S.element("label", {}, place.dataset.on, select("workload",
-      told.workloads.map(function (name) { return [name, name]; }),
+      facts.workloads.map(function (name) { return [name, name]; }),
       function (value) { state.workload = value; })),
     reverse,
     S.element("label", {}, place.dataset.filter, filter));

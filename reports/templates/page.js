@@ -3,13 +3,13 @@ window.STASim = (function () {
   "use strict";
 
   const root = document.documentElement;
-  const told = JSON.parse(document.getElementById("page-data").textContent);
+  const facts = JSON.parse(document.getElementById("page-data").textContent);
   const listeners = [];
   const system = window.matchMedia("(prefers-color-scheme: dark)");
 
   // What a module offers the others is added to this.
   const S = {
-    told: told,
+    facts: facts,
     chosen: {}, // by the name of a choice; the same for all cards that offer it
     onChange: function (listener) { listeners.push(listener); },
     changed: function () { listeners.forEach(function (listener) { listener(); }); },
@@ -23,6 +23,36 @@ window.STASim = (function () {
       });
       made.append(...children);
       return made;
+    },
+    // Plotly's texts take HTML: a name as reports.figures.base.escaped gives it, and back.
+    escaped: function (name) {
+      return S.element("i", {}, name).innerHTML.replace(/"/g, "&quot;").replace(/'/g, "&#x27;");
+    },
+    unescaped: function (shown) {
+      const made = S.element("i");
+      made.innerHTML = shown;
+      return made.textContent;
+    },
+    // A choice of a card's own, above its note. What is no longer offered gives way to the preset.
+    pick: function (card, picked, key, label, offered, preset) {
+      const place = document.getElementById("card-" + card);
+      let line = place.querySelector(".own-picks");
+      if (!line) {
+        line = S.element("div", { class: "picks own-picks" });
+        place.querySelector(".note").before(line);
+      }
+      let select = line.querySelector("[data-pick=" + key + "]");
+      if (!select) {
+        select = S.element("select", { "data-pick": key });
+        select.addEventListener("change", function () { picked[key] = select.value; S.changed(); });
+        line.append(S.element("label", {}, label, select));
+      }
+      const values = offered.map(function (each) { return each[0]; });
+      if (!values.includes(picked[key])) picked[key] = preset;
+      if (Array.from(select.options, function (o) { return o.value; }).join("\n") !== values.join("\n")) {
+        select.replaceChildren(...offered.map(function ([value, shown]) { return new Option(shown, value); }));
+      }
+      select.value = picked[key];
     },
     // Whole numbers whole, others with four significant digits, as simulator.results.units does.
     shown: function (value) {

@@ -108,7 +108,6 @@
   }
   function estimate(span) { return { v: span[1] / PJ_PER_UJ, l: span[0] / PJ_PER_UJ, h: span[2] / PJ_PER_UJ }; }
   function short(part) { return part.replace(/^cores\.0\./, ""); }
-  function escaped(name) { const i = document.createElement("i"); i.textContent = name; return i.innerHTML; }
 
   // For tests and for readers of the console.
   S.prices = {
@@ -153,7 +152,7 @@
     });
     const keys = Array.from(sums.keys()).sort(function (a, b) { return sums.get(b) - sums.get(a); });
     const value = function (row, key) { return row.has(key) ? row.get(key)[1] / PJ_PER_UJ : 0; };
-    const designs = runs.map(function (run) { return escaped(run.design); });
+    const designs = runs.map(function (run) { return S.escaped(run.design); });
     const bars = keys.slice(0, data.palette.length).map(function (key, at) {
       return bar(key, data.palette[at], rows.map(function (row) { return value(row, key); }), designs);
     });
@@ -176,9 +175,9 @@
 
   function bar(name, colour, values, designs) {
     return {
-      type: "bar", orientation: "h", x: values, y: designs, name: escaped(name),
+      type: "bar", orientation: "h", x: values, y: designs, name: S.escaped(name),
       marker: { color: colour, line: { width: 0 } },
-      hovertemplate: "%{y}: %{x:.4~g}<extra>" + escaped(name) + "</extra>"
+      hovertemplate: "%{y}: %{x:.4~g}<extra>" + S.escaped(name) + "</extra>"
     };
   }
 
@@ -200,7 +199,7 @@
     const front = table.heading.indexOf("on the front");
     const points = runsOf(at[0]).map(function (run) {
       const span = energyOf(run, setting);
-      return { run: run, x: S.told.metrics["latency (ms)"][at[0]][run.design], y: span ? span[1] / PJ_PER_UJ : null };
+      return { run: run, x: S.facts.metrics["latency (ms)"][at[0]][run.design], y: span ? span[1] / PJ_PER_UJ : null };
     }).filter(function (point) { return point.y !== null; });
     const beats = function (a, b) { return a.x <= b.x && a.y <= b.y && (a.x < b.x || a.y < b.y); };
     const kept = points.filter(function (point) { return !points.some(function (other) { return beats(other, point); }); })
@@ -229,21 +228,19 @@
       const spans = base && [base, run].map(function (each) { return energyOf(each, setting); });
       if (spans && spans[0] && spans[1]) ratios.set(run.design + "\n" + run.workload, spans[0][1] / spans[1][1]);
     });
-    figure.data = figure.data.filter(function (trace) { return S.told.workloads.includes(trace.name); });
+    figure.data = figure.data.filter(function (trace) { return S.facts.workloads.includes(S.unescaped(trace.name)); });
     let high = 1;
     figure.data.forEach(function (trace) {
       trace.x = trace.y.map(function (name) {
-        const i = document.createElement("i");
-        i.innerHTML = name;
-        return ratios.get(i.textContent + "\n" + trace.name) ?? null;
+        return ratios.get(S.unescaped(name) + "\n" + S.unescaped(trace.name)) ?? null;
       });
       trace.text = trace.x.map(function (value) { return value === null ? "" : value.toFixed(value < 10 ? 2 : 1) + "×"; });
       delete trace.error_x;
       high = Math.max.apply(null, [high].concat(trace.x.filter(Number.isFinite)));
     });
     figure.layout.xaxis.range = [0, 1.18 * high];
-    const workloads = figure.data.map(function (trace) { return trace.name; });
-    const rows = (S.told.designs).map(function (name) {
+    const workloads = figure.data.map(function (trace) { return S.unescaped(trace.name); });
+    const rows = S.facts.designs.map(function (name) {
       return [name].concat(workloads.map(function (workload) { return ratios.get(name + "\n" + workload) ?? null; }));
     });
     return { figure: figure, table: { heading: ["design"].concat(workloads.map(function (w) { return w + " (×)"; })), rows: rows } };
@@ -281,7 +278,7 @@
     const values = function (pick) { return runs.map(function (each) { return pick(each.span) / PJ_PER_UJ; }); };
     const figure = {
       data: [Object.assign(bar("energy", data.palette[0], values(function (s) { return s[1]; }),
-        runs.map(function (each) { return escaped(each.run.design); })), {
+        runs.map(function (each) { return S.escaped(each.run.design); })), {
         showlegend: false,
         error_x: {
           type: "data", symmetric: false, width: 4, color: "#999999",
@@ -332,9 +329,16 @@
   const picked = { of: "", over: "", x: "always", y: "dram" };
   S.live["ratio-map"] = function (at) {
     const runs = runsOf(at[0]).filter(function (run) { return run.priced[setting.table]; });
-    mapPicks(runs);
-    const find = function (name, other) { return runs.find(function (run) { return run.design === name; }) || other; };
-    const one = find(picked.of, runs[0]), other = find(picked.over, runs[runs.length - 1]);
+    if (!runs.length) return { figure: null, table: { heading: ["design"], rows: [] } };
+    const designs = runs.map(function (run) { return [run.design, run.design]; });
+    const knobs = Object.keys(KNOBS).map(function (name) { return [name, words[name]]; });
+    S.pick("ratio-map", picked, "of", place.dataset.of, designs, designs[0][0]);
+    S.pick("ratio-map", picked, "over", place.dataset.over, designs, designs[designs.length - 1][0]);
+    S.pick("ratio-map", picked, "x", place.dataset.x, knobs, "always");
+    S.pick("ratio-map", picked, "y", place.dataset.y, knobs, "dram");
+    const [one, other] = [picked.of, picked.over].map(function (name) {
+      return runs.find(function (run) { return run.design === name; });
+    });
     const axes = ["x", "y"].map(function (axis) { return steps(picked[axis]); });
     const z = axes[1].map(function (y) {
       return axes[0].map(function (x) {
@@ -375,26 +379,6 @@
     // A power may be 0, a logarithmic axis cannot: it begins at a thousandth of the largest.
     const knob = KNOBS[name], count = 40, low = knob.low || knob.high / 1000;
     return Array.from({ length: count + 1 }, function (_, i) { return low * Math.pow(knob.high / low, i / count); });
-  }
-
-  function mapPicks(runs) {
-    const card = document.getElementById("card-ratio-map");
-    if (card.querySelector(".map-picks")) return;
-    const line = S.element("div", { class: "picks map-picks" });
-    const add = function (key, label, options) {
-      const select = S.element("select", { "data-map": key });
-      options.forEach(function ([value, shown]) { select.add(new Option(shown, value)); });
-      select.value = picked[key] = picked[key] || options[key === "over" ? options.length - 1 : 0][0];
-      select.addEventListener("change", function () { picked[key] = select.value; S.changed(); });
-      line.append(S.element("label", {}, label, select));
-    };
-    const designs = runs.map(function (run) { return [run.design, run.design]; });
-    const knobs = Object.keys(KNOBS).map(function (name) { return [name, words[name]]; });
-    add("of", place.dataset.of, designs);
-    add("over", place.dataset.over, designs);
-    add("x", place.dataset.x, knobs);
-    add("y", place.dataset.y, knobs);
-    card.querySelector(".note").before(line);
   }
 
   // Sliders and fields, the address, and the way back.

@@ -14,10 +14,10 @@
   }
 
   // Of each column the value that most rows have, where at least two have it.
-  function usual(told) {
-    return told.heading.map(function (_, column) {
+  function usual(table) {
+    return table.heading.map(function (_, column) {
       const count = new Map();
-      told.rows.forEach(function (row) {
+      table.rows.forEach(function (row) {
         const key = JSON.stringify(row[column]);
         count.set(key, (count.get(key) || 0) + 1);
       });
@@ -31,16 +31,16 @@
     return usual({ heading: [""], rows: row.slice(1).map(function (value) { return [value]; }) })[0];
   }
 
-  S.tableOf = function (told, name) {
-    const table = S.element("table");
+  S.tableOf = function (table, name) {
+    const made = S.element("table");
     const away = hidden[name] || new Set();
-    const kept = told.heading.map(function (_, column) { return column; })
-      .filter(function (column) { return column === 0 || !away.has(told.heading[column]); });
-    const words = told.heading.map(function (_, column) {
-      return told.rows.some(function (row) { return typeof row[column] === "string"; });
+    const kept = table.heading.map(function (_, column) { return column; })
+      .filter(function (column) { return column === 0 || !away.has(table.heading[column]); });
+    const words = table.heading.map(function (_, column) {
+      return table.rows.some(function (row) { return typeof row[column] === "string"; });
     });
-    const byRow = told.heading[0] === "field";
-    const common = told.marked && !byRow ? usual(told) : [];
+    const byRow = table.heading[0] === "field";
+    const common = table.marked && !byRow ? usual(table) : [];
     function fill(section, values, row, heading) {
       const line = section.insertRow();
       kept.forEach(function (column, place) {
@@ -49,23 +49,23 @@
         if (words[column]) cell.classList.add("word");
         const key = JSON.stringify(values[column]);
         const norm = byRow ? row : common[column];
-        if (told.marked && !heading && column > 0 && norm !== null && key !== norm) {
+        if (table.marked && !heading && column > 0 && norm !== null && key !== norm) {
           cell.classList.add("differs");
         }
         line.append(cell);
       });
     }
-    fill(table.createTHead(), told.heading, null, true);
-    const body = table.createTBody();
-    told.rows.forEach(function (row) { fill(body, row, byRow ? usualOfRow(row) : null, false); });
-    return table;
+    fill(made.createTHead(), table.heading, null, true);
+    const body = made.createTBody();
+    table.rows.forEach(function (row) { fill(body, row, byRow ? usualOfRow(row) : null, false); });
+    return made;
   };
 
   // A list of the columns, each with a box that hides it.
-  S.columnChooser = function (told, name, redraw) {
+  S.columnChooser = function (table, name, redraw) {
     const away = hidden[name] = hidden[name] || new Set();
     const list = S.element("div", { class: "column-list" });
-    told.heading.slice(1).forEach(function (heading) {
+    table.heading.slice(1).forEach(function (heading) {
       const box = S.element("input", { type: "checkbox", checked: !away.has(heading) });
       box.addEventListener("change", function () {
         if (box.checked) away.delete(heading);
@@ -78,9 +78,9 @@
   };
 
   // Lines of CSV; an interval is two columns more.
-  S.csvOf = function (told) {
-    const wide = told.heading.map(function (_, column) {
-      return told.rows.some(function (row) { return isEstimate(row[column]); });
+  S.csvOf = function (table) {
+    const wide = table.heading.map(function (_, column) {
+      return table.rows.some(function (row) { return isEstimate(row[column]); });
     });
     function quoted(value) {
       const plain = value === null || value === undefined ? "" : String(value);
@@ -88,10 +88,10 @@
       const safe = typeof value === "string" && /^[=+\-@\t\r]/.test(plain) ? "'" + plain : plain;
       return /[",\n\r]/.test(safe) ? '"' + safe.replace(/"/g, '""') + '"' : safe;
     }
-    const heading = told.heading.flatMap(function (name, column) {
+    const heading = table.heading.flatMap(function (name, column) {
       return wide[column] ? [name, name + " low", name + " high"] : [name];
     });
-    const rows = told.rows.map(function (row) {
+    const rows = table.rows.map(function (row) {
       return row.flatMap(function (value, column) {
         if (!wide[column]) return [value];
         return isEstimate(value) ? [value.v, value.l, value.h] : [value, null, null];

@@ -123,7 +123,7 @@ def test_a_waterfall_leads_from_one_design_to_the_other(
         )
         assert sum(steps) == pytest.approx(ends[-1])
         assert steps[0] == pytest.approx(ends[0])
-        select = card.find_element(By.CSS_SELECTOR, "[data-pair=to]")
+        select = card.find_element(By.CSS_SELECTOR, "[data-pick=to]")
         select.find_elements(By.TAG_NAME, "option")[1].click()
         steps = driver.execute_script(f"return document.getElementById('plot-{name}').data[0].y")
         assert sum(steps) == pytest.approx(ends[1])

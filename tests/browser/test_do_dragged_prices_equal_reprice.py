@@ -176,8 +176,8 @@ def test_the_map_holds_the_ratio_at_every_place(driver: webdriver.Chrome, page: 
     wait_for(driver, "arguments[0].querySelector('.heatmaplayer image, g.trace')", card)
     found = driver.execute_script(
         "const plot = document.getElementById('plot-ratio-map').data[0];"
-        "const i = 7, j = 31, one = document.querySelector('[data-map=of]').value;"
-        "const other = document.querySelector('[data-map=over]').value;"
+        "const i = 7, j = 31, one = document.querySelector('#card-ratio-map [data-pick=of]').value;"
+        "const other = document.querySelector('#card-ratio-map [data-pick=over]').value;"
         "STASim.prices.set({always: plot.x[i], dram: plot.y[j]});"
         "const ratio = STASim.prices.energy(one, 'tiny')[1] /"
         " STASim.prices.energy(other, 'tiny')[1];"

@@ -70,7 +70,7 @@ def test_designs_are_sorted_by_the_metric_that_is_chosen(opened: webdriver.Chrom
     assert _column(opened, "overview") == ["dense_pe", "sparse_pe", "loas"]
     Select(opened.find_element(By.ID, "arrange-metric")).select_by_value("energy (µJ)")
     by_energy = opened.execute_script(
-        "const m = STASim.told.metrics['energy (µJ)'].tiny;"
+        "const m = STASim.facts.metrics['energy (µJ)'].tiny;"
         "return Object.keys(m).sort((a, b) => m[a] - m[b])"
     )
     assert _column(opened, "overview") == by_energy
