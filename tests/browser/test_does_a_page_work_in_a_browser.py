@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,50 +12,34 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
 from reports.compare import main as compare
-from reports.page import main as page
-from reports.sweep import main as sweep
-from tests.chromium import chromium, complaints, requests, scroll_to, wait_for, wait_until
+from reports.page import main as draw_page
+from tests.chromium import complaints, requests, scroll_to, wait_for, wait_until
 from tests.sample_runs import sample_runs
-from tests.sample_sweep import sample_sweep
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("pages")
-    results = sample_runs(folder)
-    made = {name: folder / f"{name}.html" for name in ("compare", "page", "sweep")}
+def pages(folder: Path, sweep_page: Path) -> dict[str, Path]:
+    """A page of each kind; results are made up, of two workloads."""
+    results = sample_runs(folder / "sample")
+    made = {name: folder / "sample" / f"{name}.html" for name in ("compare", "page")}
     assert compare([*results, "--out", str(made["compare"])]) == 0
-    assert page([results[0], "--out", str(made["page"])]) == 0
-    sample_sweep().save(folder)
-    assert sweep([str(folder), "--out", str(made["sweep"])]) == 0
-    return made
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("chromium")
-
-
-@pytest.fixture(scope="module")
-def driver(folder: Path) -> Iterator[webdriver.Chrome]:
-    with chromium(folder) as driver:
-        yield driver
+    assert draw_page([results[0], "--out", str(made["page"])]) == 0
+    return made | {"sweep": sweep_page}
 
 
 @pytest.fixture(params=["compare", "page", "sweep"])
 def opened(
     request: pytest.FixtureRequest, driver: webdriver.Chrome, pages: dict[str, Path]
 ) -> webdriver.Chrome:
-    return _open(driver, pages[request.param])
+    driver.get(pages[request.param].as_uri())
+    return driver
 
 
-def _open(driver: webdriver.Chrome, path: Path) -> webdriver.Chrome:
-    driver.get(path.as_uri())
-    complaints(driver)
-    requests(driver)
-    driver.get(path.as_uri())
+@pytest.fixture
+def comparison(driver: webdriver.Chrome, pages: dict[str, Path]) -> webdriver.Chrome:
+    driver.get(pages["compare"].as_uri())
     return driver
 
 
@@ -96,79 +79,67 @@ def test_every_plot_is_drawn_without_error_and_without_network(opened: webdriver
     assert requests(opened) == []
 
 
-def test_every_choice_of_every_card_is_drawn(
-    driver: webdriver.Chrome, pages: dict[str, Path]
-) -> None:
-    _open(driver, pages["compare"])
+def test_every_choice_of_every_card_is_drawn(comparison: webdriver.Chrome) -> None:
     seen = 0
-    for card in _cards(driver):
-        scroll_to(driver, card)
-        wait_for(driver, "arguments[0].querySelector('.buttons').children.length >= 3", card)
+    for card in _cards(comparison):
+        scroll_to(comparison, card)
+        wait_for(comparison, "arguments[0].querySelector('.buttons').children.length >= 3", card)
         for select in card.find_elements(By.TAG_NAME, "select"):
             for option in select.find_elements(By.TAG_NAME, "option"):
                 option.click()
                 assert select.get_property("value") == option.get_property("value")
                 seen += 1
     assert seen > 30
-    assert complaints(driver) == []
+    assert complaints(comparison) == []
 
 
-def test_one_choice_holds_for_all_cards(driver: webdriver.Chrome, pages: dict[str, Path]) -> None:
-    _open(driver, pages["compare"])
-    first = _card(driver, "stalls").find_element(By.TAG_NAME, "select")
+def test_one_choice_holds_for_all_cards(comparison: webdriver.Chrome) -> None:
+    first = _card(comparison, "stalls").find_element(By.TAG_NAME, "select")
     first.find_element(By.CSS_SELECTOR, "option[value=cifar_baseline]").click()
     for name in ("latency", "energy-by-part", "roofline", "dram"):
-        card = _card(driver, name)
-        wait_for(driver, "arguments[0].querySelector('select').value === 'cifar_baseline'", card)
+        card = _card(comparison, name)
+        wait_for(
+            comparison, "arguments[0].querySelector('select').value === 'cifar_baseline'", card
+        )
 
 
-@pytest.mark.parametrize(
-    ("name", "mark"),
-    [
+def test_a_mark_tells_its_value_under_the_mouse(comparison: webdriver.Chrome) -> None:
+    for name, mark in (
         ("energy-by-part", ".point path"),
         ("latency", ".scatterlayer .point"),
         ("roofline", ".scatterlayer .point"),
         ("cycles", ".point path"),
-    ],
-)
-def test_a_mark_tells_its_value_under_the_mouse(
-    driver: webdriver.Chrome, pages: dict[str, Path], name: str, mark: str
-) -> None:
-    _open(driver, pages["compare"])
-    card = _card(driver, name)
-    wait_for(driver, f"arguments[0].querySelector('{mark}')", card)
-    target = card.find_elements(By.CSS_SELECTOR, mark)[-1]
-    ActionChains(driver).move_to_element(target).perform()
-    text = wait_for(driver, "arguments[0].querySelector('.hovertext')?.textContent", card)
-    assert any(sign.isdigit() for sign in text)
+    ):
+        card = _card(comparison, name)
+        wait_for(comparison, f"arguments[0].querySelector('{mark}')", card)
+        target = card.find_elements(By.CSS_SELECTOR, mark)[-1]
+        ActionChains(comparison).move_to_element(target).perform()
+        text = wait_for(comparison, "arguments[0].querySelector('.hovertext')?.textContent", card)
+        assert any(sign.isdigit() for sign in text), name
 
 
-def test_the_legend_hides_and_shows_a_series(
-    driver: webdriver.Chrome, pages: dict[str, Path]
-) -> None:
-    _open(driver, pages["compare"])
-    card = _card(driver, "energy-by-part")
-    wait_for(driver, "arguments[0].querySelector('.legendtoggle')", card)
+def test_the_legend_hides_and_shows_a_series(comparison: webdriver.Chrome) -> None:
+    card = _card(comparison, "energy-by-part")
+    wait_for(comparison, "arguments[0].querySelector('.legendtoggle')", card)
     state = "document.getElementById('plot-energy-by-part').data[0].visible"
     for expected in ("=== 'legendonly'", "!== 'legendonly'"):
         card.find_element(By.CSS_SELECTOR, ".legendtoggle").click()
-        wait_for(driver, f"{state} {expected}")
+        wait_for(comparison, f"{state} {expected}")
 
 
 def test_table_csv_and_definition_are_one_click_away(
-    driver: webdriver.Chrome, pages: dict[str, Path], folder: Path
+    comparison: webdriver.Chrome, folder: Path
 ) -> None:
-    _open(driver, pages["compare"])
     for name, heading, file in (
         ("energy-by-part", "Energy", "energy-by-part-cifar.csv"),
         ("pareto", "Comparing designs", "pareto-cifar.csv"),
         ("overview", "Comparing designs", "overview.csv"),
     ):
-        card = _card(driver, name)
+        card = _card(comparison, name)
         if name != "overview":
             card.find_element(By.CSS_SELECTOR, ".to-table").click()
         table = wait_for(
-            driver,
+            comparison,
             "Array.from(arguments[0].querySelectorAll('.numbers tr'),"
             " row => Array.from(row.cells, cell => cell.textContent))",
             card,
@@ -181,7 +152,7 @@ def test_table_csv_and_definition_are_one_click_away(
         assert [row[0] for row in rows] == [row[0] for row in table]
         assert len(rows) >= 4
         card.find_element(By.CSS_SELECTOR, ".to-definition").click()
-        dialog = driver.find_element(By.ID, "definition")
+        dialog = comparison.find_element(By.ID, "definition")
         assert dialog.find_element(By.TAG_NAME, "h2").text == heading
         dialog.find_element(By.CSS_SELECTOR, "form button").click()
         assert not dialog.is_displayed()
@@ -222,14 +193,17 @@ def test_both_themes_are_readable_and_reach_the_plots(opened: webdriver.Chrome) 
     assert len(papers) == 2
 
 
-def test_a_phone_shows_everything_without_scrolling_sideways(opened: webdriver.Chrome) -> None:
+@pytest.mark.parametrize("name", ["compare", "page", "sweep"])
+def test_a_phone_shows_everything_without_scrolling_sideways(
+    name: str, driver: webdriver.Chrome, pages: dict[str, Path]
+) -> None:
     screen = {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True}
-    opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
     try:
-        opened.refresh()
-        _draw_all(opened)
-        assert opened.execute_script("return document.documentElement.scrollWidth") <= 360
-        for plot in opened.find_elements(By.CSS_SELECTOR, ".plot .main-svg"):
+        driver.get(pages[name].as_uri())
+        _draw_all(driver)
+        assert driver.execute_script("return document.documentElement.scrollWidth") <= 360
+        for plot in driver.find_elements(By.CSS_SELECTOR, ".plot .main-svg"):
             assert plot.size["width"] <= 360
     finally:
-        opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

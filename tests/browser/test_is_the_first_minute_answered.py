@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,29 +10,9 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.select import Select
 
-from reports.compare import main as compare
-from tests.chromium import chromium, complaints, scroll_to, wait_for, wait_until
-from tests.real_runs import real_runs
+from tests.chromium import complaints, scroll_to, wait_for, wait_until
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("first")
-
-
-@pytest.fixture(scope="module")
-def page(folder: Path) -> Path:
-    path = folder / "page.html"
-    assert compare([*real_runs(folder), "--out", str(path)]) == 0
-    return path
-
-
-@pytest.fixture(scope="module")
-def driver(folder: Path) -> Iterator[webdriver.Chrome]:
-    with chromium(folder, 1400) as driver:
-        yield driver
 
 
 @pytest.fixture
@@ -112,7 +91,6 @@ def test_no_column_is_lost_on_any_width(opened: webdriver.Chrome) -> None:
         box = opened.execute_script("return arguments[0].getBoundingClientRect().right", last)
         assert box <= width
         assert table.get_attribute("tabindex") == "0"
-    opened.set_window_size(1400, 1000)
 
 
 def test_a_reader_chooses_the_columns(opened: webdriver.Chrome) -> None:

@@ -1,0 +1,73 @@
+"""What the tests in a browser share: results, their pages, and one browser a session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+
+from reports.compare import main as compare
+from reports.page import main as draw_page
+from reports.sweep import main as sweep
+from tests.chromium import chromium, complaints, requests
+from tests.real_runs import real_runs
+from tests.sample_sweep import sample_sweep
+
+WIDTH, HEIGHT = 1400, 1000
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results, pages and downloads."""
+    return tmp_path_factory.mktemp("browser")
+
+
+@pytest.fixture(scope="session")
+def results(folder: Path) -> list[str]:
+    """Real counts of three machines."""
+    return real_runs(folder)
+
+
+@pytest.fixture(scope="session")
+def page(folder: Path, results: list[str]) -> Path:
+    """The page that compares the results."""
+    path = folder / "compare.html"
+    assert compare([*results, "--out", str(path)]) == 0
+    return path
+
+
+@pytest.fixture(scope="session")
+def sweep_page(folder: Path) -> Path:
+    """The page of a search."""
+    search, path = folder / "search", folder / "sweep.html"
+    search.mkdir()
+    sample_sweep().save(search)
+    assert sweep([str(search), "--out", str(path)]) == 0
+    return path
+
+
+@pytest.fixture(scope="session")
+def pages(folder: Path, results: list[str], page: Path, sweep_page: Path) -> dict[str, Path]:
+    """A page of each kind."""
+    path = folder / "page.html"
+    assert draw_page([results[0], "--out", str(path)]) == 0
+    return {"compare": page, "page": path, "sweep": sweep_page}
+
+
+@pytest.fixture(scope="session")
+def browser(folder: Path) -> Iterator[webdriver.Chrome]:
+    """A browser whose downloads are in the folder."""
+    with chromium(folder, WIDTH, HEIGHT) as browser:
+        yield browser
+
+
+@pytest.fixture
+def driver(browser: webdriver.Chrome) -> webdriver.Chrome:
+    """The browser without a page, with empty logs and its first size."""
+    browser.get("about:blank")
+    browser.set_window_size(WIDTH, HEIGHT)
+    complaints(browser)
+    requests(browser)
+    return browser
