@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.command import add_overrides, add_places, command, integer_option, program
+from simulator.results.verify import add_verify
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -50,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--arch", required=True, metavar="FILE", help="architecture (YAML), or a shipped machine")
     add("--trace", required=True, metavar="FILE", help="trace (.npz, .zarr), or a shipped one")
     add("--out", metavar="DIR", help="write result.json, CSV tables and page.html there")
-    add("--verify", action=_Verify, metavar="DIR", help="say whether a folder of ours is whole")
+    add_verify(parser)
     add(
         "--stream",
         action="store_true",
@@ -112,27 +113,6 @@ def _parser() -> argparse.ArgumentParser:
         help="print times alone, of a machine with a part that the energy table does not hold",
     )
     return parser
-
-
-class _Verify(argparse.Action):
-    """Looks at a folder and ends, as --help does: nothing else has to be given."""
-
-    def __call__(
-        self, parser: argparse.ArgumentParser, namespace: object, value: Any, option: object = None
-    ) -> None:
-        """Print that the folder is whole; raise ResultError with what is not."""
-        from simulator.config.staged_folder import verify_folder
-        from simulator.errors import ResultError
-
-        try:
-            manifest, problems = verify_folder(Path(value))
-        except OSError as error:
-            raise ResultError(f"{value}: {error.strerror or error}") from None
-        if problems:
-            raise ResultError("\n".join(problems))
-        parser.exit(
-            message=f"{value}: a {manifest['kind']}, {len(manifest['files'])} files, whole\n"
-        )
 
 
 def _command(options: argparse.Namespace) -> str:

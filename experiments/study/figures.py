@@ -11,7 +11,7 @@ import pandas as pd
 from experiments.study.arms import BY_NAME, TASKS
 from experiments.study.hardware import MACHINES
 from experiments.study.published import NETWORKS
-from models.files import write_staged
+from experiments.study.tables import FIGURES, write_files
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -19,16 +19,13 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 
 def draw(out: Path) -> list[str]:
     """Draw every figure whose table has been made; their file names."""
-    drawn = []
-    for name, needs, maker in (
-        ("accuracy.png", "arms.csv", accuracy),
-        ("profiles.png", "profiles.csv", profiles),
-        ("break_even.png", "sweep.csv", break_even),
-    ):
+    drawn = {}
+    needed = {"arms.csv": accuracy, "profiles.csv": profiles, "sweep.csv": break_even}
+    for name, (needs, maker) in zip(FIGURES, needed.items(), strict=True):
         if (out / needs).exists():
-            save(maker(pd.read_csv(out / needs)), out / name)
-            drawn.append(name)
-    return drawn
+            drawn[name] = packed(maker(pd.read_csv(out / needs)))
+    write_files(out, drawn)
+    return [*drawn]
 
 
 def accuracy(arms: pd.DataFrame) -> Any:
@@ -120,8 +117,8 @@ def panels(figure: Any, count: int) -> Any:
     return figure.subplots(1, count, squeeze=False)[0]
 
 
-def save(figure: Any, path: Path) -> None:
-    """Write a figure as PNG; without the versions of what drew it."""
+def packed(figure: Any) -> bytes:
+    """A figure as PNG; without the versions of what drew it."""
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=110, metadata={"Software": None})
-    write_staged(path, image.getvalue())
+    return image.getvalue()

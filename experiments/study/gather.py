@@ -12,7 +12,7 @@ import pandas as pd
 
 from experiments.study.arms import BY_NAME, TASK_BY_NAME, Arm
 from experiments.study.jobs import FOUND, folder_of, load
-from experiments.study.tables import write_table
+from experiments.study.tables import TABLES, write_tables
 from experiments.study.tracing import COSTS
 from models.data.sources import SOURCES
 from models.errors import ModelError
@@ -29,7 +29,7 @@ def write_arms(work: Path, out: Path, jobs: Sequence[tuple[str, int, str]]) -> N
     `jobs`: task, seed and arm each. Machines and counts have those only that were simulated.
     Raises ModelError if no arm is there.
     """
-    tables: dict[str, list[Row]] = {name: [] for name in ("arms", "profiles", "machines", "counts")}
+    tables: dict[str, list[Row]] = {name: [] for name in TABLES}
     for task, seed, arm in jobs:
         folder = folder_of(work, TASK_BY_NAME[task], seed, arm)
         if (folder / FOUND).exists():
@@ -44,9 +44,7 @@ def write_arms(work: Path, out: Path, jobs: Sequence[tuple[str, int, str]]) -> N
         raise ModelError(
             f"{work} holds no finished arm of the study: run its stages train, simulate"
         )
-    out.mkdir(parents=True, exist_ok=True)
-    for name, rows in tables.items():
-        write_table(out / f"{name}.csv", rows)
+    write_tables(out, tables)
 
 
 def add_found(here: Row, found: Row, tables: dict[str, list[Row]]) -> None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from experiments.study.arithmetic import savings
 from experiments.study.hardware import DATAFLOWS, simulate
 from experiments.study.imposed import impose
-from experiments.study.tables import write_table
+from experiments.study.tables import PUBLISHED, write_tables
 from models.networks.config import HaltingConfig, ModelConfig, named_config
 
 TRACES = Path(__file__).parents[2] / "traces"
@@ -62,8 +62,6 @@ def write_published(work: Path, out: Path, *, quick: bool) -> None:
 
     `quick`: the first network only, one image, two shares.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    write_table(out / "spikingformer.csv", [saving._asdict() for saving in savings()])
     networks = (NETWORKS[0]._replace(images=1, fitted=1),) if quick else NETWORKS
     costs: list[dict[str, Any]] = []
     counts: list[dict[str, Any]] = []
@@ -83,9 +81,8 @@ def write_published(work: Path, out: Path, *, quick: bool) -> None:
         }
         shares = SHARES[::4] if quick else SHARES
         sweep += list(swept(network, work, shares, standing))
-    write_table(out / "published.csv", costs)
-    write_table(out / "published_counts.csv", counts)
-    write_table(out / "sweep.csv", sweep)
+    savings_found = [saving._asdict() for saving in savings()]
+    write_tables(out, dict(zip(PUBLISHED, (savings_found, costs, counts, sweep), strict=True)))
 
 
 def trace_of(network: PublishedNetwork, arm: str, work: Path) -> Path:

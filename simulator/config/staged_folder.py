@@ -42,13 +42,19 @@ IsEarlier = Callable[[Path], bool]
 
 
 def write_folder(
-    folder: Path, kind: str, contents: Mapping[str, bytes], is_earlier: IsEarlier | None = None
+    folder: Path,
+    kind: str,
+    contents: Mapping[str, bytes],
+    is_earlier: IsEarlier | None = None,
+    *,
+    adding: bool = False,
 ) -> None:
     """Make these the files of a folder, all of them at once.
 
     `kind` names the command that a folder belongs to; `is_earlier` knows folders from before there
-    were manifests. Raises OSError for the folder of another command, and where nothing can be
-    written; then nothing has changed. Of two writers at once the later one waits.
+    were manifests. `adding`: the command's earlier files of other names stay. Raises OSError for
+    the folder of another command, and where nothing can be written; then nothing has changed. Of
+    two writers at once the later one waits.
     """
     target = Path(os.path.realpath(folder))
     check_folder(target, kind, is_earlier, contents)
@@ -56,10 +62,12 @@ def write_folder(
     with staged(target) as stage:
         for name, content in contents.items():
             _write(stage / name, content)
-        _write(stage / MANIFEST, _manifest(kind, contents))
         with _locked(target.parent):
             others = _others(target, kind, is_earlier, contents)
-            _link(others, target, stage)
+            earlier = (read_manifest(target) or {"files": {}})["files"] if adding else {}
+            kept = {name: facts for name, facts in earlier.items() if name not in contents}
+            _write(stage / MANIFEST, manifest_of(kind, contents, kept))
+            _link([*others, *kept], target, stage)
             sync_folder(stage)
             _switch(stage, target)
             sync_folder(target.parent)
@@ -105,10 +113,10 @@ def _others(
     return others
 
 
-def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """The manifest of a folder; None if it has none that can be read."""
+def read_manifest(folder: Path, name: str = MANIFEST) -> dict[str, Any] | None:
+    """The manifest of a folder, or of a part of it; None if it has none that can be read."""
     try:
-        with (folder / MANIFEST).open("rb") as file:
+        with (folder / name).open("rb") as file:
             found = json.loads(file.read(MOST_BYTES))
     except (OSError, ValueError, RecursionError):
         return None
@@ -117,7 +125,10 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     files = found.get("files")
     if not isinstance(found.get("kind"), str) or not isinstance(files, dict):
         return None
-    return found if all(_is_plain(name) for name in files) else None
+    pieces = [
+        piece for each in files for piece in (each.split("/") if name != MANIFEST else [each])
+    ]
+    return found if all(map(_is_plain, pieces)) else None
 
 
 def _is_plain(name: str) -> bool:
@@ -223,11 +234,14 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _manifest(kind: str, contents: Mapping[str, bytes]) -> bytes:
+def manifest_of(
+    kind: str, contents: Mapping[str, bytes], kept: Mapping[str, Any] | None = None
+) -> bytes:
+    """The text of a manifest; `kept`: entries of files that stay as they are."""
     files = {
         name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         for name, content in contents.items()
-    }
+    } | dict(kept or {})
     return (json.dumps({"schema": SCHEMA, "kind": kind, "files": files}, indent=1) + "\n").encode()
 
 

@@ -3,6 +3,8 @@
     out/images/part-00000.parquet ...    a folder a table, a file a part, in the order of the images
     out/prices.parquet, leakage.parquet  the tables that belong to no image
     out/stream.json                      the provenance, and how the parts are cut
+    out/manifest.json                    names, sizes and hashes of the files that belong to no part
+    out/manifests/part-00000.json ...    those of each part
 
 The tables are those of a Result (docs/metrics.md); read one with pandas.read_parquet("out/layers").
 A part is there when its file of the table `images` is there, which is written last: so a run that
@@ -20,11 +22,21 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from simulator.config.staged_file import staged_file
+from simulator.config.staged_folder import MANIFEST, manifest_of
 from simulator.distributed.executor import Executor
 from simulator.distributed.parts import Part, provenance_of, simulate_part, split
 from simulator.errors import ResultError
 from simulator.results.schema import SCHEMAS
-from simulator.results.streamed import HEADER, LAST_TABLE, SCHEMA, StreamedResult, read_header
+from simulator.results.streamed import (
+    HEADER,
+    KIND,
+    LAST_TABLE,
+    SCHEMA,
+    StreamedResult,
+    part_manifest,
+    part_name,
+    read_header,
+)
 
 PART_IMAGES = 128
 """Some 50 MB of tables in a worker; a whole number of a store's chunks."""
@@ -65,7 +77,7 @@ def stream(
     _begin(folder, header)
     left = []
     for part in split(entire, PART_IMAGES):
-        if _part_file(folder, LAST_TABLE, part.first // PART_IMAGES).exists():
+        if (folder / part_name(LAST_TABLE, part.first // PART_IMAGES)).exists():
             done(part.stop - part.first)
         else:
             left.append(part)
@@ -97,20 +109,28 @@ def _begin(folder: Path, header: dict[str, Any]) -> None:
 def _keep(folder: Path, tables: PartTables) -> None:
     """All tables of a part, the one that says it is whole last."""
     try:
-        for name in sorted(tables.files, key=lambda name: name == LAST_TABLE):
-            path = folder / f"{name}.parquet"
-            if SCHEMAS[name].per_image:
-                path = _part_file(folder, name, tables.first // PART_IMAGES)
-            elif path.exists():
-                continue
-            path.parent.mkdir(exist_ok=True)
-            _write(path, tables.files[name])
+        _keep_shared(folder, tables)
+        number, contents = tables.first // PART_IMAGES, tables.files
+        own = sorted(name for name in contents if SCHEMAS[name].per_image and name != LAST_TABLE)
+        files = {part_name(name, number): contents[name] for name in (*own, LAST_TABLE)}
+        ordered = [*files.items()]
+        listed = part_manifest(number), manifest_of(f"part of a {KIND}", files)
+        for name, content in (*ordered[:-1], listed, ordered[-1]):
+            (folder / name).parent.mkdir(exist_ok=True)
+            _write(folder / name, content)
     except OSError as error:
         raise ResultError(f"{folder}: {error.strerror or error}") from None
 
 
-def _part_file(folder: Path, table: str, number: int) -> Path:
-    return folder / table / f"part-{number:05d}.parquet"
+def _keep_shared(folder: Path, tables: PartTables) -> None:
+    """The tables that belong to no image, which the first part brings, and the manifest of them."""
+    names = {f"{name}.parquet": name for name in tables.files if not SCHEMAS[name].per_image}
+    new = [file for file in names if not (folder / file).exists()]
+    for file in new:
+        _write(folder / file, tables.files[names[file]])
+    if new or not (folder / MANIFEST).exists():
+        contents = {file: (folder / file).read_bytes() for file in (HEADER, *names)}
+        _write(folder / MANIFEST, manifest_of(KIND, contents))
 
 
 def _write(path: Path, content: bytes) -> None:

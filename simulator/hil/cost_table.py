@@ -145,6 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
 
 def _run(options: argparse.Namespace) -> int:
     from simulator.architecture import load_architecture
+    from simulator.config.sealed import sealed
     from simulator.config.staged_file import staged_file
     from simulator.errors import DeviceError
     from simulator.hil.simulated import SimulatedDevice
@@ -154,7 +155,8 @@ def _run(options: argparse.Namespace) -> int:
         images = image_range(options.images, trace.images)
         architecture = load_architecture(options.arch, options.overrides)
         device = SimulatedDevice(trace, architecture)
-        text = json.dumps(document(device, trace, cost_table(device, trace, images)), indent=1)
+        made = document(device, trace, cost_table(device, trace, images))
+    text = json.dumps(sealed(made), indent=1)
     if options.out is None:
         print(text)
         return 0

@@ -13,11 +13,12 @@ import os
 import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import pydantic
 
 from simulator.config.read_back import read_object
+from simulator.config.sealed import content_hash, sealed
 from simulator.config.staged_file import staged_file
 from simulator.errors import DeviceError
 from simulator.hil.base import Cost, Device, Work
@@ -102,8 +103,7 @@ class Recorder:
             "made_by": dict(made_by),
             "answers": {key: answer.model_dump() for key, answer in self.answers.items()},
         }
-        content["content_hash"] = _content_hash(content)
-        text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
+        text = json.dumps(sealed(content), indent=1, sort_keys=True, allow_nan=False)
         try:
             with staged_file(Path(path), SCHEMA.encode()) as file:
                 file.write(text.encode())
@@ -158,18 +158,11 @@ def run_digest(before: bytes, work: Work) -> bytes:
     return digest.digest()
 
 
-def _content_hash(content: Mapping[str, Any]) -> str:
-    """sha256 of the canonical JSON less `content_hash`."""
-    rest = {key: value for key, value in content.items() if key != "content_hash"}
-    text = json.dumps(rest, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
-
-
 def _read(path: Path) -> Recording:
     content = read_object(path, LIMIT_BYTES, DeviceError, SCHEMA, "a recording's file")
     try:
         recording = Recording.model_validate(content)
-        intact = _content_hash(content)
+        intact = content_hash(content)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))

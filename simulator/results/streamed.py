@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from simulator.config.read_back import check_regular, read_object
+from simulator.config.staged_folder import changed_files, read_manifest
 from simulator.errors import ResultError
 from simulator.results.checked import checked_table
 from simulator.results.columns import Table, frame
@@ -27,6 +28,7 @@ from simulator.results.units import TRAFFIC
 
 SCHEMA = "stasim-stream/1"
 HEADER = STREAM_FILE
+KIND = "stream"
 LAST_TABLE = "images"
 """Is written last of each part."""
 MOST_BYTES = 1 << 30
@@ -130,6 +132,46 @@ def read_header(folder: Path) -> dict[str, Any] | None:
     if not all(type(header.get(name)) is int for name in ("first", "stop")):
         raise ResultError(f"{path}: first and stop: must be whole numbers")
     return header
+
+
+def part_name(table: str, number: int) -> str:
+    """The file of a part of a table, within its folder."""
+    return f"{table}/part-{number:05d}.parquet"
+
+
+def part_manifest(number: int) -> str:
+    """The file that names the others of a part."""
+    return f"manifests/part-{number:05d}.json"
+
+
+def stream_problems(folder: Path) -> list[str]:
+    """What is missing or changed of the parts of a stream, a line each. Raises ResultError."""
+    header = read_header(folder)
+    if header is None:
+        return [f"{folder / HEADER}: is missing"]
+    cut = header.get("part_images")
+    if type(cut) is not int or cut < 1:
+        raise ResultError(f"{folder / HEADER}: part_images: must be a whole number from 1")
+    numbers = range(header["first"] // cut, -(-header["stop"] // cut))
+    problems, named, absent = [], set(), 0
+    for number in numbers:
+        manifest = read_manifest(folder, part_manifest(number))
+        if not (folder / part_name(LAST_TABLE, number)).exists():
+            absent += 1
+        elif manifest is None:
+            problems.append(
+                f"{folder / part_manifest(number)}: cannot be read: nothing to verify by"
+            )
+        else:
+            problems += changed_files(folder, manifest)
+        named |= set(manifest["files"]) if manifest else set()
+    for path in sorted(folder.glob("*/part-*.parquet")):
+        if path.relative_to(folder).as_posix() not in named:
+            problems.append(f"{path}: is of no part that a manifest names")
+    if absent:
+        rule = f"holds {len(numbers) - absent} of {len(numbers)} parts: the command of it goes on"
+        problems.append(f"{folder}: {rule}: {header['provenance']['command']}")
+    return problems
 
 
 def result_of(streamed: StreamedResult) -> Result:

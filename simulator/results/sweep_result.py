@@ -5,7 +5,7 @@
     result.front()          # the points that no other one beats in all objectives
     result.doubts()         # which findings doubt how many of them
 
-`points.parquet` holds the table, the provenance and a hash of both, which reading it checks.
+`points.parquet` holds the table, the provenance and a hash of the file, which reading it checks.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, Field, ValidationError
 
-from simulator.config.read_back import check_regular, parsed, read_text
+from simulator.config.read_back import parsed, read_bytes, read_text
 from simulator.config.staged_file import staged_file
 from simulator.config.wording import shown
 from simulator.errors import SpaceError
@@ -38,6 +38,7 @@ PARAMETER, METRIC = "parameter.", "metric."
 """What the names of columns begin with."""
 MOST_BYTES = 1 << 30
 _KEY, _HASH = b"stasim", b"stasim.sha256"
+_NO_HASH = b"-" * 64
 _NEEDED = "needs the extra 'search': pip install 'stasim[search]'"
 
 Row = tuple[int, dict[str, Any], dict[str, Any]]
@@ -144,7 +145,6 @@ class SweepResult:
     def load(cls, folder: str | Path) -> SweepResult:
         """The result in a folder; SpaceError if there is none that this program reads."""
         path = Path(folder) / POINTS
-        check_regular(path, MOST_BYTES, SpaceError)
         points, text = _unpacked(path)
         if not text:  # from before the table held it
             text = read_text(Path(folder) / PROVENANCE, MOST_BYTES, SpaceError)
@@ -163,11 +163,12 @@ def _packed(points: pd.DataFrame, provenance: str, path: Path) -> bytes:
     except ImportError:
         raise SpaceError(f"{path}: Parquet {_NEEDED}") from None
     table = pa.Table.from_pandas(points, preserve_index=False)
-    own = {_KEY: provenance.encode(), _HASH: _digest(points, provenance)}
-    table = table.replace_schema_metadata((table.schema.metadata or {}) | own)
+    table = table.replace_schema_metadata((table.schema.metadata or {}) | {_KEY: provenance})
     sink = io.BytesIO()
-    pq.write_table(table, sink)
-    return sink.getvalue()
+    with pq.ParquetWriter(sink, table.schema) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({_HASH: _NO_HASH})
+    return sink.getvalue().replace(_NO_HASH, _digest(sink.getvalue()), 1)
 
 
 def _unpacked(path: Path) -> tuple[pd.DataFrame, str]:
@@ -176,25 +177,26 @@ def _unpacked(path: Path) -> tuple[pd.DataFrame, str]:
         import pyarrow.parquet as pq
     except ImportError:
         raise SpaceError(f"{path}: Parquet {_NEEDED}") from None
+    content = read_bytes(path, MOST_BYTES, SpaceError)
     try:
-        table = pq.read_table(path)
-        points, facts = table.to_pandas(), table.schema.metadata or {}
-        text, stated = facts.get(_KEY, b"").decode(), facts.get(_HASH)
+        with pq.ParquetFile(pa.BufferReader(content)) as file:
+            facts = file.metadata.metadata or {}
+            points = file.read().to_pandas()
+            text, stated = facts.get(_KEY, b"").decode(), facts.get(_HASH, b"")
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise SpaceError(
             f"{path}: not a whole table: {' '.join(str(error).split())[:200]}"
         ) from None
-    if stated is not None and stated != _digest(points, text):
-        raise SpaceError(f"{path}: has changed: its cells are not those that its hash is of")
+    # Searches without findings are of versions without a hash.
+    hashed = bool(stated) or FINDINGS in points.columns
+    if hashed and stated != _digest(content.replace(stated, _NO_HASH, 1)):
+        raise SpaceError(f"{path}: has changed: its bytes are not those that its hash is of")
     return points, text
 
 
-def _digest(points: pd.DataFrame, provenance: str) -> bytes:
-    """A hash of the cells and the provenance, whichever library packed them."""
-    digest = hashlib.sha256(provenance.encode("utf-8", "backslashreplace"))
-    for name in points.columns:
-        digest.update(json.dumps([str(name), points[name].tolist()], default=str).encode())
-    return digest.hexdigest().encode()
+def _digest(content: bytes) -> bytes:
+    """A hash of a file that holds _NO_HASH where the hash is going to be."""
+    return hashlib.sha256(content).hexdigest().encode()
 
 
 def _problem(provenance: Any, points: pd.DataFrame) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.command import add_places, command, program
+from simulator.results.verify import add_verify
 
 if TYPE_CHECKING:
     from simulator.results.sweep_result import SweepResult
@@ -49,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="let points whose numbers are doubtful fail (findings that are errors or warnings)",
     )
+    add_verify(parser)
     add_places(parser)
     return parser
 

@@ -3,6 +3,7 @@
 The first line says what is searched; every other one is the outcome of a point. Lines are only ever
 appended, each reaching the disk before the next is begun, so that a process killed at any moment
 loses the points in flight and no other; a last line that was cut off is dropped when work goes on.
+Each line carries a hash of itself.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import IO, Any
 from pydantic import TypeAdapter, ValidationError
 
 from simulator.config.read_back import check_regular, parsed
+from simulator.config.sealed import SEAL, is_sealed, sealed
 from simulator.config.wording import shown
 from simulator.errors import SpaceError
 from simulator.sweep.evaluation import Outcome
@@ -57,7 +59,7 @@ class Journal:
     def add(self, points: Sequence[Point], outcomes: Sequence[Outcome]) -> None:
         """Keep the outcomes of some points; they are safe when this returns."""
         lines = [
-            json.dumps({"point": point, **outcome._asdict()}, allow_nan=False)
+            json.dumps(sealed({"point": point, **outcome._asdict()}), allow_nan=False)
             for point, outcome in zip(points, outcomes, strict=True)
         ]
         self._append(lines)
@@ -89,14 +91,17 @@ class Journal:
         self._file.truncate(entire)
         lines = content[:entire].decode("utf-8", errors="replace").splitlines()
         if not lines:
-            self._append([json.dumps(header)])
+            self._append([json.dumps(sealed(header))])
             return
-        if _parsed(self.path, 1, lines[0]) != json.loads(json.dumps(header)):
+        if _parsed(self.path, 1, lines[0]) != json.loads(json.dumps(sealed(header))):
             rule = "holds another sweep (space, machine, trace or version changed): choose another"
             raise SpaceError(f"{self.path.parent}: {rule}")
         for number, line in enumerate(lines[1:], start=2):
             entry = _parsed(self.path, number, line)
+            if not is_sealed(entry):
+                raise SpaceError(f"{self.path}:{number}: {shown(line)}: has changed")
             point = entry.pop("point", None)
+            del entry[SEAL]
             try:
                 outcome = _OUTCOME.validate_python(entry, strict=True)
             except ValidationError as error:

@@ -21,15 +21,17 @@ from reports.figures.sweep import sweep_cards
 from reports.page import result_cards
 from reports.sweep import sweep_page
 from reports.timeline_picture import read_block
+from simulator.config.sealed import sealed
 from simulator.config.staged_folder import MANIFEST, verify_folder, write_folder
-from simulator.hil.recorded import RecordedDevice, _content_hash
+from simulator.hil.recorded import RecordedDevice
 from simulator.results.result import Result
 from simulator.results.streamed import HEADER, StreamedResult, result_of
 from simulator.results.summary import summary
-from simulator.results.sweep_result import POINTS, PROVENANCE, SweepResult
+from simulator.results.sweep_result import FINDINGS, POINTS, PROVENANCE, SweepResult
 from simulator.results.terminal import terminal_table
 from simulator.streams.arrivals import read_arrivals
 from simulator.sweep.journal import NAME, Journal
+from simulator.sweep.journal import SCHEMA as JOURNAL_SCHEMA
 from simulator.sweep.space import load_space
 from tests.damage import CASES_FACTOR, HOSTILE, changed, changed_bytes, endured
 from tests.factories import tiny_trace
@@ -134,12 +136,15 @@ def read_sweep(folder: Path) -> None:
 
 
 @cases(100)
-@given(document=changed(sample_sweep(5).provenance))
+@given(document=changed(sample_sweep(5).provenance), older=st.booleans())
 def test_the_provenance_of_a_sweep(
-    document: Any, sweep: SweepResult, tmp_path: Path, survived: Survived
+    document: Any, older: bool, sweep: SweepResult, tmp_path: Path, survived: Survived
 ) -> None:
-    sweep.points.to_parquet(tmp_path / POINTS, index=False)
-    (tmp_path / PROVENANCE).write_text(dumped(document))
+    """In the table, and in a file of its own as in earlier versions."""
+    SweepResult(document, sweep.points).save(tmp_path)
+    if older:
+        sweep.points.drop(columns=FINDINGS).to_parquet(tmp_path / POINTS, index=False)
+        (tmp_path / PROVENANCE).write_text(dumped(document))
     endured(lambda: sweep_page(SweepResult.load(tmp_path)), tmp_path)
     survived("damaged sweep")
 
@@ -181,12 +186,21 @@ def test_the_bytes_of_a_sweep(
 
 
 JOURNAL = [
-    {"schema": "stasim-sweep/1", "space": "sha256:0"},
+    {"schema": JOURNAL_SCHEMA, "space": "sha256:0"},
     {"point": {"a": 1}, "number": 0, "status": "ok", "message": "", "metrics": {"latency_ms": 1.5},
-     "violation": 0.0, "replay": "simulated"},
+     "violation": 0.0, "replay": "simulated", "findings": "few_images"},
     {"point": {"a": 2}, "number": 1, "status": "failed", "message": "no", "metrics": {},
-     "violation": 0.0, "replay": "none"},
+     "violation": 0.0, "replay": "none", "findings": ""},
 ]  # fmt: skip
+
+
+def resealed(document: Any) -> Any:
+    """With a hash that fits, so that what is behind the hash is looked at too."""
+    if not isinstance(document, dict):
+        return document
+    with contextlib.suppress(ValueError):
+        return sealed(document)
+    return {**document, "content_hash": "sha256:0"}
 
 
 def read_journal(folder: Path) -> None:
@@ -197,15 +211,16 @@ def read_journal(folder: Path) -> None:
 
 
 @cases(100)
-@given(document=changed(JOURNAL))
-def test_a_journal(document: Any, tmp_path: Path, survived: Survived) -> None:
-    (tmp_path / NAME).write_text("".join(f"{dumped(line)}\n" for line in document))
+@given(document=changed(JOURNAL), hashed=st.booleans())
+def test_a_journal(document: Any, hashed: bool, tmp_path: Path, survived: Survived) -> None:
+    lines = [resealed(line) if hashed else line for line in document]
+    (tmp_path / NAME).write_text("".join(f"{dumped(line)}\n" for line in lines))
     endured(lambda: read_journal(tmp_path), tmp_path)
     survived("damaged journal")
 
 
 @cases(60)
-@given(content=changed_bytes("".join(f"{dumped(line)}\n" for line in JOURNAL).encode()))
+@given(content=changed_bytes("".join(f"{dumped(resealed(x))}\n" for x in JOURNAL).encode()))
 def test_the_bytes_of_a_journal(content: bytes, tmp_path: Path, survived: Survived) -> None:
     (tmp_path / NAME).write_bytes(content)
     endured(lambda: read_journal(tmp_path), tmp_path)
@@ -225,12 +240,7 @@ RECORDING = {
 @given(document=changed(RECORDING), hashed=st.booleans())
 def test_a_recording(document: Any, hashed: bool, tmp_path: Path, survived: Survived) -> None:
     path = tmp_path / "run.json"
-    if hashed and isinstance(document, dict):
-        try:
-            document["content_hash"] = _content_hash(document)
-        except ValueError:
-            document["content_hash"] = "sha256:0"
-    path.write_text(dumped(document))
+    path.write_text(dumped(resealed(document) if hashed else document))
     endured(lambda: RecordedDevice(path), path)
     survived("damaged recording")
 

@@ -23,7 +23,7 @@ from experiments.study.numbers import crossing, interval, percent, signed
 from experiments.study.numbers import spread as mean_and_spread
 from experiments.study.page import write_page
 from experiments.study.schedule import ArmJob, jobs_of, simulate, spread, train
-from experiments.study.tables import write_table
+from experiments.study.tables import write_tables
 from experiments.study.tracing import COSTS, TRACE
 from models.files import write_staged
 from models.networks.arms import Prepared
@@ -172,7 +172,7 @@ def test_a_study_runs_through_and_goes_on(tmp_path: Path, monkeypatch: pytest.Mo
     assert set(counts[counts.arm == "two_dim"].stage) == {"sps", "blocks", "head", "halting"}
     assert "halting" not in set(counts[counts.arm == "random"].stage)
     assert not (out / "published.csv").exists()
-    write_table(out / "spikingformer.csv", [saving._asdict() for saving in savings()])
+    write_tables(out, {"spikingformer": [saving._asdict() for saving in savings()]})
     write_page(out, tmp_path / "page.md")
     text = (tmp_path / "page.md").read_text()
     assert f"| {arms.BY_NAME['random'].title} |" in text

@@ -109,6 +109,7 @@ def test_a_journal_without_findings_is_refused(space: Path, tmp_path: Path) -> N
     out = tmp_path / "out"
     searched(space, out)
     text = (out / NAME).read_text()
+    assert "stasim-sweep/2" in text
     (out / NAME).write_text(text.replace("stasim-sweep/2", "stasim-sweep/1"))
     with pytest.raises(SpaceError, match="holds another sweep"):
         searched(space, out)

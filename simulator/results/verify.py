@@ -1,0 +1,142 @@
+"""Whether what a command wrote is whole: `--verify PATH`, for every kind of output.
+
+A folder of files has a manifest of names, sizes and hashes (results, compat reports, the study's
+tables); a stream has one for each part. A search's table, each line of its journal, recordings and
+cost tables carry a hash of their own content. A trace's manifest binds every bit of its images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+MOST_BYTES = 1 << 30
+JOURNAL = "journal.jsonl"
+
+
+class Verdict(NamedTuple):
+    """What a path holds, in words, and what is wrong with it, a line each."""
+
+    holds: str
+    problems: Sequence[str]
+
+
+def add_verify(parser: argparse.ArgumentParser) -> None:
+    """Add `--verify PATH`, which looks at an output and ends, as --help does."""
+    text = "say whether an output of ours is whole: a folder, a trace, a recording or a cost table"
+    parser.add_argument("--verify", action=_Verify, metavar="PATH", help=text)
+
+
+class _Verify(argparse.Action):
+    """Nothing else has to be given beside it."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: object, value: Any, option: object = None
+    ) -> None:
+        """Print that the output is whole; raise ResultError with what is not."""
+        from simulator.errors import ResultError
+
+        verdict = verify(Path(value))
+        if verdict.problems:
+            raise ResultError("\n".join(verdict.problems))
+        parser.exit(message=f"{value}: {verdict.holds}, whole\n")
+
+
+def verify(path: Path) -> Verdict:
+    """Look at all of an output. Raises SimulatorError where it is none of ours."""
+    from simulator.results.sweep_result import POINTS
+
+    if path.suffix == ".npz" or (path / "zarr.json").exists():
+        return _trace(path)
+    if path.is_file():
+        return _sealed_file(path)
+    if (path / JOURNAL).exists() or (path / POINTS).exists():
+        return _sweep(path)
+    return _folder(path)
+
+
+def _folder(folder: Path) -> Verdict:
+    """A folder with a manifest; a stream's parts have theirs."""
+    from simulator.config.staged_folder import verify_folder
+    from simulator.errors import ResultError
+    from simulator.results.streamed import KIND, stream_problems
+
+    try:
+        manifest, problems = verify_folder(folder)
+    except OSError as error:
+        raise ResultError(f"{folder}: {error.strerror or error}") from None
+    kind, count = manifest["kind"], len(manifest["files"])
+    if kind == KIND:
+        problems = [*problems, *(stream_problems(folder) if not problems else ())]
+        count = sum(1 for _ in folder.rglob("*.parquet"))
+    return Verdict(f"a {kind}, {count} files", problems)
+
+
+def _sweep(folder: Path) -> Verdict:
+    """A search: its table and every line of its journal."""
+    from simulator.errors import SimulatorError
+    from simulator.results.sweep_result import POINTS, SweepResult
+
+    problems, held = [], 0
+    if (folder / POINTS).exists():
+        try:
+            held = len(SweepResult.load(folder).points)
+        except SimulatorError as error:
+            problems.append(str(error))
+    else:
+        problems.append(f"{folder}: holds no {POINTS} yet: the command of it goes on")
+    lines, broken = _journal(folder / JOURNAL)
+    return Verdict(f"a search of {held} points, {lines} in its journal", problems + broken)
+
+
+def _journal(path: Path) -> tuple[int, list[str]]:
+    """How many points a journal has, and which of its lines are not as they were written."""
+    from simulator.config.read_back import parsed, read_bytes
+    from simulator.config.sealed import is_sealed
+    from simulator.errors import SpaceError
+
+    if not path.exists():
+        return 0, [f"{path}: is missing"]
+    content = read_bytes(path, MOST_BYTES, SpaceError)
+    lines = content.decode("utf-8", errors="replace").splitlines()
+    problems = [] if content.endswith(b"\n") else [f"{path}: its last line was cut off"]
+    for number, line in enumerate(lines[: len(lines) - len(problems)], start=1):
+        try:
+            found = parsed(line, f"{path}:{number}", SpaceError)
+        except SpaceError as error:
+            problems.append(str(error))
+            continue
+        if not (isinstance(found, dict) and is_sealed(found) and json.dumps(found) == line):
+            problems.append(f"{path}:{number}: has changed")
+    return max(len(lines) - 1, 0), problems
+
+
+def _trace(path: Path) -> Verdict:
+    """A trace of any version: every image, and the manifest's counts."""
+    from simulator.errors import TraceError
+    from simulator.trace import Trace
+
+    try:
+        with Trace.open(path) as trace:
+            trace.verify()
+            return Verdict(f"a trace of {trace.images} images", ())
+    except TraceError as error:
+        return Verdict("a trace", [str(error)])
+
+
+def _sealed_file(path: Path) -> Verdict:
+    """A recording or a cost table."""
+    from simulator.config.read_back import parsed, read_text
+    from simulator.config.sealed import SEAL, is_sealed
+    from simulator.config.wording import shown
+    from simulator.errors import ResultError
+
+    content = parsed(read_text(path, MOST_BYTES, ResultError), str(path), ResultError)
+    if not isinstance(content, dict) or SEAL not in content:
+        rule = "of a folder give the folder; a file must be a trace, a recording or a cost table"
+        raise ResultError(f"{path}: holds no {SEAL}: {rule}")
+    kind = shown(content.get("schema"))
+    return Verdict(f"a file of {kind}", () if is_sealed(content) else [f"{path}: has changed"])
