@@ -86,7 +86,8 @@ def study_tables(folder: Path) -> Path:
     return folder / "out"
 
 
-OUTPUTS = {
+Make = Callable[[Path], Path]
+OUTPUTS: dict[Make, str] = {
     a_run: "a result, ",
     a_compat_report: f"a {COMPAT}, 2 files",
     a_stream: "a stream, ",
@@ -96,7 +97,6 @@ OUTPUTS = {
     a_cost_table: 'a file of "stasim-cost-table/1"',
     study_tables: "a study, 2 files",
 }
-Make = Callable[[Path], Path]
 
 
 @pytest.fixture(autouse=True)
