@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from simulator.architecture import load_architecture
 from simulator.command import supervised
-from simulator.compat.validate import replaced
 from simulator.config.staged_file import staged_file
 from simulator.errors import ResultError
 from simulator.results.result import Result
@@ -16,6 +15,8 @@ from simulator.simulate import Simulation
 from simulator.trace import Trace, image_range
 
 ROOT = Path(__file__).parents[1]
+RECORDED = ROOT.parent / "shared" / "oracles"
+"""Runs of other people's simulators, RTL and boards; no part of this project."""
 
 
 def run_case(machine: str, trace: str | Path, *overrides: str, images: str = "") -> Result:
@@ -43,14 +44,18 @@ def command(
     module: str,
     what: str,
     page: str,
-    make: Callable[[], dict[str, str]],
+    make: Callable[..., dict[str, str]],
     arguments: Sequence[str] | None = None,
+    paths: Mapping[str, tuple[Path | None, str]] | None = None,
 ) -> int:
-    """Print what `make` gives, by the name of its markers, or write it into a page."""
+    """Print what `make` gives, by the name of its markers, or write it into a page.
+
+    `paths`: options that `make` takes by name, each with its default and its help.
+    """
 
     def work() -> None:
         options = parser.parse_args(arguments)
-        made = make()
+        made = make(**{name: getattr(options, name) for name in paths or {}})
         if options.write:
             _write(Path(options.write), made)
         else:
@@ -61,7 +66,9 @@ def command(
         description=what,
         epilog=f"example: python -m {module} --write {page}",
     )
-    parser.add_argument("--write", metavar="FILE", help="replace what stands between the markers")
+    parser.add_argument("--write", metavar="FILE", help="replace what is between the markers")
+    for name, (default, said) in (paths or {}).items():
+        parser.add_argument(f"--{name}", default=default, type=Path, metavar="PATH", help=said)
     return supervised(work)
 
 
@@ -74,6 +81,20 @@ def read_page(path: Path, made: dict[str, str]) -> str:
     for name, part in made.items():
         text = replaced(text, name, part, path)
     return text
+
+
+def replaced(text: str, name: str, made: str, path: Path) -> str:
+    """Return `text` with what is between the markers of a section replaced."""
+    begin, end = f"<!-- {name}: begin", f"<!-- {name}: end -->"
+    if text.count(begin) != 1 or text.count(end) != 1:
+        raise ResultError(f"{path}: must hold `{begin} ... -->` and `{end}` once each")
+    first = text.index("\n", text.index(begin)) + 1
+    return text[:first] + made + "\n" + text[text.index(end) :]
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table from the cells of its header and its lines."""
+    return markdown(line(header), [line(row) for row in rows])
 
 
 def _write(path: Path, made: dict[str, str]) -> None:

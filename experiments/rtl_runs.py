@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from experiments.generated import RECORDED, ROOT
 from models.drawn_convolutions import Bits, ConvLayer, list_layer, list_network, write_network
 from models.topology import Tensor
 from simulator.architecture import Architecture, load_architecture
@@ -20,8 +21,6 @@ from simulator.lowering import Lowered, lower, make_plan
 from simulator.operations import read_network
 from simulator.trace import Trace
 
-ROOT = Path(__file__).parents[1]
-RECORDED = ROOT.parent / "shared" / "oracles"
 EXSPIKE, FPGA_ST = RECORDED / "exspike", RECORDED / "fpga_st"
 ON_CHIP = (
     "{{kind: event_scatter, columns: 32, taps: 9, pairs: {pairs}, latency_cycles: 0, "

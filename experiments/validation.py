@@ -15,15 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.generated import command, line, markdown
-from experiments.rtl_runs import (
-    EXSPIKE,
-    FPGA_ST,
-    ROOT,
-    board_stages,
-    exspike_layers,
-    rows,
-)
+from experiments.generated import ROOT, command, line, markdown
+from experiments.rtl_runs import EXSPIKE, FPGA_ST, board_stages, exspike_layers, rows
 from simulator.errors import ResultError
 
 PAGE = "docs/validation.md"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from experiments.rtl_runs import BLOCK, CIFAR, FPGA_ST, ROOT, board_program, board_stages, rows
+from experiments.generated import ROOT
+from experiments.rtl_runs import BLOCK, CIFAR, FPGA_ST, board_program, board_stages, rows
 from simulator.architecture import load_architecture
 from simulator.lowering import lower, make_plan
 from simulator.operations import read_network

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simulator.compat.dram_streams import measure, read_rows, replays
+from experiments.dram_streams import measure, read_rows, replays
 
 FOLDER = Path(__file__).parents[2].parent / "shared" / "oracles" / "ramulator"
 ABSENT = pytest.mark.skipif(
@@ -39,7 +39,7 @@ def test_images_take_the_recorded_time_back_to_back_and_as_issued(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     found = [row for row in read_rows(FOLDER / "replay.csv") if "baseline" in row["image"]]
-    monkeypatch.setattr("simulator.compat.dram_streams.read_rows", lambda _: found)
+    monkeypatch.setattr("experiments.dram_streams.read_rows", lambda _: found)
     for replay in replays(FOLDER):
         for theirs, ours in (replay.back_to_back_ns, replay.operation_ns):
             assert abs(ours / theirs - 1) <= 0.05

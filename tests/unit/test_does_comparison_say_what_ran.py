@@ -19,7 +19,7 @@ from experiments.comparison import (
     rankings,
     run_both,
 )
-from simulator.compat.validate import replaced
+from experiments.generated import replaced
 from simulator.energy.break_even import Design
 from simulator.energy.spans import NOTHING, Span
 from simulator.errors import ResultError

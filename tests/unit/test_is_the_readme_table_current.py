@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from experiments import boards, chip_power, designs, machines, validation
+from experiments.generated import replaced
 from experiments.rtl_runs import EXSPIKE, FPGA_ST
-from simulator.compat.validate import replaced
 
 ROOT = Path(__file__).parents[2]
 

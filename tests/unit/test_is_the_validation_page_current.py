@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from simulator.compat import validate
+from experiments import peers
+from experiments.generated import replaced
 
 ROOT = Path(__file__).parents[2]
 ORACLES = ROOT.parent / "shared" / "oracles"
@@ -19,14 +20,14 @@ ORACLES = ROOT.parent / "shared" / "oracles"
 def test_every_section_is_as_made_now() -> None:
     text = (ROOT / "docs" / "validation.md").read_text("utf-8")
     path = Path("validation.md")
-    for name, made in validate.made_sections(ORACLES).items():
-        assert validate.replaced(text, name, made, path) == text, name
+    for name, made in peers.made_sections(ORACLES).items():
+        assert replaced(text, name, made, path) == text, name
 
 
 def test_without_figures_it_says_what_is_missing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert validate.main(["--oracles", str(tmp_path)]) == 2
+    assert peers.main(["--oracles", str(tmp_path)]) == 2
     assert "expected.json" in capsys.readouterr().err
 
 
@@ -35,7 +36,7 @@ def test_a_page_without_markers_stays_as_it_is(
 ) -> None:
     page = tmp_path / "page.md"
     page.write_text("no markers")
-    monkeypatch.setattr(validate, "made_sections", lambda _: {"scalesim": "a table"})
-    assert validate.main(["--oracles", str(tmp_path), "--write", str(page)]) == 2
+    monkeypatch.setattr(peers, "made_sections", lambda oracles: {"scalesim": "a table"})
+    assert peers.main(["--oracles", str(tmp_path), "--write", str(page)]) == 2
     assert "<!-- scalesim: begin" in capsys.readouterr().err
     assert page.read_text() == "no markers"

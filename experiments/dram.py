@@ -1,4 +1,4 @@
-"""python -m simulator.compat.dram_validation: our DRAM channels beside Ramulator's, as tables.
+"""python -m experiments.dram: our DRAM channels beside Ramulator's, as tables.
 
 Reads recorded runs from a folder that is not part of this project, and writes its sections of
 docs/validation.md between their markers, and a plot.
@@ -6,56 +6,29 @@ docs/validation.md between their markers, and a plot.
 
 from __future__ import annotations
 
-import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from simulator.command import command
-from simulator.compat.dram_streams import Replay, StreamRow, measure, read_rows, replays
-from simulator.compat.validate import replaced, table
-from simulator.config.staged_file import staged_file
+from experiments.dram_streams import Replay, StreamRow, measure, read_rows, replays
+from experiments.generated import RECORDED, command, table
 from simulator.errors import ResultError
 
-COMMAND = (
-    "python -m simulator.compat.dram_validation --write docs/validation.md --plot docs/dram.png"
-)
+PAGE = "docs/validation.md"
 
 
-@command()
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the sections, or write them between the markers of a file."""
-    parser = argparse.ArgumentParser(
-        prog="python -m simulator.compat.dram_validation",
-        description="Compare DRAM times with recorded runs of Ramulator.",
-        epilog=f"example: {COMMAND}",
-    )
-    parser.add_argument(
-        "--oracles",
-        default="../shared/oracles/ramulator",
-        type=Path,
-        metavar="DIR",
-        help="folder with dram_streams.csv, replay.csv and replay/*.npz",
-    )
-    parser.add_argument("--rows", type=Path, metavar="FILE", help="other rows than its own")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="replace its sections")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw ours over theirs (PNG)")
-    options = parser.parse_args(arguments)
-    rows = read_rows(options.rows or options.oracles / "dram_streams.csv")
-    found = [measure(row) for row in rows]
+def made_sections(
+    oracles: Path, rows: Path | None = None, plot: Path | None = None
+) -> dict[str, str]:
+    """The tables by the name of their markers; draws the plot where one is asked for."""
+    found = [measure(row) for row in read_rows(rows or oracles / "dram_streams.csv")]
     sections = {
         "dram-streams": streams_table(found),
-        "dram-replays": replays_table(replays(options.oracles)),
+        "dram-replays": replays_table(replays(oracles)),
     }
-    if options.plot:
-        draw(found, options.plot)
-    if not options.write:
-        print("\n\n".join(sections.values()))
-        return
-    text = options.write.read_text("utf-8")
-    for name, made in sections.items():
-        text = replaced(text, name, made, options.write)
-    with staged_file(options.write) as file:
-        file.write(text.encode())
+    if plot:
+        draw(found, plot)
+    return sections
 
 
 def streams_table(found: Sequence[StreamRow]) -> str:
@@ -120,5 +93,16 @@ def draw(found: Sequence[StreamRow], path: Path) -> None:
     figure.savefig(path)
 
 
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the sections, or write them between the markers of a file."""
+    what = "Compare DRAM times with recorded runs of Ramulator."
+    paths: dict[str, tuple[Path | None, str]] = {
+        "oracles": (RECORDED / "ramulator", "folder with dram_streams.csv, replay.csv, replay/"),
+        "rows": (None, "other rows than its own"),
+        "plot": (None, "draw ours over theirs (PNG)"),
+    }
+    return command("experiments.dram", what, PAGE, made_sections, arguments, paths)
+
+
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(main())

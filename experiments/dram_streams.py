@@ -48,8 +48,8 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     """Return the recorded rows. Raises ResultError where the file is absent or has none."""
     if not path.is_file():
         raise ResultError(f"{path}: no such file")
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    lines = path.read_text("utf-8").splitlines()
+    rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
     if not rows:
         raise ResultError(f"{path}: holds no row")
     return rows

@@ -1,4 +1,4 @@
-"""python -m simulator.compat.validate: our figures beside those of other simulators, in percent.
+"""python -m experiments.peers: our figures beside those of other simulators, in percent.
 
 Reads their figures from a folder that is not part of this project, and writes its sections of
 docs/validation.md between their markers.
@@ -6,15 +6,14 @@ docs/validation.md between their markers.
 
 from __future__ import annotations
 
-import argparse
-import csv
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from simulator.command import command
+from experiments.dram_streams import read_rows
+from experiments.generated import RECORDED, command, table
 from simulator.compat.designs import run_design
 from simulator.compat.energy import DRAM_PJ_PER_BIT, energy_mj, published
 from simulator.compat.networks import PUBLISHED
@@ -23,10 +22,9 @@ from simulator.compat.prosperity import dram_bits
 from simulator.components.base import build
 from simulator.components.pe_arrays.base import PEArray
 from simulator.components.pe_arrays.counted import counted_tiles
-from simulator.config.staged_file import staged_file
-from simulator.errors import ResultError, SimulatorError
+from simulator.errors import ResultError
 
-COMMAND = "python -m simulator.compat.validate --write docs/validation.md"
+PAGE = "docs/validation.md"
 DESIGNS = ("Eyeriss_linear", "PTB", "SATO", "MINT", "Prosperity")
 PUBLISHED_BITS = {
     "spikformer_cifar10": 140_574_720,
@@ -37,39 +35,6 @@ PUBLISHED_BITS = {
     "sdt_cifar10dvs": 549_388_288,
 }
 """reference/mem_reference.csv of github.com/dubcyfor3/Prosperity."""
-
-
-@command()
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the sections, or write them between the markers of a file."""
-    parser = argparse.ArgumentParser(
-        prog="python -m simulator.compat.validate",
-        description="Compare our figures with those of other simulators.",
-        epilog=f"example: {COMMAND}",
-    )
-    parser.add_argument(
-        "--oracles",
-        default="../shared/oracles",
-        metavar="DIR",
-        help="folder with prosperity/*.npz, *.expected.json and scalesim/gemm_cycles.csv",
-    )
-    parser.add_argument("--write", metavar="FILE", help="replace the sections of this file")
-    options = parser.parse_args(arguments)
-    try:
-        sections = made_sections(Path(options.oracles))
-        if not options.write:
-            print("\n\n".join(sections.values()))
-            return
-        path = Path(options.write)
-        text = path.read_text("utf-8")
-        for name, made in sections.items():
-            text = replaced(text, name, made, path)
-        with staged_file(path) as file:
-            file.write(text.encode())
-    except OSError as error:
-        if error.filename is None:  # stdout
-            raise
-        raise SimulatorError(f"{error.filename}: {error.strerror}") from None
 
 
 def made_sections(oracles: Path) -> dict[str, str]:
@@ -85,21 +50,6 @@ def made_sections(oracles: Path) -> dict[str, str]:
         "prosperity-random": random_table(folder, found),
         "scalesim": scalesim_table(oracles / "scalesim" / "gemm_cycles.csv"),
     }
-
-
-def replaced(text: str, name: str, made: str, path: Path) -> str:
-    """`text` with what stands between the markers of a section replaced."""
-    begin, end = f"<!-- {name}: begin", f"<!-- {name}: end -->"
-    if text.count(begin) != 1 or text.count(end) != 1:
-        raise ResultError(f"{path}: must hold `{begin} ... -->` and `{end}` once each")
-    first = text.index("\n", text.index(begin)) + 1
-    return text[:first] + made + "\n" + text[text.index(end) :]
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A markdown table."""
-    lines = [" | ".join(header), " | ".join("---" for _ in header)]
-    return "\n".join(f"| {line} |" for line in [*lines, *(" | ".join(row) for row in rows)])
 
 
 def percent(ours: float, theirs: float) -> str:
@@ -189,9 +139,8 @@ def random_table(folder: Path, found: Sequence[str]) -> str:
 
 def scalesim_table(path: Path) -> str:
     """The dense array beside SCALE-Sim."""
-    lines = [line for line in path.read_text("utf-8").splitlines() if not line.startswith("#")]
     rows = []
-    for row in csv.DictReader(lines):
+    for row in read_rows(path):
         m, n, k = (int(row[key]) for key in ("m", "n", "k"))
         ours = dense_cycles(row["dataflow"], int(row["rows"]), int(row["cols"]), (m, k, n))
         theirs = int(row["total_cycles"])
@@ -219,6 +168,14 @@ def dense_cycles(stationary: str, rows: int, columns: int, shape: tuple[int, int
     inputs = np.minimum(size, k - np.arange(0, k, size)).astype(np.int64)
     tiles = counted_tiles(np.zeros((m, len(inputs)), np.int64), inputs, n)
     return int(array.cost(tiles).cycles.sum()) * -(-n // array.tile_columns) - 1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the sections, or write them between the markers of a file."""
+    what = "Compare our figures with those of other simulators."
+    said = "folder with prosperity/*.npz, *.expected.json and scalesim/gemm_cycles.csv"
+    paths = {"oracles": (RECORDED, said)}
+    return command("experiments.peers", what, PAGE, made_sections, arguments, paths)
 
 
 if __name__ == "__main__":
