@@ -63,6 +63,16 @@ class Row(NamedTuple):
         """Of the model, as a share of the RTL's cycles."""
         return self.model_cycles / self.rtl_cycles - 1 if self.rtl_cycles else 0.0
 
+    @property
+    def deviation_size(self) -> float:
+        """Of the deviation, without its sign."""
+        return abs(self.deviation)
+
+    @property
+    def is_block(self) -> bool:
+        """Whether it is an encoder block at a timestep."""
+        return self.case.startswith("block ")
+
 
 class Count(NamedTuple):
     """What the RTL counted beside the model's count of an action."""
@@ -255,6 +265,26 @@ class UnitCost(NamedTuple):
 
     activity: UnitActivity
     table_pj: float
+
+    @property
+    def action(self) -> str:
+        """The action to which its energies are related."""
+        return next(iter(self.activity.counts))
+
+    @property
+    def count(self) -> int:  # type: ignore[override]  # hides tuple.count, which nobody needs here
+        """Of that action."""
+        return self.activity.counts[self.action]
+
+    @property
+    def gates_pj_each(self) -> float:
+        """Switching energy of the gates for each such action."""
+        return self.activity.energy.switching_pj / self.count
+
+    @property
+    def table_pj_each(self) -> float:
+        """What the energy table says of it."""
+        return self.table_pj / self.count
 
 
 def unit_costs(setting: CalibrationSetting, block: int) -> list[UnitCost]:

@@ -51,6 +51,11 @@ class Gates(NamedTuple):
     area_um2: float
     cells: dict[str, int]
 
+    @property
+    def cell_count(self) -> int:
+        """Cells of the library; memories are boxes outside."""
+        return sum(self.cells.values()) - self.cells.get(MEMORY, 0)
+
 
 class Energy(NamedTuple):
     """Of a simulation, pJ: `switching` of all nets but the clock, `clock` of its pins."""
