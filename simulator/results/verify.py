@@ -17,7 +17,7 @@ MOST_BYTES = 1 << 30
 JOURNAL = "journal.jsonl"
 
 
-class Verdict(NamedTuple):
+class Verification(NamedTuple):
     """What a path holds, in words, and what is wrong with it, a line each."""
 
     holds: str
@@ -39,13 +39,13 @@ class _Verify(argparse.Action):
         """Print that the output is whole; raise ResultError with what is not."""
         from simulator.errors import ResultError
 
-        verdict = verify(Path(value))
-        if verdict.problems:
-            raise ResultError("\n".join(verdict.problems))
-        parser.exit(message=f"{value}: {verdict.holds}, whole\n")
+        found = verify(Path(value))
+        if found.problems:
+            raise ResultError("\n".join(found.problems))
+        parser.exit(message=f"{value}: {found.holds}, whole\n")
 
 
-def verify(path: Path) -> Verdict:
+def verify(path: Path) -> Verification:
     """Look at all of an output. Raises SimulatorError where it is none of ours."""
     from simulator.results.sweep_result import POINTS
 
@@ -58,7 +58,7 @@ def verify(path: Path) -> Verdict:
     return _folder(path)
 
 
-def _folder(folder: Path) -> Verdict:
+def _folder(folder: Path) -> Verification:
     """A folder with a manifest; a stream's parts have theirs."""
     from simulator.config.staged_folder import verify_folder
     from simulator.errors import ResultError
@@ -72,10 +72,10 @@ def _folder(folder: Path) -> Verdict:
     if kind == KIND:
         problems = [*problems, *(stream_problems(folder) if not problems else ())]
         count = sum(1 for _ in folder.rglob("*.parquet"))
-    return Verdict(f"a {kind}, {count} files", problems)
+    return Verification(f"a {kind}, {count} files", problems)
 
 
-def _sweep(folder: Path) -> Verdict:
+def _sweep(folder: Path) -> Verification:
     """A search: its table and every line of its journal."""
     from simulator.errors import SimulatorError
     from simulator.results.sweep_result import POINTS, SweepResult
@@ -89,7 +89,7 @@ def _sweep(folder: Path) -> Verdict:
     else:
         problems.append(f"{folder}: holds no {POINTS} yet: the command of it goes on")
     lines, broken = _journal(folder / JOURNAL)
-    return Verdict(f"a search of {held} points, {lines} in its journal", problems + broken)
+    return Verification(f"a search of {held} points, {lines} in its journal", problems + broken)
 
 
 def _journal(path: Path) -> tuple[int, list[str]]:
@@ -114,7 +114,7 @@ def _journal(path: Path) -> tuple[int, list[str]]:
     return max(len(lines) - 1, 0), problems
 
 
-def _trace(path: Path) -> Verdict:
+def _trace(path: Path) -> Verification:
     """A trace of any version: every image, and the manifest's counts."""
     from simulator.errors import TraceError
     from simulator.trace import Trace
@@ -122,12 +122,12 @@ def _trace(path: Path) -> Verdict:
     try:
         with Trace.open(path) as trace:
             trace.verify()
-            return Verdict(f"a trace of {trace.images} images", ())
+            return Verification(f"a trace of {trace.images} images", ())
     except TraceError as error:
-        return Verdict("a trace", [str(error)])
+        return Verification("a trace", [str(error)])
 
 
-def _sealed_file(path: Path) -> Verdict:
+def _sealed_file(path: Path) -> Verification:
     """A recording or a cost table."""
     from simulator.config.read_back import parsed, read_text
     from simulator.config.sealed import SEAL, is_sealed
@@ -139,4 +139,4 @@ def _sealed_file(path: Path) -> Verdict:
         rule = "of a folder give the folder; a file must be a trace, a recording or a cost table"
         raise ResultError(f"{path}: holds no {SEAL}: {rule}")
     kind = shown(content.get("schema"))
-    return Verdict(f"a file of {kind}", () if is_sealed(content) else [f"{path}: has changed"])
+    return Verification(f"a file of {kind}", () if is_sealed(content) else [f"{path}: has changed"])
