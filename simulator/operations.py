@@ -255,6 +255,12 @@ class Network:
 def read_network(trace: Trace | Outline) -> Network:
     """Group a trace's operations into layers. Raises LoweringError for what has no place in one."""
     model = trace.manifest["model"]
+    if trace.layout.image_timesteps:
+        raise LoweringError(
+            f"{trace.path}: its images leave after {min(trace.layout.image_timesteps)} to "
+            f"{max(trace.layout.image_timesteps)} timesteps: this needs one number for all; "
+            "`simulator.run`, searches and comparisons take them"
+        )
     reader = _Reader(trace)
     for operation in trace.operations:
         reader.add(operation)

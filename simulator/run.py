@@ -326,13 +326,13 @@ def _write_timeline(options: argparse.Namespace, images: range, result: Result) 
     """Replay these images once more and write when each operation ran; the stream comes first."""
     from simulator.architecture import load_architecture
     from simulator.config.staged_file import named
-    from simulator.simulate import Simulation
+    from simulator.leaving import simulation_of
     from simulator.timeline import TimelineRecording, record_stream, write_timeline
     from simulator.trace import Trace
 
     with Trace.open(options.trace) as trace:
         architecture = load_architecture(options.arch, options.overrides)
-        simulation = Simulation(trace, architecture, engine=options.engine)
+        simulation = simulation_of(trace, architecture, engine=options.engine)
 
         def recordings() -> Iterator[TimelineRecording]:
             if "stream" in result.provenance:

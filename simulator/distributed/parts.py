@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from simulator.architecture import Architecture, as_architecture
 from simulator.distributed.executor import Executor
+from simulator.leaving import simulation_of
 from simulator.results.result import Result, merge
-from simulator.simulate import Simulation
 from simulator.trace import Trace
 
 
@@ -35,7 +35,7 @@ def simulate_part(part: Part, seen: Callable[[range], Iterator[int]] = iter) -> 
     """The result of a part. `seen` walks over its images, to show progress."""
     with Trace.open(part.trace) as trace:
         architecture = as_architecture(part.arch, part.overrides)
-        simulation = Simulation(
+        simulation = simulation_of(
             trace,
             architecture,
             engine=part.engine,
@@ -50,7 +50,7 @@ def provenance_of(part: Part) -> dict[str, Any]:
     """What the provenance of the part's result will be; raises what makes it impossible."""
     with Trace.open(part.trace) as trace:
         architecture = as_architecture(part.arch, part.overrides)
-        simulation = Simulation(trace, architecture, engine=part.engine, command=part.command)
+        simulation = simulation_of(trace, architecture, engine=part.engine, command=part.command)
         facts: dict[str, Any] = json.loads(json.dumps(simulation.provenance()))
         return facts
 

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 from simulator.architecture import Architecture, load_architecture
 from simulator.config.staged_file import staged_file
 from simulator.errors import ResultError, SimulatorError
+from simulator.leaving import simulation_of
 from simulator.results.findings import severity_of, split_findings
 from simulator.results.repricing import reprice, simulation_key
 from simulator.results.result import Result
-from simulator.simulate import Simulation
 from simulator.sweep.metrics import machine_metrics, result_metrics
 from simulator.trace import Trace, image_range
 
@@ -136,7 +136,7 @@ def _replayed(group: Group, architecture: Architecture, replays: _Replays) -> tu
         return reprice(found, architecture), "repriced"
     with Trace.open(group.trace) as trace:
         images = image_range(group.images, trace.images)
-        result = Simulation(trace, architecture).run(images)
+        result = simulation_of(trace, architecture).run(images)
     replays.keep(key, result)
     return result, "simulated"
 

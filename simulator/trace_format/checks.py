@@ -36,6 +36,7 @@ def check_batch(layout: Layout, batch: ImageBatch, source: str) -> None:
         masks = layout.masks(batch.arena)[:, block]
         rules.check_unused_bits(f"active/{block}", masks, layout.tokens)
     rules.check_halting()
+    rules.check_left()
     halted = rules.halted_rows()
     for name, tensor in layout.tensors.items():
         if tensor.channels % 8 == 0 and tensor.mask not in halted:
@@ -112,6 +113,21 @@ class _Rules:
                 f"{self.place(image)}: active/{block}: token {token} is {state} in timestep {step}:"
                 f" with halting {granularity!r} it must {rule}"
             )
+
+    def check_left(self) -> None:
+        """Nothing is active or stored of the timesteps that an image did not take."""
+        if not self.layout.image_timesteps:
+            return
+        halts = self.layout.granularity != "none"
+        for place, index in enumerate(self.batch.index.tolist()):
+            taken = self.layout.image_timesteps[index]
+            rule = f"must be zero, the image left after {taken} timesteps"
+            if halts and self.batch.active[place, :, taken:].any():
+                raise TraceError(f"{self.place(place)}: active: {rule}")
+            for name, tensor in self.layout.tensors.items():
+                every = tensor.timesteps == self.layout.timesteps
+                if every and self.layout.tensor(self.batch.arena[place], name)[taken:].any():
+                    raise TraceError(f"{self.place(place)}: spikes/{name}: {rule}")
 
     def halted_rows(self) -> dict[str, tuple[npt.NDArray[np.intp], ...]]:
         """(image, timestep, token) of the halted tokens by mask, where there are any."""

@@ -26,7 +26,8 @@ ROW_ALIGNMENT_BYTES = 64
 class Layout:
     """What a valid manifest says of the data: enough to read, to check and to write images.
 
-    `stages`: the role of each stage of the operations, one of `specs.ROLES`.
+    `stages`: the role of each stage of the operations, one of `specs.ROLES`. `image_timesteps`: how
+    many each image took, where some leave before the last; else empty.
     """
 
     tensors: dict[str, TensorSpec]
@@ -38,6 +39,7 @@ class Layout:
     tokens: int
     granularity: str
     classes: int | None
+    image_timesteps: tuple[int, ...] = ()
 
     @property
     def images(self) -> int:

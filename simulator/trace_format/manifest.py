@@ -55,6 +55,7 @@ def check_manifest(manifest: dict[str, Any], source: str) -> Layout:
         model = None
     digests = _items(manifest, "image_sha256")
     _check_sections(problems, model, sections["dataset"], sections["weights"], len(digests))
+    _check_image_timesteps(problems, manifest, model, len(digests))
     tensors = _tensors(problems, _items(manifest, "tensors"), model, len(digests))
     stages = check_stages(problems, manifest) if newest else implied_stages(manifest)
     walk = _Operations(problems, tensors, model, (stages if newest else {}) or FIRST_ROLES | stages)
@@ -75,6 +76,7 @@ def check_manifest(manifest: dict[str, Any], source: str) -> Layout:
         tokens=model["tokens"],
         granularity=model["halting"]["granularity"],
         classes=classes[-1] if classes and isinstance(classes[-1], int) else None,
+        image_timesteps=tuple(_items(manifest, "image_timesteps")),
     )
 
 
@@ -109,6 +111,21 @@ def _check_sections(
     if weights and weights["accuracy"] is not None and weights["origin"] != "trained":
         rule = f"null, since weights.origin is {weights['origin']!r} and not 'trained'"
         problems.add("weights.accuracy", weights["accuracy"], rule)
+
+
+def _check_image_timesteps(
+    problems: Problems, manifest: dict[str, Any], model: dict[str, Any] | None, images: int
+) -> None:
+    """Images that leave early take some of the model's timesteps."""
+    if "image_timesteps" not in manifest or model is None:
+        return
+    steps = _items(manifest, "image_timesteps")
+    if len(steps) != images:
+        rule = f"one for each image of image_sha256, {images}"
+        problems.add("image_timesteps", steps, rule)
+    if any(type(each) is int and each > model["timesteps"] for each in steps):
+        rule = f"at most the timesteps of the model, {model['timesteps']}"
+        problems.add("image_timesteps", steps, rule)
 
 
 def _tensors(

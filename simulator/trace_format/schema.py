@@ -153,8 +153,9 @@ MANIFEST = {
     "tensors": list_of(OBJECT),
     "operations": list_of(OBJECT),
     "capture": OBJECT,
+    "image_timesteps": list_of(entire(1, 4096)),
 }
-MANIFEST_OPTIONAL = ("capture",)
+MANIFEST_OPTIONAL = ("capture", "image_timesteps")
 MODEL = {
     "name": TEXT,
     "family": TEXT,
