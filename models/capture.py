@@ -100,6 +100,11 @@ def parser() -> argparse.ArgumentParser:
         "--time-axis", type=int, metavar="N", help="of one image of --data that changes in time"
     )
     made.add_argument(
+        "--ragged",
+        action="store_true",
+        help="images may leave --network after different timesteps",
+    )
+    made.add_argument(
         "--mask",
         action="append",
         default=[],
@@ -175,6 +180,8 @@ def capture(options: argparse.Namespace) -> Path:
         raise ModelError("--mean, --std and --time-axis are of images of --data, without --dataset")
     if options.model is None:
         return capture_foreign(options)
+    if options.ragged:
+        raise ModelError("--ragged is of --network; --model leaves by --exit")
     switches = switches_asked(options)
     if options.baseline and (switches.halting or "isps" in switches.model):
         raise ModelError("--baseline has neither I-SPS nor halting; leave out their switches")
@@ -215,6 +222,7 @@ def capture_own(options: argparse.Namespace) -> Path:
         timesteps=options.timesteps or (TIMESTEPS if sequence else None),
         time_axis=options.time_axis,
         sequence=sequence,
+        ragged=options.ragged,
         masks=masks_asked(options),
         mean=options.mean,
         std=options.std,
@@ -262,6 +270,7 @@ def capture_foreign(options: argparse.Namespace) -> Path:
         options.out,
         timesteps=timesteps,
         prepare=(lambda pixels: repeated(pixels, timesteps)) if repeats else None,
+        ragged=options.ragged,
         masks=masks_asked(options),
         name=name,
         dataset=options.dataset,

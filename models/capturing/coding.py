@@ -59,6 +59,7 @@ class Spool:
         self.folder = folder
         self.images = 0
         self._known: dict[str, list[Arranged]] = {}
+        self._fired: dict[str, bool] = {}
 
     def add(self, tensors: dict[str, Arranged]) -> None:
         """Keep one image."""
@@ -67,12 +68,17 @@ class Spool:
             bits = each.kind == "spikes"
             kept[name] = pack_bits(each.numbers) if bits else _narrow(each.numbers)
             low, high = _range(each)
+            self._fired[name] = bool(low or high) or self._fired.get(name, False)
             # What is known of an image, without its numbers: the range as two of them.
             self._known.setdefault(name, []).append(
                 each._replace(numbers=np.array([low, high, each.numbers.shape[2]]))
             )
         np.savez(self.folder / f"{self.images}.npz", **kept)  # type: ignore[arg-type]
         self.images += 1
+
+    def silent(self) -> list[str]:
+        """Return the tensors whose numbers were zero in all images."""
+        return [name for name, fired in self._fired.items() if not fired]
 
     def coding(self, name: str) -> Coding:
         """Return the coding that holds a tensor's numbers of all images."""
@@ -111,24 +117,32 @@ class Spool:
         scale = (high - low) / (2**REAL_PLANES - 1) or 1.0
         return Coding("integer", REAL_PLANES, scale, round(-low / scale), scale / 2)
 
-    def packed(self, image: int, codings: dict[str, Coding]) -> dict[str, npt.NDArray[np.uint8]]:
-        """Return an image's tensors as a trace takes them: uint8 (timestep, plane, row, byte)."""
+    def packed(
+        self, image: int, codings: dict[str, Coding], frames: dict[str, int]
+    ) -> dict[str, npt.NDArray[np.uint8]]:
+        """Return an image's tensors as a trace takes them: uint8 (timestep, plane, row, byte).
+
+        `frames`: timesteps of each tensor; those that an image did not take are zero.
+        """
         found = {}
         with np.load(self.folder / f"{image}.npz") as kept:
             for name, coding in codings.items():
-                known = self._known[name][image]
-                array = kept[name]
-                if known.kind == "spikes" and coding.kind == "spikes":
-                    found[name] = array[:, None]
-                    continue
-                channels = int(known.numbers[2])
-                if known.kind == "spikes":
-                    array = np.unpackbits(array, axis=-1, count=channels, bitorder="little")
-                numbers = _recoded(known, array, coding)
-                found[name] = np.stack(
-                    [pack_bits((numbers >> plane) & 1) for plane in range(coding.planes)], axis=1
-                )
+                own = self._planes(self._known[name][image], kept[name], coding)
+                missing = frames[name] - len(own)
+                found[name] = np.pad(own, ((0, missing), *((0, 0),) * 3)) if missing else own
         return found
+
+    @staticmethod
+    def _planes(known: Arranged, array: Numbers, coding: Coding) -> npt.NDArray[np.uint8]:
+        """One image's tensor in the planes of a coding."""
+        if known.kind == "spikes" and coding.kind == "spikes":
+            return array[:, None]
+        if known.kind == "spikes":
+            channels = int(known.numbers[2])
+            array = np.unpackbits(array, axis=-1, count=channels, bitorder="little")
+        numbers = _recoded(known, array, coding)
+        planes = [pack_bits((numbers >> plane) & 1) for plane in range(coding.planes)]
+        return np.stack(planes, axis=1)
 
 
 def _alike(first: Arranged, second: Arranged) -> bool:

@@ -73,7 +73,7 @@ class TapeFlow:
 
     `made_by`: by (call, position of a factor), the nodes that made a weighted sum's operand.
     `marked`: the nodes that made the masks which the network declares. `reads`: by call, its
-    tensors and the calls that made each.
+    tensors and the calls that made each. `returned`: the storages of what the network returns.
     """
 
     def __init__(
@@ -89,6 +89,7 @@ class TapeFlow:
         self.reads: dict[int, list[tuple[Spec, list[int]]]] = {}
         self.times = times
         self.marked: list[Node] = []
+        self.returned = {spec.storage for spec in tape.result}
         noted: dict[int, list[Spec]] = defaultdict(list)
         for mark in marks:
             noted[mark.call].append(mark.spec)

@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from models.capturing.marks import Mark, Marks
 from models.capturing.operands import Coded, encode
-from models.capturing.refusals import CaptureError
+from models.capturing.refusals import CaptureError, OtherCourse
 from models.capturing.rules import rule_of
 from models.capturing.tape import Tape
 
@@ -17,7 +17,7 @@ from models.capturing.tape import Tape
 class Follower(TorchDispatchMode):
     """Compares a run, call by call, with a tape, and packs the operands that are stored."""
 
-    def __init__(self, tape: Tape, wanted: set[tuple[int, int]], image: int) -> None:
+    def __init__(self, tape: Tape, wanted: set[tuple[int, int]], image: int | str) -> None:
         """`wanted`: (call, position of a factor) of the operands to keep."""
         super().__init__()
         self.tape, self.image = tape, image
@@ -70,12 +70,12 @@ class Follower(TorchDispatchMode):
             raise self._other(self._at)
         self.coded[key] = coded
 
-    def _other(self, at: int) -> CaptureError:
+    def _other(self, at: int) -> OtherCourse:
         calls, positions = self.tape.calls, self.tape.positions
         near = next((each for each in calls if positions[each.index] >= at), calls[-1])
-        return CaptureError(
+        return OtherCourse(
             near.place,
             f"images 0 and {self.image} take different operations (from {near.rule.name} on)",
-            "take all steps for all images and mark with active() what halted, or capture images "
-            "of one kind at a time",
+            "give ragged=True (--ragged) for images that leave after different timesteps; else "
+            "take all steps for all images and mark with active() what halted",
         )

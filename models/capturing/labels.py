@@ -9,6 +9,7 @@ NEVER marks what is the same at every timestep.
 from __future__ import annotations
 
 from collections import Counter
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,6 +18,18 @@ from models.capturing.propagation import NEVER, DerivedValue, Values
 from models.capturing.rules import COMPARISONS, MATRIX
 from models.capturing.sequences import along
 from models.capturing.tape import INPUT, RANDOM, Call, Spec, Tape
+
+_COPIES = ("clone", "_to_copy", "contiguous", "alias_copy")
+# Made of constants alone, whatever they overwrite.
+_UNLABELLED = ("fill", "zero")
+
+
+class UniformLabel(NamedTuple):
+    """The one label of a storage's first `elements`, each of `width` bytes."""
+
+    label: int
+    elements: int
+    width: int
 
 
 class Labels:
@@ -34,6 +47,7 @@ class Labels:
         self.of_call: dict[int, tuple[int, int]] = {}
         self.equal_operands: set[tuple[int, int]] = set()
         self._labels: dict[int, Tensor] = {}
+        self._uniform: dict[int, UniformLabel] = {}
         self._equal: set[int] = set()
         self._widths: dict[int, int] = {}
         self._begun = False
@@ -43,8 +57,9 @@ class Labels:
         self._at: Counter[object] = Counter()
         if time_axis is not None:
             for spec in tape.inputs:
-                if spec.size[time_axis] == timesteps:
-                    self._write(spec, along(spec.size, time_axis, timesteps))
+                frames = spec.size[time_axis]
+                if frames >= timesteps:  # more where the run left early
+                    self._write(spec, along(spec.size, time_axis, frames))
                     self._begun = True
         last = {spec.storage: call.index for call in tape.calls for spec in call.inputs()}
         self._last: dict[int, list[int]] = {}
@@ -53,10 +68,62 @@ class Labels:
 
     def walk(self, call: Call, values: Values) -> None:
         """Label what a call makes; `values`: reads its arguments, before it runs."""
-        if call.flags & INPUT or self._any(call) or call.rule.group == "matrix":
+        labelled = call.flags & INPUT or self._any(call) or call.rule.group == "matrix"
+        if labelled and not self._label_alike(call):
             self._label(call, DerivedValue(self, call, values).labels())
         for storage in self._last.get(call.index, ()):
             self._labels.pop(storage, None)
+            self._uniform.pop(storage, None)
+
+    def _label_alike(self, call: Call) -> bool:
+        """Label what is made, element by element, of tensors with one label each.
+
+        So are most calls: those of a loop over time, also of the one inside of a neuron.
+        """
+        rule = call.rule
+        copies = rule.name in _COPIES
+        if not (copies or rule.group == "pointwise") or rule.name in _UNLABELLED:
+            return False
+        if rule.name in COMPARISONS and not self._begun:
+            return False
+        latest = NEVER
+        for spec in call.inputs():
+            known = self._uniform.get(spec.storage)
+            if (
+                known is None
+                or not known.elements
+                or spec.span()[1] >= known.elements * known.width
+            ):
+                if known is None and spec.storage not in self._labels and 0 not in spec.stride[:2]:
+                    continue  # no label at all
+                return False
+            if known.label == NEVER and 0 in spec.stride[:2]:
+                return False  # perhaps equal frames, where time begins
+            latest = max(latest, known.label)
+        self.of_call[call.index] = latest, latest
+        for spec in (*call.written(), *call.outputs):
+            self._write_alike(spec, latest)
+            self._equal.discard(spec.storage)
+        return True
+
+    def _write_alike(self, spec: Spec, label: int) -> None:
+        """Give all elements of a tensor one label."""
+        first, last = spec.span()
+        width = spec.dtype.itemsize
+        dense = first == 0 and spec.elements * width == last + 1
+        known = self._uniform.get(spec.storage)
+        before = 0 if known is None else known.elements * known.width
+        if dense and last + 1 >= before and spec.storage not in self._labels:
+            self._uniform[spec.storage] = UniformLabel(label, spec.elements, width)
+        else:
+            self._write(spec, torch.tensor(label, dtype=torch.int16).expand(spec.size))
+
+    def _spread(self, storage: int) -> None:
+        """Give a storage of one label a label for each element."""
+        known = self._uniform.pop(storage, None)
+        if known is not None:
+            self._labels[storage] = torch.full((known.elements,), known.label, dtype=torch.int16)
+            self._widths[storage] = known.width
 
     def _label(self, call: Call, made: Tensor | None) -> None:
         targets = [*call.written(), *call.outputs]
@@ -64,13 +131,19 @@ class Labels:
             made = self._next_firing(call, made)
         if call.rule.group == "matrix":
             made = self._next_call(call, made)
-        equal = self._is_equal(call, made)
+        low = high = NEVER
+        if made is not None and made.numel():
+            low, high = (int(each) for each in torch.aminmax(made))
+        equal = made is not None and self._is_equal(call, low, high)
         if made is not None:
-            low, high = torch.aminmax(made) if made.numel() else (0, 0)
-            self.of_call[call.index] = int(low), int(high)
+            self.of_call[call.index] = (low, high) if made.numel() else (0, 0)
         for spec in targets:
             labels = made
             if labels is None:
+                continue
+            if low == high:
+                self._write_alike(spec, low)
+                (self._equal.add if equal else self._equal.discard)(spec.storage)
                 continue
             if tuple(labels.shape) != spec.size:
                 fits = labels.dim() <= len(spec.size)
@@ -83,6 +156,10 @@ class Labels:
 
     def read(self, spec: Spec) -> Tensor:
         """Return the labels of a tensor; an axis of T equal frames begins time."""
+        alike = self._uniform.get(spec.storage)
+        if alike is not None and spec.span()[1] < alike.elements * alike.width:
+            return torch.tensor(alike.label, dtype=torch.int16).expand(spec.size)
+        self._spread(spec.storage)
         labels_of_storage = self._labels.get(spec.storage)
         if labels_of_storage is None:
             return torch.full(spec.size, NEVER, dtype=torch.int16)
@@ -91,7 +168,10 @@ class Labels:
         return labels_of_storage.as_strided(spec.size, spec.stride, spec.offset)
 
     def _any(self, call: Call) -> bool:
-        return any(spec.storage in self._labels for spec in call.inputs())
+        return any(self._has_labels(spec) for spec in call.inputs())
+
+    def _has_labels(self, spec: Spec) -> bool:
+        return spec.storage in self._labels or spec.storage in self._uniform
 
     def timed(self, spec: Spec) -> Tensor:
         """Return labels, of equal frames along a leading axis without strides as a new time."""
@@ -162,16 +242,14 @@ class Labels:
         stored = [each for each in weights if self.tape.origins[each.storage]]
         return (call.place.module, stored[0] if stored else call.place.site)
 
-    def _is_equal(self, call: Call, made: Tensor | None) -> bool:
+    def _is_equal(self, call: Call, low: int, high: int) -> bool:
         """Whether all frames of a result are equal: T of them, made of repeated frames alone."""
-        if made is None or self.timesteps == 1 or call.rule.is_random:
-            return False
-        if made.numel() == 0 or (int(made.min()), int(made.max())) != (0, self.timesteps - 1):
+        if self.timesteps == 1 or call.rule.is_random or (low, high) != (0, self.timesteps - 1):
             return False
         for spec in call.inputs():
             if self.tape.origins[spec.storage] & RANDOM:
                 return False
-            timed = spec.storage in self._labels and self.has_time(self.read(spec))
+            timed = self._has_labels(spec) and self.has_time(self.read(spec))
             if timed and spec.storage not in self._equal:
                 return False
         return True
@@ -179,6 +257,7 @@ class Labels:
     def _write(self, spec: Spec, labels: Tensor) -> None:
         width = spec.dtype.itemsize
         last = spec.span()[1] // width + 1
+        self._spread(spec.storage)
         labels_of_storage = self._labels.get(spec.storage)
         if labels_of_storage is None or len(labels_of_storage) < last:
             grown = torch.full((max(last, 1),), NEVER, dtype=torch.int16)

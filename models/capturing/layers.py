@@ -236,8 +236,8 @@ class _Building:
             raise CaptureError(
                 place,
                 f"runs at {parts} of {timesteps} timesteps",
-                f"give timesteps={parts} (--timesteps {parts}), if that is how many there are; "
-                "images that leave early are not captured yet",
+                f"give timesteps={parts} (--timesteps {parts}), if that is how many there are, or "
+                "ragged=True (--ragged) for images that leave early",
             )
         layer = CapturedLayer(self.index, place.module or place.kind, place, product, self.calls)
         layer.timesteps = parts

@@ -10,6 +10,7 @@ from torch import nn
 
 import simulator
 from models.capturing.coding import Coding
+from models.capturing.courses import Course, Kept
 from models.capturing.masking import granularity
 from models.capturing.plan import CapturePlan, share_of_real
 from models.capturing.running import modules_of
@@ -25,7 +26,10 @@ _NONE = "0" * 64
 
 
 class CaptureFacts(NamedTuple):
-    """What a manifest tells beside the network: names, origins, and what is kept of each image."""
+    """What a manifest tells beside the network: names, origins, and what is kept of each image.
+
+    `silent`: the tensors that are zero in all images; `courses`: of images that leave early.
+    """
 
     name: str
     network: Any
@@ -33,7 +37,9 @@ class CaptureFacts(NamedTuple):
     split: str
     source: str
     origin: str
-    kept: list[Any]
+    kept: list[Kept]
+    silent: list[str]
+    courses: list[Course]
 
 
 def manifest_of(
@@ -48,7 +54,7 @@ def manifest_of(
     for operation in plan.listing.operations:
         if operation["mask"] is not None and operation["output"] in by_name:
             by_name[operation["output"]]["mask"] = operation["mask"]
-    return {
+    manifest: dict[str, Any] = {
         "schema": SCHEMA,
         "created_by": {
             "stasim": simulator.__version__,
@@ -73,8 +79,11 @@ def manifest_of(
         "stages": {each["stage"]: each["stage"] for each in plan.listing.operations},
         "tensors": tensors,
         "operations": plan.listing.operations,
-        "capture": _capture(plan, codings),
+        "capture": _capture(plan, codings, facts),
     }
+    if any(each.timesteps < plan.timesteps for each in facts.kept):
+        manifest["image_timesteps"] = [each.timesteps for each in facts.kept]
+    return manifest
 
 
 def _tensor(plan: CapturePlan, name: str, coding: Coding) -> dict[str, Any]:
@@ -120,8 +129,13 @@ def _model(plan: CapturePlan, facts: CaptureFacts) -> dict[str, Any]:
     }
 
 
-def _capture(plan: CapturePlan, codings: dict[str, Coding]) -> dict[str, Any]:
+def _capture(plan: CapturePlan, codings: dict[str, Coding], facts: CaptureFacts) -> dict[str, Any]:
     """What was proven, what folds, what is not spiking."""
+    others = [
+        {"timesteps": each.plan.timesteps, "images": each.images, "proof": each.plan.proof}
+        for each in facts.courses
+        if each.plan is not plan
+    ]
     real = {name: "real" for name, each in codings.items() if each.error > 0}
     return {
         "proof": plan.proof,
@@ -132,8 +146,9 @@ def _capture(plan: CapturePlan, codings: dict[str, Coding]) -> dict[str, Any]:
         ][:1024],
         "real_operands": sorted(real),
         "share_of_macs_on_real_operands": share_of_real(plan, real),
-        "never_fires": plan.dead(),
+        "never_fires": facts.silent,
         "input": plan.listing.input_names,
+        **({"other_courses": others} if others else {}),
     }
 
 

@@ -104,6 +104,18 @@ def check_halted(
             )
 
 
+def padded_masks(masks: dict[str, Bits], timesteps: int, halting: str) -> dict[str, Bits]:
+    """Masks of all timesteps of a trace; nothing is active in those that an image did not take,
+    unless the trace has no masks.
+    """
+    return {
+        block: np.concatenate(
+            [mask, np.full((timesteps - len(mask), mask.shape[1]), halting == "none")]
+        )
+        for block, mask in masks.items()
+    }
+
+
 def granularity(masks: list[dict[str, Bits]]) -> str:
     """How tokens halt in all images, as a trace names it."""
     arrays = [np.stack([each[str(b)] for b in range(len(each))], axis=1) for each in masks]

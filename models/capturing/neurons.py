@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from models.capturing.flow import Node, TapeFlow
+from models.capturing.flow import Node, TapeFlow, results_of
 from models.capturing.rules import COMPARISONS, FIRING
 
 _DISCRETE = frozenset("eq ne logical_and logical_or logical_not logical_xor bitwise_and".split())  # noqa: SIM905
@@ -40,7 +40,7 @@ def find_neurons(flow: TapeFlow) -> list[NeuronGroup]:
     discrete = _discrete(flow)
     with_layers = {node.module for node in flow.nodes if node.layer is not None}
     readers = _readers(flow)
-    deciding = _deciding(flow, discrete)
+    deciding = _deciding(flow, discrete) | _steering(flow, readers)
     taken: dict[Node, NeuronGroup] = {}
     found: list[NeuronGroup] = []
     for node in flow.nodes:
@@ -88,6 +88,17 @@ def _deciding(flow: TapeFlow, discrete: set[Node]) -> set[Node]:
             found.add(node)
             waiting += node.sources
     return found
+
+
+def _steering(flow: TapeFlow, readers: dict[Node, list[Node]]) -> set[Node]:
+    """The comparisons that nothing computes with: Python looks at them, as to leave a loop."""
+    found: set[Node] = set()
+    for node in reversed(flow.nodes):
+        returned = any(s.storage in flow.returned for c in node.calls for s in results_of(c))
+        decides = node.name in COMPARISONS or node.name in _DISCRETE or node.group == "reduce"
+        if decides and not returned and all(each in found for each in readers[node]):
+            found.add(node)
+    return {node for node in found if node.name in COMPARISONS}
 
 
 def _known(sources: list[Node], taken: dict[Node, NeuronGroup], module: str) -> NeuronGroup | None:

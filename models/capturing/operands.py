@@ -84,13 +84,26 @@ def _integers(values: Tensor, low: float, high: float) -> Coded | None:
     return None
 
 
-def same(first: Coded, second: Coded) -> bool:
-    """Whether two runs gave the same numbers."""
-    if first.silent and second.silent:
-        return first.numbers.shape == second.numbers.shape
-    return (
-        first.kind == second.kind
-        and math.isclose(first.scale, second.scale, rel_tol=1e-12)
-        and first.zero == second.zero
-        and np.array_equal(first.numbers, second.numbers)
-    )
+def holds(coded: Coded, values: Tensor) -> bool:
+    """Whether values are what was coded, without coding them: another run's, to be compared."""
+    values = values.detach()
+    if tuple(values.shape) != coded.numbers.shape:
+        return False
+    if coded.silent:
+        return not bool(values.any())
+    if values.dtype in (torch.bool, torch.uint8):
+        values = values.to(torch.int32)
+    if values.dtype in (torch.bfloat16, torch.float16):
+        values = values.float()
+    numbers = torch.from_numpy(coded.numbers)
+    if coded.kind == "spikes":
+        one = coded.scale if values.is_floating_point() else int(coded.scale)
+        return torch.equal(values, numbers.to(values.dtype) * one)
+    if coded.kind == "real":
+        return torch.equal(values, numbers)
+    every = values.double()
+    expected = (numbers.double() - coded.zero) * coded.scale
+    if not values.is_floating_point():
+        return torch.equal(every, expected)
+    least = _ROUNDING * torch.finfo(values.dtype).eps * float(expected.abs().max())
+    return bool((every - expected).abs().max() <= least)

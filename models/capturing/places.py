@@ -6,6 +6,7 @@ import sys
 import sysconfig
 from collections import Counter
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -28,6 +29,19 @@ _MODULE_CALL = nn.Module._call_impl.__code__
 _DEEPEST = 200
 
 
+class RunningModule:
+    """A module that is running: its name in the network, and its class.
+
+    `lines`: the user's line and an installed package's above its call, once they are looked up.
+    """
+
+    __slots__ = ("kind", "lines", "name")
+
+    def __init__(self, name: str, kind: str) -> None:
+        self.name, self.kind = name, kind
+        self.lines: tuple[str, str] | None = None
+
+
 class ModuleStack:
     """The modules that are running, innermost last, by their names in the network."""
 
@@ -36,7 +50,7 @@ class ModuleStack:
         for root in modules_of(network):
             self.names |= {id(module): name for name, module in root.named_modules()}
         self._strangers: Counter[str] = Counter()
-        self.running: list[tuple[str, str]] = [("", "")]
+        self.running: list[RunningModule] = [RunningModule("", "")]
         self._handles: list[Any] = []
 
     def __enter__(self) -> ModuleStack:
@@ -55,7 +69,7 @@ class ModuleStack:
         if id(module) not in self.names:
             self._strangers[kind] += 1
             self.names[id(module)] = f"{kind}_{self._strangers[kind]}"
-        self.running.append((self.names[id(module)], kind))
+        self.running.append(RunningModule(self.names[id(module)], kind))
 
     def _leave(self, module: nn.Module, inputs: Any, output: Any) -> None:
         if len(self.running) > 1:
@@ -71,32 +85,54 @@ class RowPlaces:
 
     def here(self) -> SourcePlace:
         """Walk up the Python stack: to the module's call for the site, to the user for the line."""
+        module = self.modules.running[-1]
         frame: FrameType | None = sys._getframe(2)
         site, line, fallback = 0, "", ""
-        inside, entered = True, False
+        entered = False
         for _ in range(_DEEPEST):
             if frame is None:
                 break
             code = frame.f_code
             if code is _MODULE_CALL:
-                inside = False
+                # Above the call of a module the stack is one for all that the module calls.
+                if not line:
+                    if module.lines is None:
+                        module.lines = self._lines_above(frame.f_back)
+                    line, fallback = module.lines[0], fallback or module.lines[1]
+                break
             kind = self._kinds.get(code)
             if kind is None:
                 kind = self._kinds[code] = _kind_of(code)
-            if kind == 3 and entered:  # the frame that runs the network
-                break
-            entered = entered or kind != 3
-            if inside and kind != 3:
+            if kind == 3:
+                if entered:  # the frame that runs the network
+                    break
+            else:
+                entered = True
                 site = hash((site, code, frame.f_lasti))
-            if kind == 0 and not line:
-                line = _spoken(frame)
+                if kind == 0 and not line:
+                    line = _spoken(frame)
+                if kind == 1 and not fallback:
+                    fallback = _spoken(frame)
+            frame = frame.f_back
+        return SourcePlace(module.name, line or fallback or "?", site, module.kind)
+
+    def _lines_above(self, frame: FrameType | None) -> tuple[str, str]:
+        """The innermost line of the user's and of an installed package; "" where there is none."""
+        fallback = ""
+        for _ in range(_DEEPEST):
+            if frame is None:
+                break
+            kind = self._kinds.get(frame.f_code)
+            if kind is None:
+                kind = self._kinds[frame.f_code] = _kind_of(frame.f_code)
+            if kind == 3:
+                break
+            if kind == 0:
+                return _spoken(frame), fallback
             if kind == 1 and not fallback:
                 fallback = _spoken(frame)
-            if line and not inside:
-                break
             frame = frame.f_back
-        name, kind_name = self.modules.running[-1]
-        return SourcePlace(name, line or fallback or "?", site, kind_name)
+        return "", fallback
 
 
 def _kind_of(code: CodeType) -> int:
@@ -110,4 +146,9 @@ def _kind_of(code: CodeType) -> int:
 
 
 def _spoken(frame: FrameType) -> str:
-    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+    return f"{_name_of(frame.f_code.co_filename)}:{frame.f_lineno}"
+
+
+@lru_cache(maxsize=1024)
+def _name_of(file: str) -> str:
+    return Path(file).name

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 
 from models.capturing.coding import Arranged
@@ -33,8 +32,7 @@ from models.errors import ModelError
 class CapturePlan:
     """The network as its trace lists it. `wanted`: the operands that later runs keep.
 
-    `blocks`: the names that `active` was given, in order. `ones`: by stored tensor, how many of its
-    numbers were not zero so far.
+    `blocks`: the names that `active` was given, in order.
     """
 
     tape: Tape
@@ -48,7 +46,6 @@ class CapturePlan:
     proof: dict[str, Any] = field(default_factory=dict)
     blocks: list[str] = field(default_factory=list)
     tokens: int = 1
-    ones: dict[str, int] = field(default_factory=dict)
 
     def masks(self, marks: Marks, image: str) -> dict[str, Bits]:
         """The masks (timestep, token) of one image by number of the block."""
@@ -60,22 +57,18 @@ class CapturePlan:
         """Raise if a row of a halted token carries spikes."""
         check_halted(self.listing, tensors, masks, self.blocks, image)
 
-    def count(self, tensors: dict[str, Arranged]) -> None:
-        """Count what is not zero, to find what never fires."""
-        for name, each in tensors.items():
-            self.ones[name] = self.ones.get(name, 0) + int(np.count_nonzero(each.numbers))
 
-    def dead(self) -> list[str]:
-        """The stored tensors that were zero in all images."""
-        return [name for name, count in self.ones.items() if count == 0]
+def make_plan(
+    recorded: Recorded, timesteps: int | None, time_axis: int | None, ragged: bool = False
+) -> CapturePlan:
+    """Prove the first run and list the network; `time_axis`: of the network's inputs.
 
-
-def make_plan(recorded: Recorded, timesteps: int | None, time_axis: int | None) -> CapturePlan:
-    """Prove the first run and list the network; `time_axis`: of the network's inputs."""
+    `ragged`: it may have left after fewer timesteps than are given, or than the input has.
+    """
     tape, run = recorded.tape, recorded.run
     if not recorded.entered:
         raise ModelError("no weighted sum ran on what was made of the images; is it a network?")
-    steps = _timesteps(recorded, timesteps, time_axis)
+    steps = _timesteps(recorded, timesteps, time_axis, ragged)
     labels = Labels(tape, steps, time_axis)
     equal = replay_equals(tape, run, "the replay of the tape", labels.walk)
     layers, _, of_call = find_layers(tape, recorded.entered, labels)
@@ -119,9 +112,11 @@ def make_plan(recorded: Recorded, timesteps: int | None, time_axis: int | None) 
     return plan
 
 
-def _timesteps(recorded: Recorded, given: int | None, time_axis: int | None) -> int:
+def _timesteps(recorded: Recorded, given: int | None, time_axis: int | None, ragged: bool) -> int:
     """The timesteps that were given, or that the run shows."""
     inputs = recorded.run.inputs
+    if ragged:
+        return _timesteps_run(recorded.tape, given)
     shown = inputs[0].shape[time_axis] if time_axis is not None else timesteps_of(recorded.tape)
     if given is not None and given < 1:
         raise ModelError(f"timesteps is {given}; it must be at least 1")
@@ -131,6 +126,14 @@ def _timesteps(recorded: Recorded, given: int | None, time_axis: int | None) -> 
             f"(--timesteps {shown})"
         )
     return given or shown or 1
+
+
+def _timesteps_run(tape: Tape, most: int | None) -> int:
+    """How many timesteps a loop over time took, which may have left early."""
+    steps = timesteps_of(tape, frames=False) or 1
+    if most is not None and steps > most:
+        raise ModelError(f"timesteps is {most}, but an image takes {steps}: give the most of all")
+    return steps
 
 
 def _constant_macs(tape: Tape, known: set[int]) -> int:

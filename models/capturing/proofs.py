@@ -11,7 +11,7 @@ from torch import Tensor
 
 from models.capturing.labels import Labels
 from models.capturing.matrices import Arrangement, Described
-from models.capturing.operands import Coded, encode, same
+from models.capturing.operands import Coded, encode, holds
 from models.capturing.propagation import NEVER
 from models.capturing.recorder import Entered
 from models.capturing.refusals import CaptureError
@@ -51,8 +51,7 @@ def replay_equals(
             if each is not None:
                 each(call, replay.tensor)
             for at in by_call.get(call.index, ()):
-                found = encode(replay.tensor(call.args[at]))
-                if found is None or not same(found, run.coded[call.index, at]):
+                if not holds(run.coded[call.index, at], replay.tensor(call.args[at])):
                     raise _differs(call, what)
                 checked += 1
         for place, (spec, given) in enumerate(zip(tape.result, run.result, strict=True)):
@@ -132,8 +131,9 @@ def causality(
                 continue
             for at, arrangement in known.arrangements.items():
                 given = run.coded[call.index, at]
-                found = encode(replay.tensor(call.args[at]))
-                if found is None or same(found, given):
+                values = replay.tensor(call.args[at])
+                found = None if holds(given, values) else encode(values)
+                if found is None:
                     continue
                 changed = _changed(arrangement, found, given)
                 for step, differs in zip(known.product.steps, changed, strict=True):

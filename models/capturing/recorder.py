@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from models.capturing.marks import Mark, Marks
 from models.capturing.operands import Coded, encode
@@ -58,6 +59,7 @@ class TapeRecorder(TorchDispatchMode):
         self.random_state = torch.get_rng_state()
         self.positions: list[int] = []
         self.marks = Marks()
+        self.flops = 0
         self._numbers: dict[int, int] = {}
         self._references: list[Any] = []
         self._versions: list[int] = []
@@ -101,7 +103,12 @@ class TapeRecorder(TorchDispatchMode):
         self.functions.append(func)
         if rule.is_view or rule.group == "peek":
             return func(*args, **kwargs)
-        return self._record(func, rule, args, kwargs)
+        made = self._record(func, rule, args, kwargs)
+        # FlopCounterMode would add these same formulas up, at the price of a second mode.
+        formula = flop_registry.get(getattr(func, "_overloadpacket", None))
+        if formula is not None:
+            self.flops += formula(*args, **kwargs, out_val=made)
+        return made
 
     def _record(
         self, func: Any, rule: OperatorRule, args: tuple[Any, ...], kwargs: dict[str, Any]

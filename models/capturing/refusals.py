@@ -34,6 +34,10 @@ class CaptureError(ModelError):
         super().__init__(f"{where}: {what}; {way_out}")
 
 
+class OtherCourse(CaptureError):
+    """An image that takes other operations than those of a tape."""
+
+
 _CHANNELS = re.compile(r"to have (\d+) channels, but got (\d+) channels")
 _TIME = re.compile(
     r"\[T, ?N|expected x with shape|Expected \dD|must have at least|too many indices"

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from models.capturing.following import Follower
 from models.capturing.marks import Marks, noting
@@ -31,13 +30,11 @@ class Recorded(NamedTuple):
 
 
 def first_run(call: Callable[..., Any], network: Any, inputs: list[Tensor]) -> Recorded:
-    """Run under the recorder and torch's FLOP counter."""
-    flops = FlopCounterMode(display=False)
+    """Run under the recorder, which counts FLOPs by torch's own formulas."""
     with plainly(), ModuleStack(network) as modules:
         own = [tensor.clone() for tensor in inputs]
-        call(*[tensor.clone() for tensor in inputs])  # what is made on first use is there then
         recorder = TapeRecorder(RowPlaces(modules), known_tensors(network), own)
-        with flops, recorder, noting(recorder):
+        with recorder, noting(recorder):
             result = tensors_in(call(*own))
         tape = recorder.tape(result)
         kept = [tensor.clone() for tensor in result]
@@ -45,11 +42,15 @@ def first_run(call: Callable[..., Any], network: Any, inputs: list[Tensor]) -> R
         (each.call, at): code for each in recorder.entered for at, code in each.operands.items()
     }
     run = ProofRun(inputs, coded, kept)
-    return Recorded(run, tape, recorder.entered, recorder.marks, flops.get_total_flops())
+    return Recorded(run, tape, recorder.entered, recorder.marks, recorder.flops)
 
 
 def later_run(
-    call: Callable[..., Any], network: Any, inputs: list[Tensor], plan: CapturePlan, image: int
+    call: Callable[..., Any],
+    network: Any,
+    inputs: list[Tensor],
+    plan: CapturePlan,
+    image: int | str,
 ) -> tuple[ProofRun, Marks]:
     """Run as the first time, and keep the stored operands."""
     with plainly():

@@ -37,18 +37,19 @@ def sequence_axis(call: Call, steps: int | None) -> int | None:
     return None
 
 
-def timesteps_of(tape: Tape) -> int | None:
+def timesteps_of(tape: Tape, frames: bool = True) -> int | None:
     """Return how many timesteps a run had by its own account; None where nothing tells.
 
-    Equal frames laid in a sequence tell; in a loop it is how often neurons compare, or, where there
-    is a comparison for all timesteps at once, how often a layer runs.
+    Equal frames laid in a sequence tell, unless `frames` is False; in a loop it is how often
+    neurons compare, or, where there is a comparison for all timesteps at once, how often a layer
+    runs.
     """
     compared: Counter[object] = Counter()
     layers: Counter[object] = Counter()
     for call in tape.calls:
         if not call.flags & INPUT:
             continue
-        count = _frames(call, tape)
+        count = _frames(call, tape) if frames else None
         if count is not None and not compared:
             return count
         if call.rule.name in COMPARISONS:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import torch
@@ -74,7 +75,8 @@ class Call(NamedTuple):
             yield from specs_in((found,))
 
 
-class Tape(NamedTuple):
+@dataclass(eq=False)
+class Tape:
     """What one run did.
 
     `functions`: of all dispatched calls, views among them; `positions`: of each computing call
@@ -91,6 +93,25 @@ class Tape(NamedTuple):
     result: list[Spec]
     random_state: Tensor
     generators: dict[Any, Tensor]
+
+    @cached_property
+    def written(self) -> set[int]:
+        """The storages that a call changes in place."""
+        return {spec.storage for call in self.calls for spec in call.written()}
+
+    @cached_property
+    def frees(self) -> dict[int, list[int]]:
+        """By call, the storages that no later one needs."""
+        last: dict[int, int] = {}
+        for call in self.calls:
+            for spec in (*call.inputs(), *call.outputs):
+                last[spec.storage] = call.index
+        kept = {spec.storage for spec in (*self.inputs, *self.result)}
+        found: dict[int, list[int]] = {}
+        for storage, index in last.items():
+            if storage not in kept:
+                found.setdefault(index, []).append(storage)
+        return found
 
 
 def specs_in(values: Any) -> Iterator[Spec]:
@@ -111,15 +132,6 @@ class TapeReplay:
     def __init__(self, tape: Tape) -> None:
         self.tape = tape
         self.storages: dict[int, Any] = {}
-        self._frees: dict[int, list[int]] = {}
-        last: dict[int, int] = {}
-        for call in tape.calls:
-            for spec in (*call.inputs(), *call.outputs):
-                last[spec.storage] = call.index
-        kept = {spec.storage for spec in (*tape.inputs, *tape.result)}
-        for storage, index in last.items():
-            if storage not in kept:
-                self._frees.setdefault(index, []).append(storage)
 
     def run(
         self, inputs: Sequence[Tensor] | None = None, random: Randomness | None = None
@@ -129,9 +141,8 @@ class TapeReplay:
         `inputs`: other values than the first run's; `random`: the states of another run.
         """
         self.storages = {}
-        writes = {spec.storage for call in self.tape.calls for spec in call.written()}
         for number, values in self.tape.initial.items():
-            own = values.clone() if number in writes else values
+            own = values.clone() if number in self.tape.written else values
             self.storages[number] = own.untyped_storage()
         for spec, values in zip(self.tape.inputs, inputs or (), strict=bool(inputs)):
             own = torch.empty_strided(spec.size, spec.stride, dtype=spec.dtype)
@@ -147,10 +158,11 @@ class TapeReplay:
             torch.set_rng_state(own_state)
 
     def _calls(self) -> Iterator[Call]:
+        frees = self.tape.frees
         for call in self.tape.calls:
             yield call
             self._run(call)
-            for number in self._frees.get(call.index, ()):
+            for number in frees.get(call.index, ()):
                 self.storages.pop(number, None)
 
     def tensor(self, spec: Spec) -> Tensor:

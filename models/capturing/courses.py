@@ -1,0 +1,282 @@
+"""The runs of one capture: the first makes a plan and is proven, the others follow it.
+
+Images that leave after different timesteps take several courses: each has a plan and proofs of its
+own, and its operands are stored under the names of the first one's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import chain, islice
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.capturing.coding import Arranged, Spool, arranged, by_channel
+from models.capturing.inputs import Form, InputSample, network_inputs
+from models.capturing.layers import Stored
+from models.capturing.marks import Bits, Marks
+from models.capturing.plan import CapturePlan, make_plan
+from models.capturing.proofs import ProofRun, replay_equals
+from models.capturing.refusals import CaptureError, OtherCourse, refused_images
+from models.capturing.running import plainly
+from models.capturing.runs import first_run, later_run
+from models.errors import ModelError
+
+
+class Kept:
+    """What is kept of an image beside its tensors."""
+
+    def __init__(
+        self, label: int, prediction: int, name: str, masks: dict[str, Bits], timesteps: int
+    ) -> None:
+        self.label, self.prediction, self.name, self.masks = label, prediction, name, masks
+        self.timesteps = timesteps
+
+
+class Course:
+    """The images that take the same operations: their plan, how many there are, one's inputs.
+
+    `names`: by its own name of a stored tensor, the first course's.
+    """
+
+    def __init__(self, plan: CapturePlan, names: dict[str, str], inputs: list[Tensor]) -> None:
+        self.plan, self.names, self.inputs = plan, names, inputs
+        self.images = 0
+
+    @property
+    def named(self) -> dict[str, str]:
+        """By the first course's name of a stored tensor, its own."""
+        return {first: own for own, first in self.names.items()}
+
+    def prove(self, run: ProofRun) -> None:
+        """Replay the tape on another image than the one that it was recorded of."""
+        count = replay_equals(self.plan.tape, run, "the tape on another image", None)
+        self.plan.proof["another_image"] = f"{count} operands and the result equal the network's"
+
+
+class CaptureRuns:
+    """Runs images one at a time. `ragged`: they may leave after different timesteps."""
+
+    def __init__(
+        self,
+        network: Callable[..., Any],
+        prepare: Callable[..., Any] | None,
+        reset_with: Callable[[Any], None],
+        form: Form,
+        timesteps: int | None,
+        ragged: bool,
+    ) -> None:
+        self.network, self.prepare, self.reset = network, prepare, reset_with
+        self.form, self.timesteps, self.ragged = form, timesteps, ragged
+        self.courses: list[Course] = []
+
+    @property
+    def longest(self) -> Course:
+        """The course of the most timesteps, which the trace lists."""
+        return max(self.courses, key=lambda each: each.plan.timesteps)
+
+    def run_all(self, samples: Iterator[InputSample], spool: Spool) -> list[Kept]:
+        """Run all images; return what is kept of each."""
+        ahead = list(islice(samples, 2))
+        kept: list[Kept] = []
+        if not ahead:
+            return kept
+        runs = self._begin(*(network_inputs(each, self.form) for each in ahead))
+        for sample in chain(ahead, samples):
+            inputs = network_inputs(sample, self.form)
+            course, run, marks = next(runs, None) or self._run(inputs, len(kept))
+            masks = course.plan.masks(marks, sample.name)
+            tensors = self._stored(course.plan, run, sample)
+            course.plan.check_halted(tensors, masks, sample.name)
+            spool.add({course.names[name]: each for name, each in tensors.items()})
+            steps = course.plan.timesteps
+            kept.append(Kept(sample.label, _prediction(run.result), sample.name, masks, steps))
+        for course in self.courses:
+            if "another_image" not in course.plan.proof:
+                self._prove_by_turning(course)
+        return kept
+
+    def _begin(
+        self, first: list[Tensor], second: list[Tensor] | None = None
+    ) -> Iterator[tuple[Course, ProofRun, Marks]]:
+        """The runs of the first image, and of the second where it follows the first.
+
+        What a network makes on its first use only, as cached positions, makes the second run
+        differ from the first one or keeps that from being recorded: then both run once more.
+        """
+        try:
+            if self.ragged:  # where the second image may differ for another reason
+                self._warm(first)
+            return iter(self._first_runs(first, second))
+        except ModelError:
+            self.courses.clear()
+            self._warm(first)
+            return iter(self._first_runs(first, second))
+
+    def _warm(self, inputs: list[Tensor]) -> None:
+        with plainly():
+            self._tried(*[each.clone() for each in inputs])
+
+    def _first_runs(
+        self, first: list[Tensor], second: list[Tensor] | None
+    ) -> list[tuple[Course, ProofRun, Marks]]:
+        runs = [self._record(first)]
+        if not self.ragged:
+            if second is None:
+                self._prove_by_turning(self.courses[0])
+            else:
+                runs.append(self._run(second, 1))
+        return runs
+
+    def _record(self, inputs: list[Tensor]) -> tuple[Course, ProofRun, Marks]:
+        """Run an image for the first course of its kind."""
+        recorded = first_run(self._tried, self.network, inputs)
+        timed = 0 if self.form.time_axis is not None else None
+        plan = make_plan(recorded, self.timesteps, timed, self.ragged)
+        own = [each.name for each in plan.listing.stored]
+        names = dict(zip(own, own, strict=True))
+        if self.courses:
+            found = matched(self.courses[0].plan, plan)
+            names = {stored.name: name for name, stored in found.items()}
+        course = Course(plan, names, inputs)
+        course.images = 1
+        self.courses.append(course)
+        return course, recorded.run, recorded.marks
+
+    def _run(self, inputs: list[Tensor], image: int) -> tuple[Course, ProofRun, Marks]:
+        """Run an image along the course that it takes."""
+        for course in self.courses:
+            try:
+                run, marks = later_run(self._call, self.network, inputs, course.plan, image)
+            except OtherCourse:
+                if self.ragged:
+                    continue
+                raise
+            course.images += 1
+            if course.images == 2:
+                course.prove(run)
+            return course, run, marks
+        return self._record(inputs)
+
+    def _prove_by_turning(self, course: Course) -> None:
+        """Test the tape of a course of one image on the same image, turned around."""
+        turned = [each.flip(-1) if each.dim() else each for each in course.inputs]
+        try:
+            run, _ = later_run(self._call, self.network, turned, course.plan, "0 turned")
+        except OtherCourse:
+            if not self.ragged:
+                raise
+            course.plan.proof["another_image"] = "not tested: no other image takes these steps"
+            return
+        course.prove(run)
+
+    def _tried(self, *inputs: Tensor) -> Any:
+        """Call the network; what PyTorch refuses is told in terms of the images."""
+        try:
+            return self._call(*inputs)
+        except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
+            raise refused_images(error, [*map(tuple, (each.shape for each in inputs))]) from error
+
+    def _call(self, *inputs: Tensor) -> Any:
+        self.reset(self.network)
+        if self.prepare is None:
+            return self.network(*inputs)
+        made = self.prepare(*inputs)
+        return self.network(*made) if isinstance(made, tuple) else self.network(made)
+
+    def _stored(self, plan: CapturePlan, run: ProofRun, sample: InputSample) -> dict[str, Arranged]:
+        """The operands of a run in their stored order; pixels as the whole numbers they were."""
+        numbers = {key: coded.numbers for key, coded in run.coded.items()}
+        found = {}
+        for stored in plan.listing.stored:
+            codes = [run.coded[read.call, read.at] for read in stored.reads]
+            own = stored.arranged(numbers)
+            if stored.name in plan.listing.input_names and codes[0].kind == "real":
+                pixels = _pixels(sample, own, self.form.time_axis)
+                found[stored.name] = pixels or arranged(codes[0], own)
+                continue
+            first = next((code for code in codes if not code.silent), codes[0])
+            if any(
+                not c.silent and (c.kind, c.scale, c.zero) != (first.kind, first.scale, first.zero)
+                for c in codes
+            ):
+                own = stored.arranged(
+                    {
+                        k: c.numbers if c.kind == "real" else (c.numbers - float(c.zero)) * c.scale
+                        for k, c in run.coded.items()
+                        if k in {(r.call, r.at) for r in stored.reads}
+                    }
+                )
+                first = first._replace(kind="real", scale=1.0, zero=0)
+            found[stored.name] = arranged(first, own)
+        return found
+
+
+def matched(first: CapturePlan, other: CapturePlan) -> dict[str, Stored]:
+    """Return another course's stored operands by the first one's names of them.
+
+    Raises CaptureError where a layer runs in one of them only, or is of another shape.
+    """
+    found: dict[str, Stored] = {}
+    theirs: dict[str, list[Any]] = {}
+    for layer in other.layers:
+        theirs.setdefault(layer.name, []).append(layer)
+    for layer in first.layers:
+        twin = next(iter(theirs.get(layer.name, ())), None)
+        if twin is None or not _alike(layer, first.timesteps, twin, other.timesteps):
+            raise _unmatched(layer, other)
+        theirs[layer.name].pop(0)
+        for at, stored in layer.operands.items():
+            own = twin.operands.get(at)
+            shapes = own is not None and own.arrangement.shape[1:] == stored.arrangement.shape[1:]
+            frames = other.timesteps == 1 or (own is not None and own.once == stored.once)
+            if not shapes or not frames or found.setdefault(stored.name, own) is not own:
+                raise _unmatched(layer, other)
+    for left in theirs.values():
+        if left:
+            raise _unmatched(left[0], first)
+    return found
+
+
+def _alike(layer: Any, timesteps: int, twin: Any, others: int) -> bool:
+    """Whether two layers are one, which runs once or at each timestep that an image takes."""
+    products = [each.product._replace(steps=()) for each in (layer, twin)]
+    every = layer.timesteps == timesteps and twin.timesteps == others
+    return products[0] == products[1] and (every or layer.timesteps == twin.timesteps == 1)
+
+
+def _unmatched(layer: Any, other: CapturePlan) -> CaptureError:
+    return CaptureError(
+        layer.place,
+        f"differs in images that take {other.timesteps} timesteps",
+        "images may leave after a timestep, but must run the same layers until then; capture "
+        "images of one kind at a time",
+    )
+
+
+def _pixels(sample: InputSample, own: Any, time_axis: int | None) -> Arranged | None:
+    """The sample's whole numbers, where the network's input is affine in them by channel."""
+    tensor = sample.inputs[0]
+    if len(sample.inputs) != 1 or tensor.dtype != torch.uint8 or own.ndim != 3:
+        return None
+    maps = tensor.movedim(time_axis, 0) if time_axis is not None else tensor.unsqueeze(0)
+    if maps.dim() < 3:
+        return None
+    rows = maps.flatten(2).transpose(1, 2).numpy()
+    rows = rows[: len(own)] if time_axis is not None else rows  # an image may leave early
+    if rows.shape[1:] != own.shape[1:] or rows.shape[0] not in (1, own.shape[0]):
+        return None
+    found = by_channel(own, rows)
+    if found is None:
+        return None
+    scales, zeros = found
+    return Arranged("integer", rows, scales, zeros, False)
+
+
+def _prediction(result: list[Tensor]) -> int:
+    """The class of the largest output, summed over whatever comes before the classes."""
+    if not result or not result[0].dtype.is_floating_point or result[0].dim() < 2:
+        return -1
+    return int(result[0].double().flatten(0, -2).sum(0).argmax())
