@@ -8,17 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from simulator.components.base import Action, Component
+from simulator.components.base import Action, Component, Primitive
 
 Ints = npt.NDArray[np.int64]
-
-
-STATE_ACTIONS = {
-    "row_miss": Action("opens a page (in a table's price of a bit, unless priced by states)", ()),
-    "row_hit": Action("finds its page open (its energy is that of its bits)", ()),
-    "active_cycle": Action("a cycle of the machine in which the channels are busy, rows open", ()),
-}
-"""What a DRAM counts besides its bits; priced where its power follows its states."""
 
 
 class Transfer(NamedTuple):
@@ -68,3 +60,41 @@ class Memory(Component, slot="memories"):
 
     def simulated(self, clock_mhz: float) -> dict[str, Any]:
         return super().simulated(clock_mhz) | {"clock_mhz": clock_mhz}
+
+
+class DramMemory(Memory, base=True):
+    """What every DRAM has: room for everything, and a price of each bit of its bursts."""
+
+    @property
+    def capacity_bits(self) -> int:
+        return 1 << 62
+
+    def read(self, bits: int, clock_mhz: float) -> Transfer:
+        return self._transfer(bits, clock_mhz, "read_bit")
+
+    def write(self, bits: int, clock_mhz: float) -> Transfer:
+        return self._transfer(bits, clock_mhz, "write_bit")
+
+    @abstractmethod
+    def _transfer(self, bits: int, clock_mhz: float, action: str) -> Transfer:
+        """Move bits, each of which counts an action."""
+
+    @abstractmethod
+    def standard_name(self) -> str:
+        """Return the standard, as the energy table names it."""
+
+    def actions(self) -> dict[str, Action]:
+        read = Primitive("dram_read", bits=1, technology=self.standard_name())
+        write = read._replace(operation="dram_write")
+        unpriced: tuple[Primitive, ...] = ()  # unless power follows the states of the DRAM
+        return {
+            "read_bit": Action("reads a bit, as part of a whole burst", (read,)),
+            "write_bit": Action("writes a bit, as part of a whole burst", (write,)),
+            "row_miss": Action(
+                "opens a page (in a table's price of a bit, unless priced by states)", unpriced
+            ),
+            "row_hit": Action("finds its page open (its energy is that of its bits)", unpriced),
+            "active_cycle": Action(
+                "a cycle of the machine in which the channels are busy, rows open", unpriced
+            ),
+        }

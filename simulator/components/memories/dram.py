@@ -7,11 +7,10 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from simulator.components.base import Action, Primitive
-from simulator.components.memories.base import STATE_ACTIONS, Memory, Transfer
+from simulator.components.memories.base import DramMemory, Transfer
 
 
-class Dram(Memory, kind="dram"):
+class Dram(DramMemory, kind="dram"):
     """Channels over which every request is striped burst by burst.
 
     A request holds the channels for its bursts. It opens the pages it touches: the first page's
@@ -35,18 +34,8 @@ class Dram(Memory, kind="dram"):
     burst_bytes: int = Field(default=64, gt=0, le=65536, description="bytes of a burst")
     page_bytes: int = Field(default=8192, gt=0, le=1048576, description="bytes of an open page")
 
-    @property
-    def capacity_bits(self) -> int:
-        return 1 << 62
-
     def bits_per_cycle(self, clock_mhz: float) -> float:
         return self.channels * self.bandwidth_gb_per_s * 8e3 / clock_mhz
-
-    def read(self, bits: int, clock_mhz: float) -> Transfer:
-        return self._transfer(bits, clock_mhz, "read_bit")
-
-    def write(self, bits: int, clock_mhz: float) -> Transfer:
-        return self._transfer(bits, clock_mhz, "write_bit")
 
     def _transfer(self, bits: int, clock_mhz: float, action: str) -> Transfer:
         bursts = -(-bits // (8 * self.burst_bytes))
@@ -82,12 +71,5 @@ class Dram(Memory, kind="dram"):
         fields["bandwidth_gb_per_s"] = math.ldexp(self.bandwidth_gb_per_s, -exponent)
         return fields | {"clock_mhz": mantissa}
 
-    def actions(self) -> dict[str, Action]:
-        read = Primitive("dram_read", bits=1, technology=self.technology)
-        return {
-            "read_bit": Action("reads a bit, as part of a whole burst", (read,)),
-            "write_bit": Action(
-                "writes a bit, as part of a whole burst", (read._replace(operation="dram_write"),)
-            ),
-            **STATE_ACTIONS,
-        }
+    def standard_name(self) -> str:
+        return self.technology

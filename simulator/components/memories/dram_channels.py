@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from simulator.components.base import Action, Primitive
-from simulator.components.memories.base import STATE_ACTIONS, Ints, Memory, Transfer
+from simulator.components.memories.base import DramMemory, Ints, Transfer
 from simulator.components.memories.dram_controller import (
     ACTIVATES,
     HITS,
@@ -40,7 +39,7 @@ class Served(NamedTuple):
     counts: Ints
 
 
-class DramChannels(Memory, kind="dram_channels"):
+class DramChannels(DramMemory, kind="dram_channels"):
     """Channels that take turns burst by burst, each with a controller that knows the banks' times.
 
     A request is kept on the channels that its bursts touch. Reading turns to writing and back,
@@ -74,33 +73,22 @@ class DramChannels(Memory, kind="dram_channels"):
         """Timing of the standard."""
         return STANDARDS[self.standard]
 
-    @property
-    def capacity_bits(self) -> int:
-        return 1 << 62
-
     def bits_per_cycle(self, clock_mhz: float) -> float:
         timing = self.timing
         halves = timing.pseudo_channels
         peak_bits_per_ns = halves * timing.burst_bytes * 8 / (timing.bl * timing.tck_ns)
         return self.channels * peak_bits_per_ns * 1e3 / clock_mhz
 
-    def read(self, bits: int, clock_mhz: float) -> Transfer:
-        return self._transfer(bits, clock_mhz, write=False)
-
-    def write(self, bits: int, clock_mhz: float) -> Transfer:
-        return self._transfer(bits, clock_mhz, write=True)
-
-    def _transfer(self, bits: int, clock_mhz: float, write: bool) -> Transfer:
+    def _transfer(self, bits: int, clock_mhz: float, action: str) -> Transfer:
         bursts = -(-bits // (8 * self.timing.burst_bytes))
-        block = _block_cost(self, bursts, write)
+        block = _block_cost(self, bursts, action == "write_bit")
         cycles_per_ns = clock_mhz / 1e3
-        name = "write_bit" if write else "read_bit"
         busy = max(1, math.ceil(round(block.busy_ns * cycles_per_ns, 6)))
         return Transfer(
             busy,
             math.ceil(round(block.latency_ns * cycles_per_ns, 6)),
             {
-                name: bursts * self.timing.burst_bytes * 8,
+                action: bursts * self.timing.burst_bytes * 8,
                 "row_miss": block.row_misses,
                 "row_hit": bursts - block.row_misses,
                 "active_cycle": busy,
@@ -157,19 +145,8 @@ class DramChannels(Memory, kind="dram_channels"):
         serve(np.stack(columns, axis=1).astype(np.int64), gaps, state, done)
         return Served(np.maximum.reduceat(done, begins) * timing.tck_ns, state.counts)
 
-    def simulated(self, clock_mhz: float) -> dict[str, Any]:
-        return super().simulated(clock_mhz) | {"clock_mhz": clock_mhz}
-
-    def actions(self) -> dict[str, Action]:
-        technology = self.standard.partition("_")[0]
-        read = Primitive("dram_read", bits=1, technology=technology)
-        return {
-            "read_bit": Action("reads a bit, as part of a whole burst", (read,)),
-            "write_bit": Action(
-                "writes a bit, as part of a whole burst", (read._replace(operation="dram_write"),)
-            ),
-            **STATE_ACTIONS,
-        }
+    def standard_name(self) -> str:
+        return self.standard.partition("_")[0]
 
 
 class BlockCost(NamedTuple):

@@ -7,11 +7,10 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from simulator.components.base import Action, Primitive
-from simulator.components.memories.base import STATE_ACTIONS, Memory, Transfer
+from simulator.components.memories.base import DramMemory, Transfer
 
 
-class DramPort(Memory, kind="dram_port"):
+class DramPort(DramMemory, kind="dram_port"):
     """A port of one word a cycle that asks for a burst only when the one before has ended.
 
     So the time between two bursts is exposed: a burst holds the port for its words, `gap_cycles` of
@@ -31,10 +30,6 @@ class DramPort(Memory, kind="dram_port"):
     request_cycles: int = Field(default=0, ge=0, le=65536, description="of a request, once")
     latency_ns: float = Field(default=0.0, ge=0, le=1e6, description="of each burst, exposed")
 
-    @property
-    def capacity_bits(self) -> int:
-        return 1 << 62
-
     def burst_cycles(self, clock_mhz: float) -> int:
         """Return the cycles from a burst's request to that of the next."""
         latency = math.ceil(round(self.latency_ns * clock_mhz / 1e3, 6))
@@ -42,12 +37,6 @@ class DramPort(Memory, kind="dram_port"):
 
     def bits_per_cycle(self, clock_mhz: float) -> float:
         return self.burst_words * self.width_bits / self.burst_cycles(clock_mhz)
-
-    def read(self, bits: int, clock_mhz: float) -> Transfer:
-        return self._transfer(bits, clock_mhz, "read_bit")
-
-    def write(self, bits: int, clock_mhz: float) -> Transfer:
-        return self._transfer(bits, clock_mhz, "write_bit")
 
     def _transfer(self, bits: int, clock_mhz: float, action: str) -> Transfer:
         bursts = -(-bits // (self.burst_words * self.width_bits))
@@ -62,12 +51,5 @@ class DramPort(Memory, kind="dram_port"):
         del fields["technology"]  # which decides prices only
         return fields
 
-    def actions(self) -> dict[str, Action]:
-        read = Primitive("dram_read", bits=1, technology=self.technology)
-        return {
-            "read_bit": Action("reads a bit, as part of a whole burst", (read,)),
-            "write_bit": Action(
-                "writes a bit, as part of a whole burst", (read._replace(operation="dram_write"),)
-            ),
-            **STATE_ACTIONS,
-        }
+    def standard_name(self) -> str:
+        return self.technology

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from simulator.components.base import Component, Primitive
+from simulator.components.base import Action, Component, Primitive
 from simulator.config.kernels import kernel
 
 Ints = npt.NDArray[np.int64]
@@ -254,10 +254,16 @@ class PEArray(Component, slot="pe_arrays"):
 
 
 class AccumulatorArray(PEArray, base=True):
-    """What all arrays of this library state: their pipeline."""
+    """What all arrays of this library state: their pipeline, and an accumulation."""
+
+    accumulates: ClassVar[str] = "adds one weight to one accumulator"
+    """What an accumulation is, in words."""
 
     latency_cycles: int = Field(default=3, ge=0, description="from a tile's end to its results")
 
     @property
     def pipeline_latency_cycles(self) -> int:
         return self.latency_cycles
+
+    def actions(self) -> dict[str, Action]:
+        return {"accumulate": Action(self.accumulates, (Primitive("add", bits=self.sum_bits),))}

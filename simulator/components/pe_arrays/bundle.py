@@ -70,10 +70,7 @@ class Bundle(AccumulatorArray, kind="bundle"):
         )
 
     def actions(self) -> dict[str, Action]:
-        return {
-            "accumulate": Action(
-                "adds one weight to one accumulator", (Primitive("add", bits=self.sum_bits),)
-            ),
+        return super().actions() | {
             "stratify": Action(
                 "tests and counts a bundle of an input (an add of 8 bits)",
                 (Primitive("add", bits=8),),

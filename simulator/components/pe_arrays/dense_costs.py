@@ -6,23 +6,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from simulator.components.base import Action, Primitive
 from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Tiles
 
 
 class FiringArray(AccumulatorArray, base=True):
     """What these arrays share: they move as one, and spikes leave them."""
 
+    accumulates: ClassVar[str] = "adds the weight of an input, or 0"
     computes_zeros: ClassVar[bool] = True
     in_lockstep: ClassVar[bool] = True
     fires: ClassVar[bool] = True
-
-    def actions(self) -> dict[str, Action]:
-        return {
-            "accumulate": Action(
-                "adds the weight of an input, or 0", (Primitive("add", bits=self.sum_bits),)
-            )
-        }
 
 
 def dense_cost(tiles: Tiles, cycles: Ints) -> ArrayCost:

@@ -36,6 +36,7 @@ class EventScatter(AccumulatorArray, kind="event_scatter"):
     """
 
     example: ClassVar[str] = "kind: event_scatter\ncolumns: 32\ntaps: 9\npairs: true\n"
+    accumulates: ClassVar[str] = "adds the weight of a tap to its sum"
     reads_bits: ClassVar[bool] = True
     walks_inputs: ClassVar[bool] = True
 
@@ -94,10 +95,7 @@ class EventScatter(AccumulatorArray, kind="event_scatter"):
         )
 
     def actions(self) -> dict[str, Action]:
-        return {
-            "accumulate": Action(
-                "adds the weight of a tap to its sum", (Primitive("add", bits=self.sum_bits),)
-            ),
+        return super().actions() | {
             "event": Action(
                 "takes the next event of a position (as the narrowest compare)",
                 (Primitive("compare", bits=8),),

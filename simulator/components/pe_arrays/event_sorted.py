@@ -58,10 +58,7 @@ class EventSorted(AccumulatorArray, kind="event_sorted"):
 
     def actions(self) -> dict[str, Action]:
         levels = (self.merge_inputs - 1).bit_length()
-        return {
-            "accumulate": Action(
-                "adds one weight to one accumulator", (Primitive("add", bits=self.sum_bits),)
-            ),
+        return super().actions() | {
             "merge": Action(
                 "passes a spike through the merge (a compare of 8 bits at each level of its tree)",
                 (Primitive("compare", bits=8, times=levels),),

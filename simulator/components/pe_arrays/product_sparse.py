@@ -84,10 +84,7 @@ class ProductSparse(AccumulatorArray, kind="product_sparse"):
         )
 
     def actions(self) -> dict[str, Action]:
-        return {
-            "accumulate": Action(
-                "adds one weight to one accumulator", (Primitive("add", bits=self.sum_bits),)
-            ),
+        return super().actions() | {
             "row_search": Action(
                 "compares a row with all rows of the tile (as compares of at least 8 bits)",
                 (

@@ -7,7 +7,6 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from simulator.components.base import Action, Primitive
 from simulator.components.pe_arrays.base import ArrayCost, Tiles
 from simulator.components.pe_arrays.dense_costs import FiringArray, dense_cost
 
@@ -23,6 +22,7 @@ class RowEncoder(FiringArray, kind="row_encoder"):
     """
 
     example: ClassVar[str] = "kind: row_encoder\nmultipliers: 27\n"
+    accumulates: ClassVar[str] = "multiplies a bit of a pixel and adds"
     streams_weights: ClassVar[bool] = True
 
     multipliers: int = Field(gt=0, le=4096, description="taps x channels multiplied at once")
@@ -51,10 +51,3 @@ class RowEncoder(FiringArray, kind="row_encoder"):
         bursts = -(-words // self.burst_words)
         port = bursts * (self.burst_words + self.gap_cycles + self.port_latency_cycles)
         return dense_cost(tiles, np.maximum(cycles, port))
-
-    def actions(self) -> dict[str, Action]:
-        return {
-            "accumulate": Action(
-                "multiplies a bit of a pixel and adds", (Primitive("add", bits=self.sum_bits),)
-            )
-        }

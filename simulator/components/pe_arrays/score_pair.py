@@ -7,7 +7,6 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from simulator.components.base import Action, Primitive
 from simulator.components.pe_arrays.base import ArrayCost, Tiles
 from simulator.components.pe_arrays.dense_costs import FiringArray, dense_cost
 
@@ -23,6 +22,7 @@ class ScorePair(FiringArray, kind="score_pair"):
     """
 
     example: ClassVar[str] = "kind: score_pair\nwidth: 32\ntimesteps: 4\n"
+    accumulates: ClassVar[str] = "adds a product of two bits, or a score"
 
     width: int = Field(gt=0, le=1024, description="channels of a head, added at once")
     timesteps: int = Field(default=1, gt=0, le=64, description="timesteps computed in parallel")
@@ -47,10 +47,3 @@ class ScorePair(FiringArray, kind="score_pair"):
         cycles = np.where(scores, loads + self.head_cycles, values)
         # Each timestep is a step of its own, and takes its part of the cycles of all.
         return dense_cost(tiles, -(-cycles // self.timesteps))
-
-    def actions(self) -> dict[str, Action]:
-        return {
-            "accumulate": Action(
-                "adds a product of two bits, or a score", (Primitive("add", bits=self.sum_bits),)
-            )
-        }

@@ -58,10 +58,7 @@ class SortedRows(AccumulatorArray, kind="sorted_rows"):
         )
 
     def actions(self) -> dict[str, Action]:
-        return {
-            "accumulate": Action(
-                "adds one weight to one accumulator", (Primitive("add", bits=self.sum_bits),)
-            ),
+        return super().actions() | {
             "deal_row": Action(
                 "finds the least loaded PE for a row (a compare of 16 bits a level of a tree)",
                 (Primitive("compare", bits=16, times=max(1, (self.rows - 1).bit_length())),),

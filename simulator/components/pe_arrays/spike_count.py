@@ -7,7 +7,6 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from simulator.components.base import Action, Primitive
 from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Tiles
 
 
@@ -56,10 +55,3 @@ class SpikeCount(AccumulatorArray, kind="spike_count"):
             spike_bits=tiles.operand_bits,
             weights_per_output=ones,
         )
-
-    def actions(self) -> dict[str, Action]:
-        return {
-            "accumulate": Action(
-                "adds one weight to one accumulator", (Primitive("add", bits=self.sum_bits),)
-            )
-        }

@@ -86,10 +86,7 @@ class SpikeSkip(AccumulatorArray, kind="spike_skip"):
         word = Primitive("sram_write", size_kib=1.0, width_bits=self.word_inputs)
         sums = Primitive("sram_write", size_kib=1.0, width_bits=128)
         sums = sums._replace(times=-(-self.columns * self.sum_bits // 128))
-        return {
-            "accumulate": Action(
-                "adds one weight to one accumulator", (Primitive("add", bits=self.sum_bits),)
-            ),
+        return super().actions() | {
             "weight_read": Action(
                 "reads the weights of one input, for all columns, from a row's own copy",
                 (small_bank("sram_read", chunk_kib, width),),

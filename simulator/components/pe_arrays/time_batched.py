@@ -66,10 +66,7 @@ class TimeBatched(AccumulatorArray, kind="time_batched"):
         )
 
     def actions(self) -> dict[str, Action]:
-        return {
-            "accumulate": Action(
-                "adds one weight to one accumulator", (Primitive("add", bits=self.sum_bits),)
-            ),
+        return super().actions() | {
             "input_scan": Action(
                 "tests an input of a group for silence and overlap (as a compare of 8 bits)",
                 (Primitive("compare", bits=8, times=-(-self.columns // 8)),),
