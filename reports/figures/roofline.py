@@ -14,20 +14,22 @@ from reports.figures.base import (
     GREY,
     ORANGE,
     VERMILION,
+    WORKLOAD,
     Card,
     Plot,
     Run,
+    by_workload,
     escaped,
     log_axis,
-    per_workload,
-    single,
     table,
 )
 from reports.figures.cycles import cycles_by_layer, marker
+from reports.figures.joules import efficiency, joules_plot
 from simulator.results.result import Result
 from simulator.results.units import number
 
 ROOFLINE = "Roofline"
+ROOFS, CYCLES, JOULES = "roofs", "in cycles", "in joules"
 HOVER = "%{text}: %{x:.3~g} acc/B, %{y:.3~g} acc/cycle"
 HEADING = {
     "added": "additions",
@@ -39,7 +41,7 @@ HEADING = {
 
 
 def roofline_card(result: Result, facts: dict[str, Any]) -> Card:
-    """The machine's two roofs, the layers and the whole run."""
+    """The machine's two roofs, the layers and the whole run; in cycles and in joules."""
     roof, layers = facts["roofline"], layer_points(result)
     figure = go.Figure()
     low, high = _span([(roof, layers)])
@@ -55,7 +57,10 @@ def roofline_card(result: Result, facts: dict[str, Any]) -> Card:
         "of what is attainable there. A layer whose data came while another was computing may "
         "lie above the slanted roof; a layer without DRAM traffic has no place here."
     )
-    return single("roofline", "Roofline", ROOFLINE, Plot(note, figure, _table(layers)))
+    plots = {(CYCLES,): Plot(note, figure, _table(layers))}
+    if found := efficiency(result):
+        plots[JOULES,] = joules_plot([found])
+    return Card("roofline", "Roofline", ROOFLINE, (ROOFS,), plots)
 
 
 def _table(layers: pd.DataFrame) -> pd.DataFrame:
@@ -64,7 +69,13 @@ def _table(layers: pd.DataFrame) -> pd.DataFrame:
 
 def roofline_cards(runs: Sequence[Run]) -> list[Card]:
     """All designs under their roofs, each layer a point."""
-    return [per_workload("roofline", "Roofline", ROOFLINE, runs, _together)]
+    plots = {}
+    for workload, group in by_workload(runs).items():
+        plots[workload, CYCLES] = _together(group)
+        found = [each for run in group if (each := efficiency(run.result, run.design))]
+        if found:
+            plots[workload, JOULES] = joules_plot(found)
+    return [Card("roofline", "Roofline", ROOFLINE, (WORKLOAD, ROOFS), plots)]
 
 
 def _together(group: Sequence[Run]) -> Plot:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import yaml
 
 from reports.figures.base import Run
+from reports.figures.joules import efficiency, energy_roofs
+from reports.figures.roofline import CYCLES, JOULES, roofline_card, roofline_cards
 from reports.figures.search import best_so_far, dominated, hypervolume, parallel_card
 from reports.figures.sweep import as_yaml
 from reports.runs import load_runs
 from reports.why import VIEWS, layer_table, pieces, waterfall_cards
+from simulator.results.result import Result
 from simulator.results.units import headed
 from tests.real_runs import real_runs
 from tests.sample_sweep import sample_sweep
@@ -42,6 +46,46 @@ def test_the_table_of_layers_sums_to_the_run(runs: list[Run]) -> None:
         cycles = table["busy (cycles)"].sum() + table["waited for (cycles)"].sum()
         assert cycles == pytest.approx(facts["latency_cycles"]["mean"])
         assert (table["live rows"] <= table["rows"]).all()
+
+
+def test_nothing_takes_less_energy_than_its_roof(runs: list[Run]) -> None:
+    for run in runs:
+        found = efficiency(run.result, run.design)
+        assert found is not None
+        assert (found.layers["achieved"] < found.layers["roof"]).all()
+        # Additions are a real part of it: a roof far above everything would say nothing.
+        assert (found.layers["achieved"] > 0.05 * found.layers["roof"]).any()
+        entire = found.roofs.total(np.array([found.intensity]))[0]
+        assert 0 < found.achieved < entire < found.roofs.dynamic(np.array([found.intensity]))[0]
+
+
+def test_the_roofs_are_the_prices_of_the_machine(runs: list[Run]) -> None:
+    (run,) = [run for run in runs if run.design == "sparse_pe"]
+    roofs = energy_roofs(run.result)
+    assert roofs is not None
+    prices = run.result.tables["prices"].set_index(["part", "action"])["energy_pj"]
+    assert roofs.addition_pj == prices["cores.0.pe_array", "accumulate"]
+    cheaper = prices["memories.dram"][["read_bit", "write_bit"]].min()
+    assert roofs.byte_pj == pytest.approx(8 * cheaper)
+    # At the balance half of the energy goes to either; without an end to reuse only additions cost.
+    half, far = roofs.dynamic(np.array([roofs.balance, 1e12]))
+    assert half == pytest.approx(1e3 / (2 * roofs.addition_pj))
+    assert far == pytest.approx(1e3 / roofs.addition_pj)
+    # uW for a cycle: what is always on for the latency is the leakage of the images.
+    images = run.result.tables["images"]
+    always_pj = roofs.cycle_pj * images["latency_cycles"]
+    assert always_pj.tolist() == pytest.approx(images["leakage_energy_pj"].tolist())
+
+
+def test_the_roofline_is_shown_in_cycles_and_in_joules(runs: list[Run]) -> None:
+    (card,) = roofline_cards(runs)
+    assert set(card.plots) == {("tiny", CYCLES), ("tiny", JOULES)}
+    assert set(card.plots["tiny", JOULES].table["design"]) == {run.design for run in runs}
+    alone = roofline_card(runs[0].result, runs[0].facts)
+    assert [*alone.plots] == [(CYCLES,), (JOULES,)]
+    stated = runs[0].result.provenance
+    provenance = {**stated, "architecture": {**stated["architecture"], "document": {}}}
+    assert energy_roofs(Result(provenance, runs[0].result.all_columns())) is None
 
 
 @pytest.mark.parametrize(
