@@ -243,7 +243,8 @@
     const rows = S.facts.designs.map(function (name) {
       return [name].concat(workloads.map(function (workload) { return ratios.get(name + "\n" + workload) ?? null; }));
     });
-    return { figure: figure, table: { heading: ["design"].concat(workloads.map(function (w) { return w + " (×)"; })), rows: rows } };
+    const heading = ["design"].concat(workloads.map(function (w) { return w + " (×)"; }));
+    return { note: words.ratios.replace("{baseline}", at[0]), figure: figure, table: { heading: heading, rows: rows } };
   };
 
   S.live.overview = function (at, plot) {

@@ -113,6 +113,9 @@ def test_a_slider_moves_bars_ranking_front_and_link_and_back(
         "return Array.from(document.querySelectorAll('#card-ranking tbody tr'),"
         " row => [row.cells[0].textContent, row.cells[1].textContent])"
     )
+    note = driver.find_element(By.ID, "note-against-energy").text
+    assert "at the prices above" in note
+    assert "brackets" not in note
     ranks = {name: rank for name, rank in ranking}
     assert [ranks[name] for name, _ in by_energy] == ["1", "2", "3"]
     stale = driver.find_element(By.CSS_SELECTOR, ".verdicts .stale")
