@@ -21,6 +21,7 @@ from reports.figures.designs import design_cards, headline
 from reports.figures.energy import energy_cards, field_card
 from reports.figures.latency import latency_cards
 from reports.figures.roofline import roofline_cards
+from reports.figures.stream_load import stream_comparison_cards
 from reports.figures.tokens import tokens_cards
 from reports.figures.traffic import traffic_cards
 from reports.html import render, write_html
@@ -74,6 +75,7 @@ def compare_cards(
         *break_even_cards(found),
         *cycles_cards(runs),
         *roofline_cards(runs),
+        *stream_comparison_cards(runs),
         *tokens_cards(runs),
         *traffic_cards(runs),
         field_card(runs),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from reports.figures.base import Card
+from reports.figures.batches import batch_cards
 from reports.figures.cycles import cycles_card
 from reports.figures.energy import energy_card
 from reports.figures.latency import latency_card
@@ -60,6 +61,7 @@ def result_cards(result: Result, facts: dict[str, Any]) -> list[Card]:
         latency_card(result, facts),
         roofline_card(result, facts),
         *stream_cards(result, facts),
+        *batch_cards(result),
     ]
 
 

@@ -43,8 +43,8 @@ def runs_of(found: Sequence[Named]) -> list[Run]:
     """Results with their names.
 
     A design is named by its label, else as its architecture is, with what its command replaced in
-    it; a workload as its trace's file; both with a hash where that is not enough. The same run
-    found twice is one.
+    it; a workload as its trace's file. Where that is not enough a stream is named by its arrivals
+    too, and both by a hash. The same run found twice is one.
     """
     overridden = [_overrides(result.provenance["command"]) for _, _, result in found]
     short = _short_paths([path for each in overridden for path in each])
@@ -129,6 +129,9 @@ def _design_names(result: Result, overrides: Mapping[str, str]) -> tuple[str, ..
     if accounting != "full":
         name, digest = f"{name} ({accounting})", f"{digest} {accounting}"
     name = ", ".join([name, *(f"{path}={value}" for path, value in overrides.items())])
+    if stream := result.provenance.get("stream"):
+        arrivals = str(stream["arrivals"])
+        return name, f"{name}, {arrivals}", f"{name} {digest}, {arrivals}"
     return name, f"{name} {digest}"
 
 

@@ -20,6 +20,7 @@ from reports.texts import text
 from simulator.energy.break_even import Design
 from simulator.results.columns import Floats
 from simulator.results.result import Result
+from simulator.streams.statistics import Estimate
 
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SKY, PURPLE, YELLOW, GREY = "#56B4E9", "#CC79A7", "#F0E442", "#999999"
@@ -141,6 +142,16 @@ def bar(
         hovertemplate="%{y}: %{x:.4~g}<extra>" + html.escape(name) + "</extra>",
         **more,
     )
+
+
+def error_bars(found: Sequence[Estimate | None]) -> dict[str, Any]:
+    """Bars of values to the bounds that there are."""
+    above, below = [], []
+    for each in found:
+        value, low, high = each or (0.0, None, None)
+        above.append(0.0 if high is None else high - value)
+        below.append(0.0 if low is None else value - low)
+    return {"type": "data", "array": above, "arrayminus": below, "symmetric": False, "width": 3}
 
 
 def stacked(frame: pd.DataFrame, axis: str, colours: Mapping[str, str] | None = None) -> go.Figure:

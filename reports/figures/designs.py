@@ -18,6 +18,7 @@ from reports.figures.base import (
     Run,
     axis_words,
     bar,
+    error_bars,
     escaped,
     height_px,
     log_axis,
@@ -159,7 +160,7 @@ def _improvement(runs: Sequence[Run], metric: DesignMetric, baseline: str) -> Pl
         colour = GREY if column == GEOMEAN else PALETTE[place % len(PALETTE)]
         printed = [f"{value:.{2 if value < 10 else 1}f}×" for value in kept]
         texts = {"text": printed, "textposition": "outside", "cliponaxis": False}
-        texts["error_x"] = _error_bars([found.get((name, column)) for name in kept.index])
+        texts["error_x"] = error_bars([found.get((name, column)) for name in kept.index])
         bar(figure, str(column), kept.index, kept.tolist(), colour, **texts)
     figure.add_vline(1.0, line_color=GREY, line_dash="dot", line_width=1.5)
     rows = len(frame) * max(len(frame.columns) * 0.6, 1)
@@ -179,17 +180,6 @@ def _improvement(runs: Sequence[Run], metric: DesignMetric, baseline: str) -> Pl
         index=frame.index,
     )
     return Plot(note, figure, table(cells, "design", " (×)"))
-
-
-def _error_bars(found: Sequence[Estimate | None]) -> dict[str, Any]:
-    bounds = [
-        (each.value - each.low, each.high - each.value)
-        if each is not None and each.low is not None and each.high is not None
-        else (0.0, 0.0)
-        for each in found
-    ]
-    below, above = ([pair[side] for pair in bounds] for side in (0, 1))
-    return {"type": "data", "array": above, "arrayminus": below, "symmetric": False, "width": 3}
 
 
 def ratios(runs: Sequence[Run], metric: DesignMetric, baseline: str) -> pd.DataFrame:

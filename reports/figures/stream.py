@@ -9,17 +9,27 @@ import pandas as pd
 from plotly.subplots import make_subplots
 
 from reports.figures.base import BLUE, GREY, ORANGE, VERMILION, Card, Plot, single
+from reports.figures.stream_views import STREAMS, crowd_card, met_card, tail_card
 from simulator.results.result import Result
 
-STREAMS = "Streams"
 MOST_POINTS = 2000
 """Of a longer stream, this many images and changes of the queue are drawn."""
 
 
 def stream_cards(result: Result, facts: dict[str, Any]) -> list[Card]:
-    """Latency and queue over time, for a result that holds a stream."""
+    """All views of a stream, for a result that holds one."""
     if not facts["stream"]:
         return []
+    return [
+        _time_card(result, facts),
+        tail_card(result),
+        met_card(result),
+        crowd_card(result),
+    ]
+
+
+def _time_card(result: Result, facts: dict[str, Any]) -> Card:
+    """Latency and queue over time."""
     per_ms = result.provenance["architecture"]["clock_mhz"] * 1e3
     stream, queue = result.tables["stream"], result.tables["stream_queue"]
     kept, changes = _thinned(stream), _thinned(queue)
@@ -60,7 +70,7 @@ def stream_cards(result: Result, facts: dict[str, Any]) -> list[Card]:
         f"{facts['stream']['in_flight']} in flight. A point is an image at its arrival. Below: "
         "images that have arrived and not begun, and images under way."
     )
-    return [single("stream", "The stream", STREAMS, Plot(note, figure, _numbers(facts["stream"])))]
+    return single("stream", "The stream", STREAMS, Plot(note, figure, _numbers(facts["stream"])))
 
 
 def _numbers(facts: dict[str, Any]) -> pd.DataFrame:
