@@ -55,7 +55,7 @@ def batch_cards(result: Result) -> list[Card]:
 
 
 def _batch_row(images: pd.DataFrame, place: int, group: range) -> dict[str, Any]:
-    own = images.iloc[group]
+    own = images.iloc[group.start : group.stop]
     added = own["additions"]
     return {
         "batch": place,

@@ -18,7 +18,6 @@ import plotly.graph_objects as go
 from reports.figures.base import BLUE, GREY, VERMILION, Plot, escaped, log_axis, table
 from reports.figures.cycles import marker
 from reports.texts import text
-from simulator.components.pe_arrays.base import PEArray
 from simulator.energy.pricing import table_names
 from simulator.errors import SimulatorError
 from simulator.results.intervals import DRAM, machine_of, node_of
@@ -69,8 +68,9 @@ def energy_roofs(result: Result) -> EnergyRoofs | None:
         return None
     rows = result.tables["prices"][["part", "action", "energy_pj"]].itertuples(index=False)
     prices = {(part, action): float(price) for part, action, price in rows}
-    arrays = [(path, part) for path, part in machine.parts() if isinstance(part, PEArray)]
-    adds = [prices.get((path, action)) for path, array in arrays for action in array.adds]
+    # Only arrays have actions that add.
+    named = [(path, name) for path, part in machine.parts() for name in getattr(part, "adds", ())]
+    adds = [prices.get(each) for each in named]
     bits = [prices.get((DRAM, action)) for action in DRAM_BITS]
     addition_pj = min((price for price in adds if price), default=0.0)
     bit_pj = min((price for price in bits if price), default=0.0)

@@ -57,7 +57,7 @@ def roofline_card(result: Result, facts: dict[str, Any]) -> Card:
         "of what is attainable there. A layer whose data came while another was computing may "
         "lie above the slanted roof; a layer without DRAM traffic has no place here."
     )
-    plots = {(CYCLES,): Plot(note, figure, _table(layers))}
+    plots: dict[tuple[str, ...], Plot] = {(CYCLES,): Plot(note, figure, _table(layers))}
     if found := efficiency(result):
         plots[JOULES,] = joules_plot([found])
     return Card("roofline", "Roofline", ROOFLINE, (ROOFS,), plots)
@@ -69,7 +69,7 @@ def _table(layers: pd.DataFrame) -> pd.DataFrame:
 
 def roofline_cards(runs: Sequence[Run]) -> list[Card]:
     """All designs under their roofs, each layer a point."""
-    plots = {}
+    plots: dict[tuple[str, ...], Plot] = {}
     for workload, group in by_workload(runs).items():
         plots[workload, CYCLES] = _together(group)
         found = [each for run in group if (each := efficiency(run.result, run.design))]
