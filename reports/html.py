@@ -28,7 +28,7 @@ from simulator.streams.statistics import Estimate
 
 TEMPLATES = Path(__file__).parent / "templates"
 DIGITS = 7
-SCRIPTS = ("page.js", "tables.js", "designs.js", "prices.js", "why.js", "cards.js")
+SCRIPTS = ("page.js", "tables.js", "designs.js", "prices.js", "why.js", "cards.js", "live.js")
 """Modules of the page, in the order in which they run."""
 PAGE_MARK = '<meta name="generator" content="STASim">'
 _COMMENT = "<!-- generator: STASim -->"

@@ -1,6 +1,7 @@
 """A search as one offline page: its Pareto front, what matters, and every point.
 
 python -m reports.sweep sweeps/small --out sweeps/small.html
+python -m reports.sweep sweeps/small --out sweeps/small.html --watch     # while it runs
 """
 
 from __future__ import annotations
@@ -19,8 +20,12 @@ from simulator.results.sweep_result import SweepResult
 EXAMPLE = "python -m reports.sweep sweeps/small --out sweeps/small.html"
 
 
-def sweep_page(result: SweepResult) -> str:
-    """The page as text; equal results give equal pages."""
+def sweep_page(result: SweepResult, *, live_s: float = 0.0, cut_short: bool = False) -> str:
+    """The page as text; equal results give equal pages.
+
+    `live_s`: after how many seconds the page of a running search loads itself again; `cut_short`:
+    whether the search ended before its end.
+    """
     space, status = result.provenance["space"], result.points["status"]
     return render(
         "sweep.html.j2",
@@ -31,6 +36,8 @@ def sweep_page(result: SweepResult) -> str:
         doubts=result.doubts(),
         provenance=result.provenance,
         document=json.dumps(space, indent=2),
+        live_s=live_s,
+        cut_short=cut_short,
     )
 
 
@@ -44,13 +51,47 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("sweep", metavar="DIR", help="folder that simulator.sweep wrote")
     parser.add_argument("--out", required=True, metavar="FILE", help="page to write")
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="while the search runs, write the page again and again; end when the search ends",
+    )
+    parser.add_argument(
+        "--every",
+        type=_seconds,
+        default=5.0,
+        metavar="SECONDS",
+        help="least time from one page to the next with --watch (default: 5)",
+    )
     options = parser.parse_args(arguments)
     _run(options)
 
 
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0.1 <= value <= 86_400:
+        raise argparse.ArgumentTypeError(f"{text}: must be 0.1 to 86400")
+    return value
+
+
 def _run(options: argparse.Namespace) -> None:
-    write_html(sweep_page(SweepResult.load(options.sweep)), options.out)
+    if options.watch:
+        _watch(options)
+    else:
+        write_html(sweep_page(SweepResult.load(options.sweep)), options.out)
     print(f"written: {named(options.out)}", file=sys.stderr)
+
+
+def _watch(options: argparse.Namespace) -> None:
+    """Write a page whenever the search has found more, and the last one when it has ended."""
+    from reports.watch import watched  # imports the simulator
+
+    for found in watched(options.sweep, options.every):
+        live_s = options.every if found.runs else 0.0
+        page = sweep_page(found.result, live_s=live_s, cut_short=found.cut_short)
+        write_html(page, options.out)
+        if found.cut_short:
+            print("the search was cut short: its own command goes on with it", file=sys.stderr)
 
 
 if __name__ == "__main__":

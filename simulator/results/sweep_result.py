@@ -32,7 +32,8 @@ from simulator.results.schema import SEVERITIES
 
 SCHEMA = "stasim-sweep-result/1"
 POINTS, PROVENANCE = "points.parquet", "sweep.json"
-"""The second is of earlier versions, whose first held no provenance."""
+"""The second says what is searched until the first is there, which holds that too; those of
+earlier versions do not."""
 FINDINGS = "findings"
 PARAMETER, METRIC = "parameter.", "metric."
 """What the names of columns begin with."""
@@ -73,7 +74,9 @@ class SweepResult:
         cls, provenance: dict[str, Any], parameters: Sequence[str], rows: Sequence[Row]
     ) -> SweepResult:
         """The result of these points."""
-        metrics = sorted({name for _, _, outcome in rows for name in outcome["metrics"]})
+        found = {name for _, _, outcome in rows for name in outcome["metrics"]}
+        # Where no point has any, its objectives are columns all the same.
+        metrics = sorted(found | set(provenance["space"]["objectives"]))
         columns: dict[str, Any] = {
             "number": np.array([number for number, _, _ in rows], np.int64),
             "status": [outcome["status"] for _, _, outcome in rows],
@@ -137,7 +140,7 @@ class SweepResult:
             with staged_file(folder / POINTS) as file:
                 file.write(content)
             with contextlib.suppress(FileNotFoundError):
-                (folder / PROVENANCE).unlink()  # of an earlier version: of another table now
+                (folder / PROVENANCE).unlink()  # of the search that ends, or of another table
         except OSError as error:
             raise SpaceError(f"{folder}: {error.strerror or error}") from None
 
@@ -149,10 +152,13 @@ class SweepResult:
         if not text:  # from before the table held it
             text = read_text(Path(folder) / PROVENANCE, MOST_BYTES, SpaceError)
         place = f"{folder}: not a whole sweep"
-        provenance = parsed(text, place, SpaceError)
-        if problem := _problem(provenance, points):
+        return cls(parsed(text, place, SpaceError), points).checked(place)
+
+    def checked(self, place: str) -> SweepResult:
+        """Return the result itself. Raises SpaceError, which begins with the place."""
+        if problem := _problem(self.provenance, self.points):
             raise SpaceError(f"{place}: {problem}")
-        return cls(provenance, points)
+        return self
 
 
 def _packed(points: pd.DataFrame, provenance: str, path: Path) -> bytes:

@@ -11,14 +11,16 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from simulator.config.read_back import check_regular, parsed
+from simulator.config.read_back import check_regular, parsed, read_text
 from simulator.config.sealed import SEAL, is_sealed, sealed
+from simulator.config.staged_file import lock
 from simulator.config.wording import shown
 from simulator.errors import SpaceError
 from simulator.sweep.evaluation import Outcome
@@ -29,6 +31,7 @@ SCHEMA = "stasim-sweep/2"
 MOST_BYTES = 1 << 30
 """A longer journal is refused: some million points."""
 _OUTCOME = TypeAdapter(Outcome)
+_TRIES, _PAUSE_S = 5, 0.02
 
 
 class Journal:
@@ -76,13 +79,12 @@ class Journal:
         os.fsync(self._file.fileno())
 
     def _lock(self) -> None:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            rule = "another process is at work on it"
-            raise SpaceError(f"{self.path.parent}: {rule}") from None
-        except OSError:
-            pass  # a file system without locks
+        # A reader that asks whether a search is at work holds it for a moment.
+        for _ in range(_TRIES):
+            if lock(self._file.fileno()):
+                return
+            time.sleep(_PAUSE_S)
+        raise SpaceError(f"{self.path.parent}: another process is at work on it")
 
     def _read(self, header: Mapping[str, Any]) -> None:
         self._file.seek(0)
@@ -96,19 +98,47 @@ class Journal:
         if _parsed(self.path, 1, lines[0]) != json.loads(json.dumps(sealed(header))):
             rule = "holds another sweep (space, machine, trace or version changed): choose another"
             raise SpaceError(f"{self.path.parent}: {rule}")
-        for number, line in enumerate(lines[1:], start=2):
-            entry = _parsed(self.path, number, line)
-            if not is_sealed(entry):
-                raise SpaceError(f"{self.path}:{number}: {shown(line)}: has changed")
-            point = entry.pop("point", None)
-            del entry[SEAL]
-            try:
-                outcome = _OUTCOME.validate_python(entry, strict=True)
-            except ValidationError as error:
-                raise SpaceError(_broken(self.path, number, error)) from None
-            if not isinstance(point, dict):
-                raise SpaceError(f"{self.path}:{number}: {shown(line)}: must be a point's outcome")
+        for point, outcome in _entries(self.path, lines):
             self.outcomes[point_key(point)] = outcome
+
+
+def read_journal(folder: Path) -> list[tuple[Point, Outcome]]:
+    """Return what a folder's journal holds, also while a search appends to it.
+
+    Raises SpaceError where there is none, or where a line of it is broken.
+    """
+    path = folder / NAME
+    text = read_text(path, MOST_BYTES, SpaceError)
+    return [*_entries(path, text[: text.rfind("\n") + 1].splitlines())]
+
+
+def is_held(folder: Path) -> bool:
+    """Return whether a process holds the folder's journal; True where files have no locks."""
+    try:
+        with open(folder / NAME, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def _entries(path: Path, lines: Sequence[str]) -> Iterator[tuple[Point, Outcome]]:
+    """Each point with its outcome, from the lines after the first."""
+    for number, line in enumerate(lines[1:], start=2):
+        entry = _parsed(path, number, line)
+        if not is_sealed(entry):
+            raise SpaceError(f"{path}:{number}: {shown(line)}: has changed")
+        point = entry.pop("point", None)
+        del entry[SEAL]
+        try:
+            outcome = _OUTCOME.validate_python(entry, strict=True)
+        except ValidationError as error:
+            raise SpaceError(_broken(path, number, error)) from None
+        if not isinstance(point, dict):
+            raise SpaceError(f"{path}:{number}: {shown(line)}: must be a point's outcome")
+        yield point, outcome
 
 
 def _parsed(path: Path, number: int, line: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from simulator.architecture import load_architecture
 from simulator.distributed.executor import Executor
 from simulator.errors import ArchitectureError
 from simulator.results.repricing import simulation_key
-from simulator.results.sweep_result import SweepResult
+from simulator.results.sweep_result import SCHEMA, SweepResult
 from simulator.sweep.evaluation import (
     Candidate,
     Group,
@@ -24,6 +24,7 @@ from simulator.sweep.evaluation import (
     refused_if_doubtful,
 )
 from simulator.sweep.journal import Journal
+from simulator.sweep.live import begin
 from simulator.sweep.space import Space, override, point_key
 from simulator.sweep.strategies import Proposal, make_strategy
 
@@ -44,6 +45,8 @@ def search(
     header = {"space": space.content_hash, "stasim": simulator.__version__}
     journal = Journal(folder, header)
     try:
+        provenance = _provenance(space, strict=strict)
+        begin(folder, provenance)
         strategy = make_strategy(space)
         work = _Work(space, journal, executor, folder)
         tried: dict[str, Proposal] = {}
@@ -54,7 +57,8 @@ def search(
                 tried.setdefault(point_key(proposal.point), proposal)
             strategy.tell([judged(journal.outcomes[point_key(each.point)]) for each in proposals])
         found = {key: judged(outcome) for key, outcome in journal.outcomes.items()}
-        return _result(space, tried, found, strict=strict)
+        rows = [(each.number, each.point, found[key]._asdict()) for key, each in tried.items()]
+        return SweepResult.of(provenance, [*space.axes], sorted(rows, key=lambda row: row[0]))
     finally:
         journal.close()
 
@@ -133,10 +137,9 @@ def _priced_alone(space: Space) -> list[str]:
     return shared
 
 
-def _result(
-    space: Space, tried: dict[str, Proposal], outcomes: dict[str, Outcome], *, strict: bool
-) -> SweepResult:
+def _provenance(space: Space, *, strict: bool) -> dict[str, Any]:
     provenance: dict[str, Any] = {
+        "schema": SCHEMA,
         "stasim": simulator.__version__,
         "space": space.file.model_dump(mode="json", by_alias=True),
         "space_hash": space.content_hash,
@@ -146,5 +149,4 @@ def _result(
     }
     if strict:
         provenance["strict"] = True
-    rows = [(each.number, each.point, outcomes[key]._asdict()) for key, each in tried.items()]
-    return SweepResult.of(provenance, list(space.axes), sorted(rows, key=lambda row: row[0]))
+    return provenance
