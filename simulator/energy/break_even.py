@@ -13,11 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.config.arrays import Floats
 from simulator.energy.spans import NOTHING, Span, total
-
-Floats = npt.NDArray[np.float64]
 
 PJ_PER_W_MS = 1e9
 """1 W for 1 ms."""

@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from simulator.config.arrays import Floats, Ints
 
 
 def action_energy_pj(count: Any, price_pj: Any) -> Any:
@@ -19,7 +18,7 @@ def action_energy_pj(count: Any, price_pj: Any) -> Any:
     return count * price_pj
 
 
-def sums_pj(energies_pj: Any, group: npt.NDArray[np.int64], groups: int) -> Floats:
+def sums_pj(energies_pj: Any, group: Ints, groups: int) -> Floats:
     """Return the energy of each group: those of a layer's actions, those of an image's layers.
 
     `np.bincount` adds in the order of the rows; `np.sum` does not.

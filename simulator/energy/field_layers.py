@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.config.arrays import Floats
 from simulator.energy.field_convention import (
     CONVENTIONS,
     FieldAttention,
@@ -18,8 +18,6 @@ from simulator.energy.field_convention import (
 )
 from simulator.energy.rates import Rates
 from simulator.operations import Network
-
-Floats = npt.NDArray[np.float64]
 
 
 class FieldColumns(NamedTuple):

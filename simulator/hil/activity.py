@@ -16,6 +16,7 @@ import numpy.typing as npt
 from simulator.components.pe_arrays.spike_skip import SpikeSkip
 from simulator.components.token_skip.compact import Compact
 from simulator.components.vector_units.simd import Simd
+from simulator.config.arrays import Bools, Ints
 from simulator.errors import DeviceError
 from simulator.hil.benches import ARRAY_SOURCES, array_parameters, lif_design, skip_design
 from simulator.hil.cells import Library
@@ -23,9 +24,6 @@ from simulator.hil.gates import Energy, Gates, GateSimulation, synthesize
 from simulator.hil.jobs import FRACTION_BITS, Job
 from simulator.hil.reference import lif_step, wrapped
 from simulator.hil.verilator import RtlDesign
-
-Bools = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
 
 
 class UnitActivity(NamedTuple):

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from simulator.components.pe_arrays.spike_skip import SpikeSkip
 from simulator.components.token_skip.compact import Compact
+from simulator.config.arrays import Bools, Ints
 from simulator.errors import DeviceError
 from simulator.hil.verilator import RtlDesign, Words, run
 
@@ -19,9 +19,6 @@ LIF_LATENCY_CYCLES = 3
 """Of the LIF unit itself; reading its operands makes it the vector unit's four."""
 _ARRAY_LATENCY_CYCLES = 3
 _SCAN_LATENCY_CYCLES = 2
-
-Bools = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
 
 
 class Tile(NamedTuple):

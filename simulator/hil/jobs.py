@@ -12,16 +12,13 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from simulator.components.dataflows.base import ALL_TIMESTEPS
+from simulator.config.arrays import Bools, Ints
 from simulator.errors import DeviceError
 from simulator.lowering.plan import LayerPlan, Plan
 from simulator.operations import Layer
 from simulator.trace import Image, unpack_bits
-
-Bools = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
 
 LAYER_KINDS = ("linear", "attention_scores", "attention_context")
 FRACTION_BITS = 4

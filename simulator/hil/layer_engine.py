@@ -6,12 +6,12 @@ from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from simulator.architecture import Architecture
 from simulator.components.pe_arrays.spike_skip import SpikeSkip
 from simulator.components.token_skip.compact import Compact
 from simulator.components.vector_units.simd import Simd
+from simulator.config.arrays import Ints
 from simulator.errors import DeviceError
 from simulator.hil.benches import (
     ARRAY_SOURCES,
@@ -26,8 +26,6 @@ from simulator.hil.benches import (
 )
 from simulator.hil.jobs import FRACTION_BITS, Job
 from simulator.hil.verilator import RtlDesign, Words, run
-
-Ints = npt.NDArray[np.int64]
 
 WORDS, WEIGHTS, MASKS, BIAS, INSTRUCTIONS, STREAM, MEMBRANES, SPIKES, SCORES = range(9)
 """Memories, as the host names them."""

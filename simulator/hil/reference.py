@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.config.arrays import Bools, Ints
 from simulator.hil.jobs import FRACTION_BITS, Job
-
-Ints = npt.NDArray[np.int64]
 
 
 class Expected(NamedTuple):
@@ -23,7 +21,7 @@ class Expected(NamedTuple):
 
 def lif_step(
     current: Ints, membrane: Ints, threshold: int, membrane_bits: int, fraction_bits: int
-) -> tuple[npt.NDArray[np.bool_], Ints]:
+) -> tuple[Bools, Ints]:
     """Spikes and membranes after v' = v + (x - v) / 2, rounded down, saturated, reset to 0.
 
     `current` counts whole weights; `membrane` and `threshold` have so many bits after the point.

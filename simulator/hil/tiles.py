@@ -5,15 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.config.arrays import Bools, Ints
 from simulator.lowering import Lowering, Plan
 from simulator.lowering.plan import LayerPlan
 from simulator.lowering.table import TileBits
 from simulator.trace import Image
-
-Bools = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
 
 
 class Words(NamedTuple):
@@ -40,7 +37,7 @@ class LayerTiles:
         return self.layer.groups, self.blocks, chunks
 
     @property
-    def _own(self) -> npt.NDArray[np.bool_]:
+    def _own(self) -> Bools:
         block = self.bits.layout.block
         return (block >= self.first) & (block < self.first + self.blocks)
 

@@ -6,16 +6,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.config.arrays import Ints
 from simulator.engine.replay import replay
 from simulator.lowering import LoweredBatch, Lowering
 from simulator.lowering.mapping import Frame, Mapping
 from simulator.lowering.plan import plan_of
 from simulator.program import Timeline
 from simulator.trace import Image
-
-Ints = npt.NDArray[np.int64]
 
 
 class MappingCost(NamedTuple):

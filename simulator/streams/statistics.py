@@ -14,14 +14,13 @@ from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
+
+from simulator.config.arrays import Floats
 
 CONFIDENCE = 0.95
 
 _FEWEST = 8
 """Of fewer independent values no interval of a mean is stated."""
-
-Floats = npt.NDArray[np.float64]
 
 
 class Estimate(NamedTuple):

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from simulator.components.dataflows.base import ALL_TIMESTEPS
+from simulator.config.arrays import Ints
 from simulator.lowering import Lowered, Plan
 from simulator.lowering.tables import CATEGORIES
 from simulator.program import Program, Timeline
@@ -36,8 +36,6 @@ LOADS = ("weight_port", "dram_weights", "dram_activations", "global_buffer", "in
 
 WINDOWS = 1000
 """The bandwidth counter is a mean over so many equal parts of the latency."""
-
-Ints = npt.NDArray[np.int64]
 
 
 class Slice(NamedTuple):

@@ -16,13 +16,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from simulator.components.memories import dram_gaps as gap
 from simulator.components.memories.dram_gaps import NEVER
+from simulator.config.arrays import Ints
 from simulator.config.kernels import allocating_kernel, kernel_part
-
-Ints = npt.NDArray[np.int64]
 
 QUEUE = 32
 """Entries of the read and of the write queue of a channel."""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from simulator.components.memories.dram_standards import DramStandard
-
-Ints = npt.NDArray[np.int64]
+from simulator.config.arrays import Ints
 
 NEVER = 1 << 60
 # Places of a gap; `_s` to another bank group, `_l` within one.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.config.arrays import Bools, Ints
 from simulator.engine.replay import replay
 from simulator.hil.network.engine import BoardRun, Results
 from simulator.hil.network.instructions import COUNTED
@@ -15,8 +15,6 @@ from simulator.hil.network.twin import TwinRun
 from simulator.lowering import Plan, lower
 from simulator.operations import Network
 from simulator.trace import Image
-
-Ints = npt.NDArray[np.int64]
 
 
 class LayerCycles(NamedTuple):
@@ -81,7 +79,7 @@ def _place(
     issued: int,
     own: Results,
     is_step: bool,
-    active: npt.NDArray[np.bool_],
+    active: Bools,
 ) -> None:
     """Put the vectors of an instruction into its tensors."""
     number, timestep = compiled.instruction(issued)

@@ -9,7 +9,6 @@ from simulator.hil.benches import bit_words, field_words
 from simulator.hil.network.fixed import FixedLayer, FixedNetwork
 from simulator.hil.network.instructions import bits_of
 
-Ints = npt.NDArray[np.int64]
 Words = npt.NDArray[np.int32]
 HIGHEST = (1 << 15) - 1
 

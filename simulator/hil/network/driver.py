@@ -11,11 +11,11 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from simulator.config.arrays import Ints
 from simulator.errors import DeviceError
 from simulator.hil.network.contents import image_words
 from simulator.hil.network.program import Compiled
 
-Ints = npt.NDArray[np.int64]
 Words = npt.NDArray[np.int32]
 
 CONTROL, STATUS, FIRST_SETTING, FIRST_COUNTER = 0, 4, 8, 128

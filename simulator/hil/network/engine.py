@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from simulator.architecture import Architecture
 from simulator.components.pe_arrays.spike_skip import SpikeSkip
+from simulator.config.arrays import Bools, Ints
 from simulator.errors import DeviceError
 from simulator.hil.benches import ARRAY_SOURCES
 from simulator.hil.layer_engine import engine_design
@@ -17,9 +18,6 @@ from simulator.hil.network.board import RtlBoard
 from simulator.hil.network.driver import Driver
 from simulator.hil.network.program import Compiled
 from simulator.hil.verilator import RtlDesign, Words
-
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 SOURCES = (
     "network_pkg.sv",

@@ -10,11 +10,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.config.arrays import Ints
 from simulator.errors import DeviceError
-
-Ints = npt.NDArray[np.int64]
 
 SCORE_BITS = 16
 """Bits behind the point of a halting score: 1 is 1 << SCORE_BITS."""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
+from simulator.config.arrays import Bools, Ints
 
 FROM_MAP, FROM_TOKENS, FROM_VALUES, FROM_PACKED = range(4)
 FETCHED, KEYS, SCORES = range(3)

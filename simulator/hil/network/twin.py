@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from simulator.config.arrays import Bools, Ints
 from simulator.hil.network.fixed import (
     ATTENTION_FRACTION,
     ATTENTION_THRESHOLD,
@@ -17,8 +18,6 @@ from simulator.hil.network.fixed import (
     FixedStage,
 )
 
-Bools = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
 ONE = 1 << SCORE_BITS
 
 
