@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from simulator.config.kernels import kernel
+from simulator.config.kernels import allocating_kernel, kernel
 from simulator.errors import DeviceError
 from simulator.hil.cells import Library
 from simulator.hil.verilator import SOURCES, RtlDesign, cache_folder
@@ -286,7 +286,7 @@ def _settle(
         values[net] = value
 
 
-@kernel
+@allocating_kernel
 def _clock(
     data: npt.NDArray[np.int32],
     state: npt.NDArray[np.int32],
