@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ from typing import NamedTuple
 
 from simulator.command import command
 from simulator.errors import DeviceError
+from simulator.hil.tools import run_tool
 from simulator.hil.verilator import SOURCES
 
 LIMIT_S = 1800
@@ -98,10 +98,12 @@ def place(unit: PlacedUnit) -> Placed:
         sizes = " ".join(f"-set {key} {value}" for key, value in unit.parameters.items())
         script = f"read_verilog -sv -DSYNTHESIS {' '.join(unit.sources)}; "
         script += f"chparam {sizes} {unit.top}; synth_ecp5 -top {unit.top} -json unit.json"
-        _run(unit, [_program(YOSYS), "-q", "-p", script], folder)
+        yosys = [_program(YOSYS), "-q", "-p", script]
+        run_tool(f"fpga: {unit.top}: {YOSYS}", yosys, LIMIT_S, folder=folder)
         words = [_program(NEXTPNR), "--85k", "--package", "CABGA756"]
         words += ["--json", "unit.json", "--report", "report.json", "--freq", "100", "--seed", "1"]
-        _run(unit, [*words, "--timing-allow-fail", "--out-of-context"], folder)
+        words += ["--timing-allow-fail", "--out-of-context"]
+        run_tool(f"fpga: {unit.top}: {NEXTPNR}", words, LIMIT_S, folder=folder)
         report = json.loads((folder / "report.json").read_text())
     used = {cell: int(count["used"]) for cell, count in report["utilization"].items()}
     clocks = [clock["achieved"] for clock in report["fmax"].values()]
@@ -120,18 +122,6 @@ def _program(name: str) -> str:
     """The system's program, else that of YoWASP beside the Python that runs; empty if none."""
     beside = Path(sys.executable).parent
     return shutil.which(name) or shutil.which(f"yowasp-{name}", path=str(beside)) or ""
-
-
-def _run(unit: PlacedUnit, words: list[str], folder: Path) -> None:
-    try:
-        done = subprocess.run(
-            words, cwd=folder, capture_output=True, text=True, timeout=LIMIT_S, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise DeviceError(f"fpga: {unit.top}: no end within {LIMIT_S} s") from error
-    if done.returncode:
-        lines = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line]
-        raise DeviceError(f"fpga: {unit.top}: {lines[0] if lines else done.returncode}")
 
 
 if __name__ == "__main__":

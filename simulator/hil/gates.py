@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +22,7 @@ import numpy.typing as npt
 from simulator.config.kernels import allocating_kernel, kernel
 from simulator.errors import DeviceError
 from simulator.hil.cells import Library
+from simulator.hil.tools import run_tool
 from simulator.hil.verilator import SOURCES, RtlDesign, cache_folder
 
 LIMIT_S = 900
@@ -150,16 +150,10 @@ def _netlist(design: RtlDesign, liberty: Path) -> str:
             "opt_clean -purge",
             f"write_json {made}",
         ]
-        command = [yosys, "-q", "-p", "; ".join(script)]
-        try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, timeout=LIMIT_S, check=False
-            )
-        except subprocess.TimeoutExpired as error:
-            raise DeviceError(f"gates: {design.top}: yosys not ready within {LIMIT_S} s") from error
-        if done.returncode != 0 or not made.is_file():
-            said = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line]
-            raise DeviceError(f"gates: {design.top}: yosys: {said[0] if said else 'no netlist'}")
+        what = f"gates: {design.top}: yosys"
+        run_tool(what, [yosys, "-q", "-p", "; ".join(script)], LIMIT_S)
+        if not made.is_file():
+            raise DeviceError(f"{what}: no netlist")
         text = made.read_text("utf-8")
         kept.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(made, f"{kept}.{os.getpid()}")

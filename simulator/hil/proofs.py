@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from typing import NamedTuple
 
 from simulator.command import command
 from simulator.errors import DeviceError
+from simulator.hil.tools import run_tool
 
 SOURCES = Path(__file__).parent / "rtl"
 LIMIT_S = 300
@@ -84,24 +84,14 @@ def prove(proof: Proof, folder: Path = SOURCES) -> None:
         files = [SOURCES / "proofs" / f"{proof.top}.sv", *(folder / each for each in proof.sources)]
         read = "read_verilog -formal -DSYNTHESIS -sv " + " ".join(map(str, files))
         script = f"{read}; {_TO_AIGER.format(top=proof.top, aiger=aiger)}"
-        _run(proof, ["yosys", "-q", "-p", script])
+        run_tool(f"{proof.top}: yosys", ["yosys", "-q", "-p", script], LIMIT_S)
         engine = f"bmc3 -F {proof.cycles}" if proof.cycles else "pdr"
-        said = _run(proof, ["yosys-abc", "-c", f"read_aiger {aiger}; fold; strash; {engine}"])
+        command = ["yosys-abc", "-c", f"read_aiger {aiger}; fold; strash; {engine}"]
+        said = run_tool(f"{proof.top}: yosys-abc", command, LIMIT_S)
     proved = f"No output asserted in {proof.cycles} frames" if proof.cycles else "Property proved"
     if proved not in said:
         lines = [line for line in said.splitlines() if "asserted" in line]
         raise DeviceError(f"{proof.top}: not proved: {lines[-1] if lines else 'no verdict'}")
-
-
-def _run(proof: Proof, words: list[str]) -> str:
-    try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=LIMIT_S, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise DeviceError(f"{proof.top}: {words[0]}: no end within {LIMIT_S} s") from error
-    if done.returncode:
-        lines = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line]
-        raise DeviceError(f"{proof.top}: {words[0]}: {lines[0] if lines else done.returncode}")
-    return done.stdout
 
 
 if __name__ == "__main__":

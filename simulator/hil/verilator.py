@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.errors import DeviceError
+from simulator.hil.tools import run_tool
 
 SOURCES = Path(__file__).parent / "rtl"
 BUILD_LIMIT_S = 600
@@ -212,21 +213,4 @@ def _environment(root: Path | None) -> dict[str, str]:
 
 
 def _command(command: list[str], root: Path | None, limit_s: int, what: str) -> str:
-    """What a command prints. Raises DeviceError with the first error that it reports."""
-    try:
-        done = subprocess.run(
-            command,
-            env=_environment(root),
-            capture_output=True,
-            text=True,
-            timeout=limit_s,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise DeviceError(f"device rtl: {what}: not ready within {limit_s} s") from error
-    except OSError as error:
-        raise DeviceError(f"device rtl: {what}: {error}") from error
-    if done.returncode != 0:
-        said = [line for line in (done.stdout + done.stderr).splitlines() if "rror" in line]
-        raise DeviceError(f"device rtl: {what} failed: {said[0] if said else 'no message'}")
-    return done.stdout
+    return run_tool(f"device rtl: {what}", command, limit_s, environment=_environment(root))

@@ -10,6 +10,7 @@ import pytest
 from simulator.errors import DeviceError
 from simulator.hil import verilator
 from simulator.hil.benches import lif_design, skip_design
+from simulator.hil.tools import run_tool
 from simulator.hil.verilator import RtlDesign, build, run
 from tests.rtl.rtl_cases import needs_verilator
 from tests.rtl.test_does_rtl_skip_match_the_model import compact
@@ -55,3 +56,21 @@ def test_a_bench_that_does_not_answer_in_time_is_given_up(
     monkeypatch.setattr(verilator, "RUN_LIMIT_S", 0.2)
     with pytest.raises(DeviceError, match=r"no answer within 0\.2 s"):
         run(skip_design(compact(4, 12)), np.array([0], np.int32))
+
+
+@pytest.mark.parametrize(
+    ("command", "limit_s", "message"),
+    [
+        (
+            ["sh", "-c", "echo 'a note'; echo 'ERROR: bad port' >&2; exit 3"],
+            60,
+            "unit: yosys failed: ERROR: bad port",
+        ),
+        (["sh", "-c", "exit 3"], 60, "unit: yosys failed: code 3"),
+        (["sleep", "60"], 1, "unit: yosys: not ready within 1 s"),
+        (["no-such-program"], 60, "unit: yosys: .*no-such-program"),
+    ],
+)
+def test_a_tool_that_fails_is_one_message(command: list[str], limit_s: int, message: str) -> None:
+    with pytest.raises(DeviceError, match=message):
+        run_tool("unit: yosys", command, limit_s)
