@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from models.errors import ModelError
 from models.files import write_staged
 from simulator.config.read_back import check_regular, parsed
+from simulator.config.sealed import sealed_tensors
 from simulator.config.wording import shown
 
 WEIGHT_BITS = 8
@@ -79,7 +80,8 @@ def save_weights(path: Path, model: nn.Module, metadata: Mapping[str, Any]) -> N
         half = tensor.half()
         exact = name in names and bool((half.float() == tensor).all())
         state[name] = (half if exact else tensor).contiguous()
-    write_staged(path, save(state, {"stasim": json.dumps(metadata, sort_keys=True)}))
+    text = json.dumps(metadata, sort_keys=True)
+    write_staged(path, sealed_tensors(save(state, {"stasim": text})))
 
 
 class _Header(BaseModel):

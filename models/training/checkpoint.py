@@ -18,6 +18,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from models.errors import ModelError
 from models.files import write_staged
 from models.networks.weights import load_weights, read_weights
+from simulator.config.sealed import sealed_tensors
 
 CHECKPOINT = "checkpoint.safetensors"
 SCHEMA = "stasim-checkpoint/1"
@@ -76,7 +77,7 @@ def save_checkpoint(
         "schedule": parts.schedule.state_dict(),
     }
     detached = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_staged(path, save(detached, {"stasim": json.dumps(metadata)}))
+    write_staged(path, sealed_tensors(save(detached, {"stasim": json.dumps(metadata)})))
 
 
 def read_checkpoint(path: Path, recipe: str) -> tuple[dict[str, Tensor], dict[str, Any]]:

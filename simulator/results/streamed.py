@@ -5,6 +5,7 @@ simulator.distributed.stream says what the files are.
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from simulator.config.read_back import check_regular, read_object
+from simulator.config.read_back import read_bytes, read_object
 from simulator.config.staged_folder import changed_files, read_manifest
 from simulator.errors import ResultError
 from simulator.results.checked import checked_table
@@ -203,9 +204,9 @@ def _checked(name: str, path: Path) -> Table:
 
 
 def _read(path: Path) -> pd.DataFrame:
-    check_regular(path, MOST_BYTES, ResultError)
+    content = read_bytes(path, MOST_BYTES, ResultError)
     try:
-        return pd.read_parquet(path, engine="pyarrow")
+        return pd.read_parquet(io.BytesIO(content), engine="pyarrow")
     except ImportError:
         rule = "needs the extra 'cluster': pip install 'stasim[cluster]'"
         raise ResultError(f"{path}: Parquet {rule}") from None

@@ -1,8 +1,9 @@
 """Whether what a command wrote is whole: `--verify PATH`, for every kind of output.
 
 A folder of files has a manifest of names, sizes and hashes (results, compat reports, the study's
-tables); a stream has one for each part. A search's table, each line of its journal, recordings and
-cost tables carry a hash of their own content. A trace's manifest binds every bit of its images.
+tables); a stream has one for each part. A search's table, each line of its journal, recordings,
+cost tables, weights and checkpoints carry a hash of their own content. A trace's manifest binds
+every bit of its images.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 MOST_BYTES = 1 << 30
+MOST_TENSOR_BYTES = 1 << 34
 JOURNAL = "journal.jsonl"
 
 
@@ -26,7 +28,7 @@ class Verification(NamedTuple):
 
 def add_verify(parser: argparse.ArgumentParser) -> None:
     """Add `--verify PATH`, which looks at an output and ends, as --help does."""
-    text = "say whether an output of ours is whole: a folder, a trace, a recording or a cost table"
+    text = "say whether an output of ours is whole: a folder, a trace, a recording, weights ..."
     parser.add_argument("--verify", action=_Verify, metavar="PATH", help=text)
 
 
@@ -51,6 +53,8 @@ def verify(path: Path) -> Verification:
 
     if path.suffix == ".npz" or (path / "zarr.json").exists():
         return _trace(path)
+    if path.suffix == ".safetensors":
+        return _tensors(path)
     if path.is_file():
         return _sealed_file(path)
     if (path / JOURNAL).exists() or (path / POINTS).exists():
@@ -125,6 +129,20 @@ def _trace(path: Path) -> Verification:
             return Verification(f"a trace of {trace.images} images", ())
     except TraceError as error:
         return Verification("a trace", [str(error)])
+
+
+def _tensors(path: Path) -> Verification:
+    """Weights, or a checkpoint of training."""
+    from simulator.config.read_back import read_bytes
+    from simulator.config.sealed import are_tensors_sealed
+    from simulator.errors import ResultError
+
+    content = read_bytes(path, MOST_TENSOR_BYTES, ResultError)
+    try:
+        problems = [] if are_tensors_sealed(content) else [f"{path}: has changed"]
+    except ValueError as error:
+        raise ResultError(f"{path}: {error}") from None
+    return Verification("weights", problems)
 
 
 def _sealed_file(path: Path) -> Verification:

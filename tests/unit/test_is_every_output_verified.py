@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from experiments.study.tables import write_tables
+from models.networks.weights import read_weights, save_weights
 from simulator.compat.report import KIND as COMPAT
 from simulator.distributed.executor import open_executor
 from simulator.distributed.parts import Part
@@ -80,6 +81,14 @@ def a_cost_table(folder: Path) -> Path:
     return folder / "costs.json"
 
 
+def weights(folder: Path) -> Path:
+    import torch
+
+    save_weights(folder / "a.safetensors", torch.nn.Linear(3, 2), {"model": "tiny"})
+    assert read_weights(folder / "a.safetensors")[1] == {"model": "tiny"}
+    return folder / "a.safetensors"
+
+
 def study_tables(folder: Path) -> Path:
     write_tables(folder / "out", {"arms": [{"task": "digits", "top1": 0.5}]})
     write_tables(folder / "out", {"published": [{"machine": "sparse_pe", "cycles": 3}]})
@@ -95,6 +104,7 @@ OUTPUTS: dict[Make, str] = {
     a_trace: "a trace of 3 images",
     a_store: "a trace of 3 images",
     a_cost_table: 'a file of "stasim-cost-table/1"',
+    weights: "weights",
     study_tables: "a study, 2 files",
 }
 
@@ -176,6 +186,26 @@ def test_a_table_of_the_study_keeps_the_others(tmp_path: Path) -> None:
     assert (out / "published.csv").read_text() == "machine,cycles\nsparse_pe,3\n"
     assert (out / "notes.txt").read_text() == "mine"
     assert verify(out).holds == "a study, 2 files"
+
+
+@pytest.mark.parametrize("place", [3, 40, 200, -1])
+def test_a_changed_bit_of_weights_is_found(place: int, tmp_path: Path) -> None:
+    """In the length of the header, the header, the data and at the end."""
+    path = weights(tmp_path)
+    changed = bytearray(path.read_bytes())
+    changed[place] ^= 1
+    path.write_bytes(changed)
+    assert main(["--verify", str(path)]) == 2
+
+
+def test_weights_without_a_hash_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import torch
+    from safetensors.torch import save
+
+    path = tmp_path / "old.safetensors"
+    path.write_bytes(save({"a": torch.zeros(2)}, {"stasim": "{}"}))
+    assert main(["--verify", str(path)]) == 2
+    assert "holds no content_hash: is of an earlier version" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["absent", "folder", "text.json", "deep.json", "pipe"])
