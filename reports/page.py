@@ -77,13 +77,19 @@ def _tiles(facts: dict[str, Any]) -> list[tuple[str, str, str]]:
     spread = f"p95 {number(ms['p95'])}, p99 {number(ms['p99'])} ms"
     throughput = f"{number(facts['throughput_images_per_s'])} images/s"
     counted = f"{number(tokens['mean'])} of {number(tokens['slots'])} per image"
+    has_tokens = bool(tokens["by_timestep_and_block"])
+    size = (
+        ("Active tokens", f"{tokens['share']:.1%}", counted)
+        if has_tokens
+        else ("Layers", str(len(facts["layers"])), "a network without tokens")
+    )
     return [
         ("Latency", f"{number(ms['mean'])} ms", f"{number(cycles['mean'])} cycles; {spread}"),
         ("Throughput", throughput, "1 / mean latency: no overlap between images"),
         ("Energy per image", f"{number(facts['energy_uj'])} µJ", f"{most}; {leakage}"),
         ("EDP", f"{number(facts['energy_delay_uj_ms'])} µJ ms", "mean of energy × latency"),
         ("Utilization", f"{facts['utilization']:.1%}", held),
-        ("Active tokens", f"{tokens['share']:.1%}", counted),
+        size,
         ("Roofline", f"{roof['bound_by']}-bound", per_byte),
         (
             "DRAM traffic",

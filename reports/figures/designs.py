@@ -68,7 +68,7 @@ ESTIMATES = {
 
 def headline(run: Run) -> dict[str, float]:
     """The numbers of the overview, means per image."""
-    facts = run.facts
+    facts, tokens = run.facts, run.facts["active_tokens"]
     by_habit = {entry["convention"]: entry["energy_uj"] for entry in facts["field_energy"]}
     return {
         LATENCY: facts["latency_ms"]["mean"],
@@ -81,7 +81,7 @@ def headline(run: Run) -> dict[str, float]:
         EDP_HEAD: facts["energy_delay_uj_ms"],
         DRAM_HEAD: TRAFFIC.of(facts["dram_bytes_mean"]),
         POWER.head("power of the chip"): facts["area"]["on_chip_power_mw"],
-        "active tokens": facts["active_tokens"]["share"],
+        "active tokens": tokens["share"] if tokens["by_timestep_and_block"] else math.nan,
         AREA.head("area, floor"): _area_mm2(facts["area"]),
         ENERGY.head("field, as ACs"): by_habit["integers_as_acs"],
         ENERGY.head("field, as MACs"): by_habit["integers_as_macs"],

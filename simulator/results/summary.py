@@ -70,7 +70,11 @@ def summary(result: Result) -> dict[str, Any]:
         "power_mw": math.fsum(numbers(images, "energy_pj")) / time_ms * 1e-6,
         "synaptic_operations": synaptic_operations(images, time_ms),
         "layers": _layers(result),
-        "active_tokens": _active_tokens(images, result.columns("active_tokens")),
+        "active_tokens": _active_tokens(
+            images,
+            result.columns("active_tokens"),
+            numbers(result.columns("layers"), "block"),
+        ),
         "firing": _firing(facts.firing),
         "stalls": _stalls(result.columns("stalls"), latency * arrays, result.images),
         "roofline": _roofline(result, latency),
@@ -260,8 +264,12 @@ def _distribution(values: npt.NDArray[Any]) -> dict[str, float]:
     return {"mean": mean, "min": float(values.min()), **facts, "max": float(values.max())}
 
 
-def _active_tokens(images: Table, steps: Table) -> dict[str, Any]:
-    """Means per image; `by_timestep_and_block[timestep][block]`, and the same without halting."""
+def _active_tokens(images: Table, steps: Table, blocks_of: npt.NDArray[Any]) -> dict[str, Any]:
+    """Means per image; `by_timestep_and_block[timestep][block]`, and the same without halting.
+
+    These two are empty for a network of layers: no layer is in a block, and its one token never
+    halts. `blocks_of`: the block of each layer, or -1.
+    """
     facts: dict[str, Any] = {
         "mean": _mean(images, "active_tokens"),
         "slots": _mean(images, "token_slots"),
@@ -269,6 +277,9 @@ def _active_tokens(images: Table, steps: Table) -> dict[str, Any]:
     facts["share"] = _ratio(facts["mean"], facts["slots"])
     timesteps, row = np.unique(numbers(steps, "timestep"), return_inverse=True)
     blocks, column = np.unique(numbers(steps, "block"), return_inverse=True)
+    active, tokens = numbers(steps, "active_tokens"), numbers(steps, "tokens")
+    if blocks_of.max(initial=-1) < 0 and tokens.max(initial=0) <= 1 and (active == tokens).all():
+        return facts | {"by_timestep_and_block": [], "tokens_by_timestep_and_block": []}
     shape = (len(timesteps), len(blocks))
     place = row * len(blocks) + column
     found = np.bincount(place, minlength=shape[0] * shape[1])

@@ -324,10 +324,10 @@ def _shares(rows: Iterable[tuple[str, float, float]], name: int, value: int) -> 
 
 def _token_map(facts: Mapping[str, Any]) -> list[str]:
     grid: Sequence[Sequence[float]] = facts["by_timestep_and_block"]
+    if not grid:  # a network of layers
+        return []
     head = f"{number(facts['mean'])} of {number(facts['slots'])} ({facts['share']:.1%}) per image"
     lines = _entry("Active tokens", head)
-    if not grid:
-        return lines
     blocks = range(min(len(grid[0]), _BLOCKS))
     more = f"  (of {len(grid[0])})" if len(grid[0]) > _BLOCKS else ""
     lines.append(f"  {'timestep, block':<16}" + "".join(f"{block:>6}" for block in blocks) + more)
