@@ -32,7 +32,8 @@
   }
 
   S.tableOf = function (table, name) {
-    const made = S.element("table");
+    // A wide table is printed row by row: each cell needs its heading there.
+    const made = S.element("table", { class: table.heading.length > 8 ? "wide" : null });
     const away = hidden[name] || new Set();
     const kept = table.heading.map(function (_, column) { return column; })
       .filter(function (column) { return column === 0 || !away.has(table.heading[column]); });
@@ -46,6 +47,7 @@
       kept.forEach(function (column, place) {
         const scope = heading ? "col" : place === 0 ? "row" : null;
         const cell = S.element(scope ? "th" : "td", { scope: scope }, String(text(values[column])));
+        if (!heading && made.className) cell.dataset.label = table.heading[column];
         if (words[column]) cell.classList.add("word");
         const key = JSON.stringify(values[column]);
         const norm = byRow ? row : common[column];
