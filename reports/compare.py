@@ -19,6 +19,7 @@ from reports.figures.break_even import break_even_cards
 from reports.figures.cycles import cycles_cards
 from reports.figures.designs import design_cards, headline
 from reports.figures.energy import energy_cards, field_card
+from reports.figures.kinds import kind_cards
 from reports.figures.latency import latency_cards
 from reports.figures.roofline import roofline_cards
 from reports.figures.stream_load import stream_comparison_cards
@@ -70,6 +71,7 @@ def compare_cards(
         *price_cards(runs),
         *waterfall_cards(runs),
         layer_card(runs),
+        *kind_cards(runs),
         *latency_cards(runs),
         *energy_cards(runs),
         *break_even_cards(found),
