@@ -88,6 +88,8 @@ class TapeFlow:
         self.of_call: dict[int, Node] = {}
         self.reads: dict[int, list[tuple[Spec, list[int]]]] = {}
         self.times = times
+        # With one timestep, a call at the same place is another layer's.
+        self._untimed = all(last < 1 for _, last in times.values())
         self.marked: list[Node] = []
         self.returned = {spec.storage for spec in tape.result}
         noted: dict[int, list[Spec]] = defaultdict(list)
@@ -140,7 +142,8 @@ class TapeFlow:
     def _node(self, call: Call, layer: CapturedLayer | None, time: tuple[int, int]) -> Node:
         """The node of a call: of the same place, for timesteps that it does not have yet."""
         place = call.place
-        steps = set(range(time[0], time[1] + 1))
+        first, last = (0, 0) if self._untimed else time
+        steps = set(range(first, last + 1))
         key: tuple[object, ...] = (place.module, place.site, call.rule.name)
         if layer is not None:
             key = ("layer", layer.index)

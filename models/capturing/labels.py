@@ -16,7 +16,7 @@ from torch import Tensor
 
 from models.capturing.propagation import NEVER, DerivedValue, Values
 from models.capturing.rules import COMPARISONS, MATRIX
-from models.capturing.sequences import along
+from models.capturing.sequences import along, firing_keys
 from models.capturing.tape import INPUT, RANDOM, Call, Spec, Tape
 
 _COPIES = ("clone", "_to_copy", "contiguous", "alias_copy")
@@ -52,7 +52,8 @@ class Labels:
         self._widths: dict[int, int] = {}
         self._begun = False
         self.began_at: int | None = None
-        self._fired: dict[tuple[str, int], int] = {}
+        self._fired: dict[object, int] = {}
+        self._firing = firing_keys(tape, timesteps)
         self._calls = Counter(self._weights_of(call) for call in tape.calls)
         self._at: Counter[object] = Counter()
         if time_axis is not None:
@@ -203,7 +204,7 @@ class Labels:
 
     def _next_firing(self, call: Call, made: Tensor) -> Tensor:
         """In a loop over an input without time, a neuron's next firing is the next timestep."""
-        key = (call.place.module, call.place.site)
+        key = self._firing.get(call.index, call.place)
         before, latest = self._fired.get(key), int(made.max()) if made.numel() else NEVER
         step = latest
         if before is None:
@@ -237,8 +238,7 @@ class Labels:
         """What tells layers apart whose calls follow one another in time."""
         if call.rule.group != "matrix":
             return None
-        specs = [call.args[at] for at in MATRIX[call.rule.name]]
-        weights = [spec for spec in specs if not self.tape.origins[spec.storage] & INPUT]
+        weights = self.tape.weights(call, MATRIX[call.rule.name])
         stored = [each for each in weights if self.tape.origins[each.storage]]
         return (call.place.module, stored[0] if stored else call.place.site)
 

@@ -18,7 +18,7 @@ from models.capturing.propagation import NEVER
 from models.capturing.recorder import Entered
 from models.capturing.refusals import CaptureError
 from models.capturing.rules import MATRIX
-from models.capturing.tape import INPUT, Call, Spec, Tape
+from models.capturing.tape import Call, Spec, Tape
 
 _COPYING = ("clone", "_to_copy", "contiguous")
 
@@ -125,8 +125,7 @@ class _Finder:
 
     def _key(self, call: Call, product: TapeProduct) -> object:
         """What calls of one layer at several timesteps have in common: weights, or their place."""
-        specs = [call.args[at] for at in MATRIX[call.rule.name]]
-        weights = tuple(s for s in specs if not self.tape.origins[s.storage] & INPUT)
+        weights = self.tape.weights(call, MATRIX[call.rule.name])
         known = tuple(s for s in weights if self.tape.origins[s.storage])
         shape = (product.rows, product.inputs, product.outputs, product.groups)
         return (call.place.module, known or call.place.site, shape)

@@ -63,6 +63,8 @@ class Arrangement(NamedTuple):
 
     def apply(self, numbers: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the numbers as (part, row, channel)."""
+        if numbers.ndim == 1:  # a vector: one column on the right, one row on the left
+            numbers = numbers[:, None] if self.swap else numbers[None]
         swapped = numbers.swapaxes(-1, -2) if self.swap else numbers
         if len(self.order) > 1 and not np.array_equal(self.order, np.arange(len(self.order))):
             swapped = swapped[self.order]

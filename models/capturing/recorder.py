@@ -15,7 +15,14 @@ from models.capturing.marks import Mark, Marks
 from models.capturing.operands import Coded, encode
 from models.capturing.places import RowPlaces
 from models.capturing.refusals import CaptureError, SourcePlace
-from models.capturing.rules import BATCH_NORMS, MATRIX, SHAPES_ONLY, OperatorRule, rule_of
+from models.capturing.rules import (
+    BATCH_NORMS,
+    MATRIX,
+    SHAPES_ONLY,
+    VECTOR_SUMS,
+    OperatorRule,
+    rule_of,
+)
 from models.capturing.running import modules_of
 from models.capturing.tape import (
     BEHIND,
@@ -108,6 +115,8 @@ class TapeRecorder(TorchDispatchMode):
         formula = flop_registry.get(getattr(func, "_overloadpacket", None))
         if formula is not None:
             self.flops += formula(*args, **kwargs, out_val=made)
+        elif rule.name in VECTOR_SUMS:  # torch has no formula of these
+            self.flops += 2 * args[MATRIX[rule.name][0]].numel()
         return made
 
     def _record(

@@ -23,6 +23,7 @@ MATRIX = {
     "addmv": (1, 2),
     "dot": (0, 1),
 }
+VECTOR_SUMS = ("mv", "addmv", "dot")
 # Make a tensor of nothing but shapes and constants.
 FACTORY = frozenset(
     """arange empty empty_like empty_strided eye full full_like linspace new_empty

@@ -37,6 +37,39 @@ def sequence_axis(call: Call, steps: int | None) -> int | None:
     return None
 
 
+def firing_keys(tape: Tape, timesteps: int | None = None) -> dict[int, object]:
+    """By comparison, what is the same for all firings of one neuron: its place in the network.
+
+    Several neurons may fire at one place, as in a loop over layers: there each is told apart by the
+    layer that ran last of those that lead to it, if all of them fire equally often. `timesteps`:
+    where they are known; what fires so often at one place is one neuron, whatever leads to it.
+    """
+    runs: Counter[object] = Counter()
+    last: dict[int, tuple[int, object]] = {}  # by storage: the latest weighted sum, its weights
+    by_place: dict[tuple[str, int], list[tuple[int, object]]] = {}
+    for call in tape.calls:
+        sources = [last[spec.storage] for spec in call.inputs() if spec.storage in last]
+        own = max(sources, key=lambda each: each[0], default=(-1, None))
+        if call.rule.group == "matrix":
+            own = (call.index, tape.weights(call, MATRIX[call.rule.name]) or call.place.site)
+            runs[own[1]] += 1
+        for spec in (*call.written(), *call.outputs):
+            last[spec.storage] = own
+        if call.rule.name in COMPARISONS and call.flags & INPUT:
+            place = (call.place.module, call.place.site)
+            by_place.setdefault(place, []).append((call.index, own[1]))
+    found: dict[int, object] = {}
+    for place, firings in by_place.items():
+        counts = Counter(layer for _, layer in firings)
+        equal = len(counts) > 1 and len(set(counts.values())) == 1
+        # What fires once of layers that run more often is one neuron of a recurrent network.
+        often = max(counts.values()) > 1 or all(runs[layer] == 1 for layer in counts)
+        several = equal and often and len(firings) != timesteps
+        for index, layer in firings:
+            found[index] = (*place, layer) if several else place
+    return found
+
+
 def timesteps_of(tape: Tape, frames: bool = True) -> int | None:
     """Return how many timesteps a run had by its own account; None where nothing tells.
 
@@ -44,6 +77,7 @@ def timesteps_of(tape: Tape, frames: bool = True) -> int | None:
     neurons compare, or, where there is a comparison for all timesteps at once, how often a layer
     runs.
     """
+    firing = firing_keys(tape)
     compared: Counter[object] = Counter()
     layers: Counter[object] = Counter()
     for call in tape.calls:
@@ -53,11 +87,9 @@ def timesteps_of(tape: Tape, frames: bool = True) -> int | None:
         if count is not None and not compared:
             return count
         if call.rule.name in COMPARISONS:
-            compared[call.place.module, call.place.site] += 1
+            compared[firing[call.index]] += 1
         if call.rule.group == "matrix":
-            specs = [call.args[at] for at in MATRIX[call.rule.name]]
-            weights = [s for s in specs if not tape.origins[s.storage] & INPUT]
-            layers[(call.place.module, *weights)] += 1
+            layers[(call.place.module, *tape.weights(call, MATRIX[call.rule.name]))] += 1
     for counts in (compared, layers):
         several = Counter(count for count in counts.values() if count > 1)
         if several:

@@ -100,6 +100,38 @@ class Tape:
         return {spec.storage for call in self.calls for spec in call.written()}
 
     @cached_property
+    def _twins(self) -> dict[int, int]:
+        """By storage that a call made of constants, the first that the same call made of them."""
+        first: dict[object, int] = {}
+        found: dict[int, int] = {}
+        for call in self.calls:
+            if call.flags & (INPUT | RANDOM) or call.rule.writes or call.rule.is_random:
+                continue
+            args = tuple(self._recipe(each, found) for each in call.args)
+            named = tuple((key, self._recipe(each, found)) for key, each in call.kwargs.items())
+            for place, spec in enumerate(call.outputs):
+                if spec.storage in self.written:
+                    continue
+                recipe = (str(call.func), repr(args), repr(named), place)
+                found[spec.storage] = first.setdefault(recipe, spec.storage)
+        return found
+
+    def _recipe(self, value: Any, known: dict[int, int]) -> Any:
+        if isinstance(value, Spec):
+            return value._replace(storage=known.get(value.storage, value.storage))
+        if isinstance(value, list | tuple):
+            return tuple(self._recipe(each, known) for each in value)
+        return value
+
+    def weights(self, call: Call, positions: Sequence[int]) -> tuple[Spec, ...]:
+        """The factors of a weighted sum that no input reaches; equal ones, made at each
+        timestep of the same constants, as masked weights are, are one.
+        """
+        specs = [call.args[at] for at in positions]
+        own = [each for each in specs if not self.origins[each.storage] & INPUT]
+        return tuple(s._replace(storage=self._twins.get(s.storage, s.storage)) for s in own)
+
+    @cached_property
     def frees(self) -> dict[int, list[int]]:
         """By call, the storages that no later one needs."""
         last: dict[int, int] = {}

@@ -521,6 +521,92 @@ def norse_case() -> Case:
     return Case(Net(), pictures(), {}, 2)
 
 
+class OneLine(nn.Module):
+    """Several layers and their neurons on the same lines, in a loop over time; depthwise, 1-D."""
+
+    def __init__(self, timesteps: int = T) -> None:
+        super().__init__()
+        self.timesteps = timesteps
+        self.layers = nn.ModuleList(
+            [
+                nn.Conv1d(3, 8, 7, stride=2, padding=3),
+                nn.Conv1d(8, 8, 5, padding=2, groups=8),
+                nn.Conv1d(8, 16, 1),
+            ]
+        )
+        self.end = nn.Linear(16, 3)
+
+    def forward(self, x: Tensor) -> Any:
+        states: list[Any] = [0.0] * 3
+        total = 0
+        for _ in range(self.timesteps):
+            y = x.flatten(2)
+            for index, each in enumerate(self.layers):
+                states[index] = states[index] / 2 + each(y)
+                y = (states[index] > 0.05).float()
+                states[index] = states[index] * (1 - y)
+            total = total + self.end(y.mean(-1))
+        return total
+
+
+class MaskedWeights(nn.Module):
+    """A recurrent layer whose weights are masked at each timestep, from a state of zeros."""
+
+    mask: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.f, self.r, self.o = nn.Linear(27, 16), nn.Linear(16, 16, bias=False), nn.Linear(16, 4)
+        self.norm = nn.LayerNorm(16)
+        self.register_buffer("mask", (torch.rand(16, 16) > 0.5).float())
+
+    def forward(self, x: Tensor) -> Any:
+        spikes, v, total = torch.zeros(1, 16), torch.zeros(1, 16), 0
+        for frame in x:
+            masked = self.r.weight * self.mask
+            v = 0.6 * v + self.norm(self.f(frame.flatten(1)[:, :27])) + F.linear(spikes, masked)
+            spikes = (v > 0.4).float()
+            v = v * (1 - spikes)
+            total = total + self.o(spikes)
+        return total
+
+
+class Unfolded(nn.Module):
+    """A convolution written as a product of patches, behind a transposed one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.c, self.t = nn.Conv2d(3, 4, 3, padding=1), nn.ConvTranspose2d(4, 4, 2, stride=2)
+        self.k = nn.Linear(36, 5)
+        self.n = nn.ModuleList([lif(), lif(), lif()])
+
+    def forward(self, x: Tensor) -> Any:
+        total = 0
+        for _ in range(T):
+            y = self.n[1](self.t(self.n[0](self.c(x))))
+            patches = F.unfold(y, 3, stride=3).transpose(1, 2)
+            total = total + self.n[2](self.k(patches)).mean(1)
+        return total
+
+
+class Vectors(nn.Module):
+    """One image without a batch axis, by products of a matrix and a vector."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.randn(24, 36))
+        self.u = nn.Linear(24, 5)
+
+    def forward(self, x: Tensor) -> Any:
+        v, total = 0.0, 0
+        for _ in range(T):
+            v = 0.5 * v + self.w @ x.flatten()[:36]
+            spikes = (v > 0.3).float()
+            v = v - 0.3 * spikes
+            total = total + self.u(spikes)
+        return total
+
+
 ZOO: dict[str, Callable[[], Case]] = {
     "plain": lambda: multi_step(Plain(), 3),
     "in_place": lambda: multi_step(InPlace(), 3),
@@ -550,6 +636,10 @@ ZOO: dict[str, Callable[[], Case]] = {
     "psn": lambda: multi_step(Parallel(causal=False), 2),
     "sliding_psn": lambda: multi_step(Parallel(causal=True), 2),
     "recurrent": lambda: Case(Recurrent(), pictures(2, (T, *SHAPE)), {"time_axis": 0}, 1),
+    "one_line": lambda: Case(OneLine(), pictures(), {}, 3),
+    "masked_weights": lambda: Case(MaskedWeights(), pictures(2, (T, *SHAPE)), {"time_axis": 0}, 1),
+    "unfolded": lambda: Case(Unfolded(), pictures(), {}, 3),
+    "vectors": lambda: Case(Vectors(), pictures(), {}, 1),
     "voting": lambda: multi_step(Voting(), 2),
     "poisson": lambda: Case(Poisson(), pictures(), {}, 1),
     "two_inputs": lambda: Case(Mixed(), (pictures().float() / 255, torch.rand(2, 5)), {}, 2),

@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from models.capturing import capture
 from simulator.operations import read_network
 from simulator.trace import Image, OperationSpec, Trace, unpack_bits
-from tests.models.any_networks import ZOO, case
+from tests.models.any_networks import ZOO, OneLine, case, pictures
 
 FOREIGN = {"snntorch": "snntorch", "norse": "norse"}
 # Their products of two activations are counted apart, see the next test.
@@ -43,6 +43,8 @@ class Accumulations(TorchFunctionMode):
                 self.macs += int(func(torch.ones(inputs.shape).double(), ones, *rest, **own).sum())
         if func is torch.addmm:
             self.count += int((args[2] != 0).sum()) * args[1].shape[0]
+        if getattr(func, "__name__", "") in ("matmul", "__matmul__") and args[1].dim() == 1:
+            self.count += int((args[1] != 0).sum()) * args[0].shape[0]
         return func(*args, **kwargs)
 
 
@@ -177,6 +179,18 @@ def macs(operation: OperationSpec) -> int:
         per = math.prod(shapes["kernel"]) * shapes["in_channels"] * shapes["out_channels"]
         return math.prod(grid) * per // int(shapes.get("groups", 1))
     return 0
+
+
+@pytest.mark.parametrize("timesteps", [1, 2, 4])
+def test_neurons_of_one_line_have_their_timesteps(timesteps: int, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    path = capture(OneLine(timesteps), pictures(), tmp_path / "t.npz")
+    with Trace.open(path) as trace:
+        assert trace.manifest["model"]["timesteps"] == timesteps
+        weighted = [o.timesteps for o in trace.operations if o.weight_bits]
+        assert weighted == [timesteps] * 4
+        assert [o.kind for o in trace.operations].count("neuron") == 3
+        assert not read_network(trace).recurrent
 
 
 MATRICES = ("conv1d", "conv2d", "conv3d", "convolution", "conv_transpose2d", "linear", "matmul")
