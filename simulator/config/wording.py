@@ -35,8 +35,13 @@ _CONTROL = {
 
 
 def cell(value: object) -> object:
-    """A cell of a CSV file: a text that a spreadsheet would execute begins with an apostrophe."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    """A cell of a CSV file, which neither a spreadsheet nor a terminal obeys.
+
+    A text that would be a formula begins with an apostrophe; control characters are spelled out.
+    """
+    if not isinstance(value, str):
+        return value
+    return ("'" if value.startswith(_FORMULA) else "") + visible(value)
 
 
 def visible(text: str) -> str:
