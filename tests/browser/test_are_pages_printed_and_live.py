@@ -50,9 +50,11 @@ def test_a_live_page_loads_itself_and_keeps_what_was_chosen(
     driver: webdriver.Chrome, folder: Path
 ) -> None:
     path = folder / "live.html"
-    path.write_text(text_of_sweep(sample_sweep(20), live_s=1.0), encoding="utf-8")
+    path.write_text(text_of_sweep(sample_sweep(20), live_s=4.0), encoding="utf-8")
     driver.get(path.as_uri())
-    driver.execute_script("window.first = true")
+    # Held until the reader has chosen, however long the browser takes for that.
+    hold = "document.querySelector('#live button').click()"
+    driver.execute_script(f"window.first = true; {hold}")
     card = driver.find_element(By.ID, "card-effects")
     scroll_to(driver, card)
     wait_for(driver, "arguments[0].querySelector('.buttons').children.length >= 3", card)
@@ -62,6 +64,7 @@ def test_a_live_page_loads_itself_and_keeps_what_was_chosen(
     )
     # The search goes on, and ends: the open page follows by itself.
     path.write_text(text_of_sweep(sample_sweep(64)), encoding="utf-8")
+    driver.execute_script(hold)
     wait_for(driver, "window.first === undefined && !document.getElementById('live')")
     wait_for(driver, "document.querySelector('#card-effects .numbers table')")
     shown = driver.find_element(By.CSS_SELECTOR, "#card-effects [data-choice=parameter]")
@@ -72,11 +75,11 @@ def test_a_live_page_loads_itself_and_keeps_what_was_chosen(
 
 def test_a_reader_holds_a_live_page(driver: webdriver.Chrome, folder: Path) -> None:
     path = folder / "held.html"
-    path.write_text(text_of_sweep(sample_sweep(20), live_s=0.3), encoding="utf-8")
+    path.write_text(text_of_sweep(sample_sweep(20), live_s=2.0), encoding="utf-8")
     driver.get(path.as_uri())
     driver.execute_script("window.first = true; document.querySelector('#live button').click()")
     driver.set_script_timeout(5)
-    driver.execute_async_script("setTimeout(arguments[0], 900)")
+    driver.execute_async_script("setTimeout(arguments[0], 2500)")
     assert driver.execute_script("return window.first") is True
 
 
