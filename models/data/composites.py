@@ -1,4 +1,4 @@
-"""Tasks composed from MNIST's digits: what halting could gain on them is known by construction.
+"""Tasks composed from digits: what halting could gain on them is known by construction.
 
 Digits are MNIST's own 20 x 20 box, averaged to 10 x 10, made a quarter brighter and pasted by
 maximum on a canvas of 24 x 24. Every training epoch has composites of its own, drawn by the run's
@@ -11,6 +11,7 @@ seed; the held-out ones are fixed and use held-out digits.
 - `clutter`, still: one digit among up to 8 fragments of others.
 - `pointed`, still: a digit on the left and one on the right; the label is the left one where the
   mark is solid, the right one where it is a ring.
+- `relay`, in time, of other digits: models/data/relay.py.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from models.data.images import MNIST_PADDING, Images
+from models.data import relay
+from models.data.images import MNIST_PADDING, Images, mnist_digits, small_digits
 
 Pixels = npt.NDArray[np.uint8]
 CANVAS, DIGIT, SQUARE, FRAGMENT, MOST_FRAGMENTS = 24, 10, 3, 5, 8
@@ -31,7 +33,10 @@ BRIGHTER = 1.25
 
 
 class Drawn(NamedTuple):
-    """Composites with what decides them: `cue`, the frame with the square (image,); 0 if still."""
+    """Composites with what decides them.
+
+    `cue` (image,): the frame with the square, the look-ups of relay; 0 if still.
+    """
 
     images: Images
     cue: npt.NDArray[np.int64]
@@ -48,8 +53,8 @@ def small(digits: Images) -> Pixels:
 def drawn(task: str, digits: Images, count: int, seed: tuple[int, int]) -> Drawn:
     """`count` composites of a task; `seed` says which, whatever was drawn before."""
     rng = np.random.default_rng(seed)
-    pictures = small(digits)
-    pixels, labels, cues = TASKS[task](pictures, digits.labels, count, rng)
+    of_task = TASKS[task]
+    pixels, labels, cues = of_task.compose(of_task.cut(digits), digits.labels, count, rng)
     ids = tuple(
         f"{task} {seed[0]}.{seed[1]}:{place} cue {cue}" for place, cue in enumerate(cues.tolist())
     )
@@ -132,8 +137,26 @@ def _pointed(
     return pixels, labels[chosen[np.arange(count), right]], np.zeros(count, np.int64)
 
 
-Compose = Callable[[Pixels, npt.NDArray[np.int64], int, np.random.Generator], Composed]
-TASKS: dict[str, Compose] = {"stream": _stream, "clutter": _clutter, "pointed": _pointed}
+def _relay(
+    pictures: Pixels, labels: npt.NDArray[np.int64], count: int, rng: np.random.Generator
+) -> Composed:
+    return relay.compose(pictures, labels, count, rng, CANVAS)
+
+
+class Composite(NamedTuple):
+    """How a task is composed, of which digits (to train on, held out), and how these are cut."""
+
+    compose: Callable[[Pixels, npt.NDArray[np.int64], int, np.random.Generator], Composed]
+    digits: Callable[[], tuple[Images, Images]] = mnist_digits
+    cut: Callable[[Images], Pixels] = small
+
+
+TASKS = {
+    "stream": Composite(_stream),
+    "clutter": Composite(_clutter),
+    "pointed": Composite(_pointed),
+    "relay": Composite(_relay, small_digits, relay.cut),
+}
 
 
 def inked(pixels: Pixels, tokens: int, reach: int = 1) -> npt.NDArray[np.bool_]:

@@ -50,7 +50,7 @@ def _composed(task: str) -> Callable[[Path | None], Source]:
     """A task composed from digits: training images by seed and epoch, held-out ones fixed."""
 
     def read(folder: Path | None) -> Source:
-        training, held_out = mnist_digits()
+        training, held_out = composites.TASKS[task].digits()
 
         def draw(seed: int, epoch: int) -> Images:
             return composites.drawn(task, training, composites.COUNT, (seed, epoch)).images

@@ -40,6 +40,7 @@ CIFAR_SIZES = (
 IMAGENET_SIZES = (Size(8, 384, 8), Size(8, 512, 8), Size(8, 768, 12))
 SMALL_SIZES = (Size(2, 32, 1), Size(2, 64, 2), Size(2, 128, 4))
 COMPOSED_SIZES = (Size(1, 48, 2), Size(2, 48, 2), Size(3, 48, 2))
+RELAY_SIZES = (Size(1, 32, 2), Size(2, 32, 2), Size(4, 32, 2))
 DVS_SIZES = (Size(2, 256, 16),)
 
 DATASETS = {
@@ -53,6 +54,7 @@ DATASETS = {
     "stream": Dataset(10, 1, 24, (2, 3), sequential=True),
     "clutter": Dataset(10, 1, 24, (2, 3)),
     "pointed": Dataset(10, 1, 24, (2, 3)),
+    "relay": Dataset(4, 1, 24, (0, 1, 2), sequential=True),
     "cifar10dvs": Dataset(10, 2, 128, (0, 1, 2, 3), sequential=True),
 }
 # Data sets whose sizes are our choice, for they are small.

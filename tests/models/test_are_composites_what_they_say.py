@@ -14,12 +14,18 @@ from models.training.loop import config_of
 from models.training.recipe import FOLDER, load_recipe
 
 DIGITS = mnist_digits()[1]
-TASKS = ("stream", "clutter", "pointed")
+TASKS = {"stream": 36, "clutter": 36, "pointed": 36, "relay": 9}
+"""Tokens by task."""
+
+
+def test_every_task_is_tested() -> None:
+    assert set(TASKS) == set(composites.TASKS)
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_a_seed_gives_the_same_composites_and_another_others(task: str) -> None:
-    first, again, other = (drawn(task, DIGITS, 20, (seed, 3)) for seed in (1, 1, 2))
+    digits = composites.TASKS[task].digits()[1]
+    first, again, other = (drawn(task, digits, 20, (seed, 3)) for seed in (1, 1, 2))
     assert np.array_equal(first.images.pixels, again.images.pixels)
     assert not np.array_equal(first.images.pixels, other.images.pixels)
     assert first.images.ids == again.images.ids
@@ -33,7 +39,7 @@ def test_a_source_draws_each_epoch_of_each_seed_of_its_own(task: str) -> None:
     assert np.array_equal(source.training.pixels, source.at(0, 0).pixels)
     assert not np.array_equal(source.at(0, 1).pixels, source.at(1, 1).pixels)
     recipe = load_recipe(FOLDER / f"{task}.yaml")
-    assert config_of(recipe, source.dataset).tokens == 36
+    assert config_of(recipe, source.dataset).tokens == TASKS[task]
 
 
 def squares(frames: np.ndarray) -> np.ndarray:

@@ -112,7 +112,7 @@ def test_the_patch_splitting_of_4_384_has_the_published_macs() -> None:
 @pytest.mark.parametrize("name", model_names())
 def test_every_named_model_has_a_data_set_and_a_consistent_list(name: str) -> None:
     found = 0
-    for dataset in ("cifar10", "cifar100", "imagenet", "mnist", "stream"):
+    for dataset in ("cifar10", "cifar100", "imagenet", "mnist", "stream", "relay"):
         try:
             config = named_config(name, dataset)
         except ModelError:

@@ -21,6 +21,7 @@ from models.networks.sizes import (
     COMPOSED_SIZES,
     DVS_SIZES,
     IMAGENET_SIZES,
+    RELAY_SIZES,
     SMALL,
     SMALL_SIZES,
 )
@@ -40,6 +41,7 @@ SIZES = {
     "cifar10dvs": DVS_SIZES,
     **dict.fromkeys(SMALL, SMALL_SIZES),
     **dict.fromkeys(COMPOSED, COMPOSED_SIZES),
+    "relay": RELAY_SIZES,
 }
 REPOSITORY = "patch_embed.rpe_conv.weight"
 
