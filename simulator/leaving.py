@@ -61,16 +61,16 @@ class CourseTrace:
 
     def read_batch(self, indices: Sequence[int] | range) -> ImageBatch:
         """Read and check images; what they did not take is left out."""
-        own, whole = self.layout, self._trace.read_batch(indices)
-        arena = own.new_arena(len(whole.index))
+        own, stored_batch = self.layout, self._trace.read_batch(indices)
+        arena = own.new_arena(len(stored_batch.index))
         arena[:] = 0
         for name, tensor in own.tensors.items():
-            stored = self._trace.layout.tensor(whole.arena, name)
+            stored = self._trace.layout.tensor(stored_batch.arena, name)
             own.tensor(arena, name)[...] = stored[:, : tensor.timesteps]
-        masks = self._trace.layout.masks(whole.arena)
+        masks = self._trace.layout.masks(stored_batch.arena)
         own.masks(arena)[...] = masks[:, :, : own.timesteps]
-        own.classes_of(arena)[...] = self._trace.layout.classes_of(whole.arena)
-        return batch_of(own, whole.index, arena)
+        own.classes_of(arena)[...] = self._trace.layout.classes_of(stored_batch.arena)
+        return batch_of(own, stored_batch.index, arena)
 
 
 class CourseSimulations:
