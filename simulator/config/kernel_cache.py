@@ -1,10 +1,14 @@
-"""Where Numba keeps compiled kernels: a folder that can be written, and files that are whole.
+"""Where Numba keeps compiled kernels, and how it loads them.
 
 Numba looks for a folder beside the source, then in the user's home, and fails where neither can be
-written; and it fails on a file that was cut off, in every run until somebody deletes it. It reads
-and writes a function's index in two steps, so that processes that compile the same function for
-different types at the same time could each get the other's code: here one waits for the other. An
-index that names a class which is no longer there is empty here: its function is compiled again.
+written; and it fails on a file that was cut off, in every run until somebody deletes it: here the
+function is compiled again, as where an index names a class that is gone. It reads and writes a
+function's index in two steps, so that processes that compile the same function for different types
+at the same time could each get the other's code: here one waits for the other.
+
+Before it loads a compiled function, Numba registers all functions and types that it could compile,
+SciPy's linear algebra among them, which takes longer than a short job. Machine code needs none of
+them: they are registered when something is compiled.
 """
 
 from __future__ import annotations
@@ -13,15 +17,14 @@ import contextlib
 import fcntl
 import functools
 import os
-import pickletools
 import stat
 import tempfile
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numba
 from numba.core import caching
+from numba.core.runtime import rtsys
 
 from simulator.errors import ExecutionError
 
@@ -32,7 +35,9 @@ def use_kernel_cache() -> None:
         numba.config.CACHE_LOCATOR_CLASSES = f"{__name__}.KernelCache"
         index = caching.IndexDataCacheFile
         index.save = _one_at_a_time(index.save)
-        index._load_index = _empty_if_outdated(index._load_index)
+        index._load_index = _empty_if_damaged(index._load_index)
+        index._load_data = _absent_if_damaged(index._load_data)
+        caching.Cache.load_overload = _load_overload
 
 
 def _one_at_a_time(save: Callable[[Any, Any, Any], None]) -> Callable[[Any, Any, Any], None]:
@@ -51,17 +56,39 @@ def _one_at_a_time(save: Callable[[Any, Any, Any], None]) -> Callable[[Any, Any,
     return waiting
 
 
-def _empty_if_outdated(load: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """The function, but an index is empty where a type in it is of a class that is gone."""
+def _empty_if_damaged(load: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The function, but an index is empty that is cut off or of classes that are gone."""
 
     @functools.wraps(load)
     def loading(self: Any) -> Any:
         try:
             return load(self)
-        except (AttributeError, ImportError):
+        except OSError:
+            raise
+        except Exception:  # whatever pickle says of arbitrary bytes
             return {}
 
     return loading
+
+
+def _absent_if_damaged(load: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
+    """The function, but code that is cut off is not there."""
+
+    @functools.wraps(load)
+    def loading(self: Any, name: str) -> Any:
+        try:
+            return load(self, name)
+        except Exception as error:  # whatever pickle says of arbitrary bytes
+            raise FileNotFoundError(name) from error
+
+    return loading
+
+
+def _load_overload(self: Any, signature: Any, target_context: Any) -> Any:
+    """Load a compiled function; of what compiling needs, only the runtime is started."""
+    rtsys.initialize(target_context)
+    with self._guard_against_spurious_io_errors():
+        return self._load_overload(signature, target_context)
 
 
 class KernelCache:
@@ -69,19 +96,12 @@ class KernelCache:
 
     @classmethod
     def from_function(cls, function: Callable[..., Any], file: str) -> Any:
-        """Numba's own choice of a folder, else one of this user among the temporary files.
-
-        Files of the function that are cut off are deleted, so that it is compiled again.
-        """
+        """Numba's own choice of a folder, else one of this user among the temporary files."""
         for locator in caching.CacheImpl._locator_classes:
             found = locator.from_function(function, file)
             if found is not None:
-                break
-        else:
-            found = _InTemporary(function, file)
-        name = f"{Path(file).stem}.{function.__qualname__.replace('<', '').replace('>', '')}"
-        remove_damaged(Path(found.get_cache_path()), f"{name}-{found.get_disambiguator()}.")
-        return found
+                return found
+        return _InTemporary(function, file)
 
 
 class _InTemporary(caching.UserProvidedCacheLocator):  # type: ignore[misc]
@@ -109,25 +129,3 @@ def _own_folder() -> str:
     except OSError as error:
         raise ExecutionError(f"{rule} ({error.strerror})") from None
     return path
-
-
-def remove_damaged(folder: Path, beginning: str) -> None:
-    """Delete the files whose names begin so and that are not whole."""
-    with contextlib.suppress(OSError):
-        for path in folder.iterdir():
-            if path.name.startswith(beginning) and path.suffix in (".nbi", ".nbc"):
-                with path.open("rb") as file:
-                    entire = _holds_pickles(file, 2 if path.suffix == ".nbi" else 1)
-                if not entire:
-                    path.unlink()
-
-
-def _holds_pickles(file: BinaryIO, count: int) -> bool:
-    """Whether a file is so many pickles, each complete; nothing of them is run."""
-    try:
-        for _ in range(count):
-            for _ in pickletools.genops(file):
-                pass
-    except Exception:  # whatever the parser says of arbitrary bytes
-        return False
-    return not file.read(1)

@@ -39,7 +39,8 @@ def stalls(
     served = np.flatnonzero(program.unit == unit)
     served = served[np.argsort(timeline.start[served], kind="stable")]
     idle: npt.NDArray[np.int64] = np.zeros(categories + 1, np.int64)
-    _add_idle(program, timeline, category, served, idle)
+    last = np.int64(timeline.finish.argmax() if len(timeline.finish) else JOIN)
+    _add_idle(program, timeline, category, served, last, idle)
     return idle
 
 
@@ -77,17 +78,20 @@ def _add_idle(
     timeline: Timeline,
     category: npt.NDArray[np.int32],
     served: npt.NDArray[np.int64],
+    last: np.int64,
     idle: npt.NDArray[np.int64],
 ) -> None:
-    """Walks back over every gap between the ops that the unit `served`, in order of their start."""
+    """Walks back over every gap between the ops that the unit `served`, in order of their start.
+
+    `last` is found outside: Numba's argmax would bring SciPy's linear algebra into every run.
+    """
     released = np.int64(0)
     for op in served:
         start = timeline.start[op]
         if start > released:
             _charge(idle, released, start, timeline.critical[op], timeline, category)
         released = start + program.busy_cycles[op]
-    if len(timeline.finish) > 0:
-        last = np.int64(np.argmax(timeline.finish))
+    if last >= 0:
         _charge(idle, released, timeline.finish[last], last, timeline, category)
 
 

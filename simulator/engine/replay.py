@@ -273,7 +273,9 @@ def advance(ops: Ops, state: State, until: int, stride: int) -> None:
         if flying == 0 and until == NEVER:
             break
         now = until if flying == 0 else min(flight.cycle[0], until)
-    state.scalars[:] = now, flying, endings, calls, dones
+    scalars = state.scalars  # one by one: for slices Numba would bring its strings into every run
+    scalars[0], scalars[1], scalars[2] = now, flying, endings
+    scalars[3], scalars[4] = calls, dones
 
 
 @kernel_part
