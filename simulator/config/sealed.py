@@ -54,6 +54,16 @@ def are_tensors_sealed(content: bytes) -> bool:
     return bool(stated == _tensors_hash(header, data))
 
 
+def metadata_of(content: bytes) -> dict[str, Any]:
+    """Return what a tensor file of ours states beside its tensors; empty for any other."""
+    stated = _header_and_data(content)[0].get(_METADATA)
+    try:
+        found = json.loads(stated["stasim"]) if isinstance(stated, dict) else {}
+    except (KeyError, TypeError, ValueError, RecursionError):
+        found = {}
+    return found if isinstance(found, dict) else {}
+
+
 def _header_and_data(content: bytes) -> tuple[dict[str, Any], memoryview]:
     size = int.from_bytes(content[:8], "little")
     if not 0 < size <= len(content) - 8:

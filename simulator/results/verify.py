@@ -2,13 +2,15 @@
 
 A folder of files has a manifest of names, sizes and hashes (results, compat reports, the study's
 tables); a stream has one for each part. A search's table, each line of its journal, recordings,
-cost tables, weights and checkpoints carry a hash of their own content. A trace's manifest binds
-every bit of its images.
+cost tables, weights and checkpoints carry a hash of their own content; they state the recipe and
+the metrics of a training, whose files are held against them. A trace's manifest binds every bit of
+its images.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,6 +51,7 @@ class _Verify(argparse.Action):
 
 def verify(path: Path) -> Verification:
     """Look at all of an output. Raises SimulatorError where it is none of ours."""
+    from simulator.config.staged_folder import MANIFEST
     from simulator.results.sweep_result import POINTS
 
     if path.suffix == ".npz" or (path / "zarr.json").exists():
@@ -59,7 +62,44 @@ def verify(path: Path) -> Verification:
         return _sealed_file(path)
     if (path / JOURNAL).exists() or (path / POINTS).exists():
         return _sweep(path)
+    if any(path.glob("*.safetensors")) and not (path / MANIFEST).exists():
+        return _training(path)
     return _folder(path)
+
+
+def _training(folder: Path) -> Verification:
+    """Weights and checkpoint by their hashes, recipe and metrics by what those state.
+
+    Metrics are written before the checkpoint, so they may be an epoch ahead of it.
+    """
+    from simulator.config.read_back import parsed, read_bytes, read_text
+    from simulator.config.sealed import metadata_of
+    from simulator.config.wording import cell
+    from simulator.errors import ResultError
+
+    problems: list[str] = []
+    stated: dict[str, dict[str, Any]] = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        problems += _tensors(path).problems
+        stated[path.stem] = metadata_of(read_bytes(path, MOST_TENSOR_BYTES, ResultError))
+    recipe = folder / "recipe.json"
+    if recipe.exists():
+        own = parsed(read_text(recipe, MOST_BYTES, ResultError), str(recipe), ResultError)
+        if own != stated.get("last", {}).get("recipe"):
+            problems.append(f"{recipe}: is not the recipe that last.safetensors states")
+    rows = stated.get("checkpoint", {}).get("position", {}).get("rows", [])
+    if rows:
+        metrics = folder / "metrics.csv"
+        text = read_text(metrics, MOST_BYTES, ResultError)
+        found = list(csv.DictReader(text.splitlines()))
+        wanted = [{name: _text(cell(value)) for name, value in row.items()} for row in rows]
+        if found[: len(wanted)] != wanted or len(found) > len(wanted) + 1:
+            problems.append(f"{metrics}: has not the rows that checkpoint.safetensors states")
+    return Verification(f"a training of {len(rows)} epochs", problems)
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
 
 
 def _folder(folder: Path) -> Verification:

@@ -13,11 +13,14 @@ from models.data.images import small_digits
 from models.data.sources import Source
 from models.errors import ModelError
 from models.networks.layers import Norm
+from models.train import store
 from models.training import loop
 from models.training.loading import Batches, load
 from models.training.loop import RunPlace, Trained, TrainingRun
 from models.training.recipe import HaltingPhase, NetworkRecipe, Phase, Recipe
 from models.training.sharding import RankGroup
+from simulator.errors import SimulatorError
+from simulator.results.verify import verify
 
 PHASES: dict[str, Any] = {
     "static": Phase(epochs=1, learning_rate=1e-3),
@@ -125,3 +128,23 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path, source: Source) -
 def test_a_rate_without_its_schedule_is_refused(phase: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         Phase(epochs=1, learning_rate=1e-3, **phase)
+
+
+def test_a_changed_file_of_a_training_is_found(tmp_path: Path, source: Source) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    asked = recipe()
+    job, trained = run(folder, source, asked)
+    store(job, trained, asked, 1.0)
+    found = verify(folder)
+    assert (found.holds, list(found.problems)) == (f"a training of {len(trained.rows)} epochs", [])
+    for name in ("metrics.csv", "recipe.json", "last.safetensors", "checkpoint.safetensors"):
+        kept = (folder / name).read_bytes()
+        changed = kept.replace(b"2", b"7") if not name.endswith("tensors") else kept[:-1] + b"~"
+        assert changed != kept, name
+        (folder / name).write_bytes(changed)
+        assert any(name in problem for problem in verify(folder).problems), name
+        (folder / name).write_bytes(kept)
+    (folder / "metrics.csv").unlink()
+    with pytest.raises(SimulatorError, match=r"metrics\.csv: does not exist"):
+        verify(folder)
