@@ -1,4 +1,4 @@
-"""What the tests in a browser share: results, their pages, and one browser a session."""
+"""What the tests in a browser share: results, their pages, and one browser a file."""
 
 from __future__ import annotations
 
@@ -56,7 +56,8 @@ def pages(folder: Path, results: list[str], page: Path, sweep_page: Path) -> dic
     return {"compare": page, "page": path, "sweep": sweep_page}
 
 
-@pytest.fixture(scope="session")
+# Not of the session: a test of commands that are stopped ends all children of its worker.
+@pytest.fixture(scope="module")
 def browser(folder: Path) -> Iterator[webdriver.Chrome]:
     """A browser whose downloads are in the folder."""
     with chromium(folder, WIDTH, HEIGHT) as browser:
