@@ -2,7 +2,7 @@
 
 python -m experiments.depth --write docs/tasks.md
 
-Trains the networks that docs/study/depth.csv does not have yet, on one thread, and adds a line for
+Trains the networks that docs/tasks/depth.csv does not have yet, on one thread, and adds a line for
 each as it ends; with the file as shipped nothing is trained. Cost is CPU time of the whole run:
 EPOCHS were chosen so that it is the same, by one epoch's time of each network.
 """
@@ -26,7 +26,7 @@ from simulator.streams.statistics import independent_mean
 EPOCHS = {1: 11, 2: 8}
 """Epochs by blocks."""
 SEEDS = 3
-FILE = ROOT / "docs/study/depth.csv"
+FILE = ROOT / "docs/tasks/depth.csv"
 SHARES = {"top1": "accuracy", "look_ups_1": "one look-up", "look_ups_2": "two look-ups"}
 HEADER = f"| blocks | epochs | CPU s | {' | '.join(SHARES.values())} |"
 
