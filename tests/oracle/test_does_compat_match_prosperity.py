@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from experiments.peers import PUBLISHED_BITS
 from simulator.compat import run_design
 from simulator.compat.energy import energy_mj, published
 from simulator.compat.networks import PUBLISHED
@@ -15,16 +16,6 @@ from simulator.compat.prosperity import dram_bits
 FOLDER = Path(__file__).parents[2].parent / "shared" / "oracles" / "prosperity"
 NAMES = names(FOLDER)
 ABSENT = "the figures of Prosperity's simulator are not beside the project"
-
-BITS = {
-    "spikformer_cifar10": 140_574_720,
-    "spikformer_cifar100": 140_574_720,
-    "spikformer_cifar10dvs": 217_841_664,
-    "sdt_cifar10": 241_565_696,
-    "sdt_cifar100": 241_565_696,
-    "sdt_cifar10dvs": 549_388_288,
-}
-"""DRAM bits of the published table."""
 
 
 @pytest.mark.skipif(not NAMES, reason=ABSENT)
@@ -60,7 +51,7 @@ def test_the_product_density_of_real_spikes_to_eleven_digits() -> None:
 @pytest.mark.nojit
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_what_follows_from_shapes_alone_is_exact(name: str) -> None:
-    assert dram_bits(PUBLISHED[name]) == BITS[name]
+    assert dram_bits(PUBLISHED[name]) == PUBLISHED_BITS[name]
     for design in ("Eyeriss", "Eyeriss_linear"):
         time_ms = published()[name, design].time_ms
         assert run_design(design, PUBLISHED[name]).time_ms == pytest.approx(time_ms, rel=1e-12)
@@ -75,7 +66,7 @@ def test_published_times_give_the_published_energies(name: str) -> None:
             continue
         if design == "A100":
             continue  # a measured power, not the rule
-        found = energy_mj(design, figure.time_ms, BITS[name])
+        found = energy_mj(design, figure.time_ms, PUBLISHED_BITS[name])
         assert found == pytest.approx(figure.energy_mj, rel=1e-9), design
         checked += 1
     assert checked >= 6

@@ -5,36 +5,13 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.components.base import build
-from simulator.components.pe_arrays.base import PEArray
-from simulator.components.pe_arrays.counted import counted_tiles
+from experiments.peers import dense_cycles
 
 TABLE = Path(__file__).parents[2].parent / "shared" / "oracles" / "scalesim" / "gemm_cycles.csv"
-
-
-def gemm_cycles(stationary: str, rows: int, columns: int, m: int, k: int, n: int) -> int:
-    """Cycles of a product of M x K by K x N through the part's own tiles, counted from 0."""
-    array = build(
-        "pe_arrays",
-        {
-            "kind": "dense_systolic",
-            "rows": rows,
-            "columns": columns,
-            "stationary": stationary,
-            "tile_outputs": 4096,
-        },
-    )
-    assert isinstance(array, PEArray)
-    size = array.tile_inputs or k
-    inputs = np.minimum(size, k - np.arange(0, k, size)).astype(np.int64)
-    cost = array.cost(counted_tiles(np.zeros((m, len(inputs)), np.int64), inputs, n))
-    # SCALE-Sim prints the number of the last cycle, counted from 0.
-    return int(cost.cycles.sum()) * -(-n // array.tile_columns) - 1
 
 
 def test_every_measured_product_is_met_exactly() -> None:
@@ -44,8 +21,9 @@ def test_every_measured_product_is_met_exactly() -> None:
     found = list(csv.DictReader(lines))
     assert found
     for row in found:
-        sizes = (int(row[name]) for name in ("rows", "cols", "m", "k", "n"))
-        assert gemm_cycles(row["dataflow"], *sizes) == int(row["total_cycles"]), row
+        rows, columns, m, k, n = (int(row[name]) for name in ("rows", "cols", "m", "k", "n"))
+        cycles = dense_cycles(row["dataflow"], rows, columns, (m, k, n))
+        assert cycles == int(row["total_cycles"]), row
 
 
 SIZES = st.integers(1, 40)
@@ -56,9 +34,10 @@ SIZES = st.integers(1, 40)
 def test_every_product_follows_the_closed_formula(
     rows: int, columns: int, m: int, k: int, n: int
 ) -> None:
+    shape = (m, k, n)
     folds = -(-m // rows) * -(-n // columns)
-    assert gemm_cycles("os", rows, columns, m, k, n) == folds * (k + rows + columns - 2) - 1
+    assert dense_cycles("os", rows, columns, shape) == folds * (k + rows + columns - 2) - 1
     folds = -(-k // rows) * -(-n // columns)
-    assert gemm_cycles("ws", rows, columns, m, k, n) == folds * (m + 2 * rows + columns - 2) - 1
+    assert dense_cycles("ws", rows, columns, shape) == folds * (m + 2 * rows + columns - 2) - 1
     folds = -(-k // rows) * -(-m // columns)
-    assert gemm_cycles("is", rows, columns, m, k, n) == folds * (n + 2 * rows + columns - 2) - 1
+    assert dense_cycles("is", rows, columns, shape) == folds * (n + 2 * rows + columns - 2) - 1
