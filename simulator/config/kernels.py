@@ -4,6 +4,9 @@ A function that kernels alone call goes without the code that takes arguments ou
 objects and puts results back: for a tuple of arrays that takes longer to compile than the function.
 In one that allocates nothing, Numba counts no references: it would count those of all arrays that
 each call is given, which for a short one takes longer than its work, and compile error messages.
+
+A part that Python calls ends the process; tests/unit/test_are_kernels_called_rightly.py looks for
+such calls. An array as an index allocates, which a cold compilation alone finds.
 """
 
 from __future__ import annotations
@@ -33,12 +36,12 @@ def kernel_part(function: Function) -> Function:
 
 
 def allocating_kernel(function: Function) -> Function:
-    """Compile a function that Python calls."""
+    """Compile a function that Python calls and that may allocate."""
     return _compiled(function)
 
 
 def allocating_part(function: Function) -> Function:
-    """Compile a function that kernels alone call."""
+    """Compile a function that kernels alone call and that may allocate."""
     return _compiled(function, **_FOR_KERNELS)
 
 

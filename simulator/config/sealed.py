@@ -1,7 +1,8 @@
-"""JSON objects that carry a hash of their own content; standard library only.
+"""JSON objects and tensor files that carry a hash of their own content; standard library only.
 
 content = sealed({"schema": "...", "steps": [...]})     # with the key content_hash
 is_sealed(content)                                      # whether it still fits the rest
+sealed_tensors(data), are_tensors_sealed(data)          # the same of a safetensors file
 """
 
 from __future__ import annotations

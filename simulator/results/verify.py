@@ -72,16 +72,15 @@ def _training(folder: Path) -> Verification:
 
     Metrics are written before the checkpoint, so they may be an epoch ahead of it.
     """
-    from simulator.config.read_back import parsed, read_bytes, read_text
-    from simulator.config.sealed import metadata_of
+    from simulator.config.read_back import parsed, read_text
     from simulator.config.wording import cell
     from simulator.errors import ResultError
 
     problems: list[str] = []
     stated: dict[str, dict[str, Any]] = {}
     for path in sorted(folder.glob("*.safetensors")):
-        problems += _tensors(path).problems
-        stated[path.stem] = metadata_of(read_bytes(path, MOST_TENSOR_BYTES, ResultError))
+        sound, stated[path.stem] = _sealed_tensors(path)
+        problems += [] if sound else [f"{path}: has changed"]
     recipe = folder / "recipe.json"
     if recipe.exists():
         own = parsed(read_text(recipe, MOST_BYTES, ResultError), str(recipe), ResultError)
@@ -173,16 +172,20 @@ def _trace(path: Path) -> Verification:
 
 def _tensors(path: Path) -> Verification:
     """Weights, or a checkpoint of training."""
+    return Verification("weights", () if _sealed_tensors(path)[0] else [f"{path}: has changed"])
+
+
+def _sealed_tensors(path: Path) -> tuple[bool, dict[str, Any]]:
+    """Whether a tensor file fits its hash, and what it states beside its tensors."""
     from simulator.config.read_back import read_bytes
-    from simulator.config.sealed import are_tensors_sealed
+    from simulator.config.sealed import are_tensors_sealed, metadata_of
     from simulator.errors import ResultError
 
     content = read_bytes(path, MOST_TENSOR_BYTES, ResultError)
     try:
-        problems = [] if are_tensors_sealed(content) else [f"{path}: has changed"]
+        return are_tensors_sealed(content), metadata_of(content)
     except ValueError as error:
         raise ResultError(f"{path}: {error}") from None
-    return Verification("weights", problems)
 
 
 def _sealed_file(path: Path) -> Verification:
