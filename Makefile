@@ -77,7 +77,7 @@ pictures: $(VENV)/.all packages  ## make the pictures of the documentation
 	$(BIN)/python -m tests.browser.make_pictures
 
 traces: $(VENV)/.all  ## capture the shipped traces anew, from images that packages carry (TRACES_ARGS=)
-	$(BIN)/python -m models.make_traces $(TRACES_ARGS)
+	$(BIN)/python -m experiments.make_traces $(TRACES_ARGS)
 
 clean:  ## remove the environment, builds and caches (results and traces stay)
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis \

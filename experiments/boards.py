@@ -7,9 +7,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from experiments.exspike import exspike_networks, write_exspike
 from experiments.generated import command, line, markdown, run_case
-from models.exspike import write_exspike
-from simulator.data import exspike_networks
 from simulator.results.result import Result
 
 CLOCK_MHZ = 200

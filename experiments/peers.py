@@ -14,10 +14,9 @@ import numpy as np
 
 from experiments.dram_streams import read_rows
 from experiments.generated import RECORDED, command, table
+from experiments.peer_figures import PUBLISHED, figures, names, workload
 from simulator.compat.designs import run_design
 from simulator.compat.energy import DRAM_PJ_PER_BIT, energy_mj, published
-from simulator.compat.networks import PUBLISHED
-from simulator.compat.peer_files import figures, names, workload
 from simulator.compat.prosperity import dram_bits
 from simulator.components.base import build
 from simulator.components.pe_arrays.base import PEArray

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from experiments.drawn_convolutions import Bits, ConvLayer, list_layer, list_network, write_network
 from experiments.generated import RECORDED, ROOT
-from models.drawn_convolutions import Bits, ConvLayer, list_layer, list_network, write_network
 from models.topology import Tensor
 from simulator.architecture import Architecture, load_architecture
 from simulator.engine.replay import replay

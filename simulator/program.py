@@ -12,7 +12,6 @@ cycle, op): an op that yields, such as a prefetch, goes behind all that do not.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -130,58 +129,6 @@ class Timeline(NamedTuple):
     def makespan_cycles(self) -> int:
         """The cycle in which the last op finishes; 0 for an empty program."""
         return int(self.finish.max(initial=0))
-
-
-class ProgramBuilder:
-    """Writes a program down op by op; meant for tests and examples, slow for millions of ops."""
-
-    def __init__(self) -> None:
-        self.unit_names: list[str] = []
-        self._servers: list[int] = []
-        self._ops: list[tuple[int, int, int, bool]] = []
-        self._pred_ptr = [0]
-        self._pred: list[int] = []
-
-    def add_unit(self, name: str, servers: int = 1) -> int:
-        """Adds a unit that holds up to `servers` ops at once; returns its index."""
-        self.unit_names.append(name)
-        self._servers.append(servers)
-        return len(self._servers) - 1
-
-    def add_op(
-        self,
-        unit: int,
-        busy: int,
-        latency: int = 0,
-        after: Iterable[int] = (),
-        *,
-        yields: bool = False,
-    ) -> int:
-        """Adds an op of so many busy and latency cycles; returns its id."""
-        self._ops.append((unit, busy, latency, yields))
-        self._pred.extend(after)
-        self._pred_ptr.append(len(self._pred))
-        return len(self._ops) - 1
-
-    def add_join(self, after: Iterable[int]) -> int:
-        """Adds an op that takes no time and ends with the last of `after`; returns its id."""
-        return self.add_op(JOIN, 0, 0, after)
-
-    def build(self) -> Program:
-        """The program, validated; raises LoweringError for the first rule it breaks."""
-        columns = zip(*self._ops, strict=True) if self._ops else ((), (), (), ())
-        unit, busy, latency, yields = columns
-        program = Program(
-            unit=np.array(unit, np.int32),
-            busy_cycles=np.array(busy, np.int64),
-            latency_cycles=np.array(latency, np.int64),
-            yields=np.array(yields, np.bool_),
-            pred_ptr=np.array(self._pred_ptr, np.int64),
-            pred=np.array(self._pred, np.int32),
-            unit_servers=np.array(self._servers, np.int32),
-        )
-        validate(program)
-        return program
 
 
 def validate(program: Program) -> None:

@@ -88,7 +88,7 @@ def logged(row: dict[str, Any]) -> dict[str, Any]:
 
 def fixed(live: LiveRun, device: SimulatedDevice, threshold: float) -> dict[str, Any]:
     """All images at one threshold; each is replayed whole."""
-    from models.live.replaying import replayed
+    from experiments.live.replaying import replayed
 
     rows = []
     for each in replayed(live, {"": device}, threshold):

@@ -233,8 +233,8 @@ def _rows(
     """A network on every machine."""
     import numpy as np
 
+    from experiments.live.replaying import replayed
     from models.evaluate import evaluate
-    from models.live.replaying import replayed
     from models.live.running import LiveRun
 
     accuracy = evaluate(arm.model, held_out).accuracy

@@ -87,16 +87,3 @@ def vgg9(timesteps: int = 4, size: int = 32) -> list[Operation]:
     found.append(Product("fc_0", timesteps, 1, (size // 8) ** 2 * 256, 1024))
     found.append(Neurons("lif_6", 4096, timesteps))
     return found
-
-
-_CIFAR, _DVS = (32, 32, 16, 8), (64, 32, 16, 8)
-
-PUBLISHED: dict[str, list[Operation]] = {
-    "spikformer_cifar10": spikformer(384, 4, 12, 4, _CIFAR),
-    "spikformer_cifar100": spikformer(384, 4, 12, 4, _CIFAR),
-    "spikformer_cifar10dvs": spikformer(256, 2, 16, 16, _DVS),
-    "sdt_cifar10": sdt(512, 4, 8, 4, _CIFAR),
-    "sdt_cifar100": sdt(512, 4, 8, 4, _CIFAR),
-    "sdt_cifar10dvs": sdt(512, 2, 8, 10, _DVS),
-}
-"""The vision Transformers of the published table, by its names of them."""

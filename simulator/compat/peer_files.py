@@ -1,43 +1,19 @@
-"""Files of spikes with the figures of Prosperity's simulator for them, to be compared with.
+"""Files of spikes in the layout of Prosperity's simulator, and the network that they are of.
 
-A folder holds NAME.npz (each tensor `np.packbits` of its flattened bits, its shape beside it) and
-NAME.expected.json (by design and operation). Nothing of them is part of this project.
+Each tensor of NAME.npz is `np.packbits` of its flattened bits, its shape beside it.
 """
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from simulator.compat.networks import sdt, spikformer, vgg9
-from simulator.compat.workload import Attention, Operation, Product, pack_rows, unfold
+from simulator.compat.workload import Operation
 
 Arrays = dict[str, npt.NDArray[np.bool_]]
-
-
-def names(folder: Path) -> list[str]:
-    """The files of a folder that have both spikes and figures."""
-    return sorted(
-        path.stem
-        for path in folder.glob("*.npz")
-        if path.with_name(f"{path.stem}.expected.json").is_file()
-    )
-
-
-def figures(folder: Path, name: str) -> dict[str, Any]:
-    """The peer's figures by design."""
-    found: dict[str, Any] = json.loads((folder / f"{name}.expected.json").read_text("utf-8"))
-    return found
-
-
-def workload(folder: Path, name: str) -> list[Operation]:
-    """The operations of a file with their spikes."""
-    arrays = read_arrays(folder / f"{name}.npz")
-    return [_with_spikes(operation, arrays) for operation in network_of(arrays)]
 
 
 def read_arrays(path: Path) -> Arrays:
@@ -66,18 +42,3 @@ def network_of(arrays: Arrays) -> list[Operation]:
         return sdt(dim, depth, 8, timesteps, sizes)
     heads = {(384, 4): 12, (256, 16): 16}.get((dim, timesteps), dim // 32)
     return spikformer(dim, depth, heads, timesteps, sizes)
-
-
-def _with_spikes(operation: Operation, arrays: Arrays) -> Operation:
-    if isinstance(operation, Product):
-        spikes = arrays[operation.name]
-        if spikes.ndim == 4:
-            words = unfold(spikes, (3, 3), (1, 1), (1, 1))
-        else:
-            shape = (operation.timesteps, operation.positions, operation.inputs)
-            words = pack_rows(spikes.reshape(shape))
-        return operation._replace(rows=lambda: words)
-    if isinstance(operation, Attention) and f"{operation.name}_q" in arrays:
-        three = np.stack([arrays[f"{operation.name}_{part}"] for part in "qkv"])
-        return operation._replace(spikes=lambda: three)
-    return operation

@@ -10,9 +10,6 @@ from pydantic_core import PydanticUndefined
 
 from simulator.components.base import Component, registry, slots
 
-BEGIN = "<!-- parts: begin (written by `python -m simulator.components --write`) -->"
-END = "<!-- parts: end -->"
-
 # The longest suffix of a field's name that fits is its unit.
 UNITS = {
     "_bits": "bit",
@@ -48,15 +45,6 @@ def parts_table() -> str:
                 value = (_value(info), unit, _default(info), info.description or "")
                 rows.append(("", "", f"`{name}`", *value))
     return "\n".join("| " + " | ".join(_cell(text) for text in row) + " |" for row in rows)
-
-
-def with_table(text: str) -> str:
-    """The page with a current table between its markers. Raises ValueError if it has none."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"no place for the table: needs the lines {BEGIN!r} and {END!r}")
-    return f"{before}{BEGIN}\n\n{parts_table()}\n\n{END}{after}"
 
 
 def _suffix(name: str) -> str:

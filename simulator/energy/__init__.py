@@ -9,7 +9,7 @@ from simulator.energy.field_convention import (
     trace_field_energy,
 )
 from simulator.energy.logic import Price
-from simulator.energy.pricing import EnergyTable, Leakage, table_names, total_pj
+from simulator.energy.pricing import EnergyTable, Leakage, table_names
 
 __all__ = [
     "CONVENTIONS",
@@ -21,6 +21,5 @@ __all__ = [
     "Price",
     "field_energy",
     "table_names",
-    "total_pj",
     "trace_field_energy",
 ]

@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
-
-import numpy as np
-import numpy.typing as npt
 
 from simulator.config.wording import shown, suggestion
 from simulator.energy.logic import LogicPrices, Price
@@ -113,24 +110,6 @@ class EnergyTable:
             )
         return dataclasses.replace(self, overrides=dict(written.overrides))
 
-    def with_overrides(self, prices: Mapping[str, float], source: str) -> EnergyTable:
-        """The table with these prices, in pJ, for whole actions named "component.action".
-
-        Raises PricingError without a source, or for a price that is negative or no number.
-        """
-        if not source.strip():
-            raise PricingError(
-                f"{self.name}: overrides: need a source that says where they are from"
-            )
-        overrides = dict(self.overrides)
-        for name, energy_pj in prices.items():
-            if not (math.isfinite(energy_pj) and energy_pj >= 0):
-                raise PricingError(
-                    f"{self.name}: overrides: {name}: {energy_pj}: must be a number of 0 or more"
-                )
-            overrides[name] = Override(float(energy_pj), source.strip())
-        return dataclasses.replace(self, overrides=overrides)
-
     def check_overrides(self, names: Iterable[str]) -> None:
         """Raise PricingError if an override names an action that is not among `names`."""
         known = set(names)
@@ -197,24 +176,6 @@ class EnergyTable:
             raise PricingError("\n".join(problems))
         return prices
 
-    def price_counts(
-        self, actions: Mapping[str, Action], counts: npt.NDArray[np.int64]
-    ) -> npt.NDArray[np.float64]:
-        """Energy in pJ of counted actions, shape (layers, actions), columns as in `actions`.
-
-        Each cell is rounded once; sum cells with `total_pj`. Raises PricingError for an action
-        without a price and for counts that are no counts of these actions.
-        """
-        if counts.ndim != 2 or counts.shape[1] != len(actions):
-            raise PricingError(
-                f"{self.name}: counts of shape {counts.shape}: must be (layers, {len(actions)})"
-            )
-        if not np.issubdtype(counts.dtype, np.integer) or (counts.size and counts.min() < 0):
-            raise PricingError(f"{self.name}: counts must be whole numbers of 0 or more")
-        prices = self.prices(actions)
-        energies = np.array([prices[name].energy_pj for name in actions], dtype=np.float64)
-        return counts.astype(np.float64) * energies
-
     def _sram_provenance(self, primitive: Primitive) -> str:
         if self.sram.is_listed(primitive.size_kib, primitive.width_bits):
             return self.sram_source
@@ -234,11 +195,6 @@ class EnergyTable:
 def table_names() -> tuple[str, ...]:
     """The names of the tables that come with the simulator."""
     return tuple(sorted(path.stem for path in TABLES.glob("*.yaml")))
-
-
-def total_pj(energies_pj: npt.NDArray[np.float64] | Sequence[float]) -> float:
-    """The sum of energies, rounded once, so it does not depend on their order or grouping."""
-    return math.fsum(np.asarray(energies_pj, dtype=np.float64).ravel().tolist())
 
 
 def _joined(sources: Iterable[str]) -> str:

@@ -5,14 +5,9 @@ The checks, the saved files and docs/metrics.md all follow from what stands here
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import NamedTuple
 
 SCHEMA = "stasim-result/1"
-
-BEGIN = "<!-- columns: begin (written by `python -m simulator.results.schema docs/metrics.md`) -->"
-END = "<!-- columns: end -->"
 
 CAUSES = {
     "dram_weights": "weights on their way from DRAM",
@@ -432,28 +427,3 @@ OPTIONAL_PROVENANCE: dict[str, Entry] = {
     "trace.stages_missing": Entry("list", "stages that the dataflow orders and the trace lacks"),
 }
 """What the provenance may hold, by path: where it is there it is of this kind."""
-
-
-def column_table() -> str:
-    """All tables and columns in markdown."""
-    lines = ["| table | column | type | unit | meaning |", "|---|---|---|---|---|"]
-    for name, schema in SCHEMAS.items():
-        lines.append(f"| **`{name}`** | | | | a row: {schema.meaning} |")
-        for column, rule in schema.columns.items():
-            mark = " (key)" if column in schema.key else ""
-            lines.append(f"| | `{column}`{mark} | {rule.dtype} | {rule.unit} | {rule.meaning} |")
-    return "\n".join(lines)
-
-
-def with_columns(text: str) -> str:
-    """The page with current tables between its markers. Raises ValueError if it has none."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"no place for the columns: needs the lines {BEGIN!r} and {END!r}")
-    return f"{before}{BEGIN}\n\n{column_table()}\n\n{END}{after}"
-
-
-if __name__ == "__main__":
-    for page in map(Path, sys.argv[1:]):
-        page.write_text(with_columns(page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -81,10 +81,3 @@ def between(low: float | None, high: float | None) -> str:
     """Return an interval for a reader; ... for a bound that is not known."""
     first, last = ("..." if bound is None else number(bound) for bound in (low, high))
     return f"[{first}, {last}]"
-
-
-def unit_table() -> str:
-    """Return all units in markdown."""
-    rows = ["| quantity | printed in | stored in |", "|---|---|---|"]
-    rows += [f"| {name} | {unit.symbol} | {unit.stored} |" for name, unit in UNITS.items()]
-    return "\n".join(rows)

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from experiments.peer_figures import workload
 from simulator.architecture import load_architecture
 from simulator.compat import run_design
-from simulator.compat.peer_files import workload
 from simulator.simulate import Simulation
 from simulator.trace import Trace
 from tests.machines import GENERAL

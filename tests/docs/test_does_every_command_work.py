@@ -94,7 +94,7 @@ def _help(module: str) -> str:
 
 
 # No commands of ours, or modules that have no options.
-_OTHERS = ("pytest", "mkdocs", "pip", "venv", "http.server", "simulator.results.schema")
+_OTHERS = ("pytest", "mkdocs", "pip", "venv", "http.server")
 _COMMAND = re.compile(r"python -m ([\w.]+)((?:\\\n|[^\n`|>&;])*)")
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from experiments.make_traces import RECIPES, WEIGHTS
 from models.data.images import mnist_digits
-from models.make_traces import RECIPES, WEIGHTS
 from models.networks.arms import Setup, prepare
 from models.networks.config import HaltingConfig, named_config
 from models.operations import describe

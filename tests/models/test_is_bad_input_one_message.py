@@ -11,7 +11,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from models import capture, make_traces, train
+from experiments import make_traces
+from models import capture, train
 from models.data.sources import SOURCES
 from models.training.loop import config_of
 from models.training.recipe import FOLDER as RECIPES
@@ -167,7 +168,7 @@ def test_an_interrupt_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("module", ["models.capture", "models.train", "models.make_traces"])
+@pytest.mark.parametrize("module", ["models.capture", "models.train", "experiments.make_traces"])
 def test_help_needs_no_torch(module: str) -> None:
     code = (
         f"import sys, {module} as command\n"

@@ -9,8 +9,9 @@ from hypothesis import given
 from simulator.engine.reference import simulate
 from simulator.engine.replay import replay, replay_images
 from simulator.errors import LoweringError
-from simulator.program import JOIN, Program, ProgramBuilder, Structure, Timeline
+from simulator.program import JOIN, Program, Structure, Timeline
 from tests.programs import (
+    ProgramBuilder,
     assert_same,
     by_cycle,
     layered_program,

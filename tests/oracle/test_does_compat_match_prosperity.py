@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from experiments.peer_figures import PUBLISHED, figures, names, workload
 from experiments.peers import PUBLISHED_BITS
 from simulator.compat import run_design
 from simulator.compat.energy import energy_mj, published
-from simulator.compat.networks import PUBLISHED
-from simulator.compat.peer_files import figures, names, workload
 from simulator.compat.prosperity import dram_bits
 
 FOLDER = Path(__file__).parents[2].parent / "shared" / "oracles" / "prosperity"

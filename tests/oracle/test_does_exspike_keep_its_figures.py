@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.drawn_convolutions import IMAGE, Bits, drawn_pairs, write_network
-from models.exspike import NETWORKS, ExSpikeNetwork, Rate, network
+from experiments.drawn_convolutions import IMAGE, Bits, drawn_pairs, write_network
+from experiments.exspike import NETWORKS, ExSpikeNetwork, Rate, exspike_networks, network
 from models.topology import Tensor
 from simulator.architecture import load_architecture
-from simulator.data import exspike_networks
 from simulator.engine.replay import replay
 from simulator.lowering import lower, make_plan
 from simulator.operations import Network as Layers

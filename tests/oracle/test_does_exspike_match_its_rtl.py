@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from experiments.drawn_convolutions import Bits, ConvLayer
 from experiments.rtl_runs import EXSPIKE, exspike_ends, exspike_layers, rows
-from models.drawn_convolutions import Bits, ConvLayer
 
 needs_rtl = pytest.mark.skipif(not EXSPIKE.is_dir(), reason="figures of ExSpike's RTL are not here")
 

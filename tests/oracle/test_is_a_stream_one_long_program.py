@@ -12,8 +12,8 @@ from simulator.engine.reference import simulate, simulate_stream
 from simulator.engine.replay import replay
 from simulator.engine.stream import StreamImage, StreamPassage, replay_stream
 from simulator.errors import LoweringError
-from simulator.program import JOIN, Program, ProgramBuilder, Structure
-from tests.programs import random_program
+from simulator.program import JOIN, Program, Structure
+from tests.programs import ProgramBuilder, random_program
 
 
 def some_images(rng: np.random.Generator, count: int) -> list[Program]:

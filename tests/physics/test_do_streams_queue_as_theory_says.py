@@ -13,7 +13,7 @@ from simulator.architecture import load_architecture
 from simulator.engine.replay import replay
 from simulator.engine.stream import StreamImage, replay_stream
 from simulator.errors import ResultError
-from simulator.program import ProgramBuilder, Structure
+from simulator.program import Structure
 from simulator.results.repricing import reprice
 from simulator.results.result import Result
 from simulator.results.summary import summary
@@ -22,6 +22,7 @@ from simulator.streams.arrivals import Arrivals, read_arrivals
 from simulator.streams.simulate import _Programs, simulate_arrivals
 from simulator.streams.statistics import mean_estimate
 from simulator.trace import Trace
+from tests.programs import ProgramBuilder
 
 ROOT = Path(__file__).parents[2]
 CLOCK_MHZ = 500.0

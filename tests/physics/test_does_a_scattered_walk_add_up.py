@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.drawn_convolutions import Bits, ConvLayer, drawn_pairs, list_network, write_network
+from experiments.drawn_convolutions import Bits, ConvLayer, drawn_pairs, list_network, write_network
 from models.topology import Tensor
 from simulator.architecture import load_architecture
 from simulator.engine.reference import simulate

@@ -8,7 +8,8 @@ import pytest
 
 from simulator.engine.reference import simulate
 from simulator.engine.replay import replay
-from simulator.program import Program, ProgramBuilder, Timeline
+from simulator.program import Program, Timeline
+from tests.programs import ProgramBuilder
 
 pytestmark = pytest.mark.nojit
 Engine = Callable[[Program], Timeline]

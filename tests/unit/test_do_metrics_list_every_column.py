@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from simulator.results.schema import CAUSES, CONVENTIONS, SCHEMAS, column_table, with_columns
+from experiments.column_table import column_table, sections
+from experiments.generated import read_page
+from simulator.results.schema import CAUSES, CONVENTIONS, SCHEMAS
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 
 
 def test_the_table_of_columns_is_current() -> None:
-    assert with_columns(TEXT) == TEXT, "run: python -m simulator.results.schema docs/metrics.md"
+    assert read_page(PAGE, sections()) == TEXT, "run: python -m experiments.column_table --write"
 
 
 def test_the_table_holds_every_column() -> None:

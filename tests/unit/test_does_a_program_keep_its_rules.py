@@ -10,8 +10,8 @@ import pytest
 from simulator.engine.reference import simulate
 from simulator.engine.replay import replay
 from simulator.errors import LoweringError
-from simulator.program import Program, ProgramBuilder, validate
-from tests.programs import assert_same
+from simulator.program import Program, validate
+from tests.programs import ProgramBuilder, assert_same
 
 pytestmark = pytest.mark.nojit
 

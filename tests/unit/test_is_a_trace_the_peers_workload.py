@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from experiments.peer_figures import PUBLISHED
 from simulator.compat import DESIGNS, Attention, Neurons, Product, run_design
 from simulator.compat.from_trace import operations_of
-from simulator.compat.networks import PUBLISHED
 from simulator.compat.prosperity import dram_bits
 from simulator.errors import LoweringError
 from simulator.run import main

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from simulator.engine.attribution import stalls
 from simulator.engine.replay import replay
 from simulator.errors import LoweringError
-from simulator.program import JOIN, Program, ProgramBuilder, Timeline
-from tests.programs import layered_program, programs
+from simulator.program import JOIN, Program, Timeline
+from tests.programs import ProgramBuilder, layered_program, programs
 
 pytestmark = pytest.mark.nojit
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-from simulator.components.__main__ import PAGE, main
+from experiments.generated import read_page
+from experiments.part_table import PAGE, sections
 from simulator.components.base import registry, slots
 from simulator.components.dataflows.base import Dataflow
-from simulator.components.table import BEGIN, END, parts_table
+from simulator.components.table import parts_table
 from tests.tiny_machine import define_parts
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,7 +38,8 @@ def _own(table: str) -> str:
 
 
 def test_the_page_is_current() -> None:
-    assert main(["--check", str(ROOT / PAGE)]) == 0
+    page = ROOT / PAGE
+    assert read_page(page, sections()) == page.read_text("utf-8"), f"--write {PAGE}"
 
 
 def test_every_part_of_the_library_is_in_it() -> None:
@@ -54,28 +54,3 @@ def test_every_part_of_the_library_is_in_it() -> None:
 def test_the_table_shows_types_bounds_units_and_defaults(empty_registry: None) -> None:
     define_parts()
     assert _own(parts_table()) == EXPECTED
-
-
-def test_writing_keeps_the_rest_of_the_page(empty_registry: None, tmp_path: Path) -> None:
-    define_parts()
-    page = tmp_path / "page.md"
-    page.write_text(f"above\n{BEGIN}\nold\n{END}\nbelow\n")
-    assert main(["--check", str(page)]) == 1
-    assert main(["--write", str(page)]) == 0
-    assert main(["--check", str(page)]) == 0
-    assert _own(page.read_text()) == f"above\n{BEGIN}\n\n{EXPECTED}\n\n{END}\nbelow\n"
-    assert [path.name for path in tmp_path.iterdir()] == ["page.md"]
-
-
-@pytest.mark.parametrize("content", [None, "no markers\n", f"{END}\n{BEGIN}\n"])
-def test_a_page_without_a_place_is_one_message(
-    content: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    page = tmp_path / "page.md"
-    if content is not None:
-        page.write_text(content)
-    assert main(["--write", str(page)]) == 2
-    message = capsys.readouterr().err
-    assert message.startswith(f"{page}: ")
-    assert message.count("\n") == 1
-    assert content is None or page.read_text() == content

@@ -1,21 +1,18 @@
-"""Energy = counts x prices: sums are exact, overrides replace whole actions, sources survive."""
+"""Prices of actions: overrides replace whole actions, sources survive."""
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from simulator.architecture import load_architecture
 from simulator.components.base import Action, Primitive
-from simulator.energy import EnergyTable, total_pj
+from simulator.energy import EnergyTable
 from simulator.energy.machine import MachinePrices
+from simulator.energy.table_file import Override
 from simulator.errors import PricingError
 
 ROOT = Path(__file__).parents[2]
@@ -41,42 +38,6 @@ def test_an_action_costs_the_sum_of_its_primitives_as_often_as_they_occur() -> N
     assert TABLE.price_action(ACTIONS["pe_array.skip"]) == (0.0, "")
 
 
-COUNTS = st.lists(
-    st.lists(st.integers(0, 2**53), min_size=len(ACTIONS), max_size=len(ACTIONS)), max_size=6
-)
-
-
-@settings(deadline=None, max_examples=100)
-@given(COUNTS)
-def test_counts_times_prices_equals_the_loop_and_totals_do_not_depend_on_order(
-    rows: list[list[int]],
-) -> None:
-    counts = np.array(rows, dtype=np.int64).reshape(len(rows), len(ACTIONS))
-    energies = TABLE.price_counts(ACTIONS, counts)
-    prices = [TABLE.price_action(action, name).energy_pj for name, action in ACTIONS.items()]
-    assert energies.shape == counts.shape
-    assert energies.dtype == np.float64
-    assert energies.tolist() == [[n * p for n, p in zip(row, prices, strict=True)] for row in rows]
-    total = total_pj(energies)
-    assert total == total_pj(energies[::-1, ::-1]) == total_pj(energies.T.copy())
-    exact = sum((Fraction(cell) for cell in energies.ravel().tolist()), Fraction(0))
-    assert total == float(exact)
-
-
-@pytest.mark.parametrize(
-    "counts",
-    [
-        np.zeros((2, 4), dtype=np.int64),
-        np.zeros(5, dtype=np.int64),
-        np.full((1, 5), -1, dtype=np.int64),
-        np.zeros((1, 5), dtype=np.float64),
-    ],
-)
-def test_what_is_no_count_is_refused(counts: npt.NDArray[np.int64]) -> None:
-    with pytest.raises(PricingError, match=r"^horowitz_28nm: counts"):
-        TABLE.price_counts(ACTIONS, counts)
-
-
 def test_every_action_without_a_price_is_named_at_once() -> None:
     actions = {
         "a.one": Action("", (Primitive("multiply", bits=512),)),
@@ -91,36 +52,12 @@ def test_every_action_without_a_price_is_named_at_once() -> None:
 
 
 def test_an_override_prices_the_whole_action_and_says_so() -> None:
-    mine = TABLE.with_overrides({"lif.update": 0.5}, "post-layout, 28 nm")
+    own = Override(0.5, "post-layout, 28 nm")
+    mine = dataclasses.replace(TABLE, overrides={"lif.update": own})
     price = mine.price_action(ACTIONS["lif.update"], "lif.update")
     assert price == (0.5, "post-layout, 28 nm [override of lif.update]")
     assert mine.prices(ACTIONS)["lif.update"].energy_pj == 0.5
     assert mine.price_action(ACTIONS["lif.update"]) == TABLE.price_action(ACTIONS["lif.update"])
-    assert TABLE.overrides == {}  # the table itself is as it was
-    priced = mine.price_counts(ACTIONS, np.full((1, 5), 2, dtype=np.int64))
-    assert priced[0, 1] == 1.0
-
-
-@pytest.mark.parametrize(
-    ("prices", "source", "says"),
-    [
-        ({"lif.update": 0.5}, " ", "need a source"),
-        ({"lif.update": -0.5}, "me", "lif.update: -0.5: must be a number of 0 or more"),
-        ({"lif.update": float("nan")}, "me", "lif.update: nan: must be a number of 0 or more"),
-    ],
-)
-def test_an_override_without_source_or_number_is_refused(
-    prices: dict[str, float], source: str, says: str
-) -> None:
-    with pytest.raises(PricingError, match=says):
-        TABLE.with_overrides(prices, source)
-
-
-def test_an_override_of_an_action_that_is_not_there_is_refused() -> None:
-    mine = TABLE.with_overrides({"lif.updates": 0.5}, "me")
-    with pytest.raises(PricingError, match=r"lif\.updates \(did you mean 'lif\.update'"):
-        mine.check_overrides(ACTIONS)
-    TABLE.with_overrides({"lif.update": 0.5}, "me").check_overrides(ACTIONS)
 
 
 @pytest.mark.parametrize("wrapped", [False, True])
@@ -184,5 +121,5 @@ def test_an_override_that_no_part_has_is_refused(tmp_path: Path) -> None:
     machine = load_architecture(
         ROOT / "arch_configs" / "sparse_pe.yaml", [f"technology.energy_table={table}"]
     )
-    with pytest.raises(PricingError, match=r"pe_arrays\.accumulate"):
+    with pytest.raises(PricingError, match=r"pe_arrays\.accumulate \(did you mean"):
         MachinePrices(machine)

@@ -1,6 +1,6 @@
-"""python -m models.exspike: traces of ExSpike's networks, with spikes at its published densities.
+"""python -m experiments.exspike: traces of ExSpike's networks, at its published densities.
 
-What is published, and what we chose, is in simulator/data/exspike_networks.yaml. Every layer is a
+What is published, and what we chose, is in experiments/exspike_networks.yaml. Every layer is a
 convolution; the classifier sees the map as one row.
 """
 
@@ -9,12 +9,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import yaml
 
-from models.drawn_convolutions import (
+from experiments.drawn_convolutions import (
     IMAGE,
     IMAGE_PLANES,
     Bits,
@@ -26,11 +28,18 @@ from models.drawn_convolutions import (
 )
 from models.topology import Tensor
 from simulator.command import check_counts, check_target, command
-from simulator.data import exspike_networks
 
 NETWORKS = ("vgg11", "resnet18", "spikingformer_4_256", "spikingformer_2_512")
 SIDE, COLOURS = 32, 3
-NOTES = "no weights: spikes drawn at densities of ExSpike (simulator/data/exspike_networks.yaml)"
+NOTES = "no weights: spikes drawn at densities of ExSpike (experiments/exspike_networks.yaml)"
+
+
+@cache
+def exspike_networks() -> dict[str, Any]:
+    """The networks of ExSpike with what is published of their spikes; the tree of the file."""
+    text = Path(__file__).with_name("exspike_networks.yaml").read_text("utf-8")
+    found: dict[str, Any] = yaml.safe_load(text)
+    return found
 
 
 class Rate(NamedTuple):
@@ -156,13 +165,13 @@ def write_exspike(name: str, path: Path, seed: int = 0, *, pairs: bool = True) -
     return write_network(path, name, found.listing(), found.timesteps, bits, NOTES)
 
 
-@command("models.exspike")
+@command("experiments.exspike")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(
-        prog="python -m models.exspike",
+        prog="python -m experiments.exspike",
         description="Draw the spikes of a network of ExSpike (FPL'26) at its published densities.",
-        epilog="example: python -m models.exspike --network vgg11 --out vgg11.npz",
+        epilog="example: python -m experiments.exspike --network vgg11 --out vgg11.npz",
     )
     parser.add_argument("--network", required=True, choices=NETWORKS, help="which of them")
     parser.add_argument("--out", type=Path, required=True, help="the trace to write")

@@ -1,4 +1,4 @@
-"""python -m tests.bench.growth --write docs: does cost grow linearly in images and in tokens?
+"""python -m experiments.growth --write docs: does cost grow linearly in images and in tokens?
 
 Measures processor seconds on one core, compilers warm: the best of two for each size.
 """
@@ -7,25 +7,39 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from reports.lines import Line, line_plots
+import matplotlib
+from matplotlib.figure import Figure
+
 from simulator.architecture import load_architecture
+from simulator.command import command
 from simulator.compat.report import CompatReport
 from simulator.simulate import Simulation
 from simulator.trace import Trace
 from tests.factories import tiny_trace
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 IMAGES = (1, 2, 4, 8, 16)
 TOKENS = (64, 128, 256, 512, 1024)
 RUNS = ("sparse_pe", "prosperity", "ptb", "phi", "prosperity (compat)")
 REPEATS = 2
+INK = "#7a838d"
+"""Readable on white and on black: a picture knows no theme."""
+
+
+class Line(NamedTuple):
+    """A name and its (size, value) points, all above 0."""
+
+    name: str
+    points: Sequence[tuple[float, float]]
 
 
 def runner(trace: Trace, name: str) -> Callable[[range], object]:
@@ -90,20 +104,41 @@ def table(lines: Sequence[Line], unit: str) -> str:
     return "\n".join(rows)
 
 
-def main() -> None:
+def draw(path: Path, panels: Sequence[tuple[str, Sequence[Line]]]) -> None:
+    """Draw seconds by size over logarithmic axes; dashes: linear growth from each first point."""
+    inked = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
+    with matplotlib.rc_context({"svg.hashsalt": "growth", **dict.fromkeys(inked, INK)}):
+        figure = Figure(figsize=(10, 4), layout="constrained")
+        for axes, (sizes_are, lines) in zip(figure.subplots(1, 2), panels, strict=True):
+            for number, line in enumerate(lines):
+                sizes, values = zip(*line.points, strict=True)
+                axes.loglog(sizes, values, f"C{number}o-", label=line.name)
+                linear = [values[0] * size / sizes[0] for size in sizes]
+                axes.loglog(sizes, linear, f"C{number}:", alpha=0.7)
+            axes.set(xlabel=sizes_are, ylabel="processor seconds", xticks=sizes)
+            axes.set_xticklabels([f"{size:g}" for size in sizes])
+            axes.minorticks_off()
+            axes.grid(alpha=0.3)
+        handles, labels = axes.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=len(RUNS), frameon=False)
+        figure.savefig(path, transparent=True, metadata={"Date": None})
+
+
+@command("experiments.growth")
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print the tables, and draw them if asked to."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.growth", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m experiments.growth", description=__doc__)
     parser.add_argument("--write", metavar="DIR", help="write growth.svg there")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     images, tokens = [by_images(name) for name in RUNS], [by_tokens(name) for name in RUNS]
     print(table(images, "images"), table(tokens, "tokens"), sep="\n\n")
     if options.write:
         panels = [
-            ("images of traces/cifar10.npz", "processor seconds", images),
-            ("tokens, one image of a small network", "processor seconds", tokens),
+            ("images of traces/cifar10.npz", images),
+            ("tokens, one image of a small network", tokens),
         ]
-        Path(options.write, "growth.svg").write_text(line_plots(panels), "utf-8")
+        draw(Path(options.write, "growth.svg"), panels)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Rebuild the traces that come with the project: python -m models.make_traces [--out traces]
+"""Rebuild the traces that come with the project: python -m experiments.make_traces [--out traces]
 [--only cifar10 ...].
 """
 
@@ -14,7 +14,7 @@ from models import capture
 from models.errors import ModelError
 from simulator.command import command
 
-FOLDER = Path(__file__).parent / "weights"
+FOLDER = Path(__file__).parents[1] / "models" / "weights"
 WEIGHTS = FOLDER / "stas_spikformer_2_128_mnist.safetensors"
 
 
@@ -43,10 +43,10 @@ RECIPES = {
 }
 
 
-@command("models.make_traces", "the trace at work was not written")
+@command("experiments.make_traces", "the trace at work was not written")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command."""
-    parser = argparse.ArgumentParser(prog="python -m models.make_traces", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m experiments.make_traces", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("traces"), help="folder (default traces)")
     parser.add_argument("--only", nargs="+", choices=RECIPES, default=list(RECIPES))
     options = parser.parse_args(arguments)
