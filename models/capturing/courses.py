@@ -52,7 +52,8 @@ class Course:
 
     def prove(self, run: ProofRun) -> None:
         """Replay the tape on another image than the one that it was recorded of."""
-        count = replay_equals(self.plan.tape, run, "the tape on another image", None)
+        count, _ = replay_equals(self.plan.tape, run, "the tape on another image")
+        self.plan.tape.fixed.clear()
         self.plan.proof["another_image"] = f"{count} operands and the result equal the network's"
 
 
@@ -149,7 +150,9 @@ class CaptureRuns:
         """Run an image along the course that it takes."""
         for course in self.courses:
             try:
-                run, marks = later_run(self._call, self.network, inputs, course.plan, image)
+                run, marks = later_run(
+                    self._call, self.network, inputs, course.plan, image, course.images == 1
+                )
             except OtherCourse:
                 if self.ragged:
                     continue
@@ -164,7 +167,7 @@ class CaptureRuns:
         """Test the tape of a course of one image on the same image, turned around."""
         turned = [each.flip(-1) if each.dim() else each for each in course.inputs]
         try:
-            run, _ = later_run(self._call, self.network, turned, course.plan, "0 turned")
+            run, _ = later_run(self._call, self.network, turned, course.plan, "0 turned", True)
         except OtherCourse:
             if not self.ragged:
                 raise

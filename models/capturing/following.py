@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -9,7 +10,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from models.capturing.marks import Mark, Marks
 from models.capturing.operands import Coded, encode
+from models.capturing.recorder import product_of
 from models.capturing.refusals import CaptureError, OtherCourse
+from models.capturing.replaying import Product
 from models.capturing.rules import rule_of
 from models.capturing.tape import Tape
 
@@ -17,8 +20,16 @@ from models.capturing.tape import Tape
 class Follower(TorchDispatchMode):
     """Compares a run, call by call, with a tape, and packs the operands that are stored."""
 
-    def __init__(self, tape: Tape, wanted: set[tuple[int, int]], image: int | str) -> None:
-        """`wanted`: (call, position of a factor) of the operands to keep."""
+    def __init__(
+        self,
+        tape: Tape,
+        wanted: set[tuple[int, int]],
+        proven: Mapping[int, Sequence[int]],
+        image: int | str,
+    ) -> None:
+        """`wanted`: (call, position of a factor) of the operands to keep; `proven`: by call, those
+        to keep with the call's result.
+        """
         super().__init__()
         self.tape, self.image = tape, image
         self.coded: dict[tuple[int, int], Coded] = {}
@@ -26,8 +37,10 @@ class Follower(TorchDispatchMode):
         self.random_state = torch.get_rng_state()
         self.marks = Marks()
         self._at = 0
+        self.products: dict[int, Product] = {}
+        self._proven = {tape.positions[call]: call for call in proven}
         self._wanted: dict[int, list[tuple[int, int]]] = {}
-        for call, at in wanted:
+        for call, at in wanted | {(call, at) for call, own in proven.items() for at in own}:
             self._wanted.setdefault(tape.positions[call], []).append((call, at))
 
     def __torch_dispatch__(
@@ -48,7 +61,12 @@ class Follower(TorchDispatchMode):
             self.generators[generator] = generator.get_state()
         for key in self._wanted.get(at, ()):
             self._keep(key, args[key[1]])
-        return func(*args, **kwargs)
+        made = func(*args, **kwargs)
+        call = self._proven.get(at)
+        if call is not None:
+            operands = {key[1]: self.coded[key] for key in self._wanted[at]}
+            self.products[call] = product_of(made, args, operands)
+        return made
 
     def mark(self, name: str, alive: torch.Tensor, tokens: Any) -> None:
         """Note a mask that the network declares."""

@@ -32,7 +32,7 @@ from models.errors import ModelError
 class CapturePlan:
     """The network as its trace lists it. `wanted`: the operands that later runs keep.
 
-    `blocks`: the names that `active` was given, in order.
+    `entered`: all that a proof compares, by call. `blocks`: the names that `active` was given.
     """
 
     tape: Tape
@@ -41,6 +41,7 @@ class CapturePlan:
     neurons: list[NeuronGroup]
     listing: Listing
     wanted: set[tuple[int, int]]
+    entered: dict[int, tuple[int, ...]]
     marks: Marks
     macs: int
     proof: dict[str, Any] = field(default_factory=dict)
@@ -70,7 +71,7 @@ def make_plan(
         raise ModelError("no weighted sum ran on what was made of the images; is it a network?")
     steps = _timesteps(recorded, timesteps, time_axis, ragged)
     labels = Labels(tape, steps, time_axis)
-    equal = replay_equals(tape, run, "the replay of the tape", labels.walk)
+    equal, changes = replay_equals(tape, run, "the replay of the tape", labels, time_axis)
     layers, _, of_call = find_layers(tape, recorded.entered, labels)
     flow = TapeFlow(tape, of_call, labels.of_call, recorded.marks)
     neurons = find_neurons(flow)
@@ -95,7 +96,7 @@ def make_plan(
     found = sum(each.product.macs * len(each.product.steps) for each in described.values())
     found += _constant_macs(tape, set(described))
     totals_agree(found, recorded.flops)
-    verdict = causality(tape, run, labels, described, time_axis)
+    verdict = causality(tape, changes, labels, described)
     proof = {
         "replay": f"{equal} operands and the result equal the network's",
         "macs": found,
@@ -107,7 +108,10 @@ def make_plan(
     if verdict.layers:
         proof["not_causal"] = list(verdict.layers)
     wanted = {(read.call, read.at) for stored in listing.stored for read in stored.reads}
-    plan = CapturePlan(tape, steps, layers, neurons, listing, wanted, recorded.marks, found, proof)
+    compared = {index: tuple(each.operands) for index, each in entered.items()}
+    plan = CapturePlan(
+        tape, steps, layers, neurons, listing, wanted, compared, recorded.marks, found, proof
+    )
     put_under_masks(plan, recorded.marks)
     return plan
 

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from models.capturing.labels import Labels
-from models.capturing.matrices import Arrangement, Described
-from models.capturing.operands import Coded, encode, holds
+from models.capturing.operands import Coded, holds
 from models.capturing.propagation import NEVER
 from models.capturing.recorder import Entered
 from models.capturing.refusals import CaptureError
+from models.capturing.replaying import ChangedReplay, Product, Randomness, TapeReplay
 from models.capturing.running import plainly
-from models.capturing.tape import Call, Randomness, Spec, Tape, TapeReplay
+from models.capturing.tape import Call, Spec, Tape
 
-_DIGITS = 1e-5
+Changes: TypeAlias = dict[tuple[int, int], npt.NDArray[np.bool_]]
+Described: TypeAlias = dict[int, Any]
 
 
 class ProofRun(NamedTuple):
-    """One run of the network: its inputs, operands by (call, position), and what it returned."""
+    """One run of the network: its inputs, operands by (call, position), and what it returned.
+
+    `products`: results of weighted sums, by call.
+    """
 
     inputs: list[Tensor]
     coded: dict[tuple[int, int], Coded]
     result: list[Tensor]
+    products: dict[int, Product]
     random: Randomness | None = None
 
 
@@ -34,22 +39,27 @@ def replay_equals(
     tape: Tape,
     run: ProofRun,
     what: str,
-    each: Callable[[Call, Callable[[Spec], Tensor]], None] | None,
-) -> int:
+    labels: Labels | None = None,
+    timed_input: int | None = None,
+) -> tuple[int, Changes]:
     """Replay the tape on a run's inputs; return how many operands were equal.
 
     Raises CaptureError at the first that differs: memory was changed behind PyTorch, or values
-    went through Python. `each`: called with every call, before it runs.
+    went through Python. `labels`: label the values on the way, and run beside it what changes if
+    the input of the last timestep does; `timed_input`: the time axis of the inputs.
     """
     by_call: dict[int, list[int]] = {}
     for index, at in run.coded:
         by_call.setdefault(index, []).append(at)
     checked = 0
     with plainly():
-        replay = TapeReplay(tape)
+        replay = TapeReplay(tape, run.products)
+        beside = None
+        if labels is not None and labels.timesteps > 1:
+            beside = _beside(replay, run, labels, timed_input, by_call)
         for call in replay.run(run.inputs, run.random):
-            if each is not None:
-                each(call, replay.tensor)
+            if labels is not None:
+                labels.walk(call, replay.tensor)
             for at in by_call.get(call.index, ()):
                 if not holds(run.coded[call.index, at], replay.tensor(call.args[at])):
                     raise _differs(call, what)
@@ -62,7 +72,44 @@ def replay_equals(
                     f"{what} differs from the network's",
                     "keep to PyTorch's operations inside the network",
                 )
-    return checked
+    _weights_are_fixed(tape)
+    return checked, beside.changed if beside is not None else {}
+
+
+def _weights_are_fixed(tape: Tape) -> None:
+    """Compare what weighted sums read beside data with what it was when it was first read."""
+    for number, before in tape.fixed.items():
+        if number not in tape.written and not torch.equal(tape.initial[number], before):
+            call = next(c for c in tape.calls if any(s.storage == number for s in c.inputs()))
+            raise CaptureError(
+                call.place,
+                "its weights were changed while the network ran, outside PyTorch or between images",
+                "keep them as they are in forward",
+            )
+
+
+def _beside(
+    replay: TapeReplay,
+    run: ProofRun,
+    labels: Labels,
+    timed_input: int | None,
+    operands: dict[int, list[int]],
+) -> ChangedReplay:
+    """Turn the last timestep of the inputs over, or that of the frames with which time begins."""
+    last = labels.timesteps - 1
+
+    def begins(call: Call) -> tuple[Spec, Tensor] | None:
+        if timed_input is not None or call.index != labels.began_at:
+            return None
+        spec = call.outputs[0]
+        axis = next(i for i, n in enumerate(spec.size) if n == labels.timesteps)
+        return spec, _disturbed(replay.tensor(spec), axis, last)
+
+    beside = ChangedReplay(replay, operands, begins)
+    if timed_input is not None:
+        for spec, values in zip(replay.tape.inputs, run.inputs, strict=True):
+            beside.change(spec, _disturbed(values, timed_input, last))
+    return beside
 
 
 def _differs(call: Call, what: str) -> CaptureError:
@@ -96,63 +143,27 @@ class Causality(NamedTuple):
     layers: tuple[str, ...]
 
 
-def causality(
-    tape: Tape,
-    run: ProofRun,
-    labels: Labels,
-    described: dict[int, Described],
-    timed_input: int | None,
-) -> Causality:
-    """Change the input at the last timestep only; nothing before may change.
+def causality(tape: Tape, changes: Changes, labels: Labels, described: Described) -> Causality:
+    """Judge what changed with the input of the last timestep; nothing before may.
 
-    `timed_input`: the time axis of the inputs. In a loop over an input without time, each timestep
-    runs after the one before it, and there is nothing to test.
+    In a loop over an input without time, each timestep runs after the one before it, and there is
+    nothing to test.
     """
     last = labels.timesteps - 1
-    if last == 0 or (timed_input is None and labels.began_at is None):
-        return Causality("not tested", ())
-    inputs = list(run.inputs)
-    if timed_input is not None:
-        inputs = [_disturbed(each, timed_input, last) for each in inputs]
     early: list[str] = []
     late = False
-    with plainly():
-        replay = TapeReplay(tape)
-        before: Call | None = None
-        for call in replay.run(inputs, run.random):
-            if timed_input is None and before is not None and before.index == labels.began_at:
-                spec = before.outputs[0]
-                axis = next(i for i, n in enumerate(spec.size) if n == labels.timesteps)
-                own = replay.tensor(spec)
-                own.copy_(_disturbed(own, axis, last))
-            before = call
-            known = described.get(call.index)
-            if known is None:
-                continue
-            for at, arrangement in known.arrangements.items():
-                given = run.coded[call.index, at]
-                values = replay.tensor(call.args[at])
-                found = None if holds(given, values) else encode(values)
-                if found is None:
-                    continue
-                changed = _changed(arrangement, found, given)
-                for step, differs in zip(known.product.steps, changed, strict=True):
-                    late |= differs and step in (last, NEVER)
-                    if differs and NEVER < step < last:
-                        early.append(call.place.module or call.place.kind)
+    for (index, at), differs in changes.items():
+        product, arrangements = described[index]
+        frames = arrangements[at].apply(differs)
+        for step, frame in zip(product.steps, frames, strict=True):
+            if frame.any():
+                late |= step in (last, NEVER)
+                if NEVER < step < last:
+                    place = tape.calls[index].place
+                    early.append(place.module or place.kind)
     if early:
         return Causality("not causal", tuple(dict.fromkeys(early)))
     return Causality("causal" if late else "not tested", ())
-
-
-def _changed(arrangement: Arrangement, found: Coded, given: Coded) -> list[bool]:
-    """By timestep, whether the values differ by more than another unit's last digits."""
-    one, other = (
-        arrangement.apply((each.numbers.astype(np.float64) - each.zero) * each.scale)
-        for each in (found, given)
-    )
-    least = _DIGITS * max(float(np.abs(other).max(initial=0)), 1.0)
-    return [bool((np.abs(each) > least).any()) for each in one - other]
 
 
 def _disturbed(values: Tensor, axis: int, step: int) -> Tensor:

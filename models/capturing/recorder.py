@@ -15,6 +15,7 @@ from models.capturing.marks import Mark, Marks
 from models.capturing.operands import Coded, encode
 from models.capturing.places import RowPlaces
 from models.capturing.refusals import CaptureError, SourcePlace
+from models.capturing.replaying import Product
 from models.capturing.rules import (
     BATCH_NORMS,
     MATRIX,
@@ -66,6 +67,8 @@ class TapeRecorder(TorchDispatchMode):
         self.random_state = torch.get_rng_state()
         self.positions: list[int] = []
         self.marks = Marks()
+        self.products: dict[int, Product] = {}
+        self.fixed: dict[int, Tensor] = {}
         self.flops = 0
         self._numbers: dict[int, int] = {}
         self._references: list[Any] = []
@@ -95,6 +98,7 @@ class TapeRecorder(TorchDispatchMode):
             returned,
             self.random_state,
             self.generators,
+            self.fixed,
         )
 
     def __torch_dispatch__(
@@ -131,12 +135,15 @@ class TapeRecorder(TorchDispatchMode):
         if not rule.group and flags & INPUT:
             raise _unknown(place, func)
         self._refuse(call, flags)
+        entered = None
         if rule.group == "matrix":
-            self._enter(call, args)
+            entered = self._enter(call, args)
             flags |= BEHIND * bool(flags & INPUT)
         for spec in call.written():
             self._keep(spec)
         made = func(*args, **kwargs)
+        if entered is not None:
+            self.products[call.index] = product_of(made, args, entered.operands)
         outputs = [self._spec(each, flags) for each in tensors_in(made) if _has_storage(each)]
         for spec in call.written():
             self._versions[spec.storage] += 1
@@ -177,8 +184,8 @@ class TapeRecorder(TorchDispatchMode):
                 "call eval(), and keep track_running_stats",
             )
 
-    def _enter(self, call: Call, args: tuple[Any, ...]) -> None:
-        """Pack the factors that are data."""
+    def _enter(self, call: Call, args: tuple[Any, ...]) -> Entered | None:
+        """Pack the factors that are data; None where there are none."""
         positions = MATRIX[call.rule.name]
         origins = {at: self.origins[call.args[at].storage] for at in positions}
         data = [at for at in positions if origins[at] & INPUT]
@@ -194,7 +201,7 @@ class TapeRecorder(TorchDispatchMode):
                 )
             silent = [at for at in positions if not origins[at] and not args[at].any()]
             if not silent or not weights:
-                return
+                return None
             data, blank = silent, True
         elif any(origins[at] & RANDOM and not origins[at] & INPUT for at in positions):
             raise CaptureError(call.place, "its weights are random", "call eval()")
@@ -212,7 +219,16 @@ class TapeRecorder(TorchDispatchMode):
                     )
                 self._coded[key] = coded
             operands[at], keys[at] = self._coded[key], key
+        for spec in call.inputs():
+            number = spec.storage
+            if (
+                number in self.initial
+                and number not in self.fixed
+                and not (self.origins[number] & INPUT)
+            ):
+                self.fixed[number] = self.initial[number].clone()
         self.entered.append(Entered(call.index, operands, keys, blank))
+        return self.entered[-1]
 
     def _listed(self, value: Any, place: SourcePlace) -> Any:
         if isinstance(value, Tensor):
@@ -254,6 +270,12 @@ class TapeRecorder(TorchDispatchMode):
         """Copy a storage that the run found, before the run changes it for the first time."""
         if self._versions[spec.storage] == 0 and spec.storage in self.initial:
             self.initial[spec.storage] = self.initial[spec.storage].clone()
+
+
+def product_of(made: Tensor, args: tuple[Any, ...], operands: dict[int, Coded]) -> Product:
+    """Copy a weighted sum's result, before anything can change it."""
+    inexact = {at: args[at].clone() for at, coded in operands.items() if coded.kind == "integer"}
+    return Product(made.clone(), inexact)
 
 
 def _has_storage(tensor: Tensor) -> bool:

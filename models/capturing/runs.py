@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import Tensor
@@ -12,6 +12,7 @@ from models.capturing.marks import Marks, noting
 from models.capturing.places import ModuleStack, RowPlaces
 from models.capturing.proofs import ProofRun
 from models.capturing.recorder import Entered, TapeRecorder, known_tensors
+from models.capturing.replaying import Product
 from models.capturing.running import plainly
 from models.capturing.tape import Tape, tensors_in
 
@@ -41,7 +42,9 @@ def first_run(call: Callable[..., Any], network: Any, inputs: list[Tensor]) -> R
     coded = {
         (each.call, at): code for each in recorder.entered for at, code in each.operands.items()
     }
-    run = ProofRun(inputs, coded, kept)
+    operands = {each.call: each.operands for each in recorder.entered}
+    products = repeating(tape, recorder.products, operands)
+    run = ProofRun(inputs, coded, kept, products)
     return Recorded(run, tape, recorder.entered, recorder.marks, recorder.flops)
 
 
@@ -51,14 +54,25 @@ def later_run(
     inputs: list[Tensor],
     plan: CapturePlan,
     image: int | str,
+    proving: bool = False,
 ) -> tuple[ProofRun, Marks]:
-    """Run as the first time, and keep the stored operands."""
+    """Run as the first time, and keep the stored operands; `proving`: and what a proof compares."""
     with plainly():
-        follower = Follower(plan.tape, plan.wanted, image)
+        compared = plan.entered if proving else {}
+        follower = Follower(plan.tape, plan.wanted, compared, image)
         own = [tensor.clone() for tensor in inputs]
         with follower, noting(follower):
             result = tensors_in(call(*own))
         follower.finish()
         kept = [tensor.clone() for tensor in result]
     random = (follower.random_state, follower.generators)
-    return ProofRun(inputs, follower.coded, kept, random), follower.marks
+    products = repeating(plan.tape, follower.products, compared)
+    return ProofRun(inputs, follower.coded, kept, products, random), follower.marks
+
+
+def repeating(
+    tape: Tape, products: dict[int, Product], operands: Mapping[int, Iterable[int]]
+) -> dict[int, Product]:
+    """The results that follow from the operands alone."""
+    calls = tape.calls
+    return {i: each for i, each in products.items() if tape.repeats(calls[i], operands[i])}

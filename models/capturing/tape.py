@@ -7,8 +7,8 @@ call in place stays in place, and replaying the tape has the aliasing that the n
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
@@ -82,6 +82,7 @@ class Tape:
     `functions`: of all dispatched calls, views among them; `positions`: of each computing call
     among these. `initial`: values of the storages that no call made; `origins`: where each
     storage's values come from; `inputs`, `result`: what the network took and returned, in order.
+    `fixed`: copies of what weighted sums read beside data, as it was when first read.
     """
 
     calls: list[Call]
@@ -93,6 +94,7 @@ class Tape:
     result: list[Spec]
     random_state: Tensor
     generators: dict[Any, Tensor]
+    fixed: dict[int, Tensor] = field(default_factory=dict)
 
     @cached_property
     def written(self) -> set[int]:
@@ -131,6 +133,18 @@ class Tape:
         own = [each for each in specs if not self.origins[each.storage] & INPUT]
         return tuple(s._replace(storage=self._twins.get(s.storage, s.storage)) for s in own)
 
+    def repeats(self, call: Call, operands: Iterable[int]) -> bool:
+        """Whether a weighted sum has the recorded result once its operands are the recorded ones:
+        what else it reads are tensors that the network holds, and that no call changes.
+        """
+        data = {call.args[at] for at in operands}
+        others = [spec for spec in call.inputs() if spec not in data]
+        return (
+            not call.rule.writes
+            and len(call.outputs) == 1
+            and all(s.storage in self.fixed and s.storage not in self.written for s in others)
+        )
+
     @cached_property
     def frees(self) -> dict[int, list[int]]:
         """By call, the storages that no later one needs."""
@@ -153,73 +167,6 @@ def specs_in(values: Any) -> Iterator[Spec]:
             yield value
         elif isinstance(value, list | tuple) and not isinstance(value, torch.Size):
             yield from (each for each in value if isinstance(each, Spec))
-
-
-Randomness = tuple[Tensor, dict[Any, Tensor]]
-
-
-class TapeReplay:
-    """Runs a tape on storages of its own."""
-
-    def __init__(self, tape: Tape) -> None:
-        self.tape = tape
-        self.storages: dict[int, Any] = {}
-
-    def run(
-        self, inputs: Sequence[Tensor] | None = None, random: Randomness | None = None
-    ) -> Iterator[Call]:
-        """Yield each call before it runs; `tensor` reads its arguments.
-
-        `inputs`: other values than the first run's; `random`: the states of another run.
-        """
-        self.storages = {}
-        for number, values in self.tape.initial.items():
-            own = values.clone() if number in self.tape.written else values
-            self.storages[number] = own.untyped_storage()
-        for spec, values in zip(self.tape.inputs, inputs or (), strict=bool(inputs)):
-            own = torch.empty_strided(spec.size, spec.stride, dtype=spec.dtype)
-            self.storages[spec.storage] = own.copy_(values).untyped_storage()
-        own_state = torch.get_rng_state()
-        state, generators = random or (self.tape.random_state, self.tape.generators)
-        torch.set_rng_state(state)
-        for generator, begin in zip(self.tape.generators, generators.values(), strict=True):
-            generator.set_state(begin)
-        try:
-            yield from self._calls()
-        finally:
-            torch.set_rng_state(own_state)
-
-    def _calls(self) -> Iterator[Call]:
-        frees = self.tape.frees
-        for call in self.tape.calls:
-            yield call
-            self._run(call)
-            for number in frees.get(call.index, ()):
-                self.storages.pop(number, None)
-
-    def tensor(self, spec: Spec) -> Tensor:
-        """Return the tensor that a Spec is in this replay, as it is now."""
-        empty = torch.empty(0, dtype=spec.dtype)
-        return empty.set_(self.storages[spec.storage], spec.offset, spec.size, spec.stride)
-
-    def results(self) -> list[Tensor]:
-        """Return what the network returns."""
-        return [self.tensor(spec) for spec in self.tape.result]
-
-    def _run(self, call: Call) -> None:
-        args = [self._value(value) for value in call.args]
-        kwargs = {key: self._value(value) for key, value in call.kwargs.items()}
-        made = call.func(*args, **kwargs)
-        tensors = [made] if isinstance(made, Tensor) else tensors_in(made)
-        for spec, tensor in zip(call.outputs, tensors, strict=False):
-            self.storages.setdefault(spec.storage, tensor.untyped_storage())
-
-    def _value(self, value: Any) -> Any:
-        if isinstance(value, Spec):
-            return self.tensor(value)
-        if isinstance(value, list | tuple) and any(isinstance(each, Spec) for each in value):
-            return [self._value(each) for each in value]
-        return value
 
 
 def tensors_in(value: Any) -> list[Tensor]:

@@ -1,0 +1,237 @@
+"""A tape run once more, alone or beside a run of changed inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from models.capturing.rules import SHAPES_ONLY
+from models.capturing.tape import Call, Spec, Tape, tensors_in
+
+Randomness = tuple[Tensor, dict[Any, Tensor]]
+# By weighted sum, the arguments whose first axis is that of the result.
+_ROWS = {"convolution": (0,), "mm": (0,), "addmm": (1,), "bmm": (0, 1)}
+_DIGITS = 1e-5
+
+
+class Product(NamedTuple):
+    """What a weighted sum gave in a run of the network.
+
+    `operands`: copies, by position, of those whose coding holds no more than all but last digits.
+    """
+
+    result: Tensor
+    operands: dict[int, Tensor]
+
+
+class TapeReplay:
+    """Runs a tape on storages of its own.
+
+    `products`: of the run that is replayed. Where the operands are equal bit for bit a weighted
+    sum is not computed once more. They are used up.
+    """
+
+    def __init__(self, tape: Tape, products: dict[int, Product] | None = None) -> None:
+        self.tape = tape
+        self.products = products or {}
+        self.storages: dict[int, Any] = {}
+        self.beside: ChangedReplay | None = None
+
+    def run(
+        self, inputs: Sequence[Tensor] | None = None, random: Randomness | None = None
+    ) -> Iterator[Call]:
+        """Yield each call before it runs; `tensor` reads its arguments.
+
+        `inputs`: other values than the first run's; `random`: the states of another run.
+        """
+        self.storages = {}
+        for number, values in self.tape.initial.items():
+            own = values.clone() if number in self.tape.written else values
+            self.storages[number] = own.untyped_storage()
+        for spec, values in zip(self.tape.inputs, inputs or (), strict=bool(inputs)):
+            self.storages[spec.storage] = _laid_out(spec, values)
+        own_state = torch.get_rng_state()
+        state, generators = random or (self.tape.random_state, self.tape.generators)
+        torch.set_rng_state(state)
+        for generator, begin in zip(self.tape.generators, generators.values(), strict=True):
+            generator.set_state(begin)
+        try:
+            yield from self._calls()
+        finally:
+            torch.set_rng_state(own_state)
+
+    def _calls(self) -> Iterator[Call]:
+        frees = self.tape.frees
+        for call in self.tape.calls:
+            yield call
+            made = self._recorded(call)
+            if self.beside is not None:
+                self.beside.run(call, made)
+            if made is None:
+                self.store(call, self.storages, run_call(call, self.tensor))
+            else:
+                self.storages[call.outputs[0].storage] = made.untyped_storage()
+            if self.beside is not None:
+                self.beside.begin(call)
+            for number in frees.get(call.index, ()):
+                self.storages.pop(number, None)
+                if self.beside is not None:
+                    self.beside.storages.pop(number, None)
+
+    def _recorded(self, call: Call) -> Tensor | None:
+        """The recorded result of a weighted sum; None where it must be computed."""
+        product = self.products.pop(call.index, None)
+        if product is None:
+            return None
+        equal = (torch.equal(self.tensor(call.args[at]), x) for at, x in product.operands.items())
+        return product.result if all(equal) else None
+
+    def tensor(self, spec: Spec) -> Tensor:
+        """Return the tensor that a Spec is in this replay, as it is now."""
+        return _tensor(self.storages[spec.storage], spec)
+
+    def results(self) -> list[Tensor]:
+        """Return what the network returns."""
+        return [self.tensor(spec) for spec in self.tape.result]
+
+    @staticmethod
+    def store(call: Call, storages: dict[int, Any], made: Any) -> None:
+        """Keep the storages of what a call made."""
+        tensors = [made] if isinstance(made, Tensor) else tensors_in(made)
+        for spec, tensor in zip(call.outputs, tensors, strict=False):
+            storages.setdefault(spec.storage, tensor.untyped_storage())
+
+
+class ChangedReplay:
+    """The same tape on other inputs, beside a replay: only what then differs is computed.
+
+    `operands`: the positions of the data of each weighted sum, by call. `changed`: by call and
+    position, which elements differ by more than another unit's last digits.
+    """
+
+    def __init__(
+        self,
+        replay: TapeReplay,
+        operands: Mapping[int, Sequence[int]],
+        begins: Callable[[Call], tuple[Spec, Tensor] | None],
+    ) -> None:
+        """`begins`: called behind each call; returns a tensor of its results, changed, or None."""
+        self.replay, self.operands, self.begins = replay, operands, begins
+        self.storages: dict[int, Any] = {}
+        self.changed: dict[tuple[int, int], npt.NDArray[np.bool_]] = {}
+        replay.beside = self
+
+    def change(self, spec: Spec, values: Tensor) -> None:
+        """Give a tensor other values than the replay's."""
+        self.storages[spec.storage] = _laid_out(spec, values)
+
+    def begin(self, call: Call) -> None:
+        """Change what a call made, if time begins there."""
+        found = self.begins(call)
+        if found is not None:
+            self.storages[found[0].storage] = self.replay.storages[found[0].storage].clone()
+            self.tensor(found[0]).copy_(found[1])
+
+    def run(self, call: Call, made: Tensor | None) -> None:
+        """Run a call ahead of the replay, if it reads anything that differs.
+
+        `made`: the replay's result, where it is known.
+        """
+        own = [spec for spec in call.inputs() if spec.storage in self.storages]
+        if not own or call.rule.name in SHAPES_ONLY:
+            return
+        written = [spec.storage for spec in call.written()]
+        differing = [spec for spec in own if not torch.equal(*self._both(spec))]
+        if not differing and not any(number in self.storages for number in written):
+            return
+        for at in self.operands.get(call.index, ()):
+            if call.args[at] in differing:
+                self.changed[call.index, at] = _differing(*self._both(call.args[at]))
+        if call.rule.is_random and call.rule.name.endswith("_like") and not written:
+            return
+        for number in written:
+            if number not in self.storages:
+                self.storages[number] = self.replay.storages[number].clone()
+        rows = None if made is None else self._rows(call, differing)
+        if made is not None and rows is not None:
+            self.replay.store(call, self.storages, self._changed_rows(call, made, rows))
+            return
+        state = torch.get_rng_state() if call.rule.is_random else None
+        generator = call.kwargs.get("generator")
+        before = None if generator is None else generator.get_state()
+        result = run_call(call, self.tensor)
+        if state is not None:
+            torch.set_rng_state(state)
+        if before is not None:
+            generator.set_state(before)
+        known = self.replay.storages
+        if all(s.storage in self.storages or s.storage not in known for s in call.outputs):
+            self.replay.store(call, self.storages, result)
+
+    def _rows(self, call: Call, differing: Sequence[Spec]) -> Tensor | None:
+        """The rows of a weighted sum that differ; None where no single rows do."""
+        positions = _ROWS.get(call.rule.name, ())
+        if any(spec not in [call.args[at] for at in positions] for spec in differing):
+            return None
+        if call.rule.name == "addmm" and len(call.args[0].size) > 1:
+            return None
+        found = torch.zeros(call.outputs[0].size[0], dtype=torch.bool)
+        for at in positions:
+            first, second = self._both(call.args[at])
+            found |= (first != second).flatten(1).any(1)
+        return found.nonzero().flatten()
+
+    def _changed_rows(self, call: Call, made: Tensor, rows: Tensor) -> Tensor:
+        """The replay's result, with the rows that differ computed."""
+        args = [_value(value, self.tensor) for value in call.args]
+        for at in _ROWS[call.rule.name]:
+            args[at] = args[at].index_select(0, rows)
+        result = made.clone()
+        result[rows] = call.func(*args, **call.kwargs)
+        return result
+
+    def tensor(self, spec: Spec) -> Tensor:
+        """Return a tensor of this run: the replay's where nothing differs."""
+        storage = self.storages.get(spec.storage)
+        return self.replay.tensor(spec) if storage is None else _tensor(storage, spec)
+
+    def _both(self, spec: Spec) -> tuple[Tensor, Tensor]:
+        return self.replay.tensor(spec), self.tensor(spec)
+
+
+def run_call(call: Call, tensor: Callable[[Spec], Tensor]) -> Any:
+    """Run a call on the tensors that its Specs are."""
+    args = [_value(value, tensor) for value in call.args]
+    kwargs = {key: _value(value, tensor) for key, value in call.kwargs.items()}
+    return call.func(*args, **kwargs)
+
+
+def _value(value: Any, tensor: Callable[[Spec], Tensor]) -> Any:
+    if isinstance(value, Spec):
+        return tensor(value)
+    if isinstance(value, list | tuple) and any(isinstance(each, Spec) for each in value):
+        return [_value(each, tensor) for each in value]
+    return value
+
+
+def _tensor(storage: Any, spec: Spec) -> Tensor:
+    empty = torch.empty(0, dtype=spec.dtype)
+    return empty.set_(storage, spec.offset, spec.size, spec.stride)
+
+
+def _laid_out(spec: Spec, values: Tensor) -> Any:
+    """A storage that holds values as a Spec lays them out."""
+    own = torch.empty_strided(spec.size, spec.stride, dtype=spec.dtype)
+    return own.copy_(values).untyped_storage()
+
+
+def _differing(first: Tensor, second: Tensor) -> npt.NDArray[np.bool_]:
+    """Which elements differ by more than another unit's last digits."""
+    one, other = first.double(), second.double()
+    least = _DIGITS * max(float(one.abs().max()), 1.0)
+    return (~((one - other).abs() <= least)).numpy()
