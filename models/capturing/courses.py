@@ -20,7 +20,7 @@ from models.capturing.marks import Bits, Marks
 from models.capturing.plan import CapturePlan, make_plan
 from models.capturing.proofs import ProofRun, replay_equals
 from models.capturing.refusals import CaptureError, OtherCourse, refused_images
-from models.capturing.running import plainly
+from models.capturing.running import plainly, uncollected
 from models.capturing.runs import first_run, later_run
 from models.errors import ModelError
 
@@ -133,9 +133,10 @@ class CaptureRuns:
 
     def _record(self, inputs: list[Tensor]) -> tuple[Course, ProofRun, Marks]:
         """Run an image for the first course of its kind."""
-        recorded = first_run(self._tried, self.network, inputs)
         timed = 0 if self.form.time_axis is not None else None
-        plan = make_plan(recorded, self.timesteps, timed, self.ragged)
+        with uncollected():
+            recorded = first_run(self._tried, self.network, inputs)
+            plan = make_plan(recorded, self.timesteps, timed, self.ragged)
         own = [each.name for each in plan.listing.stored]
         names = dict(zip(own, own, strict=True))
         if self.courses:

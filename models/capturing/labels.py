@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from models.capturing.propagation import NEVER, DerivedValue, Values
+from models.capturing.propagation import NEVER, DerivedValue, Values, once
 from models.capturing.rules import COMPARISONS, MATRIX
 from models.capturing.sequences import along, firing_keys
 from models.capturing.tape import INPUT, RANDOM, Call, Spec, Tape
@@ -134,7 +134,7 @@ class Labels:
             made = self._next_call(call, made)
         low = high = NEVER
         if made is not None and made.numel():
-            low, high = (int(each) for each in torch.aminmax(made))
+            low, high = (int(each) for each in torch.aminmax(once(made)))
         equal = made is not None and self._is_equal(call, low, high)
         if made is not None:
             self.of_call[call.index] = (low, high) if made.numel() else (0, 0)
@@ -163,7 +163,7 @@ class Labels:
         self._spread(spec.storage)
         labels_of_storage = self._labels.get(spec.storage)
         if labels_of_storage is None:
-            return torch.full(spec.size, NEVER, dtype=torch.int16)
+            return torch.tensor(NEVER, dtype=torch.int16).expand(spec.size)
         if self._widths[spec.storage] != spec.dtype.itemsize:
             return labels_of_storage.max().expand(spec.size)
         return labels_of_storage.as_strided(spec.size, spec.stride, spec.offset)
@@ -200,7 +200,7 @@ class Labels:
     @staticmethod
     def has_time(labels: Tensor) -> bool:
         """Whether anything is of a timestep."""
-        return bool(labels.numel()) and int(labels.max()) > NEVER
+        return bool(labels.numel()) and int(once(labels).max()) > NEVER
 
     def _next_firing(self, call: Call, made: Tensor) -> Tensor:
         """In a loop over an input without time, a neuron's next firing is the next timestep."""
@@ -223,7 +223,7 @@ class Labels:
             labels = self.timed(call.args[at])
             if self._calls[key] == self.timesteps > 1 and not self.has_time(labels):
                 labels = torch.full_like(labels, step)
-            self.of_operand[call.index, at] = labels.clone()
+            self.of_operand[call.index, at] = labels.clone() if any(labels.stride()) else labels
             if call.args[at].storage in self._equal or self._repeated_now(call.args[at]):
                 self.equal_operands.add((call.index, at))
         untimed = made is None or not self.has_time(made)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -44,13 +44,13 @@ class DerivedValue:
         found = self._inputs()
         if not found:
             return None
-        latest = found[0]
+        made = found[0]
         for other in found[1:]:
             try:
-                latest = torch.maximum(latest, other)
+                made = torch.maximum(made, other)
             except RuntimeError:
-                latest = torch.maximum(latest, other.max()) if other.numel() else latest
-        return latest
+                made = torch.maximum(made, other.max()) if other.numel() else made
+        return made
 
     _random = _pointwise
 
@@ -63,8 +63,8 @@ class DerivedValue:
             return self.labels_of.timed(call.args[1])
         if name == "im2col":  # patches of all channels: each image for itself
             labels, size = self._inputs()[0], call.outputs[0].size
-            latest = labels.flatten(1).amax(1) if len(size) == 3 else labels.max()
-            return latest.reshape(-1, *[1] * (len(size) - 1)).expand(size)
+            kept = latest(labels, range(len(size) == 3, labels.dim()))
+            return kept.reshape(-1, *[1] * (len(size) - 1)).expand(size)
         begun = self._sequence()
         if begun is not None:
             return begun
@@ -113,8 +113,8 @@ class DerivedValue:
         labels = self.labels_of.timed(next(self.call.inputs()))
         lead = 2 if len(spec.size) > 3 or labels.dim() > 3 else max(labels.dim() - 2, 0)
         lead = min(lead, 1) if labels.dim() == 3 else lead
-        latest = labels.flatten(lead).amax(lead) if labels.dim() > lead else labels
-        return latest.reshape(*spec.size[:lead], *[1] * (len(spec.size) - lead)).expand(spec.size)
+        kept = latest(labels, range(lead, labels.dim()))
+        return kept.reshape(*spec.size[:lead], *[1] * (len(spec.size) - lead)).expand(spec.size)
 
     def _reduce(self) -> Tensor:
         call = self.call
@@ -131,8 +131,8 @@ class DerivedValue:
         size = self.call.outputs[0].size
         if self.call.rule.name == "convolution":
             return self._convolved(first, size)
-        rows = first.amax(-1, keepdim=True) if first.dim() > 1 else first.max().reshape(1)
-        columns = second.amax(-2, keepdim=True) if second.dim() > 1 else second.max().reshape(1)
+        rows = latest(first, (-1,))
+        columns = latest(second, (-2 if second.dim() > 1 else 0,))
         made = torch.maximum(rows, columns) if second.dim() > 1 else rows.reshape(-1)
         mixed = self._mixed_axis(first, second, size)
         made = made.expand(size) if made.dim() == len(size) else made.max().expand(size)
@@ -160,8 +160,23 @@ class DerivedValue:
                 if _is_time(labels, axis, steps) and size[axis] == steps:
                     return along(size, axis, steps)
         lead = 1 if batched else 0
-        latest = labels.flatten(lead).amax(lead) if batched else labels.max()
-        return latest.reshape(*size[:lead], *[1] * (len(size) - lead)).expand(size)
+        kept = latest(labels, range(lead, labels.dim()))
+        return kept.reshape(*size[:lead], *[1] * (len(size) - lead)).expand(size)
+
+
+def latest(labels: Tensor, axes: Collection[int]) -> Tensor:
+    """Return the latest label along axes, of which one place stays."""
+    labels = once(labels, axes)
+    read = [axis for axis in axes if labels.shape[axis] != 1]
+    return labels.amax(read, keepdim=True) if read else labels
+
+
+def once(labels: Tensor, axes: Iterable[int] | None = None) -> Tensor:
+    """Return labels with one place where all along an axis are the same element."""
+    for axis in range(labels.dim()) if axes is None else axes:
+        if labels.shape[axis] and not labels.stride(axis):
+            labels = labels.narrow(axis, 0, 1)
+    return labels
 
 
 def _is_time(labels: Tensor, axis: int, steps: int) -> bool:

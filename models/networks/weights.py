@@ -43,7 +43,8 @@ def weights_sha256(model: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(weight_tensors(model).items()):
         digest.update(name.encode())
-        digest.update(tensor.detach().float().numpy().astype("<f4").tobytes())
+        values = tensor.detach().float().contiguous().numpy()
+        digest.update(values.astype("<f4", copy=False).data)
     return digest.hexdigest()
 
 
