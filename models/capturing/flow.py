@@ -38,7 +38,7 @@ class Node:
 
 def results_of(call: Call) -> list[Spec]:
     """Return what a call made or changed, its main result first."""
-    return [*call.written(), *call.outputs]
+    return [*call.written, *call.outputs]
 
 
 class Writers:

@@ -62,7 +62,7 @@ class Labels:
                 if frames >= timesteps:  # more where the run left early
                     self._write(spec, along(spec.size, time_axis, frames))
                     self._begun = True
-        last = {spec.storage: call.index for call in tape.calls for spec in call.inputs()}
+        last = {spec.storage: call.index for call in tape.calls for spec in call.reads}
         self._last: dict[int, list[int]] = {}
         for storage, index in last.items():
             self._last.setdefault(index, []).append(storage)
@@ -88,7 +88,7 @@ class Labels:
         if rule.name in COMPARISONS and not self._begun:
             return False
         latest = NEVER
-        for spec in call.inputs():
+        for spec in call.reads:
             known = self._uniform.get(spec.storage)
             if (
                 known is None
@@ -102,7 +102,7 @@ class Labels:
                 return False  # perhaps equal frames, where time begins
             latest = max(latest, known.label)
         self.of_call[call.index] = latest, latest
-        for spec in (*call.written(), *call.outputs):
+        for spec in (*call.written, *call.outputs):
             self._write_alike(spec, latest)
             self._equal.discard(spec.storage)
         return True
@@ -127,7 +127,7 @@ class Labels:
             self._widths[storage] = known.width
 
     def _label(self, call: Call, made: Tensor | None) -> None:
-        targets = [*call.written(), *call.outputs]
+        targets = [*call.written, *call.outputs]
         if call.rule.name in COMPARISONS and not self._begun and made is not None:
             made = self._next_firing(call, made)
         if call.rule.group == "matrix":
@@ -169,7 +169,7 @@ class Labels:
         return labels_of_storage.as_strided(spec.size, spec.stride, spec.offset)
 
     def _any(self, call: Call) -> bool:
-        return any(self._has_labels(spec) for spec in call.inputs())
+        return any(self._has_labels(spec) for spec in call.reads)
 
     def _has_labels(self, spec: Spec) -> bool:
         return spec.storage in self._labels or spec.storage in self._uniform
@@ -246,7 +246,7 @@ class Labels:
         """Whether all frames of a result are equal: T of them, made of repeated frames alone."""
         if self.timesteps == 1 or call.rule.is_random or (low, high) != (0, self.timesteps - 1):
             return False
-        for spec in call.inputs():
+        for spec in call.reads:
             if self.tape.origins[spec.storage] & RANDOM:
                 return False
             timed = self._has_labels(spec) and self.has_time(self.read(spec))

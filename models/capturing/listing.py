@@ -257,11 +257,11 @@ class _Lister(Ledger):
             pooled = pool_shapes(call, results)
             if pooled is not None and self._fits(makers[0], pooled[0]):
                 return pooled[0], "pool", {"type": pooled[1]}
-            taps = max(1, math.ceil(next(call.inputs()).elements / results_of(call)[0].elements))
+            taps = max(1, math.ceil(call.reads[0].elements / results_of(call)[0].elements))
             rows, channels = self._size(makers, results)
             return {"rows": rows, "channels": channels}, "elementwise", {node.name: taps}
         if node.group == "reduce":
-            read = sum(next(each.inputs()).elements for each in node.calls) // steps
+            read = sum(each.reads[0].elements for each in node.calls) // steps
             shapes = {"rows": 1, "channels": max(read, 1), "results": results}
             return shapes, "reduce", {node.name: 1}
         rows, channels = self._size(makers, results)

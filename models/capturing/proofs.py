@@ -80,7 +80,7 @@ def _weights_are_fixed(tape: Tape) -> None:
     """Compare what weighted sums read beside data with what it was when it was first read."""
     for number, before in tape.fixed.items():
         if number not in tape.written and not torch.equal(tape.initial[number], before):
-            call = next(c for c in tape.calls if any(s.storage == number for s in c.inputs()))
+            call = next(c for c in tape.calls if any(s.storage == number for s in c.reads))
             raise CaptureError(
                 call.place,
                 "its weights were changed while the network ran, outside PyTorch or between images",

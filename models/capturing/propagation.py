@@ -37,7 +37,7 @@ class DerivedValue:
         return made
 
     def _inputs(self) -> list[Tensor]:
-        return [self.labels_of.timed(spec) for spec in self.call.inputs()]
+        return [self.labels_of.timed(spec) for spec in self.call.reads]
 
     def _pointwise(self) -> Tensor | None:
         """The latest of what is combined."""
@@ -102,7 +102,7 @@ class DerivedValue:
         return along(call.outputs[0].size, axis, steps)
 
     def _norm(self) -> Tensor:
-        labels = self.labels_of.timed(next(self.call.inputs()))
+        labels = self.labels_of.timed(self.call.reads[0])
         if self.call.rule.name in ("_softmax", "_log_softmax", "_safe_softmax", "softmax"):
             return labels.amax(int(self.call.args[1]), keepdim=True).expand(labels.shape)
         return labels
@@ -110,7 +110,7 @@ class DerivedValue:
     def _window(self) -> Tensor:
         """Each map for itself: the latest of its elements."""
         spec = self.call.outputs[0]
-        labels = self.labels_of.timed(next(self.call.inputs()))
+        labels = self.labels_of.timed(self.call.reads[0])
         lead = 2 if len(spec.size) > 3 or labels.dim() > 3 else max(labels.dim() - 2, 0)
         lead = min(lead, 1) if labels.dim() == 3 else lead
         kept = latest(labels, range(lead, labels.dim()))
@@ -118,7 +118,7 @@ class DerivedValue:
 
     def _reduce(self) -> Tensor:
         call = self.call
-        labels = self.labels_of.timed(next(call.inputs()))
+        labels = self.labels_of.timed(call.reads[0])
         spec = call.outputs[0] if call.outputs else None
         axes, keep = _axes(call)
         if axes is None or spec is None:

@@ -34,6 +34,7 @@ from models.capturing.tape import (
     Call,
     Spec,
     Tape,
+    call_of,
     tensors_in,
 )
 
@@ -129,7 +130,7 @@ class TapeRecorder(TorchDispatchMode):
         place = self.places.here()
         listed = tuple([self._listed(value, place) for value in args])
         named = {key: self._listed(value, place) for key, value in kwargs.items()}
-        call = Call(len(self.calls), func, rule, listed, named, (), place, 0)
+        call = call_of(len(self.calls), func, rule, listed, named, place)
         self.positions.append(len(self.functions) - 1)
         flags = self._flags(call)
         if not rule.group and flags & INPUT:
@@ -139,17 +140,17 @@ class TapeRecorder(TorchDispatchMode):
         if rule.group == "matrix":
             entered = self._enter(call, args)
             flags |= BEHIND * bool(flags & INPUT)
-        for spec in call.written():
+        for spec in call.written:
             self._keep(spec)
         made = func(*args, **kwargs)
         if entered is not None:
             self.products[call.index] = product_of(made, args, entered.operands)
         outputs = [self._spec(each, flags) for each in tensors_in(made) if _has_storage(each)]
-        for spec in call.written():
+        for spec in call.written:
             self._versions[spec.storage] += 1
             self.origins[spec.storage] |= flags
         if rule.is_random or flags & RANDOM:
-            for spec in (*outputs, *call.written()):
+            for spec in (*outputs, *call.written):
                 self._random_places.setdefault(spec.storage, place)
         self.calls.append(call._replace(outputs=tuple(outputs), flags=flags))
         return made
@@ -158,13 +159,13 @@ class TapeRecorder(TorchDispatchMode):
         """Where the results come from."""
         flags = RANDOM if call.rule.is_random else 0
         if call.rule.name not in SHAPES_ONLY:
-            for spec in call.inputs():
+            for spec in call.reads:
                 flags |= self.origins[spec.storage]
         return flags
 
     def _refuse(self, call: Call, flags: int) -> None:
         """Randomness behind the first weighted sum, and statistics of the batch."""
-        origins = {spec: self.origins[spec.storage] for spec in call.inputs()}
+        origins = {spec: self.origins[spec.storage] for spec in call.reads}
         behind = any(origin & BEHIND for origin in origins.values())
         joins = [s for s, origin in origins.items() if origin & RANDOM and not origin & BEHIND]
         if behind and (call.rule.is_random or (joins and call.rule.group != "matrix")):
@@ -219,7 +220,7 @@ class TapeRecorder(TorchDispatchMode):
                     )
                 self._coded[key] = coded
             operands[at], keys[at] = self._coded[key], key
-        for spec in call.inputs():
+        for spec in call.reads:
             number = spec.storage
             if (
                 number in self.initial

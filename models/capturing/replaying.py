@@ -142,10 +142,10 @@ class ChangedReplay:
 
         `made`: the replay's result, where it is known.
         """
-        own = [spec for spec in call.inputs() if spec.storage in self.storages]
+        own = [spec for spec in call.reads if spec.storage in self.storages]
         if not own or call.rule.name in SHAPES_ONLY:
             return
-        written = [spec.storage for spec in call.written()]
+        written = [spec.storage for spec in call.written]
         differing = [spec for spec in own if not torch.equal(*self._both(spec))]
         if not differing and not any(number in self.storages for number in written):
             return
@@ -167,7 +167,7 @@ class ChangedReplay:
         result = run_call(call, self.tensor)
         if state is not None:
             torch.set_rng_state(state)
-        if before is not None:
+        if generator is not None and before is not None:
             generator.set_state(before)
         known = self.replay.storages
         if all(s.storage in self.storages or s.storage not in known for s in call.outputs):

@@ -48,12 +48,12 @@ def firing_keys(tape: Tape, timesteps: int | None = None) -> dict[int, object]:
     last: dict[int, tuple[int, object]] = {}  # by storage: the latest weighted sum, its weights
     by_place: dict[tuple[str, int], list[tuple[int, object]]] = {}
     for call in tape.calls:
-        sources = [last[spec.storage] for spec in call.inputs() if spec.storage in last]
+        sources = [last[spec.storage] for spec in call.reads if spec.storage in last]
         own = max(sources, key=lambda each: each[0], default=(-1, None))
         if call.rule.group == "matrix":
             own = (call.index, tape.weights(call, MATRIX[call.rule.name]) or call.place.site)
             runs[own[1]] += 1
-        for spec in (*call.written(), *call.outputs):
+        for spec in (*call.written, *call.outputs):
             last[spec.storage] = own
         if call.rule.name in COMPARISONS and call.flags & INPUT:
             place = (call.place.module, call.place.site)
@@ -102,7 +102,7 @@ def _frames(call: Call, tape: Tape) -> int | None:
     axis = sequence_axis(call, None)
     if axis is not None:
         return call.outputs[0].size[axis]
-    for spec in call.inputs():
+    for spec in call.reads:
         if tape.origins[spec.storage] & INPUT and 0 in spec.stride[:2]:
             size = spec.size[spec.stride.index(0)]
             if size > 1:

@@ -52,7 +52,11 @@ def _span(
 
 
 class Call(NamedTuple):
-    """One computing call; tensors in `args` and `kwargs` are Specs. `flags`: of its results."""
+    """One computing call; tensors in `args` and `kwargs` are Specs.
+
+    `reads`: the tensors among the arguments; `written`: those that the call changes; `flags`: of
+    its results.
+    """
 
     index: int  # type: ignore[assignment]  # hides tuple.index
     func: Any
@@ -62,17 +66,22 @@ class Call(NamedTuple):
     outputs: tuple[Spec, ...]
     place: SourcePlace
     flags: int
+    reads: tuple[Spec, ...]
+    written: tuple[Spec, ...]
 
-    def inputs(self) -> Iterator[Spec]:
-        """The tensors among the arguments."""
-        yield from specs_in(self.args)
-        yield from specs_in(self.kwargs.values())
 
-    def written(self) -> Iterator[Spec]:
-        """The arguments that the call changes."""
-        for key in self.rule.writes:
-            found = self.kwargs.get(key) if isinstance(key, str) else self.args[key]
-            yield from specs_in((found,))
+def call_of(
+    index: int,
+    func: Any,
+    rule: OperatorRule,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    place: SourcePlace,
+) -> Call:
+    """Return a call that has not run yet."""
+    written = [kwargs.get(key) if isinstance(key, str) else args[key] for key in rule.writes]
+    reads = (*specs_in(args), *specs_in(kwargs.values()))
+    return Call(index, func, rule, args, kwargs, (), place, 0, reads, tuple(specs_in(written)))
 
 
 @dataclass(eq=False)
@@ -99,7 +108,7 @@ class Tape:
     @cached_property
     def written(self) -> set[int]:
         """The storages that a call changes in place."""
-        return {spec.storage for call in self.calls for spec in call.written()}
+        return {spec.storage for call in self.calls for spec in call.written}
 
     @cached_property
     def _twins(self) -> dict[int, int]:
@@ -138,7 +147,7 @@ class Tape:
         what else it reads are tensors that the network holds, and that no call changes.
         """
         data = {call.args[at] for at in operands}
-        others = [spec for spec in call.inputs() if spec not in data]
+        others = [spec for spec in call.reads if spec not in data]
         return (
             not call.rule.writes
             and len(call.outputs) == 1
@@ -150,7 +159,7 @@ class Tape:
         """By call, the storages that no later one needs."""
         last: dict[int, int] = {}
         for call in self.calls:
-            for spec in (*call.inputs(), *call.outputs):
+            for spec in (*call.reads, *call.outputs):
                 last[spec.storage] = call.index
         kept = {spec.storage for spec in (*self.inputs, *self.result)}
         found: dict[int, list[int]] = {}

@@ -16,7 +16,7 @@ def pool_shapes(call: Call, results: int) -> tuple[dict[str, Any], str] | None:
 
     `results`: of one timestep; several maps of one timestep count as channels.
     """
-    source, made = next(call.inputs()), results_of(call)[0]
+    source, made = call.reads[0], results_of(call)[0]
     before, after = list(source.size[-2:]), list(made.size[-2:])
     name = call.rule.name
     if name in _ADAPTIVE:
