@@ -80,7 +80,7 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-TermName = Literal["gates", "operand_registers", "wires", "clock", "logic_leakage"]
+TermName = Literal["gates", "operand_registers", "wires", "clock", "clock_tree", "logic_leakage"]
 SramCellsName = Literal[
     "foundry_28nm",
     "lstp_300k",

@@ -12,6 +12,7 @@ import numpy as np
 
 import simulator
 from simulator.architecture import Architecture
+from simulator.components.memories.base import AWAKE
 from simulator.energy.field_layers import field_columns
 from simulator.energy.machine import MachinePrices
 from simulator.energy.rates import Rates
@@ -47,6 +48,8 @@ ENGINES: dict[str, Callable[[Program], Timeline]] = {
     "numba": numba_engine,
     "simpy": simpy_engine,
 }
+
+DRAM = "memories.dram"
 
 BATCH_BYTES = 16 << 20
 """Packed bits of the images that are simulated together, so that memory is bounded."""
@@ -111,6 +114,9 @@ class Simulation:
         rates = Rates(self.network, images)
         counts = np.zeros((*lowered.counts.shape[:2], len(self.actions)), np.int64)
         counts[:, :, [self.actions.index(action) for action in lowered.actions]] = lowered.counts
+        awake = columns.pop("awake_cycles")
+        if (DRAM, AWAKE) in self.actions:
+            counts[:, :, self.actions.index((DRAM, AWAKE))] = awake
         return SimulatedImages(
             image=batch.index,
             ids=tuple(self._image_id(index) for index in batch.index.tolist()),

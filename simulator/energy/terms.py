@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 from simulator.architecture import Architecture
 from simulator.components.base import Action, Component
+from simulator.components.memories.base import AWAKE
 from simulator.components.pe_arrays.base import PEArray
 from simulator.config.wording import suggestion
-from simulator.energy.area import part_area
+from simulator.energy.area import cells, part_area
 from simulator.energy.pricing import EnergyTable
 from simulator.energy.spans import DramPower, Span, dram_parts, price_causes, total
 from simulator.errors import PricingError
@@ -41,10 +42,16 @@ over without (4.52 mW, 21.94 mW: a repository's Design Compiler report, second-h
 row's gates at 180 nm (docs/calibration.md), 0.227 pJ, by capacitance and voltage; at 45 nm by
 Aladdin's ratio."""
 
-FLIP_FLOPS_PER_ADDER = {"queued": 137, "lockstep": 9, "vector_units": 51}
+CLOCK_WIRE_PJ_PER_MM = {28: Span(0.236, 0.408, 0.96), 45: Span(0.236, 0.484, 0.96)}
+"""By node, of a millimetre and cycle, in which a clock rises and falls: four times a random bit.
+Low: the line alone, 0.059 pJ (Gebhart et al., ISCA 2011, second-hand). Nominal: as `wires`. High:
+two transitions at 40 nm (Keckler et al.), and as much again for the tree's buffers, ours."""
+
+FLIP_FLOPS_PER_ADDER = {"queued": 137, "vector_units": 51}
 """Of our own RTL (docs/calibration.md). A PE row has 4,385 for 32 columns: FIFO 512, queue of
-results 3,072, sums 512, control the rest, 9 a column; the LIF unit 1,619 for 32 lanes. An array
-whose PEs move in lockstep has no queues: control, a sum and a weight."""
+results 3,072, sums 512, control the rest, 9 a column; the LIF unit 1,619 for 32 lanes."""
+CONTROL_FLIP_FLOPS = 9
+"""Of a sum. An array whose PEs move in lockstep has no queues: control, sums and weights."""
 TOKEN_SKIP_FLIP_FLOPS = 2695
 """Of our own RTL's unit (docs/calibration.md)."""
 
@@ -166,14 +173,35 @@ def _clock(setting: Setting) -> Term:
     )
 
 
+def _clock_tree(setting: Setting) -> Term:
+    """Wires of the clock's tree over each part: a spanning tree of its flip-flops.
+
+    N of them, spread over an area A, are joined by a length of about sqrt(N x A).
+    """
+    wire = _at_node(CLOCK_WIRE_PJ_PER_MM, setting, "clock_tree")
+    cell_mm2 = cells()["register"].scaled_um2(1, setting.table.node_nm) / 1e6
+    power = {}
+    for path, part in setting.architecture.parts():
+        flip_flops = _flip_flops(part)
+        if flip_flops:
+            area_mm2 = part_area(part, setting.table).logic_mm2 + flip_flops * cell_mm2
+            length_mm = math.sqrt(flip_flops * area_mm2)
+            power[path] = wire.times(length_mm * setting.architecture.clock_mhz)
+    return Term(
+        "sqrt(flip-flops x their area) of wire, ours, x 4 random bits (Dally, SC10 keynote, "
+        "second-hand)",
+        power_uw=power,
+    )
+
+
 def _flip_flops(part: Component) -> int:
     if part.slot == "token_skip":
         return TOKEN_SKIP_FLIP_FLOPS if part.logic() else 0
     pieces = part.logic()
     adders = sum(piece.times for piece in pieces if piece.operation == "add")
     if isinstance(part, PEArray) and part.in_lockstep:
-        sums = sum(piece.times * piece.bits for piece in pieces if piece.operation == "register")
-        return sums + adders * (part.weight_bits + FLIP_FLOPS_PER_ADDER["lockstep"])
+        of_sums = part.accumulators * (part.sum_bits + CONTROL_FLIP_FLOPS)
+        return of_sums + part.weight_registers * part.weight_bits
     kind = "queued" if isinstance(part, PEArray) else part.slot
     return FLIP_FLOPS_PER_ADDER.get(kind, 0) * adders
 
@@ -244,9 +272,10 @@ def _gates(setting: Setting) -> Term:
 def _dram(setting: Setting, name: str) -> Term:
     """A channel as a machine of states: accesses and rows at their currents, standby, refresh.
 
-    Rows are open while the DRAM is busy, closed while it is not. Low: powered down while it is not
-    busy. High: rows always open, in the part of the standard that draws most. Entering and leaving
-    power-down costs no energy here.
+    Rows are open while the DRAM is busy, closed while it is not, and powered down where the machine
+    says after which time. Low: powered down while it is not busy. High: rows always open, in the
+    part of the standard that draws most. Entering and leaving power-down takes its time and no
+    energy beyond that of being awake.
     """
     part, dram = dram_parts()[name], setting.architecture.memories.dram
     same = [each for each in dram_parts().values() if each.technology == part.technology]
@@ -267,6 +296,19 @@ def _dram(setting: Setting, name: str) -> Term:
         max(each.refresh_mw + each.active_mw for each in same),
     )
     known = dram.actions()
+    if AWAKE in known:
+        # Power-down is drawn all the time, and what is more only while the channels are awake.
+        per_cycle = channels * 1e3 / setting.architecture.clock_mhz
+        prices[AWAKE] = Span(
+            min(each.precharged_mw - each.power_down_mw for each in same),
+            part.precharged_mw - part.power_down_mw,
+            max(each.active_mw - each.power_down_mw for each in same),
+        ).times(per_cycle)
+        standby = Span(
+            standby.low,
+            part.refresh_mw + part.power_down_mw,
+            max(each.refresh_mw + each.power_down_mw for each in same),
+        )
     return Term(
         f"IDD currents by DRAMsim3's formulas, computed, second-hand: {part.source}",
         replaced_pj={
@@ -287,5 +329,6 @@ _TERMS: dict[str, Callable[[Setting], Term]] = {
     "operand_registers": _operand_registers,
     "wires": _wires,
     "clock": _clock,
+    "clock_tree": _clock_tree,
     "logic_leakage": _logic_leakage,
 }

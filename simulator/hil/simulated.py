@@ -17,9 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.architecture import Architecture, load_architecture
+from simulator.components.memories.base import AWAKE
 from simulator.config.wording import suggestion
 from simulator.energy.derived import sum_pj
 from simulator.energy.machine import MachinePrices
+from simulator.engine.power_down import awake_cycles
 from simulator.engine.replay import replay
 from simulator.errors import DeviceError
 from simulator.hil.base import Cost, Work
@@ -122,14 +124,17 @@ class SimulatedDevice:
         """Lower and replay the image as far as it is known."""
         batch = self._lowering.lower([self.image])
         program = batch.program(0)
-        cycles = replay(program).makespan_cycles
+        timeline = replay(program)
+        cycles = timeline.makespan_cycles
         names = self.plan.unit_names
         # Joins, unit -1, are counted first and left out.
         busy = np.bincount(program.unit + 1, program.busy_cycles, minlength=len(names) + 1)[1:]
         energies = self.prices.layer_energies_pj(batch.actions, batch.counts[0])
+        awake = awake_cycles(self.plan, batch.emitted[0].layer, program, timeline).sum()
+        awake_pj = self.prices.price_pj.get(("memories.dram", AWAKE), 0.0) * float(awake)
         return RunningTotal(
             cycles,
-            sum_pj(energies) + self.prices.leakage_pj(cycles),
+            sum_pj(energies) + awake_pj + self.prices.leakage_pj(cycles),
             dict(zip(names, busy.astype(np.int64).tolist(), strict=True)),
         )
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from simulator.config.kernels import kernel
 from simulator.engine.attribution import stalls
+from simulator.engine.power_down import awake_cycles
 from simulator.lowering import LoweredBatch, Plan
 from simulator.lowering.batch import Emitted
 from simulator.lowering.tables import (
@@ -39,6 +40,7 @@ class Measured(NamedTuple):
     stall_cycles: Ints
     unit_busy_cycles: Ints
     images_together: int
+    awake_cycles: Ints
 
 
 def measured(batch: LoweredBatch, group: int, timeline: Timeline, name: str) -> list[Measured]:
@@ -53,9 +55,11 @@ def measured(batch: LoweredBatch, group: int, timeline: Timeline, name: str) -> 
     check_latency(latency, bounds, name)
     busy, stalled = _layer_busy(plan, sums), _stalls(plan, emitted, program, timeline)
     images = range(*batch.groups[group])
+    awake = awake_cycles(plan, emitted.layer, program, timeline)
+    shares = np.diff(np.arange(len(images) + 1)[:, None] * awake // len(images), axis=0)
     by_image = _divided(busy, batch.own_busy[images.start : images.stop])
     found = []
-    for image, own in zip(images, by_image, strict=True):
+    for image, own, own_awake in zip(images, by_image, shares, strict=True):
         waited = stalled.copy()
         waited[:, OTHER_IMAGES] = busy[:, 0] - own[:, 0]
         found.append(
@@ -74,6 +78,7 @@ def measured(batch: LoweredBatch, group: int, timeline: Timeline, name: str) -> 
                 waited,
                 unit_busy,
                 len(images),
+                own_awake,
             )
         )
     return found

@@ -31,6 +31,11 @@ MAY_REST = {
         "cores exchange tensors through a global buffer; a mesh has a place for each",
         lambda machine: machine.memories.global_buffer is None or machine.interconnect is not None,
     ),
+    "memories.dram.wake_ns": Rest(
+        NOTHING,
+        "is of channels that power down",
+        lambda machine: machine.memories.dram.power_down(machine.clock_mhz) is None,
+    ),
     "dataflow.images_in_flight": Rest(NOTHING, "is of streams (--arrivals), not of one image"),
     "dataflow.images_together": Rest(
         NOTHING,

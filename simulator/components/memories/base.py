@@ -11,6 +11,8 @@ import numpy.typing as npt
 from simulator.components.base import Action, Component, Primitive
 
 Ints = npt.NDArray[np.int64]
+AWAKE = "awake_cycle"
+"""Action of a DRAM that powers down; how often is known once all requests have their time."""
 
 
 class Transfer(NamedTuple):
@@ -19,6 +21,13 @@ class Transfer(NamedTuple):
     busy_cycles: int
     latency_cycles: int
     counts: dict[str, int]
+
+
+class PowerDown(NamedTuple):
+    """When channels that are idle power down, and how long they wake for the next request."""
+
+    after_cycles: int
+    wake_cycles: int
 
 
 class Memory(Component, slot="memories"):
@@ -58,6 +67,10 @@ class Memory(Component, slot="memories"):
     def write(self, bits: int, clock_mhz: float) -> Transfer:
         """A write of so many bits in one piece."""
 
+    def power_down(self, clock_mhz: float) -> PowerDown | None:
+        """Return when it powers down, in cycles of the machine; None: never."""
+        return None
+
     def simulated(self, clock_mhz: float) -> dict[str, Any]:
         return super().simulated(clock_mhz) | {"clock_mhz": clock_mhz}
 
@@ -83,11 +96,20 @@ class DramMemory(Memory, base=True):
     def standard_name(self) -> str:
         """Return the standard, as the energy table names it."""
 
+    def woken(self, alone: Transfer, clock_mhz: float) -> Transfer:
+        """Return a request that finds the channels powered down, where they do so."""
+        down = self.power_down(clock_mhz)
+        wake = down.wake_cycles if down else 0
+        return alone._replace(latency_cycles=alone.latency_cycles + wake)
+
     def actions(self) -> dict[str, Action]:
         read = Primitive("dram_read", bits=1, technology=self.standard_name())
         write = read._replace(operation="dram_write")
         unpriced: tuple[Primitive, ...] = ()  # unless power follows the states of the DRAM
-        return {
+        awake = {
+            AWAKE: Action("a cycle of the machine in which the channels are not powered down", ())
+        }
+        return (awake if self.power_down(1.0) else {}) | {
             "read_bit": Action("reads a bit, as part of a whole burst", (read,)),
             "write_bit": Action("writes a bit, as part of a whole burst", (write,)),
             "row_miss": Action(

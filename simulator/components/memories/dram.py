@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from simulator.components.memories.base import DramMemory, Transfer
+from simulator.components.memories.base import DramMemory, PowerDown, Transfer
 
 
 class Dram(DramMemory, kind="dram"):
@@ -17,8 +17,9 @@ class Dram(DramMemory, kind="dram"):
     `row_miss_ns` adds to its latency; a later page is opened while the one before is transferred
     and holds the channel only for what that does not cover. All other bursts hit the open page.
     A request finds its first page closed, since requests of several streams take turns: that is
-    pessimistic for latency, and no bandwidth is lost by it. Refresh and the turn from reading to
-    writing are not modelled.
+    pessimistic for latency, and no bandwidth is lost by it. With `power_down_after_ns` it finds
+    the channels powered down as well, and waits for `wake_ns`; what they draw follows their real
+    idle times. Refresh and the turn from reading to writing are not modelled.
     """
 
     example: ClassVar[str] = (
@@ -33,6 +34,10 @@ class Dram(DramMemory, kind="dram"):
     row_miss_ns: float = Field(ge=0, le=1e6, description="closing a page and opening another")
     burst_bytes: int = Field(default=64, gt=0, le=65536, description="bytes of a burst")
     page_bytes: int = Field(default=8192, gt=0, le=1048576, description="bytes of an open page")
+    power_down_after_ns: float = Field(
+        default=0.0, ge=0, le=1e9, description="idle time before power-down, 0: never"
+    )
+    wake_ns: float = Field(default=6.0, ge=0, le=1e6, description="leaving power-down (tXP)")
 
     def bits_per_cycle(self, clock_mhz: float) -> float:
         return self.channels * self.bandwidth_gb_per_s * 8e3 / clock_mhz
@@ -49,7 +54,7 @@ class Dram(DramMemory, kind="dram"):
         misses = min(bursts, pages * self.channels)
         # Rounded to the nanosecond's millionth first, so that 2.0000000001 cycles are 2.
         busy = max(1, math.ceil(round(busy_ns * cycles_per_ns, 6)))
-        return Transfer(
+        found = Transfer(
             busy,
             math.ceil(round((self.latency_ns + self.row_miss_ns) * cycles_per_ns, 6)),
             {
@@ -59,6 +64,13 @@ class Dram(DramMemory, kind="dram"):
                 "active_cycle": busy,
             },
         )
+        return self.woken(found, clock_mhz)
+
+    def power_down(self, clock_mhz: float) -> PowerDown | None:
+        if not self.power_down_after_ns:
+            return None
+        times = self.power_down_after_ns, self.wake_ns
+        return PowerDown(*(math.ceil(round(each * clock_mhz / 1e3, 6)) for each in times))
 
     def simulated(self, clock_mhz: float) -> dict[str, Any]:
         # Cycles follow from times x clock, and stay the same to the last bit when all times are
@@ -66,7 +78,7 @@ class Dram(DramMemory, kind="dram"):
         mantissa, exponent = math.frexp(clock_mhz)
         fields = super().simulated(clock_mhz)
         del fields["technology"]
-        for name in ("latency_ns", "row_miss_ns"):
+        for name in ("latency_ns", "row_miss_ns", "power_down_after_ns", "wake_ns"):
             fields[name] = math.ldexp(getattr(self, name), exponent)
         fields["bandwidth_gb_per_s"] = math.ldexp(self.bandwidth_gb_per_s, -exponent)
         return fields | {"clock_mhz": mantissa}

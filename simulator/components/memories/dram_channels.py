@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from simulator.components.memories.base import DramMemory, Ints, Transfer
+from simulator.components.memories.base import DramMemory, Ints, PowerDown, Transfer
 from simulator.components.memories.dram_controller import (
     ACTIVATES,
     HITS,
@@ -46,7 +46,8 @@ class DramChannels(DramMemory, kind="dram_channels"):
     rows open and close, all banks refresh (dram_controller.py). `serve` gives the time of each of
     a list of requests. A program does not know what its requests meet, so there a request holds
     the memory for the mean time of a block in a stream of equal blocks at consecutive addresses,
-    and its latency is what one such block takes alone, beyond that.
+    and its latency is what one such block takes alone, beyond that; where channels power down, it
+    waits until they have woken.
     """
 
     example: ClassVar[str] = "kind: dram_channels\nstandard: ddr4_2400\nchannels: 1\n"
@@ -84,7 +85,7 @@ class DramChannels(DramMemory, kind="dram_channels"):
         block = _block_cost(self, bursts, action == "write_bit")
         cycles_per_ns = clock_mhz / 1e3
         busy = max(1, math.ceil(round(block.busy_ns * cycles_per_ns, 6)))
-        return Transfer(
+        found = Transfer(
             busy,
             math.ceil(round(block.latency_ns * cycles_per_ns, 6)),
             {
@@ -94,6 +95,14 @@ class DramChannels(DramMemory, kind="dram_channels"):
                 "active_cycle": busy,
             },
         )
+        return self.woken(found, clock_mhz)
+
+    def power_down(self, clock_mhz: float) -> PowerDown | None:
+        if not self.power_down_after_cycles:
+            return None
+        ratio = self.timing.tck_ns * clock_mhz / 1e3
+        times = self.power_down_after_cycles, self.timing.xp
+        return PowerDown(*(math.ceil(round(each * ratio, 6)) for each in times))
 
     def serve(
         self, addresses: Ints, sizes_bytes: Ints, writes: npt.NDArray[Any], arrivals_ns: Any

@@ -226,11 +226,21 @@ class PEArray(Component, slot="pe_arrays"):
     def adders(self) -> int:
         """Adders that the PEs have, each of which adds once a cycle."""
 
+    @property
+    def accumulators(self) -> int:
+        """Registers of a sum: one for each adder, unless a tree of adders shares one."""
+        return self.adders
+
+    @property
+    def weight_registers(self) -> int:
+        """Registers of a weight, of an array whose PEs move at once."""
+        return self.adders
+
     def logic(self) -> tuple[Primitive, ...]:
-        """Adders, a sum register for each, and as many multipliers if it multiplies at all."""
+        """Adders, registers of sums, and a multiplier an adder if it multiplies at all."""
         count, bits = self.adders, self.sum_bits
         found = [Primitive("add", bits=bits, times=count)]
-        found.append(Primitive("register", bits=bits, times=count))
+        found.append(Primitive("register", bits=bits, times=self.accumulators))
         primitives = [piece for action in self.actions().values() for piece in action.primitives]
         multiplied = max((p.bits for p in primitives if p.operation == "multiply"), default=0)
         if multiplied:

@@ -12,7 +12,7 @@ from simulator.components.base import Action, Primitive, small_bank
 from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Tiles, Words
 from simulator.components.pe_arrays.distinct import Slots, empty_slots, slot_of
 from simulator.components.pe_arrays.popcount import popcount
-from simulator.config.kernels import allocating_kernel, allocating_part, kernel_part
+from simulator.config.kernels import allocating_kernel, allocating_part, kernel, kernel_part
 
 LOOKED_UP, RESIDUAL = range(2)
 """What is counted of a tile."""
@@ -32,7 +32,8 @@ class Pattern(AccumulatorArray, kind="pattern"):
     are used on, so results are a little better than there. The products of patterns are made
     beforehand and `prefetched_percent` of them fetched with the weights; for products of
     activations, which are not known beforehand, no patterns are used. An integer operand is taken
-    plane by plane.
+    plane by plane. A tree adds up what a row has in `tree_chunks` chunks; only then its sum
+    is read and written, unless all of them are empty.
     """
 
     example: ClassVar[str] = "kind: pattern\ncolumns: 32\npatterns: 128\n"
@@ -49,6 +50,9 @@ class Pattern(AccumulatorArray, kind="pattern"):
     residual_lanes: int = Field(default=8, gt=0, le=1024, description="residuals added a cycle")
     prefetched_percent: int = Field(
         default=100, ge=0, le=100, description="patterns whose products are fetched, of a chunk"
+    )
+    tree_chunks: int = Field(
+        default=1, gt=0, le=1024, description="chunks of a row that are added up, then to its sum"
     )
     rounds: int = Field(default=2, ge=0, le=100, description="rounds of k-means")
     latency_cycles: int = Field(default=4, ge=0, description="match, look up, add and write back")
@@ -83,6 +87,12 @@ class Pattern(AccumulatorArray, kind="pattern"):
         looked_up, residual = (tiles.by_block(each) for each in per_tile)
         lanes = np.array([[self.lookup_lanes], [self.residual_lanes]])
         visits = tiles.groups * tiles.chunks * tiles.sizes
+        rows = tiles.groups * tiles.sizes
+        passes = np.zeros(len(tiles.block), np.int64)
+        seen = np.full(tiles.sizes.max(initial=0), -1)
+        planes = tiles.planes[tiles.block]
+        sum_passes(tiles.ones, tiles.ptr, tiles.chunk, planes, self.tree_chunks, seen, passes)
+        sums = np.maximum(tiles.by_block(passes), rows)
         return ArrayCost(
             cycles=np.maximum(-(-per_tile // lanes), 1).max(axis=0),
             per_output={"add_pattern": looked_up, "add_residual": residual},
@@ -90,8 +100,8 @@ class Pattern(AccumulatorArray, kind="pattern"):
                 "row_match": np.where(tiles.attention, 0, tiles.planes * visits),
                 "pattern_read": looked_up,
             },
-            partial_sum_read_vectors=visits - tiles.groups * tiles.sizes,
-            partial_sum_write_vectors=visits,
+            partial_sum_read_vectors=sums - rows,
+            partial_sum_write_vectors=sums,
             spike_bits=tiles.operand_bits,
             weights_per_output=residual,
         )
@@ -112,6 +122,31 @@ class Pattern(AccumulatorArray, kind="pattern"):
                 (Primitive("compare", bits=max(8, min(32, self.row_inputs)), times=self.patterns),),
             ),
         }
+
+
+@kernel
+def sum_passes(
+    ones: npt.NDArray[Any],
+    ptr: Ints,
+    chunk: Ints,
+    planes: Ints,
+    tree: int,
+    seen: Ints,
+    passes: Ints,
+) -> None:
+    """Count, at the first chunk of a tree's, the rows with a spike in one of them.
+
+    seen: int64, as long as the longest tile, of -1: the tree in which each row was counted last.
+    """
+    first = 0
+    for tile in range(len(ptr) - 1):
+        if chunk[tile] % tree == 0:
+            first = tile
+        for word in range(ptr[tile], ptr[tile + 1]):
+            row = (word - ptr[tile]) // planes[tile]
+            if ones[word] > 0 and seen[row] != first:
+                seen[row] = first
+                passes[first] += 1
 
 
 @allocating_kernel
