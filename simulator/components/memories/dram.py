@@ -78,7 +78,10 @@ class Dram(DramMemory, kind="dram"):
         mantissa, exponent = math.frexp(clock_mhz)
         fields = super().simulated(clock_mhz)
         del fields["technology"]
-        for name in ("latency_ns", "row_miss_ns", "power_down_after_ns", "wake_ns"):
+        if self.power_down(clock_mhz) is None:
+            del fields["wake_ns"]
+        times = ("latency_ns", "row_miss_ns", "power_down_after_ns", "wake_ns")
+        for name in fields.keys() & times:
             fields[name] = math.ldexp(getattr(self, name), exponent)
         fields["bandwidth_gb_per_s"] = math.ldexp(self.bandwidth_gb_per_s, -exponent)
         return fields | {"clock_mhz": mantissa}
