@@ -144,7 +144,7 @@ def share_table(cases: Sequence[Case]) -> str:
 def halting_table(cases: Sequence[Case]) -> str:
     """What STAS saves on each machine under each accounting."""
     header = "| network | machine | compat: time | full: time | compat: energy | full: energy "
-    header += "| low to high | STAS is cheaper at W (here) | at pJ/bit (here) |"
+    header += "| low to high | STAS is cheaper at mW (here) | at pJ/bit (here) |"
     rows = []
     by_key = {(case.trace, case.machine): case for case in cases}
     for trace in ("cifar10", "imagenet"):

@@ -36,7 +36,7 @@ PAIRS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
 )
 TURNS_HEADER = (
     "| first against second | energy, first over second | low to high "
-    "| first is cheaper at W always on (here) | at pJ/bit (here) |"
+    "| first is cheaper at mW always on (here) | at pJ/bit (here) |"
 )
 
 

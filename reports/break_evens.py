@@ -18,6 +18,8 @@ class Pair(NamedTuple):
     """Two designs on the same images, each between the bounds of its prices."""
 
     names: tuple[str, str]
+    designs: tuple[str, str]
+    workloads: tuple[str, str]
     one: Design
     other: Design
     found: BreakEven
@@ -36,19 +38,16 @@ def pairs(runs: Sequence[Run]) -> list[Pair]:
     found = []
     several = len({run.workload for run in runs}) > 1
     for one, other in itertools.combinations(runs, 2):
-        if one.priced is None or other.priced is None or _images(one) != _images(other):
+        if one.priced is None or other.priced is None or one.image_ids != other.image_ids:
             continue
-        names = tuple(
+        designs, workloads = (one.design, other.design), (one.workload, other.workload)
+        first, second = (
             f"{run.design} on {run.workload}" if several else run.design for run in (one, other)
         )
         compared = compare(one.priced, other.priced)
-        found.append(Pair((names[0], names[1]), one.priced, other.priced, compared))
+        prices = (one.priced, other.priced, compared)
+        found.append(Pair((first, second), designs, workloads, *prices))
     return sorted(found, key=lambda pair: pair.found.is_robust)
-
-
-def _images(run: Run) -> list[str]:
-    names: list[str] = run.result.tables["images"]["image_id"].tolist()
-    return names
 
 
 def order_cells(one: Design, other: Design) -> list[str]:
@@ -61,9 +60,14 @@ def order_cells(one: Design, other: Design) -> list[str]:
     for turn in compare(one, other).turns[:2]:
         range_ = "any" if turn.first_below else "none"
         if turn.value is not None:
-            range_ = f"{'below' if turn.first_below else 'above'} {turn.value:.3g}"
-        cells.append(f"{range_} ({turn.bounds.nominal:.3g})")
+            range_ = f"{'below' if turn.first_below else 'above'} {_three(turn.value)}"
+        cells.append(f"{range_} ({_three(turn.bounds.nominal)})")
     return cells
+
+
+def _three(value: float) -> str:
+    """Three digits, without an exponent."""
+    return f"{float(f'{value:.3g}'):,g}"
 
 
 def pairs_text(found: Sequence[Pair]) -> str:

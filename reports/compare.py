@@ -13,9 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from reports.break_evens import Pair, pairs, pairs_text
+from reports.break_evens import pairs, pairs_text
 from reports.figures.base import Card, Run, by_workload
-from reports.figures.break_even import break_even_cards
 from reports.figures.cycles import cycles_cards
 from reports.figures.designs import design_cards, headline
 from reports.figures.energy import energy_cards, field_card
@@ -40,19 +39,22 @@ from simulator.results.schema import SCHEMAS
 EXAMPLE = "python -m reports.compare reports/out --baseline dense_pe --out reports/out/compare.html"
 
 
-def compare_page(runs: Sequence[Run], baseline: str | None = None) -> str:
-    """The page as text; equal runs give equal pages."""
+def compare_page(
+    runs: Sequence[Run], baseline: str | None = None, left_out: Sequence[str] = ()
+) -> str:
+    """The page as text; equal runs give equal pages. `left_out`: what is not here, and why."""
     designs = list(dict.fromkeys(run.design for run in runs))
     first = (baseline or designs[0]).partition("@")[0]
     compared = [first, *(name for name in designs if name != first)] if len(designs) > 1 else []
     return render(
         "compare.html.j2",
-        compare_cards(runs, baseline, pairs(runs)),
+        compare_cards(runs, baseline),
         data=page_data(runs, designs),
         movable=price_data(runs),
         designs=designs,
         baseline=first,
         verdicts={name: verdicts(runs, name) for name in compared},
+        left_out=left_out,
         workloads=[_workload(group) for group in by_workload(runs).values()],
         runs=runs,
         machines=_machines(runs),
@@ -61,10 +63,8 @@ def compare_page(runs: Sequence[Run], baseline: str | None = None) -> str:
     )
 
 
-def compare_cards(
-    runs: Sequence[Run], baseline: str | None = None, found: Sequence[Pair] = ()
-) -> list[Card]:
-    """All cards, in the order of the page; `found`: pairs to draw where their order turns."""
+def compare_cards(runs: Sequence[Run], baseline: str | None = None) -> list[Card]:
+    """All cards, in the order of the page."""
     return [
         *machine_cards(runs),
         *design_cards(runs, baseline),
@@ -74,7 +74,6 @@ def compare_cards(
         *kind_cards(runs),
         *latency_cards(runs),
         *energy_cards(runs),
-        *break_even_cards(found),
         *cycles_cards(runs),
         *roofline_cards(runs),
         *stream_comparison_cards(runs),

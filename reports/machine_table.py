@@ -27,22 +27,37 @@ def machine_cards(runs: Sequence[Run]) -> list[Card]:
         firsts.setdefault(run.design, run)
     mappings = [run.result.provenance["architecture"]["document"] for run in firsts.values()]
     chosen = _differing_keys([document.get("dataflow") or {} for document in mappings])
-    rows = [{"design": name} | _row(run, chosen) for name, run in firsts.items()]
-    table = pd.DataFrame(rows)
-    cards = [_card("machines", table, is_open=True)]
+    widths = [_widths(document) for document in mappings]
+    apart = _differing_keys(widths)
+    sheet = {name: _row(run, chosen, apart) for name, run in firsts.items()}
+    rows: list[list[Any]] = []
+    alike = [key for key in widths[0] if key not in apart] if len(firsts) > 1 else []
+    same = [f"bits of {_listed(widths[0], alike)}"] if alike else []
+    for field in next(iter(sheet.values())):
+        values = [row[field] for row in sheet.values()]
+        if len(values) > 1 and len(set(map(str, values))) == 1:
+            same += [f"{field} {_plain(values[0])}"] if values[0] not in (None, "") else []
+        else:
+            rows.append([field, *values])
+    note = text("machines") + (f" {text('machines', 'same')} {'; '.join(same)}." if same else "")
+    table = pd.DataFrame(rows, columns=["field", *firsts], dtype=object)
+    cards = [_card("machines", note, table, is_open=True)]
     fields = differing_fields({name: run.result for name, run in firsts.items()})
     if len(firsts) > 1 and len(fields):
-        cards.append(_card("fields", fields))
+        cards.append(_card("fields", text("fields"), fields))
     return cards
 
 
-def _card(name: str, table: pd.DataFrame, is_open: bool = False) -> Card:
-    plots: Plots = {(): Plot(text(name), None, table, marked=True)}
+def _card(name: str, note: str, table: pd.DataFrame, is_open: bool = False) -> Card:
+    plots: Plots = {(): Plot(note, None, table, marked=True)}
     return Card(name, text(name, "title"), COMPARING, (), plots, open=is_open)
 
 
-def _row(run: Run, chosen: Sequence[str]) -> dict[str, Any]:
-    """One machine; None where a result does not say. `chosen`: fields of its dataflow to show."""
+def _row(run: Run, chosen: Sequence[str], apart: Sequence[str]) -> dict[str, Any]:
+    """One machine; None where a result does not say.
+
+    `chosen`: fields of its dataflow to show; `apart`: whose widths.
+    """
     machine, area = run.result.provenance["architecture"], run.facts["area"]
     roofs, document = machine["roofline"], machine["document"]
     bandwidth = roofs["dram_bytes_per_cycle"] * machine["clock_mhz"] / 1e3
@@ -55,8 +70,8 @@ def _row(run: Run, chosen: Sequence[str]) -> dict[str, Any]:
         "tile of the array": _shape(_core(document).get("pe_array")),
         "token skip": words(machine["token_skip"]),
         "dataflow": words(machine["dataflow"]),
-        "mapping": _mapping(machine["document"].get("dataflow") or {}, chosen),
-        "precision (bits)": _precision(document),
+        "mapping": _listed(document.get("dataflow") or {}, chosen),
+        "precision (bits)": _listed(_widths(document), apart),
         CAPACITY.head("buffers"): _capacity_kib(document),
         "DRAM": _dram(document),
         UNITS["bandwidth"].head("DRAM"): bandwidth,
@@ -104,9 +119,9 @@ def _differing_keys(documents: Sequence[Mapping[str, Any]]) -> list[str]:
     return [key for key in keys if len({str(each.get(key)) for each in documents}) > 1]
 
 
-def _mapping(dataflow: Mapping[str, Any], chosen: Sequence[str]) -> str:
-    """What the dataflow states beside its kind, where machines differ."""
-    return ", ".join(f"{words(key)} {_plain(dataflow[key])}" for key in chosen if key in dataflow)
+def _listed(values: Mapping[str, Any], keys: Sequence[str]) -> str:
+    """Those of the values, each with its name."""
+    return ", ".join(f"{words(key)} {_plain(values[key])}" for key in keys if key in values)
 
 
 def _plain(value: Any) -> str:
@@ -115,7 +130,7 @@ def _plain(value: Any) -> str:
     return words(value) if isinstance(value, str) else json.dumps(value)
 
 
-def _precision(document: Mapping[str, Any]) -> str:
+def _widths(document: Mapping[str, Any]) -> dict[str, Any]:
     """The widths that a machine states, each once; in older results its parts state them."""
     stated = document.get("precision") or {}
     widths: dict[str, Any] = {
@@ -126,7 +141,7 @@ def _precision(document: Mapping[str, Any]) -> str:
         for name, value in (core.get(part) or {}).items():
             if name.endswith(("_bits", "membrane_width")) and type(value) is int:
                 widths.setdefault(name.removesuffix("_bits").removesuffix("_width"), value)
-    return ", ".join(f"{words(name)} {value}" for name, value in widths.items())
+    return widths
 
 
 def _capacity_kib(document: Mapping[str, Any]) -> float | None:
@@ -141,8 +156,9 @@ def _capacity_kib(document: Mapping[str, Any]) -> float | None:
 
 def _dram(document: Mapping[str, Any]) -> str:
     dram = (document.get("memories") or {}).get("dram") or {}
-    facts = [str(dram.get("technology", "")), f"{dram['channels']} channels"] if dram else []
-    return ", ".join(filter(None, facts)) if "channels" in dram else str(dram.get("kind", ""))
+    if "channels" not in dram:
+        return str(dram.get("kind", ""))
+    return ", ".join(filter(None, [dram.get("technology"), f"{dram['channels']} channels"]))
 
 
 def differing_fields(results: Mapping[str, Result]) -> pd.DataFrame:

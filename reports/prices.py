@@ -7,9 +7,11 @@ from typing import Any
 
 import pandas as pd
 
+from reports.break_evens import MOST_PAIRS, Pair, pairs
 from reports.figures.base import PALETTE, WORKLOAD, Card, Plot, Plots, Run, by_workload
+from reports.figures.roofline import JOULES
 from reports.texts import text, texts
-from simulator.energy.break_even import compare, ratio_span
+from simulator.energy.break_even import ratio_span
 from simulator.energy.pricing import table_names
 from simulator.energy.spans import sram_cells
 from simulator.errors import SimulatorError
@@ -30,14 +32,19 @@ def price_data(runs: Sequence[Run]) -> dict[str, Any]:
     """
     kept = [run for run in runs if run.priced and _says_its_machine(run)]
     names = table_names() if kept else ()
+    images = [run.image_ids for run in kept]
     switches = {name: {"energy_table": name, **node_of(name)} for name in names}
     return {
         "tables": [*names],
         "cells": [*sram_cells()] if kept else [],
         "bits": DRAM_BITS,
         "palette": PALETTE,
-        "texts": texts()["prices"] | {"axis": text("ranking", "axis")},
-        "runs": [_run_data(run, switches) for run in kept],
+        "texts": texts()["prices"] | {"axis": text("ranking", "axis"), "joules": JOULES},
+        # Runs of one number hold the same images.
+        "runs": [
+            _run_data(run, switches) | {"images": images.index(own)}
+            for run, own in zip(kept, images, strict=True)
+        ],
     }
 
 
@@ -87,18 +94,27 @@ def _named(entry: IntervalEntry) -> list[Any]:
 
 def price_cards(runs: Sequence[Run]) -> list[Card]:
     """Ranking, break-evens and the map of a ratio; the page draws them at the prices it shows."""
-    kept = by_workload([run for run in runs if run.priced])
-    groups = {workload: group for workload, group in kept.items() if len(group) > 1}
-    if not groups:
+    priced = [run for run in runs if run.priced]
+    groups = {name: group for name, group in by_workload(priced).items() if len(group) > 1}
+    found = pairs(priced)
+    if not found:
         return []
-    makers = (("ranking", _ranking), ("break-evens", _break_evens), ("ratio-map", _ratios))
-    cards = []
-    for name, make in makers:
-        plots: Plots = {
-            (workload,): Plot(text(name), None, make(group)) for workload, group in groups.items()
-        }
-        cards.append(Card(name, text(name, "title"), ENERGIES, (WORKLOAD,), plots))
-    return cards
+    within = {name: [p for p in found if p.workloads == (name, name)] for name in groups}
+    if twins := [p for p in found if p.designs[0] == p.designs[1]]:
+        within[text("prices", "across")] = twins
+    ranked: Plots = {(name,): _plot("ranking", _ranking(group)) for name, group in groups.items()}
+    turns: Plots = {(name,): _plot("break-evens", _turns(own)) for name, own in within.items()}
+    cards = [("ranking", (WORKLOAD,), ranked), ("break-evens", (WORKLOAD,), turns)]
+    cards.append(("ratio-map", (), {(): _plot("ratio-map", _ratios(found))}))
+    return [
+        Card(name, text(name, "title"), ENERGIES, choices, plots)
+        for name, choices, plots in cards
+        if plots
+    ]
+
+
+def _plot(name: str, table: pd.DataFrame) -> Plot:
+    return Plot(text(name), None, table)
 
 
 def _ranking(group: Sequence[Run]) -> pd.DataFrame:
@@ -111,32 +127,20 @@ def _ranking(group: Sequence[Run]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["design", "rank", ENERGY.head("energy")])
 
 
-def _break_evens(group: Sequence[Run]) -> pd.DataFrame:
+def _turns(found: Sequence[Pair]) -> pd.DataFrame:
+    """A row a pair; what turns no order has no value."""
     rows = []
-    for place, one in enumerate(group):
-        for other in group[:place]:
-            if one.priced and other.priced:
-                found = compare(other.priced, one.priced)
-                values = {turn.quantity: turn.value for turn in found.turns if turn.unit}
-                power_w = values["always-on power"]
-                rows.append(
-                    (
-                        other.design,
-                        one.design,
-                        None if power_w is None else 1e3 * power_w,
-                        values["DRAM price"],
-                        "yes" if found.is_robust else "no",
-                    )
-                )
+    for pair in found:
+        values = {turn.quantity: turn.value for turn in pair.found.turns if turn.unit}
+        robust = "yes" if pair.found.is_robust else "no"
+        rows.append((*pair.names, values["always-on power"], values["DRAM price"], robust))
     heading = ["design", "other", "turns at always-on power (mW)", "turns at DRAM price (pJ/bit)"]
     return pd.DataFrame(rows, columns=[*heading, "same order over all bounds"], dtype=object)
 
 
-def _ratios(group: Sequence[Run]) -> pd.DataFrame:
-    first = group[0]
+def _ratios(found: Sequence[Pair]) -> pd.DataFrame:
     rows = []
-    for run in group[1:]:
-        if first.priced and run.priced:
-            low, nominal, high = ratio_span(first.priced, run.priced)
-            rows.append((first.design, run.design, Estimate(nominal, low, high)))
+    for pair in found[:MOST_PAIRS]:
+        low, nominal, high = ratio_span(pair.one, pair.other)
+        rows.append((*pair.names, Estimate(nominal, low, high)))
     return pd.DataFrame(rows, columns=["energy of", "over that of", "ratio"])

@@ -8,7 +8,6 @@ from typing import NamedTuple
 from reports.figures.base import Run, by_workload
 from simulator.energy.break_even import BreakEven, Turn, compare, ratio_span
 from simulator.results.pairing import ratio_of_means
-from simulator.results.units import POWER
 from simulator.streams.statistics import Estimate
 
 
@@ -81,10 +80,4 @@ def _first(group: Sequence[Run], base: Run, key: Callable[[Run], float]) -> tupl
 
 def _turns(found: BreakEven) -> tuple[Turn, ...]:
     """The always-on power and the DRAM price at which the order turns."""
-    kept = [turn for turn in found.turns if turn.value is not None and turn.unit]
-    return tuple(_in_mw(turn) if turn.unit == "W" else turn for turn in kept)
-
-
-def _in_mw(turn: Turn) -> Turn:
-    value = None if turn.value is None else 1e3 * turn.value
-    return turn._replace(value=value, unit=POWER.symbol, bounds=turn.bounds.times(1e3))
+    return tuple(turn for turn in found.turns if turn.value is not None and turn.unit)

@@ -22,6 +22,7 @@ COMMANDS = {
     "run": Command("simulator", "run", "replay a trace on a machine"),
     "capture": Command("models", "capture", "run a network on images and write its trace"),
     "compare": Command("reports", "compare", "set results side by side on one page"),
+    "matrix": Command("stasim", "matrix", "simulate machines x traces and compare them"),
     "diff": Command("reports", "diff", "say what changed between two results"),
     "sweep": Command("simulator", "sweep.__main__", "search a space of designs"),
     "live": Command("models", "live.__main__", "let the cost so far steer a running network"),
@@ -65,7 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     command = COMMANDS[words[0]]
     prefix = simulator.__name__.removesuffix("simulator")
-    module = importlib.import_module(f"{prefix}{command.package}.{command.module}")
+    package = command.package if command.package == "stasim" else prefix + command.package
+    module = importlib.import_module(f"{package}.{command.module}")
     with called_as(f"stasim {words[0]}"):
         return int(module.main(words[1:]) or 0)
 

@@ -50,6 +50,12 @@ class Run(NamedTuple):
     """Its energy between bounds; None where the result does not say enough of its machine."""
 
     @property
+    def image_ids(self) -> list[str]:
+        """The names of its images."""
+        names: list[str] = self.result.tables["images"]["image_id"].tolist()
+        return names
+
+    @property
     def latencies_ms(self) -> Floats:
         """The latency of each image."""
         return self.result.tables["images"]["latency_ms"].to_numpy(float)
@@ -139,7 +145,7 @@ def bar(
         name=html.escape(name),
         orientation="h",
         marker={"color": colour, "line": {"width": 0}},
-        hovertemplate="%{y}: %{x:.4~g}<extra>" + html.escape(name) + "</extra>",
+        hovertemplate="%{y}: %{x:,.4~r}<extra>" + html.escape(name) + "</extra>",
         **more,
     )
 

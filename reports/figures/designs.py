@@ -12,12 +12,10 @@ import plotly.graph_objects as go
 from reports.figures.base import (
     BASELINE,
     GREY,
-    PALETTE,
     Card,
     Plot,
     Run,
     axis_words,
-    bar,
     error_bars,
     escaped,
     height_px,
@@ -151,27 +149,25 @@ def _spots(runs: Sequence[Run]) -> dict[str, Run]:
 
 
 def _improvement(runs: Sequence[Run], metric: DesignMetric, baseline: str) -> Plot:
-    """Bars of baseline / design, with the ratio printed; workloads without the baseline lack."""
+    """A mark at baseline / design, with the ratio printed; workloads without the baseline lack."""
     found = estimates(runs, metric, baseline)
     frame = _grid(runs, found, baseline)
-    figure = go.Figure()
+    figure, ends = go.Figure(), [1.0]
     for place, column in enumerate(frame.columns):
         kept = frame[column].dropna()
-        colour = GREY if column == GEOMEAN else PALETTE[place % len(PALETTE)]
-        printed = [f"{value:.{2 if value < 10 else 1}f}×" for value in kept]
-        texts = {"text": printed, "textposition": "outside", "cliponaxis": False}
-        texts["error_x"] = error_bars([found.get((name, column)) for name in kept.index])
-        bar(figure, str(column), kept.index, kept.tolist(), colour, **texts)
+        own = [found.get((str(name), str(column))) for name in kept.index]
+        style = marker(place, 9) | ({"color": GREY, "symbol": "x"} if column == GEOMEAN else {})
+        ends += _add_marks(figure, str(column), kept, own, style)
     figure.add_vline(1.0, line_color=GREY, line_dash="dot", line_width=1.5)
-    rows = len(frame) * max(len(frame.columns) * 0.6, 1)
-    figure.update_layout(barmode="group", height=height_px(rows, 28))
-    high = max([frame.max().max(), 1.0, *(each.high or 0.0 for each in found.values())])
-    figure.update_xaxes(title="times better than the baseline", range=[0, 1.18 * high])
+    rows = len(frame) * max(len(frame.columns) * 0.5, 1)
+    figure.update_layout(scattermode="group", scattergap=0.2, height=height_px(rows, 28))
+    span = max(math.log10(max(ends) / min(ends)), 0.1)
+    axis = log_axis(ends) | {
+        "range": [math.log10(min(ends)) - span / 20, math.log10(max(ends)) + span / 6]
+    }
+    figure.update_xaxes(title="times better than the baseline", **axis)
     upside_down(figure)
-    note = (
-        f"{metric.name} of {baseline} / that of each design, means over the same images: above 1 "
-        f"is better. Bars and brackets are {CONFIDENCE:.0%} intervals, images paired (Student's t)."
-    )
+    note = text("against", metric=metric.name, baseline=baseline, confidence=f"{CONFIDENCE:.0%}")
     cells = pd.DataFrame(
         {
             name: [found.get((str(design), str(name)), own) for design, own in column.items()]
@@ -180,6 +176,45 @@ def _improvement(runs: Sequence[Run], metric: DesignMetric, baseline: str) -> Pl
         index=frame.index,
     )
     return Plot(note, figure, table(cells, "design", " (×)"))
+
+
+def _add_marks(
+    figure: go.Figure,
+    name: str,
+    values: pd.Series,
+    found: Sequence[Estimate | None],
+    style: dict[str, object],
+) -> list[float]:
+    """A workload's ratios with their intervals, each printed beside it; return all ends."""
+    pairs = zip(found, values, strict=True)
+    highs = [each.high if each and each.high else value for each, value in pairs]
+    common: dict[str, Any] = {
+        "y": escaped(values.index),
+        "name": escaped([name])[0],
+        "legendgroup": escaped([name])[0],
+        "offsetgroup": name,
+        "orientation": "h",
+    }
+    figure.add_scatter(
+        x=values.tolist(),
+        mode="markers",
+        marker=style,
+        error_x=error_bars(found),
+        hovertemplate="%{y}: %{x:,.4~r}×<extra>" + common["name"] + "</extra>",
+        **common,
+    )
+    figure.add_scatter(
+        x=highs,
+        mode="text",
+        text=[f"  {value:.{2 if value < 10 else 1}f}×" for value in values],
+        textposition="middle right",
+        cliponaxis=False,
+        showlegend=False,
+        hoverinfo="skip",
+        **common,
+    )
+    lows = [each.low for each in found if each and each.low and each.low > 0]
+    return [*values, *highs, *lows]
 
 
 def ratios(runs: Sequence[Run], metric: DesignMetric, baseline: str) -> pd.DataFrame:
@@ -216,7 +251,9 @@ def estimates(
     spots, found = _spots(runs), {}
     for run in runs:
         base = spots.get(baseline) or spots.get(f"{baseline}@{run.workload}")
-        if base is None or headline(run)[metric.name] <= 0 or _dataset(base) != _dataset(run):
+        if base is None or _dataset(base) != _dataset(run):
+            continue
+        if min(headline(each)[metric.name] for each in (base, run)) <= 0:
             continue
         found[run.design, run.workload] = _ratio(base, run, metric.column)
     return found
@@ -268,7 +305,7 @@ def _pareto(group: Sequence[Run]) -> Plot:
             name=shown,
             mode="markers",
             marker=marker(place, 13),
-            hovertemplate=f"{shown}: %{{x:.4~g}} ms, %{{y:.4~g}} µJ<extra></extra>",
+            hovertemplate=f"{shown}: %{{x:,.4~r}} ms, %{{y:,.4~r}} µJ<extra></extra>",
         )
     figure.update_xaxes(**log_axis(frame["latency"].tolist()), title=TIME.head("mean latency"))
     figure.update_yaxes(**log_axis(frame["energy"].tolist()), title=ENERGY.head("mean energy"))

@@ -25,7 +25,7 @@ from simulator.results.moved import DRAM_BITS
 from simulator.results.result import Result
 from simulator.results.units import number
 
-HOVER = "%{text}: %{x:.3~g} acc/B, %{y:.3~g} acc/nJ"
+HOVER = "%{text}: %{x:,.3~r} acc/B, %{y:,.3~r} acc/nJ"
 PJ_PER_NJ = 1e3
 _STEPS = 61
 _MOST_SAID = 4

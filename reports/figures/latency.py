@@ -48,7 +48,7 @@ def latency_card(result: Result, facts: dict[str, Any]) -> Card:
         mode="lines+markers" if len(images) <= 200 else "lines",
         line={"shape": "hv", "color": BLUE, "width": 2},
         marker={"color": BLUE, "size": 7},
-        hovertemplate="%{text}: %{x:.4~g} ms<extra></extra>",
+        hovertemplate="%{text}: %{x:,.4~r} ms<extra></extra>",
     )
     _percentile_lines(figure, facts["latency_ms"])
     heading = {
@@ -120,7 +120,7 @@ def _boxes(group: Sequence[Run]) -> Plot:
             name=column,
             mode="markers",
             marker={"symbol": symbol, "color": colour, "size": 9},
-            hovertemplate=f"%{{y}}: {column} %{{x:.4~g}} ms<extra></extra>",
+            hovertemplate=f"%{{y}}: {column} %{{x:,.4~r}} ms<extra></extra>",
         )
     figure.update_layout(height=height_px(len(frame), 34))
     figure.update_xaxes(title="latency of an image (ms)", rangemode="tozero")

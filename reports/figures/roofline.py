@@ -30,7 +30,7 @@ from simulator.results.units import number
 
 ROOFLINE = "Roofline"
 ROOFS, CYCLES, JOULES = "roofs", "in cycles", "in joules"
-HOVER = "%{text}: %{x:.3~g} acc/B, %{y:.3~g} acc/cycle"
+HOVER = "%{text}: %{x:,.3~r} acc/B, %{y:,.3~r} acc/cycle"
 HEADING = {
     "added": "additions",
     "bytes": "DRAM bytes",

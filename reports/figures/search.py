@@ -151,7 +151,7 @@ def _line(title: str, values: pd.Series) -> Plot:
         y=values.tolist(),
         mode="lines",
         line={"shape": "hv", "color": BLUE, "width": 2},
-        hovertemplate="%{x}: %{y:.4~g}<extra></extra>",
+        hovertemplate="%{x}: %{y:,.4~r}<extra></extra>",
         showlegend=False,
     )
     figure.update_layout(height=320)

@@ -45,7 +45,7 @@ def _time_card(result: Result, facts: dict[str, Any]) -> Card:
             name=name,
             mode="markers",
             marker={"color": colour, "size": 4},
-            hovertemplate=f"{name} %{{y:.4~g}} ms<extra></extra>",
+            hovertemplate=f"{name} %{{y:,.4~r}} ms<extra></extra>",
             row=1,
             col=1,
         )

@@ -98,5 +98,5 @@ def _load_line(
         line={"color": own["color"], "dash": dash, "width": 2},
         marker=own | {"symbol": symbols},
         text=escaped([point["arrivals"] for point in points]),
-        hovertemplate="%{text}: %{y:.4~g} ms<extra>" + shown + "</extra>",
+        hovertemplate="%{text}: %{y:,.4~r} ms<extra>" + shown + "</extra>",
     )

@@ -71,7 +71,7 @@ def tails(series: Mapping[str, Floats]) -> Plot:
             legendgroup=shown,
             mode="lines",
             line={"shape": "vh", "color": colour, "width": 2},
-            hovertemplate="%{y:.3~p} take %{x:.4~g} ms or more<extra>" + shown + "</extra>",
+            hovertemplate="%{y:.3~p} take %{x:,.4~r} ms or more<extra>" + shown + "</extra>",
         )
         found = {percent: percentile_estimate(values, percent) for percent in PERCENTILES}
         figure.add_scatter(
@@ -84,7 +84,7 @@ def tails(series: Mapping[str, Floats]) -> Plot:
             marker=marker(place, 8),
             error_x=error_bars([*found.values()]),
             text=[f"p{percent}" for percent in found],
-            hovertemplate="%{text}: %{x:.4~g} ms<extra>" + shown + "</extra>",
+            hovertemplate="%{text}: %{x:,.4~r} ms<extra>" + shown + "</extra>",
         )
         estimates: dict[str, Any] = {TIME.head(f"p{each}"): value for each, value in found.items()}
         longest = {TIME.head("longest"): float(values.max())}
@@ -133,7 +133,7 @@ def met_card(result: Result) -> Card:
             name=name,
             marker={"color": colour, "line": {"width": 0}},
             customdata=frame["n"].tolist(),
-            hovertemplate=f"{name} %{{y:.4~g}} ms, n = %{{customdata}}<extra></extra>",
+            hovertemplate=f"{name} %{{y:,.4~r}} ms, n = %{{customdata}}<extra></extra>",
         )
     totals = frame[TIME.head("latency")].tolist()
     figure.add_scatter(
@@ -143,7 +143,7 @@ def met_card(result: Result) -> Card:
         name="latency",
         mode="markers",
         marker={"color": GREY, "size": 7},
-        hovertemplate="latency %{y:.4~g} ms<extra></extra>",
+        hovertemplate="latency %{y:,.4~r} ms<extra></extra>",
     )
     figure.update_layout(barmode="stack", height=380)
     figure.update_xaxes(title=text("stream-met", "across"), type="category")

@@ -105,7 +105,7 @@ def _dots(
         name=name,
         mode="markers",
         marker={"color": colour, "symbol": symbol, "size": size},
-        hovertemplate="%{text}<br>%{x:.4~g}, %{y:.4~g}<extra></extra>",
+        hovertemplate="%{text}<br>%{x:,.4~r}, %{y:,.4~r}<extra></extra>",
     )
 
 
@@ -184,7 +184,7 @@ def _effect(result: SweepResult, objective: str, name: str) -> Plot:
         name="points",
         mode="markers",
         marker={"color": BLUE, "size": 6, "opacity": 0.6},
-        hovertemplate="%{x}: %{y:.4~g}<extra></extra>",
+        hovertemplate="%{x}: %{y:,.4~r}<extra></extra>",
     )
     levels = _levels(x)
     means = pd.DataFrame({"x": x.to_numpy(), "y": y.to_numpy(), "level": levels}).groupby("level")
@@ -199,7 +199,7 @@ def _effect(result: SweepResult, objective: str, name: str) -> Plot:
         mode="lines+markers" if numeric else "markers",
         line={"color": ORANGE, "width": 2},
         marker={"color": ORANGE, "symbol": "diamond", "size": 10},
-        hovertemplate="mean at %{x}: %{y:.4~g}<extra></extra>",
+        hovertemplate="mean at %{x}: %{y:,.4~r}<extra></extra>",
     )
     figure.update_layout(height=380)
     figure.update_xaxes(title=html.escape(name), **({} if numeric else {"type": "category"}))
@@ -219,7 +219,7 @@ def _points_card(result: SweepResult) -> Card:
             y=[_relative(front, name, row[METRIC + name]) for name in names],
             name=f"point {row['number']}",
             marker={"color": PALETTE[place] if place < len(PALETTE) else GREY},
-            hovertemplate="%{x}: %{y:.3~g} x the front's median<extra>%{fullData.name}</extra>",
+            hovertemplate="%{x}: %{y:,.3~r} x the front's median<extra>%{fullData.name}</extra>",
         )
     figure.update_layout(height=340, barmode="group")
     figure.update_yaxes(title="of the front's median")

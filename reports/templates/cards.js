@@ -119,7 +119,9 @@
     ["xaxis", "yaxis"].concat(Object.keys(layout)).forEach(function (key) {
       if (!/^[xy]axis\d*$/.test(key)) return;
       layout[key] = Object.assign({
-        automargin: true, fixedrange: true, gridcolor: line, linecolor: line, zerolinecolor: line
+        automargin: true, fixedrange: true, gridcolor: line, linecolor: line, zerolinecolor: line,
+        // The title states the unit: no further prefix at the numbers.
+        exponentformat: "none", separatethousands: true
       }, layout[key]);
     });
     return Object.assign({
@@ -145,6 +147,16 @@
 
   document.getElementById("definition").addEventListener("click", function (event) {
     if (event.target === this) this.close();
+  });
+
+  // A card is gone to without the address, which holds the prices.
+  document.querySelectorAll(".contents a").forEach(function (link) {
+    link.addEventListener("click", function (event) {
+      event.preventDefault();
+      const card = document.querySelector(link.getAttribute("href"));
+      card.focus({ preventScroll: true });
+      card.scrollIntoView();
+    });
   });
 
   S.onChange(function () {

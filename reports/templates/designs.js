@@ -26,6 +26,12 @@
   // Values of a metric by design; prices that the reader moved count (prices.js).
   S.metric = function (name, workload) { return (facts.metrics[name] || {})[workload] || {}; };
 
+  // The design that the reader compares with.
+  S.baseline = function () {
+    const select = document.getElementById("against");
+    return (S.chosen.baseline || (select ? select.value : all[0] || "")).split("@")[0];
+  };
+
   // A table with the designs that are shown, in their order; other tables as they are.
   S.arrangedTable = function (table, ranked) {
     const byColumn = table.heading[0] === "field";

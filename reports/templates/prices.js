@@ -120,6 +120,13 @@
     parts: function (design, workload) {
       const run = data.runs.find(function (each) { return each.design === design && each.workload === workload; });
       return byName(run, function (entry) { return entry.part; });
+    },
+    // What a waterfall is made of while prices are moved: µJ of each design by part; null while they are not.
+    pieces: function (workload) {
+      return isMoved() ? runsOf(workload).filter(function (run) { return run.priced[setting.table]; }).map(function (run) {
+        const parts = byName(run, function (entry) { return short(entry.part); });
+        return [run.design, new Map(Array.from(parts, function ([part, span]) { return [part, span[1] / PJ_PER_UJ]; }))];
+      }) : null;
     }
   };
 
@@ -177,7 +184,7 @@
     return {
       type: "bar", orientation: "h", x: values, y: designs, name: S.escaped(name),
       marker: { color: colour, line: { width: 0 } },
-      hovertemplate: "%{y}: %{x:.4~g}<extra>" + S.escaped(name) + "</extra>"
+      hovertemplate: "%{y}: %{x:,.4~r}<extra>" + S.escaped(name) + "</extra>"
     };
   }
 
@@ -229,17 +236,21 @@
       if (spans && spans[0] && spans[1]) ratios.set(run.design + "\n" + run.workload, spans[0][1] / spans[1][1]);
     });
     figure.data = figure.data.filter(function (trace) { return S.facts.workloads.includes(S.unescaped(trace.name)); });
-    let high = 1;
+    const ends = [1];
     figure.data.forEach(function (trace) {
       trace.x = trace.y.map(function (name) {
         return ratios.get(S.unescaped(name) + "\n" + S.unescaped(trace.name)) ?? null;
       });
-      trace.text = trace.x.map(function (value) { return value === null ? "" : value.toFixed(value < 10 ? 2 : 1) + "×"; });
+      if (trace.mode === "text") {
+        trace.text = trace.x.map(function (value) { return value === null ? "" : "  " + value.toFixed(value < 10 ? 2 : 1) + "×"; });
+      }
       delete trace.error_x;
-      high = Math.max.apply(null, [high].concat(trace.x.filter(Number.isFinite)));
+      ends.push(...trace.x.filter(Number.isFinite));
     });
-    figure.layout.xaxis.range = [0, 1.18 * high];
-    const workloads = figure.data.map(function (trace) { return S.unescaped(trace.name); });
+    const [low, high] = [Math.min, Math.max].map(function (end) { return Math.log10(end.apply(null, ends)); });
+    const span = Math.max(high - low, 0.1);
+    figure.layout.xaxis.range = [low - span / 20, high + span / 6];
+    const workloads = Array.from(new Set(figure.data.map(function (trace) { return S.unescaped(trace.name); })));
     const rows = S.facts.designs.map(function (name) {
       return [name].concat(workloads.map(function (workload) { return ratios.get(name + "\n" + workload) ?? null; }));
     });
@@ -264,8 +275,11 @@
     return { table: table };
   };
 
-  ["energy-by-stage", "against-edp", "why", "break-even"].forEach(function (name) {
-    S.live[name] = function (at, plot) { return isMoved() ? { note: plot.note + " " + words.stale } : {}; };
+  ["energy-by-stage", "against-edp", "why", "roofline"].forEach(function (name) {
+    S.live[name] = function (at, plot) {
+      const stays = isMoved() && (name !== "roofline" || at[1] === words.joules);
+      return stays ? { note: plot.note + " " + words.stale } : {};
+    };
   });
 
   S.live.ranking = function (at) {
@@ -308,12 +322,15 @@
   }
 
   S.live["break-evens"] = function (at) {
-    const runs = runsOf(at[0]).filter(function (run) { return run.priced[setting.table]; });
+    // Of a workload all pairs of designs; across workloads a design with itself, on the same images.
+    const across = at[0] === words.across;
+    const runs = (across ? data.runs : runsOf(at[0])).filter(function (run) { return run.priced[setting.table]; });
     const rows = [];
     runs.forEach(function (one, place) {
       runs.slice(0, place).forEach(function (other) {
+        if (across && (other.images !== one.images || other.design !== one.design)) return;
         const ratio = energyOf(other, setting)[1] / energyOf(one, setting)[1];
-        rows.push([other.design, one.design, ratio].concat(["always", "dram", "standby", "sram", "pe"].map(function (name) {
+        rows.push([named(other, across), named(one, across), ratio].concat(["always", "dram", "standby", "sram", "pe"].map(function (name) {
           return turnOver(other, one, name);
         })));
       });
@@ -327,19 +344,31 @@
     };
   };
 
+  function named(run, apart) { return apart ? run.design + " on " + run.workload : run.design; }
+
   const picked = { of: "", over: "", x: "always", y: "dram" };
-  S.live["ratio-map"] = function (at) {
-    const runs = runsOf(at[0]).filter(function (run) { return run.priced[setting.table]; });
-    if (!runs.length) return { figure: null, table: { heading: ["design"], rows: [] } };
-    const designs = runs.map(function (run) { return [run.design, run.design]; });
+  S.live["ratio-map"] = function () {
+    const several = S.facts.workloads.length > 1;
+    const shown = S.designs();
+    const runs = data.runs.filter(function (run) { return run.priced[setting.table] && shown.includes(run.design); });
+    const offer = function (those) { return those.map(function (run) { return [named(run, several), named(run, several)]; }); };
+    const find = function (name) { return runs.find(function (run) { return named(run, several) === name; }); };
+    const paired = runs.filter(function (run) {
+      return runs.some(function (other) { return other !== run && other.images === run.images; });
+    });
+    if (!paired.length) return { figure: null, table: { heading: ["design"], rows: [] } };
+    // At first the cheapest design over the reader's baseline, on the first workload.
+    const own = paired.filter(function (run) { return run.workload === paired[0].workload; });
+    const best = own.reduce(function (a, b) { return energyOf(b, setting)[1] < energyOf(a, setting)[1] ? b : a; });
     const knobs = Object.keys(KNOBS).map(function (name) { return [name, words[name]]; });
-    S.pick("ratio-map", picked, "of", place.dataset.of, designs, designs[0][0]);
-    S.pick("ratio-map", picked, "over", place.dataset.over, designs, designs[designs.length - 1][0]);
+    S.pick("ratio-map", picked, "of", place.dataset.of, offer(paired), named(best, several));
+    const one = find(picked.of);
+    const others = paired.filter(function (run) { return run !== one && run.images === one.images; });
+    const base = others.find(function (run) { return run.workload === one.workload && run.design === S.baseline(); });
+    S.pick("ratio-map", picked, "over", place.dataset.over, offer(others), named(base || others[0], several));
+    const other = find(picked.over);
     S.pick("ratio-map", picked, "x", place.dataset.x, knobs, "always");
     S.pick("ratio-map", picked, "y", place.dataset.y, knobs, "dram");
-    const [one, other] = [picked.of, picked.over].map(function (name) {
-      return runs.find(function (run) { return run.design === name; });
-    });
     const axes = ["x", "y"].map(function (axis) { return steps(picked[axis]); });
     const z = axes[1].map(function (y) {
       return axes[0].map(function (x) {
@@ -354,8 +383,9 @@
     const figure = {
       data: [
         {
-          type: "heatmap", x: axes[0], y: axes[1], z: logs, customdata: z, zmin: -far, zmax: far, colorscale: "RdBu", reversescale: false,
-          hovertemplate: "%{x:.3~g}, %{y:.3~g}: %{customdata:.3~g}×<extra></extra>",
+          type: "heatmap", x: axes[0], y: axes[1], z: logs, customdata: z, zmin: -far, zmax: far,
+          colorscale: [[0, "#0072B2"], [0.5, "#f7f7f7"], [1, "#D55E00"]],
+          hovertemplate: "%{x:,.3~r}, %{y:,.3~r}: %{customdata:,.3~r}×<extra></extra>",
           colorbar: { thickness: 12, tickvals: ticks, ticktext: ticks.map(function (t) { return S.shown(Math.pow(10, t)) + "×"; }) }
         },
         {
@@ -365,14 +395,14 @@
         {
           type: "scatter", mode: "markers", x: [now(picked.x, one) || axes[0][0]], y: [now(picked.y, one) || axes[1][0]], showlegend: false,
           marker: { symbol: "x", size: 11, color: "#000000", line: { color: "#ffffff", width: 1 } },
-          hovertemplate: "%{x:.3~g}, %{y:.3~g}<extra></extra>"
+          hovertemplate: "%{x:,.3~r}, %{y:,.3~r}<extra></extra>"
         }
       ],
       layout: { height: 460, showlegend: false, xaxis: axisOf(picked.x), yaxis: axisOf(picked.y) }
     };
     const rows = axes[1].flatMap(function (y, j) { return axes[0].map(function (x, i) { return [x, y, z[j][i]]; }); })
       .filter(function (_, place) { return place % 4 === 0; });
-    return { figure: figure, table: { heading: [words[picked.x], words[picked.y], one.design + " / " + other.design], rows: rows } };
+    return { figure: figure, table: { heading: [words[picked.x], words[picked.y], picked.of + " / " + picked.over], rows: rows } };
   };
 
   function axisOf(name) { return { title: { text: words[name] }, type: "log" }; }

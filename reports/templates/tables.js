@@ -33,7 +33,8 @@
 
   S.tableOf = function (table, name) {
     // A wide table is printed row by row: each cell needs its heading there.
-    const made = S.element("table", { class: table.heading.length > 8 ? "wide" : null });
+    const sheet = table.heading[0] === "field";
+    const made = S.element("table", { class: (table.heading.length > 8 ? "wide " : "") + (sheet ? "sheet" : "") });
     const away = hidden[name] || new Set();
     const kept = table.heading.map(function (_, column) { return column; })
       .filter(function (column) { return column === 0 || !away.has(table.heading[column]); });

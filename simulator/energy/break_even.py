@@ -3,7 +3,7 @@
     for line in sentences(("STAS", "T = 4"), one, other):
         print(line)
 
-Numbers only: pages and figures draw them.
+Powers are in mW, as everywhere that prints one.
 """
 
 from __future__ import annotations
@@ -12,17 +12,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-import numpy as np
-
-from simulator.config.arrays import Floats
 from simulator.energy.spans import NOTHING, Span, total
 
-PJ_PER_W_MS = 1e9
-"""1 W for 1 ms."""
-POWERS_W = (0.01, 3.0)
-"""Always-on powers of a map: from a small chip alone to one with four channels of DDR4 x8."""
-DRAM_PRICES_PJ = (1.0, 30.0)
-"""Prices of a DRAM bit of a map: from an HBM2 stream to DDR4 where 64 bytes of a row are used."""
+PJ_PER_MW_MS = 1e6
+"""1 mW for 1 ms."""
 
 
 class Design(NamedTuple):
@@ -45,9 +38,9 @@ class Design(NamedTuple):
         return total((self.chip, self.dram, self.power))
 
     @property
-    def power_w(self) -> Span:
+    def power_mw(self) -> Span:
         """The power that is drawn all the time."""
-        return self.power.times(1 / (PJ_PER_W_MS * self.latency_ms))
+        return self.power.times(1 / (PJ_PER_MW_MS * self.latency_ms))
 
     @property
     def dram_pj_per_bit(self) -> Span:
@@ -145,11 +138,11 @@ def _differences(one: Span, other: Span) -> tuple[float, float, float]:
 
 def _power_turn(one: Design, other: Design) -> Turn:
     """Return the always-on power of the first; the second keeps its difference to it."""
-    apart_w = other.power_w.nominal - one.power_w.nominal
+    apart_mw = other.power_mw.nominal - one.power_mw.nominal
     at_zero = (one.chip.nominal + one.dram.nominal) - (other.chip.nominal + other.dram.nominal)
-    at_zero -= apart_w * PJ_PER_W_MS * other.latency_ms
-    slope = PJ_PER_W_MS * (one.latency_ms - other.latency_ms)
-    return _turn("always-on power", "W", at_zero, slope, one.power_w)
+    at_zero -= apart_mw * PJ_PER_MW_MS * other.latency_ms
+    slope = PJ_PER_MW_MS * (one.latency_ms - other.latency_ms)
+    return _turn("always-on power", "mW", at_zero, slope, one.power_mw)
 
 
 def _dram_turn(one: Design, other: Design) -> Turn:
@@ -179,47 +172,6 @@ def _cause_turn(cause: str, each: tuple[float, float, float], nominal: float) ->
             value = place * nominal / -moved
             return Turn(cause, "", value, Span(-1, 0, 1), (nominal < 0) == (place > 0))
     return None
-
-
-def ratio_map(one: Design, other: Design, powers_w: Floats, dram_pj: Floats) -> Floats:
-    """Return energy of the first over the second, (prices, powers).
-
-    powers_w: always-on power of the first, the second keeps its difference to it, 0 at least;
-    dram_pj: price of a DRAM bit.
-    """
-    apart_w = other.power_w.nominal - one.power_w.nominal
-
-    def energy(design: Design, own_w: Floats) -> Floats:
-        at_rest: Floats = PJ_PER_W_MS * design.latency_ms * own_w
-        found: Floats = design.chip.nominal + dram_pj[:, None] * design.dram_bits + at_rest
-        return found
-
-    ratio: Floats = energy(one, powers_w) / energy(other, np.maximum(powers_w + apart_w, 0.0))
-    return ratio
-
-
-def equal_line(
-    one: Design, other: Design, powers_w: Floats, dram_pj: Floats
-) -> list[tuple[float, float]]:
-    """Return where on a map both cost the same: (always-on power of the first, DRAM price)."""
-    apart_w = other.power_w.nominal - one.power_w.nominal
-    slope = PJ_PER_W_MS * (one.latency_ms - other.latency_ms)
-    rest = one.chip.nominal - other.chip.nominal - PJ_PER_W_MS * apart_w * other.latency_ms
-    bits = one.dram_bits - other.dram_bits
-    if slope:
-        found = [(-(rest + price * bits) / slope, float(price)) for price in dram_pj]
-    else:
-        found = [(float(power), -rest / bits) for power in powers_w] if bits else []
-    return [
-        (power, price)
-        for power, price in found
-        if powers_w[0] <= power <= powers_w[-1] and dram_pj[0] <= price <= dram_pj[-1]
-    ]
-
-
-def map_axes(points: int = 81) -> tuple[Floats, Floats]:
-    """Return always-on powers and DRAM prices of a map, each a geometric series."""
-    return np.geomspace(*POWERS_W, points), np.geomspace(*DRAM_PRICES_PJ, points)
 
 
 def sentences(

@@ -21,8 +21,7 @@ RULES = ("wcag2a", "wcag2aa", "best-practice")
 
 @pytest.fixture(scope="module")
 def axe() -> str:
-    package = files("axe_selenium_python")
-    return (package / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+    return (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ["compare", "page", "sweep"])

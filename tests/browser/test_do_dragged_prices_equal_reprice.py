@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
+from selenium.webdriver.support.select import Select
 
 from simulator.reprice import main as reprice
 from tests.chromium import complaints, requests, scroll_to, wait_for, wait_until
@@ -76,11 +77,48 @@ def test_a_link_shows_what_the_command_prints(
     assert requests(driver) == []
 
 
+def test_every_slider_and_choice_equals_its_option(
+    driver: webdriver.Chrome, page: Path, results: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _open(driver, page, {})
+    knobs = driver.execute_script(
+        "return Array.from(document.querySelectorAll('[data-knob]'), k => k.dataset.knob)"
+    )
+    chosen = {"cells": "hp_350k", "table": "aladdin_28nm"}
+    assert {*knobs, *chosen} == {*OPTIONS}
+    moved: dict[str, Any] = {}
+    for place, name in enumerate(knobs):
+        # As a reader drags it: the field says what its place is worth.
+        value = driver.execute_script(
+            "const slider = document.querySelector(`[data-knob=${arguments[0]}]`);"
+            "slider.value = arguments[1]; slider.dispatchEvent(new Event('input'));"
+            "return document.getElementById('price-' + arguments[0]).value",
+            name,
+            130 + 170 * place,
+        )
+        moved[name] = value
+    for name, value in chosen.items():
+        Select(driver.find_element(By.ID, f"price-{name}")).select_by_value(value)
+        moved[name] = value
+    shown = driver.execute_script(
+        "return arguments[0].map(name => STASim.prices.energy(name, 'tiny'))", MACHINES
+    )
+    spans = [each["energy_pj"] for each in _repriced(results, moved, capsys)]
+    assert shown == [[span["low"], span["nominal"], span["high"]] for span in spans]
+
+
 def test_a_slider_moves_bars_ranking_front_and_link_and_back(
     driver: webdriver.Chrome, page: Path, results: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     _open(driver, page, {})
-    cards = ("ranking", "energy-by-part", "pareto", "against-energy", "break-evens")
+    cards = (
+        "ranking",
+        "energy-by-part",
+        "pareto",
+        "against-energy",
+        "break-evens",
+        "waterfall-energy",
+    )
     for name in cards:
         card = driver.find_element(By.ID, f"card-{name}")
         scroll_to(driver, card)
@@ -149,7 +187,7 @@ def test_break_evens_are_those_of_the_command(
             assert row[4] == pytest.approx(expected, rel=1e-6)
         # The command states all of the first design's power, the page what is drawn further.
         power = next(turn for turn in pair["turns"] if turn["quantity"] == "always-on power")
-        further_mw = 1e3 * ((power["value"] or 0) - power["bounds"]["nominal"])
+        further_mw = (power["value"] or 0) - power["bounds"]["nominal"]
         assert row[3] == (pytest.approx(further_mw, rel=1e-6) if further_mw > 0 else None)
 
 
@@ -182,9 +220,11 @@ def test_sums_are_rounded_once_as_pythons_are(driver: webdriver.Chrome, page: Pa
 
 def test_what_stays_at_the_sourced_prices_says_so(driver: webdriver.Chrome, page: Path) -> None:
     _open(driver, page, {"dram": 7})
-    for name in ("energy-by-stage", "against-edp", "why", "break-even", "waterfall-energy"):
+    for name in ("energy-by-stage", "against-edp", "why", "roofline"):
         card = driver.find_element(By.ID, f"card-{name}")
         scroll_to(driver, card)
         wait_for(driver, "arguments[0].querySelector('.buttons').children.length >= 3", card)
+        for select in card.find_elements(By.CSS_SELECTOR, "[data-choice=roofs]"):
+            Select(select).select_by_visible_text("in joules")
         assert "sourced prices" in card.find_element(By.CLASS_NAME, "note").text
     assert "sourced prices" in driver.find_element(By.CLASS_NAME, "verdicts").text

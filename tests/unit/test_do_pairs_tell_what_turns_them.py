@@ -8,7 +8,7 @@ import pytest
 
 from reports import compare, diff
 from reports.break_evens import pairs, pairs_text
-from reports.figures.break_even import break_even_cards
+from reports.prices import price_cards
 from reports.runs import load_runs
 from simulator.architecture import load_architecture
 from simulator.results.result import Result
@@ -38,17 +38,25 @@ def test_a_pair_of_the_same_images_is_told_once(folder: Path) -> None:
     lines = pairs_text([pair]).splitlines()
     assert lines[0].startswith("Energy: the order of")
     assert pair.lines[0] in lines[1]
-    (card,) = break_even_cards([pair])
-    ((name, plot),) = card.plots.items()
-    assert name == (" against ".join(pair.names),)
-    assert plot.figure is not None
-    heat = plot.figure.data[0]
-    assert len(heat.z) == len(heat.y)
-    assert len(heat.z[0]) == len(heat.x)
-    assert pair.lines[0] in plot.note
+    cards = {card.name: card for card in price_cards(runs)}
+    assert [*cards] == ["ranking", "break-evens", "ratio-map"]
+    (turns,) = cards["break-evens"].plots.values()
+    power = next(turn for turn in pair.found.turns if turn.unit == "mW")
+    assert turns.table["turns at always-on power (mW)"].tolist() == [power.value]
 
 
-def test_the_map_agrees_with_the_energies_where_the_machine_is(folder: Path) -> None:
+def test_a_network_and_its_twin_are_a_pair_where_they_ran_the_same_images(folder: Path) -> None:
+    runs = load_runs([str(folder / "tiny")])
+    twins = [*runs, *(run._replace(workload="twin") for run in runs)]
+    cards = {card.name: card for card in price_cards(twins)}
+    assert [*cards["break-evens"].plots] == [("tiny",), ("twin",), ("one design, all networks",)]
+    table = cards["break-evens"].plots["one design, all networks",].table
+    assert {*zip(table["design"], table["other"], strict=True)} == {
+        (f"{name} on tiny", f"{name} on twin") for name in ("sparse_pe", "dense_pe")
+    }
+
+
+def test_the_energies_of_a_pair_are_those_of_its_results(folder: Path) -> None:
     (pair,) = pairs(load_runs([str(folder / "tiny")]))
     energies = [
         Result.load(folder / "tiny" / name).tables["images"]["energy_pj"].mean()

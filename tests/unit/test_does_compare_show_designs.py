@@ -134,7 +134,7 @@ def test_every_card_has_a_definition_a_table_and_a_plot_for_every_run(runs: list
             assert len(plot.table) > 0
             assert plot.note
         if card.choices == ("workload",):
-            assert [*card.plots] == [(name,) for name in WORKLOADS]
+            assert [*card.plots][: len(WORKLOADS)] == [(name,) for name in WORKLOADS]
         if card.choices == ("workload", "design"):
             assert len(card.plots) == len(runs)
 

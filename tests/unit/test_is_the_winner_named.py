@@ -92,15 +92,19 @@ def test_the_page_says_it_in_one_sentence(runs: list[Run]) -> None:
 
 def test_the_table_of_machines_holds_what_their_files_say(runs: list[Run]) -> None:
     card = next(card for card in machine_cards(runs) if card.name == "machines")
-    table = card.plots[()].table.set_index("design")
+    plot = card.plots[()]
+    table = plot.table.set_index("field").T
     # arch_configs/sparse_pe.yaml: 8 rows of 32 columns; 256 + 128 + 512 + 32 + 1 KiB; 4 x 16 GB/s.
     row = table.loc["sparse_pe"]
     assert (row["adders"], row["peak (accumulations/cycle)"]) == (256, 256)
     assert row["buffers (KiB)"] == 929
     assert row["DRAM (GB/s)"] == 64
     assert "8 rows" in row["tile of the array"]
-    assert "weights 8" in row["precision (bits)"]
-    assert row["clock (MHz)"] == 500
+    assert (row["clock (MHz)"], table.loc["loas", "clock (MHz)"]) == (500, 800)
+    # What is the same in all is one sentence, not a column.
+    assert "weights 8" in plot.note
+    assert "node (nm) 28" in plot.note
+    assert "node (nm)" not in table.columns
 
 
 def test_fields_that_differ_are_all_listed_and_no_others(runs: list[Run]) -> None:
