@@ -203,9 +203,10 @@ def _mosaic(active: Masks, source: str) -> Markup:
     size = 0.16 * min(rows, columns)
     picture = "picture-seen"
     parts = [
-        Markup('<svg class="mosaic" viewBox="0 0 {:.4g} {:.4g}" role="img"><defs>').format(
-            width, height
-        )
+        Markup(
+            '<svg class="mosaic" viewBox="0 0 {:.4g} {:.4g}" role="img">'
+            "<title>The picture at each timestep and block, halted patches blank</title><defs>"
+        ).format(width, height)
     ]
     entire = Markup('width="{}" height="{}"').format(columns, rows)
     if source:

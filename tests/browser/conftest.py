@@ -11,8 +11,11 @@ from selenium import webdriver
 from reports.compare import main as compare
 from reports.page import main as draw_page
 from reports.sweep import main as sweep
+from simulator.run import main as simulate
 from tests.chromium import chromium, complaints, requests
+from tests.factories import tiny_trace
 from tests.real_runs import real_runs
+from tests.sample_result import sample_result
 from tests.sample_sweep import sample_sweep
 
 WIDTH, HEIGHT = 1400, 1000
@@ -49,11 +52,20 @@ def sweep_page(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def pages(folder: Path, results: list[str], page: Path, sweep_page: Path) -> dict[str, Path]:
-    """A page of each kind."""
-    path = folder / "page.html"
-    assert draw_page([results[0], "--out", str(path)]) == 0
-    return {"compare": page, "page": path, "sweep": sweep_page}
+def pages(folder: Path, page: Path, sweep_page: Path) -> dict[str, Path]:
+    """A page of each kind; that of a run holds a stream too, `cnn` no tokens."""
+    tiny_trace(folder / "tiny.npz", images=3)
+    words = ["--arch", "sparse_pe", "--trace", str(folder / "tiny.npz"), "--out"]
+    arrivals = ["--arrivals", "poisson:20000,seed=1,images=12", "--in-flight", "2"]
+    assert simulate([*words, str(folder / "streamed"), *arrivals]) == 0
+    sample_result(blocks=0, timesteps=1).save(folder / "cnn")
+    assert draw_page([str(folder / "cnn"), "--out", str(folder / "cnn.html")]) == 0
+    return {
+        "compare": page,
+        "page": folder / "streamed" / "page.html",
+        "cnn": folder / "cnn.html",
+        "sweep": sweep_page,
+    }
 
 
 # Not of the session: a test of commands that are stopped ends all children of its worker.

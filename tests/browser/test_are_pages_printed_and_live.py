@@ -78,7 +78,7 @@ def test_a_reader_holds_a_live_page(driver: webdriver.Chrome, folder: Path) -> N
     path.write_text(text_of_sweep(sample_sweep(20), live_s=2.0), encoding="utf-8")
     driver.get(path.as_uri())
     driver.execute_script("window.first = true; document.querySelector('#live button').click()")
-    driver.set_script_timeout(5)
+    driver.set_script_timeout(60)
     driver.execute_async_script("setTimeout(arguments[0], 2500)")
     assert driver.execute_script("return window.first") is True
 
