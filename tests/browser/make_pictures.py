@@ -19,8 +19,7 @@ from tests.chromium import chromium, scroll_to, wait_for
 
 ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / "docs" / "pictures"
-MACHINES = ("dense_pe", "sparse_pe_noskip", "sparse_pe")
-TRACES = ("cifar10", "cifar10_baseline")
+TRACES = ("cifar10", "cifar100_baseline", "mnist")
 COLOURS = 128
 BLOCK = 3
 
@@ -31,13 +30,9 @@ def run(*words: str) -> None:
 
 
 def simulate(folder: Path) -> None:
-    """A page of three machines on two workloads, and a timeline of one image."""
-    for trace in TRACES:
-        for machine in MACHINES:
-            place = ["--arch", f"arch_configs/{machine}.yaml", "--trace", f"traces/{trace}.npz"]
-            run("simulator.run", *place, "--out", str(folder / "runs" / f"{trace}-{machine}"))
-    page = ["--out", str(folder / "page.html"), "--baseline", "dense_pe@cifar10_baseline"]
-    run("reports.compare", str(folder / "runs"), *page)
+    """A page of the shipped machines on three workloads, and a timeline of one image."""
+    words = ["--trace", *TRACES, "--images", "0:4", "--baseline", "dense_pe"]
+    run("stasim.matrix", *words, "--out", str(folder / "runs"))
     timeline = str(folder / "run.json")
     place = ["--arch", "arch_configs/sparse_pe.yaml", "--trace", "traces/cifar10.npz"]
     run("simulator.run", *place, "--images", "0", "--timeline", timeline)
@@ -52,16 +47,18 @@ def save(png: bytes, name: str) -> None:
 
 
 def photograph(driver: webdriver.Chrome, page: Path) -> None:
-    """The top of the page, and the card of the halted patches."""
+    """The top of the page, the ratios of two metrics, and the card of the halted patches."""
     driver.get(page.as_uri())
     driver.execute_script("document.documentElement.dataset.theme = 'light'")
     wait_for(driver, "document.querySelector('#card-overview .numbers tbody tr')")
     save(driver.get_screenshot_as_png(), "compare-light.png")
-    card = driver.find_element(By.ID, "card-halting")
-    scroll_to(driver, card)
-    wait_for(driver, "arguments[0].querySelector('.mosaic')", card)
-    wait_for(driver, "arguments[0].querySelector('.main-svg')", card)
-    save(card.screenshot_as_png, "halting.png")
+    for name, drawn in (("against-energy", ".main-svg"), ("halting", ".mosaic")):
+        card = driver.find_element(By.ID, f"card-{name}")
+        scroll_to(driver, card)
+        wait_for(driver, f"arguments[0].querySelector('{drawn}')", card)
+        wait_for(driver, "arguments[0].querySelector('.main-svg g.trace, .heatmaplayer')", card)
+        scroll_to(driver, card)
+        save(card.screenshot_as_png, f"{name}.png")
 
 
 def main() -> None:
@@ -71,7 +68,7 @@ def main() -> None:
         folder = Path(name)
         simulate(folder)
         with chromium(folder, 1240, 1320) as driver:
-            photograph(driver, folder / "page.html")
+            photograph(driver, folder / "runs" / "compare.html")
 
 
 if __name__ == "__main__":
