@@ -104,11 +104,11 @@ def price_cards(runs: Sequence[Run]) -> list[Card]:
         within[text("prices", "across")] = twins
     ranked: Plots = {(name,): _plot("ranking", _ranking(group)) for name, group in groups.items()}
     turns: Plots = {(name,): _plot("break-evens", _turns(own)) for name, own in within.items()}
-    cards = [("ranking", (WORKLOAD,), ranked), ("break-evens", (WORKLOAD,), turns)]
-    cards.append(("ratio-map", (), {(): _plot("ratio-map", _ratios(found))}))
+    ratios: Plots = {(): _plot("ratio-map", _ratios(found))}
+    cards = (("ranking", ranked), ("break-evens", turns), ("ratio-map", ratios))
     return [
-        Card(name, text(name, "title"), ENERGIES, choices, plots)
-        for name, choices, plots in cards
+        Card(name, text(name, "title"), ENERGIES, (WORKLOAD,) if () not in plots else (), plots)
+        for name, plots in cards
         if plots
     ]
 

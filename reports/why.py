@@ -107,5 +107,5 @@ def pieces(run: Run, view: str) -> dict[str, float]:
 def waterfall_data() -> dict[str, Any]:
     """What the page needs beside the tables: its words, and the unit of each view."""
     named = {name: texts()[name] for name in VIEWS}
-    named |= {"picks": texts()["waterfall"], "moved": text("waterfall", "moved")}
-    return {"texts": named, "units": [TIME.symbol, ENERGY.symbol]}
+    shared = {"picks": texts()["waterfall"], "moved": text("waterfall", "moved")}
+    return {"texts": named | shared, "units": [TIME.symbol, ENERGY.symbol]}

@@ -52,6 +52,8 @@ def photograph(driver: webdriver.Chrome, page: Path) -> None:
     driver.execute_script("document.documentElement.dataset.theme = 'light'")
     wait_for(driver, "document.querySelector('#card-overview .numbers tbody tr')")
     save(driver.get_screenshot_as_png(), "compare-light.png")
+    # It would lie over a card that fills the window.
+    driver.execute_script("document.getElementById('arrange').style.position = 'static'")
     for name, drawn in (("against-energy", ".main-svg"), ("halting", ".mosaic")):
         card = driver.find_element(By.ID, f"card-{name}")
         scroll_to(driver, card)

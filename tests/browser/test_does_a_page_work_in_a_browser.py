@@ -202,5 +202,8 @@ def test_a_phone_shows_everything_without_scrolling_sideways(
         assert driver.execute_script("return document.documentElement.scrollWidth") <= 360
         for plot in driver.find_elements(By.CSS_SELECTOR, ".plot .main-svg"):
             assert plot.size["width"] <= 360
+        over = "Array.from(document.querySelectorAll('.numbers tbody th'))"
+        over += ".filter(cell => cell.scrollWidth > cell.clientWidth + 1).length"
+        assert driver.execute_script(f"return {over}") == 0
     finally:
         driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
