@@ -159,7 +159,7 @@ def test_a_tree_of_patterns_passes_a_sum_once_for_its_chunks() -> None:
 
 @pytest.mark.nojit
 def test_trees_take_rows_and_planes_in_turn_and_hold_one_sum_each() -> None:
-    part = array("adder_tree")
+    part = array("adder_trees")
     cost = part.cost(tiles_of_bits(np.ones((1, 9, 2, 100), np.bool_), part.tile_inputs))
     assert cost.cycles.tolist() == [5, 5]  # 18 rows of planes, 4 at a time, in each of two chunks
     assert cost.per_output["accumulate"].tolist() == [1800]

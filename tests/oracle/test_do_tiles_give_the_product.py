@@ -32,7 +32,7 @@ OTHERS = [
     "{kind: pattern, columns: 24, patterns: 8, row_inputs: 12}",
     "{kind: spike_count, columns: 24, chunk_inputs: 40}",
     "{kind: time_batched, rows: 16, columns: 8}",
-    "{kind: adder_tree, rows: 4, columns: 8, tree_inputs: 20}",
+    "{kind: adder_trees, rows: 4, columns: 8, tree_inputs: 20}",
 ]
 KEY_VALUES = "dataflow={kind: timestep_serial, attention_order: key_values_first}"
 MACHINES = [

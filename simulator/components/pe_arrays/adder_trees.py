@@ -10,7 +10,7 @@ from pydantic import Field
 from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Tiles
 
 
-class AdderTree(AccumulatorArray, kind="adder_tree"):
+class AdderTrees(AccumulatorArray, kind="adder_trees"):
     """Rows x columns trees of `tree_inputs` adders; operands are broadcast, sums are in one place.
 
     In a cycle `rows` operand rows meet the weights of a chunk of `tree_inputs` inputs for `columns`
@@ -23,7 +23,7 @@ class AdderTree(AccumulatorArray, kind="adder_tree"):
 
     in_lockstep: ClassVar[bool] = True
     across_taps: ClassVar[bool] = True
-    example: ClassVar[str] = "kind: adder_tree\nrows: 4\ncolumns: 12\ntree_inputs: 72\n"
+    example: ClassVar[str] = "kind: adder_trees\nrows: 4\ncolumns: 12\ntree_inputs: 72\n"
 
     rows: int = Field(gt=0, le=4096, description="operand rows of a cycle")
     columns: int = Field(gt=0, le=4096, description="outputs of a tile")
