@@ -53,21 +53,7 @@ def parser() -> argparse.ArgumentParser:
         help="such as stas_spikformer_4_384, sdt_2_512 or stas_qkformer_10_384; stas_ stands for "
         "I-SPS and halting",
     )
-    made.add_argument(
-        "--network",
-        metavar="MODULE:NAME",
-        help="instead of --model: a function without arguments that returns a network of PyTorch "
-        "with its weights",
-    )
-    made.add_argument("--nir", type=Path, metavar="FILE", help="instead of --model: a NIR graph")
-    made.add_argument(
-        "--nir-step-s", type=float, default=1e-4, help="of a NIR graph's neurons (default 1e-4)"
-    )
-    made.add_argument(
-        "--sequence",
-        action="store_true",
-        help="--network takes (timestep, image, channel, h, w): each image is repeated",
-    )
+    add_own(made)
     made.add_argument(
         "--dataset", help=f"{', '.join(DATASETS)}; without it --network reads images from --data"
     )
@@ -91,25 +77,9 @@ def parser() -> argparse.ArgumentParser:
         "pictures, or an .npy or .npz of arrays (image, ...)",
     )
     made.add_argument(
-        "--mean", type=float, nargs="+", default=(), help="of images of --data, by channel"
-    )
-    made.add_argument(
-        "--std", type=float, nargs="+", default=(), help="of images of --data, by channel"
-    )
-    made.add_argument(
-        "--time-axis", type=int, metavar="N", help="of one image of --data that changes in time"
-    )
-    made.add_argument(
         "--ragged",
         action="store_true",
         help="images may leave --network after different timesteps",
-    )
-    made.add_argument(
-        "--mask",
-        action="append",
-        default=[],
-        metavar="BLOCK=MODULE",
-        help="of --network: the module whose output says which tokens a block computes",
     )
     made.add_argument(
         "--images", type=int, default=20, help="how many, from the first on (default 20)"
@@ -150,6 +120,41 @@ def parser() -> argparse.ArgumentParser:
     add_switches(made)
     made.add_argument("--threads", type=int, default=2, help="of torch (default 2)")
     return made
+
+
+def add_own(made: argparse.ArgumentParser) -> None:
+    """Add the options of networks that are not ours and of their images."""
+    made.add_argument(
+        "--network",
+        metavar="MODULE:NAME",
+        help="instead of --model: a function without arguments that returns a network of PyTorch "
+        "with its weights",
+    )
+    made.add_argument("--nir", type=Path, metavar="FILE", help="instead of --model: a NIR graph")
+    made.add_argument(
+        "--nir-step-s", type=float, default=1e-4, help="of a NIR graph's neurons (default 1e-4)"
+    )
+    made.add_argument(
+        "--sequence",
+        action="store_true",
+        help="--network takes (timestep, image, channel, h, w): each image is repeated",
+    )
+    made.add_argument(
+        "--mean", type=float, nargs="+", default=(), help="of images of --data, by channel"
+    )
+    made.add_argument(
+        "--std", type=float, nargs="+", default=(), help="of images of --data, by channel"
+    )
+    made.add_argument(
+        "--time-axis", type=int, metavar="N", help="of one image of --data that changes in time"
+    )
+    made.add_argument(
+        "--mask",
+        action="append",
+        default=[],
+        metavar="BLOCK=MODULE",
+        help="of --network: the module whose output says which tokens a block computes",
+    )
 
 
 @command("models.capture")
@@ -214,24 +219,25 @@ def capture_own(options: argparse.Namespace) -> Path:
     network, name = loaded_network(options)
     from models.capturing import capture as capture_any
 
+    asked = {**own_asked(options), "name": name, "ragged": options.ragged}
+    return capture_any(network, options.data, options.out, **asked)
+
+
+def own_asked(options: argparse.Namespace) -> dict[str, Any]:
+    """What the options say to a capture of images that are not ours."""
     sequence = options.sequence or (options.nir is not None and options.time_axis is None)
-    return capture_any(
-        network,
-        options.data,
-        options.out,
-        timesteps=options.timesteps or (TIMESTEPS if sequence else None),
-        time_axis=options.time_axis,
-        sequence=sequence,
-        ragged=options.ragged,
-        masks=masks_asked(options),
-        mean=options.mean,
-        std=options.std,
-        name=name,
-        dataset=options.data.stem,
-        origin="trained" if options.weights == "trained" else "random",
-        limit=options.images,
-        seed=options.seed,
-    )
+    return {
+        "timesteps": options.timesteps or (TIMESTEPS if sequence else None),
+        "time_axis": options.time_axis,
+        "sequence": sequence,
+        "masks": masks_asked(options),
+        "mean": options.mean,
+        "std": options.std,
+        "dataset": options.data.stem,
+        "origin": "trained" if options.weights == "trained" else "random",
+        "limit": options.images,
+        "seed": options.seed,
+    }
 
 
 def masks_asked(options: argparse.Namespace) -> dict[str, str]:
@@ -244,10 +250,15 @@ def masks_asked(options: argparse.Namespace) -> dict[str, str]:
 
 def loaded_network(options: argparse.Namespace) -> tuple[Any, str]:
     """The network of --network or --nir, with its name."""
-    if options.weights not in ("calibrated", "random", "trained"):
-        raise ModelError("--weights of --network and --nir must be trained or random")
     if switches_asked(options).given or options.baseline:
         raise ModelError("--network and --nir have none of the switches of our networks")
+    return foreign_network_of(options)
+
+
+def foreign_network_of(options: argparse.Namespace) -> tuple[Any, str]:
+    """The network of --network or --nir, with its name, whose weights are its own."""
+    if options.weights not in ("calibrated", "random", "trained"):
+        raise ModelError("--weights of --network and --nir must be trained or random")
     use_threads(options.threads)
     from models.foreign.loading import foreign_network
 

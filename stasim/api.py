@@ -7,6 +7,7 @@ import shlex
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor
 
+    from models.halting.machine_ponder import StepPrices
     from simulator.architecture import Machine
     from simulator.results.result import Result
     from simulator.results.sweep_result import SweepResult
@@ -75,6 +77,87 @@ def active(alive: Tensor, name: str) -> Tensor:
     from models.capturing import active as note
 
     return note(alive, name)
+
+
+def threshold(own: float, accumulated: Tensor) -> float:
+    """Return `own`; in a live run, the accumulated score at which tokens halt within the budget.
+
+    To be called in the forward pass where tokens are checked: `alive * (score < threshold(0.9,
+    score))`. `accumulated`: the score of each token of the last `active`, which must not shrink.
+    """
+    require("models")
+    from models.capturing import threshold as steered
+
+    return steered(own, accumulated)
+
+
+def live(
+    model: Callable[..., Any],
+    loader: Any,
+    machine: Machine,
+    *,
+    budget_ms: float | None = None,
+    budget_uj: float | None = None,
+    path: str | Path | None = None,
+    **options: Any,
+) -> pd.DataFrame:
+    """Run a network in the loop with a machine; return a row for each image.
+
+    The network says by `active` which tokens it computes, and by `threshold` where a budget of
+    each image may halt them. `path`: where the run's trace is written, whose simulation gives the
+    same cycles and energies. `options`: those of `capture`.
+
+    Raises SimulatorError for what is wrong with the input.
+    """
+    require("simulator", "models")
+    import pandas as pd
+
+    from models.live.captured import run_captured
+    from models.live.control import budget_of
+    from simulator.architecture import as_architecture
+
+    budget = budget_of(budget_ms, budget_uj)
+    own = as_architecture(machine, [])
+    trace = None if path is None else Path(path)
+    return pd.DataFrame(run_captured(model, loader, own, budget, trace=trace, **options))
+
+
+def halting_prices(
+    trace: AnyTrace, machine: Machine, cost: str = "energy", images: Images = None
+) -> StepPrices:
+    """Measure what a token costs at each block and timestep, for `halting_cost`.
+
+    `trace`: of a network whose tokens run on. `cost`: `energy` or `latency`.
+    """
+    require("simulator", "models")
+    from models.halting.machine_ponder import step_prices
+    from simulator.architecture import as_architecture
+    from simulator.hil.cost_table import cost_table
+    from simulator.hil.simulated import SimulatedDevice
+
+    with _opened(trace) as each:
+        device = SimulatedDevice(each, as_architecture(machine, []))
+        costs = cost_table(device, each, _images(images, each.images))
+        return step_prices(costs, cost, device.network.tokens)
+
+
+def halting_cost(alive: Sequence[Tensor], prices: StepPrices) -> Tensor:
+    """Return the mean cost of a batch's images on the machine, 1 if no token halts.
+
+    `alive`: what `noted_masks` has noted, in whose values the gradient flows. It is for a loss.
+    """
+    require("models")
+    from models.halting.machine_ponder import masks_cost
+
+    return masks_cost(alive, prices)
+
+
+def noted_masks() -> AbstractContextManager[list[Tensor]]:
+    """Note the masks that a forward pass gives to `active` meanwhile, with their gradients."""
+    require("models")
+    from models.capturing.marks import noted_masks as noting
+
+    return noting()
 
 
 def simulate(

@@ -5,6 +5,6 @@ capture(network, images, "net.npz")
 """
 
 from models.capturing.api import capture
-from models.capturing.marks import active
+from models.capturing.marks import active, threshold
 
-__all__ = ["active", "capture"]
+__all__ = ["active", "capture", "threshold"]

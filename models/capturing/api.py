@@ -43,6 +43,7 @@ def capture(
     limit: int | None = None,
     divisor: float = 255.0,
     seed: int = 0,
+    finish: Callable[[Path, CaptureRuns, Spool, CaptureFacts], None] | None = None,
 ) -> Path:
     """Run a network on images, one at a time, and write the trace of all its weighted sums.
 
@@ -58,7 +59,7 @@ def capture(
     network's input of that batch, and is recorded too: repeat, normalise or code it there.
     `reset`: puts the neurons back before each image. `origin`: `trained`, `random` or `calibrated`,
     as the trace states it. `limit`: of images. `divisor`: of 8-bit pixels; other images enter as
-    they are. `seed`: of random coders.
+    they are. `seed`: of random coders. `finish`: called in place of writing the trace.
 
     Raises ModelError that names module, the user's line, and a way out. The trace states what was
     proven, and appears whole or not at all.
@@ -87,7 +88,8 @@ def capture(
         facts = CaptureFacts(
             label, network, dataset, where.split, where.source, origin, kept, silent, runs.courses
         )
-        _write(path, runs, spool, facts)
+        runs.samples = _limited(iter(samples_of(images, labels)), limit)
+        (finish or _write)(path, runs, spool, facts)
     if silent:
         warnings.warn(f"{label}: never fires on these images: {', '.join(silent)}", stacklevel=2)
     return path

@@ -127,13 +127,13 @@ class Spool:
         found = {}
         with np.load(self.folder / f"{image}.npz") as kept:
             for name, coding in codings.items():
-                own = self._planes(self._known[name][image], kept[name], coding)
+                own = self.planes(self._known[name][image], kept[name], coding)
                 missing = frames[name] - len(own)
                 found[name] = np.pad(own, ((0, missing), *((0, 0),) * 3)) if missing else own
         return found
 
     @staticmethod
-    def _planes(known: Arranged, array: Numbers, coding: Coding) -> npt.NDArray[np.uint8]:
+    def planes(known: Arranged, array: Numbers, coding: Coding) -> npt.NDArray[np.uint8]:
         """One image's tensor in the planes of a coding."""
         if known.kind == "spikes" and coding.kind == "spikes":
             return array[:, None]
@@ -143,6 +143,23 @@ class Spool:
         numbers = _recoded(known, array, coding)
         planes = [pack_bits((numbers >> plane) & 1) for plane in range(coding.planes)]
         return np.stack(planes, axis=1)
+
+
+def frame(known: Arranged, coding: Coding) -> Numbers | None:
+    """Return one frame (1, row, channel) as (plane, row, byte); None where a coding of whole
+    numbers does not hold it.
+    """
+    if coding.error == 0.0 and not known.silent:
+        values = _values(known, known.numbers)
+        numbers = values / np.array(coding.scale) + np.array(coding.zero)
+        most = 2**coding.planes - 1
+        off = np.abs(np.rint(numbers) - numbers).max(initial=0.0)
+        if off > _FITTED * most or numbers.min() < -0.5 or numbers.max() > most + 0.5:
+            return None
+    bits = known.kind == "spikes"
+    array = pack_bits(known.numbers) if bits else known.numbers
+    shape = known._replace(numbers=np.array([0, 0, known.numbers.shape[2]]))
+    return Spool.planes(shape, array, coding)[0]
 
 
 def _alike(first: Arranged, second: Arranged) -> bool:

@@ -58,7 +58,10 @@ class Course:
 
 
 class CaptureRuns:
-    """Runs images one at a time. `ragged`: they may leave after different timesteps."""
+    """Runs images one at a time. `ragged`: they may leave after different timesteps.
+
+    `samples`: the same images once more, for what follows a capture.
+    """
 
     def __init__(
         self,
@@ -72,6 +75,7 @@ class CaptureRuns:
         self.network, self.prepare, self.reset = network, prepare, reset_with
         self.form, self.timesteps, self.ragged = form, timesteps, ragged
         self.courses: list[Course] = []
+        self.samples: Iterator[InputSample] = iter(())
 
     @property
     def longest(self) -> Course:
@@ -93,7 +97,7 @@ class CaptureRuns:
             course.plan.check_halted(tensors, masks, sample.name)
             spool.add({course.names[name]: each for name, each in tensors.items()})
             steps = course.plan.timesteps
-            kept.append(Kept(sample.label, _prediction(run.result), sample.name, masks, steps))
+            kept.append(Kept(sample.label, prediction_of(run.result), sample.name, masks, steps))
         for course in self.courses:
             if "another_image" not in course.plan.proof:
                 self._prove_by_turning(course)
@@ -152,7 +156,7 @@ class CaptureRuns:
         for course in self.courses:
             try:
                 run, marks = later_run(
-                    self._call, self.network, inputs, course.plan, image, course.images == 1
+                    self.call, self.network, inputs, course.plan, image, course.images == 1
                 )
             except OtherCourse:
                 if self.ragged:
@@ -168,7 +172,7 @@ class CaptureRuns:
         """Test the tape of a course of one image on the same image, turned around."""
         turned = [each.flip(-1) if each.dim() else each for each in course.inputs]
         try:
-            run, _ = later_run(self._call, self.network, turned, course.plan, "0 turned", True)
+            run, _ = later_run(self.call, self.network, turned, course.plan, "0 turned", True)
         except OtherCourse:
             if not self.ragged:
                 raise
@@ -179,11 +183,11 @@ class CaptureRuns:
     def _tried(self, *inputs: Tensor) -> Any:
         """Call the network; what PyTorch refuses is told in terms of the images."""
         try:
-            return self._call(*inputs)
+            return self.call(*inputs)
         except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
             raise refused_images(error, [*map(tuple, (each.shape for each in inputs))]) from error
 
-    def _call(self, *inputs: Tensor) -> Any:
+    def call(self, *inputs: Tensor) -> Any:
         self.reset(self.network)
         if self.prepare is None:
             return self.network(*inputs)
@@ -279,7 +283,7 @@ def _pixels(sample: InputSample, own: Any, time_axis: int | None) -> Arranged | 
     return Arranged("integer", rows, scales, zeros, False)
 
 
-def _prediction(result: list[Tensor]) -> int:
+def prediction_of(result: list[Tensor]) -> int:
     """The class of the largest output, summed over whatever comes before the classes."""
     if not result or not result[0].dtype.is_floating_point or result[0].dim() < 2:
         return -1

@@ -66,6 +66,38 @@ def active(alive: Tensor, name: str) -> Tensor:
     return alive
 
 
+def threshold(own: float, accumulated: Tensor) -> float:
+    """Return `own`; in a live run, the accumulated score at which tokens halt within the budget.
+
+    `accumulated`: what each token of the last `active` has so far. It must not shrink, and a token
+    must halt once it reaches the threshold.
+    """
+    steer = getattr(_RUNNING[-1], "threshold", None) if _RUNNING else None
+    if steer is None:
+        return own
+    with _disable_current_modes():
+        return float(steer(own, accumulated))
+
+
+@contextlib.contextmanager
+def noted_masks() -> Iterator[list[Tensor]]:
+    """Note what `active` is given meanwhile, as tensors with their gradients."""
+    kept: list[Tensor] = []
+    with noting(_Kept(kept)):
+        yield kept
+
+
+class _Kept:
+    """Notes the tensors themselves."""
+
+    def __init__(self, kept: list[Tensor]) -> None:
+        self.kept = kept
+
+    def mark(self, name: str, alive: Tensor, tokens: Bits) -> None:
+        """Keep a mask."""
+        self.kept.append(alive)
+
+
 @contextlib.contextmanager
 def masks_of_modules(network: Any, masks: Mapping[str, str]) -> Iterator[None]:
     """Note the output of a module as the mask of a block; `masks`: module's name by block."""

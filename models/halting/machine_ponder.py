@@ -10,6 +10,7 @@ the price of the step at which the token halts.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -81,6 +82,22 @@ def machine_survival(output: Output, prices: StepPrices) -> Tensor:
         raise ModelError("a machine's expected cost needs a network that halts by score or gate")
     live = output.active.flatten(1, 2).to(output.survival)
     return (output.survival * _price(live, prices).unsqueeze(2)).sum((1, 2)).mean()
+
+
+def masks_cost(alive: Sequence[Tensor], prices: StepPrices) -> Tensor:
+    """The mean cost of the images of a batch, in units of `prices.unit_cost`.
+
+    `alive`: of each check (image, token), 1 or a probability where a token runs, in order. Raises
+    ModelError where there are not as many checks as the machine was asked for.
+    """
+    if len(alive) != len(prices.token):
+        raise ModelError(
+            f"{len(alive)} masks were noted, the prices are of {len(prices.token)} blocks and "
+            "timesteps: active() must be called once for each, as in the trace"
+        )
+    masks = torch.stack([each.flatten(1).to(prices.token) for each in alive], dim=1)
+    live = (masks.detach() != 0).to(prices.token)
+    return (masks * _price(live, prices).unsqueeze(2)).sum((1, 2)).mean()
 
 
 def _price(live: Tensor, prices: StepPrices) -> Tensor:

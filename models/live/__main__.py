@@ -10,10 +10,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.capture import ACTIVE_TOKENS, CALIBRATION_IMAGES, TIMESTEPS, load_images
+from models.capture import (
+    ACTIVE_TOKENS,
+    CALIBRATION_IMAGES,
+    TIMESTEPS,
+    add_own,
+    foreign_network_of,
+    load_images,
+    own_asked,
+)
 from models.errors import ModelError
 from models.files import write_csv
-from models.live.control import Budget
+from models.live.control import Budget, budget_of
 from models.networks.config import DATASETS, named_config
 from models.threads import use_threads
 from simulator.command import add_overrides, check_counts, check_target, command, program
@@ -49,15 +57,18 @@ def parser() -> argparse.ArgumentParser:
     add = made.add_argument
     add("--arch", help="architecture file (YAML) of a simulated or RTL device")
     add_overrides(made)
-    add("--model", required=True, help="such as stas_spikformer_2_128")
-    add("--dataset", required=True, help=", ".join(DATASETS))
+    add("--model", help="such as stas_spikformer_2_128")
+    add_own(made)
+    add("--dataset", help=f"of --model: {', '.join(DATASETS)}")
     add("--weights", default="calibrated", help="calibrated (default), random, or a file")
     add("--timesteps", type=int, help="default 4, or the weights file's")
     add("--seed", type=int, default=0, help="of drawn weights (default 0)")
     add("--active-tokens", type=float, default=ACTIVE_TOKENS,
         help="mean fraction of active tokens that calibration solves beta for")  # fmt: skip
     add("--source", choices=("samples", "full"), default="samples", help="as in models.capture")
-    add("--data", type=Path, help="folder of the full data set")
+    add("--data", type=Path, metavar="PATH",
+        help="folder of the full data set; of --network: pictures, or an .npy or .npz of "
+        "arrays")  # fmt: skip
     add("--images", type=int, default=20, help="how many, from the first on (default 20)")
     budget = made.add_mutually_exclusive_group()
     budget.add_argument("--budget-ms", type=float, help="for each image, in milliseconds")
@@ -87,6 +98,9 @@ def run(options: argparse.Namespace) -> None:
     which nothing was steered, when all is written.
     """
     _check(options)
+    if options.model is None:
+        _run_own(options)
+        return
     use_threads(options.threads)
     from models.live.running import LiveRun
     from models.networks.arms import Setup, prepare
@@ -105,8 +119,7 @@ def run(options: argparse.Namespace) -> None:
         timesteps=options.timesteps,
     )
     live = LiveRun(prepare(setup, images.first(CALIBRATION_IMAGES)), images, options.dataset)
-    limit = options.budget_ms if options.budget_ms is not None else options.budget_uj
-    budget = Budget(limit, "uj" if options.budget_uj is not None else "ms")
+    budget = budget_of(options.budget_ms, options.budget_uj)
     device, recorder = _device(options, live)
     try:
         rows, failure = _fly(options, live, device, budget)
@@ -116,9 +129,41 @@ def run(options: argparse.Namespace) -> None:
         write_csv(options.out, rows)
     if recorder is not None and failure is None:
         recorder.save(options.record, _versions())
-    print(summary(rows, budget, live, device.name))
+    print(summary(rows, budget, live.arm.weights["origin"] == "trained", device.name))
     if failure is not None:
         raise failure
+
+
+def _run_own(options: argparse.Namespace) -> None:
+    """Run a network that is not ours, on a simulated machine."""
+    from models.live.captured import run_captured
+    from simulator.architecture import load_architecture
+    from simulator.hil.recorded import Recorder
+
+    network, name = foreign_network_of(options)
+    budget = budget_of(options.budget_ms, options.budget_uj)
+    machine = load_architecture(options.arch, options.overrides)
+    recorders: list[Recorder] = []
+
+    def wrap(device: Device) -> Device:
+        recorders.append(Recorder(device))
+        return recorders[0]
+
+    rows = run_captured(
+        network,
+        options.data,
+        machine,
+        budget,
+        trace=options.trace,
+        wrap=wrap if options.record is not None else lambda device: device,
+        **{**own_asked(options), "name": name},
+    )
+    if options.out is not None:
+        write_csv(options.out, rows)
+    for recorder in recorders:
+        recorder.save(options.record, _versions())
+    trained = options.weights == "trained"
+    print(summary(rows, budget, trained, f"simulated {machine.name}"))
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -131,6 +176,14 @@ def _check(options: argparse.Namespace) -> None:
     for name in ("out", "trace", "record"):
         if getattr(options, name) is not None:
             check_target(getattr(options, name), f"--{name}")
+    if sum(each is not None for each in (options.model, options.network, options.nir)) != 1:
+        raise ModelError("give one of --model, --network and --nir")
+    if options.model is not None and options.dataset is None:
+        raise ModelError("--model needs --dataset")
+    if options.model is None and (options.data is None or options.dataset is not None):
+        raise ModelError("--network and --nir take their images from --data, without --dataset")
+    if options.model is None and options.device != "simulated":
+        raise ModelError(f"--device {options.device}: of --network and --nir must be simulated")
     if options.device in ("simulated", "rtl") and options.arch is None:
         raise ModelError(f"--device {options.device} needs --arch, its architecture file")
 
@@ -188,11 +241,11 @@ def _fly(
     return rows, live.failure
 
 
-def summary(rows: list[dict[str, Any]], budget: Budget, live: LiveRun, device: str) -> str:
+def summary(rows: list[dict[str, Any]], budget: Budget, trained: bool, device: str) -> str:
     """What the run comes to, a line each."""
     steered = [row for row in rows if row["steered"]]
     lines = [f"{len(rows)} images, {len(steered)} with the device {device}"]
-    if live.arm.weights["origin"] == "trained":
+    if trained:
         known = [row for row in rows if row["label"] >= 0]
         right = sum(row["label"] == row["prediction"] for row in known)
         lines.append(f"accuracy            {right / max(len(known), 1):.4f} of {len(known)}")

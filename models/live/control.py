@@ -10,10 +10,13 @@ anew after the next block; once the budget is spent, the threshold is 0 and ever
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from models.errors import ModelError
 
 FORGETTING = 0.98
 """Weight of a block's cost in the fit, for each block seen since; about the last 50 count."""
@@ -28,6 +31,16 @@ class Budget(NamedTuple):
 
     limit: float | None
     unit: str
+
+
+def budget_of(limit_ms: float | None, limit_uj: float | None) -> Budget:
+    """Return the one budget that is given; raises ModelError for two, or for one of nothing."""
+    given = [each for each in (limit_ms, limit_uj) if each is not None]
+    if len(given) > 1:
+        raise ModelError("budget: give one, in ms or in uj")
+    if given and not (math.isfinite(given[0]) and given[0] > 0):
+        raise ModelError(f"budget is {given[0]}; it must be above 0")
+    return Budget(given[0] if given else None, "ms" if limit_uj is None else "uj")
 
 
 class BlockEstimate:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,6 +25,9 @@ from simulator.errors import DeviceError
 from simulator.hil.base import Device
 from simulator.hil.pieces import cut
 from simulator.trace import Outline
+
+if TYPE_CHECKING:
+    from models.live.captured import CapturedFlight
 
 
 class Flown(NamedTuple):
@@ -83,14 +86,14 @@ class LiveRun:
             "label": int(image.labels[0]),
             "prediction": prediction,
             "active_tokens": round(active, 6),
-            **_costs(flight, budget, 1.0 - self.halting.config.eps),
+            **costs_of(flight, budget, 1.0 - self.halting.config.eps),
         }
         recording = next(flight.probe.take())
         return Flown(row, flight.checks, recording, prediction)
 
 
-def _costs(flight: ImageFlight, budget: Budget, own: float) -> dict[str, Any]:
-    """What the device said of an image; empty where it failed before the image's end."""
+def costs_of(flight: ImageFlight | CapturedFlight, budget: Budget, own: float) -> dict[str, Any]:
+    """Return what the device said of an image; empty where it failed before the image's end."""
     checks, failed = flight.checks, flight.failure is not None
     cycles, energy_pj = totals(checks)
     clock_mhz = checks[0].cost.clock_mhz if checks else 1.0
