@@ -164,6 +164,7 @@ class Labels:
         labels_of_storage = self._labels.get(spec.storage)
         if labels_of_storage is None:
             return torch.tensor(NEVER, dtype=torch.int16).expand(spec.size)
+        labels_of_storage = self._grown(spec)  # what is read may reach beyond all that is labelled
         if self._widths[spec.storage] != spec.dtype.itemsize:
             return labels_of_storage.max().expand(spec.size)
         return labels_of_storage.as_strided(spec.size, spec.stride, spec.offset)
@@ -254,18 +255,22 @@ class Labels:
                 return False
         return True
 
-    def _write(self, spec: Spec, labels: Tensor) -> None:
-        width = spec.dtype.itemsize
+    def _grown(self, spec: Spec) -> Tensor:
+        """The labels of a storage, as far as a tensor reaches at least."""
+        width = self._widths.setdefault(spec.storage, spec.dtype.itemsize)
         last = spec.span()[1] // width + 1
-        self._spread(spec.storage)
-        labels_of_storage = self._labels.get(spec.storage)
-        if labels_of_storage is None or len(labels_of_storage) < last:
+        labels = self._labels.get(spec.storage)
+        if labels is None or len(labels) < last:
             grown = torch.full((max(last, 1),), NEVER, dtype=torch.int16)
-            if labels_of_storage is not None:
-                grown[: len(labels_of_storage)] = labels_of_storage
-            labels_of_storage = self._labels[spec.storage] = grown
-            self._widths[spec.storage] = width
-        if self._widths[spec.storage] == width:
+            if labels is not None:
+                grown[: len(labels)] = labels
+            labels = self._labels[spec.storage] = grown
+        return labels
+
+    def _write(self, spec: Spec, labels: Tensor) -> None:
+        self._spread(spec.storage)
+        labels_of_storage = self._grown(spec)
+        if self._widths[spec.storage] == spec.dtype.itemsize:
             labels_of_storage.as_strided(spec.size, spec.stride, spec.offset).copy_(labels)
         else:
             labels_of_storage.fill_(int(labels.max()))

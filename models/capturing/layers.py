@@ -118,12 +118,12 @@ class _Finder:
             if entered.blank or building.awaits_blank or not building.steps & steps:
                 building.add(call, described, entered)
                 return
-        building = _Building(len(self.building))
+        building = _Building(len(self.building), key)
         building.add(call, described, entered)
         self.by_key[key].append(building)
         self.building.append(building)
 
-    def _key(self, call: Call, product: TapeProduct) -> object:
+    def _key(self, call: Call, product: TapeProduct) -> tuple[Any, ...]:
         """What calls of one layer at several timesteps have in common: weights, or their place."""
         weights = self.tape.weights(call, MATRIX[call.rule.name])
         known = tuple(s for s in weights if self.tape.origins[s.storage])
@@ -144,6 +144,7 @@ class _Finder:
         layers: list[CapturedLayer] = []
         of_call: dict[int, CapturedLayer] = {}
         for building in self.building:
+            self._check_rows(building)
             layer = building.finish(self.labels.timesteps)
             for at in building.operands:
                 reads, arrangement = building.reads(at)
@@ -157,6 +158,20 @@ class _Finder:
             layers.append(layer)
             of_call |= {call.index: layer for call in layer.calls}
         return layers, [each for alike in known.values() for each in alike], of_call
+
+    def _check_rows(self, building: _Building) -> None:
+        """Raise where one place computes another number of rows at another timestep."""
+        (module, weights, shape) = building.key
+        for other in self.building:
+            if other.key[:2] == (module, weights) and other.key[2][1:] == shape[1:]:
+                rows = {shape[0], other.key[2][0]}
+                parts = len(building.steps) + len(other.steps)
+                if len(rows) > 1 and parts <= self.labels.timesteps > len(building.steps):
+                    raise CaptureError(
+                        building.calls[0].place,
+                        f"computes {min(rows)} rows at one timestep and {max(rows)} at another",
+                        "keep the rows, and mark those that halted with active()",
+                    )
 
     def _versions(self) -> dict[tuple[int, int], object]:
         """By (call, position), the storage and how often it had been written."""
@@ -195,8 +210,8 @@ class _Finder:
 class _Building:
     """A layer whose calls are still coming."""
 
-    def __init__(self, index: int) -> None:
-        self.index = index
+    def __init__(self, index: int, key: tuple[Any, ...]) -> None:
+        self.index, self.key = index, key
         self.calls: list[Call] = []
         self.entered: list[Entered] = []
         self.described: list[Any] = []

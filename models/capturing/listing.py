@@ -84,7 +84,11 @@ class _Lister(Ledger):
     def _layer(self, node: Node) -> None:
         layer = node.layer
         assert layer is not None
-        if node in self.made:
+        if node in self.made or node in self._folded:
+            return
+        if not layer.operands:  # zeros of the run's own at every timestep, which nothing computes
+            self._folded.add(node)
+            self.listing.folded.append(f"{place_of(node)}: {node.name} of zeros")
             return
         product = layer.product
         name = self._unique(layer.name)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from models.capturing.labels import Labels
+from models.capturing.matrices import Described
 from models.capturing.operands import Coded, holds
 from models.capturing.propagation import NEVER
 from models.capturing.recorder import Entered
@@ -17,9 +16,6 @@ from models.capturing.refusals import CaptureError
 from models.capturing.replaying import ChangedReplay, Product, Randomness, TapeReplay
 from models.capturing.running import plainly
 from models.capturing.tape import Call, Spec, Tape
-
-Changes: TypeAlias = dict[tuple[int, int], npt.NDArray[np.bool_]]
-Described: TypeAlias = dict[int, Any]
 
 
 class ProofRun(NamedTuple):
@@ -41,7 +37,7 @@ def replay_equals(
     what: str,
     labels: Labels | None = None,
     timed_input: int | None = None,
-) -> tuple[int, Changes]:
+) -> tuple[int, ChangedReplay | None]:
     """Replay the tape on a run's inputs; return how many operands were equal.
 
     Raises CaptureError at the first that differs: memory was changed behind PyTorch, or values
@@ -73,7 +69,7 @@ def replay_equals(
                     "keep to PyTorch's operations inside the network",
                 )
     _weights_are_fixed(tape)
-    return checked, beside.changed if beside is not None else {}
+    return checked, beside
 
 
 def _weights_are_fixed(tape: Tape) -> None:
@@ -105,7 +101,11 @@ def _beside(
         axis = next(i for i, n in enumerate(spec.size) if n == labels.timesteps)
         return spec, _disturbed(replay.tensor(spec), axis, last)
 
-    beside = ChangedReplay(replay, operands, begins)
+    def may_differ(spec: Spec, differing: Tensor) -> bool:
+        steps = labels.read(spec)
+        return not bool((differing & (steps > NEVER) & (steps < last)).any())
+
+    beside = ChangedReplay(replay, operands, begins, may_differ)
     if timed_input is not None:
         for spec, values in zip(replay.tape.inputs, run.inputs, strict=True):
             beside.change(spec, _disturbed(values, timed_input, last))
@@ -143,26 +143,31 @@ class Causality(NamedTuple):
     layers: tuple[str, ...]
 
 
-def causality(tape: Tape, changes: Changes, labels: Labels, described: Described) -> Causality:
+def causality(
+    tape: Tape, changes: ChangedReplay | None, labels: Labels, described: dict[int, Described]
+) -> Causality:
     """Judge what changed with the input of the last timestep; nothing before may.
 
-    In a loop over an input without time, each timestep runs after the one before it, and there is
-    nothing to test.
+    That is an operand of a weighted sum, or its result, as where it runs over time. In a loop over
+    an input without time each timestep runs after the one before it: there is nothing to test.
     """
     last = labels.timesteps - 1
-    early: list[str] = []
+    if changes is None:
+        return Causality("not tested", ())
+    found = list(changes.early)
     late = False
-    for (index, at), differs in changes.items():
+    for (index, at), differs in changes.changed.items():
         product, arrangements = described[index]
         frames = arrangements[at].apply(differs)
         for step, frame in zip(product.steps, frames, strict=True):
             if frame.any():
                 late |= step in (last, NEVER)
                 if NEVER < step < last:
-                    place = tape.calls[index].place
-                    early.append(place.module or place.kind)
-    if early:
-        return Causality("not causal", tuple(dict.fromkeys(early)))
+                    found.append(tape.calls[index])
+    if found:
+        found.sort(key=lambda call: call.index)
+        names = dict.fromkeys(call.place.module or call.place.kind for call in found)
+        return Causality("not causal", tuple(names))
     return Causality("causal" if late else "not tested", ())
 
 

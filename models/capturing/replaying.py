@@ -111,7 +111,8 @@ class ChangedReplay:
     """The same tape on other inputs, beside a replay: only what then differs is computed.
 
     `operands`: the positions of the data of each weighted sum, by call. `changed`: by call and
-    position, which elements differ by more than another unit's last digits.
+    position, which elements differ by more than another unit's last digits; `early`: the weighted
+    sums whose result differs too early.
     """
 
     def __init__(
@@ -119,9 +120,14 @@ class ChangedReplay:
         replay: TapeReplay,
         operands: Mapping[int, Sequence[int]],
         begins: Callable[[Call], tuple[Spec, Tensor] | None],
+        may_differ: Callable[[Spec, Tensor], bool],
     ) -> None:
-        """`begins`: called behind each call; returns a tensor of its results, changed, or None."""
+        """`begins`: called behind each call; returns a tensor of its results, changed, or None.
+        `may_differ`: whether elements of a result may.
+        """
         self.replay, self.operands, self.begins = replay, operands, begins
+        self.may_differ = may_differ
+        self.early: list[Call] = []
         self.storages: dict[int, Any] = {}
         self.changed: dict[tuple[int, int], npt.NDArray[np.bool_]] = {}
         replay.beside = self
@@ -131,7 +137,11 @@ class ChangedReplay:
         self.storages[spec.storage] = _laid_out(spec, values)
 
     def begin(self, call: Call) -> None:
-        """Change what a call made, if time begins there."""
+        """Look at what a call made; change it, if time begins there."""
+        if call.index in self.operands and call.outputs[0].storage in self.storages:
+            spec = call.outputs[0]
+            if not self.may_differ(spec, _differing(*self._both(spec))):
+                self.early.append(call)
         found = self.begins(call)
         if found is not None:
             self.storages[found[0].storage] = self.replay.storages[found[0].storage].clone()
@@ -151,7 +161,7 @@ class ChangedReplay:
             return
         for at in self.operands.get(call.index, ()):
             if call.args[at] in differing:
-                self.changed[call.index, at] = _differing(*self._both(call.args[at]))
+                self.changed[call.index, at] = _differing(*self._both(call.args[at])).numpy()
         if call.rule.is_random and call.rule.name.endswith("_like") and not written:
             return
         for number in written:
@@ -230,8 +240,8 @@ def _laid_out(spec: Spec, values: Tensor) -> Any:
     return own.copy_(values).untyped_storage()
 
 
-def _differing(first: Tensor, second: Tensor) -> npt.NDArray[np.bool_]:
+def _differing(first: Tensor, second: Tensor) -> Tensor:
     """Which elements differ by more than another unit's last digits."""
     one, other = first.double(), second.double()
-    least = _DIGITS * max(float(one.abs().max()), 1.0)
-    return (~((one - other).abs() <= least)).numpy()
+    least = _DIGITS * max(float(one.abs().max()) if one.numel() else 0.0, 1.0)
+    return ~((one - other).abs() <= least)

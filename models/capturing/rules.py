@@ -79,6 +79,12 @@ _GROUPS = {"profiler": "peek"}
 SHAPES_ONLY = frozenset(name for name in FACTORY if name.endswith("_like") or name[:4] == "new_")
 
 
+# Share the storage of what they read, though torch does not say so.
+VIEWS = frozenset(
+    """_unsafe_view _reshape_alias unsafe_split unsafe_split_with_sizes unsafe_chunk""".split()  # noqa: SIM905
+)
+
+
 class OperatorRule(NamedTuple):
     """One operation: its short name, class, mutated arguments, and marks."""
 
@@ -104,7 +110,7 @@ def rule_of(func: Any) -> OperatorRule:
     tags = func.tags
     random = torch.Tag.nondeterministic_seeded in tags or name in ("rand_like", "randn_like")
     decomposes = func.has_kernel_for_dispatch_key(torch._C.DispatchKey.CompositeImplicitAutograd)
-    is_view = func.is_view or name in ("_unsafe_view", "_reshape_alias")
+    is_view = func.is_view or name in VIEWS
     return OperatorRule(
         name=base if name not in MOVE else name,
         group=_GROUPS.get(func.namespace) or _group(func, name, base),

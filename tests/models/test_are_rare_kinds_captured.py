@@ -1,0 +1,128 @@
+"""Kinds of networks that are rare: what they leave is true, or the message says why they do not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from spikingjelly.activation_based import functional, layer, neuron
+from torch import Tensor, nn
+
+from models.capturing import capture
+from models.errors import ModelError
+from simulator.trace import Trace
+from tests.models.any_networks import pictures
+
+T = 3
+
+
+class Looped(nn.Module):
+    """One convolution with a neuron in a loop, and what a kind adds behind it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = nn.Conv2d(3, 8, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Any:
+        potential: Any = 0.0
+        total: Any = 0.0
+        state: Any = None
+        for _ in range(T):
+            potential = 0.5 * potential + self.conv(x)
+            spikes = (potential >= 0.2).float()
+            potential = potential * (1 - spikes)
+            made, state = self.behind(spikes, state)
+            total = total + made
+        return total
+
+    def behind(self, spikes: Tensor, state: Any) -> tuple[Tensor, Any]:
+        raise NotImplementedError
+
+
+class Gated(Looped):
+    """A GRU cell, whose kernel splits a product without copying it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell = nn.GRUCell(8 * 144, 10)
+
+    def behind(self, spikes: Tensor, state: Any) -> tuple[Tensor, Any]:
+        state = self.cell(spikes.flatten(1), torch.zeros(1, 10) if state is None else state)
+        return state, state
+
+
+class Forgetful(Gated):
+    """An LSTM cell that starts from zeros at every timestep."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell = nn.LSTMCell(8 * 144, 10)  # type: ignore[assignment]
+
+    def behind(self, spikes: Tensor, state: Any) -> tuple[Tensor, Any]:
+        return self.cell(spikes.flatten(1), (torch.zeros(1, 10), torch.zeros(1, 10)))[0], None
+
+
+class Circular(Looped):
+    """Padding that copies edges into a fresh tensor, piece by piece."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.second = nn.Conv2d(8, 4, 3, padding=1, padding_mode="circular")
+
+    def behind(self, spikes: Tensor, state: Any) -> tuple[Tensor, Any]:
+        return self.second(spikes), None
+
+
+class Dropping(Looped):
+    """Tokens that did not fire are left out, so that each timestep has other rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(8, 4)
+
+    def behind(self, spikes: Tensor, state: Any) -> tuple[Tensor, Any]:
+        tokens = spikes.flatten(2).mT[0]
+        return self.linear(tokens[tokens.sum(1) > 2]).sum(0), None
+
+
+@pytest.mark.parametrize(
+    ("kind", "weighted"), [(Gated, [3, 3, 3]), (Forgetful, [3, 3]), (Circular, [3, 3])]
+)
+def test_each_layer_has_all_its_timesteps(
+    kind: type[Looped], weighted: list[int], tmp_path: Path
+) -> None:
+    with Trace.open(capture(kind(), pictures(), tmp_path / "t.npz")) as trace:
+        trace.verify()
+        layers = [each for each in trace.operations if each.weight_bits]
+        assert [each.timesteps for each in layers] == weighted
+        assert trace.tensors[layers[1].input].kind == "spikes"
+        assert [each.kind for each in trace.operations].count("neuron") == 1
+        zeros = [each for each in trace.manifest["capture"]["folded"] if "of zeros" in each]
+        assert bool(zeros) == (kind is Forgetful)
+
+
+def test_rows_that_change_in_time_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"linear at .*: computes \d+ rows at one timestep and"):
+        capture(Dropping(), pictures(), tmp_path / "t.npz")
+
+
+@pytest.mark.parametrize(("kind", "causal"), [("PSN", False), ("SlidingPSN", True)])
+def test_a_silent_network_shows_the_future_too(kind: str, causal: bool, tmp_path: Path) -> None:
+    """No spike differs where none is fired, but what is summed does."""
+    torch.manual_seed(0)
+    made = neuron.PSN(T=T) if kind == "PSN" else neuron.SlidingPSN(k=2)
+    with torch.no_grad():
+        made.bias.fill_(-1e3)
+    net = nn.Sequential(
+        layer.Conv2d(3, 8, 3, padding=1), made, layer.Conv2d(8, 4, 3), neuron.IFNode()
+    )
+    functional.set_step_mode(net, "m")
+    with pytest.warns(UserWarning, match="never fires"):
+        path = capture(net, pictures(), tmp_path / "t.npz", sequence=True, timesteps=T)
+    with Trace.open(path) as trace:
+        proof = trace.manifest["capture"]["proof"]
+    assert proof["causality"] == ("causal" if causal else "not causal")
+    assert proof.get("not_causal") == (None if causal else ["1"])
