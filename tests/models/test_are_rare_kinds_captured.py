@@ -59,7 +59,7 @@ class Forgetful(Gated):
 
     def __init__(self) -> None:
         super().__init__()
-        self.cell = nn.LSTMCell(8 * 144, 10)  # type: ignore[assignment]
+        self.cell = nn.LSTMCell(8 * 144, 10)
 
     def behind(self, spikes: Tensor, state: Any) -> tuple[Tensor, Any]:
         return self.cell(spikes.flatten(1), (torch.zeros(1, 10), torch.zeros(1, 10)))[0], None

@@ -51,7 +51,7 @@ class Steered(nn.Module):
 
     def fire(self, current: Tensor, potential: Any) -> tuple[Tensor, Tensor]:
         potential = 0.5 * potential + current
-        spikes: Tensor = Fire.apply(potential - 0.2)  # type: ignore[no-untyped-call]
+        spikes: Tensor = Fire.apply(potential - 0.2)
         return spikes, potential * (1 - spikes)
 
 
