@@ -13,7 +13,7 @@ from simulator.hil.base import Cost, Device, Work
 class DividedDevice:
     """A device for pieces of one block each, `rest` for all others; both at the same clock.
 
-    An energy that either cannot tell is told by neither.
+    An energy that one of the two lacks is in no answer.
     """
 
     def __init__(self, blocks: Device, rest: Device) -> None:

@@ -83,7 +83,7 @@ class GuardedDevice:
         raise self.failure from error
 
     def _serve(self) -> None:
-        """Answer until told to stop; a question that hangs keeps this thread, a daemon, alone."""
+        """Answer until asked to stop; a question that hangs keeps this thread, a daemon, alone."""
         while (question := self._questions.get()) is not None:
             try:
                 self._answers.put((question(), None))

@@ -2,7 +2,7 @@
 
 An answer is found by a hash of the work it was given for and of all work of the image before it,
 so images may come in any order, and a run that departs from the recorded one by a single bit is
-told so instead of being given a wrong cost.
+refused instead of being given a wrong cost.
 """
 
 from __future__ import annotations

@@ -190,7 +190,7 @@ def blank_image(network: Network) -> Image:
 
 
 def _check_halting(network: Network, name: str) -> None:
-    """Every layer of a block obeys a mask: else nothing could be told of an unfinished image."""
+    """Every layer of a block obeys a mask: else an unfinished image has no answer."""
     for layer in network.layers:
         if layer.block is not None and layer.mask is None:
             raise DeviceError(

@@ -1,7 +1,7 @@
 """Drives the network engine through its registers and its DRAM, as a program on a board would.
 
 A board is anything with memory that the engine reads and registers that it obeys: the compiled RTL
-(board.py), or an FPGA, whose `pynq.allocate` and `pynq.MMIO` give the same six functions.
+(board.py), or an FPGA by `pynq` (pynq_board.py).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Words = npt.NDArray[np.int32]
 CONTROL, STATUS, FIRST_SETTING, FIRST_COUNTER = 0, 4, 8, 128
 """Addresses of registers.sv, in bytes."""
 RUN, CONFIGURE = 1, 2
-IDLE, CLASSIFIED = 1, 2
+IDLE, CLASSIFIED, REFUSED = 1, 2, 4
 COUNTERS = (
     "cycles",
     "weight_port",
@@ -108,6 +108,8 @@ class Driver:
         for _ in range(MOST_WAITS):
             status = self.board.read_register(STATUS)
             if status & IDLE:
+                if status & REFUSED:
+                    raise DeviceError("network engine: DRAM refused an access")
                 return status
             self.board.wait()
         raise DeviceError(f"network engine: not idle after {MOST_WAITS} waits")

@@ -28,7 +28,7 @@ module dram_port #(
     input  logic                         flush,
     input  logic                         present,
     output logic [15:0]                  index,
-    input  network_pkg::instruction_t    told,
+    input  network_pkg::instruction_t    instr,
     input  logic                         slot_freed,
     output logic                         write,
     output logic [SLOT_BITS+WORD_BITS-1:0] write_address,
@@ -61,10 +61,10 @@ module dram_port #(
   logic [HELD_BITS-1:0] held;
   logic last_chunk, last_tile, wants;
   logic [7:0] words;
-  assign last_chunk = chunk + 8'd1 == told.chunks;
-  assign last_tile = tile + 8'd1 == told.tiles;
-  assign words = last_chunk ? told.last_words : told.chunk_words;
-  assign wants = present && !told.halting && told.weights == FETCHED && !in_block
+  assign last_chunk = chunk + 8'd1 == instr.chunks;
+  assign last_tile = tile + 8'd1 == instr.tiles;
+  assign words = last_chunk ? instr.last_words : instr.chunk_words;
+  assign wants = present && !instr.halting && instr.weights == FETCHED && !in_block
       && held != HELD_BITS'(WEIGHT_SLOTS) && !flush;
 
   // Bursts under way, those whose address waits for its handshake included: 1 for weights.
@@ -74,7 +74,7 @@ module dram_port #(
   logic [ADDRESS_BITS-1:0] address;
   logic [7:0] beats_less_one;
   assign address = in_block ? next_address : weight_address
-      + ADDRESS_BITS'((32'(told.weight_base) + 32'(number)) * 32'(SLOT_WORDS * BEAT_BYTES));
+      + ADDRESS_BITS'((32'(instr.weight_base) + 32'(number)) * 32'(SLOT_WORDS * BEAT_BYTES));
   assign beats_less_one = in_block ? 8'(((beats_left > BURST) ? BURST : beats_left) - 16'd1)
                                    : words - 8'd1;
   always_ff @(posedge clk) begin
@@ -142,7 +142,7 @@ module dram_port #(
       word <= '0;
     end else begin
       held <= held + HELD_BITS'(takes && !in_block) - HELD_BITS'(slot_freed);
-      if (present && (told.halting || told.weights != FETCHED)) index <= index + 1'b1;
+      if (present && (instr.halting || instr.weights != FETCHED)) index <= index + 1'b1;
       if (takes && !in_block) begin
         number <= (last_chunk && last_tile) ? '0 : number + 1'b1;
         chunk <= last_chunk ? '0 : chunk + 1'b1;
@@ -165,5 +165,5 @@ module dram_port #(
 `endif
   end
   logic unused;
-  assign unused = all_kinds ^ (^told);
+  assign unused = all_kinds ^ (^instr);
 endmodule

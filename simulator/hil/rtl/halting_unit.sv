@@ -24,7 +24,7 @@ module halting_unit #(
     input  logic                            start,        // held until done
     input  logic                            adds,         // of a plain mean: only behind the last block
     input  logic                            final_decision,
-    input  network_pkg::instruction_t       told,
+    input  network_pkg::instruction_t       instr,
     input  logic [15:0]                     live,
     input  logic [TOKENS*16-1:0]            token_of,
     output logic                            done,
@@ -55,8 +55,8 @@ module halting_unit #(
   assign reading = start && running && place < live && (decides || adds);
   assign token = token_of[32'(place[TOKEN_BITS-1:0])*16+:16];
   assign read_stream = reading;
-  assign stream_address = told.stream_in + 16'(tile * told.tokens) + token;
-  assign last_read = reading && tile + 8'd1 == told.tiles && place + 16'd1 == live;
+  assign stream_address = instr.stream_in + 16'(tile * instr.tokens) + token;
+  assign last_read = reading && tile + 8'd1 == instr.tiles && place + 16'd1 == live;
 
   // Cycle 1: score and decision. Cycle 2: products. Cycle 3: sums.
   logic valid1, valid2, valid3, first1, last1, last2, last3, empty;
@@ -89,8 +89,8 @@ module halting_unit #(
     end else begin
       running <= 1'b1;
       if (reading) begin
-        tile <= (tile + 8'd1 == told.tiles) ? '0 : tile + 1'b1;
-        if (tile + 8'd1 == told.tiles) place <= place + 1'b1;
+        tile <= (tile + 8'd1 == instr.tiles) ? '0 : tile + 1'b1;
+        if (tile + 8'd1 == instr.tiles) place <= place + 1'b1;
       end
     end
     valid1 <= reading;
@@ -132,6 +132,6 @@ module halting_unit #(
     if (mask_read) mask <= active[32'(mask_address)*SCAN+:SCAN];
   end
   logic unused;
-  assign unused = ^{told, field_tile, tile3};
+  assign unused = ^{instr, field_tile, tile3};
   assign field = fields[32'(TILE_BITS'(field_tile))*COLUMNS*FIELD_BITS+:COLUMNS*FIELD_BITS];
 endmodule

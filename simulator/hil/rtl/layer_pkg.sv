@@ -1,4 +1,4 @@
-// What the layer engine is told: one instruction a layer (or a head of attention) at one timestep.
+// What the layer engine executes: one instruction a layer (or a head of attention) at one timestep.
 package layer_pkg;
   localparam int INSTRUCTION_BITS = 303;
 

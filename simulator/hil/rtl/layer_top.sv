@@ -72,12 +72,12 @@ module layer_top #(
 
   // Instructions: each of the three engines reads the one it is at.
   logic [INSTRUCTION_BITS-1:0] instructions[0:(1 << LAYER_BITS)-1];
-  layer_pkg::instruction_t load_told, word_told, array_told, drain_told;
+  layer_pkg::instruction_t load_instr, word_instr, array_instr, drain_instr;
   logic [LAYER_BITS-1:0] load_layer, source_layer, ended;
-  assign load_told = instructions[load_layer];
-  assign word_told = instructions[source_layer];
-  assign array_told = instructions[word_layer];
-  assign drain_told = instructions[pass_layer];
+  assign load_instr = instructions[load_layer];
+  assign word_instr = instructions[source_layer];
+  assign array_instr = instructions[word_layer];
+  assign drain_instr = instructions[pass_layer];
   always_ff @(posedge clk) begin
     if (host_write && host_memory == 4'd4)
       instructions[host_address[LAYER_BITS-1:0]] <= host_data[INSTRUCTION_BITS-1:0];
@@ -103,7 +103,7 @@ module layer_top #(
       .reset(idle),
       .layers,
       .layer(load_layer),
-      .told(load_told),
+      .instr(load_instr),
       .ended,
       .freed(chunk_freed),
       .read(weight_read),
@@ -140,8 +140,8 @@ module layer_top #(
       .reset(idle),
       .scan,
       .keep(1'b1),
-      .tokens(word_told.tokens),
-      .mask_base(word_told.mask_base),
+      .tokens(word_instr.tokens),
+      .mask_base(word_instr.mask_base),
       .mask_read,
       .mask_address,
       .mask,
@@ -189,7 +189,7 @@ module layer_top #(
       .reset(idle),
       .layers,
       .layer(source_layer),
-      .told(word_told),
+      .instr(word_instr),
       .ended,
       .scan,
       .list_ready,
@@ -303,7 +303,7 @@ module layer_top #(
       .last,
       .block(word_block),
       .slot,
-      .one_bit(array_told.one_bit),
+      .one_bit(array_instr.one_bit),
       .word_ready,
       .first_taken,
       .load,
@@ -392,7 +392,7 @@ module layer_top #(
       .tile(pass_tile),
       .last_tile(pass_last_tile),
       .rows(pass_rows),
-      .told(drain_told),
+      .instr(drain_instr),
       .begun(pass_begun),
       .drain,
       .drain_block,
@@ -493,5 +493,5 @@ module layer_top #(
   end
 
   logic unused;
-  assign unused = ^{stalled, stream_valid, stream_token, pass_full, host_data, array_told};
+  assign unused = ^{stalled, stream_valid, stream_token, pass_full, host_data, array_instr};
 endmodule

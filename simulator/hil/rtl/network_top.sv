@@ -46,33 +46,47 @@ module network_top #(
     input  logic                 s_wvalid,
     output logic                 s_wready,
     input  logic [31:0]          s_wdata,
+    input  logic [3:0]           s_wstrb,     // registers are written as whole words
     output logic                 s_bvalid,
     input  logic                 s_bready,
+    output logic [1:0]           s_bresp,
     input  logic                 s_arvalid,
     output logic                 s_arready,
     input  logic [7:0]           s_araddr,
     output logic                 s_rvalid,
     input  logic                 s_rready,
     output logic [31:0]          s_rdata,
-    // AXI4 master: DRAM
+    output logic [1:0]           s_rresp,
+    // AXI4 master: DRAM. One identifier, so that data come in the order of their requests.
     output logic                 m_arvalid,
     input  logic                 m_arready,
+    output logic                 m_arid,
     output logic [31:0]          m_araddr,
     output logic [7:0]           m_arlen,
+    output logic [2:0]           m_arsize,
+    output logic [1:0]           m_arburst,
     input  logic                 m_rvalid,
     output logic                 m_rready,
+    input  logic                 m_rid,
     input  logic [BEAT_BITS-1:0] m_rdata,
+    input  logic [1:0]           m_rresp,
     input  logic                 m_rlast,
     output logic                 m_awvalid,
     input  logic                 m_awready,
+    output logic                 m_awid,
     output logic [31:0]          m_awaddr,
     output logic [7:0]           m_awlen,
+    output logic [2:0]           m_awsize,
+    output logic [1:0]           m_awburst,
     output logic                 m_wvalid,
     input  logic                 m_wready,
     output logic [BEAT_BITS-1:0] m_wdata,
+    output logic [BEAT_BITS/8-1:0] m_wstrb,
     output logic                 m_wlast,
     input  logic                 m_bvalid,
     output logic                 m_bready,
+    input  logic                 m_bid,
+    input  logic [1:0]           m_bresp,
     // what a bench looks at: results as they are written, ends of layers, decisions
     output logic                 running,
     output logic                 seen_result,
@@ -119,7 +133,7 @@ module network_top #(
   localparam int OWNER_BITS = $clog2(TOKENS);
 
   // Registers.
-  logic run, configure, image_finished, engine_idle;
+  logic run, configure, image_finished, engine_idle, refused;
   logic [SETTINGS*32-1:0] settings;
   logic [COUNTERS*32-1:0] counters;
   logic [31:0] config_address, weight_base, image_address, result_address;
@@ -171,6 +185,7 @@ module network_top #(
       .settings,
       .idle(engine_idle),
       .finished(image_finished),
+      .refused,
       .counters
   );
 
@@ -214,12 +229,12 @@ module network_top #(
   logic [15:0] issued, ended, fetch_index, load_index, source_index, word_index, pass_index;
   logic [7:0] timestep;
   logic [INSTRUCTION_BITS-1:0] ring[0:(1<<RING_BITS)-1];
-  instruction_t fetch_told, load_told, word_told, drain_told, fetched;
+  instruction_t fetch_instr, load_instr, word_instr, drain_instr, fetched;
   assign fetched = instructions[counter];
-  assign fetch_told = ring[fetch_index[RING_BITS-1:0]];
-  assign load_told = ring[load_index[RING_BITS-1:0]];
-  assign word_told = ring[source_index[RING_BITS-1:0]];
-  assign drain_told = ring[pass_index[RING_BITS-1:0]];
+  assign fetch_instr = ring[fetch_index[RING_BITS-1:0]];
+  assign load_instr = ring[load_index[RING_BITS-1:0]];
+  assign word_instr = ring[source_index[RING_BITS-1:0]];
+  assign drain_instr = ring[pass_index[RING_BITS-1:0]];
   always_ff @(posedge clk) if (issue) ring[issue_place] <= fetched;
   sequencer #(
       .PROGRAM_DEPTH(PROGRAM_DEPTH)
@@ -231,7 +246,7 @@ module network_top #(
       .timesteps,
       .layer_ended,
       .halt_done,
-      .halt_ends_loop(word_told.loop_end),
+      .halt_ends_loop(word_instr.loop_end),
       .any_live,
       .port_idle,
       .head_done,
@@ -280,7 +295,7 @@ module network_top #(
       .flush,
       .present(fetch_index != issued),
       .index(fetch_index),
-      .told(fetch_told),
+      .instr(fetch_instr),
       .slot_freed,
       .write(buffer_write),
       .write_address(buffer_write_address),
@@ -315,7 +330,7 @@ module network_top #(
       .reset(reset || flush),
       .present(load_index != issued),
       .index(load_index),
-      .told(load_told),
+      .instr(load_instr),
       .ended,
       .live,
       .filled(buffer_filled),
@@ -403,7 +418,7 @@ module network_top #(
       .reset(reset || flush),
       .present(source_index != issued),
       .index(source_index),
-      .told(word_told),
+      .instr(word_instr),
       .ended,
       .pixels_here,
       .halt,
@@ -445,7 +460,7 @@ module network_top #(
   );
 
   // Results, on their way to the memories.
-  instruction_t told;
+  instruction_t result_instr;
   logic result, result_is_score, step_result, map_result;
   logic [15:0] result_index, result_token, result_row, result_y, result_x, result_channel;
   logic [7:0] result_tile;
@@ -457,13 +472,13 @@ module network_top #(
   logic image_write;
   logic [4*COLUMNS-1:0] image_planes;
   logic [8:0] map_write;
-  assign map_result = result && told.target == TO_MAP;
-  assign result_y = result_token / 16'(told.result_width);
-  assign result_x = result_token % 16'(told.result_width);
+  assign map_result = result && result_instr.target == TO_MAP;
+  assign result_y = result_token / 16'(result_instr.result_width);
+  assign result_x = result_token % 16'(result_instr.result_width);
   assign result_bank = 4'((result_y % 16'd3) * 16'd3 + result_x % 16'd3);
-  assign result_map_address = MAP_BITS'(told.result_base) + MAP_BITS'(
-      ((result_y / 16'd3) * ((16'(told.result_width) + 16'd2) / 16'd3) + result_x / 16'd3)
-      * 16'(told.result_entries)) + MAP_BITS'(result_tile >> PART_BITS);
+  assign result_map_address = MAP_BITS'(result_instr.result_base) + MAP_BITS'(
+      ((result_y / 16'd3) * ((16'(result_instr.result_width) + 16'd2) / 16'd3) + result_x / 16'd3)
+      * 16'(result_instr.result_entries)) + MAP_BITS'(result_tile >> PART_BITS);
   assign map_bank = map_result ? result_bank : image_bank;
   assign map_write = (map_result || image_write) ? 9'd1 << map_bank : '0;
   image_loader #(
@@ -506,9 +521,9 @@ module network_top #(
       .DEPTH(TOKEN_DEPTH)
   ) rows_of_tokens (
       .clk,
-      .write(result && told.target == TO_TOKENS),
-      .write_address(TOKEN_BITS'(told.result_base)
-          + TOKEN_BITS'(result_token * 16'(told.result_entries)) + TOKEN_BITS'(result_tile >> PART_BITS)),
+      .write(result && result_instr.target == TO_TOKENS),
+      .write_address(TOKEN_BITS'(result_instr.result_base)
+          + TOKEN_BITS'(result_token * 16'(result_instr.result_entries)) + TOKEN_BITS'(result_tile >> PART_BITS)),
       .write_part(PART_BITS'(result_tile)),
       .write_data(result_planes),
       .read(read_tokens),
@@ -522,7 +537,7 @@ module network_top #(
       .DEPTH(KEY_DEPTH)
   ) keys (
       .clk,
-      .write(result && told.target == TO_KEYS),
+      .write(result && result_instr.target == TO_KEYS),
       .write_address(KEY_BITS'(16'(result_tile) * 16'(POSITION_TILES) + (result_row >> 5))),
       .write_bit(result_row[4:0]),
       .write_data(result_spikes),
@@ -536,7 +551,7 @@ module network_top #(
       .DEPTH(VALUE_DEPTH)
   ) values (
       .clk,
-      .write(result && told.target == TO_VALUES),
+      .write(result && result_instr.target == TO_VALUES),
       .write_address(VALUE_BITS'(result_tile)),
       .write_bit(($clog2(WORD_INPUTS))'(result_row)),
       .write_data(result_spikes),
@@ -544,15 +559,15 @@ module network_top #(
       .read_address(VALUE_BITS'(column_address >> 5)),
       .read_data(values_row)
   );
-  assign result_channel = told.result_base + result_row;
+  assign result_channel = result_instr.result_base + result_row;
   bit_columns #(
       .LANES(COLUMNS),
       .WIDTH(WORD_INPUTS),
       .DEPTH(VALUE_DEPTH)
   ) packed_rows (
       .clk,
-      .write(result && told.target == TO_PACKED),
-      .write_address(VALUE_BITS'(16'(result_tile) * 16'(told.result_entries)
+      .write(result && result_instr.target == TO_PACKED),
+      .write_address(VALUE_BITS'(16'(result_tile) * 16'(result_instr.result_entries)
           + (result_channel >> $clog2(WORD_INPUTS)))),
       .write_bit(($clog2(WORD_INPUTS))'(result_channel)),
       .write_data(result_spikes),
@@ -571,7 +586,7 @@ module network_top #(
   ) scores (
       .clk,
       .write(result_is_score),
-      .write_base(SCORE_BITS_OF_DEPTH'(told.result_base
+      .write_base(SCORE_BITS_OF_DEPTH'(result_instr.result_base
           + (result_row >> 5) * 16'(POSITION_TILES * (COLUMNS / PORT_INPUTS)))),
       .write_query(result_row[4:0]),
       .write_tile(result_tile),
@@ -584,7 +599,7 @@ module network_top #(
 
   // Tiles: a tile starts when its weights are loaded and, if it is the first of a pass, a block of
   // partial sums is free. A pass is a column tile of a block of rows: all its chunks.
-  instruction_t array_told;
+  instruction_t array_instr;
   logic [HELD_BITS-1:0] chunks_here;
   logic [OPEN_BITS-1:0] passes_open;
   logic [SLOT_BITS-1:0] slot, pass_slot;
@@ -593,9 +608,9 @@ module network_top #(
   logic needs_chunk, keeps_chunk, opens, array_busy, dropped, pushed, merged;
   logic [1:0] tile_delay, pass_delay, free_delay;
   logic [ROWS*LANES-1:0] adding;
-  assign array_told = ring[word_index[RING_BITS-1:0]];
-  assign needs_chunk = !array_told.keep_local || first_block;
-  assign keeps_chunk = array_told.keep_local && !last_block;
+  assign array_instr = ring[word_index[RING_BITS-1:0]];
+  assign needs_chunk = !array_instr.keep_local || first_block;
+  assign keeps_chunk = array_instr.keep_local && !last_block;
   assign start = (!needs_chunk || chunks_here != '0)
       && (!first_chunk || passes_open != OPEN_BITS'(SUM_BLOCKS));
   assign block = first_chunk ? next_block : kept_block;
@@ -673,7 +688,7 @@ module network_top #(
       .last,
       .block(word_block),
       .slot,
-      .one_bit(array_told.weights == KEYS),
+      .one_bit(array_instr.weights == KEYS),
       .word_ready,
       .first_taken,
       .load,
@@ -710,7 +725,7 @@ module network_top #(
       .read_data(drain_token)
   );
   always_ff @(posedge clk) begin
-    if (word_take && array_told.listed) token_of[32'(OWNER_BITS'(item))*16+:16] <= token;
+    if (word_take && array_instr.listed) token_of[32'(OWNER_BITS'(item))*16+:16] <= token;
   end
 
   // Passes on their way to the vector unit, and how many of them are whole.
@@ -763,7 +778,7 @@ module network_top #(
       .live,
       .token_of,
       .finished(!pass_empty && passes_whole != '0 && !pending[pass_block]),
-      .told(drain_told),
+      .instr(drain_instr),
       .index(pass_index),
       .block(pass_block),
       .tile(pass_tile),
@@ -791,7 +806,7 @@ module network_top #(
       .write_stream,
       .stream_write_address,
       .result,
-      .result_told(told),
+      .result_instr(result_instr),
       .result_index,
       .result_tile,
       .result_token,
@@ -872,9 +887,9 @@ module network_top #(
       .limit,
       .mean_weight,
       .start(halt),
-      .adds(word_told.loop_end),
+      .adds(word_instr.loop_end),
       .final_decision(last_decision),
-      .told(word_told),
+      .instr(word_instr),
       .live,
       .token_of,
       .done(halt_done),
@@ -942,6 +957,19 @@ module network_top #(
   );
   assign m_awlen = '0;
 
+  // What never changes of AXI4, and whether an access was refused.
+  localparam logic [2:0] BEAT_SIZE = 3'($clog2(BEAT_BITS / 8));
+  localparam logic [1:0] INCREMENTING = 2'b01;
+  assign {m_arid, m_arsize, m_arburst} = {1'b0, BEAT_SIZE, INCREMENTING};
+  assign {m_awid, m_awsize, m_awburst} = {1'b0, BEAT_SIZE, INCREMENTING};
+  assign m_wstrb = '1;
+  assign {s_bresp, s_rresp} = '0;
+  always_ff @(posedge clk) begin
+    if (reset || run || configure) refused <= 1'b0;
+    else if (m_rvalid && m_rready && m_rresp[1]) refused <= 1'b1;
+    else if (m_bvalid && m_bready && m_bresp[1]) refused <= 1'b1;
+  end
+
   // Counters of an image: cycles, then busy cycles and events by unit.
   logic [COUNTERS-1:0] happens;
   assign happens = {
@@ -967,8 +995,9 @@ module network_top #(
   assign seen_head = head_done;
 
   logic unused;
-  assign unused = ^{stalled, stream_valid, stream_token, pass_full, array_told, fetched, buffer_filled,
-                    m_rready, adding, settings, constants, told, tile_delay, key_address, score_base,
+  assign unused = ^{stalled, stream_valid, stream_token, pass_full, array_instr, fetched, buffer_filled,
+                    m_rid, m_bid, m_rresp[0], m_bresp[0], s_wstrb, adding, settings, constants, result_instr,
+                    tile_delay, key_address, score_base,
                     constant_address, membrane_address, membrane_write_address, stream_write_address,
                     head_address, column_address};
 `ifndef SYNTHESIS
@@ -978,7 +1007,7 @@ module network_top #(
     was_ready <= list_ready && !flush;
     if (!reset && !flush && list_ready && !was_ready && live != 16'($countones(seen_mask)))
       $fatal(1, "network_top: the list has %0d tokens, %0d live", live, $countones(seen_mask));
-    if (!reset && !flush && opens && array_told.listed && word_rows != live)
+    if (!reset && !flush && opens && array_instr.listed && word_rows != live)
       $fatal(1, "network_top: %0d rows of %0d live tokens", word_rows, live);
     if (!reset && chunk_loaded && chunks_here == HELD_BITS'(LOCAL_CHUNKS))
       $fatal(1, "network_top: a chunk was loaded over another");

@@ -1,6 +1,7 @@
 // The registers of the engine, an AXI4-Lite slave: one access at a time, 32 bits, addresses in bytes.
 // Written: 0 control (bit 0 run an image, bit 1 load the configuration), then the settings from 8 on.
-// Read: 4 status (bit 0 idle, bit 1 an image has been classified), then the counters from 128 on.
+// Read: 4 status (bit 0 idle, 1 an image has been classified, 2 DRAM refused an access), then the counters
+// from 128 on.
 module registers #(
     parameter int SETTINGS = 14,
     parameter int COUNTERS = 11
@@ -26,6 +27,7 @@ module registers #(
     output logic [SETTINGS*32-1:0]  settings,
     input  logic                    idle,
     input  logic                    finished,
+    input  logic                    refused,
     input  logic [COUNTERS*32-1:0]  counters
 );
   logic classified, writes;
@@ -59,7 +61,7 @@ module registers #(
       if (writes && write_place == 6'(each + 2)) settings[each*32+:32] <= wdata;
     if (arready) begin
       rdata <= '0;
-      if (read_place == 6'd1) rdata <= {30'd0, classified, idle && !run && !configure};
+      if (read_place == 6'd1) rdata <= {29'd0, refused, classified, idle && !run && !configure};
       for (int each = 0; each < COUNTERS; each++)
         if (read_place == 6'(each + 32)) rdata <= counters[each*32+:32];
       for (int each = 0; each < SETTINGS; each++)

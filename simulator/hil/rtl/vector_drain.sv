@@ -19,7 +19,7 @@ module vector_drain #(
     input  logic [7:0]                       tile,
     input  logic                             last_tile,
     input  logic [15:0]                      rows,
-    input  layer_pkg::instruction_t told,
+    input  layer_pkg::instruction_t instr,
     output logic                             begun,       // the pass leaves the queue
     // partial sums, their tokens and the bias: data a cycle later
     output logic                             drain,
@@ -68,7 +68,7 @@ module vector_drain #(
   logic now_last_tile, last_row, ends;
 
   assign begun = !active && finished;
-  assign now = active ? kept : told;
+  assign now = active ? kept : instr;
   assign now_rows = active ? kept_rows : rows;
   assign now_tile = active ? kept_tile : tile;
   assign now_block = active ? kept_block : block;
@@ -89,7 +89,7 @@ module vector_drain #(
       if (busy && (second || !now_residual)) row <= last_row ? '0 : row + 1'b1;
     end
     if (begun) begin
-      kept <= told;
+      kept <= instr;
       kept_rows <= rows;
       kept_tile <= tile;
       kept_block <= block;

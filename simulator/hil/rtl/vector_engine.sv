@@ -22,7 +22,7 @@ module vector_engine #(
     input  logic [TOKENS*16-1:0]             token_of,    // by place in the list
     // the pass at the head of the queue; `finished`: its sums are whole
     input  logic                             finished,
-    input  network_pkg::instruction_t        told,
+    input  network_pkg::instruction_t        instr,
     input  logic [15:0]                      index,
     input  logic [BLOCK_BITS-1:0]            block,
     input  logic [7:0]                       tile,
@@ -53,7 +53,7 @@ module vector_engine #(
     output logic [15:0]                      stream_write_address,
     // results, four cycles after their sums were asked for; planes lowest first
     output logic                             result,
-    output network_pkg::instruction_t        result_told,
+    output network_pkg::instruction_t        result_instr,
     output logic [15:0]                      result_index,
     output logic [7:0]                       result_tile,
     output logic [15:0]                      result_token,
@@ -76,7 +76,7 @@ module vector_engine #(
 
   // The pass being drained: that of the queue in its first cycle, then the one kept.
   typedef struct packed {
-    instruction_t told;
+    instruction_t instr;
     logic [15:0] index;
     logic [BLOCK_BITS-1:0] block;
     logic [7:0] tile;
@@ -90,13 +90,13 @@ module vector_engine #(
   logic [7:0] step, group;
   logic ends, last_step, first_step;
   assign begun = !active && finished;
-  assign now = active ? kept : {told, index, block, tile, last_pass, first_row, rows};
+  assign now = active ? kept : {instr, index, block, tile, last_pass, first_row, rows};
   assign busy = active || finished;
   // A window's last element is read in step 8; its neurons begin there.
-  assign group = (now.told.pool ? 8'd8 : 8'd0)
-               + ((now.told.neurons == COUNTED) ? timesteps << 1
-                  : (now.told.pool || now.told.residual) ? 8'd2 : 8'd1);
-  assign results = now.told.pool ? now.rows >> 2 : now.rows;
+  assign group = (now.instr.pool ? 8'd8 : 8'd0)
+               + ((now.instr.neurons == COUNTED) ? timesteps << 1
+                  : (now.instr.pool || now.instr.residual) ? 8'd2 : 8'd1);
+  assign results = now.instr.pool ? now.rows >> 2 : now.rows;
   assign first_step = step == '0;
   assign last_step = step + 8'd1 == group;
   assign ends = busy && last_step && number + 16'd1 == results;
@@ -106,11 +106,11 @@ module vector_engine #(
   logic [1:0] dy, dx;
   logic [15:0] line_in, column_in, width, block_lines;
   logic in_window, in_map, from_saved;
-  assign width = 16'(now.told.width);
+  assign width = 16'(now.instr.width);
   assign block_lines = now.rows / width;
   assign line_in = {pool_line[14:0], 1'b0} + 16'(dy);       // one more than the line
   assign column_in = {pool_column[14:0], 1'b0} + 16'(dx);   // one more than the column
-  assign in_window = now.told.pool && step < 8'd9;
+  assign in_window = now.instr.pool && step < 8'd9;
   assign from_saved = line_in == '0;
   assign in_map = column_in != '0 && (!from_saved || now.first_row != '0);
 
@@ -125,7 +125,7 @@ module vector_engine #(
       if (busy) begin
         step <= last_step ? '0 : step + 1'b1;
         if (last_step) number <= ends ? '0 : number + 1'b1;
-        if (now.told.pool) begin
+        if (now.instr.pool) begin
           dx <= (last_step || dx == 2'd2) ? '0 : dx + 1'b1;
           if (last_step) dy <= '0;
           else if (dx == 2'd2 && step < 8'd8) dy <= dy + 1'b1;
@@ -139,12 +139,12 @@ module vector_engine #(
     if (begun) kept <= now;
   end
 
-  assign drain = busy && (now.told.pool ? in_window && in_map && !from_saved : first_step);
+  assign drain = busy && (now.instr.pool ? in_window && in_map && !from_saved : first_step);
   assign drain_block = now.block;
-  assign drain_item = now.told.pool
+  assign drain_item = now.instr.pool
       ? ITEM_BITS'((line_in - 16'd1) * width + column_in - 16'd1) : ITEM_BITS'(number);
   assign read_constants = busy;
-  assign constant_address = now.told.constant_base + 16'(now.tile);
+  assign constant_address = now.instr.constant_base + 16'(now.tile);
 
   // Cycle 1: sums, constants and token are there; membranes are asked for.
   logic summed1, pooling1, first1, inside1, saved1, saves1, at_rest1, passes1;
@@ -154,7 +154,7 @@ module vector_engine #(
   logic [15:0] pool_token1, row1, token1;
   logic [SUMS-1:0] saved_sums, elements, best, best_now, sums1;
   always_ff @(posedge clk) begin
-    summed1 <= busy && !reset && (now.told.pool ? step == 8'd8 : first_step);
+    summed1 <= busy && !reset && (now.instr.pool ? step == 8'd8 : first_step);
     pooling1 <= busy && in_window && !reset;
     first1 <= first_step;
     inside1 <= in_map;
@@ -188,12 +188,12 @@ module vector_engine #(
     assign found = inside1 ? elements[lane*SUM_BITS+:SUM_BITS] : {1'b1, {(SUM_BITS - 1){1'b0}}};
     assign best_now[lane*SUM_BITS+:SUM_BITS] = (found > old) ? found : old;
   end
-  assign sums1 = pass1.told.pool ? best_now : sums;
-  assign token1 = pass1.told.pool ? pool_token1 : token;
-  assign passes1 = summed1 && pass1.told.neurons != COUNTED;
-  assign at_rest1 = !pass1.told.stateful || timestep == '0;
-  assign read_membrane = passes1 && pass1.told.stateful && !pass1.told.attention;
-  assign membrane_address = pass1.told.membrane_base + 16'(pass1.tile * pass1.told.tokens) + token1;
+  assign sums1 = pass1.instr.pool ? best_now : sums;
+  assign token1 = pass1.instr.pool ? pool_token1 : token;
+  assign passes1 = summed1 && pass1.instr.neurons != COUNTED;
+  assign at_rest1 = !pass1.instr.stateful || timestep == '0;
+  assign read_membrane = passes1 && pass1.instr.stateful && !pass1.instr.attention;
+  assign membrane_address = pass1.instr.membrane_base + 16'(pass1.tile * pass1.instr.tokens) + token1;
 
   // Attention's membranes lie by token, a bank each; lanes are places in the list.
   logic [COLUMNS*MEMBRANE_BITS-1:0] gathered;
@@ -217,11 +217,11 @@ module vector_engine #(
   ) by_token (
       .clk,
       .write(attention4),
-      .write_address(ATTENTION_BITS'(pass4.told.membrane_base + row4)),
+      .write_address(ATTENTION_BITS'(pass4.instr.membrane_base + row4)),
       .write_owners(tokens4),
       .write_data(new_membrane),
-      .read(passes1 && pass1.told.attention),
-      .read_address(ATTENTION_BITS'(pass1.told.membrane_base + row1)),
+      .read(passes1 && pass1.instr.attention),
+      .read_address(ATTENTION_BITS'(pass1.instr.membrane_base + row1)),
       .read_owners(tokens2),
       .read_data(gathered)
   );
@@ -244,8 +244,8 @@ module vector_engine #(
     at_rest2 <= at_rest1;
     for (int lane = 0; lane < COLUMNS; lane++) scores2[lane*8+:8] <= sums1[lane*SUM_BITS+:8];
   end
-  assign attention2 = pass2.told.attention;
-  assign attention4 = passes4 && pass4.told.attention;
+  assign attention2 = pass2.instr.attention;
+  assign attention4 = passes4 && pass4.instr.attention;
   neuron_unit #(
       .LANES(COLUMNS),
       .SUM_BITS(SUM_BITS),
@@ -255,18 +255,18 @@ module vector_engine #(
       .sums(sums1),
       .bias(constants[0+:SUMS]),
       .threshold(constants[SUMS+:COLUMNS*MEMBRANE_BITS]),
-      .fraction(pass1.told.fraction),
+      .fraction(pass1.instr.fraction),
       .at_rest(at_rest2),
       .membrane(attention2 ? gathered : membrane),
       .spikes(spikes4),
       .new_membrane
   );
-  assign write_membrane = passes4 && pass4.told.stateful && !pass4.told.attention;
-  assign write_address = pass4.told.membrane_base + 16'(pass4.tile * pass4.told.tokens) + token4;
-  assign read_stream = passes3 && pass3.told.residual;
-  assign stream_address = pass3.told.stream_in + 16'(pass3.tile * pass3.told.tokens) + token3;
-  assign write_stream = passes4 && pass4.told.put_stream;
-  assign stream_write_address = pass4.told.stream_out + 16'(pass4.tile * pass4.told.tokens) + token4;
+  assign write_membrane = passes4 && pass4.instr.stateful && !pass4.instr.attention;
+  assign write_address = pass4.instr.membrane_base + 16'(pass4.tile * pass4.instr.tokens) + token4;
+  assign read_stream = passes3 && pass3.instr.residual;
+  assign stream_address = pass3.instr.stream_in + 16'(pass3.tile * pass3.instr.tokens) + token3;
+  assign write_stream = passes4 && pass4.instr.put_stream;
+  assign stream_write_address = pass4.instr.stream_out + 16'(pass4.tile * pass4.instr.tokens) + token4;
 
   // Early integration.
   logic counted, counts_done;
@@ -287,13 +287,13 @@ module vector_engine #(
       .sums(sums1),
       .bias(constants[0+:SUMS]),
       .threshold(constants[SUMS+:COLUMNS*MEMBRANE_BITS]),
-      .fraction(pass1.told.fraction),
+      .fraction(pass1.instr.fraction),
       .stepped(step_result),
       .spikes(step_spikes),
       .done(counts_done),
       .counts
   );
-  assign counted = summed1 && pass1.told.neurons == COUNTED;
+  assign counted = summed1 && pass1.instr.neurons == COUNTED;
   // A vector's last spikes come when the next one has just been loaded.
   pass_t loaded;
   logic [15:0] loaded_token;
@@ -307,20 +307,20 @@ module vector_engine #(
   end
 
   // Results.
-  assign result = counts_done || (passes4 && pass4.told.neurons == SPIKES);
-  assign result_told = step_result ? counting.told : pass4.told;
+  assign result = counts_done || (passes4 && pass4.instr.neurons == SPIKES);
+  assign result_instr = step_result ? counting.instr : pass4.instr;
   assign result_index = step_result ? counting.index : pass4.index;
   assign result_tile = step_result ? counting.tile : pass4.tile;
   assign result_token = step_result ? counting_token : token4;
   assign result_row = pass4.first_row + row4;
   assign result_spikes = step_result ? step_spikes : spikes4;
-  assign result_is_score = passes4 && pass4.told.neurons == KEPT;
+  assign result_is_score = passes4 && pass4.instr.neurons == KEPT;
   assign result_scores = scores4;
   logic [STREAM_BITS*COLUMNS-1:0] sum_planes;
   for (genvar lane = 0; lane < COLUMNS; lane++) begin : add
     logic [STREAM_BITS-1:0] value;
     assign value = STREAM_BITS'(spikes4[lane])
-                 + (pass4.told.residual ? stream[lane*STREAM_BITS+:STREAM_BITS] : '0);
+                 + (pass4.instr.residual ? stream[lane*STREAM_BITS+:STREAM_BITS] : '0);
     for (genvar each = 0; each < STREAM_BITS; each++) begin : digits
       assign sum_planes[each*COLUMNS+lane] = value[each];
     end

@@ -12,7 +12,7 @@ module weight_loader #(
     input  logic                  reset,
     input  logic [LAYER_BITS-1:0] layers,
     output logic [LAYER_BITS-1:0] layer,
-    input  layer_pkg::instruction_t told,
+    input  layer_pkg::instruction_t instr,
     input  logic [LAYER_BITS-1:0] ended,
     input  logic                  freed,        // the place of a chunk
     output logic                  read,
@@ -30,15 +30,15 @@ module weight_loader #(
   logic [USED_BITS-1:0] used;
   logic may_begin, first, last_word, last_chunk, last_tile;
 
-  assign last_chunk = chunk + 8'd1 == told.chunks;
-  assign last_tile = tile + 8'd1 == told.tiles;
-  assign words = last_chunk ? told.last_words : told.chunk_words;
+  assign last_chunk = chunk + 8'd1 == instr.chunks;
+  assign last_tile = tile + 8'd1 == instr.tiles;
+  assign words = last_chunk ? instr.last_words : instr.chunk_words;
   assign first = word == '0;
   assign last_word = word + 16'd1 == words;
   assign may_begin = used != USED_BITS'(LOCAL_CHUNKS)
-      && (!told.weights_wait || told.wait_for <= 16'(ended));
+      && (!instr.weights_wait || instr.wait_for <= 16'(ended));
   assign read = layer != layers && (!first || may_begin);
-  assign address = (first && tile == '0 && chunk == '0) ? told.weight_base : next_address;
+  assign address = (first && tile == '0 && chunk == '0) ? instr.weight_base : next_address;
 
   always_ff @(posedge clk) begin
     load <= read && !reset;
@@ -67,5 +67,5 @@ module weight_loader #(
   end
 
   logic unused;
-  assign unused = ^told;
+  assign unused = ^instr;
 endmodule

@@ -19,7 +19,7 @@ module weight_port #(
     input  logic                             reset,
     input  logic                             present,
     output logic [15:0]                      index,
-    input  network_pkg::instruction_t        told,
+    input  network_pkg::instruction_t        instr,
     input  logic [15:0]                      ended,
     input  logic [15:0]                      live,
     input  logic                             filled,        // a chunk has come into the buffer
@@ -48,27 +48,27 @@ module weight_port #(
   logic [BUFFER_BITS-1:0] first_slot;
   logic waits_over, may_begin, first, last_word, last_chunk, last_block, last_tile, fetched;
   logic [7:0] offset;
-  assign fetched = told.weights == FETCHED;
-  assign waits_over = !told.weights_wait || ended + 16'(told.back) > index;
-  assign tiles = fetched ? told.tiles : 8'((live + 16'd31) >> 5);
-  assign blocks = (told.keep_local || told.listed || !fetched)
-      ? 16'd1 : (told.rows + 16'(BLOCK_ITEMS - 1)) / 16'(BLOCK_ITEMS);
-  assign last_chunk = chunk + 8'd1 == told.chunks;
+  assign fetched = instr.weights == FETCHED;
+  assign waits_over = !instr.weights_wait || ended + 16'(instr.back) > index;
+  assign tiles = fetched ? instr.tiles : 8'((live + 16'd31) >> 5);
+  assign blocks = (instr.keep_local || instr.listed || !fetched)
+      ? 16'd1 : (instr.rows + 16'(BLOCK_ITEMS - 1)) / 16'(BLOCK_ITEMS);
+  assign last_chunk = chunk + 8'd1 == instr.chunks;
   assign last_block = block + 16'd1 == blocks;
   assign last_tile = tile + 8'd1 == tiles;
-  assign words = (told.weights == SCORES) ? 8'((live + 16'(PORT_INPUTS - 1)) / 16'(PORT_INPUTS))
-               : last_chunk ? told.last_words : told.chunk_words;
+  assign words = (instr.weights == SCORES) ? 8'((live + 16'(PORT_INPUTS - 1)) / 16'(PORT_INPUTS))
+               : last_chunk ? instr.last_words : instr.chunk_words;
   assign first = word == '0;
   assign last_word = word + 8'd1 == words;
   assign offset = last_block ? '0 : chunk;
   assign may_begin = used != USED_BITS'(LOCAL_CHUNKS) && waits_over
       && (!fetched || here > HERE_BITS'(offset));
-  assign read = present && !told.halting && (!first || may_begin);
-  assign source = told.weights;
+  assign read = present && !instr.halting && (!first || may_begin);
+  assign source = instr.weights;
   assign slot_freed = read && last_word && fetched && last_block;
   assign buffer_address = {first_slot + BUFFER_BITS'(offset), WORD_BITS'(word)};
-  assign key_address = told.weight_base + 16'(word * 8'(POSITION_TILES)) + 16'(tile);
-  assign score_base = told.weight_base
+  assign key_address = instr.weight_base + 16'(word * 8'(POSITION_TILES)) + 16'(tile);
+  assign score_base = instr.weight_base
       + 16'(tile * 8'(POSITION_TILES * (32 / PORT_INPUTS)));
   assign score_keys = word;
 
@@ -91,7 +91,7 @@ module weight_port #(
       used <= used + USED_BITS'(read && first) - USED_BITS'(freed);
       here <= here + HERE_BITS'(filled) - HERE_BITS'(slot_freed);
       if (slot_freed) first_slot <= first_slot + 1'b1;
-      if (present && told.halting) index <= index + 1'b1;
+      if (present && instr.halting) index <= index + 1'b1;
       if (read) begin
         word <= last_word ? '0 : word + 1'b1;
         if (last_word) begin
@@ -105,5 +105,5 @@ module weight_port #(
     end
   end
   logic unused;
-  assign unused = ^{told, offset};
+  assign unused = ^{instr, offset};
 endmodule

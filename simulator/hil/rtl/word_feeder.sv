@@ -16,7 +16,7 @@ module word_feeder #(
     // the instruction it is at
     input  logic                    present,
     output logic [15:0]             index,
-    input  network_pkg::instruction_t told,
+    input  network_pkg::instruction_t instr,
     input  logic [15:0]             ended,
     input  logic [15:0]             pixels_here,   // of the image
     // halting decisions pass here, when all before them has ended
@@ -73,22 +73,22 @@ module word_feeder #(
   logic [AHEAD_BITS-1:0] ahead;
   logic waits_over, ready, issue, last_plane, last_row, ends_chunk, ends_tile, ends_pass, ends_all;
   logic image_here;
-  assign waits_over = present && (told.back == '0 || ended + 16'(told.back) > index);
-  assign halt = present && told.halting && ended == index;
-  assign scan = waits_over && !told.halting && told.scan && !scanned;
-  assign image_here = !told.from_image
-      || pixels_here >= told.rows || pixels_here > row + 16'(told.width) + 16'd2;
-  assign ready = waits_over && !told.halting && image_here
-      && (told.scan ? scanned && list_ready : 1'b1);
-  assign count = told.listed ? live : told.rows;
-  assign tiles = (told.weights == FETCHED) ? told.tiles : 8'((live + 16'd31) >> 5);
+  assign waits_over = present && (instr.back == '0 || ended + 16'(instr.back) > index);
+  assign halt = present && instr.halting && ended == index;
+  assign scan = waits_over && !instr.halting && instr.scan && !scanned;
+  assign image_here = !instr.from_image
+      || pixels_here >= instr.rows || pixels_here > row + 16'(instr.width) + 16'd2;
+  assign ready = waits_over && !instr.halting && image_here
+      && (instr.scan ? scanned && list_ready : 1'b1);
+  assign count = instr.listed ? live : instr.rows;
+  assign tiles = (instr.weights == FETCHED) ? instr.tiles : 8'((live + 16'd31) >> 5);
   assign rows_left = count - block_row;
   assign rows_here = (rows_left > 16'(BLOCK_ITEMS)) ? 16'(BLOCK_ITEMS) : rows_left;
   assign issue = ready && ahead != AHEAD_BITS'(AHEAD);
-  assign last_plane = plane_number + 8'd1 == told.planes;
+  assign last_plane = plane_number + 8'd1 == instr.planes;
   assign last_row = row + 16'd1 == block_row + rows_here;
   assign ends_chunk = last_plane && last_row;
-  assign ends_tile = ends_chunk && chunk + 8'd1 == told.chunks;
+  assign ends_tile = ends_chunk && chunk + 8'd1 == instr.chunks;
   assign ends_pass = ends_tile && rows_left <= 16'(BLOCK_ITEMS);
   assign ends_all = ends_pass && tile + 8'd1 == tiles;
 
@@ -116,8 +116,8 @@ module word_feeder #(
         plane_number <= last_plane ? '0 : plane_number + 1'b1;
         if (last_plane) begin
           row <= row + 1'b1;
-          x <= (x + 16'd1 == 16'(told.width)) ? '0 : x + 1'b1;
-          if (x + 16'd1 == 16'(told.width)) y <= y + 1'b1;
+          x <= (x + 16'd1 == 16'(instr.width)) ? '0 : x + 1'b1;
+          if (x + 16'd1 == 16'(instr.width)) y <= y + 1'b1;
         end
         if (ends_chunk && !ends_tile) begin
           row <= block_row;
@@ -127,8 +127,8 @@ module word_feeder #(
         if (ends_chunk) chunk <= ends_tile ? '0 : chunk + 1'b1;
         if (ends_tile) begin
           block_row <= row + 1'b1;
-          block_x <= (x + 16'd1 == 16'(told.width)) ? '0 : x + 1'b1;
-          block_y <= (x + 16'd1 == 16'(told.width)) ? y + 1'b1 : y;
+          block_x <= (x + 16'd1 == 16'(instr.width)) ? '0 : x + 1'b1;
+          block_y <= (x + 16'd1 == 16'(instr.width)) ? y + 1'b1 : y;
         end
         if (ends_pass) begin
           {row, block_row, x, y, block_x, block_y} <= '0;
@@ -149,24 +149,24 @@ module word_feeder #(
   logic asked_valid, asked_last_input;
   logic [15:0] asked_row, asked_x, asked_y, asked_token, asked_live;
   logic [7:0] asked_plane, asked_chunk;
-  instruction_t asked_told;
+  instruction_t asked_instr;
   logic [TAG_BITS-1:0] asked_tag;
-  assign list_read = issue && told.listed;
+  assign list_read = issue && instr.listed;
   assign list_position = COUNT_BITS'(row);
-  assign asked_token = asked_told.listed ? list_token : asked_row;
+  assign asked_token = asked_instr.listed ? list_token : asked_row;
   always_ff @(posedge clk) begin
     asked_valid <= issue && !reset;
-    asked_told <= told;
+    asked_instr <= instr;
     asked_row <= row;
     asked_x <= x;
     asked_y <= y;
     asked_plane <= plane_number;
     asked_chunk <= chunk;
-    asked_last_input <= chunk + 8'd1 == told.chunks;
+    asked_last_input <= chunk + 8'd1 == instr.chunks;
     asked_live <= live;
     asked_tag <= {
       ITEM_BITS'(row - block_row), PLANE_BITS'(plane_number), index, tile, block_row, chunk == '0,
-      chunk + 8'd1 == told.chunks, ends_chunk, rows_left <= 16'(BLOCK_ITEMS), block_row == '0,
+      chunk + 8'd1 == instr.chunks, ends_chunk, rows_left <= 16'(BLOCK_ITEMS), block_row == '0,
       tile + 8'd1 == tiles && rows_left <= 16'(BLOCK_ITEMS), rows_here
     };
   end
@@ -175,23 +175,23 @@ module word_feeder #(
   logic [3:0] first_tap, slice;
   logic [7:0] entry;
   logic [15:0] lines_of_three;
-  assign height_row = asked_told.rows / 16'(asked_told.width);
-  assign lines_of_three = (16'(asked_told.width) + 16'd2) / 16'd3;
-  assign first_tap = (asked_told.slices > 4'd1) ? 4'(asked_chunk / 8'(asked_told.slices))
-                                                : 4'(asked_chunk * 8'(asked_told.chunk_taps));
-  assign slice = (asked_told.slices > 4'd1) ? 4'(asked_chunk % 8'(asked_told.slices)) : '0;
-  assign entry = 8'(slice) * asked_told.plane_groups + (asked_plane >> 2);
-  assign read_map = asked_valid && asked_told.operand == FROM_MAP;
-  assign read_tokens = asked_valid && asked_told.operand == FROM_TOKENS;
-  assign read_values = asked_valid && asked_told.operand == FROM_VALUES;
-  assign read_packed = asked_valid && asked_told.operand == FROM_PACKED;
+  assign height_row = asked_instr.rows / 16'(asked_instr.width);
+  assign lines_of_three = (16'(asked_instr.width) + 16'd2) / 16'd3;
+  assign first_tap = (asked_instr.slices > 4'd1) ? 4'(asked_chunk / 8'(asked_instr.slices))
+                                                : 4'(asked_chunk * 8'(asked_instr.chunk_taps));
+  assign slice = (asked_instr.slices > 4'd1) ? 4'(asked_chunk % 8'(asked_instr.slices)) : '0;
+  assign entry = 8'(slice) * asked_instr.plane_groups + (asked_plane >> 2);
+  assign read_map = asked_valid && asked_instr.operand == FROM_MAP;
+  assign read_tokens = asked_valid && asked_instr.operand == FROM_TOKENS;
+  assign read_values = asked_valid && asked_instr.operand == FROM_VALUES;
+  assign read_packed = asked_valid && asked_instr.operand == FROM_PACKED;
   assign read_plane = asked_plane[1:0];
-  assign token_address = TOKEN_BITS'(asked_told.word_base)
-      + TOKEN_BITS'(asked_token * 16'(asked_told.row_entries))
+  assign token_address = TOKEN_BITS'(asked_instr.word_base)
+      + TOKEN_BITS'(asked_token * 16'(asked_instr.row_entries))
       + TOKEN_BITS'(asked_chunk);
-  assign column_address = (asked_told.operand == FROM_VALUES)
-      ? asked_told.word_base + asked_row
-      : {asked_row[15:5] * 11'(asked_told.row_entries) + 11'(asked_chunk), asked_row[4:0]};
+  assign column_address = (asked_instr.operand == FROM_VALUES)
+      ? asked_instr.word_base + asked_row
+      : {asked_row[15:5] * 11'(asked_instr.row_entries) + 11'(asked_chunk), asked_row[4:0]};
   logic [8:0] in_map, asked_inside;
   logic [35:0] tap_bank, asked_tap_bank;
   always_comb begin
@@ -207,11 +207,11 @@ module word_feeder #(
         column = asked_x + 16'(dx);
         bank = 4'((line + 16'd2) % 16'd3) * 4'd3 + 4'((column + 16'd2) % 16'd3);
         tap_bank[(3*dy+dx)*4+:4] = bank;
-        if (line != '0 && column != '0 && line <= height_row && column <= 16'(asked_told.width)) begin
+        if (line != '0 && column != '0 && line <= height_row && column <= 16'(asked_instr.width)) begin
           in_map[3*dy+dx] = 1'b1;
-          map_address[32'(bank)*MAP_BITS+:MAP_BITS] = MAP_BITS'(asked_told.word_base)
+          map_address[32'(bank)*MAP_BITS+:MAP_BITS] = MAP_BITS'(asked_instr.word_base)
               + MAP_BITS'((((line - 16'd1) / 16'd3) * lines_of_three + (column - 16'd1) / 16'd3)
-                          * 16'(asked_told.row_entries)) + MAP_BITS'(entry);
+                          * 16'(asked_instr.row_entries)) + MAP_BITS'(entry);
         end
       end
     end
@@ -235,11 +235,11 @@ module word_feeder #(
     asked_inside <= in_map;
     asked_tap_bank <= tap_bank;
     fetched_first <= first_tap;
-    fetched_taps <= (asked_told.slices > 4'd1) ? 4'd1 : asked_told.chunk_taps;
-    fetched_channels <= asked_told.channels;
-    fetched_part <= asked_told.part;
-    fetched_inputs <= (asked_told.operand == FROM_VALUES) ? INPUT_BITS'(asked_live)
-        : INPUT_BITS'(asked_last_input ? asked_told.last_inputs : asked_told.inputs);
+    fetched_taps <= (asked_instr.slices > 4'd1) ? 4'd1 : asked_instr.chunk_taps;
+    fetched_channels <= asked_instr.channels;
+    fetched_part <= asked_instr.part;
+    fetched_inputs <= (asked_instr.operand == FROM_VALUES) ? INPUT_BITS'(asked_live)
+        : INPUT_BITS'(asked_last_input ? asked_instr.last_inputs : asked_instr.inputs);
   end
   logic [WORD_INPUTS-1:0] gathered, chosen, meant;
   always_comb begin
@@ -276,5 +276,5 @@ module word_feeder #(
   );
   assign valid = !empty;
   logic unused;
-  assign unused = ^{full, told, asked_told, asked_live};
+  assign unused = ^{full, instr, asked_instr, asked_live};
 endmodule

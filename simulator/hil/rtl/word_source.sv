@@ -12,7 +12,7 @@ module word_source #(
     input  logic                   reset,
     input  logic [LAYER_BITS-1:0]  layers,
     output logic [LAYER_BITS-1:0]  layer,
-    input  layer_pkg::instruction_t told,
+    input  layer_pkg::instruction_t instr,
     input  logic [LAYER_BITS-1:0]  ended,
     // token skip
     output logic                   scan,
@@ -52,15 +52,15 @@ module word_source #(
   logic [7:0] plane_number;
   logic [AHEAD_BITS-1:0] ahead;
   logic ready, issue, last_plane, last_row, ends_chunk, ends_tile, waits_over;
-  assign waits_over = layer != layers && told.wait_for <= 16'(ended);
-  assign scan = waits_over && told.scan && !scanned;
-  assign ready = waits_over && (told.scan ? scanned && list_ready : 1'b1);
-  assign count = told.listed ? live : told.rows;
+  assign waits_over = layer != layers && instr.wait_for <= 16'(ended);
+  assign scan = waits_over && instr.scan && !scanned;
+  assign ready = waits_over && (instr.scan ? scanned && list_ready : 1'b1);
+  assign count = instr.listed ? live : instr.rows;
   assign issue = ready && ahead != AHEAD_BITS'(AHEAD);
-  assign last_plane = plane_number + 8'd1 == told.planes;
+  assign last_plane = plane_number + 8'd1 == instr.planes;
   assign last_row = row + 16'd1 == count;
   assign ends_chunk = last_plane && last_row;
-  assign ends_tile = ends_chunk && chunk + 8'd1 == told.chunks;
+  assign ends_tile = ends_chunk && chunk + 8'd1 == instr.chunks;
 
   always_ff @(posedge clk) begin
     if (reset) begin
@@ -78,8 +78,8 @@ module word_source #(
         plane_number <= last_plane ? '0 : plane_number + 1'b1;
         if (last_plane) row <= last_row ? '0 : row + 1'b1;
         if (ends_chunk) chunk <= ends_tile ? '0 : chunk + 1'b1;
-        if (ends_tile) tile <= (tile + 8'd1 == told.tiles) ? '0 : tile + 1'b1;
-        if (ends_tile && tile + 8'd1 == told.tiles) begin
+        if (ends_tile) tile <= (tile + 8'd1 == instr.tiles) ? '0 : tile + 1'b1;
+        if (ends_tile && tile + 8'd1 == instr.tiles) begin
           layer <= layer + 1'b1;
           scanned <= 1'b0;
         end
@@ -95,20 +95,20 @@ module word_source #(
   logic asked_valid, fetched_valid, asked_listed;
   logic [15:0] asked_row, asked_words, asked_token, fetched_token;
   logic [23:0] asked_place;
-  assign list_read = issue && told.listed;
+  assign list_read = issue && instr.listed;
   assign list_position = COUNT_BITS'(row);
   assign asked_token = asked_listed ? list_token : asked_row;
   assign read = asked_valid;
   assign address = asked_place + 24'(asked_token * asked_words);
   always_ff @(posedge clk) begin
     asked_valid <= issue && !reset;
-    asked_listed <= told.listed;
+    asked_listed <= instr.listed;
     asked_row <= row;
-    asked_words <= told.row_words;
-    asked_place <= told.word_base + 24'(plane_number * told.chunks) + 24'(chunk);
+    asked_words <= instr.row_words;
+    asked_place <= instr.word_base + 24'(plane_number * instr.chunks) + 24'(chunk);
     asked <= {
       ITEM_BITS'(row), PLANE_BITS'(plane_number), layer, tile, chunk == '0,
-      chunk + 8'd1 == told.chunks, ends_chunk, tile + 8'd1 == told.tiles, count
+      chunk + 8'd1 == instr.chunks, ends_chunk, tile + 8'd1 == instr.tiles, count
     };
     fetched_valid <= asked_valid && !reset;
     fetched <= asked;
@@ -131,5 +131,5 @@ module word_source #(
   );
   assign valid = !empty;
   logic unused;
-  assign unused = full ^ (^told);
+  assign unused = full ^ (^instr);
 endmodule
