@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -61,6 +61,17 @@ SIZES = {
     "MAP_WIDTH": 64,
 }
 """The largest network that the engine takes, and the memories for it."""
+LARGER = SIZES | {
+    "TILES": 12,
+    "TOKEN_DEPTH": 8192,
+    "VALUE_DEPTH": 16,
+    "KEY_DEPTH": 32,
+    "SCORE_DEPTH": 512,
+    "STREAM_DEPTH": 8192,
+    "MEMBRANE_DEPTH": 32768,
+    "ATTENTION_CHANNELS": 2048,
+}
+"""Those of an engine for four blocks of 384 channels."""
 COLUMNS = 32
 BEAT_BITS, CHUNK_BEATS = 1024, 32
 _RESULT, _STEP, _END, _HEAD, _MASK = range(1, 6)
@@ -118,7 +129,7 @@ class BoardRun(NamedTuple):
     head_cycle: int
 
 
-def network_design(architecture: Architecture) -> RtlDesign:
+def network_design(architecture: Architecture, sizes: Mapping[str, int] = SIZES) -> RtlDesign:
     """The network engine of a machine. Raises DeviceError for one that the RTL cannot be."""
     layers = engine_design(architecture).parameters
     array, weights = architecture.core.pe_array, architecture.core.buffers.weights
@@ -136,7 +147,7 @@ def network_design(architecture: Architecture) -> RtlDesign:
             f"network engine: {architecture.name}: buffers.weights holds {slots} chunks: "
             "must be a power of two"
         )
-    parameters |= {"WEIGHT_SLOTS": slots, **SIZES}
+    parameters |= {"WEIGHT_SLOTS": slots, **sizes}
     return RtlDesign("network_top", SOURCES, "network_bench.cpp", parameters)
 
 
@@ -153,10 +164,13 @@ def dram_latency_cycles(architecture: Architecture) -> int:
 
 
 def run_images(
-    architecture: Architecture, compiled: Compiled, images: Sequence[npt.NDArray[np.uint8]]
+    architecture: Architecture,
+    compiled: Compiled,
+    images: Sequence[npt.NDArray[np.uint8]],
+    sizes: Mapping[str, int] = SIZES,
 ) -> Iterator[BoardRun]:
     """Classify images (y, x) one after another. Raises DeviceError if the engine fails or hangs."""
-    design = network_design(architecture)
+    design = network_design(architecture, sizes)
     with RtlBoard(design, dram_latency_cycles(architecture)) as board:
         driver = Driver(board, compiled)
         for image in images:

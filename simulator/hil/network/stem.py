@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from simulator.errors import DeviceError
-from simulator.hil.network.fixed import WEIGHT_FRACTION, FixedStage, check_sums
+import numpy as np
+
+from simulator.hil.network.contents import HIGHEST
+from simulator.hil.network.fixed import WEIGHT_FRACTION, FixedLayer, FixedStage, check_sums
 from simulator.hil.network.instructions import COUNTED, FROM_MAP, SPIKES, TO_MAP, TO_TOKENS
 from simulator.hil.network.writer import MAP, STREAM, TOKENS, RowSpan, Writer, WrittenLayer
 
@@ -15,7 +17,7 @@ IMAGE_GROUPS = 2
 def write_stem(writer: Writer) -> RowSpan:
     """Write the stages; return where the tokens' rows are."""
     network, side = writer.network, writer.network.side
-    stages = network.stages
+    stages = widened(network.stages, writer.word)
     channels = stages[0].layer.weights.shape[0] // TAPS
     base = writer.room(MAP, _bank_entries(side) * IMAGE_GROUPS)
     largest, rows = 255, RowSpan(0, 0)
@@ -86,11 +88,6 @@ def _chunks(writer: Writer, channels: int) -> dict[str, int]:
             "inputs": taps * channels,
             "last_inputs": (TAPS - (chunks - 1) * taps) * channels,
         }
-    if channels % writer.word:
-        raise DeviceError(
-            f"network engine: {writer.network.name}: {channels} channels of a map: "
-            f"must be fewer than {writer.word} or a multiple of it"
-        )
     slices = channels // writer.word
     return {
         "channels": writer.word,
@@ -100,6 +97,28 @@ def _chunks(writer: Writer, channels: int) -> dict[str, int]:
         "inputs": writer.word,
         "last_inputs": writer.word,
     }
+
+
+def widened(stages: tuple[FixedStage, ...], word: int) -> tuple[FixedStage, ...]:
+    """Return stages whose maps have fewer channels than a word or fill whole words.
+
+    Channels that are added never fire, and nothing reads them: no result changes.
+    """
+    found: list[FixedStage] = []
+    added = 0
+    for index, stage in enumerate(stages):
+        weights, bias, threshold = stage.layer
+        taps = weights.reshape(TAPS, -1, len(bias))
+        taps = np.pad(taps, ((0, 0), (0, added), (0, 0)))
+        last = index == len(stages) - 1
+        added = -len(bias) % word if len(bias) > word and not last else 0
+        layer = FixedLayer(
+            np.pad(taps, ((0, 0), (0, 0), (0, added))).reshape(-1, len(bias) + added),
+            np.pad(bias, (0, added)),
+            np.pad(threshold, (0, added), constant_values=HIGHEST),
+        )
+        found.append(stage._replace(layer=layer))
+    return tuple(found)
 
 
 def _bank_entries(side: int) -> int:
