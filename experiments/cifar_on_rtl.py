@@ -7,6 +7,7 @@ simulator's for the same spikes.
 
 from __future__ import annotations
 
+import re
 import resource
 import sys
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from experiments.generated import ROOT
 from models.data.images import sample_images
 from simulator.architecture import load_architecture
 from simulator.command import command
-from simulator.hil.network.compare import image_cycles, wrong_values
+from simulator.hil.network.compare import LayerCycles, image_cycles, wrong_values
 from simulator.hil.network.engine import LARGER, network_design, run_images
 from simulator.hil.network.fixed import FixedLayer, FixedNetwork, FixedStage
 from simulator.hil.network.program import compile_network
@@ -67,6 +68,16 @@ def drawn_network() -> FixedNetwork:
     )
 
 
+def over_blocks(layers: dict[str, LayerCycles]) -> dict[str, LayerCycles]:
+    """Sum the cycles of layers that are alike, block by block."""
+    found: dict[str, LayerCycles] = {}
+    for name, layer in layers.items():
+        alike = re.sub(r"^blocks\.\d+", "all blocks", name)
+        before = found.get(alike, LayerCycles(0, 0))
+        found[alike] = LayerCycles(before.rtl + layer.rtl, before.model + layer.model)
+    return found
+
+
 @command()
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the image and print the table."""
@@ -89,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"{values:,} values, {sum(wrong.values())} of them differ {wrong or ''}")
     print(f"live tokens by block and timestep: {live}\n")
     print("| layer | RTL cycles | model cycles | deviation |\n|---|---|---|---|")
-    for name, layer in cycles.layers.items():
+    for name, layer in over_blocks(cycles.layers).items():
         print(f"| {name} | {layer.rtl:,} | {layer.model:,} | {layer.deviation:+.2%} |")
     print(f"| whole image | {cycles.rtl:,} | {cycles.model:,} | {cycles.deviation:+.2%} |")
 
