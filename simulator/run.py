@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from simulator.results.result import Result
 
 COMMAND = "python -m simulator.run"
+PICTURES = 8
+"""Of how many images, from the first on, a result keeps picture and token masks."""
 EXAMPLE = f"{COMMAND} --arch arch_configs/sparse_pe.yaml --trace traces/cifar10.npz"
 
 STREAM_EXAMPLE = (
@@ -89,9 +91,9 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--pictures",
         type=integer_option(0, 1024),
-        default=8,
+        default=PICTURES,
         metavar="N",
-        help="keep picture and token masks of the first N simulated images (default 8)",
+        help=f"keep picture and token masks of the first N simulated images (default {PICTURES})",
     )
     add("--timeline", metavar="FILE", help="write a Perfetto timeline: FILE.json or FILE.pftrace")
     add(
@@ -124,7 +126,7 @@ def _command(options: argparse.Namespace) -> str:
     words += ["--arrivals", options.arrivals] if options.arrivals else []
     for override in options.overrides:
         words += ["--set", override]
-    words += ["--pictures", str(options.pictures)] if options.pictures != 8 else []
+    words += ["--pictures", str(options.pictures)] if options.pictures != PICTURES else []
     return shlex.join(words)
 
 

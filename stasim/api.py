@@ -14,9 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from stasim.house import require
 
-COMMAND = "python -m simulator.run"
-PICTURES = 8
-
 if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor
@@ -167,7 +164,7 @@ def simulate(
     jobs: int = 1,
     *,
     engine: str = "numba",
-    pictures: int = PICTURES,
+    pictures: int | None = None,
     **overrides: Any,
 ) -> Result:
     """Replay a trace on a machine; return what it took, checked.
@@ -175,7 +172,8 @@ def simulate(
     `trace`: one that is open, a path, or the name of a shipped one. `machine`: the name of a
     shipped one, a path, what its file would hold as a dict, or an `Architecture`. `images`: a
     range, how many from the first on, or `"A:B"`; None: all. `jobs`: worker processes. `pictures`:
-    how many images, from the first on, the result keeps the picture and the masks of. `overrides`:
+    how many images, from the first on, the result keeps the picture and the masks of, 8 by default.
+    `overrides`:
     fields of the machine to replace: `clock_mhz=800`, `dataflow__kind="tick_batched"`, or
     `**{"cores.pe_array.rows": 8}`.
 
@@ -187,8 +185,10 @@ def simulate(
     from simulator.distributed.executor import open_executor
     from simulator.distributed.parts import Part, simulate_part, simulate_parts, split
     from simulator.errors import SimulatorError
+    from simulator.run import PICTURES
     from simulator.simulate import ENGINES
 
+    pictures = PICTURES if pictures is None else pictures
     _at_least("jobs", jobs, 1)
     _at_least("pictures", pictures, 0)
     if engine not in ENGINES:
@@ -347,6 +347,8 @@ def _command(
     trace: AnyTrace, machine: Machine, images: Images, changes: list[str], pictures: int
 ) -> str:
     """Return what gives this result again, as far as files do."""
+    from simulator.run import COMMAND, PICTURES
+
     named = isinstance(machine, str | Path)
     words = COMMAND.split()
     words += ["--arch", str(machine) if named else "MACHINE.yaml"]

@@ -150,6 +150,32 @@ def bar(
     )
 
 
+def add_marks(
+    figure: go.Figure,
+    xs: Any,
+    ys: Any,
+    texts: Any,
+    name: str,
+    style: Mapping[str, Any],
+    hover: str,
+    *,
+    legend: bool = True,
+) -> None:
+    """Marks of one name, each with a text of its own under the mouse."""
+    shown = html.escape(name)
+    figure.add_scatter(
+        x=[*xs],
+        y=[*ys],
+        text=escaped(texts),
+        name=shown,
+        legendgroup=shown,
+        showlegend=legend,
+        mode="markers",
+        marker=style,
+        hovertemplate=f"{hover}<extra>{shown}</extra>",
+    )
+
+
 def error_bars(found: Sequence[Estimate | None]) -> dict[str, Any]:
     """Bars of values to the bounds that there are."""
     above, below = [], []

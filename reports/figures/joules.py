@@ -8,14 +8,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import plotly.graph_objects as go
 
-from reports.figures.base import BLUE, GREY, VERMILION, Plot, escaped, log_axis, table
+from reports.figures.base import (
+    BLUE,
+    GREY,
+    VERMILION,
+    Plot,
+    add_marks,
+    escaped,
+    log_axis,
+    table,
+)
 from reports.figures.cycles import marker
 from reports.texts import text
 from simulator.energy.pricing import table_names
@@ -165,23 +174,12 @@ def _add_roofs(figure: go.Figure, each: Efficiency, low: float, high: float, das
 
 def _add_points(figure: go.Figure, each: Efficiency, place: int) -> list[float]:
     """The layers and the whole run; return what they achieve."""
-    layers, shown = each.layers, escaped([each.name or "layers"])[0]
-    entire: dict[str, Any] = marker(place, 16) | {"line": {"width": 2, "color": VERMILION}}
-    for xs, ys, texts, style, legend in (
-        (layers["intensity"], layers["achieved"], [*layers.index], marker(place, 7), True),
-        ([each.intensity], [each.achieved], ["whole run"], entire, False),
-    ):
-        figure.add_scatter(
-            x=[*xs],
-            y=[*ys],
-            text=escaped(texts),
-            name=shown,
-            legendgroup=shown,
-            showlegend=legend,
-            mode="markers",
-            marker=style,
-            hovertemplate=f"{HOVER}<extra>{shown}</extra>",
-        )
+    layers, name = each.layers, each.name or "layers"
+    entire = marker(place, 16) | {"line": {"width": 2, "color": VERMILION}}
+    points = (layers["intensity"], layers["achieved"], layers.index)
+    add_marks(figure, *points, name, marker(place, 7), HOVER)
+    whole = ([each.intensity], [each.achieved], ["whole run"])
+    add_marks(figure, *whole, name, entire, HOVER, legend=False)
     return [*layers["achieved"].tolist(), each.achieved]
 
 

@@ -18,8 +18,8 @@ from reports.figures.base import (
     Card,
     Plot,
     Run,
+    add_marks,
     by_workload,
-    escaped,
     log_axis,
     table,
 )
@@ -126,17 +126,8 @@ def _add_roofs(
 
 
 def _add_layers(figure: go.Figure, layers: pd.DataFrame, name: str, style: Any) -> None:
-    shown = escaped([name])[0]
-    figure.add_scatter(
-        x=layers["intensity"].tolist(),
-        y=layers["achieved"].tolist(),
-        text=escaped(layers.index),
-        name=shown,
-        legendgroup=shown,
-        mode="markers",
-        marker=style,
-        hovertemplate=f"{HOVER}<extra>{shown}</extra>",
-    )
+    points = (layers["intensity"], layers["achieved"], layers.index)
+    add_marks(figure, *points, name, style, HOVER)
 
 
 def _add_entire(
@@ -145,18 +136,8 @@ def _add_entire(
     intensity = roof["operational_intensity_accumulations_per_byte"]
     if intensity is None:
         return
-    shown = escaped([name])[0]
-    figure.add_scatter(
-        x=[intensity],
-        y=[roof["achieved_accumulations_per_cycle"]],
-        text=["whole run"],
-        name=shown,
-        legendgroup=shown,
-        showlegend=legend,
-        mode="markers",
-        marker=style,
-        hovertemplate=f"{HOVER}<extra>{shown}</extra>",
-    )
+    achieved = roof["achieved_accumulations_per_cycle"]
+    add_marks(figure, [intensity], [achieved], ["whole run"], name, style, HOVER, legend=legend)
 
 
 def _axes(figure: go.Figure, points: Sequence[tuple[dict[str, Any], pd.DataFrame]]) -> None:
