@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from simulator.components.memories.base import Ints
 from simulator.components.memories.dram_channels import DramChannels
+from simulator.config.arrays import Ints
 from simulator.errors import ResultError
 
 STANDARDS = {

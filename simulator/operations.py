@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.config.arrays import Int32s
 from simulator.errors import LoweringError
 from simulator.trace import Image, OperationSpec, Outline, TensorSpec, Trace
 from simulator.windows import Window, line, window_of
@@ -433,7 +433,7 @@ def key_values_first(network: Network) -> Network:
     )
 
 
-def live_rows(layer: Layer, image: Image, tokens: int) -> list[npt.NDArray[np.int32]]:
+def live_rows(layer: Layer, image: Image, tokens: int) -> list[Int32s]:
     """The rows that a layer computes at each timestep: all, or those of active tokens."""
     if layer.mask is None:
         every = layer.inputs if layer.transposed else layer.rows

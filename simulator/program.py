@@ -15,8 +15,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.config.arrays import Bools, Int32s, Ints
 from simulator.config.kernels import kernel
 from simulator.errors import LoweringError
 
@@ -43,13 +43,13 @@ class Program(NamedTuple):
         unit_servers: int32 (u,), how many ops a unit can hold at once: >= 1.
     """
 
-    unit: npt.NDArray[np.int32]
-    busy_cycles: npt.NDArray[np.int64]
-    latency_cycles: npt.NDArray[np.int64]
-    yields: npt.NDArray[np.bool_]
-    pred_ptr: npt.NDArray[np.int64]
-    pred: npt.NDArray[np.int32]
-    unit_servers: npt.NDArray[np.int32]
+    unit: Int32s
+    busy_cycles: Ints
+    latency_cycles: Ints
+    yields: Bools
+    pred_ptr: Ints
+    pred: Int32s
+    unit_servers: Int32s
 
 
 class Structure(NamedTuple):
@@ -66,15 +66,15 @@ class Structure(NamedTuple):
         ends: how many entries of `successor` are END.
     """
 
-    unit: npt.NDArray[np.int32]
-    latency_cycles: npt.NDArray[np.int64]
-    yields: npt.NDArray[np.bool_]
-    pred_ptr: npt.NDArray[np.int64]
-    pred: npt.NDArray[np.int32]
-    unit_servers: npt.NDArray[np.int32]
-    first: npt.NDArray[np.int32]
-    successor: npt.NDArray[np.int32]
-    missing: npt.NDArray[np.int32]
+    unit: Int32s
+    latency_cycles: Ints
+    yields: Bools
+    pred_ptr: Ints
+    pred: Int32s
+    unit_servers: Int32s
+    first: Int32s
+    successor: Int32s
+    missing: Int32s
     ends: int
 
     @classmethod
@@ -96,12 +96,12 @@ class Structure(NamedTuple):
         """Number of operations."""
         return len(self.unit)
 
-    def program(self, busy_cycles: npt.NDArray[np.int64]) -> Program:
+    def program(self, busy_cycles: Ints) -> Program:
         """Return the program of an image with these busy cycles; columns are shared."""
         columns = (self.latency_cycles, self.yields, self.pred_ptr, self.pred, self.unit_servers)
         return Program(self.unit, busy_cycles, *columns)
 
-    def check_busy(self, busy_cycles: npt.NDArray[np.int64]) -> None:
+    def check_busy(self, busy_cycles: Ints) -> None:
         """Raise LoweringError for the first busy cycles that break a rule of a program."""
         program = self.program(busy_cycles)
         _check_columns(program)
@@ -120,10 +120,10 @@ class Timeline(NamedTuple):
         critical: int32 (n,), the predecessor that finished last, the smallest among equals; or -1.
     """
 
-    ready: npt.NDArray[np.int64]
-    start: npt.NDArray[np.int64]
-    finish: npt.NDArray[np.int64]
-    critical: npt.NDArray[np.int32]
+    ready: Ints
+    start: Ints
+    finish: Ints
+    critical: Int32s
 
     @property
     def makespan_cycles(self) -> int:
@@ -227,11 +227,7 @@ def _first_broken_rule(program: Program) -> tuple[int, int]:
 
 
 @kernel
-def _first_wrong_busy(
-    unit: npt.NDArray[np.int32],
-    busy_cycles: npt.NDArray[np.int64],
-    latency_cycles: npt.NDArray[np.int64],
-) -> tuple[int, int]:
+def _first_wrong_busy(unit: Int32s, busy_cycles: Ints, latency_cycles: Ints) -> tuple[int, int]:
     """The first rule of busy cycles that breaks on a sound structure, and its op."""
     left = TOTAL_LIMIT_CYCLES - 1
     for op in range(len(busy_cycles)):
@@ -247,9 +243,7 @@ def _first_wrong_busy(
     return _SOUND, 0
 
 
-def _reversed(
-    pred_ptr: npt.NDArray[np.int64], pred: npt.NDArray[np.int32]
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32], int]:
+def _reversed(pred_ptr: Ints, pred: Int32s) -> tuple[Int32s, Int32s, Int32s, int]:
     """The edges of a sound program reversed: first, successor, missing, ends."""
     ops = len(pred_ptr) - 1
     waits = np.diff(pred_ptr)

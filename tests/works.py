@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulator.components.pe_arrays.base import Ints, RowLists, Tiles, Words
+from simulator.components.pe_arrays.base import RowLists, Tiles
+from simulator.config.arrays import Ints, Words
 
 
 def pack_words(bits: np.ndarray) -> Words:

@@ -17,8 +17,8 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 
 from reports.texts import text
+from simulator.config.arrays import Floats
 from simulator.energy.break_even import Design
-from simulator.results.columns import Floats
 from simulator.results.result import Result
 from simulator.streams.statistics import Estimate
 

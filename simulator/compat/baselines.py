@@ -12,9 +12,10 @@ from math import log2
 import numpy as np
 
 from simulator.compat.cost import OperationCost, memory_stall, tiles
-from simulator.compat.workload import Neurons, Operation, Product, Words
+from simulator.compat.workload import Neurons, Operation, Product
 from simulator.components.pe_arrays.sorted_rows import fullest_load
 from simulator.components.pe_arrays.time_batched import window_slots
+from simulator.config.arrays import Words
 
 PES = 128
 PTB_ROWS, PTB_COLUMNS, PTB_WINDOW = 16, 8, 4

@@ -20,10 +20,10 @@ from simulator.compat.workload import (
     Neurons,
     Operation,
     Product,
-    Words,
     pack_rows,
     unfold,
 )
+from simulator.config.arrays import Words
 from simulator.errors import LoweringError
 from simulator.trace import Image, OperationSpec, TensorSpec, Trace, unpack_bits
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from simulator.compat.networks import sdt, spikformer, vgg9
 from simulator.compat.workload import Operation
+from simulator.config.arrays import Bools
 
-Arrays = dict[str, npt.NDArray[np.bool_]]
+Arrays = dict[str, Bools]
 
 
 def read_arrays(path: Path) -> Arrays:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from simulator.compat.cost import OperationCost, memory_stall, tiles
-from simulator.compat.workload import Attention, Neurons, Operation, Product, Words, pack_rows
+from simulator.compat.workload import Attention, Neurons, Operation, Product, pack_rows
 from simulator.components.pe_arrays.product_sparse import (
     EMPTIED,
     REMAINING,
@@ -16,6 +16,7 @@ from simulator.components.pe_arrays.product_sparse import (
     SPIKES,
     product_matrix,
 )
+from simulator.config.arrays import Words
 
 TILE_ROWS, TILE_INPUTS, TILE_OUTPUTS = 256, 16, 128
 WEIGHT_BITS = 8

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 import simulator
 from simulator.command import check_target, command
 from simulator.compat.peer_files import Arrays, network_of, read_arrays
 from simulator.compat.workload import Attention, Operation, Product
+from simulator.config.arrays import Bools, Bytes
 from simulator.errors import TraceError
 from simulator.trace import SCHEMA, open_writer, pack_bits
 
@@ -60,7 +60,7 @@ class _Listing:
     def __init__(self, operations: Sequence[Operation], arrays: Arrays) -> None:
         self.tensors: list[dict[str, Any]] = []
         self.operations: list[dict[str, Any]] = []
-        self.bits: dict[str, npt.NDArray[np.uint8]] = {}
+        self.bits: dict[str, Bytes] = {}
         self.timesteps = max(each.timesteps for each in operations)
         self.tokens = 1
         for operation in operations:
@@ -69,7 +69,7 @@ class _Listing:
             elif isinstance(operation, Attention) and f"{operation.name}_q" in arrays:
                 self._attention(operation, arrays)
 
-    def _store(self, name: str, spikes: npt.NDArray[np.bool_], grid: tuple[int, int]) -> str:
+    def _store(self, name: str, spikes: Bools, grid: tuple[int, int]) -> str:
         """List a tensor of bool (timestep, row, channel)."""
         self.tensors.append(
             {
@@ -110,7 +110,7 @@ class _Listing:
         )
         return name
 
-    def _product(self, product: Product, spikes: npt.NDArray[np.bool_]) -> None:
+    def _product(self, product: Product, spikes: Bools) -> None:
         """List a convolution of a map, or a linear layer of rows."""
         if spikes.ndim == 4:
             steps, channels, height, width = spikes.shape

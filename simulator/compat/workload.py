@@ -10,9 +10,8 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-Words = npt.NDArray[np.uint64]
+from simulator.config.arrays import Bools, Words
 
 
 class Product(NamedTuple):
@@ -63,9 +62,9 @@ class Attention(NamedTuple):
     tokens: int
     heads: int
     head_dim: int
-    spikes: Callable[[], npt.NDArray[np.bool_]] | None = None
+    spikes: Callable[[], Bools] | None = None
 
-    def bits(self) -> npt.NDArray[np.bool_]:
+    def bits(self) -> Bools:
         """q, k, v. Raises ValueError if only shapes are known."""
         if self.spikes is None:
             raise ValueError(f"{self.name}: this rule needs the spikes, but only shapes are known")
@@ -75,7 +74,7 @@ class Attention(NamedTuple):
 Operation = Product | Neurons | Attention
 
 
-def pack_rows(bits: npt.NDArray[np.bool_]) -> Words:
+def pack_rows(bits: Bools) -> Words:
     """uint64 (..., word) of bool (..., input): input i is bit i % 64 of word i // 64."""
     bytes_used = -(-bits.shape[-1] // 8)
     packed = np.zeros((*bits.shape[:-1], -(-bits.shape[-1] // 64) * 8), np.uint8)
@@ -84,10 +83,7 @@ def pack_rows(bits: npt.NDArray[np.bool_]) -> Words:
 
 
 def unfold(
-    maps: npt.NDArray[np.bool_],
-    kernel: tuple[int, int],
-    stride: tuple[int, int],
-    padding: tuple[int, int],
+    maps: Bools, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int]
 ) -> Words:
     """uint64 (timestep, position, word) of bool maps (timestep, channel, height, width).
 

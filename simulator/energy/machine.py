@@ -9,10 +9,10 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from simulator.architecture import Architecture
 from simulator.components.base import Action
+from simulator.config.arrays import Ints
 from simulator.energy.derived import action_energy_pj, latency_ms, leakage_energy_pj, sums_pj
 from simulator.energy.logic import Price
 from simulator.energy.pricing import EnergyTable
@@ -104,9 +104,7 @@ class MachinePrices:
             "dram_power": self.dram_part or "table",
         }
 
-    def layer_energies_pj(
-        self, actions: Sequence[tuple[str, str]], counts: npt.NDArray[np.int64]
-    ) -> list[float]:
+    def layer_energies_pj(self, actions: Sequence[tuple[str, str]], counts: Ints) -> list[float]:
         """Return the dynamic energy of each layer from counts (layer, action)."""
         each_pj = np.array([self.price_pj[key] for key in actions], np.float64)
         of_layer = np.repeat(np.arange(len(counts)), len(actions))

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from simulator.config.arrays import Bools, Floats, Ints
+from simulator.config.arrays import Bools, Bytes, Floats, Ints
 from simulator.operations import Network
 from simulator.trace import Image
 
@@ -51,7 +50,7 @@ class Rates:
         return np.array(rows, np.int64) * tensor.channels
 
 
-def _nonzero(bits: npt.NDArray[np.uint8], active: Bools | None) -> Ints:
+def _nonzero(bits: Bytes, active: Bools | None) -> Ints:
     """Return how many values of each image are not zero; halted rows count as zeros.
 
     `bits`: (image, timestep, plane, row, byte); `active`: (image, timestep, row), or None.

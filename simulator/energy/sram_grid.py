@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.config.arrays import Floats
 from simulator.config.wording import shown
 from simulator.errors import PricingError
 
@@ -37,9 +37,9 @@ class SramGrid(NamedTuple):
     """
 
     label: str
-    sizes_kib: npt.NDArray[np.float64]
-    widths_bits: npt.NDArray[np.float64]
-    values: npt.NDArray[np.float64]
+    sizes_kib: Floats
+    widths_bits: Floats
+    values: Floats
 
     def bank(self, size_kib: float, width_bits: float) -> SramBank:
         """The bank, bilinear in log2(size) and log2(width); a point of the grid is met exactly.
@@ -82,11 +82,11 @@ class SramGrid(NamedTuple):
         )
 
 
-def _range(values: npt.NDArray[np.float64]) -> str:
+def _range(values: Floats) -> str:
     return f"{values[0]:g} to {values[-1]:g}" if len(values) else "none"
 
 
-def _weights(axis: npt.NDArray[np.float64], value: float) -> list[tuple[int, float]]:
+def _weights(axis: Floats, value: float) -> list[tuple[int, float]]:
     """The positions between which a value lies and their weights; empty outside the axis."""
     if not axis[0] <= value <= axis[-1]:  # also refuses NaN
         return []

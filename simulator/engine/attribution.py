@@ -8,20 +8,16 @@ each op's ready to its finish, queueing, execution and latency alike, belong to 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.config.arrays import Int32s, Ints
 from simulator.config.kernels import kernel, kernel_part
 from simulator.errors import LoweringError
 from simulator.program import JOIN, Program, Timeline
 
 
 def stalls(
-    program: Program,
-    timeline: Timeline,
-    category: npt.NDArray[np.int32],
-    unit: int,
-    categories: int,
-) -> npt.NDArray[np.int64]:
+    program: Program, timeline: Timeline, category: Int32s, unit: int, categories: int
+) -> Ints:
     """The idle cycles of a unit with one server, from cycle 0 to the makespan, by category.
 
     Args:
@@ -38,18 +34,14 @@ def stalls(
     _check(program, timeline, category, unit, categories)
     served = np.flatnonzero(program.unit == unit)
     served = served[np.argsort(timeline.start[served], kind="stable")]
-    idle: npt.NDArray[np.int64] = np.zeros(categories + 1, np.int64)
+    idle: Ints = np.zeros(categories + 1, np.int64)
     last = np.int64(timeline.finish.argmax() if len(timeline.finish) else JOIN)
     _add_idle(program, timeline, category, served, last, idle)
     return idle
 
 
 def _check(
-    program: Program,
-    timeline: Timeline,
-    category: npt.NDArray[np.int32],
-    unit: int,
-    categories: int,
+    program: Program, timeline: Timeline, category: Int32s, unit: int, categories: int
 ) -> None:
     if not 0 <= unit < len(program.unit_servers):
         raise LoweringError(f"unit is {unit}; rule: one of {len(program.unit_servers)} units")
@@ -74,12 +66,7 @@ def _check(
 
 @kernel
 def _add_idle(
-    program: Program,
-    timeline: Timeline,
-    category: npt.NDArray[np.int32],
-    served: npt.NDArray[np.int64],
-    last: np.int64,
-    idle: npt.NDArray[np.int64],
+    program: Program, timeline: Timeline, category: Int32s, served: Ints, last: np.int64, idle: Ints
 ) -> None:
     """Walks back over every gap between the ops that the unit `served`, in order of their start.
 
@@ -97,12 +84,12 @@ def _add_idle(
 
 @kernel_part
 def _charge(
-    idle: npt.NDArray[np.int64],
+    idle: Ints,
     begin: np.int64,
     end: np.int64,
     op: np.signedinteger,
     timeline: Timeline,
-    category: npt.NDArray[np.int32],
+    category: Int32s,
 ) -> None:
     """Charges the cycles from begin to end to the chain that ends with `op` at `end`."""
     while end > begin and op >= 0:

@@ -17,8 +17,8 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.config.arrays import Bools, Int32s, Ints
 from simulator.config.kernels import kernel, kernel_part
 from simulator.program import END, Program, Structure, Timeline
 
@@ -38,23 +38,23 @@ class Ops(NamedTuple):
     columns, and the busy cycles; `missing` counts down. `ready`, `start` and `finish` are written.
     """
 
-    unit: npt.NDArray[np.int32]
-    busy: npt.NDArray[np.int64]
-    latency: npt.NDArray[np.int64]
-    yields: npt.NDArray[np.bool_]
-    first: npt.NDArray[np.int32]
-    successor: npt.NDArray[np.int32]
-    missing: npt.NDArray[np.int32]
-    ready: npt.NDArray[np.int64]
-    start: npt.NDArray[np.int64]
-    finish: npt.NDArray[np.int64]
+    unit: Int32s
+    busy: Ints
+    latency: Ints
+    yields: Bools
+    first: Int32s
+    successor: Int32s
+    missing: Int32s
+    ready: Ints
+    start: Ints
+    finish: Ints
 
 
 class Flight(NamedTuple):
     """Binary heap of events: in `cycle` an op finishes or, written ~op, only frees its server."""
 
-    cycle: npt.NDArray[np.int64]
-    event: npt.NDArray[np.int32]
+    cycle: Ints
+    event: Int32s
 
 
 class State(NamedTuple):
@@ -75,20 +75,20 @@ class State(NamedTuple):
         flight: events to come.
     """
 
-    scalars: npt.NDArray[np.int64]
-    image: npt.NDArray[np.int64]
-    ends: npt.NDArray[np.int32]
-    ended: npt.NDArray[np.int32]
-    done: npt.NDArray[np.int32]
-    called: npt.NDArray[np.int32]
-    is_called: npt.NDArray[np.bool_]
-    free_servers: npt.NDArray[np.int32]
-    head: npt.NDArray[np.int32]
-    tail: npt.NDArray[np.int32]
-    sorted_tail: npt.NDArray[np.int32]
-    fresh: npt.NDArray[np.int32]
-    following: npt.NDArray[np.int32]
-    batch: npt.NDArray[np.int32]
+    scalars: Ints
+    image: Ints
+    ends: Int32s
+    ended: Int32s
+    done: Int32s
+    called: Int32s
+    is_called: Bools
+    free_servers: Int32s
+    head: Int32s
+    tail: Int32s
+    sorted_tail: Int32s
+    fresh: Int32s
+    following: Int32s
+    batch: Int32s
     flight: Flight
 
 
@@ -100,9 +100,7 @@ def replay(program: Program) -> Timeline:
     return _replay(Structure.of(program), program.busy_cycles)
 
 
-def replay_images(
-    structure: Structure, busy_cycles: Iterable[npt.NDArray[np.int64]]
-) -> Iterator[Timeline]:
+def replay_images(structure: Structure, busy_cycles: Iterable[Ints]) -> Iterator[Timeline]:
     """The timelines of images of one structure, each alone on an idle machine.
 
     `busy_cycles`: int64 (ops,) of each image. Raises LoweringError if they break a rule.
@@ -112,7 +110,7 @@ def replay_images(
         yield _replay(structure, busy)
 
 
-def _replay(structure: Structure, busy_cycles: npt.NDArray[np.int64]) -> Timeline:
+def _replay(structure: Structure, busy_cycles: Ints) -> Timeline:
     """The timeline of a checked structure with checked busy cycles."""
     ops = structure.ops
     ready, start, finish = (np.empty(ops, np.int64) for _ in range(3))
@@ -138,7 +136,7 @@ def _replay(structure: Structure, busy_cycles: npt.NDArray[np.int64]) -> Timelin
     return Timeline(ready, start, finish, critical)
 
 
-def new_state(unit_servers: npt.NDArray[np.int32], places: int, entries: int) -> State:
+def new_state(unit_servers: Int32s, places: int, entries: int) -> State:
     """An idle machine at cycle 0, with room for so many entries of ops."""
     units = len(unit_servers)
     return State(
@@ -161,12 +159,7 @@ def new_state(unit_servers: npt.NDArray[np.int32], places: int, entries: int) ->
 
 
 @kernel
-def _find_critical(
-    pred_ptr: npt.NDArray[np.int64],
-    pred: npt.NDArray[np.int32],
-    finish: npt.NDArray[np.int64],
-    critical: npt.NDArray[np.int32],
-) -> None:
+def _find_critical(pred_ptr: Ints, pred: Int32s, finish: Ints, critical: Int32s) -> None:
     """Finds the predecessor of each op that finishes last, the smallest among equals; or -1."""
     for op in range(len(finish)):
         last, cycle = -1, np.int64(0)
@@ -298,9 +291,7 @@ def _sort_fresh(state: State, waiting: int, stride: int) -> None:
 
 
 @kernel_part
-def _sort(
-    items: npt.NDArray[np.int32], high: int, image: npt.NDArray[np.int64], stride: int
-) -> None:
+def _sort(items: Int32s, high: int, image: Ints, stride: int) -> None:
     """Shell sort of the first items by (image, op): in place, quick where little is out of order.
 
     The image of an op is that of its place; within a place the op decides.

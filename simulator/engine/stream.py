@@ -16,8 +16,8 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.config.arrays import Int32s, Ints
 from simulator.engine.replay import (
     DONE,
     ENDINGS,
@@ -46,7 +46,7 @@ class StreamImage(NamedTuple):
     """
 
     structure: Structure
-    busy_cycles: npt.NDArray[np.int64]
+    busy_cycles: Ints
     arrival_cycle: int | None = None
     alone: bool = False
 
@@ -62,9 +62,9 @@ class StreamPassage(NamedTuple):
     arrival_cycle: int
     start_cycle: int
     finish_cycle: int
-    ready: npt.NDArray[np.int64] | None = None
-    start: npt.NDArray[np.int64] | None = None
-    finish: npt.NDArray[np.int64] | None = None
+    ready: Ints | None = None
+    start: Ints | None = None
+    finish: Ints | None = None
 
 
 def replay_stream(
@@ -108,7 +108,7 @@ def replay_stream(
 class _Machine:
     """Units and places; a place keeps the structure of its last image, which the next may share."""
 
-    def __init__(self, unit_servers: npt.NDArray[np.int32], places: int) -> None:
+    def __init__(self, unit_servers: Int32s, places: int) -> None:
         self.unit_servers, self.places = unit_servers, places
         self.structures: list[Structure | None] = [None] * places
         self.latest_arrival = self.total_cycles = 0
@@ -151,7 +151,7 @@ class _Machine:
         self.state.scalars[DONE] = 0
         return sorted(ended, key=lambda place: int(self.state.image[place]))
 
-    def times(self, place: int) -> list[npt.NDArray[np.int64]]:
+    def times(self, place: int) -> list[Ints]:
         """Ready, start and finish of the ops of the image that was in a place."""
         structure = self.structures[place]
         assert structure is not None
@@ -208,7 +208,7 @@ class _Machine:
             max(int(len(structure.successor) * _HEADROOM), edges),
         )
 
-        def moved(entries: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+        def moved(entries: Int32s) -> Int32s:
             there = entries >= 0
             places, inside = np.divmod(entries[there], stride)
             entries[there] = places * self.stride + inside

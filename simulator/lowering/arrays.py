@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from simulator.components.pe_arrays.base import ArrayCost, Gather, PEArray, RowLists, Tiles, Words
+from simulator.components.pe_arrays.base import ArrayCost, Gather, PEArray, RowLists, Tiles
+from simulator.config.arrays import Ints, Words
 
-Ints = npt.NDArray[np.int64]
 Masks = npt.NDArray[np.bool_]
 
 

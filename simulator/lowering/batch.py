@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.config.arrays import Int32s, Ints
 from simulator.lowering.constants import Constants, make_constants
 from simulator.lowering.counter import Counts
 from simulator.lowering.counts import count_products, dram_bits, make_count_plan
@@ -31,7 +31,6 @@ from simulator.lowering.timing import Moves, block_busy, move_blocks, own_busy
 from simulator.program import Program, Structure
 from simulator.trace import Image
 
-Ints = npt.NDArray[np.int64]
 Key = tuple[int, str, str]
 
 _MOST_STRUCTURES = 64
@@ -47,9 +46,9 @@ class Lowered(NamedTuple):
 
     program: Program
     unit_names: tuple[str, ...]
-    op_step: npt.NDArray[np.int32]
-    op_layer: npt.NDArray[np.int32]
-    op_category: npt.NDArray[np.int32]
+    op_step: Int32s
+    op_layer: Int32s
+    op_category: Int32s
     counts: dict[Key, int]
     useful_accumulations: Ints
     dram_bits: Ints
@@ -65,10 +64,10 @@ class Emitted(NamedTuple):
     """
 
     structure: Structure
-    busy_at: npt.NDArray[np.int32]
-    step: npt.NDArray[np.int32]
-    layer: npt.NDArray[np.int32]
-    category: npt.NDArray[np.int32]
+    busy_at: Int32s
+    step: Int32s
+    layer: Int32s
+    category: Int32s
 
 
 @dataclass(frozen=True)

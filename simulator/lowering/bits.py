@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.config.arrays import Bools, Bytes, Int32s, Ints, Words
 from simulator.config.kernels import kernel, kernel_part
 from simulator.lowering.pixels import pixel_under, tap_offset
 from simulator.lowering.scopes import ScopePlan, Scopes
@@ -30,17 +30,13 @@ from simulator.lowering.walks import (
     WalkTables,
 )
 
-Ints = npt.NDArray[np.int64]
-Bytes = npt.NDArray[np.uint8]
-Words = npt.NDArray[np.uint64]
-
 
 class BlockRows(NamedTuple):
     """The operand rows of all blocks: `ptr` (blocks + 1,), the rest int32 (rows,)."""
 
     ptr: Ints
-    timestep: npt.NDArray[np.int32]
-    row: npt.NDArray[np.int32]
+    timestep: Int32s
+    row: Int32s
 
 
 def block_rows(walks: Walks, plan: ScopePlan, scopes: Scopes) -> BlockRows:
@@ -101,7 +97,7 @@ class BitGather(NamedTuple):
 @kernel
 def _gather(
     arena: Bytes,
-    active: npt.NDArray[np.bool_],
+    active: Bools,
     walks: WalkTables,
     scope_walk: Ints,
     first_row: Ints,

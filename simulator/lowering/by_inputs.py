@@ -10,14 +10,12 @@ from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
 from simulator.architecture import Architecture
+from simulator.config.arrays import Ints
 from simulator.errors import LoweringError
 from simulator.operations import Layer, Network
 from simulator.windows import Window, line
-
-Ints = npt.NDArray[np.int64]
 
 
 def by_inputs(network: Network, architecture: Architecture) -> Network:

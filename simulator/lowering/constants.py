@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from simulator.components.vector_units.base import ElementWork
+from simulator.config.arrays import Bools, Ints
 from simulator.lowering.places import CORE, GLOBAL, OUTSIDE
 from simulator.lowering.plan import LayerPlan, Plan
 from simulator.lowering.scopes import ScopePlan, plan_scopes
 from simulator.lowering.walks import Walks, make_walks
-
-Ints = npt.NDArray[np.int64]
 
 PLACES = {"": 0, CORE: 0, GLOBAL: 1, OUTSIDE: 2}
 """Places as numbers: in the core or nowhere, in the global buffer, in DRAM."""
@@ -35,10 +33,10 @@ class LayerColumns(NamedTuple):
     state_bits: membranes of all rows. rows_outer: bool.
     """
 
-    is_product: npt.NDArray[np.bool_]
+    is_product: Bools
     array: Ints
     columns: Ints
-    preloads: npt.NDArray[np.bool_]
+    preloads: Bools
     groups: Ints
     inputs: Ints
     outputs: Ints
@@ -47,7 +45,7 @@ class LayerColumns(NamedTuple):
     full: Ints
     operand_numerator: Ints
     operand_denominator: Ints
-    operand_times_tokens: npt.NDArray[np.bool_]
+    operand_times_tokens: Bools
     second_bits: Ints
     added: Ints
     added_rows: Ints
@@ -56,7 +54,7 @@ class LayerColumns(NamedTuple):
     state_place: Ints
     spilled_bits: Ints
     state_bits: Ints
-    rows_outer: npt.NDArray[np.bool_]
+    rows_outer: Bools
 
 
 class LayerScopes(NamedTuple):

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.config.arrays import Ints
 from simulator.lowering.constants import IN_GLOBAL, Constants
 from simulator.lowering.requests import requests
-
-Ints = npt.NDArray[np.int64]
 
 CORE_PART = "cores.0."
 """The parts of equal cores are counted together, under the path of the first."""

@@ -6,9 +6,9 @@ from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from simulator.components.vector_units.base import VectorUnit
+from simulator.config.arrays import Bools, Ints
 from simulator.lowering.constants import Constants
 from simulator.lowering.counter import CORE_PART, Counts
 from simulator.lowering.places import CORE
@@ -18,8 +18,6 @@ from simulator.lowering.scopes import Scopes
 from simulator.lowering.table import Costed, Table
 from simulator.lowering.tables import BLOCKS, FROM_GLOBAL, GROUPS, TILES, UNDIVIDED
 from simulator.lowering.timing import Moves, operand_reads
-
-Ints = npt.NDArray[np.int64]
 
 
 class Useful(NamedTuple):
@@ -81,8 +79,8 @@ class CountPlan(NamedTuple):
     request: Ints
     request_layer: Ints
     weight_bits: Ints
-    from_spikes: npt.NDArray[np.bool_]
-    fetched: npt.NDArray[np.bool_]
+    from_spikes: Bools
+    fetched: Bools
     fetches: dict[tuple[str, str], Ints]
     chunks: Ints
     fill_chunks: Ints
@@ -350,9 +348,7 @@ class _Share(NamedTuple):
     groups: Ints
 
 
-def _loops_of(
-    counts: Counts, table: Table, chosen: npt.NDArray[np.bool_], together: bool
-) -> _Loops:
+def _loops_of(counts: Counts, table: Table, chosen: Bools, together: bool) -> _Loops:
     """Return the loops of the chosen entries, of each image or of images that run together."""
     constants, scopes = table.constants, table.timed.scopes
     entry = np.flatnonzero(chosen)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.config.arrays import Ints
 from simulator.lowering import structure as s
 from simulator.lowering.constants import Constants
 from simulator.lowering.plan import LayerPlan, Plan
@@ -23,8 +23,6 @@ from simulator.lowering.tables import FROM_DRAM, MATRIX, ON_CHIP, SINGLE
 from simulator.lowering.timing import BlockBusy, Moves
 from simulator.lowering.units import CORE_ROLES
 from simulator.lowering.walks import CHUNK_TOKENS, COLUMNS, KIND
-
-Ints = npt.NDArray[np.int64]
 
 
 class GroupRows:

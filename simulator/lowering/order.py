@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from simulator.architecture import Architecture
 from simulator.components.dataflows.base import ALL_TIMESTEPS, SHARED, Slot
+from simulator.config.arrays import Ints
 from simulator.errors import LoweringError
 from simulator.operations import Network
-
-Ints = npt.NDArray[np.int64]
 
 
 class Step(NamedTuple):

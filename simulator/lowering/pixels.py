@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
-
+from simulator.config.arrays import Ints
 from simulator.config.kernels import kernel_part
 from simulator.lowering.walks import (
     DILATION_X,
@@ -27,8 +25,6 @@ from simulator.lowering.walks import (
     STRIDE_Y,
     STRIDE_Z,
 )
-
-Ints = npt.NDArray[np.int64]
 
 
 @kernel_part

@@ -11,9 +11,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
-import numpy.typing as npt
-
 from simulator.architecture import Architecture
 from simulator.components.memories.base import Memory, Transfer
 from simulator.components.pe_arrays.base import PEArray
@@ -36,7 +33,6 @@ from simulator.lowering.units import Graph, make_graph
 from simulator.operations import Layer, Network, Stream, VectorOp
 from simulator.trace import TensorSpec
 
-Ints = npt.NDArray[np.int64]
 Fetches = tuple[tuple[Transfer, Transfer], ...]
 
 

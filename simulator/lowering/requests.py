@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from simulator.components.memories.base import Memory, Transfer
-
-Ints = npt.NDArray[np.int64]
+from simulator.config.arrays import Ints
 
 _requests: dict[tuple[int, int, float, bool], tuple[Memory, Transfer]] = {}
 _MOST_REQUESTS = 1 << 16

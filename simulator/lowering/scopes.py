@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from simulator.config.arrays import Int32s, Ints
 from simulator.lowering.tiling import block_ends
 from simulator.lowering.walks import (
     CHUNK_TOKENS,
@@ -28,7 +29,6 @@ from simulator.lowering.walks import (
     Walks,
 )
 
-Ints = npt.NDArray[np.int64]
 Masks = npt.NDArray[np.bool_]
 
 
@@ -79,8 +79,8 @@ class RowList(NamedTuple):
 
     rows: Ints
     first: Ints
-    timestep: npt.NDArray[np.int32]
-    row: npt.NDArray[np.int32]
+    timestep: Int32s
+    row: Int32s
     blocks: Ints
     first_block: Ints
     sizes: Ints
@@ -106,8 +106,8 @@ class Scopes(NamedTuple):
     first_word: Ints
     words: Ints
     first_row: Ints
-    timestep: npt.NDArray[np.int32]
-    row: npt.NDArray[np.int32]
+    timestep: Int32s
+    row: Int32s
     complete: Masks
     sizes: Ints
     block_scope: Ints

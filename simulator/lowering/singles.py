@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.components.dataflows.base import ALL_TIMESTEPS, SHARED
+from simulator.config.arrays import Ints
 from simulator.lowering.constants import IN_DRAM, IN_GLOBAL, PLACES, Constants
 from simulator.lowering.counter import CORE_PART, Counts
 from simulator.lowering.plan import LayerPlan, Plan
@@ -16,8 +17,6 @@ from simulator.lowering.tables import HALTING, MASK_SCAN, VECTOR_WORK
 from simulator.lowering.tiles import Batch
 from simulator.lowering.units import beyond_one_cycle
 from simulator.operations import Layer, VectorOp
-
-Ints = npt.NDArray[np.int64]
 
 
 class Singles(NamedTuple):

@@ -13,8 +13,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.config.arrays import Bools, Bytes, Int32s, Ints
 from simulator.config.kernels import kernel, kernel_part
 from simulator.lowering.tables import (
     ARRAY_LATENCY,
@@ -35,8 +35,6 @@ from simulator.lowering.tables import (
 from simulator.lowering.units import FROM_DRAM as ROUTE_FROM_DRAM
 from simulator.lowering.units import ROUTES_A_CORE, RouteTable
 from simulator.program import JOIN
-
-Ints = npt.NDArray[np.int64]
 
 (
     T_KIND,
@@ -155,7 +153,7 @@ class Tasks(NamedTuple):
     machine: Ints
     table: Ints
     dep: Ints
-    flags: npt.NDArray[np.uint8]
+    flags: Bytes
     blocks: Ints
     core_units: Ints
     kept_chunks: int
@@ -170,14 +168,14 @@ class Tasks(NamedTuple):
 class Columns(NamedTuple):
     """The structure: ops with unit, latency, rank, task, category and place in the busy row."""
 
-    unit: npt.NDArray[np.int32]
+    unit: Int32s
     latency: Ints
-    yields: npt.NDArray[np.bool_]
-    task: npt.NDArray[np.int32]
-    category: npt.NDArray[np.int32]
-    busy_at: npt.NDArray[np.int32]
+    yields: Bools
+    task: Int32s
+    category: Int32s
+    busy_at: Int32s
     pred_ptr: Ints
-    pred: npt.NDArray[np.int32]
+    pred: Int32s
 
 
 class _Places(NamedTuple):
@@ -215,7 +213,7 @@ class _Writer(NamedTuple):
     machine: Ints
     table: Ints
     dep: Ints
-    flags: npt.NDArray[np.uint8]
+    flags: Bytes
     blocks: Ints
     core_units: Ints
     route_ptr: Ints

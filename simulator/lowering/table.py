@@ -10,9 +10,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from simulator.components.pe_arrays.base import RowLists, Tiles
+from simulator.config.arrays import Bools, Ints
 from simulator.lowering.arrays import Costs, additions, cost_tiles
 from simulator.lowering.bits import BitGather, block_rows
 from simulator.lowering.by_inputs import reach
@@ -33,8 +33,6 @@ from simulator.lowering.walks import (
     TIMESTEPS,
     Walks,
 )
-
-Ints = npt.NDArray[np.int64]
 
 
 class Costed(NamedTuple):
@@ -71,7 +69,7 @@ class Blocks(NamedTuple):
     rows: Ints
     outputs: Ints
     tokens: Ints
-    is_first: npt.NDArray[np.bool_]
+    is_first: Bools
     per_scope: Ints
 
 
@@ -182,7 +180,7 @@ def _by_scope(scopes: Scopes, scope: Ints, values: Ints) -> Ints:
     return total.reshape(scopes.blocks.shape)
 
 
-def _only(scopes: Scopes, chosen: npt.NDArray[np.bool_]) -> Scopes:
+def _only(scopes: Scopes, chosen: Bools) -> Scopes:
     """Return the scopes with nothing to count in those that are not chosen."""
     return scopes._replace(blocks=np.where(chosen, scopes.blocks, 0))
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.components.pe_arrays.popcount import popcount
+from simulator.config.arrays import Bools, Bytes, Int32s, Ints, Words
 from simulator.config.kernels import kernel, kernel_part
 from simulator.lowering.pixels import pixel_under, tap_offset
 from simulator.lowering.scopes import ScopePlan, Scopes
@@ -48,10 +49,6 @@ from simulator.lowering.walks import (
     WalkTables,
 )
 
-Ints = npt.NDArray[np.int64]
-Bytes = npt.NDArray[np.uint8]
-Words = npt.NDArray[np.uint64]
-
 _SPREAD = (
     np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little")
     .view("<u8")
@@ -69,7 +66,7 @@ class Batch(NamedTuple):
     """
 
     arena: Bytes
-    active: npt.NDArray[np.bool_]
+    active: Bools
 
 
 class _Loops(NamedTuple):
@@ -85,10 +82,10 @@ class _Loops(NamedTuple):
     first_tile: Ints
     first_word: Ints
     first_row: Ints
-    complete: npt.NDArray[np.bool_]
+    complete: Bools
     sizes: Ints
-    timestep: npt.NDArray[np.int32]
-    row: npt.NDArray[np.int32]
+    timestep: Int32s
+    row: Int32s
 
 
 class TileLayout(NamedTuple):
@@ -232,7 +229,7 @@ def _range_ones(data: Bytes, words: Words, at: int, start: int, stop: int) -> in
 def _count(
     arena: Bytes,
     words: Words,
-    active: npt.NDArray[np.bool_],
+    active: Bools,
     walks: WalkTables,
     loops: _Loops,
     counts: npt.NDArray[Any],
@@ -425,12 +422,7 @@ def _add_lines(
 
 @kernel_part
 def _clear_halted(
-    active: npt.NDArray[np.bool_],
-    shape: Ints,
-    loops: _Loops,
-    image: int,
-    scope: int,
-    ones: npt.NDArray[Any],
+    active: Bools, shape: Ints, loops: _Loops, image: int, scope: int, ones: npt.NDArray[Any]
 ) -> None:
     """Set the ones of halted rows, which run on as zeros, to 0."""
     place = loops.first_word[image, scope]

@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.config.arrays import Bools, Bytes, Ints
 from simulator.lowering.constants import IN_DRAM, IN_GLOBAL
 from simulator.lowering.requests import Requests, requests
 from simulator.lowering.singles import Singles
@@ -26,8 +26,6 @@ from simulator.lowering.structure import (
 )
 from simulator.lowering.table import Table
 from simulator.lowering.tables import TILES
-
-Ints = npt.NDArray[np.int64]
 
 
 class Moves(NamedTuple):
@@ -49,8 +47,8 @@ class Moves(NamedTuple):
     fill: dict[int, Requests]
     state: dict[int, Requests]
     state_busy: Ints
-    reads: npt.NDArray[np.bool_]
-    writes: npt.NDArray[np.bool_]
+    reads: Bools
+    writes: Bools
 
 
 def move_blocks(table: Table) -> Moves:
@@ -110,7 +108,7 @@ class BlockBusy(NamedTuple):
     """Cycles of each block of each layer, and its flags (structure.F_...)."""
 
     vector: Ints
-    flags: npt.NDArray[np.uint8]
+    flags: Bytes
 
 
 def block_busy(table: Table, moves: Moves) -> BlockBusy:

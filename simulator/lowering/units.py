@@ -15,14 +15,12 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from simulator.architecture import Architecture
 from simulator.components.interconnects.base import End, Interconnect
 from simulator.components.memories.base import Memory
 from simulator.components.pe_arrays.base import PEArray
-
-Ints = npt.NDArray[np.int64]
+from simulator.config.arrays import Int32s, Ints
 
 CORE_ROLES = ("weight_port", "vector_unit")
 """Units that each core has once, besides its arrays, in the order of `core_units`."""
@@ -85,7 +83,7 @@ class Graph:
         return tuple(unit.name for unit in self.units)
 
     @cached_property
-    def servers(self) -> npt.NDArray[np.int32]:
+    def servers(self) -> Int32s:
         """int32 (units,), operations that each holds at once."""
         return np.array([unit.servers for unit in self.units], np.int32)
 

@@ -11,17 +11,15 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from simulator.components.dataflows.base import ALL_TIMESTEPS
+from simulator.config.arrays import Ints
 from simulator.lowering.plan import LayerPlan, Plan
 from simulator.lowering.tables import BLOCKS
 from simulator.lowering.tiling import Chunks, cut_heads, of_groups
 from simulator.operations import Layer
 from simulator.trace import TensorSpec
 from simulator.windows import ONES
-
-Ints = npt.NDArray[np.int64]
 
 ROWS, COLUMNS = 0, 1
 

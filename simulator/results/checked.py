@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from simulator.config.arrays import Ints
 from simulator.config.wording import shown, suggestion
-from simulator.results.columns import Column, Ints, Table, Text, keys_of, rows_of, take, text
+from simulator.results.columns import Column, Table, Text, keys_of, rows_of, take, text
 from simulator.results.schema import SCHEMAS
 from simulator.results.schema import Column as Rule
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from simulator.config.arrays import Bools, Floats, Ints
 from simulator.energy.derived import (
     action_energy_pj,
     energy_delay_pj_ms,
@@ -20,17 +21,7 @@ from simulator.energy.derived import (
     sums_pj,
     utilization,
 )
-from simulator.results.columns import (
-    Column,
-    Floats,
-    Ints,
-    Table,
-    concat,
-    keys_of,
-    numbers,
-    rows_of,
-    words,
-)
+from simulator.results.columns import Column, Table, concat, keys_of, numbers, rows_of, words
 from simulator.results.stream import broken_stream
 
 TOLERANCE = 1e-9
@@ -211,7 +202,7 @@ def _bounds(tables: Mapping[str, Table]) -> Iterator[str]:
             yield f"{facts}: must be the energies' {sums[row]}"
 
 
-def _where(rows: npt.NDArray[np.bool_]) -> list[int]:
+def _where(rows: Bools) -> list[int]:
     places: list[int] = np.flatnonzero(rows).tolist()
     return places
 

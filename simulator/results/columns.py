@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from simulator.config.arrays import Bools, Floats, Ints
+
 if TYPE_CHECKING:
     import pandas as pd
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -44,7 +43,7 @@ class Text:
         """Return the text of every row."""
         return [self.words[code] for code in self.codes.tolist()]
 
-    def where(self, word: str) -> npt.NDArray[np.bool_]:
+    def where(self, word: str) -> Bools:
         """Return which rows hold this word."""
         places = [place for place, known in enumerate(self.words) if known == word]
         return np.isin(self.codes, places)

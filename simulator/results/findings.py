@@ -20,9 +20,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from simulator.config.arrays import Floats, Ints
 from simulator.config.wording import one_line
 from simulator.errors import ResultError
-from simulator.results.columns import Floats, Ints, Table, numbers, rows_of, text, totals, words
+from simulator.results.columns import Table, numbers, rows_of, text, totals, words
 from simulator.results.schema import SEVERITIES
 
 Found = Iterator[tuple[str, str]]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.config.arrays import Ints
 from simulator.energy.derived import occupancy, utilization
 from simulator.energy.field_layers import FieldColumns
 from simulator.energy.rates import Rates
 from simulator.lowering import Plan
 from simulator.lowering.tables import CATEGORIES, INTERCONNECT, OTHER_ARRAYS, OTHER_IMAGES
-from simulator.results.columns import Ints, Table, Text, text
+from simulator.results.columns import Table, Text, text
 
 BUSY_KINDS = ("pe_busy_cycles", "vector_busy_cycles", "dram_busy_cycles")
 
@@ -232,6 +232,6 @@ def _layer_names(plan: Plan) -> Text:
     return text([each.layer.name for each in plan.layers])
 
 
-def _places(shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
+def _places(shape: tuple[int, ...]) -> Ints:
     """Return the place along each axis of every cell, the last axis fastest."""
     return np.indices(shape).reshape(len(shape), -1)

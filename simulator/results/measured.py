@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from simulator.config.arrays import Int32s, Ints
 from simulator.config.kernels import kernel
 from simulator.engine.attribution import stalls
 from simulator.engine.power_down import awake_cycles
@@ -20,7 +20,6 @@ from simulator.lowering.tables import (
 )
 from simulator.program import Program, Timeline
 from simulator.results.bounds import check_latency, latency_bounds
-from simulator.results.columns import Ints
 
 
 class Measured(NamedTuple):
@@ -120,9 +119,7 @@ def _sums(plan: Plan, emitted: Emitted, program: Program, timeline: Timeline) ->
 
 
 @kernel
-def _add_ops(
-    program: Program, timeline: Timeline, layer_of: npt.NDArray[np.int32], sums: _Sums
-) -> None:
+def _add_ops(program: Program, timeline: Timeline, layer_of: Int32s, sums: _Sums) -> None:
     """Add up the operations; joins take no time and belong to no unit."""
     for op in range(len(program.unit)):
         unit, layer = program.unit[op], layer_of[op]

@@ -12,8 +12,9 @@ from collections.abc import Collection, Hashable, Sequence
 
 import numpy as np
 
+from simulator.config.arrays import Floats
 from simulator.errors import ResultError
-from simulator.results.columns import Floats, Table, numbers, take, words
+from simulator.results.columns import Table, numbers, take, words
 from simulator.results.result import Result
 from simulator.results.schema import SCHEMAS
 from simulator.streams.statistics import CONFIDENCE, Estimate, student

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from simulator.config.arrays import Floats
 from simulator.operations import Network
 from simulator.results.columns import Table, text
 from simulator.trace import Image, pack_bits, unpack_bits
@@ -71,14 +72,14 @@ def thumbnail(network: Network, image: Image) -> Pixels | None:
     return np.rint(picture).astype(np.uint8).squeeze(axis=2 if tensor.channels != 3 else ())
 
 
-def _reduced(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _reduced(values: Floats) -> Floats:
     """Blocks averaged by the smallest whole factor that fits LARGEST_PX and divides both sides."""
     height, width, channels = values.shape
     common = math.gcd(height, width)
     fitting = (n for n in range(1, common + 1) if common % n == 0)
     factor = next((n for n in fitting if max(height, width) // n <= LARGEST_PX), common)
     blocks = values.reshape(height // factor, factor, width // factor, factor, channels)
-    reduced: npt.NDArray[np.float64] = blocks.mean(axis=(1, 3))
+    reduced: Floats = blocks.mean(axis=(1, 3))
     return reduced
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from simulator.config.arrays import Floats, Ints
 from simulator.energy.derived import (
     action_energy_pj,
     energy_delay_pj_ms,
@@ -17,17 +18,7 @@ from simulator.energy.derived import (
 from simulator.energy.machine import ALWAYS_ON, MachinePrices
 from simulator.energy.spans import Span
 from simulator.errors import ResultError
-from simulator.results.columns import (
-    Floats,
-    Ints,
-    Table,
-    concat,
-    keys_of,
-    numbers,
-    rows_of,
-    text,
-    words,
-)
+from simulator.results.columns import Table, concat, keys_of, numbers, rows_of, text, words
 from simulator.results.schema import SCHEMAS
 
 BOUNDS = ("energy_low_pj", "energy_pj", "energy_high_pj")

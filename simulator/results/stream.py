@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from simulator.results.columns import Ints, Table, Text, rows_of, text, words
+from simulator.config.arrays import Floats, Ints
+from simulator.results.columns import Table, Text, rows_of, text, words
 from simulator.streams.statistics import CONFIDENCE, Estimate, mean_estimate, percentile_estimate
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def stream_summary(result: Result) -> dict[str, Any] | None:
     }
 
 
-def _spread(values: npt.NDArray[np.float64]) -> dict[str, dict[str, float | None]]:
+def _spread(values: Floats) -> dict[str, dict[str, float | None]]:
     facts = {"mean": mean_estimate(values)}
     facts |= {f"p{percent}": percentile_estimate(values, percent) for percent in PERCENTILES}
     return {name: estimate._asdict() for name, estimate in facts.items()}
@@ -195,6 +195,6 @@ def _ints(table: Mapping[str, Any], name: str) -> Ints:
     return column
 
 
-def _floats(table: Mapping[str, Any], name: str) -> npt.NDArray[np.float64]:
-    column: npt.NDArray[np.float64] = np.asarray(table[name], np.float64)
+def _floats(table: Mapping[str, Any], name: str) -> Floats:
+    column: Floats = np.asarray(table[name], np.float64)
     return column

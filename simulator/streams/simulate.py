@@ -15,12 +15,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from simulator.config.arrays import Ints
 from simulator.engine.reference import simulate_stream
 from simulator.engine.stream import StreamImage, StreamPassage, replay_stream
 from simulator.errors import StreamError
 from simulator.lowering import LoweredBatch
 from simulator.program import Structure
-from simulator.results.columns import Ints, Table
+from simulator.results.columns import Table
 from simulator.results.priced import savings_table
 from simulator.results.stream import stream_tables
 from simulator.simulate import Simulation

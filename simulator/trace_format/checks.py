@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import numpy.typing as npt
 
+from simulator.config.arrays import Ints
 from simulator.config.wording import shown
 from simulator.errors import TraceError
-from simulator.trace_format.image import Image, ImageBatch, Ints
+from simulator.trace_format.image import Image, ImageBatch
 from simulator.trace_format.layout import Layout, Packed
 from simulator.trace_format.schema import hint
 

@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from simulator.config.arrays import Ints
 from simulator.trace_format.layout import Layout, Packed
 
 Bits = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
 
 
 class Image(NamedTuple):

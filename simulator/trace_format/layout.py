@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from simulator.config.arrays import Ints
 from simulator.trace_format.specs import OperationSpec, TensorSpec, packed_bytes
 
 Packed = npt.NDArray[np.uint8]
@@ -137,7 +138,7 @@ class Layout:
         rows = arena[..., self.masks_offset : self.masks_offset + size]
         return rows.reshape(*arena.shape[:-1], *self.mask_shape)
 
-    def classes_of(self, arena: Packed) -> npt.NDArray[np.int64]:
+    def classes_of(self, arena: Packed) -> Ints:
         """Return a view of label and prediction in rows (..., byte): int64 (..., 2)."""
         return arena[..., self.label_offset : self.label_offset + 16].view("<i8")
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 from simulator.components.base import Action, Component, Primitive
+from simulator.config.arrays import Ints
 
 End = int | Literal["dram", "global_buffer"]
 """Where a transfer begins or ends: a core by its number, DRAM, or the global buffer."""
@@ -41,7 +40,7 @@ class Interconnect(Component, slot="interconnects"):
         """Return why so many cores and memories cannot be joined; empty if they can."""
         return ""
 
-    def flits(self, bits: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def flits(self, bits: Ints) -> Ints:
         """Return how many flits transfers of so many bits are cut into."""
         return -(-bits // self.width_bits)
 

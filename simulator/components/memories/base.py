@@ -6,11 +6,10 @@ from abc import abstractmethod
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from simulator.components.base import Action, Component, Primitive
+from simulator.config.arrays import Int32s, Ints
 
-Ints = npt.NDArray[np.int64]
 AWAKE = "awake_cycle"
 """Action of a DRAM that powers down; how often is known once all requests have their time."""
 
@@ -47,9 +46,7 @@ class Memory(Component, slot="memories"):
     def bits_per_cycle(self, clock_mhz: float) -> float:
         """Sustained bandwidth."""
 
-    def gather_cycles(
-        self, rows: npt.NDArray[np.int32], row_ptr: Ints, row_bits: int
-    ) -> tuple[Ints, Ints]:
+    def gather_cycles(self, rows: Int32s, row_ptr: Ints, row_bits: int) -> tuple[Ints, Ints]:
         """Cycles to read runs of rows, `row_bits` each, and how many of them are lost to conflicts.
 
         `rows`: numbers of rows that lie one after another, `row_ptr` (runs + 1,). int64 (runs,).

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from simulator.components.memories.base import DramMemory, Ints, PowerDown, Transfer
+from simulator.components.memories.base import DramMemory, PowerDown, Transfer
 from simulator.components.memories.dram_controller import (
     ACTIVATES,
     HITS,
@@ -22,6 +22,7 @@ from simulator.components.memories.dram_controller import (
 )
 from simulator.components.memories.dram_gaps import gaps_of, place_bursts
 from simulator.components.memories.dram_standards import STANDARDS, DramStandard
+from simulator.config.arrays import Floats, Ints
 
 STREAM_BURSTS = 512
 """Bursts of a channel over which the mean time of a block is taken."""
@@ -35,7 +36,7 @@ class Served(NamedTuple):
     none, powered down with one open.
     """
 
-    done_ns: npt.NDArray[np.float64]
+    done_ns: Floats
     counts: Ints
 
 
@@ -137,7 +138,7 @@ class DramChannels(DramMemory, kind="dram_channels"):
         addresses: Ints,
         sizes_bytes: Ints,
         writes: npt.NDArray[Any],
-        arrivals_ns: npt.NDArray[np.float64],
+        arrivals_ns: Floats,
         state: ControllerState,
     ) -> Served:
         timing = self.timing

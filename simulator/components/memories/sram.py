@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
-from simulator.components.memories.base import Ints, Memory, Transfer
+from simulator.components.memories.base import Memory, Transfer
+from simulator.config.arrays import Int32s, Ints
 from simulator.config.kernels import kernel
 
 
@@ -53,9 +53,7 @@ class Sram(Memory, kind="sram"):
     def simulated(self, clock_mhz: float) -> dict[str, Any]:
         return self.model_dump()  # whatever the clock: nothing takes a time in nanoseconds
 
-    def gather_cycles(
-        self, rows: npt.NDArray[np.int32], row_ptr: Ints, row_bits: int
-    ) -> tuple[Ints, Ints]:
+    def gather_cycles(self, rows: Int32s, row_ptr: Ints, row_bits: int) -> tuple[Ints, Ints]:
         cycles = np.zeros(len(row_ptr) - 1, np.int64)
         lost = np.zeros_like(cycles)
         held = np.empty(self.banks, np.int64)
@@ -83,7 +81,7 @@ class Sram(Memory, kind="sram"):
 
 @kernel
 def _gather(
-    rows: npt.NDArray[np.int32],
+    rows: Int32s,
     row_ptr: Ints,
     row_bits: int,
     width_bits: int,

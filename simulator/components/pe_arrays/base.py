@@ -11,10 +11,8 @@ import numpy.typing as npt
 from pydantic import Field
 
 from simulator.components.base import Action, Component, Primitive
+from simulator.config.arrays import Bools, Int32s, Ints, Words
 from simulator.config.kernels import kernel
-
-Ints = npt.NDArray[np.int64]
-Words = npt.NDArray[np.uint64]
 
 
 class Gather(Protocol):
@@ -31,8 +29,8 @@ class RowLists(NamedTuple):
     """
 
     ptr: Ints
-    timestep: npt.NDArray[np.int32]
-    row: npt.NDArray[np.int32]
+    timestep: Int32s
+    row: Int32s
 
 
 class Tiles(NamedTuple):
@@ -67,8 +65,8 @@ class Tiles(NamedTuple):
     chunks: Ints
     product_inputs: Ints
     outputs: Ints
-    integer: npt.NDArray[np.bool_]
-    attention: npt.NDArray[np.bool_]
+    integer: Bools
+    attention: Bools
     rows: Callable[[], RowLists]
     gather: Gather | None = None
     sharers: Ints | None = None

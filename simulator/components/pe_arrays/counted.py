@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from simulator.components.pe_arrays.base import Ints, RowLists, Tiles
+from simulator.components.pe_arrays.base import RowLists, Tiles
+from simulator.config.arrays import Ints
 
 
 def counted_tiles(

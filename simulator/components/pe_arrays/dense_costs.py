@@ -6,7 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Tiles
+from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Tiles
+from simulator.config.arrays import Ints
 
 
 class FiringArray(AccumulatorArray, base=True):

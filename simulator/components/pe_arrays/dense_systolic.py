@@ -8,7 +8,8 @@ import numpy as np
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
-from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Tiles
+from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Tiles
+from simulator.config.arrays import Ints
 
 
 class DenseSystolic(AccumulatorArray, kind="dense_systolic"):

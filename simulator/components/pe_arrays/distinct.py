@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from simulator.components.pe_arrays.base import Words
+from simulator.config.arrays import Words
 from simulator.config.kernels import allocating_part, kernel_part
 
 Slots = npt.NDArray[np.int32]

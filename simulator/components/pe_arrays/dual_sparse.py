@@ -9,9 +9,10 @@ import numpy as np
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
-from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Tiles, Words
+from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Tiles
 from simulator.components.pe_arrays.popcount import popcount
 from simulator.components.pe_arrays.windows import WindowRun, join_windows, window_runs
+from simulator.config.arrays import Ints, Words
 from simulator.config.kernels import allocating_kernel, allocating_part, kernel_part
 
 MATCHES, CORRECTIONS, WORDS = range(3)

@@ -5,19 +5,12 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
-from simulator.components.pe_arrays.base import (
-    AccumulatorArray,
-    ArrayCost,
-    Ints,
-    RowLists,
-    Tiles,
-    Words,
-)
+from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, RowLists, Tiles
 from simulator.components.pe_arrays.popcount import popcount
+from simulator.config.arrays import Int32s, Ints, Words
 from simulator.config.kernels import kernel, kernel_part
 
 
@@ -143,13 +136,7 @@ def _walk(
 
 
 @kernel_part
-def _partner(
-    timestep: npt.NDArray[np.int32],
-    position: npt.NDArray[np.int32],
-    first: int,
-    last: int,
-    row: int,
-) -> int:
+def _partner(timestep: Int32s, position: Int32s, first: int, last: int, row: int) -> int:
     """Return the row of the same timestep that shares the pair, or -1; rows are in order."""
     wanted = position[row] ^ 1
     step = 1 if wanted > position[row] else -1

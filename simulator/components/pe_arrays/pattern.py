@@ -9,9 +9,10 @@ import numpy.typing as npt
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive, small_bank
-from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Tiles, Words
+from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Tiles
 from simulator.components.pe_arrays.distinct import Slots, empty_slots, slot_of
 from simulator.components.pe_arrays.popcount import popcount
+from simulator.config.arrays import Ints, Words
 from simulator.config.kernels import allocating_kernel, allocating_part, kernel, kernel_part
 
 LOOKED_UP, RESIDUAL = range(2)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
-from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Tiles, Words
+from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Tiles
 from simulator.components.pe_arrays.distinct import empty_slots, slot_of
 from simulator.components.pe_arrays.popcount import popcount
+from simulator.config.arrays import Int32s, Ints, Words
 from simulator.config.kernels import allocating_kernel, allocating_part, kernel_part
 
 SPIKES, REMAINING, EMPTIED, SEARCHED = range(4)
@@ -108,7 +108,7 @@ class ProductSparse(AccumulatorArray, kind="product_sparse"):
 
 
 @allocating_kernel
-def product_search(rows: Words, prefix: npt.NDArray[np.int32], rest: Words, found: Ints) -> None:
+def product_search(rows: Words, prefix: Int32s, rest: Words, found: Ints) -> None:
     """Find the prefix of each row of a tile, -1 for none, and what is left of the row without it.
 
     Equal rows are searched once: those that come later are copies of the first.
@@ -156,7 +156,7 @@ def product_search(rows: Words, prefix: npt.NDArray[np.int32], rest: Words, foun
 
 @allocating_part
 def _search_distinct(
-    values: Words, first_row: Ints, begin: Ints, prefix: npt.NDArray[np.int32], rest: Words
+    values: Words, first_row: Ints, begin: Ints, prefix: Int32s, rest: Words
 ) -> int:
     """Find the largest proper subset of each value, of equals the first; return what remains.
 

@@ -9,7 +9,8 @@ import numpy.typing as npt
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive, small_bank
-from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Tiles
+from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Tiles
+from simulator.config.arrays import Ints
 from simulator.config.kernels import kernel
 
 

@@ -8,8 +8,9 @@ import numpy as np
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
-from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Ints, Tiles, Words
+from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Tiles
 from simulator.components.pe_arrays.windows import WindowRun, join_windows, window_runs
+from simulator.config.arrays import Ints, Words
 from simulator.config.kernels import allocating_kernel, kernel_part
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from simulator.components.pe_arrays.base import Ints, RowLists, Tiles, Words
+from simulator.components.pe_arrays.base import RowLists, Tiles
+from simulator.config.arrays import Int32s, Ints, Words
 from simulator.config.kernels import kernel
 
 
@@ -64,12 +64,7 @@ def window_runs(tiles: Tiles, timesteps: int) -> Iterator[tuple[slice, WindowRun
 
 @kernel
 def _cut(
-    block_ptr: Ints,
-    timestep: npt.NDArray[np.int32],
-    row: npt.NDArray[np.int32],
-    timesteps: int,
-    ptr: Ints,
-    row_ptr: Ints,
+    block_ptr: Ints, timestep: Int32s, row: Int32s, timesteps: int, ptr: Ints, row_ptr: Ints
 ) -> int:
     """Fill the windows of each block and the rows of each window; return the windows."""
     count = 0
