@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from simulator.compat.networks import sdt, spikformer
-from simulator.compat.peer_files import Arrays, network_of, read_arrays
+from simulator.compat.peer_files import Arrays, network_of, read_arrays, sdt, spikformer
 from simulator.compat.workload import Attention, Operation, Product, pack_rows, unfold
 
 _CIFAR, _DVS = (32, 32, 16, 8), (64, 32, 16, 8)

@@ -12,7 +12,7 @@ from models.capturing.marks import Mark, Marks
 from models.capturing.operands import Coded, encode
 from models.capturing.recorder import product_of
 from models.capturing.refusals import CaptureError, OtherCourse
-from models.capturing.replaying import Product
+from models.capturing.replaying import TapedProduct
 from models.capturing.rules import rule_of
 from models.capturing.tape import Tape
 
@@ -37,7 +37,7 @@ class Follower(TorchDispatchMode):
         self.random_state = torch.get_rng_state()
         self.marks = Marks()
         self._at = 0
-        self.products: dict[int, Product] = {}
+        self.products: dict[int, TapedProduct] = {}
         self._proven = {tape.positions[call]: call for call in proven}
         self._wanted: dict[int, list[tuple[int, int]]] = {}
         for call, at in wanted | {(call, at) for call, own in proven.items() for at in own}:

@@ -13,7 +13,7 @@ from models.capturing.operands import Coded, holds
 from models.capturing.propagation import NEVER
 from models.capturing.recorder import Entered
 from models.capturing.refusals import CaptureError
-from models.capturing.replaying import ChangedReplay, Product, Randomness, TapeReplay
+from models.capturing.replaying import ChangedReplay, Randomness, TapedProduct, TapeReplay
 from models.capturing.running import plainly
 from models.capturing.tape import Call, Spec, Tape
 
@@ -27,7 +27,7 @@ class ProofRun(NamedTuple):
     inputs: list[Tensor]
     coded: dict[tuple[int, int], Coded]
     result: list[Tensor]
-    products: dict[int, Product]
+    products: dict[int, TapedProduct]
     random: Randomness | None = None
 
 

@@ -15,7 +15,7 @@ from models.capturing.marks import Mark, Marks
 from models.capturing.operands import Coded, encode
 from models.capturing.places import RowPlaces
 from models.capturing.refusals import CaptureError, SourcePlace
-from models.capturing.replaying import Product
+from models.capturing.replaying import TapedProduct
 from models.capturing.rules import (
     BATCH_NORMS,
     MATRIX,
@@ -68,7 +68,7 @@ class TapeRecorder(TorchDispatchMode):
         self.random_state = torch.get_rng_state()
         self.positions: list[int] = []
         self.marks = Marks()
-        self.products: dict[int, Product] = {}
+        self.products: dict[int, TapedProduct] = {}
         self.fixed: dict[int, Tensor] = {}
         self.flops = 0
         self._numbers: dict[int, int] = {}
@@ -273,10 +273,10 @@ class TapeRecorder(TorchDispatchMode):
             self.initial[spec.storage] = self.initial[spec.storage].clone()
 
 
-def product_of(made: Tensor, args: tuple[Any, ...], operands: dict[int, Coded]) -> Product:
+def product_of(made: Tensor, args: tuple[Any, ...], operands: dict[int, Coded]) -> TapedProduct:
     """Copy a weighted sum's result, before anything can change it."""
     inexact = {at: args[at].clone() for at, coded in operands.items() if coded.kind == "integer"}
-    return Product(made.clone(), inexact)
+    return TapedProduct(made.clone(), inexact)
 
 
 def _has_storage(tensor: Tensor) -> bool:

@@ -19,7 +19,7 @@ _ROWS = {"convolution": (0,), "mm": (0,), "addmm": (1,), "bmm": (0, 1)}
 _DIGITS = 1e-5
 
 
-class Product(NamedTuple):
+class TapedProduct(NamedTuple):
     """What a weighted sum gave in a run of the network.
 
     `operands`: copies, by position, of those whose coding holds no more than all but last digits.
@@ -36,7 +36,7 @@ class TapeReplay:
     sum is not computed once more. They are used up.
     """
 
-    def __init__(self, tape: Tape, products: dict[int, Product] | None = None) -> None:
+    def __init__(self, tape: Tape, products: dict[int, TapedProduct] | None = None) -> None:
         self.tape = tape
         self.products = products or {}
         self.storages: dict[int, Any] = {}

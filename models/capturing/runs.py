@@ -12,7 +12,7 @@ from models.capturing.marks import Marks, noting
 from models.capturing.places import ModuleStack, RowPlaces
 from models.capturing.proofs import ProofRun
 from models.capturing.recorder import Entered, TapeRecorder, known_tensors
-from models.capturing.replaying import Product
+from models.capturing.replaying import TapedProduct
 from models.capturing.running import plainly
 from models.capturing.tape import Tape, tensors_in
 
@@ -71,8 +71,8 @@ def later_run(
 
 
 def repeating(
-    tape: Tape, products: dict[int, Product], operands: Mapping[int, Iterable[int]]
-) -> dict[int, Product]:
+    tape: Tape, products: dict[int, TapedProduct], operands: Mapping[int, Iterable[int]]
+) -> dict[int, TapedProduct]:
     """The results that follow from the operands alone."""
     calls = tape.calls
     return {i: each for i, each in products.items() if tape.repeats(calls[i], operands[i])}

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from models.data import composites
-from models.data.images import Images, full_images, mnist_digits, small_digits
-from models.data.pictures import imagenet_folder
+from models.data.images import Images, full_images, imagenet_folder, mnist_digits, small_digits
 from models.data.sequences import in_time
 from models.errors import ModelError
 from simulator.config.wording import shown, suggestion

@@ -12,10 +12,9 @@ import pandas as pd
 
 import simulator
 from simulator.architecture import Architecture
-from simulator.compat.designs import DesignRun, run_design
+from simulator.compat.designs import DesignRun, design_of, run_design
 from simulator.compat.energy import energy_mj
 from simulator.compat.from_trace import operations_of
-from simulator.compat.machines import design_of
 from simulator.compat.prosperity import dram_bits
 from simulator.config.read_back import read_text
 from simulator.config.staged_folder import check_folder, write_folder

@@ -10,6 +10,7 @@ from simulator.config.arrays import Int32s, Ints
 from simulator.config.kernels import kernel
 from simulator.engine.attribution import stalls
 from simulator.engine.power_down import awake_cycles
+from simulator.errors import ResultError
 from simulator.lowering import LoweredBatch, Plan
 from simulator.lowering.batch import Emitted
 from simulator.lowering.tables import (
@@ -19,7 +20,31 @@ from simulator.lowering.tables import (
     OTHER_IMAGES,
 )
 from simulator.program import Program, Timeline
-from simulator.results.bounds import check_latency, latency_bounds
+
+
+class Bounds(NamedTuple):
+    """No schedule is shorter than `floor_cycles`; a sensible one is never over `ceiling_cycles`."""
+
+    floor_cycles: int
+    ceiling_cycles: int
+
+
+def latency_bounds(unit_busy_cycles: Ints, servers: Int32s, latency_cycles: int) -> Bounds:
+    """Return the work of the busiest unit, and all operations one after another.
+
+    `unit_busy_cycles`, `servers`: by unit; `latency_cycles`: of all operations, summed.
+    """
+    floor = int((-(-unit_busy_cycles // servers)).max(initial=0))
+    return Bounds(floor, int(unit_busy_cycles.sum()) + latency_cycles)
+
+
+def check_latency(latency_cycles: int, bounds: Bounds, place: str) -> None:
+    """Raise ResultError if a latency breaks its bounds: then the program or the engine is wrong."""
+    if not bounds.floor_cycles <= latency_cycles <= bounds.ceiling_cycles:
+        raise ResultError(
+            f"{place}: latency {latency_cycles} cycles: must lie between the floor "
+            f"{bounds.floor_cycles} and the ceiling {bounds.ceiling_cycles}"
+        )
 
 
 class Measured(NamedTuple):

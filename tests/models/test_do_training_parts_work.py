@@ -12,9 +12,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from models.data import pictures
-from models.data.images import fitted_picture
-from models.data.pictures import imagenet_folder
+from models.data.images import fitted_picture, imagenet_folder
 from models.data.sources import read_source
 from models.errors import ModelError
 from models.evaluate import pixels_of
@@ -48,7 +46,7 @@ def test_pictures_are_read_when_a_batch_asks(
         read.append(path)
         return fitted_picture(path, dataset)
 
-    monkeypatch.setattr(pictures, "fitted_picture", counted)
+    monkeypatch.setattr("models.data.images.fitted_picture", counted)
     chosen = images.take(np.array([1], dtype=np.int64))
     assert images.pixels.shape == (2, 3, 224, 224)
     assert chosen.labels.tolist() == [999]

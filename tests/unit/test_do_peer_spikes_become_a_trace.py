@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from simulator.compat.baselines import ptb
-from simulator.compat.networks import spikformer, vgg9
+from simulator.compat.peer_files import spikformer, vgg9
 from simulator.compat.to_trace import main
 from simulator.compat.workload import Attention, Neurons, Operation, Product, pack_rows
 from simulator.operations import read_network
