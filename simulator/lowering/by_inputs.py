@@ -15,7 +15,7 @@ from simulator.architecture import Architecture
 from simulator.config.arrays import Ints
 from simulator.errors import LoweringError
 from simulator.operations import Layer, Network
-from simulator.windows import Window, line
+from simulator.operations.windows import Window, line
 
 
 def by_inputs(network: Network, architecture: Architecture) -> Network:

@@ -18,8 +18,8 @@ from simulator.lowering.plan import LayerPlan, Plan
 from simulator.lowering.tables import BLOCKS
 from simulator.lowering.tiling import Chunks, cut_heads, of_groups
 from simulator.operations import Layer
+from simulator.operations.windows import ONES
 from simulator.trace import TensorSpec
-from simulator.windows import ONES
 
 ROWS, COLUMNS = 0, 1
 

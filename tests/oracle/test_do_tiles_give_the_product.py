@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 
 from simulator.architecture import load_architecture
+from simulator.config.arrays import Int32s
 from simulator.lowering import Lowering, Plan, make_plan
 from simulator.lowering.plan import LayerPlan
 from simulator.lowering.table import TileBits, make_table
 from simulator.lowering.tiling import Chunks, cut_heads
-from simulator.operations import Layer, Network, live_rows, read_network
+from simulator.operations import Layer, Network, read_network
+from simulator.operations.windows import window_of
 from simulator.trace import Image, Trace
-from simulator.windows import window_of
 from tests.factories import tiny_trace, unpack_planes
 
 ROOT = Path(__file__).parents[2]
@@ -53,6 +54,14 @@ TRACES = [
     {"halting": "none", "channels": 16, "seed": 5},
     {"halting": "none", "channels": 20, "seed": 6},
 ]
+
+
+def live_rows(layer: Layer, image: Image) -> list[Int32s]:
+    """The rows that a layer computes at each timestep: all, or those of active tokens."""
+    if layer.mask is None:
+        every = layer.inputs if layer.transposed else layer.rows
+        return [np.arange(every, dtype=np.int32)] * layer.timesteps
+    return [np.flatnonzero(active).astype(np.int32) for active in image.active[layer.mask]]
 
 
 def values_of(image: Image, network_tensor: str, channels: int, timesteps: int) -> np.ndarray:
@@ -189,7 +198,7 @@ def test_the_tiles_of_all_layers_sum_to_the_product(
         if layer.kind == "head":
             continue
         steps = layer_plan.computed_timesteps
-        live = live_rows(layer, image, network.tokens)[:steps]
+        live = live_rows(layer, image)[:steps]
         inputs = inputs_of(layer, image, steps)
         weights = random.integers(-8, 8, (inputs.shape[3], 11))
         runs = np.zeros((steps, inputs.shape[3 if layer.transposed else 2]), bool)

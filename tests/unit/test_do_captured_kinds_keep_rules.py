@@ -13,8 +13,8 @@ from simulator.components.dataflows.timestep_serial import TimestepSerial
 from simulator.errors import LoweringError, TraceError
 from simulator.lowering.order import schedule
 from simulator.operations import read_network
+from simulator.operations.windows import window_of
 from simulator.trace import Outline
-from simulator.windows import window_of
 from tests.captured_manifest import captured_manifest
 
 Change = Callable[[dict[str, Any]], Any]
