@@ -129,7 +129,7 @@ def _model_section(model: STAS) -> dict[str, Any]:
 
 
 def _halting_section(model: STAS) -> dict[str, Any]:
-    """What the section `model` says of halting: what is not as by default, or always told."""
+    """What the section `model` says of halting: what is not as by default, or always stated."""
     switches = model.config.halting
     section: dict[str, Any] = {"granularity": switches.granularity}
     if not model.config.halts:

@@ -30,10 +30,12 @@ def cluster(folder: Path, workers: int = 2) -> Iterator[Cluster]:
 
     The workers have no nanny: one that is killed stays dead.
     """
-    told = folder / "scheduler.json"
-    started = [_start(folder, "dask_scheduler", "--port", "0", "--scheduler-file", str(told))]
+    address_file = folder / "scheduler.json"
+    started = [
+        _start(folder, "dask_scheduler", "--port", "0", "--scheduler-file", str(address_file))
+    ]
     try:
-        address = json.loads(_when_written(told))["address"]
+        address = json.loads(_when_written(address_file))["address"]
         for _ in range(workers):
             flags = ("--nthreads", "1", "--no-nanny", "--memory-limit", "0")
             started.append(_start(folder, "dask_worker", address, *flags))

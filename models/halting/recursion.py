@@ -134,7 +134,7 @@ class Halting(Policy):
         self.readout = nn.Linear(channels, 1, bias=False) if config.score == "readout" else None
 
     def before(self, state: HaltingState, entering: Tensor, step: HaltingStep) -> HaltingState:
-        """With granularity `block` all start anew at every timestep."""
+        """With granularity `block` all begin again at every timestep."""
         if self.config.granularity != "block" or step.block or not step.timestep:
             return state
         assert state.ended is not None

@@ -1,4 +1,4 @@
-"""Weights of other code bases under our names: their checkpoints' layouts, told by their keys.
+"""Weights of other code bases under our names: their checkpoints' layouts, known by their keys.
 
 Known are the repositories of Spikformer, Spikingformer, the Spike-Driven Transformer and QKFormer
 (the CIFAR and the ImageNet form of each) and SpikingJelly 2.0's Spikformer, SpikeDrivenTransformer

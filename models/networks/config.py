@@ -33,7 +33,7 @@ ATTENTION_ORDERS = ("scores_first", "key_values_first")
 class HaltingConfig:
     """The switches of halting: A-SSA's, and those of the controls it is compared with.
 
-    `granularity`: where the score is checked and when it starts anew (docs/stas.md). `policy`:
+    `granularity`: where the score is checked and when it begins again (docs/stas.md). `policy`:
     `score` is A-SSA; `random` and `token_importance` (TP-Spikformer's score) keep so many tokens as
     `profile`, a fraction for each step, or, if it is empty, a mean of `budget` asks for;
     `entropy_exit` (DT-SNN) ends an image whose normalised entropy falls under `entropy`; `gate`

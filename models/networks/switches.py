@@ -50,7 +50,7 @@ class Switches(NamedTuple):
     def applied(self, config: ModelConfig) -> ModelConfig:
         """The config so changed; raises ModelError where the switches do not fit together.
 
-        A policy without weights for a mean field takes output `last` unless told otherwise.
+        A policy without weights for a mean field takes output `last` unless asked otherwise.
         """
         halting = dataclasses.asdict(config.halting) | self.halting
         if halting["policy"] != "score" and "output" not in self.halting:
@@ -84,7 +84,7 @@ def add_switches(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--neuron", choices=neuron_names(), help="of every layer")
     group.add_argument(
-        "--granularity", choices=GRANULARITIES, help="where halting is checked and starts anew"
+        "--granularity", choices=GRANULARITIES, help="where halting is checked and begins again"
     )
     group.add_argument(
         "--policy",

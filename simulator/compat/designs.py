@@ -1,6 +1,6 @@
 """The designs that Prosperity's simulator models, by name, and what a run of one adds up to.
 
-Source: the rules of github.com/dubcyfor3/Prosperity (MIT; HPCA'25), written again and held against
+Source: the rules of github.com/dubcyfor3/Prosperity (MIT; HPCA'25), rewritten and held against
 its figures operation by operation (docs/validation.md). All run at 500 MHz with 8-bit weights.
 """
 

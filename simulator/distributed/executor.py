@@ -95,7 +95,7 @@ def _connect(dask: str, stack: contextlib.ExitStack) -> Any:
         rule = "needs the extra 'cluster': pip install 'stasim[cluster]'"
         raise ExecutionError(f"--dask {dask}: {rule}") from None
     for name in ("asyncio", "distributed", "distributed.client", "distributed.utils"):
-        # What is lost is told once, by us.
+        # What is lost is reported once, by us.
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         if not local:

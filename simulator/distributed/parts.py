@@ -66,7 +66,7 @@ def split(part: Part, size: int) -> list[Part]:
 def simulate_parts(
     parts: Sequence[Part], executor: Executor, done: Callable[[int], object]
 ) -> Result:
-    """One result of all parts, in their order; `done` is told the images of each that ends."""
+    """One result of all parts, in their order; `done` gets the images of each that ends."""
     results: dict[int, Result] = {}
     for position, result in executor.run(simulate_part, parts):
         results[position] = result

@@ -62,7 +62,7 @@ def simulate_to_parquet(part: Part) -> PartTables:
 def stream(
     entire: Part, folder: Path, executor: Executor, done: Callable[[int], object]
 ) -> StreamedResult:
-    """Simulate the parts that the folder lacks; `done` is told the images of each part.
+    """Simulate the parts that the folder lacks; `done` gets the images of each part.
 
     Raises ResultError if the folder holds anything but an earlier run of the same, or if a worker
     is not of this program's version.

@@ -1,4 +1,4 @@
-"""Reads an energy table's YAML into checked records; what the keys mean is told in README.md.
+"""Reads an energy table's YAML into checked records; README.md says what the keys mean.
 
 Nothing is priced here. All problems of a file are reported at once, each with its line.
 """

@@ -1,1 +1,1 @@
-"""What a run found out: tables, schema, checks, files, summary, provenance, pricing anew."""
+"""What a run found out: tables, schema, checks, files, summary, provenance, repricing."""

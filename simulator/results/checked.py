@@ -20,7 +20,7 @@ from simulator.results.columns import Column, Table, Text, keys_of, rows_of, tak
 from simulator.results.schema import SCHEMAS
 from simulator.results.schema import Column as Rule
 
-# Of a table with many bad rows the first few are told.
+# Of a table with many bad rows the first few are named.
 _STATED = 5
 _INT64 = np.iinfo(np.int64)
 _TYPES = {"str": (str,), "int64": (int,), "float64": (int, float)}

@@ -1,4 +1,4 @@
-"""What a result tells of its machine and of its prices, whoever simulated or priced it."""
+"""What a result states of its machine and of its prices, from a run or a repricing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from simulator.energy.machine import MachinePrices
 def machine_provenance(
     architecture: Architecture, prices: MachinePrices, granularity: str
 ) -> dict[str, Any]:
-    """The sections of the provenance that tell of the machine and of its prices.
+    """The sections of the provenance on the machine and of its prices.
 
     `granularity`: of the trace's halting, on which the dataflow that ran may depend.
     """

@@ -1,4 +1,4 @@
-"""A replay priced anew: another table, voltage, clock or part price, without simulating again.
+"""A replay at other prices: another table, voltage, clock or part price, without simulating again.
 
     if simulation_key(machine) == simulation_key(other):
         result = reprice(result, other)      # the same, to the last bit, as simulating `other`

@@ -32,7 +32,7 @@ WORK = {
 """What an operation of a category does."""
 
 LOADS = ("weight_port", "dram_weights", "dram_activations", "global_buffer", "interconnect")
-"""Categories whose operations bring what another one needs: an arrow leads to whoever used it."""
+"""Categories whose operations bring what another one needs: an arrow leads to its user."""
 
 WINDOWS = 1000
 """The bandwidth counter is a mean over so many equal parts of the latency."""

@@ -139,7 +139,7 @@ def _tensors(
     """The listed tensors by name, None for one that breaks a rule."""
     tensors: dict[str, TensorSpec | None] = {}
     for index, item in enumerate(items):
-        if not isinstance(item, dict):  # told with the list
+        if not isinstance(item, dict):  # reported with the list
             continue
         place = f"tensors[{index}]"
         name = text_in(item, "name")

@@ -50,7 +50,7 @@ class OperationsWalk:
             if name not in self.produced:
                 self.values[name] = _stored(tensor)
         for index, item in enumerate(items):
-            if not isinstance(item, dict):  # told with the list
+            if not isinstance(item, dict):  # reported with the list
                 continue
             place = f"operations[{index}]"
             if not self._entire(place, item):

@@ -329,9 +329,9 @@ def test_verifying_says_what_is_not_whole(
     (out / "page.html").write_text("edited")
     (out / "gone.csv").unlink()
     assert main(["--verify", str(out)]) == 2
-    told = capsys.readouterr()
-    assert f"{out}: a result, 3 files, whole\n" in told.out + told.err
-    assert f"{out / 'page.html'}: has changed\n{out / 'gone.csv'}: is missing\n" in told.err
+    printed = capsys.readouterr()
+    assert f"{out}: a result, 3 files, whole\n" in printed.out + printed.err
+    assert f"{out / 'page.html'}: has changed\n{out / 'gone.csv'}: is missing\n" in printed.err
     assert main(["--verify", str(tmp_path)]) == 2
     assert "nothing to verify by" in capsys.readouterr().err
     for damage in ('{"schema": "stasim-folder/1", "kind": "x", "files": {"../x": {}}}', "[" * 9999):

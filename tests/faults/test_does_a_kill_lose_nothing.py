@@ -151,14 +151,14 @@ def test_a_report_of_another_accounting_is_whole(tmp_path: Path, survived: Survi
     reports[0].save(out)
     kills = 0
     for _ in every_kill(lambda: reports[1].save(out), tmp_path, step=10):
-        told = (out / "compat.json").read_text()
+        in_file = (out / "compat.json").read_text()
         rows = (out / "operations.csv").read_text().splitlines()
         for report in reports:
-            if told == report.to_json():
+            if in_file == report.to_json():
                 assert len(rows) == 1 + len(report.operations())
                 break
         else:
-            raise AssertionError(told)
+            raise AssertionError(in_file)
         assert verify_folder(out)[1] == []
         reports[0].save(out)
         kills += 1

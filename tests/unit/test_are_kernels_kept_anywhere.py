@@ -42,7 +42,7 @@ def kernel(folder: Path, *words: str, **environment: str) -> subprocess.Popen[st
     )
 
 
-def told(process: subprocess.Popen[str]) -> list[str]:
+def lines_of(process: subprocess.Popen[str]) -> list[str]:
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     assert err == ""
@@ -95,7 +95,7 @@ def test_kernels_that_were_cut_off_are_compiled_again(
     tmp_path: Path, ending: str, damage: str
 ) -> None:
     place = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
-    assert told(kernel(tmp_path, "3", **place))[1].startswith("0 ")
+    assert lines_of(kernel(tmp_path, "3", **place))[1].startswith("0 ")
     files = [*(tmp_path / "cache").rglob(f"*{ending}")]
     assert len(files) == 2
     for file in files:
@@ -106,17 +106,17 @@ def test_kernels_that_were_cut_off_are_compiled_again(
             "one byte less": content[:-1],
         }
         file.write_bytes(broken[damage])
-    again = told(kernel(tmp_path, "3", **place))
+    again = lines_of(kernel(tmp_path, "3", **place))
     assert again[0] == "8"
     assert again[1].startswith("0 ")
-    assert told(kernel(tmp_path, "3", **place))[1].startswith("1 ")
+    assert lines_of(kernel(tmp_path, "3", **place))[1].startswith("1 ")
 
 
 def test_a_kernel_that_is_loaded_calls_for_one_that_is_compiled(tmp_path: Path) -> None:
     """What compiling needs is there when a later kernel, or other types, have to be compiled."""
     place = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
-    assert told(kernel(tmp_path, "3", **place))[0] == "8"
-    assert told(kernel(tmp_path, "3", "3.5", **place))[:2] == ["8", "9.0"]
+    assert lines_of(kernel(tmp_path, "3", **place))[0] == "8"
+    assert lines_of(kernel(tmp_path, "3", "3.5", **place))[:2] == ["8", "9.0"]
 
 
 def test_an_install_that_cannot_be_written_works_without_a_home(tmp_path: Path) -> None:
@@ -127,8 +127,8 @@ def test_an_install_that_cannot_be_written_works_without_a_home(tmp_path: Path) 
     (source / "__pycache__").write_text("")
     place = {"HOME": "/proc/absent", "TMPDIR": str(temporary), "PYTHONDONTWRITEBYTECODE": "1"}
     place["XDG_CACHE_HOME"] = "/proc/absent"
-    assert told(kernel(source, "3", **place))[0] == "8"
-    hits, path = told(kernel(source, "3", **place))[1].split()
+    assert lines_of(kernel(source, "3", **place))[0] == "8"
+    hits, path = lines_of(kernel(source, "3", **place))[1].split()
     assert hits == "1"
     own = temporary / f"stasim-kernels-{os.getuid()}"
     assert Path(path).parent == own
@@ -146,5 +146,5 @@ def test_processes_that_compile_at_once_get_their_own_code(tmp_path: Path) -> No
     orders = [("3", "3.5"), ("3.5", "3"), ("3", "3.5"), ("3.5", "3")]
     running = [kernel(tmp_path, *words, **place) for words in orders]
     for words, process in zip(orders, running, strict=True):
-        assert told(process)[:2] == ["8" if word == "3" else "9.0" for word in words]
-    assert told(kernel(tmp_path, "3", "3.5", **place))[:2] == ["8", "9.0"]
+        assert lines_of(process)[:2] == ["8" if word == "3" else "9.0" for word in words]
+    assert lines_of(kernel(tmp_path, "3", "3.5", **place))[:2] == ["8", "9.0"]

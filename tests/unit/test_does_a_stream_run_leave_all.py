@@ -54,20 +54,20 @@ def test_the_result_holds_every_image_of_the_stream(result: Result) -> None:
 
 
 def test_the_summary_follows_from_the_tables(result: Result) -> None:
-    told, stream = summary(result)["stream"], result.tables["stream"]
+    facts, stream = summary(result)["stream"], result.tables["stream"]
     duration = stream["finish_cycle"].max() - stream["arrival_cycle"][0]
     per_ms = result.provenance["architecture"]["clock_mhz"] * 1e3
-    assert told["throughput_images_per_s"] == pytest.approx(12 / (duration / per_ms / 1e3))
-    means = {name: told[f"{name}_ms"]["mean"]["value"] for name in ("latency", "queueing")}
+    assert facts["throughput_images_per_s"] == pytest.approx(12 / (duration / per_ms / 1e3))
+    means = {name: facts[f"{name}_ms"]["mean"]["value"] for name in ("latency", "queueing")}
     assert means["latency"] == pytest.approx(stream["latency_cycles"].mean() / per_ms)
-    assert told["waiting_mean"] == pytest.approx(stream["queueing_cycles"].sum() / duration)
+    assert facts["waiting_mean"] == pytest.approx(stream["queueing_cycles"].sum() / duration)
     queue = result.tables["stream_queue"]
     areas = (queue[["waiting", "in_flight"]].T * np.diff(queue["cycle"], append=0)).T[:-1].sum()
-    assert told["waiting_mean"] == pytest.approx(areas["waiting"] / duration)
-    assert told["in_flight_mean"] == pytest.approx(areas["in_flight"] / duration)
+    assert facts["waiting_mean"] == pytest.approx(areas["waiting"] / duration)
+    assert facts["in_flight_mean"] == pytest.approx(areas["in_flight"] / duration)
     power_uw = result.tables["leakage"]["power_uw"].sum()
     leakage_uj = power_uw * duration / per_ms * 1e-3 / 12
-    assert told["leakage_energy_uj"] == pytest.approx(leakage_uj)
+    assert facts["leakage_energy_uj"] == pytest.approx(leakage_uj)
     # Weights that stay are loaded by the first image alone.
     saved = result.tables["stream_savings"]
     price_pj = result.tables["prices"].set_index(["part", "action"])["energy_pj"]
@@ -75,8 +75,8 @@ def test_the_summary_follows_from_the_tables(result: Result) -> None:
     saved_uj = (saved["count"] * each_pj).sum() / 12 / 1e6
     assert saved_uj > 0
     dynamic = result.tables["images"]["dynamic_energy_pj"].mean() / 1e6
-    assert told["dynamic_energy_uj"] == pytest.approx(dynamic - saved_uj)
-    assert told["energy_uj"] == pytest.approx(told["dynamic_energy_uj"] + leakage_uj)
+    assert facts["dynamic_energy_uj"] == pytest.approx(dynamic - saved_uj)
+    assert facts["energy_uj"] == pytest.approx(facts["dynamic_energy_uj"] + leakage_uj)
     text = terminal_table(result)
     for words in ("12 images, at most 2 in flight", "queueing", "the idle machine's included"):
         assert words in text
@@ -135,13 +135,13 @@ def test_a_machine_for_several_images_runs_a_closed_stream(
     words = ["--arch", ARCH, "--trace", str(folder / "tiny.npz"), "--json"]
     capsys.readouterr()
     assert main([*words, "--set", "dataflow.images_in_flight=3"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["provenance"]["stream"]["arrivals"] == "closed"
-    assert told["tables"]["stream"]["queueing_cycles"] == [0, 0, 0]
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["provenance"]["stream"]["arrivals"] == "closed"
+    assert facts["tables"]["stream"]["queueing_cycles"] == [0, 0, 0]
     assert main(words) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert "stream" not in told["provenance"]
-    assert told["tables"]["stream"]["position"] == []
+    facts = json.loads(capsys.readouterr().out)
+    assert "stream" not in facts["provenance"]
+    assert facts["tables"]["stream"]["position"] == []
 
 
 def test_a_queue_changes_only_where_something_does() -> None:

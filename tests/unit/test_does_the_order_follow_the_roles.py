@@ -70,7 +70,7 @@ def test_a_network_without_blocks_runs_and_the_order_is_said(dataflow: str, tmp_
 
 
 def test_plain_layers_take_turns_by_timestep(tmp_path: Path) -> None:
-    """Serial moves the weights of each timestep anew, together it moves them once."""
+    """Serial moves the weights at each timestep, together it moves them once."""
     path = plain(tiny_trace(tmp_path / "x.npz", halting="none", timesteps=3))
     serial, together = (simulated(path, kind) for kind in ("timestep_serial", "tick_batched"))
     same = serial.tables["images"]["useful_accumulations"]

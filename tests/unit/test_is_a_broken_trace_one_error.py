@@ -322,10 +322,10 @@ def test_does_data_that_do_not_fit_their_hash_name_image_and_hashes(tmp_path: Pa
     path = tiny_trace(tmp_path / "broken.npz")
     unzipped = Unzipped.load(path)
     unzipped.arrays[Q][1, 0, 0, 0] ^= 1
-    told = unzipped.manifest["image_sha256"][1]
+    stated = unzipped.manifest["image_sha256"][1]
     message = opened_and_verified(unzipped.save(path))
     found = unzipped.seal().manifest["image_sha256"][1]
-    assert message.startswith(f"{path}: image 1: sha256 {found}: must be {told}, image_sha256[1]")
+    assert message.startswith(f"{path}: image 1: sha256 {found}: must be {stated}, image_sha256[1]")
 
 
 def test_does_a_spike_in_a_halted_row_name_timestep_and_token(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ class Bundle(AccumulatorArray, kind="bundle"):
     `attention_rows` at a time. Source: Bishop (ISCA'25): token-time bundles, stratified dense and
     sparse cores with a threshold tuned to balance them, sparse attention core. Not modelled: its
     bundle-sparsity training and pruning, which change the spikes. Approximate: the split is found
-    in no time, for each block anew. An integer operand is taken plane by plane.
+    in no time, again for each block. An integer operand is taken plane by plane.
     """
 
     example: ClassVar[str] = "kind: bundle\ncolumns: 32\ndense_rows: 16\nsparse_rows: 4\n"
