@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from simulator.architecture import Architecture, load_architecture
+from simulator.lowering import Lowered, lower, make_plan
+from simulator.operations import read_network
+from simulator.trace import Trace
 
 ROOT = Path(__file__).parents[1]
 BOARDS = ("exspike", "fpga_spiking_transformer")
@@ -35,3 +38,9 @@ def machine(
         changed.append(f"memories.global_buffer={WORD_A_CYCLE.format(size_kib=global_kib)}")
     own = [text.replace("CORE", "cores") for text in overrides]
     return load_architecture(path, [*changed, *own])
+
+
+def lowered(path: Path, architecture: Architecture) -> Lowered:
+    """The first image of a trace on a machine."""
+    with Trace.open(path) as trace:
+        return lower(make_plan(read_network(trace), architecture), trace.read(0))

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 from hypothesis import strategies as st
 
+from simulator.engine.reference import simulate
+from simulator.engine.replay import replay
 from simulator.program import JOIN, Program, Timeline, validate
 
 
@@ -69,6 +71,13 @@ def assert_same(left: Timeline, right: Timeline, program: Program) -> None:
         if not np.array_equal(a, b):
             op = int(np.argmax(a != b))
             raise AssertionError(f"{name} of op {op} is {a[op]} or {b[op]} in {program}")
+
+
+def agreed(program: Program) -> Timeline:
+    """The timeline of a program, on which both engines agree, op for op."""
+    found = replay(program)
+    assert_same(simulate(program), found, program)
+    return found
 
 
 def by_cycle(program: Program) -> Timeline:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from simulator.architecture import load_architecture
-from simulator.engine.reference import simulate
-from simulator.engine.replay import replay
 from simulator.lowering import lower, make_plan
 from simulator.operations import read_network
 from simulator.trace import Trace
 from tests.machines import GENERAL
+from tests.programs import agreed
 
 ROOT = Path(__file__).parents[2]
 MACHINES = GENERAL
@@ -33,6 +31,4 @@ def test_shipped_traces_on_every_shipped_machine(machine: str, trace_name: str) 
         network, image = read_network(trace), trace.read(0)
     architecture = load_architecture(ROOT / "arch_configs" / f"{machine}.yaml")
     program = lower(make_plan(network, architecture), image).program
-    expected, found = simulate(program), replay(program)
-    for name, column in expected._asdict().items():
-        np.testing.assert_array_equal(getattr(found, name), column, err_msg=name)
+    agreed(program)

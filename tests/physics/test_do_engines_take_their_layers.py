@@ -7,18 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from simulator.architecture import Architecture
 from simulator.components.pe_arrays.base import PEArray
 from simulator.energy.area import machine_area
 from simulator.energy.machine import MachinePrices
 from simulator.engine.reference import simulate
 from simulator.engine.replay import replay
-from simulator.lowering import Lowered, lower, make_plan
+from simulator.lowering import Lowered
 from simulator.operations import read_network
 from simulator.simulate import Simulation
 from simulator.trace import Trace
-from tests.factories import tiny_trace
-from tests.machines import machine
+from tests.machines import lowered, machine
 
 SKIP = "{kind: spike_skip, rows: 8, columns: 32, lanes: 1}"
 ARRAYS = {
@@ -29,17 +27,6 @@ ARRAYS = {
 }
 ENGINES = "CORE.engines={" + ", ".join(f"{name}: {text}" for name, text in ARRAYS.items()) + "}"
 LAYER_PARTS = ("cores.0.pe_array", *(f"cores.0.engines.{name}" for name in ARRAYS))
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tiny")
-    return tiny_trace(folder / "tiny.npz", timesteps=3, channels=72, heads=4, seed=7)
-
-
-def lowered(path: Path, architecture: Architecture) -> Lowered:
-    with Trace.open(path) as trace:
-        return lower(make_plan(read_network(trace), architecture), trace.read(0))
 
 
 def work_of(found: Lowered) -> dict[int, Counter[str]]:

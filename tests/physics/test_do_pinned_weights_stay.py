@@ -14,17 +14,10 @@ from simulator.lowering.mapping import fixed_mapping, make_frame
 from simulator.lowering.plan import plan_of
 from simulator.operations import read_network
 from simulator.trace import Image, Trace
-from tests.factories import tiny_trace
 from tests.machines import machine
 
 ROOMY = "CORE.buffers.weights.size_kib=4096"
 SPLITS = ("tokens", "heads", "output_channels")
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tiny")
-    return tiny_trace(folder / "tiny.npz", timesteps=3, channels=72, heads=4, seed=7)
 
 
 def planned(

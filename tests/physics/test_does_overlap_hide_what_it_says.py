@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from simulator.engine.reference import simulate
-from simulator.engine.replay import replay
 from simulator.lowering import Lowered, lower, make_plan
 from simulator.operations import read_network
 from simulator.results.result import Result
@@ -16,6 +13,7 @@ from simulator.simulate import Simulation
 from simulator.trace import Trace
 from tests.factories import tiny_trace
 from tests.machines import machine
+from tests.programs import agreed
 
 COMPACT = "token_skip={kind: compact, scan_tokens_per_cycle: 2, queue_tokens: 64}"
 LOOKAHEAD = COMPACT.replace("compact", "lookahead")
@@ -61,9 +59,7 @@ def test_both_engines_agree_on_a_pipeline_and_dram_moves_what_is_counted(
     cores: int, path: Path
 ) -> None:
     found = lowered(path, PIPELINED, cores=cores)
-    expected, timeline = simulate(found.program), replay(found.program)
-    for name, column in expected._asdict().items():
-        np.testing.assert_array_equal(getattr(timeline, name), column, err_msg=name)
+    agreed(found.program)
     busy = int(
         found.program.busy_cycles[found.program.unit == found.unit_names.index("dram")].sum()
     )
