@@ -121,9 +121,9 @@ def design_of(result: Result, found: Intervals | None = None) -> Design:
     )
 
 
-def with_prices(result: Result, switches: Mapping[str, Any], command: str = "") -> Result:
+def with_prices(result: Result, switches: Mapping[str, Any]) -> Result:
     """Return the result under other fields of `technology`; the rest stays its own."""
-    return reprice(result, machine_of(result, switches), command)
+    return reprice(result, machine_of(result, switches))
 
 
 def node_of(table: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from simulator.errors import ResultError
 from simulator.results.columns import Table, numbers, take, words
 from simulator.results.result import Result
 from simulator.results.schema import SCHEMAS
-from simulator.streams.statistics import CONFIDENCE, Estimate, student
+from simulator.streams.statistics import Estimate, student
 
 _NAMED = 3
 
@@ -65,7 +65,7 @@ def ratio(one: Result, other: Result, column: str) -> Estimate:
     return ratio_of_means(first.astype(np.float64), second.astype(np.float64))
 
 
-def ratio_of_means(first: Floats, second: Floats, confidence: float = CONFIDENCE) -> Estimate:
+def ratio_of_means(first: Floats, second: Floats) -> Estimate:
     """Return mean(first) / mean(second) of paired values, with its interval."""
     below = math.fsum(second.tolist())
     if not below:
@@ -75,7 +75,7 @@ def ratio_of_means(first: Floats, second: Floats, confidence: float = CONFIDENCE
         return Estimate(value, None, None)
     residuals = first - value * second
     error = math.sqrt(residuals.var(ddof=1) / len(first)) / (below / len(first))
-    half = student(len(first) - 1, confidence) * error
+    half = student(len(first) - 1) * error
     return Estimate(value, value - half, value + half)
 
 

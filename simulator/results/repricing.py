@@ -52,7 +52,7 @@ def _simulated(value: Any, clock_mhz: float) -> Any:
     return value
 
 
-def reprice(result: Result, architecture: Architecture, command: str = "") -> Result:
+def reprice(result: Result, architecture: Architecture) -> Result:
     """The result that simulating the same images on `architecture` would give.
 
     `architecture` must have the simulation_key of the result's own machine; the caller knows that
@@ -67,4 +67,4 @@ def reprice(result: Result, architecture: Architecture, command: str = "") -> Re
     prices = MachinePrices(architecture)
     granularity = str(result.provenance["trace"]["model"]["halting"]["granularity"])
     provenance = result.provenance | machine_provenance(architecture, prices, granularity)
-    return Result(provenance | {"command": command}, priced(result.all_columns(), prices))
+    return Result(provenance | {"command": ""}, priced(result.all_columns(), prices))

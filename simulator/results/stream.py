@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simulator.config.arrays import Floats, Ints
-from simulator.results.columns import Table, Text, rows_of, text, words
+from simulator.results.columns import Table, numbers, rows_of, text, words
 from simulator.streams.statistics import CONFIDENCE, Estimate, mean_estimate, percentile_estimate
 
 if TYPE_CHECKING:
@@ -73,9 +73,9 @@ def broken_stream(provenance: Mapping[str, Any], tables: Mapping[str, Table]) ->
     stream = tables["stream"]
     if not rows_of(stream):
         return
-    columns = {name: _ints(stream, name) for name in stream}
+    columns = {name: numbers(stream, name) for name in stream}
     arrival, start, finish = (columns[f"{name}_cycle"] for name in ("arrival", "start", "finish"))
-    strays = np.setdiff1d(columns["image"], _ints(tables["images"], "image"))
+    strays = np.setdiff1d(columns["image"], numbers(tables["images"], "image"))
     if len(strays):
         yield f"stream.image: {strays[:5].tolist()}: must be listed in the table images"
     for name, span in (
@@ -87,18 +87,18 @@ def broken_stream(provenance: Mapping[str, Any], tables: Mapping[str, Table]) ->
             yield f"stream.{name}: position {row}: {columns[name][row]}: must be {span[row]}"
     queue = queue_of(arrival, start, finish)
     facts = tables["stream_queue"]
-    if any(not np.array_equal(_ints(facts, name), _ints(queue, name)) for name in queue):
+    if any(not np.array_equal(numbers(facts, name), numbers(queue, name)) for name in queue):
         yield "stream_queue: must follow from the arrivals, starts and finishes of the stream"
     places = provenance.get("stream", {}).get("in_flight")
-    most = int(_ints(queue, "in_flight").max(initial=0))
+    most = int(numbers(queue, "in_flight").max(initial=0))
     if type(places) is not int or most > places:
         yield f"stream_queue.in_flight: {most}: must be at most stream.in_flight, {places}"
     yield from _savings(tables)
     units, duration = tables["stream_units"], max(int(finish.max() - arrival[0]), 1)
-    share = _ints(units, "busy_cycles") / (_ints(units, "servers") * duration)
-    for row in np.flatnonzero((share > 1) | (share != _floats(units, "occupancy"))).tolist():
+    share = numbers(units, "busy_cycles") / (numbers(units, "servers") * duration)
+    for row in np.flatnonzero((share > 1) | (share != numbers(units, "occupancy"))).tolist():
         yield (
-            f"stream_units.occupancy: row {row}: {_floats(units, 'occupancy')[row]}: must be "
+            f"stream_units.occupancy: row {row}: {numbers(units, 'occupancy')[row]}: must be "
             f"{share[row]}, at most 1"
         )
 
@@ -107,9 +107,9 @@ def _savings(tables: Mapping[str, Table]) -> Iterator[str]:
     """Every saving of a stream whose energy is not its count times the price."""
     saved, prices = tables["stream_savings"], tables["prices"]
     named = zip(words(prices, "part").tolist(), words(prices, "action").tolist(), strict=True)
-    each_pj = dict(zip(named, _floats(prices, "energy_pj").tolist(), strict=True))
+    each_pj = dict(zip(named, numbers(prices, "energy_pj").tolist(), strict=True))
     named = zip(words(saved, "part").tolist(), words(saved, "action").tolist(), strict=True)
-    counts, energies = _ints(saved, "count").tolist(), _floats(saved, "energy_pj").tolist()
+    counts, energies = numbers(saved, "count").tolist(), numbers(saved, "energy_pj").tolist()
     for action, count, energy in zip(named, counts, energies, strict=True):
         if energy != count * each_pj.get(action, math.nan):
             yield f"stream_savings.energy_pj: {'.'.join(action)}: {energy}: must be count x price"
@@ -122,26 +122,25 @@ def stream_summary(result: Result) -> dict[str, Any] | None:
         return None
     facts = result.provenance["stream"]
     per_ms = result.provenance["architecture"]["clock_mhz"] * 1e3
-    arrival, finish = _ints(stream, "arrival_cycle"), np.sort(_ints(stream, "finish_cycle"))
+    arrival, finish = numbers(stream, "arrival_cycle"), np.sort(numbers(stream, "finish_cycle"))
     images, duration = len(arrival), max(int(finish[-1] - arrival[0]), 1)
     queue = result.columns("stream_queue")
     by_image = dict(
         zip(
-            _ints(result.columns("images"), "image").tolist(),
-            _floats(result.columns("images"), "dynamic_energy_pj").tolist(),
+            numbers(result.columns("images"), "image").tolist(),
+            numbers(result.columns("images"), "dynamic_energy_pj").tolist(),
             strict=True,
         )
     )
-    dynamic_pj = math.fsum(by_image[image] for image in _ints(stream, "image").tolist())
-    dynamic_pj -= math.fsum(_floats(result.columns("stream_savings"), "energy_pj").tolist())
-    power_uw = math.fsum(_floats(result.columns("leakage"), "power_uw").tolist())
+    dynamic_pj = math.fsum(by_image[image] for image in numbers(stream, "image").tolist())
+    dynamic_pj -= math.fsum(numbers(result.columns("stream_savings"), "energy_pj").tolist())
+    power_uw = math.fsum(numbers(result.columns("leakage"), "power_uw").tolist())
     # 1 uW for 1 ms is 1e-3 uJ.
     leakage_uj = power_uw * duration / per_ms * 1e-3 / images
     units = result.columns("stream_units")
-    names, occupancy = units["unit"], _floats(units, "occupancy")
-    assert isinstance(names, Text)
+    names, occupancy = words(units, "unit"), numbers(units, "occupancy")
     latency_ms = {
-        name: _ints(stream, f"{name}_cycles") / per_ms
+        name: numbers(stream, f"{name}_cycles") / per_ms
         for name in ("latency", "queueing", "service")
     }
     energy_uj = dynamic_pj / images / 1e6 + leakage_uj
@@ -155,10 +154,10 @@ def stream_summary(result: Result) -> dict[str, Any] | None:
         "offered_images_per_s": _offered(arrival, per_ms) if facts["open"] else None,
         "throughput_images_per_s": images / duration * per_ms * 1e3,
         "finish_rate_images_per_s": _rate(finish, per_ms),
-        "waiting_mean": int(_ints(stream, "queueing_cycles").sum()) / duration,
-        "waiting_max": int(_ints(queue, "waiting").max(initial=0)),
-        "in_flight_mean": int(_ints(stream, "service_cycles").sum()) / duration,
-        "in_flight_max": int(_ints(queue, "in_flight").max(initial=0)),
+        "waiting_mean": int(numbers(stream, "queueing_cycles").sum()) / duration,
+        "waiting_max": int(numbers(queue, "waiting").max(initial=0)),
+        "in_flight_mean": int(numbers(stream, "service_cycles").sum()) / duration,
+        "in_flight_max": int(numbers(queue, "in_flight").max(initial=0)),
         "energy_uj": energy_uj,
         # 1 uJ in 1 ms is 1 mW.
         "power_mw": energy_uj * images / (duration / per_ms),
@@ -188,13 +187,3 @@ def _rate(finish: Ints, per_ms: float) -> dict[str, float | None] | None:
     low = None if gap.high is None else 1 / gap.high
     high = None if gap.low is None or gap.low <= 0 else 1 / gap.low
     return Estimate(1 / gap.value, low, high)._asdict()
-
-
-def _ints(table: Mapping[str, Any], name: str) -> Ints:
-    column: Ints = np.asarray(table[name], np.int64)
-    return column
-
-
-def _floats(table: Mapping[str, Any], name: str) -> Floats:
-    column: Floats = np.asarray(table[name], np.float64)
-    return column

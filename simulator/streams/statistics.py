@@ -60,26 +60,24 @@ def mean_estimate(series: Sequence[float] | Floats, confidence: float = CONFIDEN
     return Estimate(mean, mean - half, mean + half)
 
 
-def independent_mean(values: Sequence[float] | Floats, confidence: float = CONFIDENCE) -> Estimate:
+def independent_mean(values: Sequence[float] | Floats) -> Estimate:
     """The mean of values that know nothing of each other, by Student's t; of one, no interval."""
     kept = np.asarray(values, np.float64)
     mean = math.fsum(kept.tolist()) / len(kept)
     if len(kept) < 2:
         return Estimate(mean, None, None)
-    half = student(len(kept) - 1, confidence) * math.sqrt(kept.var(ddof=1) / len(kept))
+    half = student(len(kept) - 1) * math.sqrt(kept.var(ddof=1) / len(kept))
     return Estimate(mean, mean - half, mean + half)
 
 
-def percentile_estimate(
-    series: Sequence[float] | Floats, percent: int, confidence: float = CONFIDENCE
-) -> Estimate:
+def percentile_estimate(series: Sequence[float] | Floats, percent: int) -> Estimate:
     """The nearest-rank percentile, between the order statistics that bound it."""
     values = np.asarray(series, np.float64)
     ordered, count = np.sort(values), len(values)
     value = float(ordered[max(math.ceil(percent * count / 100), 1) - 1])
     below = (values <= value).astype(np.float64)
     independent = max(int(count / correlation_time(below)), 1)
-    low, high = _binomial_ranks(independent, percent / 100, confidence)
+    low, high = _binomial_ranks(independent, percent / 100, CONFIDENCE)
 
     def at(rank: int | None) -> float | None:
         """The value of a rank among the independent ones; all values share their ranks evenly."""
