@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from simulator.config.arrays import Ints
+from simulator.config.arrays import Int32s, Ints
 from simulator.lowering import Plan
 from simulator.program import Program, Timeline
 
 
-def awake_cycles(
-    plan: Plan, layer_of: npt.NDArray[np.int32], program: Program, timeline: Timeline
-) -> Ints:
+def awake_cycles(plan: Plan, layer_of: Int32s, program: Program, timeline: Timeline) -> Ints:
     """Return int64 (layers,), cycles in which the DRAM's channels are not powered down.
 
     A request keeps them awake from its start until it has passed and they have been idle for long
