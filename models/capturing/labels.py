@@ -240,8 +240,7 @@ class Labels:
         if call.rule.group != "matrix":
             return None
         weights = self.tape.weights(call, MATRIX[call.rule.name])
-        stored = [each for each in weights if self.tape.origins[each.storage]]
-        return (call.place.module, stored[0] if stored else call.place.site)
+        return (call.place.module, weights[0] if weights else call.place.site)
 
     def _is_equal(self, call: Call, low: int, high: int) -> bool:
         """Whether all frames of a result are equal: T of them, made of repeated frames alone."""

@@ -125,8 +125,7 @@ class _Finder:
 
     def _key(self, call: Call, product: TapeProduct) -> tuple[Any, ...]:
         """What calls of one layer at several timesteps have in common: weights, or their place."""
-        weights = self.tape.weights(call, MATRIX[call.rule.name])
-        known = tuple(s for s in weights if self.tape.origins[s.storage])
+        known = self.tape.weights(call, MATRIX[call.rule.name])
         shape = (product.rows, product.inputs, product.outputs, product.groups)
         return (call.place.module, known or call.place.site, shape)
 

@@ -135,11 +135,12 @@ class Tape:
         return value
 
     def weights(self, call: Call, positions: Sequence[int]) -> tuple[Spec, ...]:
-        """The factors of a weighted sum that no input reaches; equal ones, made at each
-        timestep of the same constants, as masked weights are, are one.
+        """The factors of a weighted sum that no input reaches, less zeros and the like that the run
+        itself made; equal ones, made at each timestep of the same constants, as masked weights
+        are, are one.
         """
         specs = [call.args[at] for at in positions]
-        own = [each for each in specs if not self.origins[each.storage] & INPUT]
+        own = [s for s in specs if self.origins[s.storage] and not self.origins[s.storage] & INPUT]
         return tuple(s._replace(storage=self._twins.get(s.storage, s.storage)) for s in own)
 
     def repeats(self, call: Call, operands: Iterable[int]) -> bool:

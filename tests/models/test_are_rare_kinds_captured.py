@@ -126,3 +126,42 @@ def test_a_silent_network_shows_the_future_too(kind: str, causal: bool, tmp_path
         proof = trace.manifest["capture"]["proof"]
     assert proof["causality"] == ("causal" if causal else "not causal")
     assert proof.get("not_causal") == (None if causal else ["1"])
+
+
+class Stacked(nn.Module):
+    """Recurrent layers in a loop, all of whose neurons are one line."""
+
+    def __init__(self, timesteps: int, layers: int) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.timesteps = timesteps
+        self.forwards = nn.ModuleList(nn.Linear(432 if k == 0 else 16, 16) for k in range(layers))
+        self.back = nn.ModuleList(nn.Linear(16, 16) for _ in range(layers))
+        self.head = nn.Linear(16, 10)
+
+    def forward(self, x: Tensor) -> Any:
+        potential: list[Any] = [0.0] * len(self.back)
+        spikes = [torch.zeros(1, 16)] * len(self.back)
+        total: Any = 0.0
+        for _ in range(self.timesteps):
+            y = x.flatten(1)
+            for k, own in enumerate(self.forwards):
+                potential[k] = 0.5 * potential[k] + own(y) + self.back[k](spikes[k])
+                y = spikes[k] = (potential[k] >= 0.1).float()
+                potential[k] = potential[k] * (1 - y)
+            total = total + self.head(y)
+        return total
+
+
+@pytest.mark.parametrize("timesteps", [1, 2, 3])
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_recurrent_layers_of_one_line_have_their_timesteps(
+    timesteps: int, layers: int, tmp_path: Path
+) -> None:
+    path = capture(Stacked(timesteps, layers), pictures(), tmp_path / "t.npz")
+    with Trace.open(path) as trace:
+        assert trace.manifest["model"]["timesteps"] == timesteps
+        weighted = [each.timesteps for each in trace.operations if each.weight_bits]
+        # Recurrent layers on nothing but the zeros of the first timestep compute nothing.
+        assert weighted == [timesteps] * ((2 if timesteps > 1 else 1) * layers + 1)
+        assert [each.kind for each in trace.operations].count("neuron") == layers
