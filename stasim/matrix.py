@@ -23,7 +23,7 @@ from stasim.api import simulate
 EXAMPLE = "stasim matrix --arch dense_pe sparse_pe --trace mnist --images 0:8 --out reports/out/m"
 
 
-class Pair(NamedTuple):
+class MatrixRun(NamedTuple):
     """A machine and a trace as they were given, and the folder of their result."""
 
     arch: str
@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _pairs(options: argparse.Namespace) -> list[Pair]:
+def _pairs(options: argparse.Namespace) -> list[MatrixRun]:
     """Machines x traces, each read once: what is wrong with a file is said before any work."""
     from simulator.architecture import load_architecture
     from simulator.results.files import check_target
@@ -76,7 +76,7 @@ def _pairs(options: argparse.Namespace) -> list[Pair]:
         with Trace.open(name) as trace:
             image_range(options.images, trace.images)
     found = [
-        Pair(arch, trace, Path(options.out) / _stem(trace, TRACES) / _stem(arch, MACHINES))
+        MatrixRun(arch, trace, Path(options.out) / _stem(trace, TRACES) / _stem(arch, MACHINES))
         for trace in options.trace
         for arch in options.arch
     ]
@@ -97,7 +97,9 @@ def _stem(file: str, shipped: Path) -> str:
     return file_of(file, shipped, "file", error).stem
 
 
-def _simulate(found: Sequence[Pair], options: argparse.Namespace) -> tuple[list[Pair], list[str]]:
+def _simulate(
+    found: Sequence[MatrixRun], options: argparse.Namespace
+) -> tuple[list[MatrixRun], list[str]]:
     """Save a result a pair; return the pairs that have one, and the reasons of the others."""
     import yaml
     from tqdm import tqdm
@@ -119,7 +121,9 @@ def _simulate(found: Sequence[Pair], options: argparse.Namespace) -> tuple[list[
     return kept, left_out
 
 
-def _compare(found: Sequence[Pair], options: argparse.Namespace, left_out: Sequence[str]) -> None:
+def _compare(
+    found: Sequence[MatrixRun], options: argparse.Namespace, left_out: Sequence[str]
+) -> None:
     """Write the page, and print what the order of each pair by energy depends on."""
     from reports.break_evens import pairs, pairs_text
     from reports.compare import compare_page

@@ -178,8 +178,8 @@ def _add_points(figure: go.Figure, each: Efficiency, place: int) -> list[float]:
     entire = marker(place, 16) | {"line": {"width": 2, "color": VERMILION}}
     points = (layers["intensity"], layers["achieved"], layers.index)
     add_marks(figure, *points, name, marker(place, 7), HOVER)
-    whole = ([each.intensity], [each.achieved], ["whole run"])
-    add_marks(figure, *whole, name, entire, HOVER, legend=False)
+    full = ([each.intensity], [each.achieved], ["whole run"])
+    add_marks(figure, *full, name, entire, HOVER, legend=False)
     return [*layers["achieved"].tolist(), each.achieved]
 
 
