@@ -60,6 +60,7 @@ class Simulation:
 
     `pictured`: images of which the result keeps the picture and the masks, token by token.
     `time_only`: nothing is priced, all energies are 0; for a machine with a part without a price.
+    `prices`: of this machine, where they have been looked up.
 
     Raises LoweringError if the trace cannot be executed there, PricingError if an action of the
     machine has no price in its energy table: both before anything is simulated.
@@ -74,6 +75,7 @@ class Simulation:
         command: str = "",
         pictured: Collection[int] = (),
         time_only: bool = False,
+        prices: MachinePrices | None = None,
     ) -> None:
         self.trace = trace
         self.architecture = architecture
@@ -83,7 +85,7 @@ class Simulation:
         self.network = read_network(trace)
         self.plan, self.mapping = plan_for(trace, self.network, architecture)
         self.lowering = Lowering(self.plan)
-        self.prices = MachinePrices(architecture, time_only=time_only)
+        self.prices = prices or MachinePrices(architecture, time_only=time_only)
         self.actions = tuple(sorted(self.prices.price_pj))
 
     def run(self, images: Iterable[int]) -> Result:

@@ -6,7 +6,9 @@ document's problems.
 
 from __future__ import annotations
 
+import copy
 import stat
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -126,9 +128,19 @@ def read_document(path: str | Path) -> Document:
     document = Document(Path(path))
     text = _read_text(document)
     if text is not None:
-        document.data = _read(document, text, None, ())
-        if document.data is None and not document.problems:
-            document.report(document.at_line(1), "the file is empty")
+        parsed = _parsed(document.path, text)
+        document.data = copy.deepcopy(parsed.data)
+        document.places, document.problems = dict(parsed.places), list(parsed.problems)
+    return document
+
+
+@lru_cache(maxsize=4)
+def _parsed(path: Path, text: str) -> Document:
+    """Parse a file; the last ones are kept, as a search reads its base for each of its points."""
+    document = Document(path)
+    document.data = _read(document, text, None, ())
+    if document.data is None and not document.problems:
+        document.report(document.at_line(1), "the file is empty")
     return document
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -33,7 +34,8 @@ from simulator.trace import Image
 
 Key = tuple[int, str, str]
 
-_MOST_STRUCTURES = 64
+STRUCTURE_BYTES = 128 << 20
+"""Of the programs that a process keeps, without their cycles."""
 
 
 class Lowered(NamedTuple):
@@ -68,6 +70,43 @@ class Emitted(NamedTuple):
     step: Int32s
     layer: Int32s
     category: Int32s
+
+
+class Structures:
+    """Programs that were met, those used last, by what they follow from.
+
+    All plans of a process share them: machines that differ in cycles or prices have equal loops.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes, self._bytes = limit_bytes, 0
+        self._emitted: OrderedDict[tuple[bytes, ...], Emitted] = OrderedDict()
+        self._lock = Lock()
+
+    def find(self, key: tuple[bytes, ...]) -> Emitted | None:
+        """Return the program that was kept under a key."""
+        with self._lock:
+            found = self._emitted.get(key)
+            if found is not None:
+                self._emitted.move_to_end(key)
+            return found
+
+    def keep(self, key: tuple[bytes, ...], emitted: Emitted) -> None:
+        """Keep a program; those that were not used for longest make room."""
+        with self._lock:
+            if key not in self._emitted:
+                self._emitted[key] = emitted
+                self._bytes += _bytes_of(key, emitted)
+            while self._bytes > self._limit_bytes:
+                self._bytes -= _bytes_of(*self._emitted.popitem(last=False))
+
+
+def _bytes_of(key: tuple[bytes, ...], emitted: Emitted) -> int:
+    columns = (*emitted[1:], *(each for each in emitted.structure if isinstance(each, np.ndarray)))
+    return sum(map(len, key)) + sum(each.nbytes for each in columns)
+
+
+STRUCTURES = Structures(STRUCTURE_BYTES)
 
 
 @dataclass(frozen=True)
@@ -137,7 +176,6 @@ class Lowering:
         self.count_plan = make_count_plan(self.constants)
         self._group_rows: dict[tuple[int, bool], GroupRows] = {}
         self.layer_of = np.array([step.layer for step in plan.steps], np.int32)
-        self.structures: OrderedDict[bytes, Emitted] = OrderedDict()
 
     def lower(self, images: Sequence[Image]) -> LoweredBatch:
         """Lower a batch of images."""
@@ -229,24 +267,23 @@ class Lowering:
 
     def _emitted(self, rows: GroupRows, tasks: Tasks) -> Emitted:
         """Return the program of these tasks; it is emitted and checked when it is first met."""
-        key = tasks.key
-        if key not in self.structures:
-            if len(self.structures) >= _MOST_STRUCTURES:
-                self.structures.popitem(last=False)
+        servers, steps = self.plan.graph.servers, rows.task_step.astype(np.int32)
+        key = (*tasks.key, servers.tobytes(), steps.tobytes(), self.layer_of.tobytes())
+        found = STRUCTURES.find(key)
+        if found is None:
             columns = emit(tasks)
             # A join takes no cycles, any other op at least one: images are checked by the engine.
             busy = (columns.unit >= 0).astype(np.int64)
-            servers = self.plan.graph.servers
             program = Program(
                 columns.unit, busy, columns.latency, columns.yields, columns.pred_ptr,
                 columns.pred, servers,
             )  # fmt: skip
-            step = rows.task_step.astype(np.int32)[columns.task]
-            self.structures[key] = Emitted(
+            step = steps[columns.task]
+            found = Emitted(
                 Structure.of(program), columns.busy_at, step, self.layer_of[step], columns.category
             )
-        self.structures.move_to_end(key)
-        return self.structures[key]
+            STRUCTURES.keep(key, found)
+        return found
 
     def rows_of(self, images: int, pinned_present: bool = False) -> GroupRows:
         """Return what builds the programs of groups of so many images."""

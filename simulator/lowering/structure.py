@@ -160,9 +160,10 @@ class Tasks(NamedTuple):
     routes: RouteTable
 
     @property
-    def key(self) -> bytes:
+    def key(self) -> tuple[bytes, ...]:
         """What a structure follows from."""
-        return b"".join(each.tobytes() for each in (self.table, self.flags, self.blocks))
+        columns = (*self[:6], np.int64(self.kept_chunks), *self.routes[:3])
+        return tuple(each.tobytes() for each in columns)
 
 
 class Columns(NamedTuple):

@@ -9,13 +9,15 @@ from typing import Any, NamedTuple
 
 from simulator.architecture import Architecture, load_architecture
 from simulator.config.staged_file import staged_file
+from simulator.energy.machine import MachinePrices
 from simulator.errors import ResultError, SimulatorError
 from simulator.leaving import simulation_of
 from simulator.results.findings import severity_of, split_findings
 from simulator.results.repricing import reprice, simulation_key
 from simulator.results.result import Result
+from simulator.sweep.held import open_trace
 from simulator.sweep.metrics import machine_metrics, result_metrics
-from simulator.trace import Trace, image_range
+from simulator.trace import image_range
 
 OK, INFEASIBLE, FAILED = "ok", "infeasible", "failed"
 
@@ -100,11 +102,12 @@ def _evaluate(group: Group, candidate: Candidate, replays: _Replays) -> Outcome:
     number = candidate.number
     try:
         architecture = load_architecture(group.base, candidate.overrides)
-        metrics = machine_metrics(architecture)
+        prices = MachinePrices(architecture)
+        metrics = machine_metrics(architecture, prices.table)
         message, violation = _broken(group, metrics)
         if violation:
             return Outcome(number, INFEASIBLE, message, metrics, violation, "none")
-        result, replay = _replayed(group, architecture, replays)
+        result, replay = _replayed(group, architecture, prices, replays)
         result.check()
         metrics |= result_metrics(result, set(group.wanted))
         found = ", ".join(dict.fromkeys(each.check for each in result.findings))
@@ -128,15 +131,17 @@ def refused_if_doubtful(outcome: Outcome) -> Outcome:
     return outcome._replace(status=FAILED, message=message, metrics={}, violation=0.0)
 
 
-def _replayed(group: Group, architecture: Architecture, replays: _Replays) -> tuple[Result, str]:
+def _replayed(
+    group: Group, architecture: Architecture, prices: MachinePrices, replays: _Replays
+) -> tuple[Result, str]:
     """The result of a machine: simulated, or priced anew if an earlier one took the same cycles."""
     key = simulation_key(architecture)
     found = replays.find(key)
     if found is not None:
         return reprice(found, architecture), "repriced"
-    with Trace.open(group.trace) as trace:
+    with open_trace(group.trace, group.images) as trace:
         images = image_range(group.images, trace.images)
-        result = simulation_of(trace, architecture).run(images)
+        result = simulation_of(trace, architecture, prices=prices).run(images)
     replays.keep(key, result)
     return result, "simulated"
 

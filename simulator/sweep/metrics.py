@@ -9,7 +9,6 @@ from simulator.architecture import Architecture
 from simulator.components.base import Primitive
 from simulator.energy import EnergyTable
 from simulator.energy.area import machine_area
-from simulator.energy.machine import MachinePrices
 from simulator.errors import SpaceError
 from simulator.results.result import Result
 from simulator.results.summary import running_ms
@@ -115,9 +114,8 @@ METRICS: dict[str, Metric] = {
 }
 
 
-def machine_metrics(architecture: Architecture) -> dict[str, float]:
-    """All metrics that the machine alone decides. Raises PricingError."""
-    table = MachinePrices(architecture).table
+def machine_metrics(architecture: Architecture, table: EnergyTable) -> dict[str, float]:
+    """All metrics that the machine alone decides; `table`: its prices. Raises PricingError."""
     return {
         name: metric.of_machine(architecture, table)
         for name, metric in METRICS.items()
