@@ -78,6 +78,28 @@ WAKING = {
     "entropy": 0.4,
 }
 WAKING_AT_RANDOM = budgeted("random") | {"granularity": "block"}
+# As many tokens of a frame as lie at or beside ink on average; the level of the exit is learned.
+IMPORTANT = {
+    "granularity": "block",
+    "policy": "token_importance",
+    "output": "last",
+    "profile": (0.58,) * 8,
+    "exit": "learned",
+    "entropy": 0.4,
+}
+# STAS as reconstructed: its phase on the stream, and the parts that each control changes alone.
+STAS_PHASE = {"survival": 0.0, "active_tokens": 0.6}
+STAS_CONTROLS = {
+    "stas_last": ("STAS, head sees last output", {"output": "last"}, {}),
+    "stas_mean": ("STAS, score the mean of channels", {"score": "mean"}, {}),
+    "stas_sharp": ("STAS, gamma 4 at the start", {"gamma": 4.0}, {}),
+    "stas_survival": (
+        "STAS, gradient through survival",
+        {},
+        {"survival": 1.0, "survival_target": 0.48, "ponder": 0.0},
+    ),
+    "stas_long": ("STAS, three times as long", {}, {"epochs": 18}),
+}
 ARMS = (
     Arm("baseline_t4", "baseline, T = 4"),
     Arm("baseline_t2", "baseline, T = 2", timesteps=2),
@@ -114,7 +136,11 @@ ARMS = (
         PLAIN,
         TWO_DIM,
         "baseline_t4",
-        phase={"survival": 0.0, "active_tokens": 0.6},
+        phase=STAS_PHASE,
+    ),
+    *(
+        Arm(name, title, PLAIN, TWO_DIM | halting, "baseline_t4", phase=STAS_PHASE | phase)
+        for name, (title, halting, phase) in STAS_CONTROLS.items()
     ),
     Arm(
         "readout",
@@ -157,6 +183,15 @@ ARMS = (
         "baseline_t4",
         "gate_exit",
     ),
+    Arm("important_exit", "TP score in each frame, learned exit", PLAIN, IMPORTANT, "baseline_t4"),
+    Arm(
+        "random_important_exit",
+        "random tokens in each frame, as after those exits",
+        PLAIN,
+        WAKING_AT_RANDOM,
+        "baseline_t4",
+        "important_exit",
+    ),
     Arm("oracle_time", "until the square's frame", start="baseline_t4", imposed="time"),
     Arm("oracle_space", "tokens at or beside ink", start="baseline_t4", imposed="space"),
     Arm("oracle", "both", start="baseline_t4", imposed="both"),
@@ -178,13 +213,16 @@ STREAM = (
     "baseline_t1",
     "static_long",
     "stas",
+    *STAS_CONTROLS,
     "readout",
     "gate",
     "gate_exit",
+    "important_exit",
     "random_stas",
     "random_readout",
     "random_gate",
     "random_gate_exit",
+    "random_important_exit",
     "entropy",
     "oracle_time",
     "oracle_space",

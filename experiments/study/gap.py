@@ -15,7 +15,7 @@ from models.networks.config import ModelConfig
 from models.networks.stas import STAS
 
 ORACLES = ("time", "space", "both")
-ARMS = ("stas", "readout", "gate", "gate_exit")
+ARMS = ("stas", "readout", "gate", "gate_exit", "important_exit")
 TARGET = 0.6
 
 Masks = npt.NDArray[np.bool_]
