@@ -16,6 +16,7 @@ from experiments.study.numbers import (
     crossing,
     fastest,
     grid,
+    has_always_on,
     interval,
     one,
     percent,
@@ -176,9 +177,8 @@ def trained_costs(machines: pd.DataFrame) -> pd.DataFrame | None:
     if set(found.arm) != set(SAVING):
         return None
     keys = ["arm", "machine", "dataflow"]
-    means = [
-        name for name in ("latency_cycles", "latency_ms", "energy_pj", ALWAYS_ON) if name in found
-    ]
+    means = ["latency_cycles", "latency_ms", "energy_pj"]
+    means += [ALWAYS_ON] if has_always_on(found) else []
     costs = found.groupby(keys)[means].mean().reset_index()
     return costs.assign(arm=costs.arm.map(SAVING))
 
@@ -275,7 +275,7 @@ def batching(networks: Sequence[tuple[str, pd.DataFrame]]) -> Iterator[str]:
 def _priced(networks: Sequence[tuple[str, pd.DataFrame]]) -> str:
     """What the energies of the tables hold, so what the powers beside them are to be held against."""
     found = " ".join(dict.fromkeys(priced(costs) for _, costs in networks))
-    if all(ALWAYS_ON in costs for _, costs in networks):
+    if all(has_always_on(costs) for _, costs in networks):
         return found
     return (
         f"{found} They hold counted actions alone; four DDR4 channels by themselves are always on with 0.85 W "

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
+from experiments.study.clock import cue_of
 from experiments.study.numbers import interval, percent, rows_of
 from models.data.composites import inked
 from models.data.images import Images
@@ -27,8 +28,7 @@ def oracle_masks(images: Images, config: ModelConfig, kind: str) -> Masks:
     `time`: frames until the square's; `space`: tokens at or beside ink; `both`.
     """
     timesteps, blocks = config.timesteps, config.size.blocks
-    cue = np.array([int(name.rsplit(" ", 1)[1]) for name in images.ids])
-    until = np.arange(timesteps) <= cue[:, None]
+    until = np.arange(timesteps) <= cue_of(images)[:, None]
     near = inked(images.pixels, config.grid[0])
     masks = np.ones_like(near)
     if kind != "space":

@@ -12,6 +12,7 @@ import pandas as pd
 
 from experiments.study.arms import BY_NAME, TASK_BY_NAME, Arm
 from experiments.study.jobs import FOUND, folder_of, load
+from experiments.study.plans import PLANS
 from experiments.study.tables import TABLES, write_tables
 from experiments.study.tracing import COSTS
 from models.data.sources import SOURCES
@@ -24,7 +25,7 @@ Row = dict[str, Any]
 
 
 def write_arms(work: Path, out: Path, jobs: Sequence[tuple[str, int, str]]) -> None:
-    """Write arms.csv, profiles.csv, machines.csv and counts.csv of every arm that is trained.
+    """Write the tables of every arm that is trained; other tasks keep the rows that they have.
 
     `jobs`: task, seed and arm each. Machines and counts have those only that were simulated.
     Raises ModelError if no arm is there.
@@ -39,12 +40,25 @@ def write_arms(work: Path, out: Path, jobs: Sequence[tuple[str, int, str]]) -> N
             if (folder / COSTS).exists():
                 costs = json.loads((folder / COSTS).read_text("utf-8"))
                 tables["machines"] += [here | row for row in costs["costs"]]
-                tables["counts"] += [here | row for row in costs["counts"]]
+                for name in ("counts", "cues", "scores"):
+                    tables[name] += [here | row for row in costs.get(name, ())]
+            if (folder / PLANS).exists():
+                plans = json.loads((folder / PLANS).read_text("utf-8"))
+                tables["plans"] += [{"seed": seed} | row for row in plans]
     if not tables["arms"]:
         raise ModelError(
             f"{work} holds no finished arm of the study: run its stages train, simulate"
         )
-    write_tables(out, tables)
+    write_tables(out, {name: kept(out, name, rows) for name, rows in tables.items() if rows})
+
+
+def kept(out: Path, name: str, rows: list[Row]) -> list[Row]:
+    """The rows, after those of the table that is there of tasks that these have none of."""
+    path, made = out / f"{name}.csv", {row.get("task") for row in rows}
+    if not path.exists() or None in made:
+        return rows
+    earlier = pd.read_csv(path, dtype=str, keep_default_na=False)
+    return [*earlier[~earlier.task.isin(made)].to_dict("records"), *rows]
 
 
 def add_found(here: Row, found: Row, tables: dict[str, list[Row]]) -> None:

@@ -16,9 +16,14 @@ ALWAYS_ON = "always_on_pj"
 
 def priced(costs: pd.DataFrame) -> str:
     """Return at which prices a table has its energies, as one sentence."""
-    if ALWAYS_ON in costs:
+    if has_always_on(costs):
         return "Energies of machines are at the default prices, with what is always on."
     return "Energies of machines are at [the prices of 0.1.0](#prices)."
+
+
+def has_always_on(costs: pd.DataFrame) -> bool:
+    """Whether every row is priced with what is always on."""
+    return ALWAYS_ON in costs and bool(costs[ALWAYS_ON].notna().all())
 
 
 def spread(values: pd.Series, scale: float = 1.0, digits: int = 1) -> str:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from experiments.study.arms import BY_NAME, TASK_BY_NAME
 from experiments.study.jobs import Extent, run_arm
+from experiments.study.plans import measure_plans
 from experiments.study.tracing import run_machines
 from models.threads import keep_freed_memory, use_threads
 
@@ -85,8 +86,12 @@ def train(work: Path, job: ArmJob, extent: Extent) -> None:
 
 
 def simulate(work: Path, job: ArmJob, extent: Extent) -> None:
-    """Trace an arm and run the trace on the machines; an oracle has no machine."""
+    """Trace an arm and run the trace on the machines, and price plans where tokens do not halt; an
+    oracle has no machine.
+    """
     if BY_NAME[job.arm].imposed:
         return
     use_threads(1)
     run_machines(work, TASK_BY_NAME[job.task], job.seed, job.arm, extent)
+    if (job.task, job.arm) == ("stream", "baseline_t4"):
+        measure_plans(work, job.seed, extent)

@@ -10,10 +10,10 @@ from experiments.study.answers import PUBLISHED, TRAIN
 from experiments.study.arms import BY_NAME, Task
 from experiments.study.hardware import MACHINES
 from experiments.study.numbers import (
-    ALWAYS_ON,
     Tables,
     fastest,
     grid,
+    has_always_on,
     one,
     percent,
     priced,
@@ -39,7 +39,7 @@ Cycles, times and accuracies are unchanged.
 def prices(tables: Tables) -> list[str]:
     """Return the section on prices, where a table is from before today's."""
     costs = [tables[name] for name in ("machines", "published", "sweep") if name in tables]
-    return [PRICES] if any(ALWAYS_ON not in each for each in costs) else []
+    return [PRICES] if not all(has_always_on(each) for each in costs) else []
 
 
 def trained(tables: Tables, task: Task, folder: str) -> str:

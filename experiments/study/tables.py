@@ -13,7 +13,7 @@ from simulator.config.staged_folder import MANIFEST, write_folder
 
 DIGITS = "%.6g"
 KIND = "study"
-TABLES = ("arms", "profiles", "machines", "counts")
+TABLES = ("arms", "profiles", "machines", "counts", "cues", "scores", "plans")
 PUBLISHED = ("spikingformer", "published", "published_counts", "sweep")
 FIGURES = ("accuracy.png", "profiles.png", "break_even.png")
 

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 from experiments.study.arms import Task
-from experiments.study.hardware import simulate
+from experiments.study.clock import by_cue, scores
+from experiments.study.hardware import KINDS, MACHINES, simulate
 from experiments.study.jobs import Extent, arm_of, cut, folder_of, load
 from models.data.sources import read_source
 from models.files import write_staged
@@ -26,6 +27,10 @@ def run_machines(work: Path, task: Task, seed: int, name: str, extent: Extent) -
     arm = arm_of(folder / LAST)
     images = source.shown(source.held_out.first(extent.traced), arm.model.config.timesteps)
     write_trace(folder / TRACE, arm, images, source.dataset, BATCH)
-    costs, counts = simulate(folder / TRACE)
+    on_stream = task.name == "stream"
+    costs, counts = simulate(folder / TRACE, machines=KINDS if on_stream else MACHINES)
     found = {"images": len(images.labels), "costs": costs, "counts": counts}
+    if on_stream:
+        held_out = source.shown(source.held_out, arm.model.config.timesteps)
+        found |= {"cues": by_cue(arm.model, held_out), "scores": scores(arm.model, held_out)}
     write_staged(folder / COSTS, json.dumps(found, indent=1).encode())

@@ -159,17 +159,22 @@ TASKS = {
 }
 
 
-def inked(pixels: Pixels, tokens: int, reach: int = 1) -> npt.NDArray[np.bool_]:
-    """Which tokens have ink in them or, within `reach` tokens, beside them.
+def ink_beside(pixels: Pixels, tokens: int, reach: int = 1) -> npt.NDArray[np.int64]:
+    """How many pixels with ink lie in each token and, within `reach` tokens, beside it.
 
-    `pixels` (..., 1, h, w), `tokens` a side; bool (..., token).
+    `pixels` (..., 1, h, w), `tokens` a side; int64 (..., token).
     """
     patch = pixels.shape[-1] // tokens
     shape = (*pixels.shape[:-3], tokens, patch, tokens, patch)
-    own = pixels[..., 0, :, :].reshape(shape).max((-3, -1)) > 0
+    own = (pixels[..., 0, :, :].reshape(shape) > 0).sum((-3, -1))
     padded = np.pad(own, (*[(0, 0)] * (own.ndim - 2), (reach, reach), (reach, reach)))
-    near = np.zeros_like(own)
+    beside = np.zeros_like(own)
     for down in range(2 * reach + 1):
         for right in range(2 * reach + 1):
-            near |= padded[..., down : down + tokens, right : right + tokens]
-    return near.reshape(*own.shape[:-2], -1)
+            beside += padded[..., down : down + tokens, right : right + tokens]
+    return beside.reshape(*own.shape[:-2], -1)
+
+
+def inked(pixels: Pixels, tokens: int, reach: int = 1) -> npt.NDArray[np.bool_]:
+    """Which tokens have ink in them or beside them, as in `ink_beside`; bool (..., token)."""
+    return ink_beside(pixels, tokens, reach) > 0
