@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.study import gap
+from experiments.study import gap, stream
 from experiments.study.hardware import DATAFLOWS, MACHINES
 from experiments.study.numbers import (
     ALWAYS_ON,
@@ -19,6 +19,7 @@ from experiments.study.numbers import (
     has_always_on,
     interval,
     one,
+    paired,
     percent,
     priced,
     signed,
@@ -45,6 +46,7 @@ def section(tables: Tables) -> str:
             *one_timestep(arms, machines),
             *target(arms),
             *controls(arms),
+            *stream.answers(tables),
             *gap.gap_sentences(arms),
         ]
         lines += in_time(arms)
@@ -306,8 +308,3 @@ def _turn(stas: Any, isps: Any) -> str:
         if watts > 0
         else "STAS is cheaper"
     )
-
-
-def paired(arms: pd.DataFrame, first: str, second: str) -> pd.DataFrame:
-    """The seeds that two arms share, columns of the first _x, of the second _y."""
-    return arms[arms.arm == first].merge(arms[arms.arm == second], on="seed")

@@ -98,3 +98,8 @@ def crossing(line: pd.DataFrame, column: str, level: float) -> float | None:
             step = (1.0 - values[at - 1]) / (values[at] - values[at - 1])
             return float(shares[at - 1] + step * (shares[at] - shares[at - 1]))
     return 1.0
+
+
+def paired(arms: pd.DataFrame, first: str, second: str) -> pd.DataFrame:
+    """The seeds that two arms share, columns of the first _x, of the second _y."""
+    return arms[arms.arm == first].merge(arms[arms.arm == second], on="seed")

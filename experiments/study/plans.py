@@ -1,10 +1,10 @@
-"""Plans that machines price unlike: how many tokens of a frame run, and how sure an image must be to end.
+"""Plans that machines price unlike: how many tokens of a frame run, and when an image ends.
 
 A plan is (k, e): of each frame of the stream the k tokens with most ink at or beside them run, a
-count of events that a machine has before the frame, and an image ends after the first frame at which
-the normalised entropy of its running prediction is under e. Nothing is trained. For each machine the
-plan that costs least on training composites, within some points of the accuracy of all tokens, is
-chosen; its cost and accuracy are measured on held-out images, on every machine.
+count of events that a machine has ahead of the frame, and an image ends after the first frame at
+which the normalised entropy of its running prediction is under e. Nothing is trained. For each
+machine the plan that costs least on training composites, within some points of the accuracy of all
+tokens, is chosen; its cost and accuracy are measured on held-out images, on every machine.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ Floats = npt.NDArray[np.float64]
 
 
 class PricedMachine(NamedTuple):
-    """A machine that prices plans: sparse_pe with fields of its own; whether images may end early."""
+    """A machine that prices plans: sparse_pe with fields of its own; whether images may end."""
 
     name: str
     fields: tuple[str, ...]

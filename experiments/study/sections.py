@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from experiments.study import stream
 from experiments.study.answers import PUBLISHED, TRAIN
 from experiments.study.arms import BY_NAME, Task
 from experiments.study.hardware import MACHINES
@@ -72,6 +73,18 @@ def trained(tables: Tables, task: Task, folder: str) -> str:
                 ),
                 [accuracy_row(name, arms, counts) for name in names],
             ),
+            stream.section(tables, folder)
+            if task.name == stream.TASK
+            else on_machines(names, machines, folder),
+            f"Made by {TRAIN.format(tasks=task.name)}.\n",
+        ]
+    )
+
+
+def on_machines(names: Sequence[str], machines: pd.DataFrame, folder: str) -> str:
+    """What the arms cost on every machine."""
+    return "\n".join(
+        [
             f"On simulated machines, each under its faster dataflow (b: tick-batched, else timestep by timestep); all of "
             f"them in [machines.csv]({folder}/machines.csv). {fetching(machines)} of the energy of networks this small goes "
             f"into fetching from DRAM: compare arms, not machines. {priced(machines)}\n",
@@ -85,7 +98,6 @@ def trained(tables: Tables, task: Task, folder: str) -> str:
                 ),
                 [cost(name, machines) for name in names if name in set(machines.arm)],
             ),
-            f"Made by {TRAIN.format(tasks=task.name)}.\n",
         ]
     )
 
@@ -116,7 +128,9 @@ def accuracy_row(name: str, arms: pd.DataFrame, counts: pd.DataFrame) -> list[st
         str(len(of_arm)),
         spread(of_arm.test_top1, 100),
         spread(of_arm.active_tokens, 100),
-        f"{of_arm.similarity_block_1.mean():.2f}" if BY_NAME[name].timesteps > 1 else "",
+        f"{of_arm.similarity_block_1.mean():.2f}"
+        if of_arm.similarity_block_1.notna().any()
+        else "",
         f"{total(['sps'], ACS, 'acs') / 1e3:.0f}",
         f"{total(['blocks'], ACS, 'acs') / 1e3:.0f}",
         f"{total(['sps'], ACS, 'macs') / 1e3:.0f}",

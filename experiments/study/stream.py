@@ -1,0 +1,285 @@
+"""The page's part on the stream: whether halting follows the image, fronts, plans of machines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from experiments.study.arms import BY_NAME, STAS_CONTROLS
+from experiments.study.hardware import KINDS
+from experiments.study.numbers import (
+    Tables,
+    fastest,
+    grid,
+    interval,
+    paired,
+    percent,
+    priced,
+    rows_of,
+    signed,
+    spread,
+)
+from experiments.study.plans import GIVEN_UP, MACHINES
+
+TASK = "stream"
+MADE = "`python -m experiments.study --tasks stream --seeds 10 --stages train simulate page`"
+CONTROLS = ("baseline_t4", "static_long", "baseline_t1", "entropy", "random_stas", "important_exit")
+
+
+def answers(tables: Tables) -> Iterator[str]:
+    """What the stream says of STAS, for the page's opening."""
+    arms = _of_stream(tables, "arms")
+    if not {"stas", "baseline_t4", "random_stas", "entropy"} <= set(arms.arm):
+        return
+    parts = [
+        f"{points(arms, 'stas', name)} points against {words}"
+        for name, words in (
+            ("baseline_t4", "its static network"),
+            ("random_stas", "random tokens at its budget"),
+            ("entropy", "an entropy exit that nobody trained"),
+        )
+    ]
+    tokens = {name: arms[arms.arm == name].active_tokens for name in ("stas", "entropy")}
+    yield (
+        f"- **A task that needs time.** On the stream, STAS as reconstructed is {'; '.join(parts)} "
+        f"({arms.seed.nunique()} seeds, 95 % interval), with {percent(tokens['stas'].mean())} of the tokens where the "
+        f"entropy exit keeps {percent(tokens['entropy'].mean())}. {clock(tables)} Made by {MADE}."
+    )
+    yield from reconstruction(arms)
+    yield from fronts(tables)
+    yield from interaction(tables)
+
+
+def clock(tables: Tables) -> str:
+    """By how much halting follows the frame that decides."""
+    cues = _of_stream(tables, "cues")
+    shares = cues[cues.arm == "stas"].pivot(index="seed", columns="cue", values="active_tokens")
+    if not len(shares):
+        return ""
+    apart = 100 * (shares.iloc[:, -1] - shares.iloc[:, 0])
+    return (
+        f"Between images decided by the first and by the last frame its active tokens differ by {signed(apart)} points, "
+        "where the optimum in time differs by 75."
+    )
+
+
+def reconstruction(arms: pd.DataFrame) -> Iterator[str]:
+    """Whether one changed part of STAS repairs it."""
+    parts = [
+        f"{title.removeprefix('STAS, ')} {points(arms, name, 'stas')} points "
+        f"({percent(arms[arms.arm == name].active_tokens.mean())} of the tokens)"
+        for name, (title, _, _) in STAS_CONTROLS.items()
+        if len(paired(arms, name, "stas")) > 1
+    ]
+    if parts:
+        count = arms[arms.arm.isin(STAS_CONTROLS)].seed.nunique()
+        yield (
+            f"- **The reconstruction or the method.** One part changed at a time, against STAS as reconstructed: "
+            f"{'; '.join(parts)} ({count} seeds). Made by {MADE}."
+        )
+
+
+def fronts(tables: Tables) -> Iterator[str]:
+    """Where STAS lies against its controls in accuracy, time and energy."""
+    machines, arms = _of_stream(tables, "machines"), _of_stream(tables, "arms")
+    parts = []
+    for name, words in (
+        ("baseline_t1", "T = 1"),
+        ("random_stas", "random tokens"),
+        ("entropy", "entropy exit"),
+    ):
+        found = _ratios(machines, "stas", name, "sparse_pe")
+        if found is not None and len(paired(arms, "stas", name)) > 1:
+            parts.append(f"of {words} at {points(arms, 'stas', name)} points of accuracy {found}")
+    if parts:
+        yield (
+            f"- **Fronts.** On sparse_pe STAS takes, on the stream, {'; '.join(parts)}. {priced(machines)} Made by {MADE}."
+        )
+
+
+def interaction(tables: Tables) -> Iterator[str]:
+    """Whether machines ask for plans of their own."""
+    plans = tables.get("plans")
+    if plans is None:
+        return
+    energy = plans[plans.cost == "energy_pj"]
+    parts = []
+    for own, other in (
+        ("streaming", "resident"),
+        ("tick-batched", "resident"),
+        ("resident", "tick-batched"),
+    ):
+        ratio, accuracy = own_over_other(energy[energy.given_up == 1.0], own, other)
+        parts.append(
+            f"{own} {signed(100 * (ratio - 1))} % at {signed(100 * accuracy)} points against the plan for {other}"
+        )
+    yield (
+        "- **Machines that ask for halting of their own.** Plans of how many tokens of a frame run and how sure an image "
+        "must be to end, chosen by each machine's energy within 1 point on training composites, cost on held-out images, "
+        f"own over other: {'; '.join(parts)} ({plans.seed.nunique()} seeds, 95 % interval). Made by {MADE}."
+    )
+
+
+def section(tables: Tables, folder: str) -> str:
+    """What the page says after the arms' table."""
+    arms, machines = _of_stream(tables, "arms"), _of_stream(tables, "machines")
+    parts = []
+    if len(cues := _of_stream(tables, "cues")):
+        parts += [by_frame(cues), score(_of_stream(tables, "scores"))]
+    if len(machines):
+        parts.append(
+            f"On simulated machines, each under its faster dataflow (b: tick-batched, else timestep by timestep), 16 images "
+            f"an arm and seed. `small weight buffer` is sparse_pe with 16 KiB for weights, `16 images together` shares each "
+            f"fetched weight over them, so an image waits for the others. The interval of an energy is that of its prices "
+            f"(low to high), of an accuracy that of seeds. **Front**: no arm of the table has a higher mean accuracy at no "
+            f"more time (t), or energy (e). {priced(machines)} All rows: [machines.csv]({folder}/machines.csv).\n"
+        )
+        for machine in KINDS:
+            parts += [f"**{machine}**\n", front_table(arms, machines[machines.machine == machine])]
+    if (plans := tables.get("plans")) is not None:
+        parts.append(plan_table(plans))
+    return "\n".join(parts)
+
+
+def by_frame(cues: pd.DataFrame) -> str:
+    """Accuracy and active tokens by the frame that decides."""
+    rows = []
+    for name in (each for each in BY_NAME if each in set(cues.arm)):
+        of_arm = cues[cues.arm == name].groupby("cue")[["test_top1", "active_tokens"]].mean()
+        rows.append(
+            [
+                BY_NAME[name].title,
+                *(
+                    f"{100 * each.test_top1:.1f} @ {100 * each.active_tokens:.0f}"
+                    for each in rows_of(of_arm)
+                ),
+            ]
+        )
+    frames = [f"frame {cue + 1} decides" for cue in sorted(cues.cue.unique())]
+    return (
+        "Accuracy % @ active tokens %, by the frame with the square, mean over seeds. The optimum in time is 25, 50, 75, 100.\n\n"
+        + grid(("arm", *frames), rows)
+    )
+
+
+def score(scores: pd.DataFrame) -> str:
+    """The score of tokens that go on, by check."""
+    rows = []
+    for name in (each for each in BY_NAME if each in set(scores.arm)):
+        of_arm = scores[scores.arm == name].groupby(["timestep", "block"])
+        means = of_arm[["score_mean", "score_deviation"]].mean().reset_index()
+        listed = [
+            f"{row.score_mean:.3f} ± {row.score_deviation:.3f} (t{row.timestep + 1} b{row.block})"
+            for row in rows_of(means)
+        ]
+        rows.append([BY_NAME[name].title, ", ".join(listed)])
+    return (
+        "The score h of tokens that go on, mean ± deviation over images and tokens at each check, mean over seeds. A constant "
+        "score halts every token after a fixed number of checks, whatever is shown.\n\n"
+        + grid(("arm", "h (timestep, block)"), rows)
+    )
+
+
+def front_table(arms: pd.DataFrame, machines: pd.DataFrame) -> str:
+    """The arms on one machine, cheapest first."""
+    points_found = []
+    for name in set(machines.arm):
+        rows = fastest(machines[machines.arm == name], ["seed"])
+        top1 = arms[arms.arm == name].test_top1
+        points_found.append((name, top1, rows))
+    points_found.sort(key=lambda each: each[2].energy_pj.mean())
+    means = {
+        name: (top1.mean(), rows.latency_ms.mean(), rows.energy_pj.mean())
+        for name, top1, rows in points_found
+    }
+
+    def on_front(name: str, column: int) -> bool:
+        top1, cost = means[name][0], means[name][column]
+        return not any(other[0] > top1 and other[column] <= cost for other in means.values())
+
+    lines = []
+    for name, top1, rows in points_found:
+        marks = [mark for mark, column in (("t", 1), ("e", 2)) if on_front(name, column)]
+        batched = " b" if (rows.dataflow == "tick_batched").all() else ""
+        reach = [rows[column].mean() * 1e-6 for column in ("energy_low_pj", "energy_high_pj")]
+        low, high = interval(100 * top1)
+        lines.append(
+            [
+                BY_NAME[name].title + batched,
+                f"{100 * top1.mean():.1f} [{low:.1f}, {high:.1f}]",
+                spread(rows.active_tokens, 100),
+                spread(rows.latency_ms * 1e3),
+                f"{rows.energy_pj.mean() * 1e-6:.1f} [{reach[0]:.1f}, {reach[1]:.1f}]",
+                ", ".join(marks),
+            ]
+        )
+    head = ("arm", "accuracy %", "active tokens %", "µs an image", "µJ an image", "front")
+    return grid(head, lines)
+
+
+def plan_table(plans: pd.DataFrame) -> str:
+    """Own against other, for each pair of machines that differ, cost and allowed loss."""
+    rows = []
+    names = [machine.name for machine in MACHINES]
+    for cost, unit in (("energy_pj", "energy"), ("latency_cycles", "time")):
+        for own in names:
+            for other in names:
+                of_pair = plans[plans.cost == cost]
+                if own == other:
+                    continue
+                cells = []
+                for given_up in GIVEN_UP:
+                    ratio, accuracy = own_over_other(
+                        of_pair[of_pair.given_up == given_up], own, other
+                    )
+                    cells.append(f"{signed(100 * (ratio - 1))} @ {100 * accuracy.mean():+.1f}")
+                both = of_pair[(of_pair.chosen_for == own) & (of_pair.run_on == other)]
+                rows.append([unit, own, other, *cells, f"{both.rank_correlation.mean():.3f}"])
+    head = (
+        "cost",
+        "machine",
+        "plan for",
+        *(f"{each:g} points" for each in GIVEN_UP),
+        "rank correlation",
+    )
+    return (
+        "### Plans of machines\n\n"
+        "A plan says how many of the 36 tokens of a frame run, those with most ink at or beside them, and the entropy under "
+        "which an image ends. Each machine chooses the cheapest one that loses at most so many points on 1,000 composites of "
+        "training digits; the cells hold, on held-out images and on that machine, its own plan's cost over that of the other "
+        "machine's, in %, with the 95 % interval over seeds, @ the difference in accuracy in points. Counting the ink is not "
+        "priced. On `tick-batched` no image can end, so the entropy has no effect there. Last: Spearman's rank correlation of "
+        "the two machines' costs over all plans that both can run: near 1, they order plans alike.\n\n"
+        + grid(head, rows)
+    )
+
+
+def own_over_other(plans: pd.DataFrame, own: str, other: str) -> tuple[pd.Series, pd.Series]:
+    """By seed, on machine `own`: its plan's cost over that of `other`'s, and accuracy less."""
+    on_own = plans[plans.run_on == own].set_index("seed")
+    mine, its = (on_own[on_own.chosen_for == name] for name in (own, other))
+    return mine.value / its.value, mine.test_top1 - its.test_top1
+
+
+def points(arms: pd.DataFrame, first: str, second: str) -> str:
+    """The difference of two arms' accuracies over seeds, with its interval."""
+    both = paired(arms, first, second)
+    return signed(100 * (both.test_top1_x - both.test_top1_y))
+
+
+def _ratios(machines: pd.DataFrame, first: str, second: str, machine: str) -> str | None:
+    """Time and energy of the first arm over the second's on a machine, means over seeds."""
+    costs = fastest(machines[machines.machine == machine], ["arm", "seed"])
+    both = paired(costs, first, second)
+    if not len(both):
+        return None
+    time, energy = (
+        both[f"{name}_x"] / both[f"{name}_y"] for name in ("latency_cycles", "energy_pj")
+    )
+    return f"{percent(time.mean())} of the time and {percent(energy.mean())} of the energy"
+
+
+def _of_stream(tables: Tables, name: str) -> pd.DataFrame:
+    table = tables.get(name, pd.DataFrame({"task": [], "arm": [], "seed": []}))
+    return table[table.task == TASK]
