@@ -78,18 +78,9 @@ WAKING = {
     "entropy": 0.4,
 }
 WAKING_AT_RANDOM = budgeted("random") | {"granularity": "block"}
-# As many tokens of a frame as lie at or beside ink on average; the level of the exit is learned.
-IMPORTANT = {
-    "granularity": "block",
-    "policy": "token_importance",
-    "output": "last",
-    "profile": (0.58,) * 8,
-    "exit": "learned",
-    "entropy": 0.4,
-}
 # STAS as reconstructed: its phase on the stream, and the parts that each control changes alone.
-STAS_PHASE = {"survival": 0.0, "active_tokens": 0.6}
-STAS_CONTROLS = {
+STAS_PHASE: dict[str, Any] = {"survival": 0.0, "active_tokens": 0.6}
+STAS_CONTROLS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "stas_last": ("STAS, head sees last output", {"output": "last"}, {}),
     "stas_mean": ("STAS, score the mean of channels", {"score": "mean"}, {}),
     "stas_sharp": ("STAS, gamma 4 at the start", {"gamma": 4.0}, {}),
@@ -183,14 +174,19 @@ ARMS = (
         "baseline_t4",
         "gate_exit",
     ),
-    Arm("important_exit", "TP score in each frame, learned exit", PLAIN, IMPORTANT, "baseline_t4"),
     Arm(
-        "random_important_exit",
+        "event_exit",
+        "most ink in each frame, entropy exit, untrained",
+        start="baseline_t4",
+        imposed="events",
+    ),
+    Arm(
+        "random_event_exit",
         "random tokens in each frame, as after those exits",
         PLAIN,
         WAKING_AT_RANDOM,
         "baseline_t4",
-        "important_exit",
+        "event_exit",
     ),
     Arm("oracle_time", "until the square's frame", start="baseline_t4", imposed="time"),
     Arm("oracle_space", "tokens at or beside ink", start="baseline_t4", imposed="space"),
@@ -217,12 +213,12 @@ STREAM = (
     "readout",
     "gate",
     "gate_exit",
-    "important_exit",
+    "event_exit",
     "random_stas",
     "random_readout",
     "random_gate",
     "random_gate_exit",
-    "random_important_exit",
+    "random_event_exit",
     "entropy",
     "oracle_time",
     "oracle_space",

@@ -58,7 +58,8 @@ def kept(out: Path, name: str, rows: list[Row]) -> list[Row]:
     if not path.exists() or None in made:
         return rows
     earlier = pd.read_csv(path, dtype=str, keep_default_na=False)
-    return [*earlier[~earlier.task.isin(made)].to_dict("records"), *rows]
+    others = earlier[~earlier.task.isin(made)].to_dict("records")
+    return [*({str(column): value for column, value in row.items()} for row in others), *rows]
 
 
 def add_found(here: Row, found: Row, tables: dict[str, list[Row]]) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from experiments.study.arms import BY_NAME, Arm, Task
+from experiments.study.events import composites_to_choose_by, event_exit
 from experiments.study.gap import imposed_accuracy
 from models.data.images import Images
 from models.data.sources import Source, read_source
@@ -90,24 +91,30 @@ def cut(source: Source, extent: Extent) -> Source:
 
 
 def impose(work: Path, task: Task, seed: int, arm: Arm, source: Source) -> dict[str, Any]:
-    """Evaluate a trained network under masks that know the answer."""
+    """Evaluate a trained network under masks that no policy of its own makes."""
     assert arm.start is not None
     model = arm_of(folder_of(work, task, seed, arm.start) / LAST).model
     held_out = source.shown(source.held_out, arm.timesteps)
-    top1, masks = imposed_accuracy(model, held_out, arm.imposed)
     found = {
         "task": task.name,
         "arm": arm.name,
         "seed": seed,
-        "test_top1": top1,
         "test_images": len(held_out.labels),
-        "active_tokens": float(masks.mean()),
         "timesteps": arm.timesteps,
         "blocks": model.config.size.blocks,
-        "profile": masks.mean((0, 3)).flatten().tolist(),
         "similarity": [],
         "entropy": 0.0,
     }
+    if arm.imposed == "events":
+        choose_by = composites_to_choose_by(len(held_out.labels), seed)
+        found |= event_exit(model, choose_by, held_out)
+    else:
+        top1, masks = imposed_accuracy(model, held_out, arm.imposed)
+        found |= {
+            "test_top1": top1,
+            "active_tokens": float(masks.mean()),
+            "profile": masks.mean((0, 3)).flatten().tolist(),
+        }
     write_staged(
         folder_of(work, task, seed, arm.name) / FOUND, json.dumps(found, indent=1).encode()
     )

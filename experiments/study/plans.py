@@ -1,10 +1,8 @@
 """Plans that machines price unlike: how many tokens of a frame run, and when an image ends.
 
-A plan is (k, e): of each frame of the stream the k tokens with most ink at or beside them run, a
-count of events that a machine has ahead of the frame, and an image ends after the first frame at
-which the normalised entropy of its running prediction is under e. Nothing is trained. For each
-machine the plan that costs least on training composites, within some points of the accuracy of all
-tokens, is chosen; its cost and accuracy are measured on held-out images, on every machine.
+A plan is (k, e) of experiments/study/events.py. For each machine the plan that costs least on
+training composites, within some points of the accuracy of all tokens, is chosen; its cost and
+accuracy are measured on held-out images, on every machine.
 """
 
 from __future__ import annotations
@@ -17,18 +15,24 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy import stats
 
 from experiments.study.arms import TASK_BY_NAME
+from experiments.study.events import (
+    ENTROPIES,
+    KEPT,
+    Floats,
+    Outcome,
+    composites_to_choose_by,
+    order_by_ink,
+    outcomes,
+)
 from experiments.study.imposed import wiped
 from experiments.study.jobs import Extent, arm_of, folder_of, load
-from models.data.composites import TASKS, drawn, ink_beside
+from models.data.composites import HELD_OUT
 from models.data.images import Images
 from models.data.sources import read_source
-from models.evaluate import EVALUATION_BATCH, batches
 from models.files import write_staged
-from models.halting.exits import normalised_entropy
 from models.networks.arms import Prepared
 from models.networks.config import HaltingConfig
 from models.networks.stas import STAS
@@ -39,13 +43,10 @@ from simulator.simulate import Simulation
 from simulator.trace import Trace, open_writer
 
 ARCHITECTURE = Path(__file__).parents[2] / "arch_configs/sparse_pe.yaml"
-KEPT = (36, 28, 24, 20, 16, 14)
-ENTROPIES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 GIVEN_UP = (0.5, 1.0, 2.0, 3.0, 5.0)
 COST_COLUMNS = ("energy_pj", "latency_cycles")
 PLANS = "plans.json"
-COUNT, TRACED, SEED_OF_CHOICE = 1000, 4, 778
-Floats = npt.NDArray[np.float64]
+TRACED = 4
 
 
 class PricedMachine(NamedTuple):
@@ -64,13 +65,6 @@ MACHINES = (
 )
 
 
-class Outcome(NamedTuple):
-    """What every plan does on a set: float64 (k, e) accuracy, int64 (k, e, image) frames run."""
-
-    accuracy: Floats
-    frames: npt.NDArray[np.int64]
-
-
 def measure_plans(work: Path, seed: int, extent: Extent) -> None:
     """Write what every machine's plans cost and keep, for one seed, unless that was done before."""
     task = TASK_BY_NAME["stream"]
@@ -78,59 +72,12 @@ def measure_plans(work: Path, seed: int, extent: Extent) -> None:
     if (folder / PLANS).exists():
         return
     arm, source = arm_of(folder / LAST), read_source(load(task).dataset, None)
-    count = extent.images or COUNT
-    training = _digits_to_choose_by(count, seed)
+    count = extent.images or HELD_OUT
+    training = composites_to_choose_by(count, seed)
     held_out = source.held_out.first(count)
     prices = price(folder, arm, held_out.first(min(extent.traced, TRACED)), source.dataset)
     rows = list(choose(prices, outcomes(arm.model, training), outcomes(arm.model, held_out)))
     write_staged(folder / PLANS, json.dumps(rows, indent=1).encode())
-
-
-def _digits_to_choose_by(count: int, seed: int) -> Images:
-    """Composites of training digits that no training has shown."""
-    digits = TASKS["stream"].digits()[0]
-    return drawn("stream", digits, count, (SEED_OF_CHOICE, seed)).images
-
-
-@torch.no_grad()
-def outcomes(model: STAS, images: Images) -> Outcome:
-    """Run every plan on the images: a pass for each k, the exits from its running predictions."""
-    order = order_by_ink(images, model.config.grid[0])
-    accuracy, frames = [], []
-    for kept in KEPT:
-        masks = np.repeat((order < kept)[:, :, None], model.config.size.blocks, 2)
-        logits = running_logits(model, images, masks)
-        entropy = normalised_entropy(logits.flatten(0, 1)).view(logits.shape[:2]).numpy()
-        entropy[-1] = -1.0  # at the last frame every image ends
-        right = (logits.argmax(2).numpy() == images.labels).astype(np.float64)
-        last = [np.argmax(entropy < level, 0) for level in ENTROPIES]
-        accuracy.append([right[each, np.arange(len(each))].mean() for each in last])
-        frames.append([each + 1 for each in last])
-    return Outcome(np.array(accuracy), np.array(frames))
-
-
-def order_by_ink(images: Images, tokens: int) -> npt.NDArray[np.int64]:
-    """The place (image, timestep, token) of each token, most ink at or beside it first."""
-    ink = ink_beside(images.pixels, tokens)
-    return np.argsort(np.argsort(-ink, axis=-1, kind="stable"), axis=-1, kind="stable")
-
-
-def running_logits(model: STAS, images: Images, masks: npt.NDArray[np.bool_]) -> torch.Tensor:
-    """Logits (timestep, image, class) of the frames so far, under masks that are obeyed."""
-    found: list[torch.Tensor] = []
-
-    def listen(module: torch.nn.Module, inputs: Any, stream: torch.Tensor) -> None:
-        features = stream.mean(2)
-        counts = torch.arange(1, len(features) + 1).view(-1, 1, 1)
-        found.append(model.head(features.cumsum(0) / counts))
-
-    handle = model.blocks[-1].register_forward_hook(listen)
-    for place, (pixels, labels) in enumerate(batches(images, EVALUATION_BATCH)):
-        at = place * EVALUATION_BATCH
-        imposed = torch.from_numpy(masks[at : at + len(labels)])
-        model(pixels, path="layers", imposed=imposed)
-    handle.remove()
-    return torch.cat(found, 1)
 
 
 def price(folder: Path, arm: Prepared, images: Images, dataset: str) -> dict[str, Floats]:

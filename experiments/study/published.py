@@ -108,6 +108,8 @@ def trace_of(network: PublishedNetwork, arm: str, work: Path) -> Path:
 def config_of(network: PublishedNetwork, arm: str) -> ModelConfig:
     """The network's config with what the arm has of STAS."""
     config = named_config(network.model, network.dataset)
+    if network.shipped is not None:  # its traces multiply queries and keys first, at any size
+        config = dataclasses.replace(config, attention_order="scores_first")
     if arm == "baseline":
         return config.baseline()
     return config if arm == "stas" else dataclasses.replace(config, halting=HaltingConfig())

@@ -27,13 +27,13 @@ from models.training.recipe import FOLDER, load_recipe
 ACS, MACS = "integers_as_acs", "integers_as_macs"
 PRICES = """## Prices
 
-Energies of machines on this page were made with version 0.1.0: counted actions at the energy table, no wires, no clock, no standby
-of DRAM. The commands below price by [today's defaults](../simulator/energy/README.md#what-is-priced-by-default), and print other energies: what is always
-on is paid by the time, and is most of the energy on these machines ([README](../README.md#three-machines-with-and-without-stas)), so that the
-order of two arms can turn. With `--set technology.terms=[]`, `--set technology.sram_cells=lstp_300k` and
-`--set technology.dram_power=table` a run prints those of this page. Two more figures are by the rules of 0.1.0: utilization, which
-counted set bits for additions (it differs on dense_pe), and the field's energies of arms that halt, which are a few percent lower today.
-Cycles, times and accuracies are unchanged.
+Energies that this page says to be *at the prices of 0.1.0* were made with that version: counted actions at the energy table, no
+wires, no clock, no standby of DRAM. The commands price by [today's defaults](../simulator/energy/README.md#what-is-priced-by-default),
+as all other energies here: what is always on is paid by the time, and is most of the energy on these machines
+([README](../README.md#three-machines-with-and-without-stas)), so that the order of two arms can turn. With
+`--set technology.terms=[]`, `--set technology.sram_cells=lstp_300k` and `--set technology.dram_power=table` a run prints those of
+0.1.0. Beside them two more figures are by the rules of 0.1.0: utilization, which counted set bits for additions (it differs on
+dense_pe), and the field's energies of arms that halt, which are a few percent lower today. Cycles, times and accuracies are unchanged.
 """
 
 
@@ -138,6 +138,12 @@ def accuracy_row(name: str, arms: pd.DataFrame, counts: pd.DataFrame) -> list[st
         f"{total(field, ACS, 'energy_pj') / 1e6:.2f}",
         f"{total(field, MACS, 'energy_pj') / 1e6:.2f}",
     ]
+
+
+def similarity(timesteps: int, of_arm: pd.DataFrame) -> str:
+    """The similarity of the second block's inputs in time; none of one timestep, or unmeasured."""
+    values = of_arm.similarity_block_1
+    return f"{values.mean():.2f}" if timesteps > 1 and values.notna().any() else ""
 
 
 def fetching(machines: pd.DataFrame) -> str:

@@ -24,7 +24,6 @@ from experiments.study.plans import GIVEN_UP, MACHINES
 
 TASK = "stream"
 MADE = "`python -m experiments.study --tasks stream --seeds 10 --stages train simulate page`"
-CONTROLS = ("baseline_t4", "static_long", "baseline_t1", "entropy", "random_stas", "important_exit")
 
 
 def answers(tables: Tables) -> Iterator[str]:

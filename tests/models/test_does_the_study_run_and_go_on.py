@@ -36,7 +36,7 @@ FEW = ("baseline_t4", "isps_early", "two_dim", "random", "entropy")
 EXTENT = Extent(epochs=1, images=60, traced=1)
 
 
-STREAM = ("baseline_t4", "static_long", "gate_exit", "random_gate_exit", "oracle")
+STREAM = ("baseline_t4", "static_long", "gate_exit", "random_gate_exit", "event_exit", "oracle")
 
 
 def test_the_arms_of_the_stream_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,6 +51,7 @@ def test_the_arms_of_the_stream_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert made.index.tolist() == list(STREAM)
     assert made.active_tokens.baseline_t4 == made.active_tokens.static_long == 1.0
     assert 0.3 < made.active_tokens.oracle < 0.45
+    assert made.active_tokens.event_exit < 1.0
     # Told by training images, kept on held-out ones: as many tokens, to a token a step.
     twin = made.active_tokens.random_gate_exit
     assert twin == pytest.approx(made.active_tokens.gate_exit, abs=0.15)
@@ -58,15 +59,16 @@ def test_the_arms_of_the_stream_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_a_gap_is_a_share_of_what_lies_between_random_and_the_optimum() -> None:
     rows = [("random_gate", 0.6, 0.5), ("oracle", 0.8, 0.37), ("gate", 0.75, 0.5)]
-    rows += [("stas", 0.7, 0.2), ("random_stas", 0.5, 0.2)]  # fewer tokens than the optimum
+    rows += [("stas", 0.7, 0.2), ("random_stas", 0.5, 0.2)]  # fewer tokens: a lower bound
+    rows += [("readout", 0.79, 0.9), ("random_readout", 0.78, 0.9)]  # nothing to close
     made = [
         {"task": "stream", "arm": arm, "seed": seed, "test_top1": top1, "active_tokens": tokens}
         for arm, top1, tokens in rows
         for seed in (0, 1)
     ]
     found = gap.gaps(pd.DataFrame(made))
-    assert found.arm.tolist() == ["gate", "gate"]
-    assert found.closed.tolist() == pytest.approx([0.75, 0.75])
+    assert found.arm.tolist() == ["gate", "gate", "stas", "stas"]
+    assert found.closed.tolist() == pytest.approx([0.75, 0.75, 2 / 3, 2 / 3])
 
 
 def test_an_interval_is_students() -> None:
