@@ -18,8 +18,8 @@ class Arm(NamedTuple):
     `isps`: whether it has I-SPS, which its name tells; `switches`, `halting`: fields of ModelConfig
     and HaltingConfig; `start`: the arm whose trained weights it begins from (None: from scratch);
     `budget_of`: the arm whose share of active tokens at every step it keeps; `phase`: fields of the
-    recipe's phase with halting; `imposed`: one of gap.ORACLES, whose masks an evaluation obeys
-    without any training.
+    recipe's phase with halting; `imposed`: whose masks an evaluation obeys without any training,
+    one of gap.ORACLES or `events` (experiments/study/events.py).
     """
 
     name: str
