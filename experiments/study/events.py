@@ -27,7 +27,7 @@ POINTS_GIVEN_UP = 1.0
 Floats = npt.NDArray[np.float64]
 
 
-class Outcome(NamedTuple):
+class PlanOutcomes(NamedTuple):
     """What every plan does on a set: float64 (k, e) accuracy, int64 (k, e, image) frames run."""
 
     accuracy: Floats
@@ -41,7 +41,7 @@ def composites_to_choose_by(count: int, seed: int) -> Images:
 
 
 @torch.no_grad()
-def outcomes(model: STAS, images: Images) -> Outcome:
+def outcomes(model: STAS, images: Images) -> PlanOutcomes:
     """Run every plan on the images: a pass for each k, the exits from its running predictions."""
     order = order_by_ink(images, model.config.grid[0])
     accuracy, frames = [], []
@@ -54,7 +54,7 @@ def outcomes(model: STAS, images: Images) -> Outcome:
         last = [np.argmax(entropy < level, 0) for level in ENTROPIES]
         accuracy.append([right[each, np.arange(len(each))].mean() for each in last])
         frames.append([each + 1 for each in last])
-    return Outcome(np.array(accuracy), np.array(frames))
+    return PlanOutcomes(np.array(accuracy), np.array(frames))
 
 
 def order_by_ink(images: Images, tokens: int) -> npt.NDArray[np.int64]:
@@ -97,13 +97,13 @@ def event_exit(model: STAS, training: Images, held_out: Images) -> dict[str, Any
     }
 
 
-def tokens_of(outcome: Outcome, config: ModelConfig) -> Floats:
+def tokens_of(outcome: PlanOutcomes, config: ModelConfig) -> Floats:
     """The mean share of active tokens of each plan, float64 (k, e)."""
     shares = np.array(KEPT)[:, None] / config.tokens
     return np.asarray(shares * outcome.frames.mean(2) / config.timesteps)
 
 
-def profile_of(outcome: Outcome, plan: Any, config: ModelConfig) -> list[float]:
+def profile_of(outcome: PlanOutcomes, plan: Any, config: ModelConfig) -> list[float]:
     """The share of active tokens of a plan at each (timestep, block)."""
     running = [(outcome.frames[plan] > at).mean() for at in range(config.timesteps)]
     share = KEPT[plan[0]] / config.tokens

@@ -78,12 +78,15 @@ def gap_sentences(arms: pd.DataFrame) -> list[str]:
     for name, group in gaps(arms).groupby("arm", sort=False):
         low, high = interval(group.closed)
         reached = "reached" if low >= TARGET else "missed" if high < TARGET else "not decided"
-        closed = f"{percent(group.closed.mean())} [{percent(low)}, {percent(high)}]"
+        seeds, reach = "a single seed: no interval", ""
+        if len(group) > 1:
+            seeds = f"{len(group)} seeds, 95 % interval"
+            reach = f" [{percent(low)}, {percent(high)}]"
         lines.append(
-            f"- **The gap to the optimum.** On the stream, `{name}` closes {closed} of what lies "
-            f"between random tokens at its budget and the best known halting, with "
-            f"{percent(group.tokens.mean())} of the tokens ({len(group)} seeds that leave a gap of "
-            f"{percent(LEAST_GAP)} or more, 95 % interval). "
-            f"The target of {percent(TARGET)} is {reached}."
+            f"- **The gap to the optimum.** On the stream, `{name}` closes "
+            f"{percent(group.closed.mean())}{reach} of what lies between random tokens at its "
+            f"budget and the best known halting, with {percent(group.tokens.mean())} of the tokens "
+            f"({seeds}; where that gap is under {percent(LEAST_GAP)} a seed says nothing). The "
+            f"target of {percent(TARGET)} is {reached}."
         )
     return lines

@@ -22,7 +22,7 @@ from experiments.study.events import (
     ENTROPIES,
     KEPT,
     Floats,
-    Outcome,
+    PlanOutcomes,
     composites_to_choose_by,
     order_by_ink,
     outcomes,
@@ -85,8 +85,8 @@ def price(folder: Path, arm: Prepared, images: Images, dataset: str) -> dict[str
 
     Masks are imposed on the trace of all tokens: rows that run keep their spikes.
     """
-    whole, imposed = folder / "all_tokens.npz", folder / "plan.npz"
-    write_trace(whole, arm, images, dataset, len(images.labels))
+    full, imposed = folder / "all_tokens.npz", folder / "plan.npz"
+    write_trace(full, arm, images, dataset, len(images.labels))
     order = order_by_ink(images, arm.model.config.grid[0])
     timesteps = arm.model.config.timesteps
     shape = (len(COST_COLUMNS), len(KEPT), timesteps)
@@ -95,11 +95,11 @@ def price(folder: Path, arm: Prepared, images: Images, dataset: str) -> dict[str
         for frames in range(1, timesteps + 1):
             masks = (order < kept) & (np.arange(timesteps) < frames)[:, None]
             for exits in (True, False) if frames == timesteps else (True,):
-                impose(whole, imposed, arm, images, masks, "waking" if exits else "block")
+                impose(full, imposed, arm, images, masks, "waking" if exits else "block")
                 for machine in MACHINES:
                     if machine.exits == exits:
                         prices[machine.name][:, place, frames - 1] = mean_cost(imposed, machine)
-    whole.unlink()
+    full.unlink()
     imposed.unlink()
     return prices
 
@@ -144,7 +144,7 @@ def _architecture(machine: PricedMachine) -> Architecture:
 
 
 def choose(
-    prices: dict[str, Floats], training: Outcome, held_out: Outcome
+    prices: dict[str, Floats], training: PlanOutcomes, held_out: PlanOutcomes
 ) -> Iterator[dict[str, Any]]:
     """A row for each allowed loss, machine that chose and machine that ran."""
     top = training.accuracy[0, 0]
