@@ -13,10 +13,9 @@ from simulator.engine.power_down import awake_cycles
 from simulator.errors import ResultError
 from simulator.lowering import LoweredBatch, Plan
 from simulator.lowering.batch import Emitted
+from simulator.lowering.causes import causes_seen_by
 from simulator.lowering.tables import (
     CATEGORIES,
-    OTHER_ARRAYS,
-    OTHER_CORES,
     OTHER_IMAGES,
 )
 from simulator.program import Program, Timeline
@@ -161,24 +160,13 @@ def _layer_busy(plan: Plan, sums: _Sums) -> Ints:
     return np.stack([sums.layer_unit[:, list(units)].sum(axis=1) for units in kinds], axis=1)
 
 
-def _other_arrays(plan: Plan, unit: int) -> tuple[tuple[int, list[int]], ...]:
-    """Return the arrays of the same core, and of other cores, each with the cause."""
-    units = plan.graph.units
-    others = [other for other in plan.graph.with_role("pe_array") if other != unit]
-    same = [other for other in others if units[other].core == units[unit].core]
-    return (OTHER_ARRAYS, same), (OTHER_CORES, [other for other in others if other not in same])
-
-
 def _stalls(plan: Plan, emitted: Emitted, program: Program, timeline: Timeline) -> Ints:
     """Idle cycles of the arrays of all cores by the layer waited for and the cause."""
     causes, layers = len(CATEGORIES), len(plan.layers)
     arrays = plan.graph.with_role("pe_array")
     total = np.zeros(layers * causes, np.int64)
     for unit in arrays:
-        why = emitted.category
-        if len(arrays) > 1:
-            for cause, others in _other_arrays(plan, unit):
-                why = np.where(np.isin(program.unit, others), cause, why)
+        why = causes_seen_by(unit, plan, program, emitted.category)
         category = (emitted.layer * causes + why).astype(np.int32)
         total += stalls(program, timeline, category, unit, layers * causes)[:-1]
     return total.reshape(layers, causes)

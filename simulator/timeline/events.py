@@ -13,7 +13,9 @@ import numpy as np
 
 from simulator.components.dataflows.base import ALL_TIMESTEPS
 from simulator.config.arrays import Ints
+from simulator.engine.attribution import gaps
 from simulator.lowering import Lowered, Plan
+from simulator.lowering.causes import causes_seen_by
 from simulator.lowering.tables import CATEGORIES
 from simulator.program import Program, Timeline
 from simulator.trace import Image
@@ -95,6 +97,7 @@ def record(
         _active_tokens(plan, image, lowered, timeline),
         _fetched_tiles(lowered, timeline),
         _bandwidth(plan, lowered, timeline),
+        *_stalled(plan, lowered, timeline),
     ]
     clock_mhz = plan.architecture.clock_mhz
     return TimelineRecording(name, clock_mhz, timeline.makespan_cycles, tracks, counters)
@@ -301,3 +304,30 @@ def _bandwidth(plan: Plan, lowered: Lowered, timeline: Timeline) -> Counter:
     rates = np.diff(moved) / np.diff(edges) * plan.architecture.clock_mhz / 1e3
     samples = [*zip(edges[:-1].tolist(), rates.tolist(), strict=True), (latency, 0.0)]
     return Counter("DRAM bandwidth", "GB/s", samples)
+
+
+def _stalled(plan: Plan, lowered: Lowered, timeline: Timeline) -> Iterator[Counter]:
+    """By cause, the share of each window in which the PE arrays waited for it, mean over arrays."""
+    latency, arrays = timeline.makespan_cycles, plan.graph.with_role("pe_array")
+    edges = np.unique(np.linspace(0, latency, WINDOWS + 1).astype(np.int64))
+    waited: dict[int, list[tuple[int, int]]] = {}
+    for unit in arrays:
+        category = causes_seen_by(unit, plan, lowered.program, lowered.op_category)
+        for begin, end, cause in gaps(lowered.program, timeline, category, unit):
+            waited.setdefault(cause, []).append((begin, end))
+    for cause, spans in sorted(waited.items()):
+        begins, ends = np.array(spans).T
+        upto = waited_up_to(edges, begins, ends)
+        shares = 100.0 * np.diff(upto) / np.diff(edges) / len(arrays)
+        samples = [*zip(edges[:-1].tolist(), shares.tolist(), strict=True), (latency, 0.0)]
+        yield Counter(f"arrays wait for {CATEGORIES[cause]}", "%", samples)
+
+
+def waited_up_to(edges: Ints, begins: Ints, ends: Ints) -> Ints:
+    """Cycles of spans, which may overlap, that lie ahead of each edge."""
+    total = np.zeros(len(edges), np.int64)
+    for sign, at in ((1, begins), (-1, ends)):
+        at = np.sort(at)
+        before = np.searchsorted(at, edges)
+        total += sign * (before * edges - np.concatenate([[0], np.cumsum(at)])[before])
+    return total

@@ -232,6 +232,24 @@ def test_counters_agree_with_the_result(read: Read, simulation: Simulation) -> N
         assert tokens == own.sort_values(["timestep", "block"])["active_tokens"].tolist()
 
 
+def test_waits_over_time_add_up_to_the_stalls(read: Read, simulation: Simulation) -> None:
+    result = simulation.run(range(2))
+    arrays = len(simulation.plan.graph.with_role("pe_array"))
+    table = result.tables["stalls"]
+    for image in range(2):
+        own = table[(table["image"] == image) & (table["stall_cycles"] > 0)]
+        expected = dict(zip(own["cause"], own["stall_cycles"].tolist(), strict=True))
+        found = {}
+        for (process, name), samples in read.counters.items():
+            if process == image + 1 and name.startswith("arrays wait for "):
+                cycles = np.diff([cycle for cycle, _ in samples])
+                shares = np.array([share for _, share in samples[:-1]])
+                assert shares.min() >= 0.0
+                assert shares.max() <= 100.0 + 1e-9
+                found[name.removeprefix("arrays wait for ")] = (shares * cycles).sum() * arrays
+        assert {cause: each / 100.0 for cause, each in found.items()} == pytest.approx(expected)
+
+
 def test_fetched_weights_never_overfill_the_buffer(
     recordings: list[TimelineRecording], simulation: Simulation
 ) -> None:
