@@ -40,6 +40,12 @@ MOST_DRAWN = 4000
 MOST_LISTED = 5000
 """Of more points the table holds the first ones; points.parquet holds all."""
 _LONGEST = 60
+ALSO_DRAWN = (
+    ("energy_uj", "area_mm2"),
+    ("energy_uj", "accuracy"),
+    ("latency_ms", "accuracy"),
+)
+"""Pairs of metrics (x, y) that are drawn though they are no two objectives."""
 
 
 def sweep_cards(result: SweepResult) -> list[Card]:
@@ -52,11 +58,18 @@ def sweep_cards(result: SweepResult) -> list[Card]:
 
 
 def _front_card(result: SweepResult) -> Card:
-    """Every pair of objectives; with one objective, it over the number of the point."""
+    """Every pair of objectives, or one over the number of the point; then metrics that vary."""
     names = [*result.objectives]
     pairs = [*itertools.combinations(names, 2)] or [("number", names[0])]
+    pairs += [pair for pair in ALSO_DRAWN if {*pair} - {*names} and _both_vary(result, pair)]
     plots: Plots = {(f"{headed(y)} over {headed(x)}",): _scatter(result, x, y) for x, y in pairs}
     return Card("front", "Pareto front", SEARCH, (PAIR,), plots)
+
+
+def _both_vary(result: SweepResult, pair: tuple[str, str]) -> bool:
+    """Whether the search has two metrics and each has more than one value."""
+    columns = [_column(name) for name in pair]
+    return all(each in result.points and result.points[each].nunique() > 1 for each in columns)
 
 
 def _scatter(result: SweepResult, x: str, y: str) -> Plot:

@@ -31,6 +31,17 @@
     return usual({ heading: [""], rows: row.slice(1).map(function (value) { return [value]; }) })[0];
   }
 
+  // A button that copies a cell, and says so.
+  function copier(copied, row) {
+    const made = S.element("button", { type: "button", class: "copy", "aria-label": "Copy the YAML of point " + row }, "Copy");
+    made.addEventListener("click", function () {
+      navigator.clipboard.writeText(copied).then(
+        function () { made.textContent = "Copied"; },
+        function () { getSelection().selectAllChildren(made.parentNode); made.textContent = "Selected"; });
+    });
+    return made;
+  }
+
   S.tableOf = function (table, name) {
     // A wide table is printed row by row: each cell needs its heading there.
     const sheet = table.heading[0] === "field";
@@ -55,6 +66,7 @@
         if (table.marked && !heading && column > 0 && norm !== null && key !== norm) {
           cell.classList.add("differs");
         }
+        if (!heading && table.heading[column] === "as YAML") cell.append(copier(values[column], values[0]));
         line.append(cell);
       });
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
@@ -207,3 +208,20 @@ def test_a_phone_shows_everything_without_scrolling_sideways(
         assert driver.execute_script(f"return {over}") == 0
     finally:
         driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_a_points_yaml_is_copied_by_its_button(
+    driver: webdriver.Chrome, pages: dict[str, Path]
+) -> None:
+    driver.get(pages["sweep"].as_uri())
+    card = _card(driver, "points")
+    card.find_element(By.CSS_SELECTOR, ".to-table").click()
+    driver.execute_script(
+        "navigator.clipboard.writeText = text => (window.copied = text, Promise.resolve())"
+    )
+    button = card.find_element(By.CSS_SELECTOR, "td .copy")
+    scroll_to(driver, button)
+    button.click()
+    wait_for(driver, "arguments[0].textContent === 'Copied'", button)
+    copied = driver.execute_script("return window.copied")
+    assert {*json.loads(copied)} == {"a", "b", "c", "d"}

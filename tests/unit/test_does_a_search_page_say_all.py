@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reports.figures.base import Card
 from reports.figures.sweep import importance, sweep_cards
 from reports.sweep import main, sweep_page
 from simulator.errors import SpaceError
@@ -48,6 +49,21 @@ def test_cards_hold_the_front_the_points_and_why_some_failed(result: SweepResult
     assert {len(plots) for plots in (cards["effects"].plots, cards["importance"].plots)} == {8, 2}
     outcomes = cards["outcomes"].plots[()].table
     assert outcomes["points"].sum() == (result.points["status"] != "ok").sum()
+
+
+def test_metrics_that_are_no_objectives_are_drawn_where_they_vary() -> None:
+    result = sample_sweep()
+    assert len(_card(result).plots) == 1
+    result.points["metric.energy_uj"] = result.points["metric.latency_ms"] * 3
+    result.points["metric.area_mm2"] = 1.5
+    drawn = [*_card(result).plots]
+    assert len(drawn) == 2  # the area is the same everywhere
+    assert "accuracy" in drawn[1][0].lower()
+    assert "energy" in drawn[1][0].lower()
+
+
+def _card(result: SweepResult) -> Card:
+    return next(card for card in sweep_cards(result) if card.name == "front")
 
 
 def test_the_page_is_whole_and_nothing_in_a_name_becomes_code(result: SweepResult) -> None:
