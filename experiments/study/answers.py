@@ -213,7 +213,7 @@ def saving(networks: Sequence[tuple[str, pd.DataFrame]]) -> str:
         [
             "### Where the saving comes from\n",
             "STAS (I-SPS B, two-dimensional halting) against the baseline, both run timestep by timestep; its two parts add "
-            f"up to the whole. Means over seeds and pictures. {' '.join(dict.fromkeys(priced(each) for _, each in networks))}\n",
+            f"up to the whole. Means over seeds and pictures. {_priced(networks)}\n",
             grid(head, rows),
             f"Made by {TRAIN.format(tasks='mnist')} and {PUBLISHED}.\n",
         ]
@@ -275,13 +275,13 @@ def batching(networks: Sequence[tuple[str, pd.DataFrame]]) -> Iterator[str]:
 
 
 def _priced(networks: Sequence[tuple[str, pd.DataFrame]]) -> str:
-    """What the energies of the tables hold, so what the powers beside them are to be held against."""
-    found = " ".join(dict.fromkeys(priced(costs) for _, costs in networks))
-    if all(has_always_on(costs) for _, costs in networks):
-        return found
+    """At which prices the energies of the networks are, as one sentence."""
+    before = [title for title, costs in networks if not has_always_on(costs)]
+    if len(before) in (0, len(networks)):
+        return priced(networks[0][1])
     return (
-        f"{found} They hold counted actions alone; four DDR4 channels by themselves are always on with 0.85 W "
-        "([energy](../simulator/energy/README.md#what-is-priced-by-default))."
+        f"Energies of {', '.join(before)} are at [the prices of 0.1.0](#prices), counted actions alone; those of the other "
+        "networks at the default prices, with what is always on."
     )
 
 

@@ -123,20 +123,21 @@ def accuracy_row(name: str, arms: pd.DataFrame, counts: pd.DataFrame) -> list[st
         return float(chosen.groupby("seed")[column].sum().mean()) if len(chosen) else 0.0
 
     field = ("sps", "blocks", "head")
-    return [
-        BY_NAME[name].title,
-        str(len(of_arm)),
-        spread(of_arm.test_top1, 100),
-        spread(of_arm.active_tokens, 100),
-        f"{of_arm.similarity_block_1.mean():.2f}"
-        if of_arm.similarity_block_1.notna().any()
-        else "",
+    counts_found = [
         f"{total(['sps'], ACS, 'acs') / 1e3:.0f}",
         f"{total(['blocks'], ACS, 'acs') / 1e3:.0f}",
         f"{total(['sps'], ACS, 'macs') / 1e3:.0f}",
         f"{total(['halting'], ACS, 'macs') / 1e3:.1f}",
         f"{total(field, ACS, 'energy_pj') / 1e6:.2f}",
         f"{total(field, MACS, 'energy_pj') / 1e6:.2f}",
+    ]
+    return [
+        BY_NAME[name].title,
+        str(len(of_arm)),
+        spread(of_arm.test_top1, 100),
+        spread(of_arm.active_tokens, 100),
+        similarity(BY_NAME[name].timesteps, of_arm),
+        *(counts_found if len(counted) else [""] * len(counts_found)),
     ]
 
 

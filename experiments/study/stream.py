@@ -183,7 +183,7 @@ def score(scores: pd.DataFrame) -> str:
 def front_table(arms: pd.DataFrame, machines: pd.DataFrame) -> str:
     """The arms on one machine, cheapest first."""
     points_found = []
-    for name in set(machines.arm):
+    for name in (each for each in BY_NAME if each in set(machines.arm)):
         rows = fastest(machines[machines.arm == name], ["seed"])
         top1 = arms[arms.arm == name].test_top1
         points_found.append((name, top1, rows))
