@@ -13,7 +13,7 @@ MORE = frozenset(
     residual_lanes popcounts_per_cycle scan_tokens_per_cycle queue_tokens accumulator_blocks
     local_weight_chunks""".split()  # noqa: SIM905
 )
-LESS = ("_cycles", "latency_ns", "row_miss_ns")
+LESS = ("_cycles", "latency_ns", "row_miss_ns", "wake_ns")
 """Ends of the names of times: of all of them less is better."""
 NO_RESOURCE = frozenset(
     """weight_bits sum_bits membrane_width_bits images_in_flight images_together word_inputs
@@ -21,10 +21,11 @@ NO_RESOURCE = frozenset(
     patterns rounds prefetched_percent weight_density weight_seed burst_bytes page_bytes link_um
     interconnect.columns interconnect.rows memories.dram.width_bits
     taps inputs timesteps burst_words parts word_bytes
-    strip_rows kernel width heads most_tokens positions pool_stride""".split()  # noqa: SIM905
+    strip_rows kernel width heads most_tokens positions pool_stride
+    tree_chunks tree_inputs power_down_after_ns""".split()  # noqa: SIM905
 )
-"""Widths, shapes of tiles and of the mesh, statistics: another value is another machine. Words of a
-DRAM are moved whole, so wider ones move more."""
+"""Widths, shapes of tiles, trees and of the mesh, statistics: another value is another machine. Words of a
+DRAM are moved whole, so wider ones move more. An earlier power-down trades time for energy."""
 
 
 class Resource(NamedTuple):

@@ -72,7 +72,7 @@ def test_orders_and_savings_are_told() -> None:
     cells = [cell.strip() for cell in row.split("|")[3:10]]
     # The same energy in twice the time: the prices turn nothing, more power speaks against STAS.
     assert cells[:5] == ["0.50", "2.00", "1.00", "1.00", "1.00 to 1.00"]
-    assert cells[5].endswith("(0.5)")
+    assert cells[5].endswith("(500)")
 
 
 def test_the_plot_has_two_marks_for_every_figure() -> None:
