@@ -24,8 +24,9 @@ NO_RESOURCE = frozenset(
     strip_rows kernel width heads most_tokens positions pool_stride
     tree_chunks tree_inputs power_down_after_ns""".split()  # noqa: SIM905
 )
-"""Widths, shapes of tiles, trees and of the mesh, statistics: another value is another machine. Words of a
-DRAM are moved whole, so wider ones move more. An earlier power-down trades time for energy."""
+"""Widths, shapes of tiles, trees and of the mesh, statistics: another value is another machine.
+Words of a DRAM are moved whole, so wider ones move more. An earlier power-down trades time for
+energy."""
 
 
 class Resource(NamedTuple):
