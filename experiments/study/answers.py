@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -180,7 +181,7 @@ def trained_costs(machines: pd.DataFrame) -> pd.DataFrame | None:
         return None
     keys = ["arm", "machine", "dataflow"]
     means = ["latency_cycles", "latency_ms", "energy_pj"]
-    means += [ALWAYS_ON] if has_always_on(found) else []
+    means += [ALWAYS_ON, "energy_low_pj", "energy_high_pj"] if has_always_on(found) else []
     costs = found.groupby(keys)[means].mean().reset_index()
     return costs.assign(arm=costs.arm.map(SAVING))
 
@@ -292,8 +293,17 @@ def batched(costs: pd.DataFrame) -> str:
     isps = one(rows, arm="isps", dataflow=BATCHED)
     return (
         f"time x {isps.latency_cycles / stas.latency_cycles:.2f}, energy x "
-        f"{isps.energy_pj / stas.energy_pj:.2f} ({_turn(stas, isps)})"
+        f"{isps.energy_pj / stas.energy_pj:.2f} ({_reach(stas, isps)}{_turn(stas, isps)})"
     )
+
+
+def _reach(stas: Any, isps: Any) -> str:
+    """The ratio with all prices at their low and at their high bounds, where they were kept."""
+    bounds = ("energy_low_pj", "energy_high_pj")
+    ratios = [getattr(isps, name, math.nan) / getattr(stas, name, math.nan) for name in bounds]
+    if any(map(math.isnan, ratios)):
+        return ""
+    return f"{ratios[0]:.2f} at low prices, {ratios[1]:.2f} at high ones; "
 
 
 def _turn(stas: Any, isps: Any) -> str:
