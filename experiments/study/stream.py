@@ -23,7 +23,11 @@ from experiments.study.numbers import (
 from experiments.study.plans import GIVEN_UP, MACHINES
 
 TASK = "stream"
-MADE = "`python -m experiments.study --tasks stream --seeds 10 --stages train simulate page`"
+
+
+def made_by(seeds: pd.Series) -> str:
+    """Return the command that makes figures of these seeds."""
+    return f"`python -m experiments.study --tasks stream --seeds {seeds.nunique()} --stages train simulate page`"
 
 
 def answers(tables: Tables) -> Iterator[str]:
@@ -43,7 +47,7 @@ def answers(tables: Tables) -> Iterator[str]:
     yield (
         f"- **A task that needs time.** On the stream, STAS as reconstructed is {'; '.join(parts)} "
         f"({arms.seed.nunique()} seeds, 95 % interval), with {percent(tokens['stas'].mean())} of the tokens where the "
-        f"entropy exit keeps {percent(tokens['entropy'].mean())}. {clock(tables)} Made by {MADE}."
+        f"entropy exit keeps {percent(tokens['entropy'].mean())}. {clock(tables)} Made by {made_by(arms.seed)}."
     )
     yield from reconstruction(arms)
     yield from fronts(tables)
@@ -75,7 +79,7 @@ def reconstruction(arms: pd.DataFrame) -> Iterator[str]:
         count = arms[arms.arm.isin(STAS_CONTROLS)].seed.nunique()
         yield (
             f"- **The reconstruction or the method.** One part changed at a time, against STAS as reconstructed: "
-            f"{'; '.join(parts)} ({count} seeds). Made by {MADE}."
+            f"{'; '.join(parts)} ({count} seeds). Made by {made_by(arms.seed)}."
         )
 
 
@@ -93,7 +97,7 @@ def fronts(tables: Tables) -> Iterator[str]:
             parts.append(f"of {words} at {points(arms, 'stas', name)} points of accuracy {found}")
     if parts:
         yield (
-            f"- **Fronts.** On sparse_pe STAS takes, on the stream, {'; '.join(parts)}. {priced(machines)} Made by {MADE}."
+            f"- **Fronts.** On sparse_pe STAS takes, on the stream, {'; '.join(parts)}. {priced(machines)} Made by {made_by(arms.seed)}."
         )
 
 
@@ -116,7 +120,7 @@ def interaction(tables: Tables) -> Iterator[str]:
     yield (
         "- **Machines that ask for halting of their own.** Plans of how many tokens of a frame run and how sure an image "
         "must be to end, chosen by each machine's energy within 1 point on training composites, cost on held-out images, "
-        f"own over other: {'; '.join(parts)} ({plans.seed.nunique()} seeds, 95 % interval). Made by {MADE}."
+        f"own over other: {'; '.join(parts)} ({plans.seed.nunique()} seeds, 95 % interval). Made by {made_by(plans.seed)}."
     )
 
 
@@ -268,7 +272,7 @@ def points(arms: pd.DataFrame, first: str, second: str) -> str:
 
 
 def _ratios(machines: pd.DataFrame, first: str, second: str, machine: str) -> str | None:
-    """Time and energy of the first arm over the second's on a machine, means over seeds."""
+    """Time and energy of the first arm over the second's on a machine, with their intervals."""
     costs = fastest(machines[machines.machine == machine], ["arm", "seed"])
     both = paired(costs, first, second)
     if not len(both):
@@ -276,7 +280,15 @@ def _ratios(machines: pd.DataFrame, first: str, second: str, machine: str) -> st
     time, energy = (
         both[f"{name}_x"] / both[f"{name}_y"] for name in ("latency_cycles", "energy_pj")
     )
-    return f"{percent(time.mean())} of the time and {percent(energy.mean())} of the energy"
+    return f"{_share(time)} of the time and {_share(energy)} of the energy"
+
+
+def _share(ratios: pd.Series) -> str:
+    """A mean ratio in percent, with its interval over seeds."""
+    if len(ratios) < 2:
+        return percent(ratios.mean())
+    low, high = interval(ratios)
+    return f"{percent(ratios.mean())} [{percent(low)}, {percent(high)}]"
 
 
 def _of_stream(tables: Tables, name: str) -> pd.DataFrame:
