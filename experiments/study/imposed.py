@@ -8,6 +8,7 @@ and values would make smaller attention currents, so its live rows would fire a 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -32,16 +33,25 @@ def impose(source: Path, path: Path, config: ModelConfig, share: float, images: 
     field listed as A-SSA's, each check halting the same fraction of the tokens that run.
     """
     halting = HaltingConfig(granularity="two_dimensional")
-    halts = STAS(dataclasses.replace(config, halting=halting))
     with Trace.open(source) as trace:
         section = trace.manifest["weights"]
-        weights = {**section, "notes": NOTE.format(share=share), "calibration": {}}
-        topology, manifest = announce(
-            Prepared(halts, weights), images, trace.manifest["dataset"]["name"]
-        )
+    weights = {**section, "notes": NOTE.format(share=share), "calibration": {}}
+    halts = Prepared(STAS(dataclasses.replace(config, halting=halting)), weights)
+    write_masked(source, path, halts, images, lambda index: random_masks(config, share, index))
+
+
+def write_masked(
+    source: Path, path: Path, halts: Prepared, images: Images, masks_of: Callable[[int], Masks]
+) -> None:
+    """Write the trace `path` of `halts`: the first images of `source`, halted rows wiped out.
+
+    `masks_of`: bool (timestep, token) by block, of an image's index.
+    """
+    with Trace.open(source) as trace:
+        topology, manifest = announce(halts, images, trace.manifest["dataset"]["name"])
         with open_writer(path, manifest) as writer:
             for image in map(trace.read, range(len(images.labels))):
-                masks = random_masks(config, share, image.index)
+                masks = masks_of(image.index)
                 tensors = dict(image.tensors)
                 for name, tensor in tensors.items():
                     mask = topology.tensors[name].mask

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +28,7 @@ from experiments.study.events import (
     order_by_ink,
     outcomes,
 )
-from experiments.study.imposed import wiped
+from experiments.study.imposed import write_masked
 from experiments.study.jobs import Extent, arm_of, folder_of, load
 from models.data.composites import HELD_OUT
 from models.data.images import Images
@@ -37,10 +38,10 @@ from models.networks.arms import Prepared
 from models.networks.config import HaltingConfig
 from models.networks.stas import STAS
 from models.train import LAST
-from models.writing import announce, write_trace
+from models.writing import write_trace
 from simulator.architecture import Architecture, load_architecture
 from simulator.simulate import Simulation
-from simulator.trace import Trace, open_writer
+from simulator.trace import Trace
 
 ARCHITECTURE = Path(__file__).parents[2] / "arch_configs/sparse_pe.yaml"
 GIVEN_UP = (0.5, 1.0, 2.0, 3.0, 5.0)
@@ -116,19 +117,9 @@ def impose(
     policy = "gate" if granularity == "waking" else "token_importance"
     halting = HaltingConfig(granularity=granularity, policy=policy, output="last")
     config = dataclasses.replace(arm.model.config, halting=halting)
-    with Trace.open(source) as trace:
-        topology, manifest = announce(
-            Prepared(STAS(config), arm.weights), images, trace.manifest["dataset"]["name"]
-        )
-        with open_writer(path, manifest) as writer:
-            for image in map(trace.read, range(len(images.labels))):
-                own = {str(block): masks[image.index] for block in range(config.size.blocks)}
-                tensors = dict(image.tensors)
-                for name, tensor in tensors.items():
-                    mask = topology.tensors[name].mask
-                    if mask is not None:
-                        tensors[name] = wiped(tensor, own[mask])
-                writer.add(tensors, own, image.label)
+    blocks = [str(block) for block in range(config.size.blocks)]
+    halts = Prepared(STAS(config), arm.weights)
+    write_masked(source, path, halts, images, lambda index: dict.fromkeys(blocks, masks[index]))
 
 
 def mean_cost(trace: Path, machine: PricedMachine) -> Floats:
@@ -147,31 +138,25 @@ def choose(
     prices: dict[str, Floats], training: PlanOutcomes, held_out: PlanOutcomes
 ) -> Iterator[dict[str, Any]]:
     """A row for each allowed loss, machine that chose and machine that ran."""
-    top = training.accuracy[0, 0]
+    asked = {name: costs_of(each, training.frames) for name, each in prices.items()}
+    paid = {name: costs_of(each, held_out.frames) for name, each in prices.items()}
+    lost = 100.0 * (training.accuracy[0, 0] - training.accuracy)  # all tokens, no exit: first
     for column, cost in enumerate(COST_COLUMNS):
-        for given_up in GIVEN_UP:
-            fine = training.accuracy >= top - given_up / 100.0
-            for chooser in MACHINES:
-                costs = costs_of(prices[chooser.name][column], training.frames)
-                best = np.unravel_index(np.argmin(np.where(fine, costs, np.inf)), costs.shape)
-                for runner in MACHINES:
-                    plan = (best[0], best[1] if runner.exits else 0)  # else no image ends early
-                    on_runner = costs_of(prices[runner.name][column], held_out.frames)
-                    both = [
-                        costs_of(prices[each.name][column], training.frames)
-                        for each in (chooser, runner)
-                    ]
-                    yield {
-                        "cost": cost,
-                        "given_up": given_up,
-                        "chosen_for": chooser.name,
-                        "run_on": runner.name,
-                        "kept": KEPT[plan[0]],
-                        "entropy": ENTROPIES[plan[1]],
-                        "test_top1": float(held_out.accuracy[plan]),
-                        "value": float(on_runner[plan]),
-                        "rank_correlation": agreement(*both),
-                    }
+        for given_up, chooser, runner in product(GIVEN_UP, MACHINES, MACHINES):
+            own, other = asked[chooser.name][column], asked[runner.name][column]
+            best = np.unravel_index(np.argmin(np.where(lost <= given_up, own, np.inf)), own.shape)
+            plan = (best[0], best[1] if runner.exits else 0)  # else no image ends early
+            yield {
+                "cost": cost,
+                "given_up": given_up,
+                "chosen_for": chooser.name,
+                "run_on": runner.name,
+                "kept": KEPT[plan[0]],
+                "entropy": ENTROPIES[plan[1]],
+                "test_top1": float(held_out.accuracy[plan]),
+                "value": float(paid[runner.name][column][plan]),
+                "rank_correlation": agreement(own, other),
+            }
 
 
 def agreement(first: Floats, second: Floats) -> float:
@@ -180,7 +165,7 @@ def agreement(first: Floats, second: Floats) -> float:
     return float(stats.spearmanr(first[both], second[both]).statistic)
 
 
-def costs_of(price_table: Floats, frames: npt.NDArray[np.int64]) -> Floats:
-    """The mean cost (k, e) of the images, by the frames that each runs."""
-    by_image = np.take_along_axis(price_table[:, None, :], frames - 1, 2)
-    return np.asarray(by_image.mean(2))
+def costs_of(prices: Floats, frames: npt.NDArray[np.int64]) -> Floats:
+    """The mean cost (cost column, k, e) of the images, by the frames that each runs."""
+    by_image = np.take_along_axis(prices[:, :, None, :], frames[None] - 1, 3)
+    return np.asarray(by_image.mean(3))
