@@ -8,7 +8,8 @@ import pytest
 from experiments.study import plans
 from experiments.study.events import ENTROPIES, KEPT, PlanOutcomes, order_by_ink
 from experiments.study.plans import MACHINES, choose
-from models.data.composites import drawn, inked, mnist_digits
+from models.data.composites import drawn, inked
+from models.data.images import mnist_digits
 
 PLANS = (len(KEPT), len(ENTROPIES))
 
@@ -22,7 +23,7 @@ def outcomes_of(accuracy: dict[tuple[int, int], float], frames: int) -> PlanOutc
 
 
 def test_the_cheapest_plan_within_the_loss_is_taken_by_its_own_prices() -> None:
-    """Plans (0, 0), (2, 3), (4, 5) lose 0, 0.8 and 2.5 points; tokens cost, except on one machine."""
+    """Three plans lose 0, 0.8 and 2.5 points; tokens cost, except on one machine."""
     right = {(0, 0): 0.9, (2, 3): 0.892, (4, 5): 0.875}
     outcomes = outcomes_of(right, frames=4)
     by_tokens = np.broadcast_to(np.array(KEPT)[None, :, None], (2, len(KEPT), 4)).astype(float)
@@ -45,9 +46,10 @@ def test_the_cheapest_plan_within_the_loss_is_taken_by_its_own_prices() -> None:
 def test_no_image_ends_early_where_none_can() -> None:
     """The plan's entropy says nothing there: accuracy and cost are those without exits."""
     outcomes = outcomes_of({(0, 0): 0.8, (0, 4): 0.9}, frames=4)
-    flat = np.ones((2, len(KEPT), 4))
+    outcomes.frames[:, 1:] = 2
+    by_frames = np.broadcast_to(np.arange(1.0, 5.0), (2, len(KEPT), 4))
     batched = next(machine.name for machine in MACHINES if not machine.exits)
-    rows = list(choose({machine.name: flat for machine in MACHINES}, outcomes, outcomes))
+    rows = list(choose({machine.name: by_frames for machine in MACHINES}, outcomes, outcomes))
     assert {row["entropy"] for row in rows if row["run_on"] == batched} == {0.0}
 
 
