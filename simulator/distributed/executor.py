@@ -99,8 +99,9 @@ def _connect(dask: str, stack: contextlib.ExitStack) -> Any:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         if not local:
-            return _closed_by(stack, Client(dask, timeout=CONNECT_SECONDS))
-        return _closed_by(stack, Client(stack.enter_context(_local_cluster(int(local[1])))))
+            return _closed_by(stack, _begun(lambda: Client(dask, timeout=CONNECT_SECONDS)))
+        cluster = stack.enter_context(_begun(lambda: _local_cluster(int(local[1]))))
+        return _closed_by(stack, _begun(lambda: Client(cluster)))
     except ImportError as error:
         raise ExecutionError(f"--dask {dask}: {error}") from None
     except TypeError:  # what Dask says of certificates that are missing
@@ -108,6 +109,17 @@ def _connect(dask: str, stack: contextlib.ExitStack) -> Any:
         raise ExecutionError(f"--dask {dask}: {rule}") from None
     except (OSError, ValueError, RuntimeError) as error:
         raise ExecutionError(f"--dask {dask}: no scheduler answers: {error}") from None
+
+
+def _begun(make: Callable[[], Answer]) -> Answer:
+    """What `make` gives. Dask asserts that its thread begins within 10 s: a busy machine may not.
+
+    Raises ExecutionError when no thread began in ATTEMPTS attempts.
+    """
+    for _ in range(ATTEMPTS):
+        with contextlib.suppress(AssertionError):
+            return make()
+    raise ExecutionError(f"Dask: its thread did not begin in {ATTEMPTS} attempts (machine busy?)")
 
 
 def _local_cluster(workers: int) -> Any:

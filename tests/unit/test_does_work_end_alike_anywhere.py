@@ -124,6 +124,34 @@ def test_only_who_has_the_certificates_enters_a_local_cluster(
             assert sorted(again.run(square, range(3))) == [(0, 0), (1, 1), (2, 4)]
 
 
+@pytest.mark.parametrize("late", [1, 4])
+def test_a_thread_that_begins_late_is_begun_again(
+    late: int, running: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import distributed
+
+    class Late(distributed.Client):  # type: ignore[misc]
+        """What Dask does on a machine too busy to begin its thread within 10 s."""
+
+        begun = 0
+
+        def __init__(self, *words: object, **more: object) -> None:
+            Late.begun += 1
+            assert Late.begun > late
+            super().__init__(*words, **more)
+
+    monkeypatch.setattr(distributed, "Client", Late)
+    if late == 4:
+        with (
+            pytest.raises(ExecutionError, match="did not begin in 4 attempts"),
+            open_executor(dask=running.address),
+        ):
+            pass
+        return
+    with open_executor(dask=running.address) as executor:
+        assert sorted(executor.run(square, range(3))) == [(0, 0), (1, 1), (2, 4)]
+
+
 def test_a_replay_is_the_same_on_a_cluster(
     running: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
