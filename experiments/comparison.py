@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 from experiments.dumbbells import Dumbbell, dumbbells
 from experiments.generated import ROOT, line, markdown, read_page, run_case
+from experiments.prosperity.report import CompatReport
 from reports.break_evens import order_cells
 from reports.html import write_html
 from simulator.architecture import load_architecture
 from simulator.command import command
-from simulator.compat.report import CompatReport
 from simulator.energy.break_even import Design
 from simulator.energy.machine import ALWAYS_ON
 from simulator.results.intervals import design_of

@@ -19,9 +19,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import matplotlib
 from matplotlib.figure import Figure
 
+from experiments.prosperity.report import CompatReport
 from simulator.architecture import load_architecture
 from simulator.command import command
-from simulator.compat.report import CompatReport
 from simulator.simulate import Simulation
 from simulator.trace import Trace
 from tests.factories import tiny_trace

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from simulator.compat.peer_files import Arrays, network_of, read_arrays, sdt, spikformer
-from simulator.compat.workload import Attention, Operation, Product, pack_rows, unfold
+from experiments.prosperity.peer_files import Arrays, network_of, read_arrays, sdt, spikformer
+from experiments.prosperity.workload import Attention, Operation, Product, pack_rows, unfold
 
 _CIFAR, _DVS = (32, 32, 16, 8), (64, 32, 16, 8)
 

@@ -15,9 +15,9 @@ import numpy as np
 from experiments.dram_streams import read_rows
 from experiments.generated import RECORDED, command, table
 from experiments.peer_figures import PUBLISHED, figures, names, workload
-from simulator.compat.designs import run_design
-from simulator.compat.energy import DRAM_PJ_PER_BIT, energy_mj, published
-from simulator.compat.prosperity import dram_bits
+from experiments.prosperity.designs import run_design
+from experiments.prosperity.energy import DRAM_PJ_PER_BIT, energy_mj, published
+from experiments.prosperity.prosperity import dram_bits
 from simulator.components.base import build
 from simulator.components.pe_arrays.base import PEArray
 from simulator.components.pe_arrays.counted import counted_tiles

@@ -80,12 +80,6 @@ def _parser() -> argparse.ArgumentParser:
         default="numba",
         help="numba, or the slow reference simpy (same result)",
     )
-    add(
-        "--accounting",
-        choices=("full", "prosperity_compat"),
-        default="full",
-        help="full, or the rules of Prosperity's simulator for the designs that it models",
-    )
     add_places(parser)
     add_overrides(parser)
     add(
@@ -122,7 +116,6 @@ def _command(options: argparse.Namespace) -> str:
     words = COMMAND.split()
     words += ["--arch", options.arch, "--trace", options.trace]
     words += ["--images", options.images] if options.images else []
-    words += ["--accounting", options.accounting] if options.accounting != "full" else []
     words += ["--arrivals", options.arrivals] if options.arrivals else []
     for override in options.overrides:
         words += ["--set", override]
@@ -134,8 +127,6 @@ def _run(options: argparse.Namespace, command: str) -> int:
     from simulator.results.findings import refuse_doubtful
     from simulator.trace import Trace, image_range
 
-    if options.accounting != "full":
-        return _run_compat(options, command)
     if options.timeline:
         from simulator.timeline import check_target
 
@@ -169,39 +160,6 @@ def _run(options: argparse.Namespace, command: str) -> int:
         from simulator.results.terminal import terminal_table
 
         print(terminal_table(result))
-    return 0
-
-
-def _run_compat(options: argparse.Namespace, command: str) -> int:
-    """The accounting of another simulator: no events, so no engine and no timeline."""
-    from simulator.architecture import load_architecture
-    from simulator.compat.report import CompatReport, check_target
-    from simulator.config.staged_file import named
-    from simulator.errors import ArchitectureError
-    from simulator.trace import Trace, image_range
-
-    given = {
-        "--engine": options.engine != "numba",
-        "--jobs": options.jobs != 1,
-        "--dask": options.dask is not None,
-        "--stream": options.stream,
-        "--timeline": options.timeline is not None,
-        "--arrivals": options.arrivals is not None,
-        "--strict": options.strict,
-    }
-    for flag in (flag for flag, there in given.items() if there):
-        raise ArchitectureError(f"{flag}: must not be given with --accounting prosperity_compat")
-    with Trace.open(options.trace) as trace:
-        images = image_range(options.images, trace.images)
-        if options.out:
-            check_target(Path(options.out))
-        report = CompatReport(trace, load_architecture(options.arch, options.overrides), command)
-        with _progress(len(images)) as bar:
-            report.run(_ticking(images, bar))
-        if options.out:
-            report.save(Path(options.out))
-            print(f"written: {named(options.out)}", file=sys.stderr)
-        print(report.to_json() if options.json else report.text(), end="" if options.json else "\n")
     return 0
 
 

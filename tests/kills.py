@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Any
 
 WRITERS = ("staged_file.py", "staged_folder.py", "results/files.py", "sweep/journal.py",
-           "results/sweep_result.py", "distributed/stream.py", "compat/report.py")  # fmt: skip
+           "results/sweep_result.py", "distributed/stream.py", "prosperity/report.py")  # fmt: skip
 
 
 def forked(work: Callable[[], object]) -> int:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from experiments.peer_figures import workload
+from experiments.prosperity import run_design
 from simulator.architecture import load_architecture
-from simulator.compat import run_design
 from simulator.simulate import Simulation
 from simulator.trace import Trace
 from tests.machines import GENERAL

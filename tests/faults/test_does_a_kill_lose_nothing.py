@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from experiments.prosperity.report import CompatReport
 from simulator.architecture import load_architecture
-from simulator.compat.report import CompatReport
 from simulator.config.staged_folder import verify_folder
 from simulator.distributed import executor as executor_module
 from simulator.distributed.executor import open_executor

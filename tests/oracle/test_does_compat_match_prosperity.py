@@ -8,9 +8,9 @@ import pytest
 
 from experiments.peer_figures import PUBLISHED, figures, names, workload
 from experiments.peers import PUBLISHED_BITS
-from simulator.compat import run_design
-from simulator.compat.energy import energy_mj, published
-from simulator.compat.prosperity import dram_bits
+from experiments.prosperity import run_design
+from experiments.prosperity.energy import energy_mj, published
+from experiments.prosperity.prosperity import dram_bits
 
 FOLDER = Path(__file__).parents[2].parent / "shared" / "oracles" / "prosperity"
 NAMES = names(FOLDER)

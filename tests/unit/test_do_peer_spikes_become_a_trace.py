@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simulator.compat.baselines import ptb
-from simulator.compat.peer_files import spikformer, vgg9
-from simulator.compat.to_trace import main
-from simulator.compat.workload import Attention, Neurons, Operation, Product, pack_rows
+from experiments.prosperity.baselines import ptb
+from experiments.prosperity.peer_files import spikformer, vgg9
+from experiments.prosperity.to_trace import main
+from experiments.prosperity.workload import Attention, Neurons, Operation, Product, pack_rows
 from simulator.operations import read_network
 from simulator.trace import Trace
 

@@ -11,18 +11,17 @@ import pytest
 from hypothesis import given, settings
 
 from experiments.peer_figures import PUBLISHED
-from simulator.compat import DESIGNS, Attention, Neurons, Product, run_design
-from simulator.compat.from_trace import operations_of
-from simulator.compat.prosperity import dram_bits
+from experiments.prosperity import DESIGNS, Attention, Neurons, Product, run_design
+from experiments.prosperity.__main__ import main
+from experiments.prosperity.from_trace import operations_of
+from experiments.prosperity.prosperity import dram_bits
 from simulator.errors import LoweringError
-from simulator.run import main
 from simulator.trace import Trace, unpack_bits
 from tests.factories import Content, tiny_trace, traces
 
 ROOT = Path(__file__).parents[2]
 PROSPERITY = "cores.0.pe_array={kind: product_sparse, columns: 128}"
 ARGUMENTS = ["--arch", str(ROOT / "arch_configs" / "sparse_pe.yaml"), "--set", PROSPERITY]
-COMPAT = [*ARGUMENTS, "--accounting", "prosperity_compat"]
 
 
 def test_spikformer_is_the_published_workload() -> None:
@@ -133,14 +132,14 @@ def test_the_command_prints_and_writes_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = str(tiny_trace(tmp_path / "tiny.npz"))
-    assert main([*COMPAT, "--trace", path, "--json", "--out", str(tmp_path / "out")]) == 0
+    assert main([*ARGUMENTS, "--trace", path, "--json", "--out", str(tmp_path / "out")]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["design"] == "Prosperity"
     assert document["images"][0]["product_density"] <= document["images"][0]["bit_density"]
     assert json.loads((tmp_path / "out" / "compat.json").read_text()) == document
     table = (tmp_path / "out" / "operations.csv").read_text().splitlines()
     assert len(table) > 10
-    assert main([*COMPAT, "--trace", path]) == 0
+    assert main([*ARGUMENTS, "--trace", path]) == 0
     assert "not charged" in capsys.readouterr().out
 
 
@@ -150,14 +149,13 @@ def test_the_command_prints_and_writes_it(
         (["--set", "cores.0.pe_array.columns=64"], "pe_array.columns: 64: must be 128"),
         (["--set", "cores.0.pe_array={kind: spike_skip, rows: 8, columns: 8}"], "has rules for"),
         (["--set", "clock_mhz=250"], "clock_mhz: 250: must be 500"),
-        (["--engine", "simpy"], "--engine: must not be given"),
     ],
 )
 def test_what_it_cannot_account_is_one_message(
     more: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = str(tiny_trace(tmp_path / "tiny.npz"))
-    assert main([*COMPAT, *more, "--trace", path, "--out", str(tmp_path / "out")]) == 2
+    assert main([*ARGUMENTS, *more, "--trace", path, "--out", str(tmp_path / "out")]) == 2
     printed = capsys.readouterr()
     assert message in printed.err
     assert printed.err.count("\n") == 1

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from experiments.prosperity.__main__ import main as account
+from experiments.prosperity.report import KIND as COMPAT
 from experiments.study.tables import write_tables
 from models.networks.weights import read_weights, save_weights
-from simulator.compat.report import KIND as COMPAT
 from simulator.distributed.executor import open_executor
 from simulator.distributed.parts import Part
 from simulator.distributed.stream import stream
@@ -46,8 +47,8 @@ def a_run(folder: Path) -> Path:
 
 def a_compat_report(folder: Path) -> Path:
     machine = str(ROOT / "arch_configs" / "prosperity.yaml")
-    words = ["--arch", machine, "--trace", trace(folder), "--accounting", "prosperity_compat"]
-    assert main([*words, "--out", str(folder / "out")]) == 0
+    words = ["--arch", machine, "--trace", trace(folder), "--out", str(folder / "out")]
+    assert account(words) == 0
     return folder / "out"
 
 

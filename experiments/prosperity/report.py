@@ -11,11 +11,11 @@ from typing import Any
 import pandas as pd
 
 import simulator
+from experiments.prosperity.designs import DesignRun, design_of, run_design
+from experiments.prosperity.energy import energy_mj
+from experiments.prosperity.from_trace import operations_of
+from experiments.prosperity.prosperity import dram_bits
 from simulator.architecture import Architecture
-from simulator.compat.designs import DesignRun, design_of, run_design
-from simulator.compat.energy import energy_mj
-from simulator.compat.from_trace import operations_of
-from simulator.compat.prosperity import dram_bits
 from simulator.config.read_back import read_text
 from simulator.config.staged_folder import check_folder, write_folder
 from simulator.config.wording import cell

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simulator.compat.workload import Attention, Neurons, Operation, Product
+from experiments.prosperity.workload import Attention, Neurons, Operation, Product
 from simulator.config.arrays import Bools
 
 

@@ -11,8 +11,8 @@ from math import log2
 
 import numpy as np
 
-from simulator.compat.cost import OperationCost, memory_stall, tiles
-from simulator.compat.workload import Neurons, Operation, Product
+from experiments.prosperity.cost import OperationCost, memory_stall, tiles
+from experiments.prosperity.workload import Neurons, Operation, Product
 from simulator.components.pe_arrays.sorted_rows import fullest_load
 from simulator.components.pe_arrays.time_batched import window_slots
 from simulator.config.arrays import Words

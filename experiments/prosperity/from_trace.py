@@ -15,7 +15,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from simulator.compat.workload import (
+from experiments.prosperity.workload import (
     Attention,
     Neurons,
     Operation,

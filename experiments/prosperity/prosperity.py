@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simulator.compat.cost import OperationCost, memory_stall, tiles
-from simulator.compat.workload import Attention, Neurons, Operation, Product, pack_rows
+from experiments.prosperity.cost import OperationCost, memory_stall, tiles
+from experiments.prosperity.workload import Attention, Neurons, Operation, Product, pack_rows
 from simulator.components.pe_arrays.product_sparse import (
     EMPTIED,
     REMAINING,

@@ -5,9 +5,9 @@ designs. Its figures are for comparison with that paper; our own accounting, whi
 whole network, is `full`.
 """
 
-from simulator.compat.cost import OperationCost
-from simulator.compat.designs import DESIGNS, DesignRun, run_design
-from simulator.compat.workload import Attention, Neurons, Operation, Product
+from experiments.prosperity.cost import OperationCost
+from experiments.prosperity.designs import DESIGNS, DesignRun, run_design
+from experiments.prosperity.workload import Attention, Neurons, Operation, Product
 
 __all__ = [
     "DESIGNS",

@@ -1,4 +1,4 @@
-"""python -m simulator.compat.to_trace: spikes in the layout of Prosperity's simulator as a trace.
+"""python -m experiments.prosperity.to_trace: spikes for Prosperity's simulator as a trace.
 
 A file is an .npz: each tensor `np.packbits` of its flattened bits, its shape as NAME__shape; names
 and shapes are those that the peer's operations read (networks.py). Its own files are pickles, which
@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 import simulator
+from experiments.prosperity.peer_files import Arrays, network_of, read_arrays
+from experiments.prosperity.workload import Attention, Operation, Product
 from simulator.command import check_target, command
-from simulator.compat.peer_files import Arrays, network_of, read_arrays
-from simulator.compat.workload import Attention, Operation, Product
 from simulator.config.arrays import Bools, Bytes
 from simulator.errors import TraceError
 from simulator.trace import SCHEMA, open_writer, pack_bits
@@ -192,13 +192,13 @@ class _Listing:
         }
 
 
-@command("simulator.compat.to_trace")
+@command("experiments.prosperity.to_trace")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(
-        prog="python -m simulator.compat.to_trace",
+        prog="python -m experiments.prosperity.to_trace",
         description="Write spikes in the layout of Prosperity's simulator as a trace.",
-        epilog="example: python -m simulator.compat.to_trace spikes.npz --out spikes_trace.npz",
+        epilog="example: python -m experiments.prosperity.to_trace spikes.npz --out trace.npz",
     )
     parser.add_argument("spikes", type=Path, help="an .npz of packed bits and shapes")
     parser.add_argument("--out", type=Path, required=True, help="the trace to write")

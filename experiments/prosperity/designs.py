@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import NamedTuple
 
+from experiments.prosperity.baselines import eyeriss, mint, ptb, sato
+from experiments.prosperity.cost import OperationCost
+from experiments.prosperity.prosperity import prosperity
+from experiments.prosperity.workload import Operation
 from simulator.architecture import Architecture
-from simulator.compat.baselines import eyeriss, mint, ptb, sato
-from simulator.compat.cost import OperationCost
-from simulator.compat.prosperity import prosperity
-from simulator.compat.workload import Operation
 from simulator.errors import ArchitectureError
 
 CLOCK_MHZ = 500
