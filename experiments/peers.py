@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from experiments.counted import counted_tiles
 from experiments.dram_streams import read_rows
 from experiments.generated import RECORDED, command, table
 from experiments.peer_figures import PUBLISHED, figures, names, workload
@@ -20,7 +21,6 @@ from experiments.prosperity.energy import DRAM_PJ_PER_BIT, energy_mj, published
 from experiments.prosperity.prosperity import dram_bits
 from simulator.components.base import build
 from simulator.components.pe_arrays.base import PEArray
-from simulator.components.pe_arrays.counted import counted_tiles
 from simulator.errors import ResultError
 
 PAGE = "docs/validation.md"

@@ -37,7 +37,7 @@ def simulate(folder: Path) -> None:
     place = ["--arch", "arch_configs/sparse_pe.yaml", "--trace", "traces/cifar10.npz"]
     run("simulator.run", *place, "--images", "0", "--timeline", timeline)
     block = ["--block", str(BLOCK), "--out", str(PICTURES / f"block{BLOCK}.svg")]
-    run("reports.timeline_picture", timeline, *block)
+    run("experiments.timeline_picture", timeline, *block)
 
 
 def save(png: bytes, name: str) -> None:

@@ -16,11 +16,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from experiments.timeline_picture import read_block
 from reports.diff import paired, text
 from reports.figures.sweep import sweep_cards
 from reports.page import result_cards
 from reports.sweep import sweep_page
-from reports.timeline_picture import read_block
 from simulator.config.sealed import sealed
 from simulator.config.staged_folder import MANIFEST, verify_folder, write_folder
 from simulator.hil.recorded import RecordedDevice

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from experiments.counted import counted_tiles
 from simulator.components.base import build
 from simulator.components.pe_arrays.base import PEArray
-from simulator.components.pe_arrays.counted import counted_tiles
 
 
 def slow_cycles(words: list[int], rows: int, lanes: int, fifo_words: int) -> int:

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from experiments.calibration.tiles import LayerTiles, Words
+from experiments.counted import counted_tiles
 from simulator.architecture import load_architecture
 from simulator.components.base import build
-from simulator.components.pe_arrays.counted import counted_tiles
 from simulator.components.pe_arrays.spike_skip import SpikeSkip
 from simulator.components.precision import Precision
 from simulator.errors import DeviceError
-from simulator.hil.tiles import LayerTiles, Words
 from simulator.hil.verilator import find_verilator
 from simulator.lowering import make_plan
 from simulator.operations import read_network

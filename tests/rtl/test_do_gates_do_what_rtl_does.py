@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from experiments.calibration import gates as gates_module
+from experiments.calibration.cells import OSU018, read_library
+from experiments.calibration.gates import GateSimulation, read_netlist
+from experiments.calibration.reference import lif_step
+from experiments.calibration.units import lif_design
 from simulator.errors import DeviceError
-from simulator.hil import gates as gates_module
-from simulator.hil.benches import lif_design
-from simulator.hil.cells import OSU018, read_library
-from simulator.hil.gates import GateSimulation, read_netlist
 from simulator.hil.layer_engine import SOURCES
-from simulator.hil.reference import lif_step
 from simulator.hil.verilator import SOURCES as FOLDER
 
 needs_yosys = pytest.mark.skipif(shutil.which("yosys") is None, reason="no yosys (Debian: yosys)")

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import pytest
 
+from experiments.calibration.cases import CaseComparison, compare
 from simulator.architecture import load_architecture
 from simulator.errors import DeviceError
-from simulator.hil.cases import CaseComparison, compare
 from simulator.hil.jobs import layer_jobs
 from simulator.hil.layer_engine import engine_design, run_jobs
 from simulator.hil.verilator import lint

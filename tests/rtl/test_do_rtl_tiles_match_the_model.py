@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from experiments.calibration.tiles import Words
+from experiments.calibration.units import Tile, TileRun, run_tiles, tile_design
 from simulator.components.pe_arrays.spike_skip import SpikeSkip
-from simulator.hil.benches import Tile, TileRun, run_tiles, tile_design
-from simulator.hil.tiles import Words
 from simulator.hil.verilator import lint
 from tests.rtl.rtl_cases import (
     TRACES,

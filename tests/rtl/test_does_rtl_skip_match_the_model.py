@@ -7,10 +7,11 @@ from collections import deque
 import numpy as np
 import pytest
 
+from experiments.calibration.units import run_scans
 from simulator.components.base import build
 from simulator.components.token_skip.compact import Compact
 from simulator.errors import DeviceError
-from simulator.hil.benches import run_scans, skip_design
+from simulator.hil.benches import skip_design
 from simulator.hil.verilator import lint
 from simulator.trace import Trace
 from tests.rtl.rtl_cases import ROOT, TRACES, needs_verilator

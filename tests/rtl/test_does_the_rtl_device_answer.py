@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from experiments.calibration.cases import compare
 from simulator.architecture import load_architecture
 from simulator.errors import DeviceError
 from simulator.hil.base import Work, checked
-from simulator.hil.cases import compare
 from simulator.hil.rtl import RtlDevice
 from simulator.lowering import lower
 from simulator.trace import Image, Trace
@@ -98,7 +98,7 @@ def test_a_machine_without_verilator_says_what_to_install(
 def test_a_machine_without_a_compiler_says_so(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    from simulator.hil.benches import lif_design
+    from experiments.calibration.units import lif_design
     from simulator.hil.verilator import build
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))

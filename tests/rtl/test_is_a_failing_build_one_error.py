@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from experiments.calibration.units import lif_design
 from simulator.errors import DeviceError
 from simulator.hil import verilator
-from simulator.hil.benches import lif_design, skip_design
+from simulator.hil.benches import skip_design
 from simulator.hil.tools import run_tool
 from simulator.hil.verilator import RtlDesign, build, run
 from tests.rtl.rtl_cases import needs_verilator

@@ -76,11 +76,18 @@ def test_a_broken_file_is_one_error(tmp_path: Path, data: bytes) -> None:
         read_fixed(path)
 
 
-def test_a_calibrated_machine_needs_a_measurement(capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["--arch", str(ARCH), "--trace", str(ROOT / "traces" / "mnist.npz")]
-    parsed = calibrate._parser().parse_args([*arguments, "--calibrated", "made.yaml"])
-    with pytest.raises(DeviceError, match="needs --network"):
-        calibrate._network(parsed)
+@needs_verilator
+def test_the_command_writes_what_it_measures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, target = tmp_path / "network.npz", tmp_path / "made.yaml"
+    write_fixed(path, content(1))
+    words = ["--arch", str(ARCH), "--trace", str(ROOT / "traces" / "mnist.npz"), "--images", "1"]
+    assert calibrate.main([*words, "--network", str(path), "--write", str(target)]) == 0
+    said = capsys.readouterr().out
+    assert "0 values differ" in said
+    assert "halting latency: 2 cycles measured, 8 stated" in said
+    assert "calibrated against its RTL" in load_architecture(target).source
 
 
 @needs_verilator

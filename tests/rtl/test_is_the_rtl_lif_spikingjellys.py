@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from simulator.hil.benches import LIF_LATENCY_CYCLES, lif_design, run_lif
-from simulator.hil.reference import lif_step
+from experiments.calibration.reference import lif_step
+from experiments.calibration.units import LIF_LATENCY_CYCLES, lif_design, run_lif
 from simulator.hil.verilator import lint
 from tests.rtl.rtl_cases import needs_verilator
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reports.timeline_picture import main, picture, read_block
+from experiments.timeline_picture import main, picture, read_block
 from simulator.simulate import Simulation
 from simulator.timeline import TimelineRecording, write_timeline
 from simulator.trace import Trace

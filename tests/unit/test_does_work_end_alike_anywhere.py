@@ -130,7 +130,7 @@ def test_a_thread_that_begins_late_is_begun_again(
 ) -> None:
     import distributed
 
-    class Late(distributed.Client):  # type: ignore[misc]
+    class Late(distributed.Client):
         """What Dask does on a machine too busy to begin its thread within 10 s."""
 
         begun = 0

@@ -8,23 +8,23 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from experiments.calibration.activity import UnitActivity, lif_activity, row_activity, skip_activity
+from experiments.calibration.cases import CaseComparison, compare
+from experiments.calibration.cells import OSU018, read_library
+from experiments.calibration.reference import wrapped
+from experiments.calibration.tiles import LayerTiles, Words
+from experiments.calibration.units import Tile, run_scans, run_tiles
+from experiments.counted import counted_tiles
 from simulator.architecture import Architecture, load_architecture
 from simulator.components.base import Component
 from simulator.components.memories.sram import Sram
-from simulator.components.pe_arrays.counted import counted_tiles
 from simulator.components.pe_arrays.spike_skip import SpikeSkip
 from simulator.components.token_skip.compact import Compact
 from simulator.components.vector_units.simd import Simd
 from simulator.energy.machine import energy_table
 from simulator.errors import DeviceError
-from simulator.hil.activity import UnitActivity, lif_activity, row_activity, skip_activity
-from simulator.hil.benches import Tile, run_scans, run_tiles
-from simulator.hil.cases import CaseComparison, compare
-from simulator.hil.cells import OSU018, read_library
 from simulator.hil.jobs import layer_jobs
 from simulator.hil.layer_engine import engine_design
-from simulator.hil.reference import wrapped
-from simulator.hil.tiles import LayerTiles, Words
 from simulator.lowering import Lowered, Plan, lower, make_plan
 from simulator.operations import read_network
 from simulator.trace import Image, Trace

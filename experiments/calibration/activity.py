@@ -13,16 +13,17 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from experiments.calibration.cells import Library
+from experiments.calibration.gates import Energy, Gates, GateSimulation, synthesize
+from experiments.calibration.reference import lif_step, wrapped
+from experiments.calibration.units import lif_design
 from simulator.components.pe_arrays.spike_skip import SpikeSkip
 from simulator.components.token_skip.compact import Compact
 from simulator.components.vector_units.simd import Simd
 from simulator.config.arrays import Bools, Ints
 from simulator.errors import DeviceError
-from simulator.hil.benches import ARRAY_SOURCES, array_parameters, lif_design, skip_design
-from simulator.hil.cells import Library
-from simulator.hil.gates import Energy, Gates, GateSimulation, synthesize
+from simulator.hil.benches import ARRAY_SOURCES, array_parameters, skip_design
 from simulator.hil.jobs import FRACTION_BITS, Job
-from simulator.hil.reference import lif_step, wrapped
 from simulator.hil.verilator import RtlDesign
 
 

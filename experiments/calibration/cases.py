@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from experiments.calibration.on_chip import ModelRun, run_on_chip
+from experiments.calibration.reference import expected_results
 from simulator.components.pe_arrays.spike_skip import SpikeSkip
 from simulator.components.vector_units.simd import Simd
 from simulator.hil.jobs import Job, layer_jobs
 from simulator.hil.layer_engine import STREAM_BITS, EngineRun, run_jobs
-from simulator.hil.on_chip import ModelRun, run_on_chip
-from simulator.hil.reference import expected_results
 from simulator.lowering import Lowered, Plan
 from simulator.trace import Image
 

@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from experiments.calibration.cells import Library
 from simulator.config.kernels import allocating_kernel, kernel
 from simulator.errors import DeviceError
-from simulator.hil.cells import Library
 from simulator.hil.tools import run_tool
 from simulator.hil.verilator import SOURCES, RtlDesign, cache_folder
 

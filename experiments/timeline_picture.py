@@ -1,7 +1,7 @@
 """One Transformer block at every timestep, unit by unit on one scale, out of a timeline.
 
 python -m simulator.run --arch ... --trace ... --timeline run.json
-python -m reports.timeline_picture run.json --block 3 --out block3.svg
+python -m experiments.timeline_picture run.json --block 3 --out block3.svg
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from simulator.command import command
 from simulator.config.staged_file import named
 from simulator.errors import ResultError
 
-EXAMPLE = "python -m reports.timeline_picture run.json --block 3 --out block3.svg"
+EXAMPLE = "python -m experiments.timeline_picture run.json --block 3 --out block3.svg"
 WIDTH, LEFT, RIGHT, ROW, GAP, TOP = 960, 150, 20, 15, 30, 44
 INK = "#7a838d"
 """Readable on white and on black: a picture knows no theme."""
@@ -204,7 +204,7 @@ def _text(x: float, y: float, text: str, style: str) -> Markup:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m reports.timeline_picture",
+        prog="python -m experiments.timeline_picture",
         description="Draw a block of a timeline at every timestep, on one scale, as SVG.",
         epilog=f"example: {EXAMPLE}",
     )
