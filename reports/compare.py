@@ -20,6 +20,7 @@ from reports.figures.designs import design_cards, headline
 from reports.figures.energy import energy_cards, field_card
 from reports.figures.kinds import kind_cards
 from reports.figures.latency import latency_cards
+from reports.figures.over_time import over_time_cards
 from reports.figures.roofline import roofline_cards
 from reports.figures.stream_load import stream_comparison_cards
 from reports.figures.tokens import tokens_cards
@@ -75,6 +76,7 @@ def compare_cards(runs: Sequence[Run], baseline: str | None = None) -> list[Card
         *latency_cards(runs),
         *energy_cards(runs),
         *cycles_cards(runs),
+        *over_time_cards(runs),
         *roofline_cards(runs),
         *stream_comparison_cards(runs),
         *tokens_cards(runs),

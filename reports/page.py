@@ -17,6 +17,7 @@ from reports.figures.batches import batch_cards
 from reports.figures.cycles import cycles_card
 from reports.figures.energy import energy_card
 from reports.figures.latency import latency_card
+from reports.figures.over_time import over_time_card
 from reports.figures.roofline import roofline_card
 from reports.figures.stream import stream_cards
 from reports.figures.tokens import halting_cards, token_cards
@@ -56,6 +57,7 @@ def result_cards(result: Result, facts: dict[str, Any]) -> list[Card]:
     return [
         energy_card(result, facts),
         cycles_card(result),
+        over_time_card(result),
         *token_cards(facts),
         *halting_cards(result),
         latency_card(result, facts),

@@ -18,7 +18,7 @@ from simulator.results.columns import numbers, take
 from simulator.results.result import Result, joined
 from simulator.results.schema import SCHEMAS
 from simulator.simulate import Simulation
-from simulator.timeline import TimelineRecording
+from simulator.timeline import TimelineRecording, Windows
 from simulator.trace import Image, ImageBatch, Trace, batch_of, image_of
 from simulator.trace_format.layout import Layout
 
@@ -117,6 +117,10 @@ class CourseSimulations:
     def record(self, index: int) -> TimelineRecording:
         """An image of the trace as a timeline."""
         return self._by_timesteps[self._taken[index]].record(index)
+
+    def windows(self, together: Sequence[int], count: int) -> Windows:
+        """What the PE arrays do over time while an image is replayed."""
+        return self._by_timesteps[self._taken[together[0]]].windows(together, count)
 
     def provenance(self) -> dict[str, Any]:
         """What was run on what: the network at its most timesteps."""

@@ -33,7 +33,7 @@ from simulator.results.priced import priced
 from simulator.results.provenance import machine_provenance
 from simulator.results.result import Result, joined
 from simulator.results.schema import SCHEMA
-from simulator.timeline import TimelineRecording, record
+from simulator.timeline import TimelineRecording, Windows, array_windows, record
 from simulator.trace import Image, ImageBatch, Trace, image_of
 
 
@@ -156,9 +156,9 @@ class Simulation:
         while batch := list(itertools.islice(walk, size)):
             yield self.trace.read_batch(batch)
 
-    def replay(self, image: Image) -> tuple[Lowered, Timeline]:
-        """An image's program and when each of its operations runs."""
-        lowered = self.lowering.lower([image]).image(0)
+    def replay(self, *together: Image) -> tuple[Lowered, Timeline]:
+        """The program of an image and those beside it, and when each of its operations runs."""
+        lowered = self.lowering.lower([*together]).image(0)
         return lowered, ENGINES[self.engine](lowered.program)
 
     def record(self, index: int) -> TimelineRecording:
@@ -167,6 +167,11 @@ class Simulation:
         lowered, timeline = self.replay(image)
         name = f"{self.architecture.name}, image {index} ({self._image_id(index)})"
         return record(self.plan, image, lowered, timeline, name)
+
+    def windows(self, together: Sequence[int], count: int) -> Windows:
+        """What the PE arrays do over time while images, which run together, are replayed."""
+        replayed = self.replay(*(self.trace.read(index) for index in together))
+        return array_windows(self.plan, *replayed, count)
 
     def _image_id(self, index: int) -> str:
         """The data set's name of an image, or its number."""

@@ -31,7 +31,7 @@ def real_runs(
         with Trace.open(path) as trace:
             machine = load_architecture(ROOT / "arch_configs" / f"{name}.yaml", list(words))
             given = "".join(f" --set {word}" for word in words)
-            command = f"python -m simulator.run --arch arch_configs/{name}.yaml{given}"
+            command = f"python -m simulator.run --arch {name} --trace {path}{given}"
             result = Simulation(trace, machine, command=command).run(range(images))
         result.save(folder / name)
         saved.append(str(folder / name))

@@ -2,5 +2,14 @@
 
 from simulator.timeline.events import TimelineRecording, record, record_stream
 from simulator.timeline.files import check_target, write_timeline
+from simulator.timeline.windows import Windows, array_windows
 
-__all__ = ["TimelineRecording", "check_target", "record", "record_stream", "write_timeline"]
+__all__ = [
+    "TimelineRecording",
+    "Windows",
+    "array_windows",
+    "check_target",
+    "record",
+    "record_stream",
+    "write_timeline",
+]

@@ -13,11 +13,10 @@ import numpy as np
 
 from simulator.components.dataflows.base import ALL_TIMESTEPS
 from simulator.config.arrays import Ints
-from simulator.engine.attribution import gaps
 from simulator.lowering import Lowered, Plan
-from simulator.lowering.causes import causes_seen_by
 from simulator.lowering.tables import CATEGORIES
 from simulator.program import Program, Timeline
+from simulator.timeline.windows import BUSY, array_windows, place_of
 from simulator.trace import Image
 
 WORK = {
@@ -142,7 +141,7 @@ class _Operations:
         self.program, self.timeline = lowered.program, timeline
         self.step = lowered.op_step
         self.work = [WORK[CATEGORIES[category]] for category in lowered.op_category.tolist()]
-        self.places = [_place(plan, step) for step in range(len(plan.steps))]
+        self.places = [place_of(plan, step) for step in range(len(plan.steps))]
         self.sends, self.receives = _arrows(lowered)
 
     def tracks(self, unit: int, name: str) -> Iterator[Track]:
@@ -182,21 +181,6 @@ class _Operations:
             self.sends.get(op, ()),
             self.receives.get(op, ()),
         )
-
-
-def _place(plan: Plan, index: int) -> tuple[str, dict[str, int | str]]:
-    """The name of a step by layer, block and timestep, and the same as arguments."""
-    step = plan.steps[index]
-    layer = plan.layers[step.layer].layer
-    arguments: dict[str, int | str] = {"layer": layer.name, "stage": layer.stage}
-    label = layer.name
-    if layer.block is not None:
-        arguments["block"] = layer.block
-        label += f", block {layer.block}"
-    every = step.timestep == ALL_TIMESTEPS
-    arguments["timestep"] = "all" if every else step.timestep
-    arguments["step"] = step.kind
-    return f"{label}, {'all timesteps' if every else f'timestep {step.timestep}'}", arguments
 
 
 def _arrows(lowered: Lowered) -> tuple[dict[int, tuple[int, ...]], dict[int, tuple[int, ...]]]:
@@ -308,26 +292,10 @@ def _bandwidth(plan: Plan, lowered: Lowered, timeline: Timeline) -> Counter:
 
 def _stalled(plan: Plan, lowered: Lowered, timeline: Timeline) -> Iterator[Counter]:
     """By cause, the share of each window in which the PE arrays waited for it, mean over arrays."""
-    latency, arrays = timeline.makespan_cycles, plan.graph.with_role("pe_array")
-    edges = np.unique(np.linspace(0, latency, WINDOWS + 1).astype(np.int64))
-    waited: dict[int, list[tuple[int, int]]] = {}
-    for unit in arrays:
-        category = causes_seen_by(unit, plan, lowered.program, lowered.op_category)
-        for begin, end, cause in gaps(lowered.program, timeline, category, unit):
-            waited.setdefault(cause, []).append((begin, end))
-    for cause, spans in sorted(waited.items()):
-        begins, ends = np.array(spans).T
-        upto = waited_up_to(edges, begins, ends)
-        shares = 100.0 * np.diff(upto) / np.diff(edges) / len(arrays)
-        samples = [*zip(edges[:-1].tolist(), shares.tolist(), strict=True), (latency, 0.0)]
-        yield Counter(f"arrays wait for {CATEGORIES[cause]}", "%", samples)
-
-
-def waited_up_to(edges: Ints, begins: Ints, ends: Ints) -> Ints:
-    """Cycles of spans, which may overlap, that lie ahead of each edge."""
-    total = np.zeros(len(edges), np.int64)
-    for sign, at in ((1, begins), (-1, ends)):
-        at = np.sort(at)
-        before = np.searchsorted(at, edges)
-        total += sign * (before * edges - np.concatenate([[0], np.cumsum(at)])[before])
-    return total
+    found = array_windows(plan, lowered, timeline, WINDOWS)
+    begins, latency = found.edges[:-1].tolist(), timeline.makespan_cycles
+    for cause, cycles in found.cycles.items():
+        if cause != BUSY:
+            shares = 100.0 * cycles / found.widths / found.arrays
+            samples = [*zip(begins, shares.tolist(), strict=True), (latency, 0.0)]
+            yield Counter(f"arrays wait for {cause}", "%", samples)

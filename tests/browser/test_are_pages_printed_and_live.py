@@ -81,16 +81,3 @@ def test_a_reader_holds_a_live_page(driver: webdriver.Chrome, folder: Path) -> N
     driver.set_script_timeout(60)
     driver.execute_async_script("setTimeout(arguments[0], 2500)")
     assert driver.execute_script("return window.first") is True
-
-
-def test_both_roofs_of_every_design_are_drawn(driver: webdriver.Chrome, page: Path) -> None:
-    driver.get(page.as_uri())
-    card = driver.find_element(By.ID, "card-roofline")
-    scroll_to(driver, card)
-    wait_for(driver, "arguments[0].querySelector('.main-svg g.trace')", card)
-    Select(card.find_element(By.CSS_SELECTOR, "[data-choice=roofs]")).select_by_value("in joules")
-    names = "return document.getElementById('plot-roofline').data.map(each => each.name)"
-    drawn = driver.execute_script(names)
-    assert {"dense_pe", "sparse_pe", "loas"} <= set(drawn)
-    assert "roof with what is always on of loas" in drawn
-    assert complaints(driver) == []

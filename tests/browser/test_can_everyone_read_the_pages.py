@@ -11,7 +11,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from tests.chromium import complaints, requests, scroll_to, wait_for
+from tests.chromium import scroll_to, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -84,29 +84,3 @@ def test_the_keyboard_goes_through_head_order_and_cards(
     order = [seen.index(name) for name in ("theme", "against", "arrange-metric", "arrange-filter")]
     assert order == sorted(order)
     assert any("to-table" in name for name in seen)
-
-
-def test_a_waterfall_leads_from_one_design_to_the_other(
-    driver: webdriver.Chrome, pages: dict[str, Path]
-) -> None:
-    complaints(driver)
-    requests(driver)
-    for name in ("waterfall-time", "waterfall-energy"):
-        driver.get(pages["compare"].as_uri())
-        card = driver.find_element(By.ID, f"card-{name}")
-        scroll_to(driver, card)
-        wait_for(driver, "arguments[0].querySelector('.main-svg g.trace')", card)
-        steps = driver.execute_script(f"return document.getElementById('plot-{name}').data[0].y")
-        ends = driver.execute_script(
-            "const card = JSON.parse(arguments[0].querySelector('script').textContent);"
-            "return card.plots[0].table.rows.map(row => row.slice(1).reduce((a, b) => a + b))",
-            card,
-        )
-        assert sum(steps) == pytest.approx(min(ends))
-        assert steps[0] == pytest.approx(ends[0])
-        select = card.find_element(By.CSS_SELECTOR, "[data-pick=to]")
-        select.find_elements(By.TAG_NAME, "option")[1].click()
-        steps = driver.execute_script(f"return document.getElementById('plot-{name}').data[0].y")
-        assert sum(steps) == pytest.approx(ends[1])
-    assert complaints(driver) == []
-    assert requests(driver) == []

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import yaml
 
-from reports.figures.base import Run
+from reports.figures.base import Run, words
 from reports.figures.joules import efficiency, energy_roofs
+from reports.figures.over_time import over_time_cards
 from reports.figures.roofline import CYCLES, JOULES, roofline_card, roofline_cards
 from reports.figures.search import best_so_far, dominated, hypervolume, parallel_card
 from reports.figures.sweep import as_yaml
 from reports.runs import load_runs
 from reports.why import VIEWS, layer_table, pieces, waterfall_cards
+from simulator.errors import ResultError, TraceError
+from simulator.replayed import replayed
+from simulator.results.columns import numbers
 from simulator.results.result import Result
 from simulator.results.units import headed
+from tests.factories import tiny_trace
 from tests.real_runs import real_runs
 from tests.sample_sweep import sample_sweep
 
@@ -144,3 +151,51 @@ def test_a_network_without_blocks_has_no_tokens(runs: list[Run]) -> None:
     facts = {**runs[0].facts, "active_tokens": {"by_timestep_and_block": []}}
     assert token_cards(facts) == []
     assert tokens_cards([runs[0]._replace(facts=facts)]) == []
+
+
+def test_stalls_over_time_add_up_to_the_stalls_of_the_result(runs: list[Run]) -> None:
+    card = over_time_cards(runs)[0]
+    for run in runs:
+        table = card.plots[run.workload, run.design].table
+        images, stalls = run.result.tables["images"], run.result.tables["stalls"]
+        own = stalls[(stalls["image"] == 0) & (stalls["stall_cycles"] > 0)]
+        cycles = table.filter(like="(cycles)").sum()
+        expected = {
+            f"{words(cause)} (cycles)": n for cause, n in own[["cause", "stall_cycles"]].values
+        }
+        assert cycles.drop("busy (cycles)").to_dict() == expected
+        assert cycles.sum() == images["latency_cycles"][0]
+        # The last part ends with the image; its layer is one of the network's.
+        assert 100 <= len(table) <= 120
+        assert table["from (ms)"].is_monotonic_increasing
+        layers = set(run.result.tables["layers"]["layer"])
+        assert {place.split(",")[0] for place in table["mostly"]} <= layers
+
+
+def test_images_that_run_together_are_replayed_together(tmp_path: Path) -> None:
+    words = {"sparse_pe": ("dataflow.images_together=3",)}
+    trace = [run.result for run in load_runs(real_runs(tmp_path, ["sparse_pe"], overrides=words))]
+    assert (
+        int(replayed(trace[0], 50).widths.sum()) == trace[0].tables["images"]["latency_cycles"][0]
+    )
+
+
+def test_without_its_trace_a_page_says_that_nothing_is_drawn(tmp_path: Path) -> None:
+    runs = load_runs(real_runs(tmp_path, ["loas"]))
+    (tmp_path / "tiny.npz").unlink()
+    plot = over_time_cards(runs)[0].plots["tiny", "loas"]
+    assert plot.figure is None
+    assert "tiny.npz: the trace is not here" in plot.note
+    # Another trace of that name is not the result's.
+    tiny_trace(tmp_path / "tiny.npz", images=2)
+    with pytest.raises(TraceError, match="holds something else now"):
+        replayed(runs[0].result, 50)
+
+
+def test_a_replay_that_differs_is_not_drawn(runs: list[Run]) -> None:
+    tables = runs[0].result.all_columns()
+    stalls = dict(tables["stalls"])
+    stalls["stall_cycles"] = numbers(stalls, "stall_cycles") + 1
+    other = Result(runs[0].result.provenance, tables | {"stalls": stalls})
+    with pytest.raises(ResultError, match="simulate again"):
+        replayed(other, 50)
