@@ -10,6 +10,7 @@ from models.halting.exits import normalised_entropy
 from models.halting.policies import kept_fractions
 from models.networks.config import HaltingConfig
 from models.networks.probes import SILENT
+from tests.messages import cases
 from tests.models.tiny_networks import lively, noise, tiny_config
 
 
@@ -118,35 +119,13 @@ def test_a_budget_of_everything_is_the_static_network(granularity: str) -> None:
     assert full.ponder is full.weights is None
 
 
-@pytest.mark.parametrize(
-    ("switches", "words"),
-    [
-        ({"granularity": "sideways"}, "unknown halting granularity"),
-        ({"policy": "randm"}, "did you mean random?"),
-        ({"granularity": "block", "policy": "random"}, "must go with output last"),
-        (
-            {"granularity": "block", "policy": "entropy_exit", "output": "last"},
-            "with policy entropy_exit it must be timestep",
-        ),
-        ({"neighbourhood": 2}, "must be odd"),
-        ({"entropy": 1.5}, "must lie in 0..1"),
-        ({"membranes": "thawed"}, "unknown halting membranes"),
-        ({"eps": 1.0}, "between 0 and 1"),
-    ],
-)
+@cases("switches_that_do_not_fit_are_said")
 def test_switches_that_do_not_fit_are_said(switches: dict[str, object], words: str) -> None:
     with pytest.raises(ModelError, match=words):
         HaltingConfig(**switches)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("switches", "words"),
-    [
-        ({"budget": 0.1}, "lie in 0.1667..1"),
-        ({"profile": (1.0, 0.5)}, "has 2 values; it must have 6"),
-        ({"profile": (1.0, 0.5, 0.6, 0.1, 0.1, 0.1)}, "rises from 0.5 to 0.6 at step 2"),
-    ],
-)
+@cases("budgets_that_cannot_be_kept_are_said")
 def test_budgets_that_cannot_be_kept_are_said(switches: dict[str, object], words: str) -> None:
     with pytest.raises(ModelError, match=words):
         tiny_config(halting=control("two_dimensional", "random", **switches))

@@ -8,6 +8,7 @@ import pytest
 
 from experiments.live import curve, hardware_aware, page
 from models.files import read_csv
+from tests.messages import cases
 
 ROOT = Path(__file__).parents[2]
 MACHINES = [
@@ -55,17 +56,7 @@ def test_each_training_is_run_on_each_machine(tmp_path: Path) -> None:
     assert page.verdict(rows)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (MACHINES[:2], "must be two or more of NAME=FILE"),
-        ([*MACHINES[:2], "--machine", "steps=x.yaml"], "other than steps"),
-        ([*MACHINES, "--seeds", "0"], "--seeds is 0"),
-        ([*MACHINES, "--ponder", "-1"], "--ponder is -1.0"),
-        ([*MACHINES, "--cost", "area"], "known are energy, latency"),
-        (["--machine", "a=none.yaml", "--machine", "b=none.yaml"], "none.yaml"),
-    ],
-)
+@cases("bad_study_options")
 def test_bad_input_is_one_message(
     arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

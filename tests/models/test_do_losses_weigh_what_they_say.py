@@ -18,6 +18,7 @@ from models.halting.losses import (
 )
 from models.halting.recursion import Halting
 from models.networks.config import HaltingConfig
+from tests.messages import cases
 from tests.models.tiny_networks import lively, noise, tiny_config
 
 
@@ -71,14 +72,7 @@ def test_without_a_score_there_is_only_the_task() -> None:
     assert float(loss) == pytest.approx(float(F.cross_entropy(output.logits, labels)))
 
 
-@pytest.mark.parametrize(
-    ("switches", "words"),
-    [
-        ({"ponder": -1.0}, "loss ponder is -1.0"),
-        ({"prior_deviation": 0.0}, "must be over 0"),
-        ({"smoothing": 1.0}, "0..1"),
-    ],
-)
+@cases("what_is_no_loss_is_said")
 def test_what_is_no_loss_is_said(switches: dict[str, float], words: str) -> None:
     with pytest.raises(ModelError, match=words):
         LossConfig(**switches)

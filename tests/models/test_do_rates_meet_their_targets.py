@@ -19,6 +19,7 @@ from models.networks.weights import weight_tensors
 from models.operations import describe
 from models.topology import stored_matrices
 from simulator.data import firing_rates
+from tests.messages import cases
 from tests.models.tiny_networks import pictures, tiny_config
 
 SMALL = Size(2, 128, 4)
@@ -134,13 +135,7 @@ def test_imagenets_table_has_a_target_for_every_neuron() -> None:
     assert stream == sorted(stream)
 
 
-@pytest.mark.parametrize(
-    ("dataset", "active_tokens", "words"),
-    [
-        ("mnist", 0.5, "no firing rates are published for"),
-        ("cifar10", 0.01, "0.125..1"),
-    ],
-)
+@cases("what_cannot_be_met_is_said")
 def test_what_cannot_be_met_is_said(dataset: str, active_tokens: float, words: str) -> None:
     with pytest.raises(ModelError, match=words):
         calibrate(small(True, True), pictures(1), dataset, seed=0, active_tokens=active_tokens)

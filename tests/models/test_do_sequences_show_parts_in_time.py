@@ -8,6 +8,7 @@ import pytest
 from models.data.images import small_digits
 from models.data.sequences import TASKS, in_time
 from models.errors import ModelError
+from tests.messages import cases
 
 
 def test_small_digits_are_enlarged_and_kept_apart() -> None:
@@ -52,14 +53,7 @@ def test_the_first_of_two_gives_the_label() -> None:
     assert np.mean(images.labels[second] != images.labels) > 0.7
 
 
-@pytest.mark.parametrize(
-    ("task", "timesteps", "words"),
-    [
-        ("columns", 4, "known: rows, patches, first_of_two"),
-        ("rows", 1, "at least 2 timesteps"),
-        ("patches", 3, "square number"),
-    ],
-)
+@cases("what_cannot_be_shown_is_said")
 def test_what_cannot_be_shown_is_said(task: str, timesteps: int, words: str) -> None:
     with pytest.raises(ModelError, match=words):
         in_time(small_digits()[1].first(2), task, timesteps)

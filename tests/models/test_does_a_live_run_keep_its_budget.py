@@ -30,6 +30,7 @@ from simulator.hil.recorded import RecordedDevice, Recorder
 from simulator.hil.simulated import SimulatedDevice
 from simulator.simulate import Simulation
 from simulator.trace import Trace, TraceWriter
+from tests.messages import cases
 from tests.models.tiny_networks import lively, pictures, tiny_config
 
 ROOT = Path(__file__).parents[2]
@@ -247,24 +248,7 @@ def test_the_command_writes_rows_trace_and_recording(
     assert "departs from the recorded one" in output.err
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ([], "needs --arch"),
-        (["--device", "board"], "unknown --device board"),
-        (["--device", "recorded:none.json"], "must be a recording's file"),
-        (["--arch", "none.yaml"], "none.yaml"),
-        (["--arch", str(MACHINE), "--budget-ms", "-1"], "--budget-ms is -1.0; it must be above 0"),
-        (["--arch", str(MACHINE), "--images", "0"], "--images is 0"),
-        (["--arch", str(MACHINE), "--out", "no/folder.csv"], "its folder does not exist"),
-        (["--arch", str(MACHINE), "--set", "clock_mhz=fast"], "clock_mhz"),
-        (
-            ["--arch", str(MACHINE), "--set", "dataflow.kind=tick_batched"],
-            "use timestep_serial",
-        ),
-        (["--arch", str(MACHINE), "--timeout-s", "0"], "must be above 0"),
-    ],
-)
+@cases("bad_live_run")
 def test_bad_input_is_one_message(
     arguments: list[Any], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,6 +13,7 @@ from models.capturing import capture
 from models.capturing.proofs import ProofRun
 from models.errors import ModelError
 from simulator.trace import Trace
+from tests.messages import cases
 from tests.models.any_networks import Base, pictures, repeated
 
 
@@ -38,15 +39,7 @@ class Meddling(Base):
         return self.n3(self.c3(second))
 
 
-@pytest.mark.parametrize(
-    ("at", "said"),
-    [
-        ("product", "differs from what the network computed there"),
-        ("spikes", "differs from what the network computed there"),
-        ("unknown", "reads a tensor that no recorded operation made"),
-        ("weights", "c1 at .*: its weights were changed while the network ran"),
-    ],
-)
+@cases("memory_changed_behind_pytorch_is_found")
 def test_memory_changed_behind_pytorch_is_found(at: str, said: str, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=said):
         capture(Meddling(at), pictures(), tmp_path / "t.npz", prepare=repeated)

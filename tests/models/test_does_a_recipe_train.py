@@ -21,6 +21,7 @@ from models.training.recipe import HaltingPhase, NetworkRecipe, Phase, Recipe
 from models.training.sharding import RankGroup
 from simulator.errors import SimulatorError
 from simulator.results.verify import verify
+from tests.messages import cases
 
 PHASES: dict[str, Any] = {
     "static": Phase(epochs=1, learning_rate=1e-3),
@@ -118,13 +119,7 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path, source: Source) -
         job.train(False, lambda row: None)
 
 
-@pytest.mark.parametrize(
-    ("phase", "words"),
-    [
-        ({"cool_down_epochs": 1}, "belong to schedule cosine_by_epoch"),
-        ({"schedule": "one_cycle", "least_rate": 1e-5}, "belongs to the cosine schedules"),
-    ],
-)
+@cases("a_rate_without_its_schedule_is_refused")
 def test_a_rate_without_its_schedule_is_refused(phase: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         Phase(epochs=1, learning_rate=1e-3, **phase)

@@ -17,6 +17,7 @@ from models.data.sources import SOURCES
 from models.training.loop import config_of
 from models.training.recipe import FOLDER as RECIPES
 from models.training.recipe import load_recipe
+from tests.messages import cases
 
 CONFIGS = {
     "mnist5k": "mnist",
@@ -30,79 +31,33 @@ GOOD = {
     "--images": "1",
     "--threads": "1",
 }
-BAD = {
-    "unknown model": ({"--model": "stas_spikformer_4_385"}, "did you mean stas_spikformer_4_384?"),
-    "model of another data set": ({"--model": "spikformer_8_512"}, "has no form for cifar10"),
-    "unknown data set": ({"--dataset": "cifar11"}, "did you mean cifar10"),
-    "no images": ({"--images": "0"}, "--images is 0"),
-    "too many samples": ({"--images": "21"}, "bundles 20"),
-    "no batch": ({"--batch": "0"}, "--batch is 0"),
-    "no timesteps": ({"--timesteps": "0"}, "timesteps is 0"),
-    "missing weights": ({"--weights": "nowhere.safetensors"}, "does not exist"),
-    "full without folder": ({"--source": "full"}, "needs --data"),
-    "missing folder": ({"--source": "full", "--data": "nowhere"}, "does not exist"),
-    "no rates": (
-        {"--model": "stas_spikformer_2_128", "--dataset": "mnist", "--weights": "calibrated"},
-        "no firing rates",
-    ),
-    "no rates of a family": (
-        {"--model": "qkformer_4_384", "--weights": "calibrated"},
-        "no firing rates are published for qkformer on cifar10",
-    ),
-    "policy and granularity": ({"--policy": "entropy_exit"}, "must be timestep"),
-    "budget": ({"--policy": "random", "--budget": "0.01"}, "must lie in 0.125..1"),
-    "pool of another family": (
-        {"--model": "sdt_2_256", "--pool": "after_lif"},
-        "sdt has no such switch",
-    ),
-    "task": (
-        {"--model": "spikformer_2_64", "--dataset": "digits_sequential", "--task": "columns"},
-        "known: rows, patches, first_of_two",
-    ),
-    "events without folder": ({"--dataset": "cifar10dvs"}, "cifar10dvs needs --data"),
-    "no such budget": ({"--weights": "calibrated", "--active-tokens": "1.5"}, "cannot be met"),
-}
 
 
 def words(changes: dict[str, str], out: Path) -> list[str]:
     return [word for pair in {**GOOD, **changes, "--out": str(out)}.items() for word in pair]
 
 
-@pytest.mark.parametrize("case", BAD)
+@cases("bad_capture")
 def test_capture_says_what_is_wrong(
-    case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    changes: dict[str, str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    changes, expected = BAD[case]
     assert capture.main(words(changes, tmp_path / "t.npz")) == 2
-    told = capsys.readouterr().err
-    assert expected in told
-    assert told.startswith("models.capture: ")
-    assert told.count("\n") == 1
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.startswith("models.capture: ")
+    assert said.count("\n") == 1
     assert not list(tmp_path.iterdir())
 
 
-FOREIGN = {
-    "no function": (["--network", "mine"], "must be MODULE:NAME"),
-    "no module": (["--network", "no_such_module:make"], "No module named 'no_such_module'"),
-    "no network": (["--network", "os:getcwd"], "it returned str, no network"),
-    "two networks": (["--network", "a:b", "--nir", "c.nir"], "give one of"),
-    "no graph": (["--nir", "nowhere.nir"], "does not exist"),
-    "switches": (["--network", "os:getcwd", "--isps", "none"], "none of the switches"),
-    "weights": (["--nir", "c.nir", "--weights", "x.pth"], "must be trained or random"),
-    "nothing": ([], "give one of --model, --network and --nir"),
-}
-
-
-@pytest.mark.parametrize("case", FOREIGN)
+@cases("bad_foreign_capture")
 def test_capture_says_what_is_wrong_with_a_foreign_network(
-    case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    asked: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked, expected = FOREIGN[case]
     rest = ["--dataset", "cifar10", "--images", "1", "--out", str(tmp_path / "t.npz")]
     assert capture.main([*asked, *rest, "--threads", "1"]) == 2
-    told = capsys.readouterr().err
-    assert expected in told
-    assert told.count("\n") == 1
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
     assert not list(tmp_path.iterdir())
 
 
@@ -183,29 +138,6 @@ def test_help_needs_no_torch(module: str) -> None:
     assert "--out" in done.stdout
 
 
-BAD_RECIPES = {
-    "no file": (None, "cannot be read"),
-    "no mapping": ("7", "must be a mapping of fields"),
-    "unknown field": ("bach: 16", "bach: 16: unknown field (did you mean 'batch'?"),
-    "twice": ("seed: 1\nseed: 2", "given twice"),
-    "wrong type": ("batch: many", "must be a valid integer"),
-    "no phase": ("static:", "must have a phase"),
-    "bad schedule": ("static: {epochs: 1, learning_rate: 1.0, schedule: step}", "must be one of"),
-    "no epochs": ("static: {epochs: 0, learning_rate: 1.0}", "must be greater than 0"),
-    "unknown data": ("dataset: digit", "unknown data set (did you mean 'digits'?"),
-    "data not bundled": ("dataset: cifar10", "give its folder by --data"),
-    "unknown network": ("network: {name: stas_spikformer_2_65}", "did you mean"),
-    "unknown switch": ("network: {name: spikformer_2_64, switches: {pol: 1}}", "unknown switch"),
-    "bad switch": ("network: {name: spikformer_2_64, switches: {isps: early}}", "unknown isps"),
-    "does not halt": (
-        "network: {name: spikformer_2_64}\nhalting: {epochs: 1, learning_rate: 1.0}",
-        "does not halt",
-    ),
-    "one step of warm-up": (
-        "batch: 1442\nstatic: {epochs: 5, learning_rate: 1.0, schedule: one_cycle, warm_up: 0.2}",
-        "exactly 1 of 5 steps",
-    ),
-}
 GOOD_RECIPE = {
     "dataset": "dataset: digits",
     "network": "network: {name: spikformer_2_64}",
@@ -214,33 +146,23 @@ GOOD_RECIPE = {
 }
 
 
-@pytest.mark.parametrize("case", BAD_RECIPES)
+@cases("bad_recipe")
 def test_train_says_what_is_wrong_with_a_recipe(
-    case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    text: str | None, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text, expected = BAD_RECIPES[case]
     path = tmp_path / "recipe.yaml"
     if text is not None:
         kept = {k: line for k, line in GOOD_RECIPE.items() if f"{k}:" not in text}
         path.write_text("\n".join([*kept.values(), text] if ":" in text else [text]) + "\n")
     assert train.main(["--recipe", str(path), "--out", str(tmp_path / "run")]) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("models.train: ")
-    assert expected in told
-    assert told.count("\n") == 1
+    said = capsys.readouterr().err
+    assert said.startswith("models.train: ")
+    assert message in said
+    assert said.count("\n") == 1
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        (["--seed", "-1"], "--seed is -1"),
-        (["--threads", "0"], "--threads is 0"),
-        (["--resume"], "holds no checkpoint.safetensors"),
-        (["--start", "nowhere.safetensors"], "nowhere.safetensors: does not exist"),
-        (["--device", "cuda"], "finds no GPU"),
-    ],
-)
+@cases("train_says_what_is_wrong_with_an_option")
 def test_train_says_what_is_wrong_with_an_option(
     options: list[str], expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -257,12 +179,12 @@ def test_a_run_is_not_overwritten_nor_another_resumed(
 ) -> None:
     checkpoint = tmp_path / "checkpoint.safetensors"
     recipe = ["--recipe", str(RECIPES / "digits.yaml"), "--out", str(tmp_path)]
-    for told, words, expected in (
+    for stated, words, expected in (
         ({"schema": "stasim-checkpoint/1", "recipe": "x"}, ["--resume"], "of another recipe"),
         ({"schema": "stasim-checkpoint/2"}, ["--resume"], "is not a checkpoint"),
         ({}, [], "holds a run"),
     ):
-        save_file({"order": torch.zeros(1)}, checkpoint, {"stasim": json.dumps(told)})
+        save_file({"order": torch.zeros(1)}, checkpoint, {"stasim": json.dumps(stated)})
         assert train.main([*recipe, *words]) == 2
         assert expected in capsys.readouterr().err
 

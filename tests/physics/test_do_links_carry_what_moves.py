@@ -18,6 +18,7 @@ from simulator.operations import read_network
 from simulator.simulate import Simulation
 from simulator.trace import Trace
 from tests.machines import lowered, machine
+from tests.messages import cases
 from tests.programs import agreed
 
 BUS = {"kind": "bus", "width_bits": 128, "hop_cycles": 1, "link_um": 1000}
@@ -151,16 +152,7 @@ def test_a_route_is_made_of_links(fields: dict[str, object]) -> None:
             assert set(part.route(source, target)) <= set(links)
 
 
-@pytest.mark.parametrize(
-    ("fields", "rule"),
-    [
-        ({"columns": 1, "rows": 2}, "a mesh of 1 x 2 routers has no place for 3 cores"),
-        ({"dram": [2, 0]}, r"dram: \[2, 0\]: must be a router of 2 x 2"),
-        ({"global_buffer": [0, -1]}, r"global_buffer: \[0, -1\]: must be a router of 2 x 2"),
-        ({"cores": [[0, 0]]}, "cores: has 1 places: must have one for each of 3 cores"),
-        ({"cores": [[0, 0], [1, 0], [0, 0]]}, "cores: must be at different routers"),
-    ],
-)
+@cases("a_mesh_without_room_says_so")
 def test_a_mesh_without_room_says_so(fields: dict[str, object], rule: str, tiny: Path) -> None:
     with Trace.open(tiny) as trace, pytest.raises(LoweringError, match=f"interconnect: {rule}"):
         make_plan(read_network(trace), joined(MESH | fields, cores=3))

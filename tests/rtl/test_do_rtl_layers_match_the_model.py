@@ -20,6 +20,7 @@ from simulator.hil.verilator import lint
 from simulator.lowering import Lowered, Plan, lower, make_plan
 from simulator.operations import read_network
 from simulator.trace import Image, Trace
+from tests.messages import cases
 from tests.rtl.rtl_cases import ROOT, needs_verilator
 
 pytestmark = needs_verilator
@@ -90,15 +91,7 @@ def test_it_is_clean_under_lint() -> None:
     assert lint(engine_design(case("cifar10").plan.architecture)) == ""
 
 
-@pytest.mark.parametrize(
-    ("override", "message"),
-    [
-        ("cores.0.pe_array={kind: dense_systolic, rows: 8, columns: 32}", "there is RTL of"),
-        ("cores.0.pe_array.latency_cycles=5", "pe_array.latency_cycles: 5"),
-        ("cores.0.vector_unit.lanes=16", "as many lanes as the array has columns"),
-        ("cores.0.buffers.weights.banks=3", "384 bits a cycle"),
-    ],
-)
+@cases("a_machine_that_the_rtl_cannot_be_is_refused")
 def test_a_machine_that_the_rtl_cannot_be_is_refused(override: str, message: str) -> None:
     architecture = load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml", [override])
     with pytest.raises(DeviceError, match=message):

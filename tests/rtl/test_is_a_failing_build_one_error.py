@@ -13,6 +13,7 @@ from simulator.hil import verilator
 from simulator.hil.benches import skip_design
 from simulator.hil.tools import run_tool
 from simulator.hil.verilator import RtlDesign, build, run
+from tests.messages import cases
 from tests.rtl.rtl_cases import needs_verilator
 from tests.rtl.test_does_rtl_skip_match_the_model import compact
 
@@ -59,19 +60,7 @@ def test_a_bench_that_does_not_answer_in_time_is_given_up(
         run(skip_design(compact(4, 12)), np.array([0], np.int32))
 
 
-@pytest.mark.parametrize(
-    ("command", "limit_s", "message"),
-    [
-        (
-            ["sh", "-c", "echo 'a note'; echo 'ERROR: bad port' >&2; exit 3"],
-            60,
-            "unit: yosys failed: ERROR: bad port",
-        ),
-        (["sh", "-c", "exit 3"], 60, "unit: yosys failed: code 3"),
-        (["sleep", "60"], 1, "unit: yosys: not ready within 1 s"),
-        (["no-such-program"], 60, "unit: yosys: .*no-such-program"),
-    ],
-)
+@cases("a_tool_that_fails_is_one_message")
 def test_a_tool_that_fails_is_one_message(command: list[str], limit_s: int, message: str) -> None:
     with pytest.raises(DeviceError, match=message):
         run_tool("unit: yosys", command, limit_s)

@@ -9,6 +9,7 @@ import pytest
 
 from experiments.calibration import __main__ as calibration
 from experiments.calibration import measured
+from tests.messages import cases
 from tests.rtl.rtl_cases import ROOT, needs_verilator
 
 PAGE = (ROOT / "docs" / "calibration.md").read_text()
@@ -66,14 +67,7 @@ def test_the_page_tells_of_gates_with_their_node() -> None:
     assert "Nothing is scaled" in PAGE
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--arch", "arch_configs/dense_pe.yaml"], "there is RTL of spike_skip and simd"),
-        (["--arch", "arch_configs/sparse_pe.yaml", "--block", "9"], "must be one of 0 to 1"),
-        (["--arch", "arch_configs/sparse_pe.yaml", "--tiles", "0"], "must be at least 1"),
-    ],
-)
+@cases("bad_calibration")
 def test_bad_input_is_one_message(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], monkeypatch
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from simulator.errors import StreamError
 from simulator.streams.arrivals import read_arrivals
+from tests.messages import cases
 
 
 def cycles(text: str, count: int, clock_mhz: float = 500.0) -> list[int | None]:
@@ -42,26 +43,7 @@ def test_a_file_says_when(tmp_path: Path) -> None:
     assert read_arrivals(str(file)).images == 4
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("open", "must be closed, rate:R, poisson:R,seed=S, or a file that ends with .csv or .txt"),
-        ("closed:3", "must be closed"),
-        ("rate", "must be closed"),
-        ("rate:", "must be from 1e-6 to 1e12 images a second"),
-        ("rate:0", "must be from 1e-6"),
-        ("rate:-1", "must be from 1e-6"),
-        ("rate:nan", "must be from 1e-6"),
-        ("rate:inf", "must be from 1e-6"),
-        ("rate:5,seed=1", "seed=1: must be one of images, each once"),
-        ("poisson:200", "needs a seed, such as poisson:200,seed=1"),
-        ("poisson:200,seed=-1", "seed=-1: must be from 0"),
-        ("poisson:200,seed=1,seed=2", "each once"),
-        ("closed,images=0", "images=0: must be from 1 to 10000000"),
-        ("closed,images=99999999", "images=99999999: must be from 1 to 10000000"),
-        ("absent.csv", "absent.csv: does not exist: must be a regular file"),
-    ],
-)
+@cases("a_bad_text_is_one_error")
 def test_a_bad_text_is_one_error(text: str, message: str) -> None:
     with pytest.raises(StreamError, match=".*" + message):
         read_arrivals(text)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from simulator.components.base import Primitive
 from simulator.energy import EnergyTable, table_names
 from simulator.errors import PricingError
+from tests.messages import cases
 
 TABLES = {name: EnergyTable.load(name) for name in table_names()}
 
@@ -159,23 +160,7 @@ def test_wider_adds_never_cost_less(name: str) -> None:
     assert energies == sorted(energies)
 
 
-@pytest.mark.parametrize(
-    ("name", "operation", "bits", "says"),
-    [
-        ("horowitz_45nm", "multiply", 4, "multiply of 4 bits: it holds multiply from 8 to 32 bits"),
-        ("aladdin_45nm", "multiply", 16, "multiply of 16 bits: it holds multiply of 8 bits"),
-        ("horowitz_45nm", "add", 7, "add of 7 bits: it holds add from 8 to 32 bits"),
-        ("horowitz_28nm", "add", 33, "nothing is extrapolated"),
-        ("aladdin_28nm", "add", 33, "add from 8 to 24 bits, add from 24 to 32 bits"),
-        ("horowitz_45nm", "compare", 64, "compare of 64 bits: it holds add from 8 to 32 bits"),
-        ("aladdin_45nm", "compare", 4, "compare of 16 bits, compare from 8 to 32 bits"),
-        ("horowitz_28nm", "fp_add", 32, "no price for the operation"),
-        ("horowitz_45nm", "register", 8, "no price for the operation"),
-        ("horowitz_45nm", "ad", 8, "did you mean 'add'"),
-        ("horowitz_45nm", "add", 0, "add of 0 bits"),
-        ("horowitz_45nm", "sram_leakage", 8, "is power, not energy"),
-    ],
-)
+@cases("what_a_table_lacks_is_an_error_with_what_it_holds")
 def test_what_a_table_lacks_is_an_error_with_what_it_holds(
     name: str, operation: str, bits: int, says: str
 ) -> None:

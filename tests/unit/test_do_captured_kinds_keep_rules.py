@@ -16,6 +16,7 @@ from simulator.operations import read_network
 from simulator.operations.windows import window_of
 from simulator.trace import Outline
 from tests.captured_manifest import captured_manifest
+from tests.messages import cases
 
 Change = Callable[[dict[str, Any]], Any]
 
@@ -119,14 +120,7 @@ def test_plain_layers_run_one_timestep_after_another() -> None:
     assert found == [(0, ALL_TIMESTEPS), (1, 0), (2, 0), (1, 1), (2, 1), (3, ALL_TIMESTEPS)]
 
 
-@pytest.mark.parametrize(
-    ("dataflow", "told"),
-    [
-        ("tick_batched", "all timesteps of layer back at once, but it reads what a later layer"),
-        ("timestep_serial", "but layer conv depends on later timesteps"),
-        ("layer_pipelined", "but layer conv depends on later timesteps"),
-    ],
-)
+@cases("an_order_that_the_network_forbids_is_refused")
 def test_an_order_that_the_network_forbids_is_refused(dataflow: str, told: str) -> None:
     manifest = captured_manifest()
     if dataflow != "tick_batched":

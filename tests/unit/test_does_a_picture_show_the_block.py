@@ -15,6 +15,7 @@ from simulator.timeline import TimelineRecording, write_timeline
 from simulator.trace import Trace
 from tests.factories import tiny_trace
 from tests.machines import machine
+from tests.messages import cases
 
 
 @pytest.fixture(scope="module")
@@ -69,16 +70,7 @@ def test_the_command_writes_it(timeline: Path, tmp_path: Path) -> None:
     assert (tmp_path / "b.svg").read_text().startswith("<svg")
 
 
-@pytest.mark.parametrize(
-    ("text", "words", "message"),
-    [
-        (None, [], "No such file"),
-        ("{", [], "must be a timeline"),
-        ("[]", [], "must be a timeline"),
-        ('{"traceEvents": [{"pid": 1}]}', [], "must be a timeline"),
-        ('{"traceEvents": []}', ["--block", "7"], "--block 7: no operation"),
-    ],
-)
+@cases("bad_block_picture")
 def test_bad_input_is_one_message(
     text: str | None,
     words: list[str],

@@ -11,6 +11,7 @@ from simulator.engine.reference import simulate
 from simulator.engine.replay import replay
 from simulator.errors import LoweringError
 from simulator.program import Program, validate
+from tests.messages import cases
 from tests.programs import ProgramBuilder, assert_same
 
 pytestmark = pytest.mark.nojit
@@ -25,27 +26,7 @@ def small() -> Program:
     return builder.build()
 
 
-@pytest.mark.parametrize(
-    ("field", "place", "value", "message"),
-    [
-        ("unit", 1, 2, "op 1: unit is 2; rule: -1 for a join, else an index of one of the 2 units"),
-        ("unit", 3, -2, "op 3: unit is -2; rule: -1 for a join"),
-        ("busy_cycles", 2, 1, "op 2: busy_cycles is 1; rule: 0 for a join"),
-        ("latency_cycles", 2, 7, "op 2: latency_cycles is 7; rule: 0 for a join"),
-        ("busy_cycles", 3, 0, "op 3: busy_cycles is 0; rule: at least 1 on a unit"),
-        ("busy_cycles", 0, -5, "op 0: busy_cycles is -5; rule: at least 1 on a unit"),
-        ("latency_cycles", 0, -1, "op 0: latency_cycles is -1; rule: at least 0"),
-        ("busy_cycles", 1, 1 << 62, "op 1: busy_cycles is 4611686018427387904; rule: busy and"),
-        ("latency_cycles", 3, (1 << 63) - 1, "op 3: busy_cycles is 1; rule: busy and latency"),
-        ("pred_ptr", 2, -1, "op 1: pred_ptr is -1; rule: never smaller than the one before"),
-        ("pred_ptr", 3, 9, "op 2: pred_ptr is 9; rule: never smaller than the one before, nor"),
-        ("pred_ptr", 0, 1, "pred_ptr runs from 1 to 3; rule: from 0 to the 3 entries of pred"),
-        ("pred_ptr", 4, 2, "pred_ptr runs from 0 to 2; rule: from 0 to the 3 entries of pred"),
-        ("pred", 1, 2, "op 2: pred is 2; rule: at least 0 and smaller than the op that waits"),
-        ("pred", 2, -1, "op 3: pred is -1; rule: at least 0 and smaller than the op that waits"),
-        ("unit_servers", 1, 0, "unit 1: unit_servers is 0; rule: at least 1"),
-    ],
-)
+@cases("a_wrong_value_is_named")
 def test_a_wrong_value_is_named(field: str, place: int, value: int, message: str) -> None:
     program = small()
     getattr(program, field)[place] = value

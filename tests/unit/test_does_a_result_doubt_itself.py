@@ -24,6 +24,7 @@ from simulator.run import main
 from simulator.simulate import Simulation
 from simulator.trace import Trace, unpack_bits
 from tests.factories import Content, tiny_content, tiny_trace
+from tests.messages import cases
 from tests.sample_result import sample_result
 
 MACHINE = Path(__file__).parents[2] / "arch_configs" / "sparse_pe.yaml"
@@ -123,15 +124,7 @@ def test_a_rounded_input_is_said(tmp_path: Path) -> None:
     assert found(run(tmp_path / "a.npz", content), "warning") == {"rounded_input": ["sps.image"]}
 
 
-@pytest.mark.parametrize(
-    ("weights", "doubtful"),
-    [
-        ({"origin": "random", "accuracy": None}, True),
-        ({"accuracy": None}, True),
-        ({"origin": "calibrated", "accuracy": None}, False),
-        ({}, False),
-    ],
-)
+@cases("weights_of_which_nothing_is_known_are_said")
 def test_weights_of_which_nothing_is_known_are_said(
     weights: dict[str, Any], doubtful: bool, tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ from simulator.results.summary import summary
 from simulator.results.terminal import terminal_table
 from simulator.run import main
 from tests.factories import tiny_trace
+from tests.messages import cases
 
 ROOT = Path(__file__).parents[2]
 ARCH = str(ROOT / "arch_configs" / "sparse_pe.yaml")
@@ -102,15 +103,7 @@ def test_the_timeline_begins_with_the_stream(folder: Path, result: Result) -> No
     }
 
 
-@pytest.mark.parametrize(
-    ("table", "column", "message"),
-    [
-        ("stream", "queueing_cycles", "stream.queueing_cycles: position 3"),
-        ("stream", "latency_cycles", "stream.latency_cycles: position 3"),
-        ("stream_queue", "waiting", "stream_queue: must follow from"),
-        ("stream_units", "busy_cycles", "stream_units.occupancy: row 3"),
-    ],
-)
+@cases("a_table_that_contradicts_the_others_is_refused")
 def test_a_table_that_contradicts_the_others_is_refused(
     result: Result, table: str, column: str, message: str
 ) -> None:

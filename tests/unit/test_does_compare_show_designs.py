@@ -22,6 +22,7 @@ from reports.runs import load_runs
 from reports.tables import paper_tables
 from simulator.results.result import Result
 from simulator.results.summary import summary
+from tests.messages import cases
 from tests.sample_result import sample_result
 from tests.sample_runs import DESIGNS, WORKLOADS, sample_runs
 
@@ -195,17 +196,7 @@ def test_markdown_and_latex_tables_hold_the_same_cells(runs: list[Run]) -> None:
         assert not re.search(r"(?<!\\)[_#%]", line), line
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["absent"], "absent"),
-        (["{empty}"], "holds no result"),
-        (["{runs}", "--baseline", "spars"], "did you mean 'sparse'"),
-        (["{runs}", "{other}"], "sparse on cifar: {runs}/sparse-cifar is that too, with other"),
-        (["{runs}", "--tables", "x.csv"], "must end with .md or .tex"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
-)
+@cases("bad_comparison")
 def test_bad_input_is_one_message(
     words: list[str],
     message: str,

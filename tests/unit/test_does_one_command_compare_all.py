@@ -11,6 +11,7 @@ from simulator.results.result import Result
 from simulator.run import main as run
 from stasim.matrix import main
 from tests.factories import tiny_trace
+from tests.messages import cases
 
 MACHINES = ("dense_pe", "sparse_pe", "exspike")
 
@@ -43,18 +44,7 @@ def test_a_result_a_pair_and_one_page(
     assert Result.load(alone).to_json() == result.to_json()
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["--arch", "sparse"], "did you mean 'sparse_pe'"),
-        (["--arch", "sparse_pe", "sparse_pe"], "give each file a name"),
-        (["--arch", "exspike"], "no pair could be run"),
-        (["--arch", "sparse_pe", "--set", "clock_mhz"], "clock_mhz"),
-        (["--arch", "sparse_pe", "--images", "9"], "must lie within"),
-        (["--arch", "sparse_pe", "--baseline", "dense"], "--baseline dense: unknown design"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
-)
+@cases("bad_input_ends_before_a_page")
 def test_bad_input_ends_before_a_page(
     words: list[str],
     message: str,

@@ -11,6 +11,7 @@ import pytest
 
 from simulator.run import main
 from tests.factories import tiny_trace
+from tests.messages import cases
 
 ROOT = Path(__file__).parents[2]
 ARCH = str(ROOT / "arch_configs" / "sparse_pe.yaml")
@@ -21,38 +22,7 @@ def trace(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(tiny_trace(tmp_path_factory.mktemp("trace") / "tiny.npz", images=3))
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["--arch", "absent.yaml"], "absent.yaml"),
-        (["--arch", "."], "."),
-        (["--trace", "absent.npz"], "absent.npz"),
-        (["--trace", ARCH], "sparse_pe.yaml"),
-        (["--images", "3:9"], "--images 3:9: must lie within the trace's images, 0:3"),
-        (["--images", "2:1"], "--images 2:1"),
-        (["--images", "two"], "--images two: must be A:B or A"),
-        (["--images", "-1"], "--images"),
-        (["--set", "dataflow.kind=tick_batched"], "two_dimensional"),
-        (["--set", "dataflow.kind=tick_bached"], "did you mean 'tick_batched'"),
-        (["--set", "cores.0.pe_array.rows=0"], "must be greater than 0"),
-        (["--set", "cores.0.pe_array.row=4"], "did you mean 'rows'"),
-        (["--set", "technology.energy_table=horowitz_45nm"], "must be for technology.node_nm, 28"),
-        (["--set", "technology.voltage_v=0.8"], "must be 0.9, that of the energy table"),
-        (["--set", "technology.energy_table=horowitz"], "unknown"),
-        (["--set", "cores.0.buffers.weights.size_kib=1.0"], "cores.0.buffers.weights"),
-        (["--set", "cores.0.buffers.partial_sums.size_kib=0.1"], "cores.0.buffers.partial_sums"),
-        (["--set", "memories.dram.technology=ddr9"], "ddr9"),
-        (["--engine", "verilog"], "invalid choice"),
-        (["--arrivals", "often"], "--arrivals often: must be closed, rate:R, poisson:R,seed=S"),
-        (["--arrivals", "poisson:9"], "--arrivals poisson:9: needs a seed"),
-        (["--arrivals", "absent.txt"], "absent.txt: does not exist: must be a regular file"),
-        (["--arrivals", "closed", "--stream"], "--arrivals: must not be given with --stream"),
-        (["--in-flight", "0"], "argument --in-flight: 0"),
-        (["--set", "dataflow.images_in_flight=65"], "dataflow.images_in_flight"),
-        (["--jobs", "0"], "must be a number from 1 to 1024"),
-    ],
-    ids=lambda value: "=".join(value) if isinstance(value, list) else "",
-)
+@cases("bad_run")
 def test_bad_input_is_one_message(
     words: list[str], message: str, trace: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

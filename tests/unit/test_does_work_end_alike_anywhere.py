@@ -13,6 +13,7 @@ from simulator.run import main
 from tests.cluster import Cluster, cluster
 from tests.errands import die_always, die_once, refuse_three, square
 from tests.factories import tiny_trace
+from tests.messages import cases
 
 ARCH = str(Path(__file__).parents[2] / "arch_configs" / "sparse_pe.yaml")
 
@@ -76,17 +77,7 @@ def test_a_task_that_kills_every_worker_is_one_error() -> None:
         list(executor.run(die_always, range(6)))
 
 
-@pytest.mark.parametrize(
-    ("address", "message"),
-    [
-        ("nowhere", "must be a scheduler's tcp://HOST:PORT or tls://HOST:PORT, or local:N"),
-        ("local:0", "must be a scheduler's tcp://HOST:PORT or tls://HOST:PORT, or local:N"),
-        ("ucx://127.0.0.1:1", "must be a scheduler's tcp://HOST:PORT or tls://HOST:PORT"),
-        ("tls://", "must be a scheduler's tcp://HOST:PORT or tls://HOST:PORT"),
-        ("tls://127.0.0.1:1", "needs certificates: set distributed.comm.tls"),
-        ("tcp://127.0.0.1:1", "no scheduler answers"),
-    ],
-)
+@cases("a_cluster_that_is_not_there_is_one_message")
 def test_a_cluster_that_is_not_there_is_one_message(
     address: str,
     message: str,

@@ -9,6 +9,7 @@ import pytest
 
 from simulator.errors import ResultError
 from simulator.results.result import SCHEMAS, Result
+from tests.messages import cases
 from tests.sample_result import sample_result
 
 
@@ -31,26 +32,7 @@ def _add_to_first(table: pd.DataFrame, column: str, more: int) -> None:
     table[column] = values
 
 
-@pytest.mark.parametrize(
-    ("table", "column", "value", "message"),
-    [
-        ("images", "latency_cycles", 1.5, "images.latency_cycles: row 0: 1.5: must be int64"),
-        ("images", "latency_cycles", 0, "row 0: 0: must be a finite number of 1 or more"),
-        ("images", "latency_cycles", 2**63, "must fit into 64 bits"),
-        ("images", "latency_cycles", True, "must be int64"),
-        ("images", "latency_cycles", None, "row 0: null: must be int64"),
-        ("images", "label", -2, "images.label: row 0: -2: must be a finite number of -1 or more"),
-        ("images", "energy_pj", float("nan"), "must be a finite number of 0 or more"),
-        ("images", "energy_pj", float("inf"), "must be a finite number of 0 or more"),
-        ("images", "energy_pj", "3", 'images.energy_pj: row 0: "3": must be float64'),
-        ("images", "image_id", 3, "images.image_id: row 0: 3: must be str"),
-        ("stalls", "cause", "vector_unt", "did you mean 'vector_unit'?"),
-        ("field_energy", "convention", "integers", "known: integers_as_acs, integers_as_macs"),
-        ("stalls", "image", 9, "stalls.image: [9]: must be listed in the table images"),
-        ("actions", "action", "fly", "actions.action: pe_array.fly: must be listed in the table"),
-        ("images", "image", 1, "images.image: [1]: stands twice"),
-    ],
-)
+@cases("false_value")
 def test_a_wrong_value_is_named(table: str, column: str, value: Any, message: str) -> None:
     told = _with(table, column, [value])
     assert message in told
@@ -105,29 +87,7 @@ def test_a_wrong_provenance_is_named(path: str, value: Any, message: str) -> Non
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("table", "column", "message"),
-    [
-        ("images", "latency_cycles", "must sum to latency_cycles"),
-        ("images", "useful_accumulations", "must be the sum"),
-        ("images", "dram_bytes", "must be the sum"),
-        ("images", "active_tokens", "must be the sum"),
-        ("images", "dynamic_energy_pj", "must be the actions'"),
-        ("images", "leakage_energy_pj", "images.leakage_energy_pj: image 0"),
-        ("images", "energy_pj", "images.energy_pj: image 0"),
-        ("images", "utilization", "images.utilization: image 0"),
-        ("images", "latency_ms", "images.latency_ms: image 0"),
-        ("images", "energy_delay_pj_ms", "images.energy_delay_pj_ms: image 0"),
-        ("layers", "pe_busy_cycles", "must sum to latency_cycles"),
-        ("layers", "energy_pj", "layers.energy_pj: image 0, sps.0.conv"),
-        ("stalls", "stall_cycles", "must sum to latency_cycles"),
-        ("layer_stalls", "stall_cycles", "layer_stalls.stall_cycles: image 0, dram_weights"),
-        ("actions", "count", "actions.energy_pj: image 0, sps.0.conv, pe_array.accumulate"),
-        ("prices", "energy_pj", "actions.energy_pj"),
-        ("leakage", "power_uw", "images.leakage_energy_pj"),
-        ("active_tokens", "tokens", "images.token_slots"),
-    ],
-)
+@cases("a_sum_that_is_off_by_one_is_found")
 def test_a_sum_that_is_off_by_one_is_found(table: str, column: str, message: str) -> None:
     result = sample_result()
     result.check()
@@ -137,13 +97,7 @@ def test_a_sum_that_is_off_by_one_is_found(table: str, column: str, message: str
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("mask", "message"),
-    [
-        ("ff" * 8 + "01", "token_masks.active_hex: image 0, timestep 0, block 0: 65 tokens"),
-        ("ff" * 8 + "00", "9 bytes: must hold a bit for each of 64 tokens"),
-    ],
-)
+@cases("a_mask_that_is_not_the_active_tokens_is_found")
 def test_a_mask_that_is_not_the_active_tokens_is_found(mask: str, message: str) -> None:
     result = sample_result()
     result.tables["token_masks"].loc[0, "active_hex"] = mask

@@ -13,6 +13,7 @@ from simulator.errors import TraceError
 from simulator.trace import SCHEMA, Image, Trace, main, open_writer
 from tests.broken_traces import Unzipped
 from tests.factories import Content, first_trace, tiny_content, traces
+from tests.messages import cases
 from tests.old_stores import write_store
 
 TINY = {"tokens": 3, "channels": 5, "blocks": 1, "heads": 1, "mlp_ratio": 1}
@@ -101,14 +102,7 @@ def test_is_a_file_converted_in_place(tmp_path: Path) -> None:
         assert trace.manifest["schema"] == SCHEMA
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["none.npz", "new.npz"], "none.npz: file: No such file"),
-        (["x.npz", "new.zarr"], "new.zarr: must be a .npz"),
-        (["x.npz", "nowhere/new.npz"], "nowhere/new.npz: its folder does not exist"),
-    ],
-)
+@cases("does_a_conversion_that_cannot_be_say_why")
 def test_does_a_conversion_that_cannot_be_say_why(
     words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -22,6 +22,7 @@ from simulator.results.summary import summary
 from simulator.results.terminal import operations_line
 from simulator.run import main
 from tests.factories import tiny_trace
+from tests.messages import cases
 
 ROOT = Path(__file__).parents[2]
 ARCH = str(ROOT / "arch_configs" / "sparse_pe.yaml")
@@ -141,16 +142,7 @@ def test_what_is_there_is_left_alone(trace: str, tmp_path: Path) -> None:
         StreamedResult(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        ([], "--stream: needs --out"),
-        (["--out", "x", "--json"], "--json: must not be given with --stream"),
-        (["--out", "x", "--timeline", "t.json"], "--timeline: must not be given with --stream"),
-        (["--out", "x", "--set", "clock_mhz=0"], "clock_mhz"),
-    ],
-    ids=lambda words: " ".join(words) if isinstance(words, list) else "",
-)
+@cases("bad_stream_options")
 def test_bad_input_is_one_message(
     words: list[str], message: str, trace: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,6 +18,7 @@ from experiments.prosperity.prosperity import dram_bits
 from simulator.errors import LoweringError
 from simulator.trace import Trace, unpack_bits
 from tests.factories import Content, tiny_trace, traces
+from tests.messages import cases
 
 ROOT = Path(__file__).parents[2]
 PROSPERITY = "cores.0.pe_array={kind: product_sparse, columns: 128}"
@@ -143,14 +144,7 @@ def test_the_command_prints_and_writes_it(
     assert "not charged" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("more", "message"),
-    [
-        (["--set", "cores.0.pe_array.columns=64"], "pe_array.columns: 64: must be 128"),
-        (["--set", "cores.0.pe_array={kind: spike_skip, rows: 8, columns: 8}"], "has rules for"),
-        (["--set", "clock_mhz=250"], "clock_mhz: 250: must be 500"),
-    ],
-)
+@cases("what_it_cannot_account_is_one_message")
 def test_what_it_cannot_account_is_one_message(
     more: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

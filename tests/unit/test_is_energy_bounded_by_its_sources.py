@@ -31,6 +31,7 @@ from simulator.results.result import Result
 from simulator.simulate import Simulation
 from simulator.trace import Trace
 from tests.factories import tiny_trace
+from tests.messages import cases
 
 ROOT = Path(__file__).parents[2]
 NO_TERMS = ["technology.terms=[]", "technology.sram_cells=lstp_300k", "technology.dram_power=table"]
@@ -184,15 +185,7 @@ def test_membranes_that_come_from_dram_are_reads() -> None:
     assert more[0] == more[1] > 0
 
 
-@pytest.mark.parametrize(
-    ("switches", "told"),
-    [
-        ({"terms": ["gates", "operand_registers"]}, "choose one"),
-        ({"terms": ["clock", "clock"]}, "stands twice"),
-        ({"dram_power": "hbm2"}, "of the DRAM's standard ddr4"),
-        ({"energy_table": "no_such.yaml"}, "no_such"),
-    ],
-)
+@cases("switches_that_do_not_fit_are_refused")
 def test_switches_that_do_not_fit_are_refused(
     result: Result, switches: dict[str, object], told: str
 ) -> None:

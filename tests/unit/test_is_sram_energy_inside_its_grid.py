@@ -14,6 +14,7 @@ from simulator.energy import EnergyTable
 from simulator.energy.pricing import TABLES
 from simulator.energy.sram_grid import SramBank
 from simulator.errors import PricingError
+from tests.messages import cases
 
 Point = tuple[float, float]
 
@@ -91,17 +92,7 @@ def test_between_the_points_it_equals_the_slow_twin(
         assert list(bank) == pytest.approx(expected, rel=1e-9)
 
 
-@pytest.mark.parametrize(
-    ("size_kib", "width_bits", "says"),
-    [
-        (1.5, 200, "at 1.5 KiB widths of 32 to 128 bits, and at 200 bits sizes of 2 to 4096 KiB"),
-        (2, 512, "at 2 KiB widths of 32 to 256 bits, and at 512 bits sizes of 4 to 4096 KiB"),
-        (0.5, 64, "at 64 bits sizes of 1 to 4096 KiB"),
-        (64, 8, "at 64 KiB widths of 32 to 512 bits"),
-        (0, 0, "sizes of 1 to 4096 KiB and widths of 32 to 512 bits"),
-        (math.nan, 64, "at 64 bits sizes of 1 to 4096 KiB"),
-    ],
-)
+@cases("outside_the_error_names_table_bank_and_allowed_range")
 def test_outside_the_error_names_table_bank_and_allowed_range(
     size_kib: float, width_bits: int, says: str
 ) -> None:

@@ -22,6 +22,7 @@ from simulator.errors import (
 )
 from simulator.run import main
 from tests.factories import tiny_trace
+from tests.messages import cases
 
 ROOT = Path(__file__).parents[2]
 ARCH = ROOT / "arch_configs" / "sparse_pe.yaml"
@@ -89,15 +90,7 @@ def test_images_are_chosen_as_one_likes(images: Any, tiny: Path) -> None:
     assert made.provenance["command"].endswith("--images 0:2")
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"jobs": 0}, "jobs: 0: must be a whole number from 1"),
-        ({"pictures": -1}, "pictures: -1: must be a whole number from 0"),
-        ({"images": 2.5}, "images: 2.5: must be a whole number from 1"),
-        ({"engine": "simpi"}, "engine: 'simpi': unknown engine .did you mean 'simpy'"),
-    ],
-)
+@cases("a_bad_option_is_one_message")
 def test_a_bad_option_is_one_message(options: dict[str, Any], message: str, tiny: Path) -> None:
     with pytest.raises(SimulatorError, match=message):
         stasim.simulate(tiny, "sparse_pe", **options)
