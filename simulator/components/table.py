@@ -34,16 +34,16 @@ _BOUNDS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤", "multiple_of": "multi
 def parts_table() -> str:
     """Every slot's parts with their fields: value, unit, default and meaning."""
     rows = [
-        ("slot", "kind", "field", "value", "unit", "default", "meaning"),
-        ("---",) * 7,
+        ("part, and its fields", "value", "unit", "default", "meaning"),
+        ("---",) * 5,
     ]
     for slot in slots():
         for kind, part in registry(slot).items():
-            rows.append((slot, f"`{kind}`", "", "", "", "", _first_sentence(part)))
+            rows.append((f"{slot}: `{kind}`", "", "", "", _first_sentence(part)))
             for name, info in part.model_fields.items():
                 unit = UNITS.get(_suffix(name), "")
                 value = (_value(info), unit, _default(info), info.description or "")
-                rows.append(("", "", f"`{name}`", *value))
+                rows.append((f"`{name}`", *value))
     return "\n".join("| " + " | ".join(_cell(text) for text in row) + " |" for row in rows)
 
 
