@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from simulator.errors import DeviceError
-from simulator.hil.proofs import (
+from experiments.proofs import (
     PROOFS,
     SOURCES,
     Proof,
@@ -17,6 +16,7 @@ from simulator.hil.proofs import (
     prove,
     prove_by_sby,
 )
+from simulator.errors import DeviceError
 
 needs_yosys = pytest.mark.skipif(bool(missing_tools()), reason=missing_tools() or "it is there")
 needs_sby = pytest.mark.skipif(bool(missing_sby()), reason=missing_sby() or "it is there")

@@ -1,4 +1,4 @@
-"""python -m simulator.hil.proofs: formal proofs of the RTL's queues, by yosys and abc or by sby.
+"""python -m experiments.proofs: formal proofs of the RTL's queues, by yosys and abc or by sby.
 
 Each proof is a module of rtl/proofs whose assertions hold in every reachable state (PDR), or in the
 first cycles, where what it looks at has ended by then (bounded). Its .sby file says the same to
@@ -19,8 +19,8 @@ from typing import NamedTuple
 from simulator.command import command
 from simulator.errors import DeviceError
 from simulator.hil.tools import run_tool
+from simulator.hil.verilator import SOURCES
 
-SOURCES = Path(__file__).parent / "rtl"
 LIMIT_S = 300
 _TO_AIGER = (
     "prep -flatten -top {top}; memory_map -formal; opt -full; async2sync; "
@@ -64,9 +64,9 @@ PROOFS = (
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; returns the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m simulator.hil.proofs",
+        prog="python -m experiments.proofs",
         description="Prove assertions about the RTL's queues; needs yosys (Debian: yosys).",
-        epilog="example: python -m simulator.hil.proofs --sby",
+        epilog="example: python -m experiments.proofs --sby",
     )
     parser.add_argument("--sby", action="store_true", help="by SymbiYosys: the bounded tasks")
     options = parser.parse_args(arguments)
