@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 import simulator
-from models.topology import Tensor
+from models.operations.topology import Tensor
 from simulator.trace import SCHEMA, open_writer, pack_bits
 
 IMAGE = "image"

@@ -26,7 +26,7 @@ from experiments.drawn_convolutions import (
     list_network,
     write_network,
 )
-from models.topology import Tensor
+from models.operations.topology import Tensor
 from simulator.command import check_counts, check_target, command
 
 NETWORKS = ("vgg11", "resnet18", "spikingformer_4_256", "spikingformer_2_512")

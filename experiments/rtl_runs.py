@@ -14,7 +14,7 @@ import numpy as np
 
 from experiments.drawn_convolutions import Bits, ConvLayer, list_layer, list_network, write_network
 from experiments.generated import RECORDED, ROOT
-from models.topology import Tensor
+from models.operations.topology import Tensor
 from simulator.architecture import Architecture, load_architecture
 from simulator.engine.replay import replay
 from simulator.lowering import Lowered, lower, make_plan

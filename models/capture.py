@@ -194,7 +194,7 @@ def capture(options: argparse.Namespace) -> Path:
     config = switches.applied(named_config(options.model, options.dataset, timesteps))
     use_threads(options.threads)
     from models.networks.arms import Setup, prepare
-    from models.writing import write_trace
+    from models.operations.writing import write_trace
 
     images = load_images(options)
     setup = Setup(

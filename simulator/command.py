@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
-import io
 import os
 import platform
 import shlex
@@ -25,8 +24,9 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any, TextIO
+from typing import Any
 
+from simulator.config.standard_streams import flush, repair_streams
 from simulator.config.wording import visible
 from simulator.errors import SimulatorError
 
@@ -93,13 +93,13 @@ def supervised(
     number after SIGINT, SIGTERM or SIGHUP, with what that left; 70 after a fault of ours, whose
     traceback goes into a file. A reader of stdout that has gone ends the command silently.
     """
-    _repair_streams()
+    repair_streams()
     lead = f"{name}: " if name else ""
     with _signals_raise():
         try:
             code = work() or 0
         except SystemExit:  # argparse, after a message of its own
-            if lost := _flush(sys.stdout):
+            if lost := flush(sys.stdout):
                 return _output_lost(lost, lead)
             raise
         except SimulatorError as error:
@@ -112,13 +112,13 @@ def supervised(
             code = 128 + number
         except Exception as error:
             if isinstance(error, OSError) and error is getattr(sys.stdout, "fault", None):
-                _flush(sys.stdout)
+                flush(sys.stdout)
                 code = _output_lost(error, lead)
             else:
                 end_children()
                 _say(f"{lead}{_crash_line(error)}")
                 code = CRASHED
-        if lost := _flush(sys.stdout):
+        if lost := flush(sys.stdout):
             code = code or _output_lost(lost, lead)
         return code
 
@@ -180,95 +180,6 @@ def _is_tracker(child: Any) -> bool:
     with contextlib.suppress(Exception):
         return "resource_tracker" in " ".join(child.cmdline())
     return True
-
-
-def _repair_streams() -> None:
-    """Give a closed stdin, stdout or stderr to the null device; let no character fail.
-
-    Otherwise the next file that is opened would take the stream's number and be printed into.
-    """
-    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
-        if getattr(sys, name) is None:
-            null = os.open(os.devnull, os.O_RDWR)
-            if null > number and not _is_open(number):
-                os.dup2(null, number)
-                os.close(null)
-                null = number
-            setattr(sys, name, open(null, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
-    if sys.__stdout__ is not None and sys.stdout is sys.__stdout__:
-        sys.stdout = _Watched(sys.__stdout__)
-    if sys.__stderr__ is not None and sys.stderr is sys.__stderr__:
-        sys.stderr = _Lossy(sys.__stderr__)
-
-
-class _Watched(io.TextIOWrapper):
-    """A standard stream that takes every character and remembers its own fault.
-
-    A fault of the stream can so be told from that of a file.
-    """
-
-    def __init__(self, stream: TextIO) -> None:
-        stream.flush()
-        lines = getattr(stream, "line_buffering", False)
-        super().__init__(stream.buffer, stream.encoding, "backslashreplace", line_buffering=lines)
-        self.fault: OSError | None = None
-
-    def write(self, text: str) -> int:
-        """Write a text."""
-        try:
-            return super().write(text)
-        except OSError as error:
-            self.fault = error
-            raise
-
-    def flush(self) -> None:
-        """Write out what is held back."""
-        try:
-            super().flush()
-        except OSError as error:
-            self.fault = error
-            raise
-
-
-class _Lossy(_Watched):
-    """Text that is lost where it cannot be written: messages must not end the work they tell of."""
-
-    def write(self, text: str) -> int:
-        """Write what can be written."""
-        with contextlib.suppress(OSError):
-            return super().write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        """Write out what can be written."""
-        with contextlib.suppress(OSError):
-            super().flush()
-
-
-def _is_open(number: int) -> bool:
-    try:
-        os.fstat(number)
-    except OSError:
-        return False
-    return True
-
-
-def _flush(stream: TextIO) -> OSError | None:
-    """Flush a stream; one that has failed once is given to the null device."""
-    try:
-        stream.flush()
-    except OSError as error:
-        fault: OSError | None = error
-    except ValueError:  # closed by the work itself
-        return None
-    else:
-        fault = getattr(stream, "fault", None)
-    if fault is not None:
-        with contextlib.suppress(OSError, ValueError):
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, stream.fileno())
-            os.close(null)
-    return fault
 
 
 def _output_lost(fault: OSError, lead: str) -> int:

@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from simulator.config.shipped import TRACES, file_of
+from simulator.distributed.leaving import simulation_of
 from simulator.errors import ResultError, TraceError
-from simulator.leaving import simulation_of
 from simulator.results.intervals import machine_of
 from simulator.results.result import Result
-from simulator.timeline import Windows
+from simulator.timeline import StateWindows
 from simulator.trace import Trace
 
-__all__ = ["Windows", "replayed"]
+__all__ = ["StateWindows", "replayed"]
 
 OTHERS = "other_images"
 """Of a replay, work for other images is busy time of the array."""
 
 
-def replayed(result: Result, count: int) -> Windows:
+def replayed(result: Result, count: int) -> StateWindows:
     """Replay the first image of a result, with those that run beside it, in `count` windows.
 
     Raises SimulatorError where its trace is not there or the replay is not what the result holds.

@@ -27,9 +27,9 @@ from simulator.results.intervals import (
     with_prices,
 )
 from simulator.results.moved import PriceSetting, dram_bits, moved
+from simulator.results.provenance import switches
 from simulator.results.result import Result
 from simulator.results.summary import short
-from simulator.results.terminal import switches
 from simulator.results.units import number
 
 EXAMPLE = (
@@ -128,8 +128,9 @@ def _priced(result: Result, options: argparse.Namespace) -> Result:
 
 
 def _lines(name: str, result: Result, found: Intervals) -> list[str]:
+    table = result.provenance["energy_table"]
     lines = [
-        f"{name}: {result.provenance['energy_table']['name']}; {switches(result)}",
+        f"{name}: {table['name']}; {switches(table)}",
         f"{'µJ per image':<48} {'low':>10} {'nominal':>10} {'high':>10}",
     ]
     for part, energy in found.by_part().items():

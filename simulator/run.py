@@ -286,7 +286,7 @@ def _write_timeline(options: argparse.Namespace, images: range, result: Result) 
     """Replay these images once more and write when each operation ran; the stream comes first."""
     from simulator.architecture import load_architecture
     from simulator.config.staged_file import named
-    from simulator.leaving import simulation_of
+    from simulator.distributed.leaving import simulation_of
     from simulator.timeline import TimelineRecording, record_stream, write_timeline
     from simulator.trace import Trace
 

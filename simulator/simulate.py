@@ -33,7 +33,7 @@ from simulator.results.priced import priced
 from simulator.results.provenance import machine_provenance
 from simulator.results.result import Result, joined
 from simulator.results.schema import SCHEMA
-from simulator.timeline import TimelineRecording, Windows, array_windows, record
+from simulator.timeline import StateWindows, TimelineRecording, array_windows, record
 from simulator.trace import Image, ImageBatch, Trace, image_of
 
 
@@ -168,7 +168,7 @@ class Simulation:
         name = f"{self.architecture.name}, image {index} ({self._image_id(index)})"
         return record(self.plan, image, lowered, timeline, name)
 
-    def windows(self, together: Sequence[int], count: int) -> Windows:
+    def windows(self, together: Sequence[int], count: int) -> StateWindows:
         """What the PE arrays do over time while images, which run together, are replayed."""
         replayed = self.replay(*(self.trace.read(index) for index in together))
         return array_windows(self.plan, *replayed, count)

@@ -144,7 +144,7 @@ def _prices(
     import torch
 
     from models.halting.machine_ponder import step_prices
-    from models.writing import write_trace
+    from models.operations.writing import write_trace
     from simulator.hil.cost_table import cost_table
     from simulator.trace import Trace
 

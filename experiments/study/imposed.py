@@ -19,7 +19,7 @@ from models.halting.policies import kept_fractions
 from models.networks.arms import Prepared
 from models.networks.config import HaltingConfig, ModelConfig
 from models.networks.stas import STAS
-from models.writing import announce
+from models.operations.writing import announce
 from simulator.trace import Trace, open_writer
 
 Masks = dict[str, npt.NDArray[np.bool_]]

@@ -37,8 +37,8 @@ from models.files import write_staged
 from models.networks.arms import Prepared
 from models.networks.config import HaltingConfig
 from models.networks.stas import STAS
+from models.operations.writing import write_trace
 from models.train import LAST
-from models.writing import write_trace
 from simulator.architecture import Architecture, load_architecture
 from simulator.simulate import Simulation
 from simulator.trace import Trace

@@ -94,7 +94,7 @@ def trace_of(network: PublishedNetwork, arm: str, work: Path) -> Path:
         return path
     from models.data.images import sample_images
     from models.networks.arms import Setup, prepare
-    from models.writing import write_trace
+    from models.operations.writing import write_trace
 
     images = sample_images(network.dataset, network.fitted)
     setup = Setup(

@@ -11,8 +11,8 @@ from experiments.study.hardware import KINDS, MACHINES, simulate
 from experiments.study.jobs import Extent, arm_of, cut, folder_of, load
 from models.data.sources import read_source
 from models.files import write_staged
+from models.operations.writing import write_trace
 from models.train import LAST
-from models.writing import write_trace
 
 COSTS, TRACE = "costs.json", "trace.npz"
 BATCH = 8

@@ -31,7 +31,7 @@ from models.networks.norms import MomentsProbe
 from models.networks.stas import STAS
 from models.networks.weights import to_grid, weight_tensors
 from models.operations import describe
-from models.topology import stored_matrices
+from models.operations.topology import stored_matrices
 
 STREAM_WRITERS = ("proj_out", "mlp.out", "attn.proj", "mlp.fc2")
 SCALE_SPREAD = 0.25

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from models.halting.recursion import Halting, HaltingState, HaltingStep, Head, Policy, accumulate
 from models.live.control import Budget, BudgetControl
-from models.recording import Packed, RecordingProbe
-from models.topology import Topology
+from models.operations.recording import Packed, RecordingProbe
+from models.operations.topology import Topology
 from simulator.errors import DeviceError
 from simulator.hil.base import Cost, Device
 from simulator.hil.pieces import Piece, Pieces, work_of

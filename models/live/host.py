@@ -23,8 +23,8 @@ from models.networks.layers import Context
 from models.networks.probes import SILENT
 from models.networks.rows import AllRows, DroppedRows, Membranes, Rows
 from models.networks.stas import STAS
-from models.recording import Packed
-from models.topology import Topology
+from models.operations.recording import Packed
+from models.operations.topology import Topology
 from simulator.errors import DeviceError
 from simulator.hil.base import Cost, Work
 

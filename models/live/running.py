@@ -18,9 +18,9 @@ from models.live.control import Budget, exceeded
 from models.live.flight import Check, ImageFlight, SteeredHalting, in_unit, totals
 from models.networks.arms import Prepared
 from models.networks.stas import STAS
-from models.recording import ImageRecording
-from models.topology import Topology
-from models.writing import announce
+from models.operations.recording import ImageRecording
+from models.operations.topology import Topology
+from models.operations.writing import announce
 from simulator.errors import DeviceError
 from simulator.hil.base import Device
 from simulator.hil.pieces import cut

@@ -11,7 +11,7 @@ from __future__ import annotations
 from models.networks.config import ModelConfig
 from models.operations.ending import list_halting, list_head
 from models.operations.plan import NetworkListing
-from models.topology import Topology
+from models.operations.topology import Topology
 
 __all__ = ["describe"]
 

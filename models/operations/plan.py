@@ -7,7 +7,7 @@ from typing import Any
 from models.networks.config import ModelConfig
 from models.networks.layers import POOL_KERNEL, POOL_PADDING, POOL_STRIDE
 from models.neurons.base import THRESHOLD
-from models.topology import Tensor
+from models.operations.topology import Tensor
 
 WEIGHT_BITS = 8
 IMAGE_BITS = 8

@@ -16,7 +16,7 @@ from simulator.results.result import Result
 from simulator.results.units import TIME
 
 if TYPE_CHECKING:
-    from simulator.replayed import Windows
+    from simulator.replayed import StateWindows
 
 WINDOWS = 120
 """Parts of the latency, so that a page holds as much of a long run as of a short one."""
@@ -54,7 +54,7 @@ def _plot(result: Result) -> Plot:
     return Plot(note, _figure(found, per_ms), frame.assign(mostly=found.places))
 
 
-def _figure(found: Windows, per_ms: float) -> go.Figure:
+def _figure(found: StateWindows, per_ms: float) -> go.Figure:
     """A bar a window, a colour a state, as shares of the window."""
     figure = go.Figure()
     step = found.edges[-1] / per_ms / len(found.widths)

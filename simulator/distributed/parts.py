@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from simulator.architecture import Architecture, as_architecture
 from simulator.distributed.executor import Executor
-from simulator.leaving import simulation_of
+from simulator.distributed.leaving import simulation_of
 from simulator.results.result import Result, merge
 from simulator.trace import Trace
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from simulator.architecture import Architecture
+from simulator.config.wording import one_line
 from simulator.energy.area import machine_area
 from simulator.energy.machine import MachinePrices
 
@@ -45,3 +47,39 @@ def machine_provenance(
             **prices.switches,
         },
     }
+
+
+def origin(weights: Mapping[str, Any]) -> str:
+    """How the weights of a trace came to be, in words, from its manifest's `weights`."""
+    if weights["origin"] == "calibrated":
+        return (
+            "calibrated: random weights whose batch norms are fitted to published firing rates; "
+            "not trained, so no accuracy applies"
+        )
+    if weights["origin"] == "random":
+        return "random weights: not trained, so no accuracy applies; the spike rates are arbitrary"
+    accuracy = weights.get("accuracy")
+    if not isinstance(accuracy, dict):
+        return "trained weights; the trace states no accuracy"
+    return "trained weights: " + ", ".join(_accuracy_words(accuracy))
+
+
+def _accuracy_words(accuracy: Mapping[str, Any]) -> list[str]:
+    """What a trace states of its network's accuracy, in words; unknown entries by their names."""
+    facts = {str(name): value for name, value in accuracy.items()}
+    words, top1, images = [], facts.pop("test_top1", None), facts.pop("test_images", None)
+    if isinstance(top1, int | float):
+        of = f" of {images:,} test images" if isinstance(images, int) else ""
+        words.append(f"{top1:.1%}{of} classified rightly (top-1)")
+    tokens = facts.pop("active_tokens", None)
+    if isinstance(tokens, int | float):
+        words.append(f"{tokens:.1%} of the tokens computed on them")
+    rest = (f"{one_line(name).replace('_', ' ')} {value}" for name, value in facts.items())
+    return [*words, *rest]
+
+
+def switches(table: Mapping[str, Any]) -> str:
+    """Return what was priced beyond a table, as a result's `energy_table` names it."""
+    terms = ", ".join(map(str, table.get("terms", []))) or "no terms beyond the table"
+    cells, dram = table.get("sram_cells", "lstp_300k"), table.get("dram_power", "table")
+    return one_line(f"{terms}; SRAM {cells}; DRAM {dram}", 200)

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simulator.config.wording import one_line
 from simulator.results.checks import number_of_arrays
 from simulator.results.columns import Table, numbers, rows_of, totals, words
 from simulator.results.findings import Firing, facts_of
 from simulator.results.intervals import DRAM, Intervals, has_bounds, intervals
+from simulator.results.provenance import origin
 from simulator.results.result import CAUSES, CONVENTIONS, Result
 from simulator.results.stream import stream_summary
 from simulator.streams.statistics import independent_mean
@@ -90,35 +90,6 @@ _ESTIMATED = (
     ("energy_uj", "energy_pj", 1e6),
     ("energy_delay_uj_ms", "energy_delay_pj_ms", 1e6),
 )
-
-
-def origin(weights: Mapping[str, Any]) -> str:
-    """How the weights of a trace came to be, in words, from its manifest's `weights`."""
-    if weights["origin"] == "calibrated":
-        return (
-            "calibrated: random weights whose batch norms are fitted to published firing rates; "
-            "not trained, so no accuracy applies"
-        )
-    if weights["origin"] == "random":
-        return "random weights: not trained, so no accuracy applies; the spike rates are arbitrary"
-    accuracy = weights.get("accuracy")
-    if not isinstance(accuracy, dict):
-        return "trained weights; the trace states no accuracy"
-    return "trained weights: " + ", ".join(_accuracy_words(accuracy))
-
-
-def _accuracy_words(accuracy: Mapping[str, Any]) -> list[str]:
-    """What a trace states of its network's accuracy, in words; unknown entries by their names."""
-    facts = {str(name): value for name, value in accuracy.items()}
-    words, top1, images = [], facts.pop("test_top1", None), facts.pop("test_images", None)
-    if isinstance(top1, int | float):
-        of = f" of {images:,} test images" if isinstance(images, int) else ""
-        words.append(f"{top1:.1%}{of} classified rightly (top-1)")
-    tokens = facts.pop("active_tokens", None)
-    if isinstance(tokens, int | float):
-        words.append(f"{tokens:.1%} of the tokens computed on them")
-    rest = (f"{one_line(name).replace('_', ' ')} {value}" for name, value in facts.items())
-    return [*words, *rest]
 
 
 def _energy_by_part(result: Result, bounds: Intervals | None) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from simulator.config.wording import one_line
 from simulator.results.findings import Finding
+from simulator.results.provenance import switches
 from simulator.results.result import Result
 from simulator.results.summary import short, summary
 from simulator.results.units import ENERGY, POWER, TIME, TRAFFIC, between, number
@@ -155,7 +156,7 @@ def _heading(result: Result, facts: Mapping[str, Any]) -> list[str]:
         *(_entry("Order", one_line(trace["order"]), lines=2) if "order" in trace else []),
         *_mapping(result.provenance.get("mapping")),
         *_entry("Weights", facts["origin"], lines=3),
-        *_entry("Prices", f"{prices}; {engine}; {switches(result)}", lines=3),
+        *_entry("Prices", f"{prices}; {engine}; {switches(table)}", lines=3),
     ]
 
 
@@ -163,14 +164,6 @@ def _mapping(chosen: object) -> list[str]:
     """What was chosen, in the words of the search; nothing under the fixed rules."""
     text = chosen.get("summary") if isinstance(chosen, dict) else None
     return _entry("Mapping", one_line(text, WIDTH * 3), lines=3) if isinstance(text, str) else []
-
-
-def switches(result: Result) -> str:
-    """Return what was priced beyond the table, as a result names it."""
-    table = result.provenance["energy_table"]
-    terms = ", ".join(map(str, table.get("terms", []))) or "no terms beyond the table"
-    cells, dram = table.get("sram_cells", "lstp_300k"), table.get("dram_power", "table")
-    return one_line(f"{terms}; SRAM {cells}; DRAM {dram}", WIDTH * 2)
 
 
 def _speed(facts: Mapping[str, Any]) -> list[str]:

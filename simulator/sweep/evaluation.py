@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from simulator.architecture import Architecture, load_architecture
 from simulator.config.staged_file import staged_file
+from simulator.distributed.leaving import simulation_of
 from simulator.energy.machine import MachinePrices
 from simulator.errors import ResultError, SimulatorError
-from simulator.leaving import simulation_of
 from simulator.results.findings import severity_of, split_findings
 from simulator.results.repricing import reprice, simulation_key
 from simulator.results.result import Result

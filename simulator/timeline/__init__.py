@@ -2,11 +2,11 @@
 
 from simulator.timeline.events import TimelineRecording, record, record_stream
 from simulator.timeline.files import check_target, write_timeline
-from simulator.timeline.windows import Windows, array_windows
+from simulator.timeline.windows import StateWindows, array_windows
 
 __all__ = [
+    "StateWindows",
     "TimelineRecording",
-    "Windows",
     "array_windows",
     "check_target",
     "record",

@@ -18,7 +18,7 @@ from simulator.program import Timeline
 BUSY = "busy"
 
 
-class Windows(NamedTuple):
+class StateWindows(NamedTuple):
     """Cycles of all PE arrays by window: those of a window add up to its width times the arrays.
 
     edges: int64 (windows + 1,), in cycles. cycles: int64 (windows,) of each state, BUSY first, then
@@ -37,7 +37,7 @@ class Windows(NamedTuple):
         return np.diff(self.edges)
 
 
-def array_windows(plan: Plan, lowered: Lowered, timeline: Timeline, count: int) -> Windows:
+def array_windows(plan: Plan, lowered: Lowered, timeline: Timeline, count: int) -> StateWindows:
     """Divide the latency into `count` windows, or one a cycle where that is fewer."""
     edges = np.unique(np.linspace(0, timeline.makespan_cycles, count + 1).astype(np.int64))
     arrays = plan.graph.with_role("pe_array")
@@ -52,7 +52,7 @@ def array_windows(plan: Plan, lowered: Lowered, timeline: Timeline, count: int) 
     met = np.unique(steps)
     most = np.array([by_window(steps == step) for step in met.tolist()]).argmax(axis=0)
     places = [place_of(plan, step)[0] for step in met[most].tolist()]
-    return Windows(edges, cycles, places, len(arrays))
+    return StateWindows(edges, cycles, places, len(arrays))
 
 
 def _spans(plan: Plan, lowered: Lowered, timeline: Timeline, unit: int) -> Ints:

@@ -1,7 +1,7 @@
-"""Is a part of every slot one file of another package?
+"""Is a part of every slot, a slot, or a metric one file of another package?
 
-Each file is that of a shipped part under another name. A machine made of the six new parts must
-give what the machine of the shipped ones gives.
+Six files are those of shipped parts under other names: a machine made of them must give what the
+machine of the shipped ones gives. A ring and a slot are new. (Families and neurons: tests/models.)
 """
 
 from __future__ import annotations
@@ -16,6 +16,12 @@ from typing import Any
 import pytest
 import yaml
 
+from simulator.results.result import Result
+from simulator.results.sweep_result import SweepResult
+from simulator.sweep.__main__ import main as search
+from simulator.sweep.metrics import METRICS, Metric
+from tests.factories import tiny_trace
+
 ROOT = Path(__file__).parents[2]
 MACHINE = ROOT / "arch_configs/sparse_pe_mesh4.yaml"
 PARTS = {
@@ -26,6 +32,58 @@ PARTS = {
     "vector_units": "simd",
     "dataflows": "timestep_serial",
 }
+
+
+SPACE = f"""\
+schema: stasim-space/1
+name: own
+base: {MACHINE}
+parameters: {{clock_mhz: {{choices: [100, 200]}}}}
+objectives: {{longest_ms: minimize}}
+search: {{strategy: grid}}
+"""
+RING = '''
+"""A ring: routers in a circle, one way round."""
+
+from typing import ClassVar
+
+from simulator.components.interconnects.base import End, Interconnect
+
+
+class Ring(Interconnect, kind="ring"):
+    """Cores in a circle, one way round; the last router has both memories."""
+
+    example: ClassVar[str] = "kind: ring\\nwidth_bits: 64\\nhop_cycles: 1\\nlink_um: 800\\n"
+
+    def links(self, cores: int) -> tuple[str, ...]:
+        return tuple(str(place) for place in range(cores + 1))
+
+    def route(self, source: End, target: End) -> tuple[str, ...]:
+        cores = 4
+        place, last = (end if isinstance(end, int) else cores for end in (source, target))
+        links = []
+        while place != last:
+            links.append(str(place))
+            place = (place + 1) % (cores + 1)
+        return tuple(links)
+'''
+SLOT = '''
+"""A slot of a package's own, with one part."""
+
+from typing import ClassVar
+
+from simulator.components.base import Component
+
+
+class Cooler(Component, slot="coolers"):
+    """What carries the heat away."""
+
+
+class Fan(Cooler, kind="fan"):
+    """Turns."""
+
+    example: ClassVar[str] = "kind: fan\\n"
+'''
 
 
 def renamed(document: Any) -> Any:
@@ -40,13 +98,16 @@ def renamed(document: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that holds what an installer writes: six modules and their entry points."""
+    """A folder that holds what an installer writes: its modules and their entry points."""
     folder = tmp_path_factory.mktemp("package")
     for slot, kind in PARTS.items():
         text = (ROOT / f"simulator/components/{slot}/{kind}.py").read_text("utf-8")
         text = text.replace(f'kind="{kind}"', f'kind="own_{kind}"')
         (folder / f"own_{kind}.py").write_text(text.replace(f"kind: {kind}", f"kind: own_{kind}"))
-    points = "".join(f"own_{kind} = own_{kind}\n" for kind in PARTS.values())
+    (folder / "ring.py").write_text(RING)
+    (folder / "coolers.py").write_text(SLOT)
+    modules = [f"own_{kind}" for kind in PARTS.values()] + ["ring", "coolers"]
+    points = "".join(f"{module} = {module}\n" for module in modules)
     information = folder / "own-1.0.dist-info"
     information.mkdir()
     (information / "METADATA").write_text("Name: own\nVersion: 1.0\n")
@@ -56,24 +117,63 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def tables(package: Path, machine: Path) -> dict[str, Any]:
-    command = ["simulator.run", "--arch", str(machine), "--trace", "traces/mnist.npz"]
+def run(folder: Path, *words: str) -> str:
+    """Run a module of STASim where a folder's packages are installed; return what it prints."""
     done = subprocess.run(
-        [sys.executable, "-m", *command, "--images", "0:1", "--json"],
+        [sys.executable, "-m", *words],
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(package), str(ROOT)])},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])},
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)["tables"]
-    assert isinstance(found, dict)
-    return found
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def result(package: Path, machine: Path, *words: str) -> Any:
+    command = ["simulator.run", "--arch", str(machine), "--trace", "traces/mnist.npz", *words]
+    return json.loads(run(package, *command, "--images", "0:1", "--json"))
 
 
 def test_a_machine_of_six_new_parts_gives_what_the_shipped_one_gives(package: Path) -> None:
-    own, shipped = tables(package, package / "machine.yaml"), tables(package, MACHINE)
+    own, shipped = (
+        result(package, machine)["tables"] for machine in (package / "machine.yaml", MACHINE)
+    )
     for name in ("images", "layers", "actions"):
         assert own[name] == shipped[name], name
+
+
+def test_a_machine_runs_on_a_ring_of_another_package(package: Path) -> None:
+    ring = "interconnect={kind: ring, width_bits: 64, hop_cycles: 1, link_um: 800}"
+    found = result(package, MACHINE, "--set", ring)
+    assert found["provenance"]["architecture"]["document"]["interconnect"]["kind"] == "ring"
+    assert "interconnect.4" in json.dumps(found)
+
+
+def test_slots_and_parts_are_in_the_table_where_the_package_is(
+    package: Path, tmp_path: Path
+) -> None:
+    table, without = run(package, "simulator.components"), run(tmp_path, "simulator.components")
+    for line in ("| interconnects | `ring` |", "| coolers | `fan` |"):
+        assert line in table
+        assert line not in without
+    assert "| interconnects | `mesh` |" in without
+
+
+def longest(result: Result) -> float:
+    return float(result.tables["images"].latency_ms.max())
+
+
+def test_a_search_knows_a_metric_of_another_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metric = Metric("longest latency of an image", of_result=longest)
+    monkeypatch.setitem(METRICS, "longest_ms", metric)
+    (tmp_path / "space.yaml").write_text(SPACE)
+    trace, out = tiny_trace(tmp_path / "tiny.npz", images=2), tmp_path / "out"
+    assert search([str(tmp_path / "space.yaml"), "--trace", str(trace), "--out", str(out)]) == 0
+    points = SweepResult.load(out).points
+    assert (points["metric.longest_ms"] >= points["metric.latency_ms"]).all()
+    assert len(points) == 2

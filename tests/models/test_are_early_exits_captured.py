@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from models.capturing import active, capture
 from models.errors import ModelError
 from simulator.architecture import load_architecture
+from simulator.distributed.leaving import simulation_of
 from simulator.errors import LoweringError, TraceError
-from simulator.leaving import simulation_of
 from simulator.operations import read_network
 from simulator.simulate import Simulation
 from simulator.trace import Trace, open_writer

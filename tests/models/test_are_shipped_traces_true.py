@@ -13,8 +13,8 @@ from models.data.images import mnist_digits
 from models.networks.arms import Setup, prepare
 from models.networks.config import HaltingConfig, named_config
 from models.operations import describe
-from models.topology import stored_matrices
-from models.writing import write_trace
+from models.operations.topology import stored_matrices
+from models.operations.writing import write_trace
 from simulator.trace import Trace
 
 TRACES = Path(__file__).parents[2] / "traces"

@@ -17,7 +17,7 @@ from models.networks.config import DATASETS, HaltingConfig, ModelConfig, Size
 from models.networks.stas import STAS
 from models.networks.weights import weight_tensors
 from models.operations import describe
-from models.topology import stored_matrices
+from models.operations.topology import stored_matrices
 from simulator.data import firing_rates
 from tests.messages import cases
 from tests.models.tiny_networks import pictures, tiny_config

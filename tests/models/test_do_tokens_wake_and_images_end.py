@@ -20,7 +20,7 @@ from models.halting.recursion import Halting, HaltingStep
 from models.networks.arms import Prepared
 from models.networks.config import HaltingConfig
 from models.networks.stas import Output
-from models.writing import write_trace
+from models.operations.writing import write_trace
 from simulator.trace import Trace
 from tests.models.tiny_networks import lively, noise, tiny_config
 

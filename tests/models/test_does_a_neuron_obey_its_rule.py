@@ -8,9 +8,11 @@ import pytest
 import torch
 from spikingjelly.activation_based import neuron as jelly
 
+from models import neurons
 from models.capture import main
 from models.networks.stas import STAS
 from models.neurons import neuron_named, neuron_names
+from models.neurons.base import NEURONS
 from simulator.trace import Trace
 from tests.models.tiny_networks import Keeper, lively, noise, tiny_config
 
@@ -88,3 +90,36 @@ def test_a_trace_says_what_an_update_takes(name: str, tmp_path: Path) -> None:
         kind, parameters = neuron_named(name).listed(1.0)
         found = next(each for each in trace.operations if each.name == "blocks.0.attn.q_lif")
         assert (found.kind, dict(found.parameters)) == (kind, parameters)
+
+
+SLOW_LEAK = '''
+"""Leaky integrate-and-fire with a slow leak: v' = 0.75 v + 0.25 x."""
+
+from models.neurons.base import register
+from models.neurons.lif import LeakyIntegrateAndFire
+
+
+@register("slow_leak")
+class SlowLeak(LeakyIntegrateAndFire):
+    """A quarter of the membrane goes, a quarter of the current enters."""
+
+    keep = 0.75
+    take = 0.25
+
+    def charge(self, current, membrane, out):
+        out.copy_(self.take * current if membrane is None else
+                  self.keep * membrane + self.take * current)
+'''
+
+
+def test_a_neuron_of_another_folder_runs_in_a_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "slow_leak.py").write_text(SLOW_LEAK)
+    monkeypatch.setattr(neurons, "__path__", [*neurons.__path__, str(tmp_path)])
+    assert neuron_names() == (*NAMES, "slow_leak")
+    test_it_fires_by_its_shares_of_membrane_and_current("slow_leak")
+    model = lively(tiny_config(neuron="slow_leak"))
+    with torch.no_grad():
+        assert model(noise(2)).logits.shape == (2, 10)
+    NEURONS.pop("slow_leak")

@@ -18,7 +18,7 @@ from models.networks.arms import Prepared, Setup, prepare
 from models.networks.config import DATASETS, ISPS_FORMS, Dataset, HaltingConfig, ModelConfig, Size
 from models.networks.stas import STAS
 from models.operations import describe
-from models.writing import write_trace
+from models.operations.writing import write_trace
 from simulator.trace import Trace, unpack_bits
 from tests.models.tiny_networks import Keeper, lively, pictures, tiny_config
 

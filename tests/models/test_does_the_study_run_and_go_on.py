@@ -28,7 +28,7 @@ from experiments.study.tracing import COSTS, TRACE
 from models.files import write_staged
 from models.networks.arms import Prepared
 from models.networks.config import ModelConfig
-from models.writing import write_trace
+from models.operations.writing import write_trace
 from simulator.trace import Trace
 from tests.models.tiny_networks import lively, pictures, tiny_config
 

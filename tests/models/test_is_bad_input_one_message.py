@@ -112,7 +112,7 @@ def test_a_wrong_weights_file_is_said(
 def test_an_interrupt_leaves_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from models.recording import RecordingProbe
+    from models.operations.recording import RecordingProbe
 
     def interrupted(self: RecordingProbe, *rest: object) -> None:
         raise KeyboardInterrupt

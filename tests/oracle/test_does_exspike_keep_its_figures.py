@@ -10,7 +10,7 @@ import pytest
 
 from experiments.drawn_convolutions import IMAGE, Bits, drawn_pairs, write_network
 from experiments.exspike import NETWORKS, ExSpikeNetwork, Rate, exspike_networks, network
-from models.topology import Tensor
+from models.operations.topology import Tensor
 from simulator.architecture import load_architecture
 from simulator.engine.replay import replay
 from simulator.lowering import lower, make_plan

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from experiments.drawn_convolutions import Bits, ConvLayer, drawn_pairs, list_network, write_network
-from models.topology import Tensor
+from models.operations.topology import Tensor
 from simulator.architecture import load_architecture
 from simulator.engine.reference import simulate
 from simulator.engine.replay import replay

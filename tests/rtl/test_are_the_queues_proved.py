@@ -9,7 +9,6 @@ import pytest
 
 from experiments.proofs import (
     PROOFS,
-    SOURCES,
     Proof,
     missing_sby,
     missing_tools,
@@ -17,6 +16,7 @@ from experiments.proofs import (
     prove_by_sby,
 )
 from simulator.errors import DeviceError
+from simulator.hil.verilator import SOURCES
 
 needs_yosys = pytest.mark.skipif(bool(missing_tools()), reason=missing_tools() or "it is there")
 needs_sby = pytest.mark.skipif(bool(missing_sby()), reason=missing_sby() or "it is there")

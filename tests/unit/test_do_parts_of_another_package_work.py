@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -11,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from tests.contract.test_is_each_addition_one_file import run
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "tests" / "example_package"
@@ -38,20 +39,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return site
 
 
-def run(site: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    """Run a module where the package is installed."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(site), str(ROOT)])}
-    return subprocess.run(
-        [sys.executable, "-m", *command],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_page_prints_the_part_and_it_is_short(kind: str) -> None:
     code = (PACKAGE / "stasim_example" / f"{kind}.py").read_text("utf-8")
@@ -66,8 +53,7 @@ def test_a_machine_of_foreign_parts_runs_and_names_them(site: Path) -> None:
     words = re.findall(r'"([^"]*)"|(\S+)', command[1].replace("\\\n", " "))
     arguments = [quoted or plain for quoted, plain in words]
     done = run(site, *arguments, "--images", "0:1", "--json")
-    assert done.returncode == 0, done.stderr
-    provenance = json.loads(done.stdout)["provenance"]["architecture"]
+    provenance = json.loads(done)["provenance"]["architecture"]
     assert (provenance["pe_array"], provenance["token_skip"]) == ("adder_tree", "two_level")
     spikes = provenance["document"]["cores"][0]["buffers"]["spikes"]
     assert spikes["kind"] == "buffered_sram"
@@ -75,24 +61,16 @@ def test_a_machine_of_foreign_parts_runs_and_names_them(site: Path) -> None:
 
 def test_the_table_of_parts_lists_them(site: Path) -> None:
     done = run(site, "simulator.components")
-    assert all(f"`{kind}`" in done.stdout for kind in KINDS)
+    assert all(f"`{kind}`" in done for kind in KINDS)
 
 
 @pytest.mark.slow
 def test_the_contract_covers_them(site: Path) -> None:
     chosen = " or ".join(KINDS)
     done = run(site, "pytest", "-q", "tests/contract", "-k", chosen, "-p", "no:xdist")
-    assert done.returncode == 0, done.stdout
-    assert int(re.findall(r"(\d+) passed", done.stdout)[0]) >= 3 * 5
+    assert int(re.findall(r"(\d+) passed", done)[0]) >= 3 * 5
 
 
-def test_without_the_package_they_are_unknown() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "simulator.components"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    assert not any(f"`{kind}`" in done.stdout for kind in KINDS)
+def test_without_the_package_they_are_unknown(tmp_path: Path) -> None:
+    done = run(tmp_path, "simulator.components")
+    assert not any(f"`{kind}`" in done for kind in KINDS)

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from simulator import architecture, reprice, run
+from simulator import reprice, run
 from simulator.architecture import load_architecture
+from simulator.components import sections
 from simulator.components.base import Primitive, build, registry, slots
 from simulator.energy.machine import ALWAYS_ON, MachinePrices
 from simulator.energy.pricing import EnergyTable, table_names
@@ -67,9 +68,9 @@ def test_every_bound_holds_one_and_says_where_it_is_from() -> None:
 
 
 def test_the_names_of_switches_are_those_that_have_numbers() -> None:
-    assert typing.get_args(architecture.SramCellsName) == tuple(sram_cells())
-    assert typing.get_args(architecture.TermName) == term_names()
-    assert typing.get_args(architecture.DramPowerName) == ("states", "table", *dram_parts())
+    assert typing.get_args(sections.SramCellsName) == tuple(sram_cells())
+    assert typing.get_args(sections.TermName) == term_names()
+    assert typing.get_args(sections.DramPowerName) == ("states", "table", *dram_parts())
 
 
 def test_energies_sum_to_the_image_and_its_bounds(result: Result) -> None:

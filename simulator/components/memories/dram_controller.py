@@ -125,20 +125,15 @@ def _enter(
     """
     channel = bursts[burst, CHANNEL]
     clock = state.channel[channel]
-    for place in range(state.channel[channel, QUEUED + 1]):
+    for place in range(clock[QUEUED + 1]):
         if bursts[state.queue[channel, 1, place], ADDRESS] == bursts[burst, ADDRESS]:
             done[burst] = cycle + 1
             return 1
     kind = bursts[burst, IS_WRITE]
-    place = state.channel[channel, QUEUED + kind]
+    place = clock[QUEUED + kind]
     if place == QUEUE:
         return -1
-    idle = (
-        state.channel[channel, QUEUED + 0]
-        + state.channel[channel, QUEUED + 1]
-        + state.channel[channel, OPENED]
-        == 0
-    )
+    idle = _is_idle(clock)
     if idle and cycle - clock[IDLE_SINCE] >= gaps[gap.DOWN_AFTER]:
         _account(gaps, state, channel, cycle, clock[OPEN_BANKS])
         state.counts[channel, DOWN_ENTRIES] += 1
@@ -147,8 +142,14 @@ def _enter(
     if idle:
         clock[IDLE_SINCE] = NEVER
     state.queue[channel, kind, place] = burst
-    state.channel[channel, QUEUED + kind] = place + 1
+    clock[QUEUED + kind] = place + 1
     return 0
+
+
+@kernel_part
+def _is_idle(clock: Ints) -> bool:
+    """Return whether no burst waits in a channel."""
+    return bool(clock[QUEUED] + clock[QUEUED + 1] + clock[OPENED] == 0)
 
 
 @kernel_part
@@ -175,8 +176,9 @@ def _step(
     while cycle >= clock[NEXT_REFRESH]:
         clock[NEXT_REFRESH] += gaps[gap.REFRESH_EVERY]
         clock[REFRESHES] += state.half.shape[1]
+    # The second half of an activate: its times count from the first.
     if clock[HALF_OPEN] >= 0 and cycle >= clock[HALF_UNTIL]:
-        _finish_activate(state, channel)
+        clock[HALF_OPEN] = -1
         return cycle + 1, 0
     if clock[SYNC_BURST] >= 0:
         burst = clock[SYNC_BURST]
@@ -196,14 +198,9 @@ def _step(
         served += found
         following = min(following, at)
     if not issued and clock[HALF_OPEN] >= 0:
-        _finish_activate(state, channel)
+        clock[HALF_OPEN] = -1
         issued = True
-    if (
-        state.channel[channel, QUEUED + 0]
-        + state.channel[channel, QUEUED + 1]
-        + state.channel[channel, OPENED]
-        == 0
-    ):
+    if _is_idle(clock):
         clock[IDLE_SINCE] = min(clock[IDLE_SINCE], cycle)
     return (cycle + 1 if issued else following), served
 
@@ -234,14 +231,9 @@ def _issue_one(
             return issued, 0, min(following, at)
         return False, 0, following
     if clock[DRAINS] == 0:
-        if (
-            state.channel[channel, QUEUED + 1] > DRAIN_ABOVE
-            or state.channel[channel, QUEUED + 0] == 0
-        ):
+        if clock[QUEUED + 1] > DRAIN_ABOVE or clock[QUEUED] == 0:
             clock[DRAINS] = 1
-    elif (
-        state.channel[channel, QUEUED + 1] < DRAIN_BELOW and state.channel[channel, QUEUED + 0] != 0
-    ):
+    elif clock[QUEUED + 1] < DRAIN_BELOW and clock[QUEUED] != 0:
         clock[DRAINS] = 0
     burst, command, at = _oldest_queued(bursts, gaps, state, channel, cycle, columns, rows)
     if burst < 0:
@@ -362,25 +354,23 @@ def _access(
         state.counts[channel, READS] += 1
         clock[SYNCED] = max(clock[SYNCED], cycle + gaps[gap.READ_SYNC])
     clock[COLUMN_BUS if gaps[gap.TWO_BUSES] else ROW_BUS] = cycle + gaps[gap.CAS_BUS]
-    for place in range(state.channel[channel, OPENED]):
-        if state.queue[channel, 2, place] == burst:
-            _remove(state.queue[channel, 2], place, state.channel[channel], OPENED)
-            state.bank[channel, bank, HELD] -= 1
-            return
-    kind = 1 if write else 0
-    for place in range(state.channel[channel, QUEUED + kind]):
-        if state.queue[channel, kind, place] == burst:
-            _remove(state.queue[channel, kind], place, state.channel[channel], QUEUED + kind)
-            break
+    if _remove(state.queue[channel, 2], burst, clock, OPENED):
+        state.bank[channel, bank, HELD] -= 1
+        return
+    _remove(state.queue[channel, write], burst, clock, QUEUED + write)
     state.counts[channel, HITS] += 1
 
 
 @kernel_part
-def _remove(places: Ints, place: int, counts: Ints, count: int) -> None:
-    """Take an entry out and close the gap, so that the order of arrival stays."""
-    counts[count] -= 1
-    for later in range(place, counts[count]):
-        places[later] = places[later + 1]
+def _remove(places: Ints, burst: int, counts: Ints, count: int) -> bool:
+    """Take a burst out and close the gap, so that the order of arrival stays; False: not there."""
+    for place in range(counts[count]):
+        if places[place] == burst:
+            counts[count] -= 1
+            for later in range(place, counts[count]):
+                places[later] = places[later + 1]
+            return True
+    return False
 
 
 @kernel_part
@@ -416,22 +406,13 @@ def _open_or_close(
     state.counts[channel, ACTIVATES] += 1
     _account(gaps, state, channel, cycle, open_banks + 1)
     kind = bursts[burst, IS_WRITE]
-    for place in range(state.channel[channel, QUEUED + kind]):
-        if state.queue[channel, kind, place] == burst:
-            _remove(state.queue[channel, kind], place, state.channel[channel], QUEUED + kind)
-            break
-    state.queue[channel, 2, state.channel[channel, OPENED]] = burst
-    state.channel[channel, OPENED] += 1
+    _remove(state.queue[channel, kind], burst, clock, QUEUED + kind)
+    state.queue[channel, 2, clock[OPENED]] = burst
+    clock[OPENED] += 1
     state.bank[channel, bank, HELD] += 1
     if gaps[gap.SPLIT_ACTIVATE]:
         clock[HALF_OPEN] = bank
         clock[HALF_UNTIL] = cycle + gaps[gap.SPLIT_ACTIVATE]
-
-
-@kernel_part
-def _finish_activate(state: ControllerState, channel: int) -> None:
-    """Issue the second half of an activate; its times count from the first."""
-    state.channel[channel, HALF_OPEN] = -1
 
 
 @kernel_part

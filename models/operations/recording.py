@@ -11,7 +11,7 @@ import torch
 
 from models.networks.probes import Probe
 from models.networks.rows import Rows
-from models.topology import Tensor, Topology
+from models.operations.topology import Tensor, Topology
 
 Packed = npt.NDArray[np.uint8]
 

@@ -18,7 +18,7 @@ from simulator.results.columns import numbers, take
 from simulator.results.result import Result, joined
 from simulator.results.schema import SCHEMAS
 from simulator.simulate import Simulation
-from simulator.timeline import TimelineRecording, Windows
+from simulator.timeline import StateWindows, TimelineRecording
 from simulator.trace import Image, ImageBatch, Trace, batch_of, image_of
 from simulator.trace_format.layout import Layout
 
@@ -118,7 +118,7 @@ class CourseSimulations:
         """An image of the trace as a timeline."""
         return self._by_timesteps[self._taken[index]].record(index)
 
-    def windows(self, together: Sequence[int], count: int) -> Windows:
+    def windows(self, together: Sequence[int], count: int) -> StateWindows:
         """What the PE arrays do over time while an image is replayed."""
         return self._by_timesteps[self._taken[together[0]]].windows(together, count)
 

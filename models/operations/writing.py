@@ -18,8 +18,8 @@ from models.halting.recursion import Halting
 from models.networks.arms import Prepared
 from models.networks.stas import STAS
 from models.operations import describe
-from models.recording import RecordingProbe
-from models.topology import Topology
+from models.operations.recording import RecordingProbe
+from models.operations.topology import Topology
 from simulator.trace import SCHEMA, open_writer
 
 
