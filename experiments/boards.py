@@ -9,6 +9,7 @@ from pathlib import Path
 
 from experiments.exspike import exspike_networks, write_exspike
 from experiments.generated import command, line, markdown, run_case
+from experiments.rtl_runs import IMAGE_BURST
 from simulator.results.result import Result
 
 CLOCK_MHZ = 200
@@ -60,21 +61,39 @@ def spike_iand_former() -> str:
 
 
 def fpga_spiking_transformer() -> str:
-    """Patch splitting and first block of Spikformer-4-384, which have the shapes of the board's."""
-    result = run_case("fpga_spiking_transformer", "cifar10_baseline", images="0:1")
+    """Patch splitting and first block of Spikformer-4-384, which have the shapes of the board's.
+
+    The encoder may or may not be in the 48 ms; the second pair of columns has its image reader go
+    on, as in the RTL.
+    """
+    quiet = _parts()
+    running = _parts(f"cores.engines.convolutions.rival_words={IMAGE_BURST}")
+    rows = []
+    for part, (ours, stated) in quiet.items():
+        cells = [part, f"{stated:g}"]
+        for found in (ours, running[part][0]):
+            cells += [f"{found:.3f}", f"{found / stated - 1:+.1%}"]
+        rows.append(line(cells))
+    header = "| part | stated ms | ours ms | deviation | image reader goes on, ms | deviation |"
+    return markdown(header, rows)
+
+
+def _parts(*overrides: str) -> dict[str, tuple[float, float]]:
+    """Milliseconds of each part on the board's machine, and those that are stated."""
+    result = run_case("fpga_spiking_transformer", "cifar10_baseline", *overrides, images="0:1")
     layers = result.tables["layers"].set_index("layer")
     busy = layers.pe_busy_cycles + layers.vector_busy_cycles
+    encoder = busy["sps.0.conv"]
     stem = busy[[name for name in busy.index if name.startswith("sps.")]].sum()
+    after = sum(busy[f"blocks.0.{name}"] for name in _AFTER)
+    attention = sum(busy[f"blocks.0.{name}"] for name in _ATTENTION)
     parts = {
+        "convolutions and pools": (stem - encoder, 48.0),
         "encoder, convolutions and pools": (stem, 48.0),
-        "projection and MLP": (sum(busy[f"blocks.0.{name}"] for name in _AFTER), 4.634),
-        "all": (stem + sum(busy[f"blocks.0.{name}"] for name in _ATTENTION + _AFTER), 53.0),
+        "projection and MLP": (after, 4.634),
+        "all": (stem + attention + after, 53.0),
     }
-    rows = []
-    for part, (cycles, stated) in parts.items():
-        ours = cycles / CLOCK_MHZ / 1e3
-        rows.append(line([part, f"{stated:g}", f"{ours:.3f}", f"{ours / stated - 1:+.1%}"]))
-    return markdown("| part | stated ms | ours ms | deviation |", rows)
+    return {part: (cycles / CLOCK_MHZ / 1e3, stated) for part, (cycles, stated) in parts.items()}
 
 
 _ATTENTION = ("attn.q_linear", "attn.k_linear", "attn.v_linear", "attn.scores", "attn.context")

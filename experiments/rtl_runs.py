@@ -129,6 +129,15 @@ def _exspike(pairs: bool) -> Architecture:
 
 
 BLOCK = "blocks.0"
+IMAGE_BURST = 16
+"""Words of a burst of the board's image reader."""
+BOARD_RUNS = {
+    "axi4_quiet_lat0_rand": (0, False),
+    "axi4_quiet_lat30_rand": (30, False),
+    "axi4_lat0_zero": (0, True),
+    "axi4_lat30_rand": (30, True),
+}
+"""Recorded runs of the board's RTL: cycles of DRAM latency, and whether its reader goes on."""
 STAGES: dict[str, tuple[tuple[str, ...], str]] = {
     "conv0_encoder_3_48_32x32": (("sps.0.conv",), "engines.input"),
     "conv1_48_96_32x32": (("sps.1.conv",), "engines.convolutions"),
@@ -150,12 +159,16 @@ STAGES: dict[str, tuple[tuple[str, ...], str]] = {
 """Layers of each stage, and the unit that holds it."""
 
 
-def board_program(latency: int = 0) -> tuple[Lowered, list[str]]:
-    """The board's program for an image, at a latency of its DRAM in cycles, and its layers."""
+def board_program(latency: int = 0, *, unchanged: bool = False) -> tuple[Lowered, list[str]]:
+    """The board's program for an image, at a latency of its DRAM in cycles, and its layers.
+
+    `unchanged`: its image reader goes on when the encoder has ended.
+    """
     ports = ("cores.pe_array", "cores.engines.convolutions", "cores.engines.input")
+    changes = [f"{port}.port_latency_cycles={latency}" for port in ports]
     machine = load_architecture(
         ROOT / "arch_configs" / "fpga_spiking_transformer.yaml",
-        [f"{port}.port_latency_cycles={latency}" for port in ports],
+        changes + [f"cores.engines.convolutions.rival_words={IMAGE_BURST}"] * unchanged,
     )
     with Trace.open(CIFAR) as trace:
         network = read_network(trace)
@@ -163,9 +176,9 @@ def board_program(latency: int = 0) -> tuple[Lowered, list[str]]:
     return found, [layer.name for layer in network.layers]
 
 
-def board_stages(latency: int) -> dict[str, int]:
+def board_stages(latency: int, *, unchanged: bool = False) -> dict[str, int]:
     """Cycles of each stage: those of its unit, and the pipeline that ends it."""
-    found, names = board_program(latency)
+    found, names = board_program(latency, unchanged=unchanged)
     program = found.program
     cycles = {}
     for stage, (layers, unit) in STAGES.items():

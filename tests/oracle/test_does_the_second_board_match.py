@@ -6,8 +6,17 @@ import numpy as np
 import pytest
 
 from experiments.generated import ROOT
-from experiments.rtl_runs import BLOCK, CIFAR, FPGA_ST, board_program, board_stages, rows
+from experiments.rtl_runs import (
+    BLOCK,
+    BOARD_RUNS,
+    CIFAR,
+    FPGA_ST,
+    board_program,
+    board_stages,
+    rows,
+)
 from simulator.architecture import load_architecture
+from simulator.components.pe_arrays import conv_strip
 from simulator.lowering import lower, make_plan
 from simulator.operations import read_network
 from simulator.trace import Trace
@@ -16,11 +25,10 @@ needs_rtl = pytest.mark.skipif(not FPGA_ST.is_dir(), reason="the board's RTL is 
 
 
 @needs_rtl
-@pytest.mark.parametrize("latency", [0, 30])
-def test_each_stage_takes_the_cycles_of_the_rtl(latency: int) -> None:
-    """Its image reader stopped once the encoder has ended: nobody needs what it goes on to read."""
-    found = board_stages(latency)
-    run = f"axi4_quiet_lat{latency}_rand"
+@pytest.mark.parametrize("run", BOARD_RUNS)
+def test_each_stage_takes_the_cycles_of_the_rtl(run: str) -> None:
+    latency, unchanged = BOARD_RUNS[run]
+    found = board_stages(latency, unchanged=unchanged)
     own = [row for row in rows(FPGA_ST / "stage_cycles.csv") if row["run"] == run]
     measured = {row["stage"]: int(row["cycles"]) for row in own}
     total = measured.pop("total")
@@ -38,6 +46,41 @@ def test_convolutions_wait_for_a_slower_memory_as_in_the_rtl() -> None:
     run = "axi4_quiet_lat60_rand"
     measured = [int(row["cycle"]) for row in rows(FPGA_ST / "dram_bytes.csv") if row["run"] == run]
     assert ends == pytest.approx(np.array(measured[:5]), rel=0.001)
+    assert sum(found) == pytest.approx(measured[5], rel=0.001)
+
+
+def test_a_reader_beside_the_weights_is_served_burst_by_burst() -> None:
+    """The rule of `_shared` cycle by cycle: the port serves weights first, else the reader."""
+    words, latency, strips, groups, written = 16, 7, 90, 3, 40
+    held, rival, behind = 8 + 6 + latency, words + 10 + latency, 11
+    now, free, ends = 0, 0, []
+    for _ in range(rival):
+        for _ in range(groups):
+            for second in (False, True):
+                while free < now:  # the reader has the port
+                    free += rival
+                started, free = free, free + held
+                if not second:
+                    now = started + held + behind
+            now += strips
+        now += written
+        ends.append(now)
+    cycles = np.zeros(1, np.int64)
+    one, three, lines, end = (np.array([value]) for value in (1, groups, strips, written))
+    conv_strip._shared(one, three, lines, end, held, rival, behind, cycles)
+    assert cycles[0] == round(ends[-1] / rival)
+
+
+def test_no_parameter_of_a_port_makes_convolutions_faster() -> None:
+    """Beyond the given runs: latency, a rival and its burst, each stage is never shorter."""
+    before = board_stages(0)
+    for latency, unchanged in ((0, True), (5, True), (17, True), (45, True), (120, True)):
+        found = board_stages(latency, unchanged=unchanged)
+        convolutions = [name for name in found if name.startswith(("conv1", "conv2", "rpe"))]
+        quiet = board_stages(latency)
+        assert all(found[name] >= quiet[name] * 0.99 for name in convolutions)
+        assert sum(quiet.values()) >= sum(before.values())
+        before = quiet
 
 
 def test_projection_and_mlp_take_the_published_time() -> None:

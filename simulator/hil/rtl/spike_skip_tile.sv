@@ -138,6 +138,7 @@ module spike_skip_tile #(
     );
   end
 
+  logic [BLOCK_BITS-1:0] merged_block;
   merge #(
       .ROWS(ROWS),
       .COLUMNS(COLUMNS),
@@ -163,7 +164,6 @@ module spike_skip_tile #(
   );
 
   // Words under way to each block of partial sums.
-  logic [BLOCK_BITS-1:0] merged_block;
   for (genvar each = 0; each < SUM_BLOCKS; each++) begin : waiting
     logic [PENDING_BITS-1:0] count;
     logic more, fewer;

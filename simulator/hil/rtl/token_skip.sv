@@ -82,6 +82,7 @@ module token_skip #(
   assign waiting = write_valid && !fits;
   assign stalled = waiting;
 
+  logic group_last;
   always_ff @(posedge clk) begin
     if (reset) begin
       active <= 1'b0;
@@ -113,7 +114,6 @@ module token_skip #(
   end
 
   // The last group is being written when nothing follows it.
-  logic group_last;
   assign group_last = active && position >= end_position && !group_valid && write_valid;
 
   // A place of the queue some steps on.

@@ -209,6 +209,8 @@ module vector_engine #(
       owners1[lane*16+:16] = (place < live) ? token_of[32'(place[OWNER_BITS-1:0])*16+:16] : 16'hffff;
     end
   end
+  pass_t pass2, pass3, pass4;
+  logic [15:0] row2, row3, row4, token2, token3, token4;
   list_memory #(
       .LANES(COLUMNS),
       .BITS(MEMBRANE_BITS),
@@ -228,8 +230,6 @@ module vector_engine #(
 
   // Cycles 1 to 4: the neurons; scores and addresses go beside them.
   logic passes2, passes3, passes4, at_rest2;
-  pass_t pass2, pass3, pass4;
-  logic [15:0] row2, row3, row4, token2, token3, token4;
   logic [COLUMNS*8-1:0] scores2, scores3, scores4;
   logic [COLUMNS-1:0] spikes4;
   always_ff @(posedge clk) begin
