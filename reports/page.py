@@ -15,7 +15,7 @@ from typing import Any
 from reports.figures.base import Card
 from reports.figures.batches import batch_cards
 from reports.figures.cycles import cycles_card
-from reports.figures.energy import energy_card
+from reports.figures.energy import energy_card, layer_energy_card
 from reports.figures.latency import latency_card
 from reports.figures.over_time import over_time_card
 from reports.figures.roofline import roofline_card
@@ -56,6 +56,7 @@ def result_cards(result: Result, facts: dict[str, Any]) -> list[Card]:
     """All cards of a result, in the order of the page; `facts` is its summary."""
     return [
         energy_card(result, facts),
+        layer_energy_card(result),
         cycles_card(result),
         over_time_card(result),
         *token_cards(facts),

@@ -22,29 +22,34 @@ from simulator.results.units import ENERGY
 from simulator.streams.statistics import Estimate
 
 ENERGIES = "Energy"
+_Places = dict[tuple[str, str, str], int]
+"""Of each part, action and cause, its place in a list that all runs share."""
 
 
 def price_data(runs: Sequence[Run]) -> dict[str, Any]:
     """What the page computes energies from: for each run its entries under each energy table.
 
-    An entry is part, action, cause, whether it is logic of a PE array, and its low, nominal and
-    high mean energy in pJ.
+    An entry is the place of its part, action and cause among `names`, its low, nominal and high
+    mean energy in pJ, and whether it is logic of a PE array. "same": a table that changes nothing.
     """
     kept = [run for run in runs if run.priced and _says_its_machine(run)]
     names = table_names() if kept else ()
     images = [run.image_ids for run in kept]
     switches = {name: {"energy_table": name, **node_of(name)} for name in names}
+    places: _Places = {}
+    runs_data = [
+        _run_data(run, switches, places) | {"images": images.index(own)}
+        for run, own in zip(kept, images, strict=True)
+    ]
     return {
         "tables": [*names],
         "cells": [*sram_cells()] if kept else [],
         "bits": DRAM_BITS,
         "palette": PALETTE,
         "texts": texts()["prices"] | {"axis": text("ranking", "axis"), "joules": JOULES},
+        "names": [*places],
         # Runs of one number hold the same images.
-        "runs": [
-            _run_data(run, switches) | {"images": images.index(own)}
-            for run, own in zip(kept, images, strict=True)
-        ],
+        "runs": runs_data,
     }
 
 
@@ -57,12 +62,13 @@ def _says_its_machine(run: Run) -> bool:
     return True
 
 
-def _run_data(run: Run, tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _run_data(run: Run, tables: Mapping[str, Mapping[str, Any]], places: _Places) -> dict[str, Any]:
     result, own = run.result, run.result.provenance["architecture"]["document"]["technology"]
-    priced = {"": _entries(result, {})}
+    priced: dict[str, Any] = {"": _entries(result, {}, places)}
     for name, switches in tables.items():
         try:
-            priced[name] = _entries(result, switches)
+            found = _entries(result, switches, places)
+            priced[name] = "same" if found == priced[""] else found
         except SimulatorError:
             # A term or a bank has no figure there: the page says so when the table is chosen.
             continue
@@ -78,18 +84,20 @@ def _run_data(run: Run, tables: Mapping[str, Mapping[str, Any]]) -> dict[str, An
     }
 
 
-def _entries(result: Result, switches: Mapping[str, Any]) -> dict[str, Any]:
+def _entries(result: Result, switches: Mapping[str, Any], places: _Places) -> dict[str, Any]:
     machine = machine_of(result, switches)
-    found = under(result, machine)
     cells = leakage_by_cells(result, machine)
+
+    def short(entry: IntervalEntry) -> list[Any]:
+        name = (entry.part, entry.action, entry.cause)
+        return [places.setdefault(name, len(places)), *entry.energy_pj]
+
     return {
-        "entries": [[*_named(entry), is_pe_logic(entry)] for entry in found.entries],
-        "cells": {name: [_named(entry) for entry in each] for name, each in cells.items()},
+        "entries": [
+            [*short(each), int(is_pe_logic(each))] for each in under(result, machine).entries
+        ],
+        "cells": {name: [short(entry) for entry in each] for name, each in cells.items()},
     }
-
-
-def _named(entry: IntervalEntry) -> list[Any]:
-    return [entry.part, entry.action, entry.cause, *entry.energy_pj]
 
 
 def price_cards(runs: Sequence[Run]) -> list[Card]:

@@ -13,6 +13,7 @@ from reports.figures.roofline import layer_points
 from reports.texts import text, texts
 from simulator.results.summary import short
 from simulator.results.units import ENERGY, TIME, TRAFFIC
+from simulator.streams.statistics import Estimate, independent_mean
 
 ARRAY, ENERGY_DEFINED = "The PE array: utilization, occupancy, stalls", "Energy"
 VIEWS = ("waterfall-time", "waterfall-energy")
@@ -30,23 +31,23 @@ def _roofs(run: Run) -> str:
     roof = run.facts["roofline"]
     return text(
         "why",
-        peak=roof["peak_accumulations_per_cycle"],
+        peak=f"{roof['peak_accumulations_per_cycle']:,}",
         bandwidth=f"{roof['dram_bytes_per_cycle']:.4g}",
     )
 
 
 def layer_table(run: Run) -> pd.DataFrame:
     """A row a layer: what entered it, what it took, why it waited, its place under the roofs."""
-    result, images = run.result, run.result.images
+    result = run.result
     cycles = cycles_by_layer(result)
     facts = {entry["layer"]: entry for entry in run.facts["layers"]}
-    sums = result.tables["layers"].groupby("layer", sort=False)[["rows", "live_rows", "dram_bytes"]]
-    moved = sums.sum() / images
+    layers = result.tables["layers"].set_index(["image", "layer"])
+    waited = result.tables["layer_stalls"].groupby(["image", "layer"])["stall_cycles"].sum()
+    each = layers.assign(waited=waited.reindex(layers.index, fill_value=0)).groupby("layer")
     points = layer_points(result)
     rows = []
     for name, entry in facts.items():
-        own = cycles.loc[name]
-        stalls = own.drop("busy")
+        own, stalls = each.get_group(name), cycles.loc[name].drop("busy")
         most = stalls.idxmax() if stalls.any() else ""
         rate = points["intensity"].get(name)
         rows.append(
@@ -54,19 +55,25 @@ def layer_table(run: Run) -> pd.DataFrame:
                 "layer": name,
                 "kind": words(entry["kind"]),
                 "inputs that are not zero": entry["input_rate"],
-                "rows": moved["rows"][name],
-                "live rows": moved["live_rows"][name],
-                "busy (cycles)": own["busy"],
-                "waited for (cycles)": stalls.sum(),
+                "rows": own["rows"].mean(),
+                "live rows": own["live_rows"].mean(),
+                "busy (cycles)": _mean(own["pe_busy_cycles"]),
+                "waited for (cycles)": _mean(own["waited"]),
                 "mostly for": words(str(most)),
-                TRAFFIC.head("DRAM"): TRAFFIC.of(moved["dram_bytes"][name]),
-                ENERGY.head("energy"): entry["energy_uj"],
+                TRAFFIC.head("DRAM"): _mean(TRAFFIC.of(own["dram_bytes"])),
+                ENERGY.head("energy"): _mean(ENERGY.of(own["energy_pj"])),
                 "share of energy": entry["energy_share"],
                 "accumulations per byte": None if rate is None else float(rate),
                 "accumulations per cycle": points["achieved"].get(name),
             }
         )
     return pd.DataFrame(rows).dropna(axis="columns", how="all")
+
+
+def _mean(values: pd.Series) -> Estimate:
+    """A mean of what is never negative, and neither is its interval."""
+    value, low, high = independent_mean(values.to_numpy(float))
+    return Estimate(value, None if low is None else max(low, 0.0), high)
 
 
 def waterfall_cards(runs: Sequence[Run]) -> list[Card]:

@@ -31,7 +31,12 @@ from simulator.config.wording import suggestion
 from simulator.errors import ResultError
 from simulator.results.pairing import ratio, ratio_of_means, shared
 from simulator.results.units import AREA, EDP, ENERGY, POWER, RATE, TIME, TRAFFIC
-from simulator.streams.statistics import CONFIDENCE, Estimate, percentile_estimate
+from simulator.streams.statistics import (
+    CONFIDENCE,
+    Estimate,
+    independent_mean,
+    percentile_estimate,
+)
 
 COMPARING = "Comparing designs"
 GEOMEAN = "geometric mean"
@@ -56,12 +61,8 @@ METRICS = (
     DesignMetric(EDP_HEAD, "EDP against the baseline", "energy_delay_pj_ms"),
     DesignMetric(DRAM_HEAD, "DRAM traffic against the baseline", "dram_bytes"),
 )
-ESTIMATES = {
-    LATENCY: "latency_ms",
-    ENERGY_HEAD: "energy_uj",
-    EDP_HEAD: "energy_delay_uj_ms",
-}
-"""Means of which the summary has an interval."""
+THROUGHPUT, LEAKAGE, P99 = RATE.head("throughput"), ENERGY.head("leakage"), TIME.head("p99")
+UTILIZATION, OCCUPANCY = "utilization", "array occupancy"
 
 
 def headline(run: Run) -> dict[str, float]:
@@ -70,12 +71,12 @@ def headline(run: Run) -> dict[str, float]:
     by_habit = {entry["convention"]: entry["energy_uj"] for entry in facts["field_energy"]}
     return {
         LATENCY: facts["latency_ms"]["mean"],
-        TIME.head("p99"): facts["latency_ms"]["p99"],
-        RATE.head("throughput"): facts["throughput_images_per_s"],
-        "utilization": facts["utilization"],
-        "array occupancy": facts["array_occupancy"],
+        P99: facts["latency_ms"]["p99"],
+        THROUGHPUT: facts["throughput_images_per_s"],
+        UTILIZATION: facts["utilization"],
+        OCCUPANCY: facts["array_occupancy"],
         ENERGY_HEAD: facts["energy_uj"],
-        ENERGY.head("leakage"): facts["leakage_energy_uj"],
+        LEAKAGE: facts["leakage_energy_uj"],
         EDP_HEAD: facts["energy_delay_uj_ms"],
         DRAM_HEAD: TRAFFIC.of(facts["dram_bytes_mean"]),
         POWER.head("power of the chip"): facts["area"]["on_chip_power_mw"],
@@ -88,19 +89,41 @@ def headline(run: Run) -> dict[str, float]:
 
 def overview(runs: Sequence[Run]) -> pd.DataFrame:
     """A row for each run: design, workload, and its headline numbers, with intervals if it has."""
-    rows = []
-    for run in runs:
-        cells: dict[str, Any] = dict(headline(run))
-        for name, key in ESTIMATES.items():
-            cells[name] = Estimate(**run.facts["mean_intervals"][key])
-        if run.priced:
-            low, _, high = map(ENERGY.of, run.priced.energy)
-            cells[ENERGY_HEAD] = Estimate(cells[ENERGY_HEAD].value, low, high)
-        cells[TIME.head("p99")] = percentile_estimate(run.latencies_ms, 99)
-        rows.append(
-            {"design": run.design, "workload": run.workload, "n": run.result.images} | cells
-        )
+    rows = [
+        {"design": run.design, "workload": run.workload, "n": run.result.images}
+        | headline(run)
+        | intervals(run)
+        for run in runs
+    ]
     return pd.DataFrame(rows).dropna(axis="columns", how="all")
+
+
+def intervals(run: Run) -> dict[str, Estimate]:
+    """Headline numbers with their intervals: of energy the bounds of prices, else over images."""
+    images, facts = run.result.tables["images"], run.facts
+    latency = independent_mean(run.latencies_ms)
+    times, cycles = facts["throughput_images_per_s"] * latency.value, images["latency_cycles"]
+    found = {
+        LATENCY: latency,
+        P99: percentile_estimate(run.latencies_ms, 99),
+        THROUGHPUT: Estimate(
+            facts["throughput_images_per_s"],
+            times / latency.high if latency.high else None,
+            times / latency.low if latency.low and latency.low > 0 else None,
+        ),
+        ENERGY_HEAD: independent_mean(ENERGY.of(images["energy_pj"])),
+        LEAKAGE: independent_mean(ENERGY.of(images["leakage_energy_pj"])),
+        EDP_HEAD: independent_mean(EDP.of(images["energy_delay_pj_ms"])),
+        DRAM_HEAD: independent_mean(TRAFFIC.of(images["dram_bytes"])),
+    }
+    # Shares of all cycles: ratios of means.
+    for name, column in ((UTILIZATION, "utilization"), (OCCUPANCY, "pe_occupancy")):
+        weights = cycles.to_numpy(float)
+        found[name] = ratio_of_means(images[column].to_numpy(float) * weights, weights)
+    if run.priced:
+        low, _, high = map(ENERGY.of, run.priced.energy)
+        found[ENERGY_HEAD] = Estimate(found[ENERGY_HEAD].value, low, high)
+    return found
 
 
 def _area_mm2(area: Mapping[str, Any]) -> float:

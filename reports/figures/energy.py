@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from reports.figures.base import (
+    DESIGN,
+    WORKLOAD,
     Card,
     Plot,
+    Plots,
     Run,
     by_workload,
     grouped,
+    many_rows,
     per_workload,
     single,
     stacked,
@@ -24,11 +28,12 @@ from simulator.results.summary import short
 
 AT_REST = "at rest"
 ENERGY = "Energy"
+LAYERS = "Energy by layer and part"
 
 
 def energy_card(result: Result, facts: dict[str, Any]) -> Card:
     """Mean energy per image by section of the network, stacked by part."""
-    grid = _by_section_and_part(result)
+    grid = _dynamic(result, section_of_layers(result, blocks=True))
     grid.loc[AT_REST] = 0.0
     for part in facts["energy_by_part"]:
         name = part["part"]
@@ -59,9 +64,11 @@ def section_of_layers(result: Result, *, blocks: bool) -> dict[str, str]:
     }
 
 
-def _by_section_and_part(result: Result) -> pd.DataFrame:
-    """Mean dynamic energy in uJ, sections x parts, sections in the order of the layers."""
-    named = section_of_layers(result, blocks=True)
+def _dynamic(result: Result, named: Mapping[str, str]) -> pd.DataFrame:
+    """Mean dynamic energy in uJ, sections x parts, sections in the order of the layers.
+
+    `named`: the section of each layer.
+    """
     actions = result.tables["actions"]
     sections = actions["layer"].map(named).fillna("other")
     sums = actions.groupby([sections, actions["part"]])["energy_pj"].sum()
@@ -89,10 +96,29 @@ def energy_cards(runs: Sequence[Run]) -> list[Card]:
             "latency.",
         ),
     )
+    own: Plots = {(run.workload, run.design): _by_layer_and_part(run.result) for run in runs}
+    title = f"{LAYERS}, one design"
     return [
-        per_workload(f"energy-by-{name}", title, ENERGY, runs, partial(_energies, measure, note))
-        for name, title, measure, note in views
+        *(
+            per_workload(f"energy-by-{name}", head, ENERGY, runs, partial(_energies, measure, note))
+            for name, head, measure, note in views
+        ),
+        Card("energy-by-layer", title, ENERGY, (WORKLOAD, DESIGN), own),
     ]
+
+
+def layer_energy_card(result: Result) -> Card:
+    """Mean dynamic energy by layer, stacked by part."""
+    return single("energy-by-layer", LAYERS, ENERGY, _by_layer_and_part(result))
+
+
+def _by_layer_and_part(result: Result) -> Plot:
+    grid = _dynamic(result, {layer: layer for layer in section_of_layers(result, blocks=False)})
+    grid = grid[grid.sum().sort_values(ascending=False, kind="stable").index].rename(columns=short)
+    figure = stacked(grid, "dynamic energy per image (µJ)")
+    many_rows(figure, len(grid))
+    facts = table(grid.assign(all=grid.sum(axis=1)), "layer", " (µJ)")
+    return Plot("Mean per image. What is drawn all the time belongs to no layer.", figure, facts)
 
 
 def _energies(measure: Callable[[Run], dict[str, float]], note: str, group: Sequence[Run]) -> Plot:

@@ -12,9 +12,20 @@
   function load(card) {
     if (card.facts) return;
     card.facts = JSON.parse(card.element.querySelector("script").textContent);
+    card.facts.plots.forEach(fill);
     card.facts.choices.forEach(function (choice, place) { addPick(card, choice, place); });
     addButtons(card);
     if ("open" in card.element.dataset) card.numbers.hidden = false;
+  }
+
+  // Series that the page holds once, as a column of the table.
+  function fill(plot) {
+    (plot.figure ? plot.figure.data : []).forEach(function (trace) {
+      Object.entries(trace).forEach(function ([key, value]) {
+        if (value === null || typeof value.column !== "number") return;
+        trace[key] = plot.table.rows.map(function (row) { return row[value.column]; });
+      });
+    });
   }
 
   function addPick(card, choice, place) {

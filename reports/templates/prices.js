@@ -61,9 +61,22 @@
     return [0, 1, 2].map(function (i) { return fsum(spans.map(function (span) { return span[i]; })); });
   }
 
+  // A run's entries under a table, with their names; undefined without prices.
+  function pricedOf(run, table) {
+    const found = run.priced[table];
+    if (found === "same") return pricedOf(run, "");
+    if (found && !found.named) {
+      const named = function ([name, ...rest]) { return [...data.names[name], ...rest]; };
+      found.entries = found.entries.map(named);
+      Object.keys(found.cells).forEach(function (each) { found.cells[each] = found.cells[each].map(named); });
+      found.named = true;
+    }
+    return found;
+  }
+
   // The entries of a run under a setting: {part, action, cause, span}; null without prices.
   function entriesOf(run, at) {
-    const priced = run.priced[at.table];
+    const priced = pricedOf(run, at.table);
     if (!priced) return null;
     const leak = at.cells ? priced.cells[at.cells].slice() : null;
     const entries = priced.entries.filter(function (entry) { return !leak || entry[2] !== "sram_leakage"; })

@@ -10,7 +10,9 @@
     if (!isEstimate(value)) return S.shown(value);
     if (value.l === null && value.h === null) return S.shown(value.v);
     const bound = function (each) { return each === null ? "…" : S.shown(each); };
-    return S.shown(value.v) + " [" + bound(value.l) + ", " + bound(value.h) + "]";
+    const shown = [value.v, value.l, value.h].map(bound);
+    // Images that do not differ have no interval to read.
+    return new Set(shown).size === 1 ? shown[0] : shown[0] + " [" + shown[1] + ", " + shown[2] + "]";
   }
 
   // Of each column the value that most rows have, where at least two have it.
