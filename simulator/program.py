@@ -17,7 +17,6 @@ from typing import NamedTuple
 import numpy as np
 
 from simulator.config.arrays import Bools, Int32s, Ints
-from simulator.config.kernels import kernel
 from simulator.errors import LoweringError
 
 JOIN = -1
@@ -105,9 +104,8 @@ class Structure(NamedTuple):
         """Raise LoweringError for the first busy cycles that break a rule of a program."""
         program = self.program(busy_cycles)
         _check_columns(program)
-        rule, op = _first_wrong_busy(self.unit, busy_cycles, self.latency_cycles)
-        if rule != _SOUND:
-            raise _broken(program, rule, op)
+        if not _is_busy_sound(program):
+            _refuse(program)
 
 
 class Timeline(NamedTuple):
@@ -140,6 +138,33 @@ def validate(program: Program) -> None:
     for index, servers in enumerate(program.unit_servers.tolist()):
         if servers < 1:
             raise LoweringError(f"unit {index}: unit_servers is {servers}; rule: at least 1")
+    if not (_is_busy_sound(program) and _is_structure_sound(program)):
+        _refuse(program)
+
+
+def _is_busy_sound(program: Program) -> bool:
+    """Whether busy cycles and sums keep their rules, of a sound structure."""
+    busy, latency = program.busy_cycles, program.latency_cycles
+    if not len(busy):
+        return True
+    most = len(busy) * (int(busy.max()) + int(latency.max()))
+    positive = np.array_equal(busy > 0, program.unit != JOIN)
+    return positive and int(busy.min()) >= 0 and most < TOTAL_LIMIT_CYCLES
+
+
+def _is_structure_sound(program: Program) -> bool:
+    """Whether units, latencies and predecessors keep their rules."""
+    unit, latency, pointer = program.unit, program.latency_cycles, program.pred_ptr
+    known = (unit >= JOIN).all() and (unit < len(program.unit_servers)).all()
+    if not known or (pointer[1:] < pointer[:-1]).any():
+        return False
+    op = np.repeat(np.arange(len(unit)), np.diff(pointer))
+    ordered = (program.pred >= 0).all() and (program.pred < op).all()
+    return bool(ordered and (latency >= 0).all() and not latency[unit == JOIN].any())
+
+
+def _refuse(program: Program) -> None:
+    """Raise LoweringError for the first rule that breaks, if one does."""
     rule, op = _first_broken_rule(program)
     if rule != _SOUND:
         raise _broken(program, rule, op)
@@ -195,51 +220,29 @@ _RULES = {
 }
 
 
-@kernel
 def _first_broken_rule(program: Program) -> tuple[int, int]:
     """The first rule that breaks, and its op; columns must have their lengths."""
-    pred, pred_ptr = program.pred, program.pred_ptr
+    pred, pred_ptr = program.pred.tolist(), program.pred_ptr.tolist()
+    columns = program.unit.tolist(), program.busy_cycles.tolist(), program.latency_cycles.tolist()
     left = TOTAL_LIMIT_CYCLES - 1
-    for op in range(len(program.unit)):
-        unit = program.unit[op]
-        busy = program.busy_cycles[op]
-        latency = program.latency_cycles[op]
-        if unit < JOIN or unit >= len(program.unit_servers):
+    for op, (unit, busy, latency) in enumerate(zip(*columns, strict=True)):
+        if not JOIN <= unit < len(program.unit_servers):
             return _UNIT, op
-        if unit == JOIN:
-            if busy != 0:
-                return _JOIN_BUSY, op
-            if latency != 0:
-                return _JOIN_LATENCY, op
-        elif busy < 1:
+        if unit == JOIN and busy != 0:
+            return _JOIN_BUSY, op
+        if unit == JOIN and latency != 0:
+            return _JOIN_LATENCY, op
+        if unit != JOIN and busy < 1:
             return _BUSY, op
-        elif latency < 0:
+        if latency < 0:
             return _LATENCY, op
-        elif busy > left or latency > left - busy:
-            return _TOTAL, op
         left -= busy + latency
+        if left < 0:
+            return _TOTAL, op
         if pred_ptr[op + 1] < pred_ptr[op] or pred_ptr[op + 1] > len(pred):
             return _POINTER, op
-        for edge in range(pred_ptr[op], pred_ptr[op + 1]):
-            if pred[edge] < 0 or pred[edge] >= op:
-                return _PRED, op
-    return _SOUND, 0
-
-
-@kernel
-def _first_wrong_busy(unit: Int32s, busy_cycles: Ints, latency_cycles: Ints) -> tuple[int, int]:
-    """The first rule of busy cycles that breaks on a sound structure, and its op."""
-    left = TOTAL_LIMIT_CYCLES - 1
-    for op in range(len(busy_cycles)):
-        busy, latency = busy_cycles[op], latency_cycles[op]
-        if unit[op] == JOIN:
-            if busy != 0:
-                return _JOIN_BUSY, op
-        elif busy < 1:
-            return _BUSY, op
-        elif busy > left or latency > left - busy:
-            return _TOTAL, op
-        left -= busy + latency
+        if not all(0 <= each < op for each in pred[pred_ptr[op] : pred_ptr[op + 1]]):
+            return _PRED, op
     return _SOUND, 0
 
 

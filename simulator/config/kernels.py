@@ -17,12 +17,18 @@ from typing import Any, TypeVar
 from numba import njit
 
 from simulator.config.kernel_cache import use_kernel_cache
+from simulator.config.kernel_compiler import PartCompiler
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 use_kernel_cache()
 
-_FOR_KERNELS = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_FOR_KERNELS: dict[str, Any] = {
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+    "pipeline_class": PartCompiler,
+    "cache": False,
+}
 
 
 def kernel(function: Function) -> Function:
@@ -45,6 +51,6 @@ def allocating_part(function: Function) -> Function:
     return _compiled(function, **_FOR_KERNELS)
 
 
-def _compiled(function: Function, **options: bool) -> Function:
-    compiled: Function = njit(cache=True, nogil=True, **options)(function)
+def _compiled(function: Function, **options: Any) -> Function:
+    compiled: Function = njit(**{"cache": True, "nogil": True} | options)(function)
     return compiled

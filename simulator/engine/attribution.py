@@ -100,7 +100,7 @@ def _add_idle(
     for op in served:
         start = timeline.start[op]
         if start > released:
-            _charge(idle, released, start, timeline.critical[op], timeline, category)
+            _charge(idle, released, start, np.int64(timeline.critical[op]), timeline, category)
         released = start + program.busy_cycles[op]
     if last >= 0:
         _charge(idle, released, timeline.finish[last], last, timeline, category)
@@ -111,7 +111,7 @@ def _charge(
     idle: Ints,
     begin: np.int64,
     end: np.int64,
-    op: np.signedinteger,
+    op: np.int64,
     timeline: Timeline,
     category: Int32s,
 ) -> None:
@@ -121,5 +121,5 @@ def _charge(
         if ready < end:  # a join takes no time
             idle[category[op]] += end - ready
         end = ready
-        op = timeline.critical[op]
+        op = np.int64(timeline.critical[op])
     idle[-1] += end - begin

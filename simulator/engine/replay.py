@@ -226,7 +226,7 @@ def advance(ops: Ops, state: State, until: int, stride: int) -> None:
             event = flight.event[0]
             op = event if event >= 0 else ~event
             if event < 0:
-                _replace_next(flight, flying, finish[op], op)
+                _replace_next(flight, flying, finish[op], np.int32(op))
             else:
                 flying -= 1
                 _replace_next(flight, flying, flight.cycle[flying], flight.event[flying])
@@ -329,7 +329,7 @@ def _push(flight: Flight, size: int, cycle: int, event: int) -> None:
 
 
 @kernel_part
-def _replace_next(flight: Flight, size: int, cycle: int, event: int) -> None:
+def _replace_next(flight: Flight, size: int, cycle: int, event: np.int32) -> None:
     """Puts an event in the place of the next one, in a heap of `size` events."""
     place = 0
     while 2 * place + 1 < size:

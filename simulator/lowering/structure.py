@@ -127,8 +127,6 @@ group), and tiles from group to group."""
 O_UNIT, O_LATENCY, O_YIELDS, O_TASK, O_CATEGORY, O_BUSY_AT, O_LAST_EDGE, OP_COLUMNS = range(8)
 """Columns of the table of operations that is written; O_LAST_EDGE: where its predecessors end."""
 
-_SLOTS, _SUMS, _OPERANDS, _AHEAD = range(4)
-
 
 def _typed(value: int) -> int:
     return np.int64(value)  # type: ignore[return-value]
@@ -179,50 +177,51 @@ class Columns(NamedTuple):
     pred: Int32s
 
 
-class _Places(NamedTuple):
-    """Who used each place last, as an op, or -1.
+C_PORT, C_VECTOR, C_FILL, C_FILL_SLOT, C_SLOTS, C_SUMS, C_OPERANDS, C_AHEAD, C_PLACES = range(9)
+"""Columns of the table of cores: weight port and vector unit; the last fetch and the place that it
+filled; how often a place was taken for a chunk in the weight buffer, a block of partial sums, one
+of operands, a first use of a chunk; then who used each of these places last, as an op, or -1. Of
+the first uses the oldest makes room for the next fetch."""
 
-    slots, sums, operands (core, place): chunks in the weight buffer, blocks of partial sums and of
-    operands. ahead (core, place): first uses of chunks, of which the oldest makes room for the next
-    fetch. taken (core, 4): how often a place of each was taken. local (engine, place), loads
-    (engine): chunks in an array, and how often one was loaded. fill (core, 2): the last fetch, and
-    the place that it filled. kept: the fetch of each chunk that stays. fetched, slot_of (tile,
-    chunk), loaded (chunk), ends (turn): of the running task. end_of: op that ends each task.
-    cursor: next op and edge.
-    """
+M_SUMS_AT, M_OPERANDS_AT, M_AHEAD_AT = range(MACHINE_COLUMNS, MACHINE_COLUMNS + 3)
+"""Further entries of the machine's row: where those places begin in the table of cores."""
 
-    slots: Ints
-    local: Ints
-    sums: Ints
-    operands: Ints
-    ahead: Ints
-    taken: Ints
-    loads: Ints
-    fill: Ints
-    kept: Ints
-    fetched: Ints
-    slot_of: Ints
-    loaded: Ints
-    ends: Ints
-    end_of: Ints
+E_LOADS, E_CHUNKS = range(2)
+"""Columns of the table of arrays: how often a chunk was loaded; the last users of its places."""
+
+H_FETCHED, H_SLOT, H_LOADED, CHUNK_COLUMNS = range(4)
+"""Columns of the table of the running task's chunks: fetch, place in the weight buffer, load."""
+
+
+class _Output(NamedTuple):
+    """The operations, the predecessors, and where the next of each is written."""
+
+    ops: Ints
+    pred: Ints
     cursor: Ints
 
 
 class _Writer(NamedTuple):
-    """All that is read and written while a structure is emitted."""
+    """All that is read and written while a structure is emitted.
+
+    routes: int64 (routes, 3), first and last link, excluded, and latency. kept: the fetch of each
+    chunk that stays. ends: of the running task's turns. end_of: op that ends each task.
+    """
 
     machine: Ints
     table: Ints
     dep: Ints
     flags: Bytes
     blocks: Ints
-    core_units: Ints
-    route_ptr: Ints
-    route_links: Ints
-    route_latency: Ints
-    ops: Ints
-    pred: Ints
-    places: _Places
+    routes: Ints
+    links: Ints
+    cores: Ints
+    arrays: Ints
+    chunks: Ints
+    kept: Ints
+    ends: Ints
+    end_of: Ints
+    out: _Output
 
 
 class _Turn(NamedTuple):
@@ -248,7 +247,7 @@ class _Turn(NamedTuple):
 
 def emit(tasks: Tasks) -> Columns:
     """Return the operations of all tasks, in an order in which each follows its predecessors."""
-    table, machine = tasks.table, tasks.machine
+    table = tasks.table
     column_tiles = table[:, T_COLUMN_TILES]
     turns = table[:, T_GROUPS] * table[:, T_BLOCKS] * column_tiles
     # Shares are told apart in the loops; here each task is taken for the full step.
@@ -264,17 +263,12 @@ def emit(tasks: Tasks) -> Columns:
         edges += transfers * (4 * routes.longest + 1) + len(tasks.dep) * routes.longest
     widest = int((table[:, T_CHUNKS] * column_tiles).max(initial=1))
     engines = int(table[:, T_ENGINE].max(initial=0)) + 1
-    most_turns = int(turns.max(initial=1))
-    places = _no_places(machine, engines, widest, most_turns, tasks.kept_chunks, count)
-    table_of_ops, pred = np.empty((ops, OP_COLUMNS), np.int64), np.empty(edges, np.int64)
-    _emit(
-        _Writer(
-            machine, table, tasks.dep, tasks.flags, tasks.blocks, tasks.core_units,
-            routes.ptr, routes.links, routes.latency, table_of_ops, pred, places,
-        )
-    )  # fmt: skip
-    used, last = places.cursor.tolist()
-    written = table_of_ops[:used].T
+    out = _Output(
+        np.empty((ops, OP_COLUMNS), np.int64), np.empty(edges, np.int64), np.zeros(2, np.int64)
+    )
+    _emit(_writer(tasks, engines, widest, int(turns.max(initial=1)), out))
+    used, last = out.cursor.tolist()
+    written = out.ops[:used].T
     return Columns(
         unit=written[O_UNIT].astype(np.int32),
         latency=written[O_LATENCY].copy(),
@@ -283,40 +277,42 @@ def emit(tasks: Tasks) -> Columns:
         category=written[O_CATEGORY].astype(np.int32),
         busy_at=written[O_BUSY_AT].astype(np.int32),
         pred_ptr=np.concatenate([np.zeros(1, np.int64), written[O_LAST_EDGE]]),
-        pred=pred[:last].astype(np.int32),
+        pred=out.pred[:last].astype(np.int32),
     )
 
 
-def _no_places(
-    machine: Ints, engines: int, widest: int, turns: int, kept: int, tasks: int
-) -> _Places:
-    def nobody(*shape: int) -> Ints:
-        return np.full(shape, -1, np.int64)
-
-    cores = int(machine[M_CORES])
-    return _Places(
-        slots=nobody(cores, int(machine[M_WEIGHT_SLOTS])),
-        local=nobody(engines, int(machine[M_LOCAL_CHUNKS])),
-        sums=nobody(cores, int(machine[M_SUM_BLOCKS])),
-        operands=nobody(cores, int(machine[M_OPERAND_BLOCKS])),
-        ahead=nobody(cores, max(1, int(machine[M_PREFETCH]))),
-        taken=np.zeros((cores, 4), np.int64),
-        loads=np.zeros(engines, np.int64),
-        fill=nobody(cores, 2),
-        kept=nobody(kept),
-        fetched=nobody(widest),
-        slot_of=nobody(widest),
-        loaded=nobody(widest),
-        ends=nobody(turns),
-        end_of=nobody(tasks),
-        cursor=np.zeros(2, np.int64),
+def _writer(tasks: Tasks, arrays: int, widest: int, turns: int, out: _Output) -> _Writer:
+    """Return what the emission starts from: no place was used."""
+    machine, routes = tasks.machine, tasks.routes
+    depths = [M_WEIGHT_SLOTS, M_SUM_BLOCKS, M_OPERAND_BLOCKS, M_PREFETCH]
+    places = C_PLACES + np.concatenate([[0], np.cumsum(machine[depths])])
+    cores = np.full((int(machine[M_CORES]), int(places[-1])), -1, np.int64)
+    cores[:, [C_PORT, C_VECTOR]] = tasks.core_units
+    cores[:, C_SLOTS : C_AHEAD + 1] = 0
+    of_arrays = np.full((arrays, E_CHUNKS + int(machine[M_LOCAL_CHUNKS])), -1, np.int64)
+    of_arrays[:, E_LOADS] = 0
+    return _Writer(
+        machine=np.concatenate([machine, places[1:4]]),
+        table=tasks.table,
+        dep=tasks.dep,
+        flags=tasks.flags,
+        blocks=tasks.blocks,
+        routes=np.stack([routes.ptr[:-1], routes.ptr[1:], routes.latency], axis=1),
+        links=routes.links,
+        cores=cores,
+        arrays=of_arrays,
+        chunks=np.full((widest, CHUNK_COLUMNS), -1, np.int64),
+        kept=np.full(tasks.kept_chunks, -1, np.int64),
+        ends=np.full(turns, -1, np.int64),
+        end_of=np.full(len(tasks.table), -1, np.int64),
+        out=out,
     )
 
 
 @kernel
 def _emit(w: _Writer) -> None:
     """Emit task after task; the op that ends each is what later tasks wait for."""
-    end_of = w.places.end_of
+    out, end_of = w.out, w.end_of
     for task in range(w.table.shape[0]):
         row = w.table[task]
         single = row[T_KIND] != MATRIX
@@ -327,21 +323,20 @@ def _emit(w: _Writer) -> None:
             dram = w.machine[M_DRAM]
             fetch = _read(w, dram, row[T_CORE], row[T_FETCH_AT], task, _WEIGHTS)
         for dep in range(row[T_FIRST_DEP], row[T_LAST_DEP]):
-            _wait(w, end_of[w.dep[dep]])
+            _wait(out, end_of[w.dep[dep]])
         if runs:
-            end_of[task] = _single(w, task, fetch)
+            end_of[task] = _single(w, row, task, fetch)
             continue
-        begin = _add(w, _JOIN, _NOWHERE, _NONE, task, _NONE)
-        turns = 0 if single else _product(w, task, begin)
+        begin = _add(out, _JOIN, _NOWHERE, _NONE, task, _NONE)
+        turns = 0 if single else _product(w, row, task, begin)
         for turn in range(turns):
-            _wait(w, w.places.ends[turn])
-        end_of[task] = _add(w, _JOIN, _NOWHERE, _NONE, task, _NONE) if turns > 0 else begin
+            _wait(out, w.ends[turn])
+        end_of[task] = _add(out, _JOIN, _NOWHERE, _NONE, task, _NONE) if turns > 0 else begin
 
 
 @kernel_part
-def _single(w: _Writer, task: int, fetch: int) -> int:
+def _single(w: _Writer, row: Ints, task: int, fetch: int) -> int:
     """Emit one operation on one unit, its operand read before and its result written after it."""
-    row = w.table[task]
     at, flags = 0, np.uint8(0)
     if row[T_BLOCKS] > 0:
         at = w.blocks[row[T_BLOCK_AT], B_BLOCK]
@@ -350,37 +345,37 @@ def _single(w: _Writer, task: int, fetch: int) -> int:
         # The operand waits for what the operation waits for.
         busy_at = w.machine[M_OPERAND_AT] + at
         unit = row[T_OPERAND_UNIT]
-        _wait(w, _read(w, unit, row[T_CORE], busy_at, task, _ACTIVATIONS))
-    _wait(w, fetch)
-    end = _add(w, row[T_UNIT], row[T_BUSY_AT], row[T_LATENCY], task, row[T_CATEGORY])
+        _wait(w.out, _read(w, unit, row[T_CORE], busy_at, task, _ACTIVATIONS))
+    _wait(w.out, fetch)
+    end = _add(w.out, row[T_UNIT], row[T_BUSY_AT], row[T_LATENCY], task, row[T_CATEGORY])
     if flags & F_SPILL:
-        _wait(w, end)
+        _wait(w.out, end)
         busy_at = w.machine[M_SPILL_AT] + 2 * at
         return _write(w, row[T_SPILL_UNIT], row[T_CORE], busy_at, task)
     return end
 
 
 @kernel_part
-def _wait(w: _Writer, op: int) -> None:
+def _wait(out: _Output, op: int) -> None:
     """Make the op written next wait for this one, if there is one."""
     if op >= 0:
-        w.pred[w.places.cursor[1]] = op
-        w.places.cursor[1] += 1
+        edge = out.cursor[1]
+        out.pred[edge] = op
+        out.cursor[1] = edge + 1
 
 
 @kernel_part
-def _add(w: _Writer, unit: int, busy_at: int, latency: int, task: int, category: int) -> int:
+def _add(out: _Output, unit: int, busy_at: int, latency: int, task: int, category: int) -> int:
     """Write an op behind the predecessors that were written for it; return its number."""
-    op: int = w.places.cursor[0]
-    row = w.ops[op]
-    row[O_UNIT] = unit
-    row[O_BUSY_AT] = busy_at
-    row[O_LATENCY] = latency
-    row[O_YIELDS] = 0
-    row[O_TASK] = task
-    row[O_CATEGORY] = category
-    row[O_LAST_EDGE] = w.places.cursor[1]
-    w.places.cursor[0] = op + 1
+    op: int = out.cursor[0]
+    out.ops[op, O_UNIT] = unit
+    out.ops[op, O_BUSY_AT] = busy_at
+    out.ops[op, O_LATENCY] = latency
+    out.ops[op, O_YIELDS] = 0
+    out.ops[op, O_TASK] = task
+    out.ops[op, O_CATEGORY] = category
+    out.ops[op, O_LAST_EDGE] = out.cursor[1]
+    out.cursor[0] = op + 1
     return op
 
 
@@ -388,42 +383,52 @@ def _add(w: _Writer, unit: int, busy_at: int, latency: int, task: int, category:
 def _read(w: _Writer, unit: int, core: int, busy_at: int, task: int, category: int) -> int:
     """Emit a transfer from DRAM or the global buffer to a core."""
     route = ROUTES_A_CORE * core + (unit != w.machine[M_DRAM])
-    return _move(w, unit, route, busy_at, task, category)
+    return _move(w.machine, w.routes, w.links, w.out, unit, route, busy_at, task, category)
 
 
 @kernel_part
 def _write(w: _Writer, unit: int, core: int, busy_at: int, task: int) -> int:
     """Emit a transfer of activations from a core to DRAM or the global buffer."""
     route = ROUTES_A_CORE * core + 2 + (unit != w.machine[M_DRAM])
-    return _move(w, unit, route, busy_at, task, _ACTIVATIONS)
+    return _move(w.machine, w.routes, w.links, w.out, unit, route, busy_at, task, _ACTIVATIONS)
 
 
 @kernel_part
-def _move(w: _Writer, unit: int, route: int, busy_at: int, task: int, category: int) -> int:
+def _move(
+    machine: Ints,
+    routes: Ints,
+    links: Ints,
+    out: _Output,
+    unit: int,
+    route: int,
+    busy_at: int,
+    task: int,
+    category: int,
+) -> int:
     """Emit a transfer over a route: it has ended when the memory and all links have.
 
     Weights are fetched ahead of their use: where demand goes first, they yield to activations.
     """
-    yields = category == _WEIGHTS and w.machine[M_DEMAND_FIRST] == 1
-    op = w.places.cursor[0]
-    first, last = w.ops[op - 1, O_LAST_EDGE] if op > 0 else 0, w.places.cursor[1]
-    latency = w.machine[M_DRAM_LATENCY]
-    if unit != w.machine[M_DRAM]:
-        latency, category = w.machine[M_GLOBAL_LATENCY], GLOBAL_TRAFFIC
-    memory = _add(w, unit, busy_at, latency, task, category)
+    yields = 1 if category == _WEIGHTS and machine[M_DEMAND_FIRST] == 1 else 0
+    op = out.cursor[0]
+    first, last = out.ops[op - 1, O_LAST_EDGE] if op > 0 else 0, out.cursor[1]
+    latency = machine[M_DRAM_LATENCY]
+    if unit != machine[M_DRAM]:
+        latency, category = machine[M_GLOBAL_LATENCY], GLOBAL_TRAFFIC
+    memory = _add(out, unit, busy_at, latency, task, category)
     end = memory
-    for link in range(w.route_ptr[route], w.route_ptr[route + 1]):
+    for link in range(routes[route, 0], routes[route, 1]):
         for edge in range(first, last):
-            _wait(w, w.pred[edge])
-        held_at, latency = busy_at + w.machine[M_LINKS_AT], w.route_latency[route]
-        end = _add(w, w.route_links[link], held_at, latency, task, _LINK)
+            _wait(out, out.pred[edge])
+        held_at = busy_at + machine[M_LINKS_AT]
+        end = _add(out, links[link], held_at, routes[route, 2], task, _LINK)
     for each in range(memory, end + 1):
-        w.ops[each, O_YIELDS] = int(yields)
+        out.ops[each, O_YIELDS] = yields
     if end == memory:
         return memory
     for each in range(memory, end + 1):
-        _wait(w, each)
-    return _add(w, _JOIN, _NOWHERE, _NONE, task, _LINK)
+        _wait(out, each)
+    return _add(out, _JOIN, _NOWHERE, _NONE, task, _LINK)
 
 
 @kernel_part
@@ -435,9 +440,8 @@ def _part(total: int, is_shared: bool, core: int, cores: int) -> tuple[int, int]
 
 
 @kernel_part
-def _product(w: _Writer, task: int, begin: int) -> int:
+def _product(w: _Writer, row: Ints, task: int, begin: int) -> int:
     """Emit a core's share of a product; return how many turns, whose ends are in `ends`."""
-    row = w.table[task]
     core, share, cores = row[T_CORE], row[T_SHARE], w.machine[M_CORES]
     chunks, column_tiles = row[T_CHUNKS], row[T_COLUMN_TILES]
     rows_outer = row[T_ROWS_OUTER] == 1
@@ -455,7 +459,7 @@ def _product(w: _Writer, task: int, begin: int) -> int:
                 block, tile = first_block + count // width, first_tile + count % width
             else:
                 tile, block = first_tile + count // blocks, first_block + count % blocks
-            sums = w.places.taken[core, _SUMS] % w.machine[M_SUM_BLOCKS]
+            sums = w.cores[core, C_SUMS] % w.machine[M_SUM_BLOCKS] + w.machine[M_SUMS_AT]
             ragged = row[T_RAGGED] if tile == column_tiles - 1 else 0
             part_tile = (group - first_group) * width + tile - first_tile
             turn = _Turn(
@@ -463,187 +467,198 @@ def _product(w: _Writer, task: int, begin: int) -> int:
                 part_tile, kept, kept_local,
             )  # fmt: skip
             if tile == first_tile or not rows_outer:
-                operand = _read_operand(w, turn)
-            last = _tile(w, turn, operand)
+                operand = _read_operand(w, row, turn)
+            last = _tile(w, row, turn, operand)
             if operand >= 0:
-                place = w.places.taken[core, _OPERANDS] % w.machine[M_OPERAND_BLOCKS]
-                w.places.operands[core, place] = last
+                w.cores[core, _operand_place(w, core)] = last
                 if tile == last_tile - 1 or not rows_outer:
-                    w.places.taken[core, _OPERANDS] += 1
+                    w.cores[core, C_OPERANDS] += 1
             if row[T_NEURONS_LAST] == 0:
-                w.places.ends[ended] = _finish(w, turn, last)
+                w.ends[ended] = _finish(w, row, turn, last)
                 ended += 1
             elif tile == last_tile - 1:
-                ended = _finish_all(w, turn, last, ended)
+                ended = _finish_all(w, row, turn, last, ended)
     return ended
 
 
 @kernel_part
-def _read_operand(w: _Writer, turn: _Turn) -> int:
+def _read_operand(w: _Writer, row: Ints, turn: _Turn) -> int:
     """Bring a block's operand into the core; return the op, or -1 if it is there."""
-    row = w.table[turn.task]
     at = w.blocks[row[T_BLOCK_AT] + turn.block, B_BLOCK]
     if not w.flags[at] & F_OPERAND:
         return -1
-    _wait(w, turn.begin)
-    place = w.places.taken[turn.core, _OPERANDS] % w.machine[M_OPERAND_BLOCKS]
-    _wait(w, w.places.operands[turn.core, place])
+    _wait(w.out, turn.begin)
+    _wait(w.out, w.cores[turn.core, _operand_place(w, turn.core)])
     unit, busy_at = row[T_OPERAND_UNIT], w.machine[M_OPERAND_AT] + at
     return _read(w, unit, turn.core, busy_at, turn.task, _ACTIVATIONS)
 
 
 @kernel_part
-def _tile(w: _Writer, turn: _Turn, operand: int) -> int:
+def _operand_place(w: _Writer, core: int) -> int:
+    """Return where the table of cores has the next place for a block of operands."""
+    begin, taken = w.machine[M_OPERANDS_AT], w.cores[core, C_OPERANDS]
+    place: int = begin + taken % w.machine[M_OPERAND_BLOCKS]
+    return place
+
+
+@kernel_part
+def _tile(w: _Writer, row: Ints, turn: _Turn, operand: int) -> int:
     """Emit all chunks of a row block and column tile; return the last computation."""
-    task, core, p = turn.task, turn.core, w.places
-    row = w.table[task]
-    chunks = row[T_CHUNKS]
+    task, core = turn.task, turn.core
+    chunks, preloads = row[T_CHUNKS], row[T_PRELOADS] == 1
     entry = row[T_BLOCK_AT] + turn.block
     where = w.blocks[entry, B_TILE] + turn.group * w.blocks[entry, B_STRIDE]
     first_piece = (turn.tile - turn.first_tile) * chunks if row[T_ROWS_OUTER] == 1 else 0
     last = -1
     for chunk in range(chunks):
         piece = first_piece + chunk
-        fetches = p.taken[core, _AHEAD]
-        _bring_weights(w, turn, chunk, piece)
-        if row[T_PRELOADS] == 1:
-            _wait(w, p.loaded[chunk])
+        fetches = w.cores[core, C_AHEAD]
+        _bring_weights(w, row, turn, chunk, piece)
+        if preloads:
+            _wait(w.out, w.chunks[chunk, H_LOADED])
         elif row[T_SOURCE] != ON_CHIP:
-            _wait(w, p.fetched[piece])
-        _wait(w, turn.begin)
-        _wait(w, operand)
-        _wait(w, p.sums[core, turn.sums])
-        last = _add(w, row[T_UNIT], where + chunk, row[T_LATENCY], task, _ARRAY)
-        if p.slot_of[piece] >= 0:
-            p.slots[core, p.slot_of[piece]] = last
-        if p.taken[core, _AHEAD] > fetches:
-            p.ahead[core, fetches % w.machine[M_PREFETCH]] = last
-        if row[T_PRELOADS] == 1:
+            _wait(w.out, w.chunks[piece, H_FETCHED])
+        _wait(w.out, turn.begin)
+        _wait(w.out, operand)
+        _wait(w.out, w.cores[core, turn.sums])
+        last = _add(w.out, row[T_UNIT], where + chunk, row[T_LATENCY], task, _ARRAY)
+        slot = w.chunks[piece, H_SLOT]
+        if slot >= 0:
+            w.cores[core, C_PLACES + slot] = last
+        if w.cores[core, C_AHEAD] > fetches:
+            w.cores[core, w.machine[M_AHEAD_AT] + fetches % w.machine[M_PREFETCH]] = last
+        if preloads:
             # The place of the load that this computation read from.
             again = turn.kept_local and turn.block > turn.first_block
             back = chunks - chunk if again else 1
-            engine = row[T_ENGINE]
-            p.local[engine, (p.loads[engine] - back) % w.machine[M_LOCAL_CHUNKS]] = last
+            w.arrays[row[T_ENGINE], _load_place(w, row[T_ENGINE], back)] = last
     return last
 
 
 @kernel_part
-def _bring_weights(w: _Writer, turn: _Turn, chunk: int, piece: int) -> None:
+def _load_place(w: _Writer, engine: int, back: int) -> int:
+    """Return where the table of arrays has the place of the load so many loads ago; 0: the next."""
+    load = w.arrays[engine, E_LOADS] - back
+    place: int = E_CHUNKS + load % w.machine[M_LOCAL_CHUNKS]
+    return place
+
+
+@kernel_part
+def _bring_weights(w: _Writer, row: Ints, turn: _Turn, chunk: int, piece: int) -> None:
     """Fetch a chunk's weights unless they are there, and load them into the array."""
-    core, p = turn.core, w.places
-    row = w.table[turn.task]
     on_chip = row[T_SOURCE] == ON_CHIP
     first = turn.block == turn.first_block
     if on_chip:
-        p.slot_of[piece] = -1
+        w.chunks[piece, H_SLOT] = -1
     elif first or not turn.kept:
-        _fetch(w, turn, chunk, piece)
+        _fetch(w, row, turn, chunk, piece)
     if row[T_PRELOADS] == 1 and (first or not turn.kept_local):
-        _wait(w, turn.begin if on_chip else p.fetched[piece])
+        _wait(w.out, turn.begin if on_chip else w.chunks[piece, H_FETCHED])
         engine = row[T_ENGINE]
-        _wait(w, p.local[engine, p.loads[engine] % w.machine[M_LOCAL_CHUNKS]])
-        latency = w.machine[M_PORT_LATENCY]
-        busy_at = row[T_LOAD_AT] + chunk
-        unit = w.core_units[core, 0]
-        p.loaded[chunk] = _add(w, unit, busy_at, latency, turn.task, _LOAD)
-        p.loads[engine] += 1
+        _wait(w.out, w.arrays[engine, _load_place(w, engine, _NONE)])
+        unit, latency = w.cores[turn.core, C_PORT], w.machine[M_PORT_LATENCY]
+        load = _add(w.out, unit, row[T_LOAD_AT] + chunk, latency, turn.task, _LOAD)
+        w.chunks[chunk, H_LOADED] = load
+        w.arrays[engine, E_LOADS] += 1
 
 
 @kernel_part
 def _wait_for_use(w: _Writer, core: int, counted: int) -> None:
     """Make a fetch wait until enough chunks that were fetched before it have been used."""
-    depth = w.machine[M_PREFETCH]
+    depth, taken = w.machine[M_PREFETCH], w.cores[core, C_AHEAD]
     if depth > 0:
-        _wait(w, w.places.ahead[core, w.places.taken[core, _AHEAD] % depth])
-        w.places.taken[core, _AHEAD] += counted
+        _wait(w.out, w.cores[core, w.machine[M_AHEAD_AT] + taken % depth])
+        w.cores[core, C_AHEAD] = taken + counted
 
 
 @kernel_part
-def _fetch(w: _Writer, turn: _Turn, chunk: int, piece: int) -> None:
+def _fetch(w: _Writer, row: Ints, turn: _Turn, chunk: int, piece: int) -> None:
     """Bring a chunk's weights from DRAM or the global buffer into the weight buffer."""
-    task, core, p = turn.task, turn.core, w.places
-    row = w.table[task]
+    task, core, cores, chunks = turn.task, turn.core, w.cores, w.chunks
     source, busy_at = row[T_SOURCE], row[T_FETCH_AT] + 2 * chunk + turn.ragged
     home, number = -1, turn.part_tile * row[T_CHUNKS] + chunk
-    if row[T_FILL_CHUNKS] > 0 and number % row[T_FILL_CHUNKS] > 0:
-        p.fetched[piece], p.slot_of[piece] = p.fill[core, 0], p.fill[core, 1]
+    filled = row[T_FILL_CHUNKS]
+    if filled > 0 and number % filled > 0:
+        chunks[piece, H_FETCHED] = cores[core, C_FILL]
+        chunks[piece, H_SLOT] = cores[core, C_FILL_SLOT]
         return
     pinned = number < row[T_PINNED]
     if (pinned or source == FROM_GLOBAL) and row[T_PRESENT] == 0:
         tile = turn.group * row[T_COLUMN_TILES] + turn.tile
         kept = row[T_KEPT_AT] + tile * row[T_CHUNKS] + chunk
-        if p.kept[kept] < 0:
-            _wait_for_use(w, core, int(pinned))
+        if w.kept[kept] < 0:
+            _wait_for_use(w, core, _ONE if pinned else _NONE)
             route = ROUTES_A_CORE * core + ROUTE_FROM_DRAM
             if not pinned:
-                route = len(w.route_latency) - 1  # to the global buffer
-            p.kept[kept] = _move(w, w.machine[M_DRAM], route, busy_at, task, _WEIGHTS)
-        home = p.kept[kept]
+                route = len(w.routes) - 1  # to the global buffer
+            w.kept[kept] = _move(
+                w.machine, w.routes, w.links, w.out, w.machine[M_DRAM], route, busy_at, task,
+                _WEIGHTS,
+            )  # fmt: skip
+        home = w.kept[kept]
     if pinned:
-        p.fetched[piece], p.slot_of[piece] = home, -1
+        chunks[piece, H_FETCHED], chunks[piece, H_SLOT] = home, -1
         return
-    slot = p.taken[core, _SLOTS] % w.machine[M_WEIGHT_SLOTS]
-    p.taken[core, _SLOTS] += 1
+    slot = cores[core, C_SLOTS] % w.machine[M_WEIGHT_SLOTS]
+    cores[core, C_SLOTS] += 1
     _wait_for_use(w, core, _ONE)
-    _wait(w, p.slots[core, slot])
-    _wait(w, home)
+    _wait(w.out, cores[core, C_PLACES + slot])
+    _wait(w.out, home)
     if row[T_FETCH_WAITS] == 1:
-        _wait(w, turn.begin)
-    if row[T_FILL_CHUNKS] > 0:
-        _wait(w, p.fill[core, 0])  # parts are filled in the order of their use
+        _wait(w.out, turn.begin)
+    if filled > 0:
+        _wait(w.out, cores[core, C_FILL])  # parts are filled in the order of their use
     unit = w.machine[M_DRAM]
     if source == FROM_GLOBAL:
         unit = w.machine[M_GLOBAL]
         busy_at = row[T_GLOBAL_AT] + 2 * chunk + turn.ragged
-    p.fetched[piece] = _read(w, unit, core, busy_at, task, _WEIGHTS)
-    p.slot_of[piece] = slot
-    p.fill[core, 0], p.fill[core, 1] = p.fetched[piece], slot
+    fetch = _read(w, unit, core, busy_at, task, _WEIGHTS)
+    chunks[piece, H_FETCHED] = cores[core, C_FILL] = fetch
+    chunks[piece, H_SLOT] = cores[core, C_FILL_SLOT] = slot
 
 
 @kernel_part
-def _finish_all(w: _Writer, turn: _Turn, last: int, ended: int) -> int:
+def _finish_all(w: _Writer, row: Ints, turn: _Turn, last: int, ended: int) -> int:
     """Emit what follows the product of all column tiles of a block; return the ends so far."""
-    row, p = w.table[turn.task], w.places
     for tile in range(turn.first_tile, turn.tile + 1):
         ragged = row[T_RAGGED] if tile == row[T_COLUMN_TILES] - 1 else 0
         own = _Turn(
             turn.task, turn.core, turn.begin, turn.group, turn.block, tile, ragged, turn.sums,
             turn.first_block, turn.first_tile, turn.part_tile, turn.kept, turn.kept_local,
         )  # fmt: skip
-        p.ends[ended] = _finish(w, own, last)
+        w.ends[ended] = _finish(w, row, own, last)
         ended += 1
     # All of these sums were in one place.
-    p.taken[turn.core, _SUMS] -= turn.tile - turn.first_tile
+    w.cores[turn.core, C_SUMS] -= turn.tile - turn.first_tile
     return ended
 
 
 @kernel_part
-def _finish(w: _Writer, turn: _Turn, last: int) -> int:
+def _finish(w: _Writer, row: Ints, turn: _Turn, last: int) -> int:
     """Emit membranes in, element-wise work, membranes and results out; return the last op."""
-    task, core, p = turn.task, turn.core, w.places
-    row = w.table[task]
+    task, core = turn.task, turn.core
     at = w.blocks[row[T_BLOCK_AT] + turn.block, B_BLOCK]
     flags = w.flags[at]
-    moved = w.machine[M_STATE_AT] + 2 * at + turn.ragged
+    entry = 2 * at + turn.ragged
     end = last
     if flags & F_VECTOR:
         state = -1
         if flags & F_STATE_READ:
-            _wait(w, p.sums[core, turn.sums])
-            state = _read(w, row[T_STATE_UNIT], core, moved, task, _ACTIVATIONS)
-        _wait(w, last)
-        _wait(w, state)
-        busy_at = w.machine[M_VECTOR_AT] + 2 * at + turn.ragged
+            _wait(w.out, w.cores[core, turn.sums])
+            busy_at = w.machine[M_STATE_AT] + entry
+            state = _read(w, row[T_STATE_UNIT], core, busy_at, task, _ACTIVATIONS)
+        _wait(w.out, last)
+        _wait(w.out, state)
         latency = w.machine[M_VECTOR_LATENCY] + row[T_RESTART]
-        end = _add(w, w.core_units[core, 1], busy_at, latency, task, _VECTOR)
-    p.sums[core, turn.sums] = end
-    p.taken[core, _SUMS] += 1
+        busy_at = w.machine[M_VECTOR_AT] + entry
+        end = _add(w.out, w.cores[core, C_VECTOR], busy_at, latency, task, _VECTOR)
+    w.cores[core, turn.sums] = end
+    w.cores[core, C_SUMS] += 1
     if flags & F_STATE_WRITE:
-        _wait(w, end)
-        _write(w, row[T_STATE_UNIT], core, moved, task)
+        _wait(w.out, end)
+        _write(w, row[T_STATE_UNIT], core, w.machine[M_STATE_AT] + entry, task)
     spilled = flags & F_SPILL_RAGGED if turn.ragged else flags & F_SPILL
     if spilled:
-        _wait(w, end)
-        busy_at = w.machine[M_SPILL_AT] + 2 * at + turn.ragged
-        return _write(w, row[T_SPILL_UNIT], core, busy_at, task)
+        _wait(w.out, end)
+        return _write(w, row[T_SPILL_UNIT], core, w.machine[M_SPILL_AT] + entry, task)
     return end

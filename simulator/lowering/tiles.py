@@ -69,20 +69,24 @@ class Batch(NamedTuple):
     active: Bools
 
 
-class _Loops(NamedTuple):
-    """What the kernels read of the scopes; int64 (images, scopes) or (scopes,)."""
+(
+    S_WALK,
+    S_FIRST_STEP,
+    S_STEPS,
+    S_ROWS,
+    S_BLOCKS,
+    S_CHUNKS,
+    S_FIRST_BLOCK,
+    S_FIRST_WORD,
+    S_FIRST_ROW,
+    S_COMPLETE,
+) = range(10)
+"""Columns of what the kernels read of a scope of an image, see ScopePlan and Scopes."""
 
-    walk: Ints
-    first_step: Ints
-    steps: Ints
-    rows: Ints
-    blocks: Ints
-    chunks: Ints
-    first_block: Ints
-    first_tile: Ints
-    first_word: Ints
-    first_row: Ints
-    complete: Bools
+
+class _Rows(NamedTuple):
+    """The operand rows of blocks: sizes int64 (blocks,), timestep and row int32 (rows,)."""
+
     sizes: Ints
     timestep: Int32s
     row: Int32s
@@ -121,6 +125,7 @@ def count_ones(
         batch.active,
         walks.tables,
         _loops(plan, scopes),
+        _Rows(scopes.sizes, scopes.timestep, scopes.row),
         np.empty(int(pixels.max(initial=1)), dtype),
         np.empty(int(sums.max(initial=1)), dtype),
         np.empty(int(table[:, ROW_BYTES].max(initial=1)), np.uint64),
@@ -132,67 +137,48 @@ def count_ones(
 
 def lay_out(walks: Walks, plan: ScopePlan, scopes: Scopes) -> TileLayout:
     """Number the tiles and say where their words are."""
-    count = int(scopes.tiles.sum())
-    layout = TileLayout(
-        np.zeros(count + 1, np.int64), *(np.empty(count, np.int64) for _ in range(5))
-    )
-    _lay_out(walks.tables, walks.chunk_inputs, _loops(plan, scopes), layout)
-    return layout
-
-
-def _loops(plan: ScopePlan, scopes: Scopes) -> _Loops:
-    return _Loops(
-        plan.walk,
-        plan.first_step,
-        plan.steps,
-        scopes.rows,
-        scopes.blocks,
-        scopes.chunks,
-        scopes.first_block,
-        scopes.first_tile,
-        scopes.first_word,
-        scopes.first_row,
-        scopes.complete,
-        scopes.sizes,
-        scopes.timestep,
-        scopes.row,
+    table = walks.tables.table[plan.walk]
+    columns = table[:, KIND] == COLUMNS
+    planes = np.where(columns, 1, table[:, PLANES])
+    scope = np.repeat(np.arange(scopes.tiles.size), scopes.tiles.ravel())
+    number = scope % max(len(plan.walk), 1)
+    place = np.arange(len(scope)) - scopes.first_tile.ravel()[scope]
+    chunks = scopes.chunks.ravel()[scope]
+    blocks = scopes.blocks.ravel()[scope]
+    chunk, group = place % chunks, place // (chunks * blocks)
+    block = scopes.first_block.ravel()[scope] + place // chunks % blocks
+    size = table[number, CHUNK_TOKENS]
+    tokens = np.minimum(scopes.rows.ravel()[scope] - chunk * size, size)
+    own = np.where(columns[number], 0, chunk)
+    inputs = np.where(columns[number], tokens, walks.chunk_inputs[plan.walk[number], own])
+    return TileLayout(
+        ptr=np.concatenate([[0], np.cumsum(scopes.sizes[block] * planes[number])]),
+        block=block,
+        group=group,
+        chunk=chunk,
+        inputs=inputs,
+        pool=_pools(plan, scopes, columns)[scope] + group * chunks + chunk,
     )
 
 
-@kernel
-def _lay_out(walks: WalkTables, chunk_inputs: Ints, loops: _Loops, layout: TileLayout) -> None:
-    pool = 0
-    for image in range(loops.rows.shape[0]):
-        for scope in range(loops.rows.shape[1]):
-            walk = loops.walk[scope]
-            shape = walks.table[walk]
-            blocks, chunks = loops.blocks[image, scope], loops.chunks[image, scope]
-            columns = shape[KIND] == COLUMNS
-            if columns or scope == 0 or loops.walk[scope - 1] != walk:
-                pool_base = pool
-                pool += shape[GROUPS] * chunks
-            tile = loops.first_tile[image, scope]
-            word = loops.first_word[image, scope]
-            planes = 1 if columns else shape[PLANES]
-            first = loops.first_block[image, scope]
-            for group in range(shape[GROUPS]):
-                for block in range(first, first + blocks):
-                    for chunk in range(chunks):
-                        layout.ptr[tile] = word
-                        word += loops.sizes[block] * planes
-                        layout.block[tile] = block
-                        layout.group[tile] = group
-                        layout.chunk[tile] = chunk
-                        if columns:
-                            size = shape[CHUNK_TOKENS]
-                            left = loops.rows[image, scope] - chunk * size
-                            layout.inputs[tile] = min(left, size)
-                        else:
-                            layout.inputs[tile] = chunk_inputs[walk, chunk]
-                        layout.pool[tile] = pool_base + group * chunks + chunk
-                        tile += 1
-            if blocks * chunks > 0:
-                layout.ptr[tile] = word
+def _pools(plan: ScopePlan, scopes: Scopes, columns: Bools) -> Ints:
+    """Return the pool of the first tile of each scope; scopes of a walk meet the same weights."""
+    first = np.ones(len(plan.walk), np.bool_)
+    first[1:] = columns[1:] | (plan.walk[1:] != plan.walk[:-1])
+    pools = np.where(first, plan.groups * scopes.chunks, 0).ravel()
+    begins = np.cumsum(pools) - pools
+    begun = np.where(np.tile(first, len(scopes.chunks)), np.arange(len(pools)), 0)
+    of_scope: Ints = begins[np.maximum.accumulate(begun)]
+    return of_scope
+
+
+def _loops(plan: ScopePlan, scopes: Scopes) -> Ints:
+    """Return int64 (images, scopes, columns), columns from S_WALK on."""
+    columns = (
+        plan.walk, plan.first_step, plan.steps, scopes.rows, scopes.blocks, scopes.chunks,
+        scopes.first_block, scopes.first_word, scopes.first_row, scopes.complete,
+    )  # fmt: skip
+    return np.stack(np.broadcast_arrays(*columns), axis=2, dtype=np.int64)
 
 
 @kernel_part
@@ -231,7 +217,8 @@ def _count(
     words: Words,
     active: Bools,
     walks: WalkTables,
-    loops: _Loops,
+    loops: Ints,
+    rows: _Rows,
     counts: npt.NDArray[Any],
     sums: npt.NDArray[Any],
     lanes: Words,
@@ -239,23 +226,22 @@ def _count(
     ones: npt.NDArray[Any],
 ) -> None:
     """Count scope by scope; see the three ways below."""
-    for image in range(loops.rows.shape[0]):
-        for scope in range(loops.rows.shape[1]):
-            if loops.blocks[image, scope] == 0:
+    for image in range(loops.shape[0]):
+        data = arena[image]
+        for number in range(loops.shape[1]):
+            scope = loops[image, number]
+            if scope[S_BLOCKS] == 0:
                 continue
-            shape = walks.table[loops.walk[scope]]
+            shape = walks.table[scope[S_WALK]]
             if shape[KIND] == COLUMNS:
-                _columns(arena[image], shape, loops, image, scope, lanes, totals, ones)
+                _columns(data, shape, scope, rows, lanes, totals, ones)
             elif shape[IS_LINE] == 1:
-                _lines(arena[image], words[image], shape, walks, loops, image, scope, ones)
+                _lines(data, words[image], shape, walks, scope, rows, ones)
             else:
-                _pixels(
-                    arena[image], words[image], shape, walks, loops.first_step[scope],
-                    loops.steps[scope], counts,
-                )  # fmt: skip
-                _windows(shape, walks, loops, image, scope, counts, sums, ones)
+                _pixels(data, words[image], shape, walks, scope, counts)
+                _windows(shape, walks, scope, rows, counts, sums, ones)
             if shape[ZEROED_BY] >= 0:
-                _clear_halted(active[image, shape[ZEROED_BY]], shape, loops, image, scope, ones)
+                _clear_halted(active[image, shape[ZEROED_BY]], shape, scope, rows, ones)
 
 
 @kernel_part
@@ -264,33 +250,33 @@ def _lines(
     words: Words,
     shape: Ints,
     walks: WalkTables,
-    loops: _Loops,
-    image: int,
-    scope: int,
+    scope: Ints,
+    rows: _Rows,
     ones: npt.NDArray[Any],
 ) -> None:
     """Count rows that read their own pixel: each chunk is one channel range."""
-    place = loops.first_word[image, scope]
+    place, first = scope[S_FIRST_WORD], scope[S_FIRST_BLOCK]
     planes, row_bytes = shape[PLANES], shape[ROW_BYTES]
-    first = loops.first_block[image, scope]
     plane_bytes = shape[PIXELS] * row_bytes
+    chunks = shape[RANGES] // shape[GROUPS]
     for group in range(shape[GROUPS]):
-        item = loops.first_row[image, scope]
-        for block in range(first, first + loops.blocks[image, scope]):
-            for chunk in range(shape[RANGES] // shape[GROUPS]):
-                piece = shape[FIRST_CHUNK] + group * (shape[RANGES] // shape[GROUPS]) + chunk
+        item = scope[S_FIRST_ROW]
+        for block in range(first, first + scope[S_BLOCKS]):
+            size = rows.sizes[block]
+            for chunk in range(chunks):
+                piece = shape[FIRST_CHUNK] + group * chunks + chunk
                 channels = shape[FIRST_RANGE] + walks.channel_range[walks.chunk_ptr[piece]]
                 start, stop = walks.start[channels], walks.stop[channels]
-                for row in range(item, item + loops.sizes[block]):
-                    step = loops.timestep[row] if shape[TIMESTEPS] > 1 else 0
+                for row in range(item, item + size):
+                    step = rows.timestep[row] if shape[TIMESTEPS] > 1 else 0
                     at = shape[OFFSET] + step * shape[STORED_PLANES] * plane_bytes
-                    at += loops.row[row] * row_bytes
+                    at += rows.row[row] * row_bytes
                     for plane in range(planes):
                         ones[place] = _range_ones(
                             data, words, at + plane * plane_bytes, start, stop
                         )
                         place += 1
-            item += loops.sizes[block]
+            item += size
 
 
 @kernel_part
@@ -299,18 +285,16 @@ def _pixels(
     words: Words,
     shape: Ints,
     walks: WalkTables,
-    first_step: int,
-    steps: int,
+    scope: Ints,
     counts: npt.NDArray[Any],
 ) -> None:
     """Count each (channel range, pixel, timestep, plane) of an operand."""
-    planes, row_bytes = shape[PLANES], shape[ROW_BYTES]
+    planes, row_bytes, first_step = shape[PLANES], shape[ROW_BYTES], scope[S_FIRST_STEP]
     place = 0
-    for number in range(shape[RANGES]):
-        start = walks.start[shape[FIRST_RANGE] + number]
-        stop = walks.stop[shape[FIRST_RANGE] + number]
+    for number in range(shape[FIRST_RANGE], shape[FIRST_RANGE] + shape[RANGES]):
+        start, stop = walks.start[number], walks.stop[number]
         for pixel in range(shape[PIXELS]):
-            for step in range(first_step, first_step + steps):
+            for step in range(first_step, first_step + scope[S_STEPS]):
                 stored = step if shape[TIMESTEPS] > 1 else 0
                 for plane in range(planes):
                     row = (stored * shape[STORED_PLANES] + plane) * shape[PIXELS] + pixel
@@ -323,20 +307,18 @@ def _pixels(
 def _windows(
     shape: Ints,
     walks: WalkTables,
-    loops: _Loops,
-    image: int,
-    scope: int,
+    scope: Ints,
+    rows: _Rows,
     counts: npt.NDArray[Any],
     sums: npt.NDArray[Any],
     ones: npt.NDArray[Any],
 ) -> None:
     """Add the counts of the pixels under the window of each row, chunk by chunk."""
-    first, blocks = loops.first_block[image, scope], loops.blocks[image, scope]
-    chunks, planes = loops.chunks[image, scope], shape[PLANES]
-    width = loops.steps[scope] * planes
-    rows = loops.rows[image, scope]
-    size = rows * planes
-    apart = shape[SPREAD_Z] * shape[SPREAD_Y] * shape[SPREAD_X]
+    first, first_row, first_step = scope[S_FIRST_BLOCK], scope[S_FIRST_ROW], scope[S_FIRST_STEP]
+    chunks, planes = scope[S_CHUNKS], shape[PLANES]
+    width = scope[S_STEPS] * planes
+    size = scope[S_ROWS] * planes
+    entire = scope[S_COMPLETE] and shape[SPREAD_Z] * shape[SPREAD_Y] * shape[SPREAD_X] == 1
     for piece in range(shape[GROUPS] * chunks):
         sums[:size] = 0
         group, chunk = piece // chunks, piece % chunks
@@ -345,22 +327,20 @@ def _windows(
         for segment in range(begin, end):
             kernel_z, kernel_y, kernel_x = tap_offset(shape, walks.tap[segment])
             base = walks.channel_range[segment] * shape[PIXELS] * width
-            if loops.complete[image, scope] and apart == 1:
+            if entire:
                 _add_maps(shape, kernel_z, kernel_y, kernel_x, width, base, counts, sums)
                 continue
-            for item in range(rows):
-                row = loops.row[loops.first_row[image, scope] + item]
-                step = loops.timestep[loops.first_row[image, scope] + item]
+            for item in range(scope[S_ROWS]):
+                row, step = rows.row[first_row + item], rows.timestep[first_row + item]
                 pixel = pixel_under(shape, row, kernel_z, kernel_y, kernel_x)
                 if pixel >= 0:
-                    at = base + pixel * width
-                    at += (step - loops.first_step[scope]) * planes
+                    at = base + pixel * width + (step - first_step) * planes
                     for plane in range(planes):
                         sums[item * planes + plane] += counts[at + plane]
         done = 0
-        target = loops.first_word[image, scope] + group * size * chunks
-        for block in range(first, first + blocks):
-            own = loops.sizes[block] * planes
+        target = scope[S_FIRST_WORD] + group * size * chunks
+        for block in range(first, first + scope[S_BLOCKS]):
+            own = rows.sizes[block] * planes
             place = target + done * chunks + chunk * own
             for word in range(own):
                 ones[place + word] = sums[done + word]
@@ -422,48 +402,46 @@ def _add_lines(
 
 @kernel_part
 def _clear_halted(
-    active: Bools, shape: Ints, loops: _Loops, image: int, scope: int, ones: npt.NDArray[Any]
+    active: Bools, shape: Ints, scope: Ints, rows: _Rows, ones: npt.NDArray[Any]
 ) -> None:
     """Set the ones of halted rows, which run on as zeros, to 0."""
-    place = loops.first_word[image, scope]
-    first = loops.first_block[image, scope]
+    place, first = scope[S_FIRST_WORD], scope[S_FIRST_BLOCK]
     for _ in range(shape[GROUPS]):
-        item = loops.first_row[image, scope]
-        for block in range(first, first + loops.blocks[image, scope]):
-            for _ in range(loops.chunks[image, scope]):
-                for row in range(item, item + loops.sizes[block]):
-                    live = active[loops.timestep[row], loops.row[row]]
+        item = scope[S_FIRST_ROW]
+        for block in range(first, first + scope[S_BLOCKS]):
+            for _ in range(scope[S_CHUNKS]):
+                for row in range(item, item + rows.sizes[block]):
+                    live = active[rows.timestep[row], rows.row[row]]
                     for _ in range(shape[PLANES]):
                         if not live:
                             ones[place] = 0
                         place += 1
-            item += loops.sizes[block]
+            item += rows.sizes[block]
 
 
 @kernel_part
 def _columns(
     data: Bytes,
     shape: Ints,
-    loops: _Loops,
-    image: int,
-    scope: int,
+    scope: Ints,
+    rows: _Rows,
     lanes: Words,
     total: Ints,
     ones: npt.NDArray[Any],
 ) -> None:
     """Count each channel over the live tokens, chunk of tokens by chunk."""
     channels = shape[GROUPS] * shape[PRODUCT_ROWS]
-    chunks, row_bytes = loops.chunks[image, scope], shape[ROW_BYTES]
-    first, first_row = loops.first_block[image, scope], loops.first_row[image, scope]
+    chunks, row_bytes = scope[S_CHUNKS], shape[ROW_BYTES]
+    first, first_row = scope[S_FIRST_BLOCK], scope[S_FIRST_ROW]
     for chunk in range(chunks):
         begin = chunk * shape[CHUNK_TOKENS]
-        end = min(begin + shape[CHUNK_TOKENS], loops.rows[image, scope])
+        end = min(begin + shape[CHUNK_TOKENS], scope[S_ROWS])
         total[:channels] = 0
         for part in range(begin, end, 255):  # what eight lanes of a byte can hold
             lanes[:row_bytes] = 0
             for item in range(part, min(part + 255, end)):
-                step = loops.timestep[first_row + item] if shape[TIMESTEPS] > 1 else 0
-                row = step * shape[STORED_PLANES] * shape[PIXELS] + loops.row[first_row + item]
+                step = rows.timestep[first_row + item] if shape[TIMESTEPS] > 1 else 0
+                row = step * shape[STORED_PLANES] * shape[PIXELS] + rows.row[first_row + item]
                 at = shape[OFFSET] + row * row_bytes
                 for byte in range(row_bytes):
                     lanes[byte] += _SPREAD[data[at + byte]]
@@ -472,9 +450,9 @@ def _columns(
                 total[channel] += np.int64(lane & np.uint64(0xFF))
         for group in range(shape[GROUPS]):
             channel = group * shape[PRODUCT_ROWS]
-            place = loops.first_word[image, scope] + channel * chunks
-            for block in range(first, first + loops.blocks[image, scope]):
-                size = loops.sizes[block]
+            place = scope[S_FIRST_WORD] + channel * chunks
+            for block in range(first, first + scope[S_BLOCKS]):
+                size = rows.sizes[block]
                 for item in range(size):
                     ones[place + chunk * size + item] = total[channel + item]
                 place += size * chunks

@@ -138,20 +138,31 @@ def _sums(plan: Plan, emitted: Emitted, program: Program, timeline: Timeline) ->
         np.zeros(layers, np.int64),
         np.zeros(1, np.int64),
     )
-    _add_ops(program, timeline, emitted.layer, sums)
+    _add_ops(
+        program.unit, program.busy_cycles, program.latency_cycles, timeline.start, timeline.finish,
+        emitted.layer, sums,
+    )  # fmt: skip
     return sums._replace(first=np.minimum(sums.first, sums.last))
 
 
 @kernel
-def _add_ops(program: Program, timeline: Timeline, layer_of: Int32s, sums: _Sums) -> None:
+def _add_ops(
+    unit_of: Int32s,
+    busy: Ints,
+    latency: Ints,
+    start: Ints,
+    finish: Ints,
+    layer_of: Int32s,
+    sums: _Sums,
+) -> None:
     """Add up the operations; joins take no time and belong to no unit."""
-    for op in range(len(program.unit)):
-        unit, layer = program.unit[op], layer_of[op]
+    for op in range(len(unit_of)):
+        unit, layer = unit_of[op], layer_of[op]
         if unit >= 0:
-            sums.layer_unit[layer, unit] += program.busy_cycles[op]
-            sums.latency[0] += program.latency_cycles[op]
-            sums.first[layer] = min(sums.first[layer], timeline.start[op])
-            sums.last[layer] = max(sums.last[layer], timeline.finish[op])
+            sums.layer_unit[layer, unit] += busy[op]
+            sums.latency[0] += latency[op]
+            sums.first[layer] = min(sums.first[layer], start[op])
+            sums.last[layer] = max(sums.last[layer], finish[op])
 
 
 def _layer_busy(plan: Plan, sums: _Sums) -> Ints:

@@ -119,6 +119,44 @@ def test_a_kernel_that_is_loaded_calls_for_one_that_is_compiled(tmp_path: Path) 
     assert lines_of(kernel(tmp_path, "3", "3.5", **place))[:2] == ["8", "9.0"]
 
 
+PART = """\
+import numpy as np
+from simulator.config.kernels import kernel, kernel_part
+
+@kernel_part
+def third(values, at):
+    values[at] += 1
+    return values[at]
+
+@kernel_part
+def second(values, at):
+    return third(values, at) + third(values, at + 1)
+
+@kernel
+def first(values):
+    values[0] = second(values, 1) * 10
+
+values = np.arange(3)
+first(values)
+print(values.tolist(), len(third.overloads) > 0)
+"""
+
+
+def test_a_part_has_no_machine_code_of_its_own(tmp_path: Path) -> None:
+    """Only the kernel that calls it is made machine code of, and kept; a second run loads it."""
+    (tmp_path / "parts.py").write_text(PART)
+    place = {"PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
+    for compiled in (True, False):
+        command = [sys.executable, str(tmp_path / "parts.py")]
+        out = subprocess.run(
+            command, env=outside | place, capture_output=True, text=True, check=True
+        )
+        assert out.stdout == f"[50, 2, 3] {compiled}\n"
+    kept = {path.name.split("-")[0] for path in (tmp_path / "cache").rglob("*.nb?")}
+    assert kept == {"parts.first"}
+
+
 def test_an_install_that_cannot_be_written_works_without_a_home(tmp_path: Path) -> None:
     source, temporary = tmp_path / "source", tmp_path / "temporary"
     source.mkdir()

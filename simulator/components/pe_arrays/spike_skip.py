@@ -143,7 +143,7 @@ def _walk(
         dispatched, end, found, live, row, place = -1, 0, 0, 0, 0, 0
         for word in range(ptr[tile], ptr[tile + 1]):
             dispatched += 1
-            count = int(np.int64(ones[word]))
+            count: Any = np.int64(ones[word])
             if count == 0:
                 continue
             # A slot is free again one cycle after its word was popped.

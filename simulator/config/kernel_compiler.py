@@ -1,0 +1,45 @@
+"""Compiles parts of kernels: into code that is linked into their callers and nothing else.
+
+Numba optimizes a function with all that it calls and makes machine code of it, then does so again
+for each function that calls it. Along a chain of parts that is most of the time of a compilation,
+and nobody runs that code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from numba import _dynfunc
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
+
+
+class PartCompiler(Compiler):  # type: ignore[misc]
+    """Numba's compiler, for a function that kernels alone call."""
+
+    def __init__(self, typing: Any, target: Any, library: Any, args: Any, *others: Any) -> None:
+        """Take what Numba's compiler takes."""
+        super().__init__(typing, target, _PartCode(target.codegen(), "part"), args, *others)
+        # The context is this compilation's own copy.
+        self.state.targetctx.get_executable = _not_executable
+
+
+class _PartCode(JITCodeLibrary):  # type: ignore[misc]
+    """Code that is neither optimized nor run before a kernel holds it."""
+
+    def _optimize_final_module(self) -> None:
+        """Leave it to the kernel."""
+
+    def _finalize_final_module(self) -> None:
+        """Keep the module from the engine, which would make machine code of it."""
+        self._finalized = True
+
+
+def _not_executable(library: Any, description: Any, environment: Any) -> Callable[..., Any]:
+    """Return an object that Numba knows the part by; it cannot be called."""
+    library._ensure_finalized()
+    function: Callable[..., Any] = _dynfunc.make_function(
+        description.lookup_module(), description.qualname, "", 0, environment, (library,)
+    )
+    return function
