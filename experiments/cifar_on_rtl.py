@@ -7,6 +7,7 @@ simulator's for the same spikes.
 
 from __future__ import annotations
 
+import argparse
 import re
 import resource
 import sys
@@ -28,6 +29,7 @@ from simulator.lowering import make_plan
 from simulator.operations import read_network
 from simulator.trace import Trace
 
+WHAT = "Run an image of CIFAR-10 on RTL of Spikformer-4-384's shapes; some two minutes."
 TRACE = ROOT / "traces" / "cifar10.npz"
 ARCH = ROOT / "arch_configs" / "sparse_pe.yaml"
 DECISION = "cores.0.vector_unit.score_latency_cycles=2"
@@ -81,6 +83,9 @@ def over_blocks(layers: dict[str, LayerCycles]) -> dict[str, LayerCycles]:
 @command()
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the image and print the table."""
+    argparse.ArgumentParser(prog="python -m experiments.cifar_on_rtl", description=WHAT).parse_args(
+        arguments
+    )
     network, architecture = drawn_network(), load_architecture(ARCH, [DECISION])
     design = network_design(architecture, LARGER)
     compiled = compile_network(network, design.parameters)

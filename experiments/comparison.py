@@ -11,7 +11,7 @@ from typing import NamedTuple
 from experiments.dumbbells import Dumbbell, dumbbells
 from experiments.generated import ROOT, line, markdown, read_page, run_case
 from experiments.prosperity.report import CompatReport
-from reports.break_evens import order_cells
+from experiments.turns import order_cells
 from reports.html import write_html
 from simulator.architecture import load_architecture
 from simulator.command import command

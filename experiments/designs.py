@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from experiments.generated import command, line, markdown, run_case
-from reports.break_evens import order_cells
+from experiments.turns import order_cells
 from simulator.results.intervals import design_of, intervals
 from simulator.results.result import Result
 

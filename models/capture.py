@@ -48,107 +48,90 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument(
+    add = made.add_argument
+    add(
         "--model",
         help="such as stas_spikformer_4_384, sdt_2_512 or stas_qkformer_10_384; stas_ stands for "
         "I-SPS and halting",
     )
     add_own(made)
-    made.add_argument(
-        "--dataset", help=f"{', '.join(DATASETS)}; without it --network reads images from --data"
-    )
-    made.add_argument(
-        "--out",
-        required=True,
-        type=Path,
-        help="the trace to write, a .npz of any size",
-    )
-    made.add_argument(
+    add("--dataset", help=f"{', '.join(DATASETS)}; without it --network reads images from --data")
+    add("--out", required=True, type=Path, help="the trace to write, a .npz of any size")
+    add(
         "--source",
         choices=("samples", "full"),
         default="samples",
         help="samples: pictures that installed packages bundle; full: the data set under --data",
     )
-    made.add_argument(
+    add(
         "--data",
         type=Path,
         metavar="PATH",
         help="folder of the full data set, in torchvision's layout; without --dataset: a folder of "
         "pictures, or an .npy or .npz of arrays (image, ...)",
     )
-    made.add_argument(
-        "--ragged",
-        action="store_true",
-        help="images may leave --network after different timesteps",
+    add(
+        "--ragged", action="store_true", help="images may leave --network after different timesteps"
     )
-    made.add_argument(
-        "--images", type=int, default=20, help="how many, from the first on (default 20)"
-    )
-    made.add_argument(
+    add("--images", type=int, default=20, help="how many, from the first on (default 20)")
+    add(
         "--augmented",
         action="store_true",
         help="more --images than there are: go on with turned and shifted copies, named as such",
     )
-    made.add_argument(
+    add(
         "--halting-threshold",
         type=float,
         help="of the accumulated score at which a token halts; only for a weights file, whose "
         "accuracy is then measured again (default: the file's, 0.99)",
     )
-    made.add_argument(
+    add(
         "--weights",
         default="calibrated",
         help="calibrated (random weights, norms fitted to published firing rates; default), "
         "random, a .safetensors file, or a checkpoint of another code base (.pth, .tar); with "
         "--network and --nir: trained, if they are, else random (default)",
     )
-    made.add_argument("--baseline", action="store_true", help="the twin without I-SPS and halting")
-    made.add_argument("--timesteps", type=int, help="default 4, or the weights file's")
-    made.add_argument("--seed", type=int, default=0, help="of drawn weights (default 0)")
-    made.add_argument("--batch", type=int, default=8, help="images at a time (default 8)")
-    made.add_argument(
+    add("--baseline", action="store_true", help="the twin without I-SPS and halting")
+    add("--timesteps", type=int, help="default 4, or the weights file's")
+    add("--seed", type=int, default=0, help="of drawn weights (default 0)")
+    add("--batch", type=int, default=8, help="images at a time (default 8)")
+    add(
         "--active-tokens",
         type=float,
         default=ACTIVE_TOKENS,
         help="mean fraction of active tokens that calibration solves beta for (default 0.576)",
     )
-    made.add_argument(
+    add(
         "--task",
         default="rows",
         help="of a sequential data set: rows, patches or first_of_two (default rows)",
     )
     add_switches(made)
-    made.add_argument("--threads", type=int, default=2, help="of torch (default 2)")
+    add("--threads", type=int, default=2, help="of torch (default 2)")
     return made
 
 
 def add_own(made: argparse.ArgumentParser) -> None:
     """Add the options of networks that are not ours and of their images."""
-    made.add_argument(
+    add = made.add_argument
+    add(
         "--network",
         metavar="MODULE:NAME",
         help="instead of --model: a function without arguments that returns a network of PyTorch "
         "with its weights",
     )
-    made.add_argument("--nir", type=Path, metavar="FILE", help="instead of --model: a NIR graph")
-    made.add_argument(
-        "--nir-step-s", type=float, default=1e-4, help="of a NIR graph's neurons (default 1e-4)"
-    )
-    made.add_argument(
+    add("--nir", type=Path, metavar="FILE", help="instead of --model: a NIR graph")
+    add("--nir-step-s", type=float, default=1e-4, help="of a NIR graph's neurons (default 1e-4)")
+    add(
         "--sequence",
         action="store_true",
         help="--network takes (timestep, image, channel, h, w): each image is repeated",
     )
-    made.add_argument(
-        "--mean", type=float, nargs="+", default=(), help="of images of --data, by channel"
-    )
-    made.add_argument(
-        "--std", type=float, nargs="+", default=(), help="of images of --data, by channel"
-    )
-    made.add_argument(
-        "--time-axis", type=int, metavar="N", help="of one image of --data that changes in time"
-    )
-    made.add_argument(
+    add("--mean", type=float, nargs="+", default=(), help="of images of --data, by channel")
+    add("--std", type=float, nargs="+", default=(), help="of images of --data, by channel")
+    add("--time-axis", type=int, metavar="N", help="of one image of --data that changes in time")
+    add(
         "--mask",
         action="append",
         default=[],

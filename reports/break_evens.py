@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from reports.figures.base import Run
-from simulator.energy.break_even import BreakEven, Design, compare, ratio_span, sentences
+from simulator.energy.break_even import BreakEven, Design, compare, sentences
 from simulator.results.units import number
 
 MOST_PAIRS = 24
@@ -48,26 +48,6 @@ def pairs(runs: Sequence[Run]) -> list[Pair]:
         prices = (one.priced, other.priced, compared)
         found.append(Pair((first, second), designs, workloads, *prices))
     return sorted(found, key=lambda pair: pair.found.is_robust)
-
-
-def order_cells(one: Design, other: Design) -> list[str]:
-    """Return cells of a table: the ratio's bounds, and at which power and DRAM price one wins.
-
-    In brackets what the first one has now.
-    """
-    low, _, high = ratio_span(one, other)
-    cells = [f"{low:.2f} to {high:.2f}"]
-    for turn in compare(one, other).turns[:2]:
-        range_ = "any" if turn.first_below else "none"
-        if turn.value is not None:
-            range_ = f"{'below' if turn.first_below else 'above'} {_three(turn.value)}"
-        cells.append(f"{range_} ({_three(turn.bounds.nominal)})")
-    return cells
-
-
-def _three(value: float) -> str:
-    """Three digits, without an exponent."""
-    return f"{float(f'{value:.3g}'):,g}"
 
 
 def pairs_text(found: Sequence[Pair]) -> str:

@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--arch", required=True, metavar="FILE", help="architecture (YAML), or a shipped machine")
-    add("--trace", required=True, metavar="FILE", help="trace (.npz, .zarr), or a shipped one")
+    add("--trace", required=True, metavar="FILE", help="trace (.npz), or a shipped one")
     add("--out", metavar="DIR", help="write result.json, CSV tables and page.html there")
     add_verify(parser)
     add(

@@ -13,8 +13,8 @@ the masks, a bit per token, 1 = computed, axes (block, timestep, byte); then lab
 int64, -1 = none. Each array begins at a multiple of 8 bytes, the row ends at a multiple of 64.
 
 Version 1 (`stasim-trace/1`) is read as well: a member for each of these arrays, deflated, with the
-image as leading axis, or the same names in a zarr v3 store. The same content has the same content
-hash in every form. `python -m simulator.trace convert OLD NEW` writes version 2 of either.
+image as leading axis. The same content has the same content hash in every form.
+`python -m simulator.trace convert OLD NEW` writes version 2.
 
 Needs numpy, zstandard and the standard library only. Everything wrong with a file is one
 `TraceError`.
@@ -27,7 +27,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -50,7 +50,7 @@ from simulator.trace_format.image import (
 )
 from simulator.trace_format.layout import Layout, Packed
 from simulator.trace_format.manifest import check_manifest
-from simulator.trace_format.members import Members
+from simulator.trace_format.members import Members, archived_members
 from simulator.trace_format.records import Records
 from simulator.trace_format.specs import (
     FIRST_SCHEMA,
@@ -59,7 +59,6 @@ from simulator.trace_format.specs import (
     TensorSpec,
     parse_manifest,
 )
-from simulator.trace_format.store import Store
 from simulator.trace_format.writer import TraceWriter, read_announcement
 
 __all__ = [
@@ -81,6 +80,7 @@ __all__ = [
     "open_writer",
     "pack_bits",
     "unpack_bits",
+    "write_again",
 ]
 
 
@@ -99,6 +99,16 @@ class Outline:
         self.operations: tuple[OperationSpec, ...] = self.layout.operations
 
 
+class Container(Protocol):
+    """What a trace lies in."""
+
+    def read_manifest(self) -> bytes:
+        """The bytes of the manifest."""
+
+    def close(self) -> None:
+        """Close it; closing twice is fine."""
+
+
 class Trace:
     """An open trace; holds the manifest and what is asked of it, however long the file is.
 
@@ -115,7 +125,7 @@ class Trace:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Open and check structure, manifest and sizes; `Trace.open` is the same by name."""
         self.path = file_of(path, TRACES, "trace", TraceError)
-        self._container = Store(self.path) if self.path.is_dir() else Archive(self.path)
+        self._container = self._opened()
         try:
             source = f"{self.path}: manifest"
             self.manifest = parse_manifest(self._container.read_manifest(), source)
@@ -212,19 +222,25 @@ class Trace:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    def _opened(self) -> Container:
+        """What the trace lies in; a form that is no longer written has a reader of its own."""
+        if (self.path / "zarr.json").exists():
+            rule = "must be a .npz: python -m experiments.old_stores, in the repository, makes one"
+            raise TraceError(f"{self.path}: file: is a zarr store of version 1: {rule}")
+        return Archive(self.path)
+
     def _open_data(self) -> Members | Records:
         """The data in the form that the manifest's version asks for."""
+        assert isinstance(self._container, Archive)
         if self.manifest["schema"] == FIRST_SCHEMA:
-            return Members(self._container, self.layout)
-        if isinstance(self._container, Store):
-            raise TraceError(f"{self.path}: manifest: schema: must be {FIRST_SCHEMA!r} in a store")
+            return archived_members(self._container, self.layout)
         return Records(self._container, self.layout)
 
 
 def open_writer(path: str | os.PathLike[str], manifest: Mapping[str, Any]) -> TraceWriter:
     """Return a writer of the form that the path's name asks for; TraceError for a store."""
     if Path(path).suffix == ".zarr":
-        rule = "must be a .npz, which may be of any size; zarr stores are only read"
+        rule = "must be a .npz, which may be of any size"
         raise TraceError(f"{path}: {rule}")
     return TraceWriter(path, manifest)
 
@@ -255,10 +271,15 @@ def convert(old: str | os.PathLike[str], new: str | os.PathLike[str]) -> None:
     Memory stays bounded by one image. Raises TraceError; nothing is half-written.
     """
     with Trace.open(old) as trace:
-        trace.verify()
-        with open_writer(new, trace.manifest) as writer:
-            for image in trace:
-                writer.add(image.tensors, image.active, image.label, image.prediction)
+        write_again(trace, new)
+
+
+def write_again(trace: Trace, new: str | os.PathLike[str]) -> None:
+    """Write an open trace as one of the newest version. Raises TraceError."""
+    trace.verify()
+    with open_writer(new, trace.manifest) as writer:
+        for image in trace:
+            writer.add(image.tensors, image.active, image.label, image.prediction)
 
 
 @command()
@@ -267,12 +288,12 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m simulator.trace",
         description="Work on trace files.",
-        epilog="example: python -m simulator.trace convert old.zarr new.npz",
+        epilog="example: python -m simulator.trace convert old.npz new.npz",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     text = "write a trace of any version as the newest, with the same content hash"
     add = commands.add_parser("convert", help=text, description=text).add_argument
-    add("old", metavar="OLD", help="a .npz, or a .zarr store")
+    add("old", metavar="OLD", help="a .npz of any version")
     add("new", metavar="NEW", help="the .npz to write; may be OLD itself")
     options = parser.parse_args(words)
     check_target(Path(options.new), "NEW", TraceError)

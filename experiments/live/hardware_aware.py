@@ -174,9 +174,9 @@ def fine_tune(
     import torch
     import torch.nn.functional as F
 
+    from experiments.live.ponder import machine_ponder, machine_survival
     from models.evaluate import pixels_of
     from models.halting.losses import ponder_cost
-    from models.halting.machine_ponder import machine_ponder, machine_survival
     from models.networks.layers import Norm
     from models.networks.norms import settle_norms
     from models.networks.weights import round_weights

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import io
 import statistics
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 
 from models.errors import ModelError
-from models.files import read_csv, write_staged
+from models.files import write_staged
 from simulator.command import command
 
 CURVE, HARDWARE_AWARE, PLOT = "curve.csv", "hardware_aware.csv", "curve.png"
@@ -47,14 +48,14 @@ def run(options: argparse.Namespace) -> None:
     for path in (options.tables / CURVE, options.tables / HARDWARE_AWARE):
         if not path.is_file():
             raise ModelError(f"{path} does not exist; it is a table that the page shows")
-    write_staged(options.tables / PLOT, plot(read_csv(options.tables / CURVE)))
+    write_staged(options.tables / PLOT, plot(_rows(options.tables / CURVE)))
     write_staged(options.write, page(options.tables).encode())
     print(options.write)
 
 
 def page(tables: Path) -> str:
     """The page's text; every figure in it comes from the tables."""
-    curve, aware = read_csv(tables / CURVE), read_csv(tables / HARDWARE_AWARE)
+    curve, aware = _rows(tables / CURVE), _rows(tables / HARDWARE_AWARE)
     environment = Environment(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
@@ -76,6 +77,12 @@ def page(tables: Path) -> str:
         seeds=len({row["seed"] for row in aware if row["seed"]}),
         first=aware[0],
     )
+
+
+def _rows(path: Path) -> list[Row]:
+    """Return the rows of a table."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def cheapest_fixed(curve: list[Row]) -> dict[str, dict[str, str]]:

@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--arch", required=True, metavar="FILE", help="architecture (YAML), or a shipped machine")
-    add("--trace", required=True, metavar="FILE", help="trace (.npz, .zarr), or a shipped one")
+    add("--trace", required=True, metavar="FILE", help="trace (.npz), or a shipped one")
     add("--out", metavar="DIR", help="write compat.json and operations.csv there")
     add("--images", metavar="A:B", help="images A to B - 1 only (or a single A)")
     add("--json", action="store_true", help="print the report as JSON instead of a summary")

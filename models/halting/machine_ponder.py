@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from models.errors import ModelError
-from models.networks.stas import Output
 from simulator.hil.cost_table import StepCost
 
 COSTS = ("energy", "latency")
@@ -56,34 +55,6 @@ def step_prices(costs: tuple[StepCost, ...], cost: str, tokens: int) -> StepPric
     return StepPrices(token / total, step / total, total)
 
 
-def machine_ponder(output: Output, prices: StepPrices) -> Tensor:
-    """The mean cost of the images of a batch on the machine, in units of `prices.unit_cost`.
-
-    Raises ModelError for an output without scores that accumulate over blocks and timesteps.
-    """
-    if output.active is None or output.weights is None:
-        raise ModelError("a machine's ponder cost needs a network that halts by score")
-    live = output.active.flatten(1, 2).to(output.weights)  # (image, check, token)
-    price = _price(live, prices)
-    paid = (live * price.unsqueeze(2)).sum((1, 2))
-    last = (live.sum(1) - 1.0).long()  # (image, token): the check at which each halted
-    remainder = output.weights.gather(1, last.unsqueeze(1)).squeeze(1)
-    return (paid + (price.gather(1, last) * remainder).sum(1)).mean()
-
-
-def machine_survival(output: Output, prices: StepPrices) -> Tensor:
-    """The mean expected cost of the images of a batch, in units of `prices.unit_cost`.
-
-    Every check is paid with the probability that a token runs it, so the gradient says where on
-    this machine a check is dear. In `machine_ponder` it says so of the last check alone. Raises
-    ModelError for an output without such probabilities.
-    """
-    if output.active is None or output.survival is None:
-        raise ModelError("a machine's expected cost needs a network that halts by score or gate")
-    live = output.active.flatten(1, 2).to(output.survival)
-    return (output.survival * _price(live, prices).unsqueeze(2)).sum((1, 2)).mean()
-
-
 def masks_cost(alive: Sequence[Tensor], prices: StepPrices) -> Tensor:
     """The mean cost of the images of a batch, in units of `prices.unit_cost`.
 
@@ -97,9 +68,9 @@ def masks_cost(alive: Sequence[Tensor], prices: StepPrices) -> Tensor:
         )
     masks = torch.stack([each.flatten(1).to(prices.token) for each in alive], dim=1)
     live = (masks.detach() != 0).to(prices.token)
-    return (masks * _price(live, prices).unsqueeze(2)).sum((1, 2)).mean()
+    return (masks * checks_price(live, prices).unsqueeze(2)).sum((1, 2)).mean()
 
 
-def _price(live: Tensor, prices: StepPrices) -> Tensor:
+def checks_price(live: Tensor, prices: StepPrices) -> Tensor:
     """What a check costs a token (image, check), with its share of what the step costs at all."""
     return prices.token + prices.step / live.sum(2).clamp_min(1.0)

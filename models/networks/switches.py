@@ -63,49 +63,40 @@ def add_switches(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
         "switches of the network", "defaults are the model's: what its name or weights file says"
     )
-    group.add_argument("--isps", choices=ISPS_FORMS, help="form of I-SPS")
-    group.add_argument(
-        "--integration", choices=("mean", "sum"), help="what I-SPS feeds on: sum over T, or mean"
-    )
-    group.add_argument(
-        "--pool", choices=("before_lif", "after_lif"), help="of Spikformer's patch splitting"
-    )
-    group.add_argument(
+    add = group.add_argument
+    add("--isps", choices=ISPS_FORMS, help="form of I-SPS")
+    add("--integration", choices=("mean", "sum"), help="what I-SPS feeds on: sum over T, or mean")
+    add("--pool", choices=("before_lif", "after_lif"), help="of Spikformer's patch splitting")
+    add(
         "--membrane-leak",
         action="store_true",
         default=None,
         help="of QKFormer: one projection's membranes run from image to image, as in its own code, "
         "with which its accuracy was published",
     )
-    group.add_argument(
+    add(
         "--attention-order",
         choices=ATTENTION_ORDERS,
         help="(q k^T) v or q (k^T v): the same spikes, other work; default: the original's",
     )
-    group.add_argument("--neuron", choices=neuron_names(), help="of every layer")
-    group.add_argument(
-        "--granularity", choices=GRANULARITIES, help="where halting is checked and begins again"
-    )
-    group.add_argument(
+    add("--neuron", choices=neuron_names(), help="of every layer")
+    add("--granularity", choices=GRANULARITIES, help="where halting is checked and begins again")
+    add(
         "--policy",
         choices=POLICIES,
         help="who halts: A-SSA's score, or a control: random tokens, TP-Spikformer's importance, "
         "DT-SNN's entropy exit (with granularity timestep), or a gate (with granularity waking)",
     )
-    group.add_argument("--exit", choices=EXITS, help="whether images end beside their tokens")
-    group.add_argument("--output", choices=OUTPUTS, help="what the head sees of halted tokens")
-    group.add_argument("--membranes", choices=MEMBRANES, help="of halted tokens")
-    group.add_argument("--score", choices=SCORES, help="what the score reads")
-    group.add_argument("--gamma", type=float, help="slope of the score")
-    group.add_argument("--beta", type=float, help="offset of the score")
-    group.add_argument(
-        "--budget", type=float, help="mean fraction of tokens that random and importance keep"
-    )
-    group.add_argument(
-        "--profile", type=float, nargs="+", help="the fraction kept at every check, instead"
-    )
-    group.add_argument("--halting-seed", dest="seed_of_halting", type=int, help="of random tokens")
-    group.add_argument("--entropy", type=float, help="normalised entropy under which images exit")
+    add("--exit", choices=EXITS, help="whether images end beside their tokens")
+    add("--output", choices=OUTPUTS, help="what the head sees of halted tokens")
+    add("--membranes", choices=MEMBRANES, help="of halted tokens")
+    add("--score", choices=SCORES, help="what the score reads")
+    add("--gamma", type=float, help="slope of the score")
+    add("--beta", type=float, help="offset of the score")
+    add("--budget", type=float, help="mean fraction of tokens that random and importance keep")
+    add("--profile", type=float, nargs="+", help="the fraction kept at every check, instead")
+    add("--halting-seed", dest="seed_of_halting", type=int, help="of random tokens")
+    add("--entropy", type=float, help="normalised entropy under which images exit")
 
 
 def switches_asked(options: argparse.Namespace) -> Switches:

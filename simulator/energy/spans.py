@@ -27,10 +27,6 @@ class Span(NamedTuple):
     nominal: float
     high: float
 
-    def plus(self, other: Span) -> Span:
-        """Return the sum: low with low, high with high."""
-        return Span(*(one + two for one, two in zip(self, other, strict=True)))
-
     def times(self, factor: float) -> Span:
         """Return the span of a multiple, of 0 or more."""
         return Span(*(factor * each for each in self))

@@ -54,7 +54,7 @@ def verify(path: Path) -> Verification:
     from simulator.config.staged_folder import MANIFEST
     from simulator.results.sweep_result import POINTS
 
-    if path.suffix == ".npz" or (path / "zarr.json").exists():
+    if path.suffix == ".npz":
         return _trace(path)
     if path.suffix == ".safetensors":
         return _tensors(path)

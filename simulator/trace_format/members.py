@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
@@ -10,30 +11,21 @@ import numpy as np
 from simulator.errors import TraceError
 from simulator.trace_format.archive import ITEM_BYTES, Archive, one_error
 from simulator.trace_format.layout import Layout, Packed
-from simulator.trace_format.store import Store
 
 _SKIP_BYTES = 1 << 16
 
 
-class _Readable(Protocol):
+class ReadableArray(Protocol):
+    """An array whose leading axis is the image."""
+
     def read(self, image: int) -> bytes:
         """The bytes of one image."""
 
 
 class Members:
-    """The arrays that the manifest of version 1 implies; an archive has no others."""
+    """The arrays that the manifest of version 1 implies, by name."""
 
-    def __init__(self, container: Archive | Store, layout: Layout) -> None:
-        arrays: dict[str, _Readable]
-        if isinstance(container, Store):
-            arrays = dict(container.open_arrays(layout))
-        else:
-            wanted = layout.members()
-            container.check_members(wanted)
-            arrays = {
-                name: Member(container, name, dtype, shape)
-                for name, (dtype, shape) in wanted.items()
-            }
+    def __init__(self, arrays: Mapping[str, ReadableArray], layout: Layout) -> None:
         starts = {f"spikes/{name}": offset for name, offset in layout.offsets.items()}
         mask_bytes = math.prod(layout.mask_shape[1:])
         for block in range(layout.blocks):
@@ -48,6 +40,14 @@ class Members:
         for array, start in self._parts:
             data = np.frombuffer(array.read(image), np.uint8)
             row[start : start + len(data)] = data
+
+
+def archived_members(archive: Archive, layout: Layout) -> Members:
+    """Open the arrays of an archive, which has no others."""
+    wanted = layout.members()
+    archive.check_members(wanted)
+    arrays = {name: Member(archive, name, dtype, shape) for name, (dtype, shape) in wanted.items()}
+    return Members(arrays, layout)
 
 
 class Member:

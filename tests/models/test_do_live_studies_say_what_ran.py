@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pytest
 
 from experiments.live import curve, hardware_aware, page
-from models.files import read_csv
 from tests.messages import cases
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +30,7 @@ def test_the_curve_holds_a_row_for_each_setting(
     out = tmp_path / "curve.csv"
     arch = str(ROOT / "arch_configs" / "sparse_pe.yaml")
     assert curve.main(["--arch", arch, "--out", str(out), "--images", "6"]) == 0
-    rows = read_csv(out)
+    rows = list(csv.DictReader(out.open()))
     assert [row["kind"] for row in rows] == ["fixed"] * 2 + ["live"] * 3
     free, tight, loose = rows[0], rows[1], rows[2]
     assert float(tight["energy_uj_mean"]) < float(free["energy_uj_mean"])
@@ -45,7 +45,7 @@ def test_each_training_is_run_on_each_machine(tmp_path: Path) -> None:
     sizes = {"seeds": 1, "train-images": 40, "batch": 20, "test-images": 20, "cost-images": 3}
     arguments = [word for name, size in sizes.items() for word in (f"--{name}", str(size))]
     assert hardware_aware.main([*MACHINES, "--out", str(out), *arguments]) == 0
-    rows = read_csv(out)
+    rows = list(csv.DictReader(out.open()))
     assert [(row["trained_for"], row["machine"]) for row in rows] == [
         (trained, machine)
         for trained in ("as shipped", "steps", "streaming", "resident")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from experiments.live.ponder import machine_ponder
 from models.errors import ModelError
 from models.halting.losses import ponder_cost
-from models.halting.machine_ponder import StepPrices, machine_ponder, step_prices
+from models.halting.machine_ponder import StepPrices, step_prices
 from models.networks.stas import Output
 from simulator.hil.cost_table import StepCost
 from tests.models.tiny_networks import lively, noise, tiny_config

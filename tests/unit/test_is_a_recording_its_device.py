@@ -18,6 +18,7 @@ from simulator.hil.recorded import RecordedDevice, Recorder
 from simulator.hil.simulated import SimulatedDevice
 from simulator.trace import Trace
 from tests.factories import tiny_trace
+from tests.messages import rows
 
 ROOT = Path(__file__).parents[2]
 
@@ -91,19 +92,17 @@ def _backwards(content: dict[str, Any]) -> None:
     next(iter(content["answers"].values()))["cycles"] = -1
 
 
-BROKEN: dict[str, tuple[Callable[[str], str], str]] = {
-    "cut": (lambda text: text[: len(text) // 2], "must be JSON"),
-    "empty": (lambda _: "", "must be JSON"),
-    "list": (lambda _: "[]", "schema None"),
-    "future": (lambda text: text.replace("recording/1", "recording/9"), "recording/9"),
-    "changed": (lambda text: _changed(text, _cheaper), "the file has changed"),
-    "negative": (lambda text: _changed(text, _backwards), "cycles"),
-    "missing": (lambda text: _changed(text, lambda c: c.pop("device")), "device"),
-    "unknown": (lambda text: _changed(text, lambda c: c.update(extra=1)), "extra"),
-    "nan": (
-        lambda text: text.replace('"energy_pj": ', '"energy_pj": NaN, "x": ', 1),
-        "NaN is no number",
-    ),
+MESSAGES = rows("broken_recording")
+BROKEN: dict[str, Callable[[str], str]] = {
+    "cut": lambda text: text[: len(text) // 2],
+    "empty": lambda _: "",
+    "list": lambda _: "[]",
+    "future": lambda text: text.replace("recording/1", "recording/9"),
+    "changed": lambda text: _changed(text, _cheaper),
+    "negative": lambda text: _changed(text, _backwards),
+    "missing": lambda text: _changed(text, lambda c: c.pop("device")),
+    "unknown": lambda text: _changed(text, lambda c: c.update(extra=1)),
+    "nan": lambda text: text.replace('"energy_pj": ', '"energy_pj": NaN, "x": ', 1),
 }
 
 
@@ -111,10 +110,9 @@ BROKEN: dict[str, tuple[Callable[[str], str], str]] = {
 def test_a_broken_file_is_one_error(
     recorded: tuple[Path, list[list[Work]], list[list[Cost]]], tmp_path: Path, name: str
 ) -> None:
-    change, message = BROKEN[name]
     path = tmp_path / "broken.json"
-    path.write_text(change(recorded[0].read_text()))
-    with pytest.raises(DeviceError, match=message) as error:
+    path.write_text(BROKEN[name](recorded[0].read_text()))
+    with pytest.raises(DeviceError, match=MESSAGES[name][0]) as error:
         RecordedDevice(path)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from experiments.old_stores import StoredTrace
+from experiments.old_stores import main as convert_store
 from simulator.errors import TraceError
 from simulator.trace import SCHEMA, Image, Trace, main, open_writer
 from tests.broken_traces import Unzipped
@@ -36,7 +38,7 @@ def test_both_forms_hold_the_same(
     folder = tmp_path_factory.mktemp("forms")
     content.write(folder / "x.npz")
     write_store(folder / "x.zarr", content)
-    with Trace.open(folder / "x.npz") as archive, Trace.open(folder / "x.zarr") as store:
+    with Trace.open(folder / "x.npz") as archive, StoredTrace.open(folder / "x.zarr") as store:
         assert store.content_hash == archive.content_hash
         assert store.layout == archive.layout
         assert all(map(same, store, archive))
@@ -54,7 +56,7 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> tuple[Content, Path]:
 def test_images_far_apart_are_read_in_any_order(long: tuple[Content, Path]) -> None:
     content, path = long
     order = np.random.default_rng(0).permutation(75).tolist()
-    with Trace.open(path) as trace:
+    with StoredTrace.open(path) as trace:
         assert all(same(trace.read(index), content.images[index]) for index in order)
     assert len(list((path / "labels" / "c").iterdir())) == 3
 
@@ -64,7 +66,7 @@ def test_memory_is_bounded_by_a_chunk_whatever_the_length(tmp_path: Path) -> Non
     for images in (64, 512):
         content = tiny_content(images=images, **TINY)
         path = write_store(tmp_path / f"{images}.zarr", content, shard_images=512)
-        with Trace.open(path) as trace:
+        with StoredTrace.open(path) as trace:
             trace.read(0)
             tracemalloc.start()
             for image in trace:
@@ -81,15 +83,25 @@ def test_a_store_is_no_longer_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_store_that_is_to_be_run_says_how_it_is_converted(tmp_path: Path) -> None:
+    path = write_store(tmp_path / "x.zarr", tiny_content(images=1, **TINY))
+    with pytest.raises(
+        TraceError, match=r"x\.zarr: file: is a zarr store.*experiments\.old_stores"
+    ):
+        Trace.open(path)
+
+
 @pytest.mark.parametrize("old", ["first.npz", "store.zarr", "second.npz"])
 def test_is_every_form_converted_to_the_same_bytes(old: str, tmp_path: Path) -> None:
     content = tiny_content(images=3, **TINY)
     second = content.write(tmp_path / "second.npz")
     Unzipped.load(second).as_first().save(tmp_path / "first.npz")
     write_store(tmp_path / "store.zarr", content)
-    with Trace.open(tmp_path / old) as trace:
+    stored = old == "store.zarr"
+    with (StoredTrace if stored else Trace).open(tmp_path / old) as trace:
         wanted = trace.content_hash
-    assert main(["convert", str(tmp_path / old), str(tmp_path / "new.npz")]) == 0
+    words = [str(tmp_path / old), str(tmp_path / "new.npz")]
+    assert (convert_store(words) if stored else main(["convert", *words])) == 0
     assert (tmp_path / "new.npz").read_bytes() == second.read_bytes()
     with Trace.open(tmp_path / "new.npz") as trace:
         assert trace.content_hash == wanted

@@ -13,6 +13,7 @@ from simulator.trace_format.manifest import check_manifest
 from simulator.trace_format.specs import ROLES, content_hash, implied_stages
 from tests.broken_traces import Unzipped
 from tests.factories import first_trace, tiny_content, tiny_trace
+from tests.messages import cases
 
 
 def renamed(path: Path, names: dict[str, str], roles: dict[str, str]) -> Unzipped:
@@ -69,48 +70,11 @@ def test_does_the_content_hash_bind_declared_stages(tmp_path: Path) -> None:
     assert content_hash({**manifest, "stages": other}) != implied
 
 
-BROKEN: dict[str, tuple[Any, str]] = {
-    "missing": (None, "stages is missing: must be an object, each value one of stem, blocks"),
-    "a list": (["sps"], 'stages = ["sps"]: must be an object'),
-    "unknown role": (
-        {"sps": "trunk", "blocks": "blocks", "halting": "halting", "head": "head"},
-        "must be an object, each value one of stem, blocks, halting, head, layers",
-    ),
-    "no name": (
-        {"": "stem", "blocks": "blocks", "halting": "halting", "head": "head"},
-        "each key a name of at most 128 letters",
-    ),
-    "undeclared": (
-        {"blocks": "blocks", "halting": "halting", "head": "head"},
-        'operations[0].stage = "sps": must be one of blocks, halting, head',
-    ),
-    "unused": (
-        {"sps": "stem", "blocks": "blocks", "halting": "halting", "head": "head", "x": "stem"},
-        'stages: key = "x": must be the stage of an operation',
-    ),
-    "layers beside blocks": (
-        {"sps": "layers", "blocks": "blocks", "halting": "halting", "head": "head"},
-        "plain layers have no role 'blocks' beside them",
-    ),
-    "halting layers": (
-        {"sps": "layers", "blocks": "layers", "halting": "layers", "head": "head"},
-        "must be without role 'layers': only tokens of blocks halt",
-    ),
-    "blocks as stem": (
-        {"sps": "stem", "blocks": "stem", "halting": "halting", "head": "head"},
-        "block = 0: must be null in stage 'blocks'",
-    ),
-    "stem as blocks": (
-        {"sps": "blocks", "blocks": "blocks", "halting": "halting", "head": "head"},
-        "block = null: must be an integer from 0 to 1 in stage 'sps'",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", BROKEN)
-def test_does_each_broken_declaration_say_what_is_wrong(case: str, tmp_path: Path) -> None:
+@cases("broken_stages")
+def test_does_each_broken_declaration_say_what_is_wrong(
+    stages: Any, words: str, tmp_path: Path
+) -> None:
     manifest = Unzipped.load(tiny_trace(tmp_path / "x.npz")).manifest
-    stages, words = BROKEN[case]
     del manifest["stages"]
     if stages is not None:
         manifest["stages"] = stages

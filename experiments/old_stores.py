@@ -1,4 +1,4 @@
-"""A trace of version 1 in a folder: a zarr v3 store of sharded arrays, read with distrust.
+"""python -m experiments.old_stores: a trace of version 1 in a zarr v3 store as one file.
 
 Names, types and axes are those of the .npz of version 1. An array's shard is one file of
 `shard_images` images; within it every `chunk_images` images are a gzip stream of their own, found
@@ -12,20 +12,26 @@ Format: zarr v3 core specification and its sharding_indexed codec, version 1.0.
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import os
 import stat
+import sys
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from simulator.command import check_target, command
 from simulator.config.wording import shown
 from simulator.errors import TraceError
+from simulator.trace import Trace, write_again
 from simulator.trace_format.archive import ITEM_BYTES, one_error
 from simulator.trace_format.layout import Layout
+from simulator.trace_format.members import Members
 from simulator.trace_format.specs import FIRST_SCHEMA, MANIFEST_LIMIT_BYTES
 
 _METADATA_LIMIT_BYTES = 1 << 16
@@ -49,7 +55,7 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.path = path
         if not (path / "zarr.json").exists():
-            rule = "must be a .npz archive, or a zarr store with its zarr.json"
+            rule = "must be a zarr store with its zarr.json"
             raise TraceError(f"{path}: file: is no regular file but a folder: {rule}")
         with one_error(path, "zarr.json", "must be JSON in UTF-8"):
             text = self.read_file("zarr.json", _METADATA_LIMIT_BYTES)
@@ -173,3 +179,36 @@ class StoredArray:
         # A chunk that is all beyond the last image is left out, marked by 2^64 - 1.
         pairs: list[list[int]] = raw.reshape(-1, 2).tolist()
         return pairs
+
+
+class StoredTrace(Trace):
+    """An open trace of version 1 that lies in a store."""
+
+    def _opened(self) -> Store:
+        return Store(self.path)
+
+    def _open_data(self) -> Members:
+        if self.manifest["schema"] != FIRST_SCHEMA:
+            raise TraceError(f"{self.path}: manifest: schema: must be {FIRST_SCHEMA!r} in a store")
+        assert isinstance(self._container, Store)
+        return Members(self._container.open_arrays(self.layout), self.layout)
+
+
+@command()
+def main(words: Sequence[str] | None = None) -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.old_stores",
+        description="Write a zarr store of version 1 as one file, with the same content hash.",
+        epilog="example: python -m experiments.old_stores old.zarr new.npz",
+    )
+    parser.add_argument("old", metavar="OLD", help="a .zarr store")
+    parser.add_argument("new", metavar="NEW", type=Path, help="the .npz to write")
+    options = parser.parse_args(words)
+    check_target(options.new, "NEW", TraceError)
+    with StoredTrace.open(options.old) as trace:
+        write_again(trace, options.new)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
