@@ -54,6 +54,8 @@ def render(out: Path, base: Path) -> str:
     if costs is not None:
         shown = [each for each in NETWORKS if each.name in set(costs.network)]
         parts.append(sections.published(tables, shown, folder))
+    if "batches" in tables:
+        parts.append(sections.together(tables["batches"], folder))
     parts += [sections.arithmetic(tables["spikingformer"]), sections.made(tables, folder)]
     return "\n".join(parts)
 

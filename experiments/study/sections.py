@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from experiments import batch_map
 from experiments.study import stream
 from experiments.study.answers import PUBLISHED, TRAIN
 from experiments.study.arms import BY_NAME, Task
@@ -258,6 +259,20 @@ def arithmetic(savings: pd.DataFrame) -> str:
             "The patch splitting once instead of T = 4 times, everything else as it was. Of the graded map a value is taken "
             "to be zero as often as four independent spikes are. A negative saving is a loss.\n",
             grid(head, rows),
+        ]
+    )
+
+
+def together(batches: pd.DataFrame, folder: str) -> str:
+    """Where halting pays when images share the weights; `batches`: the batch map's table."""
+    return "\n".join(
+        [
+            "## Where halting pays when images share weights\n",
+            "STAS against I-SPS without halting and against T = 4, both tick-batched: B = 1 to 64 images together, weight buffers of "
+            "256 KiB to 8 MiB, membranes of 512 KiB and 8 MiB, on one core and on four of a mesh. Energy is the table's alone, DRAM by the bit. "
+            "Below 1 (blue) halting pays; all points are in [the map](batches.md), made by `python -m experiments.batch_map`.\n",
+            f"![energy of STAS over that of I-SPS tick-batched, by weight buffers and images together]({folder}/batches.png)\n",
+            batch_map.tables(batches)["summary"] + "\n",
         ]
     )
 
