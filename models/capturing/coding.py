@@ -60,20 +60,25 @@ class Spool:
         self.images = 0
         self._known: dict[str, list[Arranged]] = {}
         self._fired: dict[str, bool] = {}
+        self._forms: dict[str, list[tuple[np.dtype[Any], tuple[int, ...]]]] = {}
 
     def add(self, tensors: dict[str, Arranged]) -> None:
         """Keep one image."""
         kept = {}
         for name, each in tensors.items():
             bits = each.kind == "spikes"
-            kept[name] = pack_bits(each.numbers) if bits else _narrow(each.numbers)
+            own = pack_bits(each.numbers) if bits else _narrow(each.numbers)
+            kept[name] = np.ascontiguousarray(own)
+            self._forms.setdefault(name, []).append((own.dtype, own.shape))
             low, high = _range(each)
             self._fired[name] = bool(low or high) or self._fired.get(name, False)
             # What is known of an image, without its numbers: the range as two of them.
             self._known.setdefault(name, []).append(
                 each._replace(numbers=np.array([low, high, each.numbers.shape[2]]))
             )
-        np.savez(self.folder / f"{self.images}.npz", **kept)  # type: ignore[arg-type]
+        with open(self.folder / str(self.images), "wb") as file:
+            for name in self._forms:
+                file.write(kept[name].data)
         self.images += 1
 
     def silent(self) -> list[str]:
@@ -125,11 +130,21 @@ class Spool:
         `frames`: timesteps of each tensor; those that an image did not take are zero.
         """
         found = {}
-        with np.load(self.folder / f"{image}.npz") as kept:
-            for name, coding in codings.items():
-                own = self.planes(self._known[name][image], kept[name], coding)
-                missing = frames[name] - len(own)
-                found[name] = np.pad(own, ((0, missing), *((0, 0),) * 3)) if missing else own
+        kept = self._read(image)
+        for name, coding in codings.items():
+            own = self.planes(self._known[name][image], kept[name], coding)
+            missing = frames[name] - len(own)
+            found[name] = np.pad(own, ((0, missing), *((0, 0),) * 3)) if missing else own
+        return found
+
+    def _read(self, image: int) -> dict[str, Numbers]:
+        """The numbers of an image as they were kept."""
+        data = (self.folder / str(image)).read_bytes()
+        found, at = {}, 0
+        for name, forms in self._forms.items():
+            dtype, shape = forms[image]
+            found[name] = np.ndarray(shape, dtype, data, at)
+            at += found[name].nbytes
         return found
 
     @staticmethod

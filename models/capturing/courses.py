@@ -127,12 +127,13 @@ class CaptureRuns:
     def _first_runs(
         self, first: list[Tensor], second: list[Tensor] | None
     ) -> list[tuple[Course, ProofRun, Marks]]:
-        runs = [self._record(first)]
-        if not self.ragged:
-            if second is None:
-                self._prove_by_turning(self.courses[0])
-            else:
-                runs.append(self._run(second, 1))
+        with uncollected():
+            runs = [self._record(first)]
+            if not self.ragged:
+                if second is None:
+                    self._prove_by_turning(self.courses[0])
+                else:
+                    runs.append(self._run(second, 1))
         return runs
 
     def _record(self, inputs: list[Tensor]) -> tuple[Course, ProofRun, Marks]:

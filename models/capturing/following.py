@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from models.capturing.marks import Mark, Marks
 from models.capturing.operands import Coded, encode
@@ -14,10 +13,11 @@ from models.capturing.recorder import product_of
 from models.capturing.refusals import CaptureError, OtherCourse
 from models.capturing.replaying import TapedProduct
 from models.capturing.rules import rule_of
+from models.capturing.running import DispatchMode
 from models.capturing.tape import Tape
 
 
-class Follower(TorchDispatchMode):
+class Follower(DispatchMode):
     """Compares a run, call by call, with a tape, and packs the operands that are stored."""
 
     def __init__(

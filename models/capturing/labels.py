@@ -1,5 +1,7 @@
 """Timesteps of all values: int16 labels on every storage, read through each tensor's strides.
 
+A storage has one label for each block of its elements: of a sequence with time first, T of them.
+
 Views, permutes and reshapes need no rule, as they read the same labels. Time enters where an axis
 of the input is declared to be time, where one frame is repeated T times, and, in a loop over an
 input that never changes, with each further firing of a neuron and each further call of a layer.
@@ -8,14 +10,16 @@ NEVER marks what is the same at every timestep.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from models.capturing.propagation import NEVER, DerivedValue, Values, once
-from models.capturing.rules import COMPARISONS, MATRIX
+from models.capturing.propagation import NEVER, DerivedValue, Values, compact, latest, once
+from models.capturing.rules import COMPARISONS, MATRIX, SOFTMAX
 from models.capturing.sequences import along, firing_keys
 from models.capturing.tape import INPUT, RANDOM, Call, Spec, Tape
 
@@ -30,6 +34,108 @@ class UniformLabel(NamedTuple):
     label: int
     elements: int
     width: int
+
+    def reaches(self, byte: int) -> bool:
+        """Whether all up to a byte has the label."""
+        return byte < self.elements * self.width
+
+
+class BlockLabels:
+    """Labels of a storage: one for each block of elements, each of `width` bytes."""
+
+    def __init__(self, label: int, block: int, width: int) -> None:
+        self.labels = torch.tensor([label], dtype=torch.int16)
+        self.block, self.width = max(block, 1), width
+
+    def copied(self, width: int) -> BlockLabels:
+        """Return the same labels, of elements of another width; each is replaced, not changed."""
+        made = BlockLabels(NEVER, self.block, width)
+        made.labels = self.labels
+        return made
+
+    def equals(self, other: BlockLabels) -> bool:
+        """Whether both have the same labels of the same blocks."""
+        alike = self.labels is other.labels or torch.equal(self.labels, other.labels)
+        return self.block == other.block and alike
+
+    def covered(self, spec: Spec) -> bool:
+        """Whether a tensor is all that is labelled, each element once."""
+        own = spec.elements
+        dense = spec.span() == (0, own * spec.dtype.itemsize - 1)
+        return dense and self.width == spec.dtype.itemsize and own == len(self.labels) * self.block
+
+    def single(self, spec: Spec) -> int | None:
+        """Return the label of the one block that a tensor lies in; None where it is not one."""
+        low, high = (byte // (self.block * self.width) for byte in spec.span())
+        inside = low == high < len(self.labels) and spec.dtype.itemsize == self.width
+        return int(self.labels[low]) if inside else None
+
+    def bounds(self) -> tuple[int, int]:
+        """Return the lowest and the highest label."""
+        low, high = torch.aminmax(self.labels)
+        return int(low), int(high)
+
+    def read(self, spec: Spec) -> Tensor:
+        """Return the labels of a tensor, without strides along what lies inside of blocks."""
+        self._reach(spec)
+        if self.width != spec.dtype.itemsize:
+            return self.labels.max().expand(spec.size)
+        self._divide(spec)
+        return self._placed(spec, spec.size)
+
+    def write(self, spec: Spec, labels: Tensor) -> None:
+        """Give a tensor labels."""
+        self._reach(spec)
+        if self.width != spec.dtype.itemsize:
+            self.labels = self.labels.new_full(self.labels.shape, int(labels.max()))
+            return
+        labels = once(labels.expand(spec.size))
+        self._divide(spec, labels)
+        self.labels = self.labels.clone()
+        inside = [axis for axis, step in enumerate(spec.stride) if step < self.block]
+        size = [1 if axis in inside else n for axis, n in enumerate(spec.size)]
+        self._placed(spec, size).copy_(latest(labels, inside))
+
+    def _placed(self, spec: Spec, size: Sequence[int]) -> Tensor:
+        strides = [step // self.block for step in spec.stride]
+        return self.labels.as_strided(size, strides, spec.offset // self.block)
+
+    def _reach(self, spec: Spec) -> None:
+        """Extend the labels as far as a tensor reaches; what is new is of no timestep."""
+        missing = spec.span()[1] // self.width + 1 - len(self.labels) * self.block
+        if missing > 0:
+            more = self.labels.new_full((-(-missing // self.block),), NEVER)
+            self.labels = torch.cat([self.labels, more])
+
+    def _divide(self, spec: Spec, labels: Tensor | None = None) -> None:
+        """Divide the blocks until a tensor lies in them axis by axis.
+
+        An axis leads from block to block, or stays inside of one. `labels`: to be written, which
+        must be one for each block, all of whose elements they are.
+        """
+        axes = [
+            (step, n, labels is not None and labels.shape[axis] > 1)
+            for axis, (n, step) in enumerate(zip(spec.size, spec.stride, strict=True))
+            if n > 1 and step
+        ]
+        block = self.block
+        while block > 1:
+            inside = [(step, n) for step, n, _ in axes if step < block]
+            across = [s for s, _, varies in axes if (s % block if s >= block else varies)]
+            first = spec.offset % block
+            last = first + sum((n - 1) * step for step, n in inside)
+            part = labels is not None and (first, math.prod(n for _, n in inside)) != (0, block)
+            if across:
+                block = math.gcd(block, max(across))
+            elif last >= block or (part and inside):
+                block = math.gcd(block, max(step for step, _ in inside))
+            elif part:
+                block = math.gcd(block, first) if first else 1
+            else:
+                break
+        if block != self.block:
+            self.labels = self.labels.repeat_interleave(self.block // block)
+            self.block = block
 
 
 class Labels:
@@ -46,10 +152,9 @@ class Labels:
         self.of_operand: dict[tuple[int, int], Tensor] = {}
         self.of_call: dict[int, tuple[int, int]] = {}
         self.equal_operands: set[tuple[int, int]] = set()
-        self._labels: dict[int, Tensor] = {}
+        self._blocks: dict[int, BlockLabels] = {}
         self._uniform: dict[int, UniformLabel] = {}
         self._equal: set[int] = set()
-        self._widths: dict[int, int] = {}
         self._begun = False
         self.began_at: int | None = None
         self._fired: dict[object, int] = {}
@@ -73,7 +178,7 @@ class Labels:
         if labelled and not self._label_alike(call):
             self._label(call, DerivedValue(self, call, values).labels())
         for storage in self._last.get(call.index, ()):
-            self._labels.pop(storage, None)
+            self._blocks.pop(storage, None)
             self._uniform.pop(storage, None)
 
     def _label_alike(self, call: Call) -> bool:
@@ -82,20 +187,26 @@ class Labels:
         So are most calls: those of a loop over time, also of the one inside of a neuron.
         """
         rule = call.rule
+        if rule.name == "stack" and self._begun:
+            return self._label_stack(call)
         copies = rule.name in _COPIES
+        if rule.group == "norm" and rule.name not in SOFTMAX:
+            return self._label_in_blocks(call)
         if not (copies or rule.group == "pointwise") or rule.name in _UNLABELLED:
             return False
         if rule.name in COMPARISONS and not self._begun:
             return False
         latest = NEVER
         for spec in call.reads:
+            if spec.storage in self._blocks:
+                single = self._blocks[spec.storage].single(spec)
+                if single is None:
+                    return self._label_in_blocks(call)
+                latest = max(latest, single)
+                continue
             known = self._uniform.get(spec.storage)
-            if (
-                known is None
-                or not known.elements
-                or spec.span()[1] >= known.elements * known.width
-            ):
-                if known is None and spec.storage not in self._labels and 0 not in spec.stride[:2]:
+            if known is None or not known.elements or not known.reaches(spec.span()[1]):
+                if known is None and 0 not in spec.stride[:2]:
                     continue  # no label at all
                 return False
             if known.label == NEVER and 0 in spec.stride[:2]:
@@ -107,6 +218,50 @@ class Labels:
             self._equal.discard(spec.storage)
         return True
 
+    def _label_stack(self, call: Call) -> bool:
+        """Label frames of one label each, one after another, as a neuron returns them."""
+        alike = [self._uniform.get(spec.storage) for spec in call.args[0]]
+        reach = [spec.span()[1] for spec in call.args[0]]
+        found = [a.label for a, end in zip(alike, reach, strict=True) if a and a.reaches(end)]
+        if len(found) < len(alike) or max(found) == NEVER:
+            return False
+        made = call.outputs[0]
+        axis = (call.args[1] if len(call.args) > 1 else call.kwargs.get("dim", 0)) % len(made.size)
+        blocks = BlockLabels(NEVER, made.elements // len(found), made.dtype.itemsize)
+        blocks.labels = torch.tensor(found, dtype=torch.int16)
+        if math.prod(made.size[:axis]) != 1 or not blocks.covered(made):
+            return False
+        self._blocks[made.storage] = blocks
+        low, high = self.of_call[call.index] = min(found), max(found)
+        if self._is_equal(call, low, high):
+            self._equal.add(made.storage)
+        return True
+
+    def _label_in_blocks(self, call: Call) -> bool:
+        """Label what is made, element by element, of whole tensors with the same labels."""
+        known: BlockLabels | None = None
+        for spec in call.reads:
+            own = self._blocks.get(spec.storage)
+            if own is None:
+                if spec.storage in self._uniform or 0 in spec.stride[:2]:
+                    return False
+                continue
+            if known is None:
+                known, layout = own, spec[2:]
+            if spec[2:] != layout or not own.covered(spec) or not own.equals(known):
+                return False
+        if known is None or any(s[2:] != layout for s in (*call.written, *call.outputs[:1])):
+            return False
+        low, high = self.of_call[call.index] = known.bounds()
+        equal = self._is_equal(call, low, high)
+        for spec in (*call.written, *call.outputs):
+            if spec[2:] != layout or spec.storage in self._uniform:
+                self._write_alike(spec, high)
+            else:
+                self._blocks[spec.storage] = known.copied(spec.dtype.itemsize)
+            (self._equal.add if equal else self._equal.discard)(spec.storage)
+        return True
+
     def _write_alike(self, spec: Spec, label: int) -> None:
         """Give all elements of a tensor one label."""
         first, last = spec.span()
@@ -114,17 +269,16 @@ class Labels:
         dense = first == 0 and spec.elements * width == last + 1
         known = self._uniform.get(spec.storage)
         before = 0 if known is None else known.elements * known.width
-        if dense and last + 1 >= before and spec.storage not in self._labels:
+        if dense and last + 1 >= before and spec.storage not in self._blocks:
             self._uniform[spec.storage] = UniformLabel(label, spec.elements, width)
         else:
             self._write(spec, torch.tensor(label, dtype=torch.int16).expand(spec.size))
 
     def _spread(self, storage: int) -> None:
-        """Give a storage of one label a label for each element."""
+        """Give a storage of one label a label for each block, which is all of it."""
         known = self._uniform.pop(storage, None)
         if known is not None:
-            self._labels[storage] = torch.full((known.elements,), known.label, dtype=torch.int16)
-            self._widths[storage] = known.width
+            self._blocks[storage] = BlockLabels(known.label, known.elements, known.width)
 
     def _label(self, call: Call, made: Tensor | None) -> None:
         targets = [*call.written, *call.outputs]
@@ -134,7 +288,8 @@ class Labels:
             made = self._next_call(call, made)
         low = high = NEVER
         if made is not None and made.numel():
-            low, high = (int(each) for each in torch.aminmax(once(made)))
+            made = compact(made)
+            low, high = (int(each) for each in torch.aminmax(made))
         equal = made is not None and self._is_equal(call, low, high)
         if made is not None:
             self.of_call[call.index] = (low, high) if made.numel() else (0, 0)
@@ -158,22 +313,19 @@ class Labels:
     def read(self, spec: Spec) -> Tensor:
         """Return the labels of a tensor; an axis of T equal frames begins time."""
         alike = self._uniform.get(spec.storage)
-        if alike is not None and spec.span()[1] < alike.elements * alike.width:
+        if alike is not None and alike.reaches(spec.span()[1]):
             return torch.tensor(alike.label, dtype=torch.int16).expand(spec.size)
         self._spread(spec.storage)
-        labels_of_storage = self._labels.get(spec.storage)
-        if labels_of_storage is None:
+        own = self._blocks.get(spec.storage)
+        if own is None:
             return torch.tensor(NEVER, dtype=torch.int16).expand(spec.size)
-        labels_of_storage = self._grown(spec)  # what is read may reach beyond all that is labelled
-        if self._widths[spec.storage] != spec.dtype.itemsize:
-            return labels_of_storage.max().expand(spec.size)
-        return labels_of_storage.as_strided(spec.size, spec.stride, spec.offset)
+        return own.read(spec)
 
     def _any(self, call: Call) -> bool:
         return any(self._has_labels(spec) for spec in call.reads)
 
     def _has_labels(self, spec: Spec) -> bool:
-        return spec.storage in self._labels or spec.storage in self._uniform
+        return spec.storage in self._blocks or spec.storage in self._uniform
 
     def timed(self, spec: Spec) -> Tensor:
         """Return labels, of equal frames along a leading axis without strides as a new time."""
@@ -223,13 +375,13 @@ class Labels:
         for at in MATRIX[call.rule.name]:
             labels = self.timed(call.args[at])
             if self._calls[key] == self.timesteps > 1 and not self.has_time(labels):
-                labels = torch.full_like(labels, step)
-            self.of_operand[call.index, at] = labels.clone() if any(labels.stride()) else labels
+                labels = torch.tensor(step, dtype=torch.int16).expand(labels.shape)
+            self.of_operand[call.index, at] = once(labels).clone().expand(labels.shape)
             if call.args[at].storage in self._equal or self._repeated_now(call.args[at]):
                 self.equal_operands.add((call.index, at))
         untimed = made is None or not self.has_time(made)
         if untimed and self._calls[key] == self.timesteps > 1:
-            return torch.full(call.outputs[0].size, step, dtype=torch.int16)
+            return torch.tensor(step, dtype=torch.int16).expand(call.outputs[0].size)
         return made
 
     def _repeated_now(self, spec: Spec) -> bool:
@@ -249,27 +401,19 @@ class Labels:
         for spec in call.reads:
             if self.tape.origins[spec.storage] & RANDOM:
                 return False
-            timed = self._has_labels(spec) and self.has_time(self.read(spec))
-            if timed and spec.storage not in self._equal:
+            if spec.storage not in self._equal and self._is_timed(spec):
                 return False
         return True
 
-    def _grown(self, spec: Spec) -> Tensor:
-        """The labels of a storage, as far as a tensor reaches at least."""
-        width = self._widths.setdefault(spec.storage, spec.dtype.itemsize)
-        last = spec.span()[1] // width + 1
-        labels = self._labels.get(spec.storage)
-        if labels is None or len(labels) < last:
-            grown = torch.full((max(last, 1),), NEVER, dtype=torch.int16)
-            if labels is not None:
-                grown[: len(labels)] = labels
-            labels = self._labels[spec.storage] = grown
-        return labels
+    def _is_timed(self, spec: Spec) -> bool:
+        alike = self._uniform.get(spec.storage)
+        if alike is not None:
+            return alike.label > NEVER
+        return spec.storage in self._blocks and self.has_time(self.read(spec))
 
     def _write(self, spec: Spec, labels: Tensor) -> None:
         self._spread(spec.storage)
-        labels_of_storage = self._grown(spec)
-        if self._widths[spec.storage] == spec.dtype.itemsize:
-            labels_of_storage.as_strided(spec.size, spec.stride, spec.offset).copy_(labels)
-        else:
-            labels_of_storage.fill_(int(labels.max()))
+        if spec.storage not in self._blocks:
+            width = spec.dtype.itemsize
+            self._blocks[spec.storage] = BlockLabels(NEVER, spec.span()[1] // width + 1, width)
+        self._blocks[spec.storage].write(spec, labels)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from models.capturing.propagation import NEVER
+from models.capturing.propagation import NEVER, latest
 from models.capturing.refusals import CaptureError
 from models.capturing.tape import Call, Spec
 
@@ -108,7 +108,8 @@ def _convolution(call: Call, labels: dict[int, Tensor], made: Spec) -> Described
     batched = len(operand.size) == axes + 2
     size = operand.size if batched else (1, *operand.size)
     out = made.size if batched else (1, *made.size)
-    of_map = labels[0].reshape(size[0], -1).amax(1).numpy() if 0 not in size else np.zeros(size[0])
+    own = labels[0].reshape(size)
+    of_map = _latest(own, range(1, len(size))) if 0 not in size else np.zeros(size[0])
     order, steps, count = by_time(of_map, call)
     channels, grid, out_grid = size[1], tuple(size[2:]), tuple(out[2:])
     rows, out_rows = count * math.prod(grid), count * math.prod(out_grid)
@@ -163,7 +164,7 @@ def _matmul(call: Call, labels: dict[int, Tensor], first: Spec, second: Spec) ->
     swap = left not in labels
     at, size = (right, two) if swap else (left, one)
     own = labels[at].reshape(size)
-    of_row = (own.amax(0) if swap else own.amax(1)).numpy() if own.numel() else np.zeros(size[0])
+    of_row = _latest(own, (0 if swap else 1,)) if own.numel() else np.zeros(size[0])
     order, steps, count = by_time(of_row, call)
     inputs, outputs = (size[0], one[0]) if swap else (size[1], two[1])
     shape = (len(steps), count, inputs)
@@ -194,8 +195,8 @@ def _batched(
     other = second if only == left else first
     if only is not None and (other.stride[0] == 0 or batch == 1):
         return _shared(call, labels[only], only, (first, second))
-    latest = np.max([own.reshape(batch, -1).amax(1).numpy() for own in labels.values()], axis=0)
-    order, steps, heads = by_time(latest, call)
+    of_batch = np.max([_latest(own, (1, 2)) for own in labels.values()], axis=0)
+    order, steps, heads = by_time(of_batch, call)
     found = {}
     for at in labels:
         spec = (first, second)[at != left]
@@ -216,7 +217,7 @@ def _shared(call: Call, labels: Tensor, at: int, factors: tuple[Spec, Spec]) -> 
     swap = at != left
     own = labels.swapaxes(-1, -2) if swap else labels
     batch, rows, inputs = own.shape
-    of_row = own.amax(2).reshape(-1).numpy()
+    of_row = _latest(own, (2,))
     order, steps, count = by_time(of_row, call)
     outputs = first.size[1] if swap else second.size[2]
     shape = (len(steps), count, inputs)
@@ -266,6 +267,11 @@ def by_time(steps: npt.NDArray[Any], call: Call) -> tuple[Ints, tuple[int, ...],
         )
     order = np.argsort(steps, kind="stable")
     return order, tuple(int(step) for step in found), int(counts[0]) if len(counts) else 0
+
+
+def _latest(labels: Tensor, axes: Collection[int]) -> npt.NDArray[Any]:
+    """The latest label along axes, of each place along the others."""
+    return latest(labels, axes).reshape(-1).numpy()
 
 
 def _only_step(labels: dict[int, Tensor]) -> int:

@@ -81,7 +81,7 @@ class RowPlaces:
 
     def __init__(self, modules: ModuleStack) -> None:
         self.modules = modules
-        self._kinds: dict[CodeType, int] = {}
+        self._kinds: dict[int, tuple[int, CodeType]] = {}
 
     def here(self) -> SourcePlace:
         """Walk up the Python stack: to the module's call for the site, to the user for the line."""
@@ -100,15 +100,13 @@ class RowPlaces:
                         module.lines = self._lines_above(frame.f_back)
                     line, fallback = module.lines[0], fallback or module.lines[1]
                 break
-            kind = self._kinds.get(code)
-            if kind is None:
-                kind = self._kinds[code] = _kind_of(code)
+            kind = self._kind(code)
             if kind == 3:
                 if entered:  # the frame that runs the network
                     break
             else:
                 entered = True
-                site = hash((site, code, frame.f_lasti))
+                site = hash((site, id(code), frame.f_lasti))
                 if kind == 0 and not line:
                     line = _spoken(frame)
                 if kind == 1 and not fallback:
@@ -116,15 +114,20 @@ class RowPlaces:
             frame = frame.f_back
         return SourcePlace(module.name, line or fallback or "?", site, module.kind)
 
+    def _kind(self, code: CodeType) -> int:
+        """Whose code it is, by its identity: the hash of code goes over all that it holds."""
+        known = self._kinds.get(id(code))
+        if known is None:
+            known = self._kinds[id(code)] = (_kind_of(code), code)
+        return known[0]
+
     def _lines_above(self, frame: FrameType | None) -> tuple[str, str]:
         """The innermost line of the user's and of an installed package; "" where there is none."""
         fallback = ""
         for _ in range(_DEEPEST):
             if frame is None:
                 break
-            kind = self._kinds.get(frame.f_code)
-            if kind is None:
-                kind = self._kinds[frame.f_code] = _kind_of(frame.f_code)
+            kind = self._kind(frame.f_code)
             if kind == 3:
                 break
             if kind == 0:

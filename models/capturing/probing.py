@@ -172,7 +172,7 @@ class _Probe:
         """A tensor that the network holds, or that the run made of such tensors."""
         storage = self.tape.initial.get(spec.storage)
         if storage is None:
-            maker = next((c for c in self.tape.calls if spec.storage in _storages(c)), None)
+            maker = self.tape.makers.get(spec.storage)
             if maker is None or maker.flags & INPUT or maker.rule.is_random or maker.rule.writes:
                 raise _Unfit
             args = [self._computed(v) if isinstance(v, Spec) else v for v in maker.args]
@@ -180,10 +180,6 @@ class _Probe:
                 raise _Unfit
             storage = torch.as_tensor(maker.func(*args, **maker.kwargs)).contiguous().flatten()
         return storage.as_strided(spec.size, spec.stride, spec.offset)
-
-
-def _storages(call: Call) -> set[int]:
-    return {spec.storage for spec in call.outputs}
 
 
 def _is_number_or_spec(value: Any) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from models.capturing.rules import MATRIX
+from models.capturing.rules import MATRIX, SOFTMAX
 from models.capturing.sequences import along, sequence_axis
 from models.capturing.tape import INPUT, Call, Spec
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from models.capturing.labels import Labels
 
 NEVER = -1
+# Labels that take no time.
+_FEW = 64
 Values = Callable[[Spec], Tensor]
 
 
@@ -41,7 +43,7 @@ class DerivedValue:
 
     def _pointwise(self) -> Tensor | None:
         """The latest of what is combined."""
-        found = self._inputs()
+        found = [once(each) for each in self._inputs()]
         if not found:
             return None
         made = found[0]
@@ -68,25 +70,30 @@ class DerivedValue:
         begun = self._sequence()
         if begun is not None:
             return begun
-        args = [self._moved(value, at) for at, value in enumerate(call.args)]
-        if name == "constant_pad_nd":
-            args = [*args[:2], NEVER]
-        if call.rule.writes:
-            args[0] = args[0].clone()
-        try:
-            made = call.func(*args, **{k: self._moved(v, 1) for k, v in call.kwargs.items()})
-        except (RuntimeError, TypeError):  # not for the dtype of labels
-            return self._pointwise()
-        made = made[0] if isinstance(made, tuple) else made
-        return made.to(torch.int16) if isinstance(made, Tensor) else None
+        for dtype in (torch.int16, torch.float32):  # some are not for whole numbers
+            args = [self._moved(value, at, dtype) for at, value in enumerate(call.args)]
+            if name == "constant_pad_nd":
+                args = [*args[:2], NEVER]
+            if name in ("cat", "stack"):
+                args[0] = _joined(args[0], None if name == "stack" else _joint(call))
+            if call.rule.writes:
+                args[0] = args[0].clone()
+            named = {key: self._moved(value, 1, dtype) for key, value in call.kwargs.items()}
+            try:
+                made = call.func(*args, **named)
+            except (RuntimeError, TypeError):
+                continue
+            made = made[0] if isinstance(made, tuple) else made
+            return made.to(torch.int16) if isinstance(made, Tensor) else None
+        return self._pointwise()
 
-    def _moved(self, value: Any, at: int) -> Any:
+    def _moved(self, value: Any, at: int, dtype: torch.dtype) -> Any:
         """Labels in place of data; what says where to, as it is."""
         if isinstance(value, Spec):
             index = at > 0 and not (value.dtype.is_floating_point or value.dtype.is_complex)
-            return self.values(value) if index else self.labels_of.timed(value).float()
+            return self.values(value) if index else self.labels_of.timed(value).to(dtype)
         if isinstance(value, tuple) and any(isinstance(each, Spec) for each in value):
-            return [self._moved(each, at) for each in value]
+            return [self._moved(each, at, dtype) for each in value]
         return value
 
     def _sequence(self) -> Tensor | None:
@@ -103,8 +110,8 @@ class DerivedValue:
 
     def _norm(self) -> Tensor:
         labels = self.labels_of.timed(self.call.reads[0])
-        if self.call.rule.name in ("_softmax", "_log_softmax", "_safe_softmax", "softmax"):
-            return labels.amax(int(self.call.args[1]), keepdim=True).expand(labels.shape)
+        if self.call.rule.name in SOFTMAX:
+            return latest(labels, (int(self.call.args[1]),)).expand(labels.shape)
         return labels
 
     def _window(self) -> Tensor:
@@ -122,8 +129,8 @@ class DerivedValue:
         spec = call.outputs[0] if call.outputs else None
         axes, keep = _axes(call)
         if axes is None or spec is None:
-            return labels.max() if labels.numel() else labels
-        made = labels.amax(axes, keepdim=keep) if axes else labels
+            return once(labels).max() if labels.numel() else labels
+        made = once(labels, axes).amax(axes, keepdim=keep) if axes else labels
         return made if tuple(made.shape) == spec.size else made.max().expand(spec.size)
 
     def _matrix(self) -> Tensor:
@@ -131,8 +138,8 @@ class DerivedValue:
         size = self.call.outputs[0].size
         if self.call.rule.name == "convolution":
             return self._convolved(first, size)
-        rows = latest(first, (-1,))
-        columns = latest(second, (-2 if second.dim() > 1 else 0,))
+        rows = once(latest(first, (-1,)))
+        columns = once(latest(second, (-2 if second.dim() > 1 else 0,)))
         made = torch.maximum(rows, columns) if second.dim() > 1 else rows.reshape(-1)
         mixed = self._mixed_axis(first, second, size)
         made = made.expand(size) if made.dim() == len(size) else made.max().expand(size)
@@ -164,6 +171,19 @@ class DerivedValue:
         return kept.reshape(*size[:lead], *[1] * (len(size) - lead)).expand(size)
 
 
+def _joint(call: Call) -> int:
+    """The axis along which a call joins tensors."""
+    axis = int(call.args[1]) if len(call.args) > 1 else int(call.kwargs.get("dim", 0))
+    return axis % max(len(call.outputs[0].size), 1)
+
+
+def _joined(parts: list[Tensor], joint: int | None) -> list[Tensor]:
+    """Return parts with one place along each other axis along which all have one label."""
+    axes = min(part.dim() for part in parts)
+    alike = [k for k in range(axes) if k != joint and not any(part.stride(k) for part in parts)]
+    return [once(part, alike) for part in parts]
+
+
 def latest(labels: Tensor, axes: Collection[int]) -> Tensor:
     """Return the latest label along axes, of which one place stays."""
     labels = once(labels, axes)
@@ -173,9 +193,22 @@ def latest(labels: Tensor, axes: Collection[int]) -> Tensor:
 
 def once(labels: Tensor, axes: Iterable[int] | None = None) -> Tensor:
     """Return labels with one place where all along an axis are the same element."""
-    for axis in range(labels.dim()) if axes is None else axes:
-        if labels.shape[axis] and not labels.stride(axis):
-            labels = labels.narrow(axis, 0, 1)
+    strides = labels.stride()
+    size = list(labels.shape)
+    for axis in range(len(size)) if axes is None else axes:
+        if size[axis] and not strides[axis]:
+            size[axis] = 1
+    return labels.as_strided(size, strides, labels.storage_offset())
+
+
+def compact(labels: Tensor) -> Tensor:
+    """Return labels with one place where all along an axis are equal, as far as that matters."""
+    labels = once(labels)
+    if labels.numel() > _FEW:
+        for axis in reversed(range(labels.dim())):
+            first = labels.narrow(axis, 0, 1)
+            if labels.shape[axis] > 1 and bool((labels == first).all()):
+                labels = first
     return labels
 
 
@@ -184,7 +217,10 @@ def _is_time(labels: Tensor, axis: int, steps: int) -> bool:
     axis %= max(labels.dim(), 1)
     if labels.dim() == 0 or labels.shape[axis] != steps or not labels.numel():
         return False
-    return bool((labels == along(tuple(labels.shape), axis, steps)).all())
+    known = once(labels)
+    if known.shape[axis] != steps:
+        return False
+    return bool((known == along(tuple(known.shape), axis, steps)).all())
 
 
 def _axes(call: Call) -> tuple[tuple[int, ...] | None, bool]:

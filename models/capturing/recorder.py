@@ -8,8 +8,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
 from models.capturing.marks import Mark, Marks
 from models.capturing.operands import Coded, encode
@@ -24,7 +22,7 @@ from models.capturing.rules import (
     OperatorRule,
     rule_of,
 )
-from models.capturing.running import modules_of
+from models.capturing.running import DispatchMode, modules_of
 from models.capturing.tape import (
     BEHIND,
     FOUND,
@@ -34,9 +32,11 @@ from models.capturing.tape import (
     Call,
     Spec,
     Tape,
-    call_of,
+    specs_in,
     tensors_in,
 )
+
+_PLAIN = frozenset((int, float, bool, type(None), str, torch.dtype, torch.device, torch.layout))
 
 
 class Entered(NamedTuple):
@@ -52,7 +52,7 @@ class Entered(NamedTuple):
     blank: bool
 
 
-class TapeRecorder(TorchDispatchMode):
+class TapeRecorder(DispatchMode):
     """Writes down every call of one run, and packs what enters each weighted sum before it runs."""
 
     def __init__(self, places: RowPlaces, known: Iterable[Tensor], inputs: list[Tensor]) -> None:
@@ -117,9 +117,8 @@ class TapeRecorder(TorchDispatchMode):
             return func(*args, **kwargs)
         made = self._record(func, rule, args, kwargs)
         # FlopCounterMode would add these same formulas up, at the price of a second mode.
-        formula = flop_registry.get(getattr(func, "_overloadpacket", None))
-        if formula is not None:
-            self.flops += formula(*args, **kwargs, out_val=made)
+        if rule.flops is not None:
+            self.flops += rule.flops(*args, **kwargs, out_val=made)
         elif rule.name in VECTOR_SUMS:  # torch has no formula of these
             self.flops += 2 * args[MATRIX[rule.name][0]].numel()
         return made
@@ -128,9 +127,12 @@ class TapeRecorder(TorchDispatchMode):
         self, func: Any, rule: OperatorRule, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         place = self.places.here()
-        listed = tuple([self._listed(value, place) for value in args])
-        named = {key: self._listed(value, place) for key, value in kwargs.items()}
-        call = call_of(len(self.calls), func, rule, listed, named, place)
+        reads: list[Spec] = []
+        listed = tuple([self._listed(value, place, reads) for value in args])
+        named = {key: self._listed(value, place, reads) for key, value in kwargs.items()}
+        changed = [named.get(key) if isinstance(key, str) else listed[key] for key in rule.writes]
+        written = tuple(specs_in(changed))
+        call = Call(len(self.calls), func, rule, listed, named, place, tuple(reads), written)
         self.positions.append(len(self.functions) - 1)
         flags = self._flags(call)
         if not rule.group and flags & INPUT:
@@ -140,19 +142,22 @@ class TapeRecorder(TorchDispatchMode):
         if rule.group == "matrix":
             entered = self._enter(call, args)
             flags |= BEHIND * bool(flags & INPUT)
-        for spec in call.written:
+        for spec in written:
             self._keep(spec)
         made = func(*args, **kwargs)
         if entered is not None:
             self.products[call.index] = product_of(made, args, entered.operands)
-        outputs = [self._spec(each, flags) for each in tensors_in(made) if _has_storage(each)]
-        for spec in call.written:
+        call.flags = flags
+        call.outputs = tuple(
+            [self._spec(each, flags) for each in tensors_in(made) if _has_storage(each)]
+        )
+        for spec in written:
             self._versions[spec.storage] += 1
             self.origins[spec.storage] |= flags
-        if rule.is_random or flags & RANDOM:
-            for spec in (*outputs, *call.written):
+        if flags & RANDOM:
+            for spec in (*call.outputs, *written):
                 self._random_places.setdefault(spec.storage, place)
-        self.calls.append(call._replace(outputs=tuple(outputs), flags=flags))
+        self.calls.append(call)
         return made
 
     def _flags(self, call: Call) -> int:
@@ -165,17 +170,6 @@ class TapeRecorder(TorchDispatchMode):
 
     def _refuse(self, call: Call, flags: int) -> None:
         """Randomness behind the first weighted sum, and statistics of the batch."""
-        origins = {spec: self.origins[spec.storage] for spec in call.reads}
-        behind = any(origin & BEHIND for origin in origins.values())
-        joins = [s for s, origin in origins.items() if origin & RANDOM and not origin & BEHIND]
-        if behind and (call.rule.is_random or (joins and call.rule.group != "matrix")):
-            place = next((self._random_places[s.storage] for s in joins), call.place)
-            raise CaptureError(
-                place,
-                f"random numbers enter behind the first layer ({call.rule.name}): dropout is on "
-                "although the network is in eval()",
-                "pass training=self.training",
-            )
         position = BATCH_NORMS.get(call.rule.name)
         if position is not None and flags & INPUT and call.args[position]:
             raise CaptureError(
@@ -183,6 +177,23 @@ class TapeRecorder(TorchDispatchMode):
                 "batch-norm takes the statistics of the batch, so an image's spikes depend on the "
                 "others",
                 "call eval(), and keep track_running_stats",
+            )
+        if not flags & RANDOM and not call.rule.is_random:
+            return
+        origins = [self.origins[spec.storage] for spec in call.reads]
+        behind = any(origin & BEHIND for origin in origins)
+        joins = [
+            spec
+            for spec, origin in zip(call.reads, origins, strict=True)
+            if origin & RANDOM and not origin & BEHIND
+        ]
+        if behind and (call.rule.is_random or (joins and call.rule.group != "matrix")):
+            place = next((self._random_places[s.storage] for s in joins), call.place)
+            raise CaptureError(
+                place,
+                f"random numbers enter behind the first layer ({call.rule.name}): dropout is on "
+                "although the network is in eval()",
+                "pass training=self.training",
             )
 
     def _enter(self, call: Call, args: tuple[Any, ...]) -> Entered | None:
@@ -231,14 +242,18 @@ class TapeRecorder(TorchDispatchMode):
         self.entered.append(Entered(call.index, operands, keys, blank))
         return self.entered[-1]
 
-    def _listed(self, value: Any, place: SourcePlace) -> Any:
+    def _listed(self, value: Any, place: SourcePlace, reads: list[Spec]) -> Any:
+        """An argument as the tape has it; its tensors are added to `reads`."""
+        if type(value) in _PLAIN:  # ahead of isinstance, which a Tensor's class answers in Python
+            return value
         if isinstance(value, Tensor):
             if not _has_storage(value):
                 kind = str(value.layout).removeprefix("torch.")
                 raise CaptureError(place, f"a tensor of layout {kind}", "make it dense")
-            return self._spec(value)
+            reads.append(self._spec(value))
+            return reads[-1]
         if isinstance(value, list | tuple):
-            return tuple(self._listed(each, place) for each in value)
+            return tuple([self._listed(each, place, reads) for each in value])
         if isinstance(value, torch.Generator) and value not in self.generators:
             self.generators[value] = value.get_state()
         return value
@@ -280,7 +295,7 @@ def product_of(made: Tensor, args: tuple[Any, ...], operands: dict[int, Coded]) 
 
 
 def _has_storage(tensor: Tensor) -> bool:
-    return tensor.layout == torch.strided and not tensor.is_quantized
+    return tensor.layout is torch.strided and not tensor.is_quantized
 
 
 def _unknown(place: SourcePlace, func: Any) -> CaptureError:

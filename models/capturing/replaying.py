@@ -29,6 +29,53 @@ class TapedProduct(NamedTuple):
     operands: dict[int, Tensor]
 
 
+class Memory:
+    """The storages of a run by number, each with the tensors that were read of it."""
+
+    def __init__(self) -> None:
+        self._storages: dict[int, Any] = {}
+        self._tensors: dict[int, dict[Spec, Tensor]] = {}
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._storages
+
+    def put(self, number: int, storage: Any) -> None:
+        """Keep a storage in place of what the number had."""
+        self._storages[number] = storage
+        self._tensors[number] = {}
+
+    def copied(self, number: int) -> Any:
+        """Return a copy of a storage."""
+        return self._storages[number].clone()
+
+    def drop(self, number: int) -> None:
+        """Free a storage, if it is there."""
+        self._storages.pop(number, None)
+        self._tensors.pop(number, None)
+
+    def tensor(self, spec: Spec) -> Tensor:
+        """Return the tensor that a Spec is, as it is now."""
+        tensors = self._tensors[spec.storage]
+        known = tensors.get(spec)
+        if known is None:
+            empty = torch.empty(0, dtype=spec.dtype)
+            storage = self._storages[spec.storage]
+            known = tensors[spec] = empty.set_(storage, spec.offset, spec.size, spec.stride)
+        return known
+
+    def keep_made(self, call: Call, made: Any) -> None:
+        """Keep what a call made, and no tensor of what it changed, whose sizes may have changed."""
+        for spec in call.written:
+            if spec.storage in self._tensors:
+                self._tensors[spec.storage] = {}
+        tensors = [made] if isinstance(made, Tensor) else tensors_in(made)
+        for spec, tensor in zip(call.outputs, tensors, strict=False):
+            if spec.storage not in self._storages:
+                self.put(spec.storage, tensor.untyped_storage())
+                if (tensor.stride(), tensor.storage_offset()) == (spec.stride, spec.offset):
+                    self._tensors[spec.storage][spec] = tensor
+
+
 class TapeReplay:
     """Runs a tape on storages of its own.
 
@@ -39,7 +86,7 @@ class TapeReplay:
     def __init__(self, tape: Tape, products: dict[int, TapedProduct] | None = None) -> None:
         self.tape = tape
         self.products = products or {}
-        self.storages: dict[int, Any] = {}
+        self.memory = Memory()
         self.beside: ChangedReplay | None = None
 
     def run(
@@ -49,12 +96,12 @@ class TapeReplay:
 
         `inputs`: other values than the first run's; `random`: the states of another run.
         """
-        self.storages = {}
+        self.memory = Memory()
         for number, values in self.tape.initial.items():
             own = values.clone() if number in self.tape.written else values
-            self.storages[number] = own.untyped_storage()
+            self.memory.put(number, own.untyped_storage())
         for spec, values in zip(self.tape.inputs, inputs or (), strict=bool(inputs)):
-            self.storages[spec.storage] = _laid_out(spec, values)
+            self.memory.put(spec.storage, _laid_out(spec, values))
         own_state = torch.get_rng_state()
         state, generators = random or (self.tape.random_state, self.tape.generators)
         torch.set_rng_state(state)
@@ -72,16 +119,13 @@ class TapeReplay:
             made = self._recorded(call)
             if self.beside is not None:
                 self.beside.run(call, made)
-            if made is None:
-                self.store(call, self.storages, run_call(call, self.tensor))
-            else:
-                self.storages[call.outputs[0].storage] = made.untyped_storage()
+            self.memory.keep_made(call, run_call(call, self.tensor) if made is None else made)
             if self.beside is not None:
                 self.beside.begin(call)
             for number in frees.get(call.index, ()):
-                self.storages.pop(number, None)
+                self.memory.drop(number)
                 if self.beside is not None:
-                    self.beside.storages.pop(number, None)
+                    self.beside.memory.drop(number)
 
     def _recorded(self, call: Call) -> Tensor | None:
         """The recorded result of a weighted sum; None where it must be computed."""
@@ -93,18 +137,11 @@ class TapeReplay:
 
     def tensor(self, spec: Spec) -> Tensor:
         """Return the tensor that a Spec is in this replay, as it is now."""
-        return _tensor(self.storages[spec.storage], spec)
+        return self.memory.tensor(spec)
 
     def results(self) -> list[Tensor]:
         """Return what the network returns."""
         return [self.tensor(spec) for spec in self.tape.result]
-
-    @staticmethod
-    def store(call: Call, storages: dict[int, Any], made: Any) -> None:
-        """Keep the storages of what a call made."""
-        tensors = [made] if isinstance(made, Tensor) else tensors_in(made)
-        for spec, tensor in zip(call.outputs, tensors, strict=False):
-            storages.setdefault(spec.storage, tensor.untyped_storage())
 
 
 class ChangedReplay:
@@ -128,23 +165,23 @@ class ChangedReplay:
         self.replay, self.operands, self.begins = replay, operands, begins
         self.may_differ = may_differ
         self.early: list[Call] = []
-        self.storages: dict[int, Any] = {}
+        self.memory = Memory()
         self.changed: dict[tuple[int, int], npt.NDArray[np.bool_]] = {}
         replay.beside = self
 
     def change(self, spec: Spec, values: Tensor) -> None:
         """Give a tensor other values than the replay's."""
-        self.storages[spec.storage] = _laid_out(spec, values)
+        self.memory.put(spec.storage, _laid_out(spec, values))
 
     def begin(self, call: Call) -> None:
         """Look at what a call made; change it, if time begins there."""
-        if call.index in self.operands and call.outputs[0].storage in self.storages:
+        if call.index in self.operands and call.outputs[0].storage in self.memory:
             spec = call.outputs[0]
             if not self.may_differ(spec, _differing(*self._both(spec))):
                 self.early.append(call)
         found = self.begins(call)
         if found is not None:
-            self.storages[found[0].storage] = self.replay.storages[found[0].storage].clone()
+            self.memory.put(found[0].storage, self.replay.memory.copied(found[0].storage))
             self.tensor(found[0]).copy_(found[1])
 
     def run(self, call: Call, made: Tensor | None) -> None:
@@ -152,12 +189,12 @@ class ChangedReplay:
 
         `made`: the replay's result, where it is known.
         """
-        own = [spec for spec in call.reads if spec.storage in self.storages]
+        own = [spec for spec in call.reads if spec.storage in self.memory]
         if not own or call.rule.name in SHAPES_ONLY:
             return
         written = [spec.storage for spec in call.written]
         differing = [spec for spec in own if not torch.equal(*self._both(spec))]
-        if not differing and not any(number in self.storages for number in written):
+        if not differing and not any(number in self.memory for number in written):
             return
         for at in self.operands.get(call.index, ()):
             if call.args[at] in differing:
@@ -165,11 +202,11 @@ class ChangedReplay:
         if call.rule.is_random and call.rule.name.endswith("_like") and not written:
             return
         for number in written:
-            if number not in self.storages:
-                self.storages[number] = self.replay.storages[number].clone()
+            if number not in self.memory:
+                self.memory.put(number, self.replay.memory.copied(number))
         rows = None if made is None else self._rows(call, differing)
         if made is not None and rows is not None:
-            self.replay.store(call, self.storages, self._changed_rows(call, made, rows))
+            self.memory.keep_made(call, self._changed_rows(call, made, rows))
             return
         state = torch.get_rng_state() if call.rule.is_random else None
         generator = call.kwargs.get("generator")
@@ -179,9 +216,9 @@ class ChangedReplay:
             torch.set_rng_state(state)
         if generator is not None and before is not None:
             generator.set_state(before)
-        known = self.replay.storages
-        if all(s.storage in self.storages or s.storage not in known for s in call.outputs):
-            self.replay.store(call, self.storages, result)
+        known = self.replay.memory
+        if all(s.storage in self.memory or s.storage not in known for s in call.outputs):
+            self.memory.keep_made(call, result)
 
     def _rows(self, call: Call, differing: Sequence[Spec]) -> Tensor | None:
         """The rows of a weighted sum that differ; None where no single rows do."""
@@ -207,8 +244,7 @@ class ChangedReplay:
 
     def tensor(self, spec: Spec) -> Tensor:
         """Return a tensor of this run: the replay's where nothing differs."""
-        storage = self.storages.get(spec.storage)
-        return self.replay.tensor(spec) if storage is None else _tensor(storage, spec)
+        return (self if spec.storage in self.memory else self.replay).memory.tensor(spec)
 
     def _both(self, spec: Spec) -> tuple[Tensor, Tensor]:
         return self.replay.tensor(spec), self.tensor(spec)
@@ -227,11 +263,6 @@ def _value(value: Any, tensor: Callable[[Spec], Tensor]) -> Any:
     if isinstance(value, list | tuple) and any(isinstance(each, Spec) for each in value):
         return [_value(each, tensor) for each in value]
     return value
-
-
-def _tensor(storage: Any, spec: Spec) -> Tensor:
-    empty = torch.empty(0, dtype=spec.dtype)
-    return empty.set_(storage, spec.offset, spec.size, spec.stride)
 
 
 def _laid_out(spec: Spec, values: Tensor) -> Any:

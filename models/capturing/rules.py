@@ -6,11 +6,11 @@ would be a guess.
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any, NamedTuple
 
 import torch
 from torch._ops import OpOverload
+from torch.utils.flop_counter import flop_registry
 
 # Weighted sums: the positions of the two factors among the arguments.
 MATRIX = {
@@ -66,6 +66,8 @@ PEEK = frozenset(
     numel dim is_contiguous prim_layout""".split()  # noqa: SIM905
 )
 SAME = frozenset("fill_ zero_ set_ fill zero masked_fill masked_fill_ where lerp lerp_".split())  # noqa: SIM905
+SOFTMAX = ("_softmax", "_log_softmax", "_safe_softmax", "softmax")
+"""The normalisations that mix along their second argument's axis alone."""
 BATCH_NORMS = {
     "native_batch_norm": 5,
     "_native_batch_norm_legit": 5,
@@ -86,7 +88,7 @@ VIEWS = frozenset(
 
 
 class OperatorRule(NamedTuple):
-    """One operation: its short name, class, mutated arguments, and marks."""
+    """One operation: its short name, class, mutated arguments, marks, torch's formula of FLOPs."""
 
     name: str
     group: str
@@ -94,13 +96,23 @@ class OperatorRule(NamedTuple):
     is_view: bool
     is_random: bool
     decomposes: bool
+    flops: Any
 
 
-@cache
+_RULES: dict[int, tuple[Any, OperatorRule]] = {}
+
+
 def rule_of(func: Any) -> OperatorRule:
     """Return the rule of an overload; group "" is unknown."""
+    known = _RULES.get(id(func))  # its hash is computed in Python
+    if known is None:
+        known = _RULES[id(func)] = (func, _rule(func))
+    return known[1]
+
+
+def _rule(func: Any) -> OperatorRule:
     if not isinstance(func, OpOverload):
-        return OperatorRule(str(func), "", (), False, False, False)
+        return OperatorRule(str(func), "", (), False, False, False, None)
     name = func._schema.name.partition("::")[2]
     base = name[:-1] if name.endswith("_") and not name.startswith("__") else name
     writes: list[int | str] = []
@@ -118,6 +130,7 @@ def rule_of(func: Any) -> OperatorRule:
         is_view=is_view,
         is_random=random,
         decomposes=decomposes and not is_view,
+        flops=flop_registry.get(func._overloadpacket),
     )
 
 

@@ -4,24 +4,43 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+
+
+class DispatchMode(TorchDispatchMode):
+    """A dispatch mode that does not load the compiler; `plainly` keeps that from running."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Whether PyTorch wraps each dispatched call so that it is never compiled."""
+        return False
 
 
 @contextlib.contextmanager
 def plainly() -> Iterator[None]:
     """Without gradients, and without the fused kernels whose insides a dispatch mode cannot see.
 
-    Under inference mode some libraries call kernels of their own, so it is switched off.
+    Under inference mode some libraries call kernels of their own, so it is switched off. Compiled
+    modules run as they are written.
     """
+    compiles = "torch._dynamo" in sys.modules
+    uncompiled = torch.compiler.set_stance("force_eager") if compiles else contextlib.nullcontext()
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with torch.inference_mode(False), torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+        with (
+            torch.inference_mode(False),
+            torch.no_grad(),
+            sdpa_kernel(SDPBackend.MATH),
+            uncompiled,
+        ):
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)

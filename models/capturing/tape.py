@@ -51,37 +51,24 @@ def _span(
     return offset * width, (offset + last + 1) * width - 1
 
 
-class Call(NamedTuple):
+@dataclass(eq=False, slots=True)
+class Call:
     """One computing call; tensors in `args` and `kwargs` are Specs.
 
     `reads`: the tensors among the arguments; `written`: those that the call changes; `flags`: of
-    its results.
+    its results, as `outputs` known once it has run.
     """
 
-    index: int  # type: ignore[assignment]  # hides tuple.index
+    index: int
     func: Any
     rule: OperatorRule
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
-    outputs: tuple[Spec, ...]
     place: SourcePlace
-    flags: int
     reads: tuple[Spec, ...]
     written: tuple[Spec, ...]
-
-
-def call_of(
-    index: int,
-    func: Any,
-    rule: OperatorRule,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    place: SourcePlace,
-) -> Call:
-    """Return a call that has not run yet."""
-    written = [kwargs.get(key) if isinstance(key, str) else args[key] for key in rule.writes]
-    reads = (*specs_in(args), *specs_in(kwargs.values()))
-    return Call(index, func, rule, args, kwargs, (), place, 0, reads, tuple(specs_in(written)))
+    flags: int = 0
+    outputs: tuple[Spec, ...] = ()
 
 
 @dataclass(eq=False)
@@ -154,6 +141,11 @@ class Tape:
             and len(call.outputs) == 1
             and all(s.storage in self.fixed and s.storage not in self.written for s in others)
         )
+
+    @cached_property
+    def makers(self) -> dict[int, Call]:
+        """By storage, the call that made it."""
+        return {spec.storage: call for call in reversed(self.calls) for spec in call.outputs}
 
     @cached_property
     def frees(self) -> dict[int, list[int]]:
