@@ -20,7 +20,7 @@ def any_spec(rng: random.Random, elements: int) -> Spec:
     `elements`: of the storage.
     """
     offset = rng.choice((0, 0, rng.randrange(elements)))
-    axes = []
+    axes: list[tuple[int, int]] = []
     step = rng.choice((1, 1, 2, 3))
     while len(axes) < 4:
         most = (elements - offset - 1 - sum((n - 1) * s for n, s in axes)) // step + 1
