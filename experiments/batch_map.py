@@ -37,7 +37,7 @@ WEIGHTS_KIB = (256, 1024, 4096, 8192)
 MEMBRANES_KIB = (512, 8192)
 
 
-class Machine(NamedTuple):
+class MapMachine(NamedTuple):
     """A machine whose buffers are set: sizes are sums over its cores."""
 
     cores: int
@@ -45,12 +45,12 @@ class Machine(NamedTuple):
 
 
 MACHINES = {
-    "sparse_pe": Machine(1, "cores.0.buffers"),
-    "sparse_pe_mesh4": Machine(4, "cores.buffers"),
+    "sparse_pe": MapMachine(1, "cores.0.buffers"),
+    "sparse_pe_mesh4": MapMachine(4, "cores.buffers"),
 }
 
 
-class Arm(NamedTuple):
+class MapArm(NamedTuple):
     """A network and the dataflow that it runs under."""
 
     network: str
@@ -59,11 +59,11 @@ class Arm(NamedTuple):
 
 STAS, ISPS, FULL = "STAS, serial", "I-SPS, tick-batched", "T = 4, tick-batched"
 ARMS = {
-    STAS: Arm("stas", "timestep_serial"),
-    "I-SPS, serial": Arm("isps", "timestep_serial"),
-    ISPS: Arm("isps", "tick_batched"),
-    "T = 4, serial": Arm("baseline", "timestep_serial"),
-    FULL: Arm("baseline", "tick_batched"),
+    STAS: MapArm("stas", "timestep_serial"),
+    "I-SPS, serial": MapArm("isps", "timestep_serial"),
+    ISPS: MapArm("isps", "tick_batched"),
+    "T = 4, serial": MapArm("baseline", "timestep_serial"),
+    FULL: MapArm("baseline", "tick_batched"),
 }
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import shlex
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stasim.choices import at_least, command_of, images_of, opened
 from stasim.house import require
 
 if TYPE_CHECKING:
@@ -23,10 +22,8 @@ if TYPE_CHECKING:
     from simulator.results.result import Result
     from simulator.results.sweep_result import SweepResult
     from simulator.trace import Trace
+    from stasim.choices import AnyTrace, Images
     from stasim.comparison import Comparison
-
-    AnyTrace = Trace | str | Path
-    Images = range | int | str | None
 
 
 def capture(
@@ -132,9 +129,9 @@ def halting_prices(
     from simulator.hil.cost_table import cost_table
     from simulator.hil.simulated import SimulatedDevice
 
-    with _opened(trace) as each:
+    with opened(trace) as each:
         device = SimulatedDevice(each, as_architecture(machine, []))
-        costs = cost_table(device, each, _images(images, each.images))
+        costs = cost_table(device, each, images_of(images, each.images))
         return step_prices(costs, cost, device.network.tokens)
 
 
@@ -189,20 +186,20 @@ def simulate(
     from simulator.simulate import ENGINES
 
     pictures = PICTURES if pictures is None else pictures
-    _at_least("jobs", jobs, 1)
-    _at_least("pictures", pictures, 0)
+    at_least("jobs", jobs, 1)
+    at_least("pictures", pictures, 0)
     if engine not in ENGINES:
         raise SimulatorError(f"engine: {engine!r}: unknown engine {suggestion(engine, ENGINES)}")
     changes = assignments(overrides)
-    with _opened(trace) as each:
-        chosen = _images(images, each.images)
+    with opened(trace) as each:
+        chosen = images_of(images, each.images)
         file = str(each.path)
     part = Part(
         as_architecture(machine, changes),
         (),
         file,
         engine,
-        _command(trace, machine, images, changes, pictures),
+        command_of(trace, machine, images, changes, pictures),
         chosen.start,
         chosen.stop,
         chosen[:pictures],
@@ -269,7 +266,7 @@ def sweep(
     from simulator.sweep.search import search
     from simulator.sweep.space import load_space
 
-    _at_least("jobs", jobs, 1)
+    at_least("jobs", jobs, 1)
     file = trace.path if trace is not None and not isinstance(trace, str | Path) else trace
     with open_executor(jobs, None) as executor:
         where = load_space(space, file), Path(out), executor
@@ -313,51 +310,3 @@ def load_result(path: str | Path) -> Result:
 def assignments(overrides: Mapping[str, Any]) -> list[str]:
     """Return overrides as `--set` takes them; `__` in a name is a dot."""
     return [f"{path.replace('__', '.')}={json.dumps(value)}" for path, value in overrides.items()]
-
-
-def _at_least(name: str, value: Any, least: int) -> None:
-    """Raise SimulatorError unless a value is a whole number from `least` on."""
-    from simulator.errors import SimulatorError
-
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        raise SimulatorError(f"{name}: {value!r}: must be a whole number from {least}")
-
-
-def _opened(trace: AnyTrace) -> Trace:
-    from simulator.trace import Trace
-
-    return Trace.open(trace if isinstance(trace, str | Path) else trace.path)
-
-
-def _images(images: Images, count: int) -> range:
-    from simulator.errors import TraceError
-    from simulator.trace import image_range
-
-    if isinstance(images, range):
-        if images.step != 1:
-            raise TraceError(f"images: {images}: must have the step 1")
-        images = f"{images.start}:{images.stop}"
-    elif images is not None and not isinstance(images, str):
-        _at_least("images", images, 1)
-        images = f"0:{images}"
-    return image_range(images, count, "images:")
-
-
-def _command(
-    trace: AnyTrace, machine: Machine, images: Images, changes: list[str], pictures: int
-) -> str:
-    """Return what gives this result again, as far as files do."""
-    from simulator.run import COMMAND, PICTURES
-
-    named = isinstance(machine, str | Path)
-    words = COMMAND.split()
-    words += ["--arch", str(machine) if named else "MACHINE.yaml"]
-    words += ["--trace", str(trace if isinstance(trace, str | Path) else trace.path)]
-    if images is not None:
-        first = images.start if isinstance(images, range) else 0
-        last = images.stop if isinstance(images, range) else images
-        words += ["--images", images if isinstance(images, str) else f"{first}:{last}"]
-    for change in changes:
-        words += ["--set", change]
-    words += ["--pictures", str(pictures)] if pictures != PICTURES else []
-    return shlex.join(words)

@@ -29,7 +29,7 @@ class TapedProduct(NamedTuple):
     operands: dict[int, Tensor]
 
 
-class Memory:
+class TensorMemory:
     """The storages of a run by number, each with the tensors that were read of it."""
 
     def __init__(self) -> None:
@@ -86,7 +86,7 @@ class TapeReplay:
     def __init__(self, tape: Tape, products: dict[int, TapedProduct] | None = None) -> None:
         self.tape = tape
         self.products = products or {}
-        self.memory = Memory()
+        self.memory = TensorMemory()
         self.beside: ChangedReplay | None = None
 
     def run(
@@ -96,7 +96,7 @@ class TapeReplay:
 
         `inputs`: other values than the first run's; `random`: the states of another run.
         """
-        self.memory = Memory()
+        self.memory = TensorMemory()
         for number, values in self.tape.initial.items():
             own = values.clone() if number in self.tape.written else values
             self.memory.put(number, own.untyped_storage())
@@ -165,7 +165,7 @@ class ChangedReplay:
         self.replay, self.operands, self.begins = replay, operands, begins
         self.may_differ = may_differ
         self.early: list[Call] = []
-        self.memory = Memory()
+        self.memory = TensorMemory()
         self.changed: dict[tuple[int, int], npt.NDArray[np.bool_]] = {}
         replay.beside = self
 

@@ -20,8 +20,9 @@ import numpy as np
 
 from simulator.config.arrays import Int32s, Ints
 from simulator.lowering.constants import Constants, make_constants
+from simulator.lowering.count_plan import make_count_plan
 from simulator.lowering.counter import Counts
-from simulator.lowering.counts import count_products, dram_bits, make_count_plan
+from simulator.lowering.counts import count_products, dram_bits
 from simulator.lowering.group import GroupRows
 from simulator.lowering.plan import Plan
 from simulator.lowering.singles import Singles, make_singles, masked_steps

@@ -10,7 +10,7 @@ pytest.importorskip("torch", reason="captures need torch")
 
 import torch
 
-from models.capturing.labels import BlockLabels
+from models.capturing.blocks import BlockLabels
 from models.capturing.tape import Spec
 
 
