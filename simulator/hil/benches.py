@@ -14,22 +14,22 @@ from simulator.hil.verilator import RtlDesign, Words
 
 ARRAY_SOURCES = ("spike_skip_tile.sv", "merge.sv", "pe_row.sv", "fifo.sv", "sram_1r1w.sv")
 PLANE_BITS = 3
-_ARRAY_LATENCY_CYCLES = 3
+_ARRAY_LATENCY_CYCLES = (3, 4)
+"""Of the array's RTL: a fourth is a stage between the walk to the next set bit and its encoding."""
 _SCAN_LATENCY_CYCLES = 2
 
 
 def array_parameters(array: SpikeSkip, **more: int) -> dict[str, int]:
     """Parameters of the array's RTL. Raises DeviceError for an array that the RTL cannot be."""
-    rules = {
-        "latency_cycles": (array.latency_cycles, _ARRAY_LATENCY_CYCLES, "the RTL's pipeline"),
-        "weight_bits": (array.weight_bits & (array.weight_bits - 1), 0, "a power of two"),
-    }
-    for field, (value, needed, why) in rules.items():
-        if value != needed:
-            raise DeviceError(
-                f"device rtl: pe_array.{field}: {getattr(array, field)}: must be {why}"
-                + (f", {needed}" if needed else "")
-            )
+    shortest, longest = _ARRAY_LATENCY_CYCLES
+    problem = ""
+    if not shortest <= array.latency_cycles <= longest:
+        problem = f"latency_cycles: {array.latency_cycles}: the RTL has {shortest} or {longest}"
+    elif array.weight_bits & (array.weight_bits - 1):
+        problem = f"weight_bits: {array.weight_bits}: must be a power of two"
+    if problem:
+        raise DeviceError(f"device rtl: pe_array.{problem}")
+    more["ENCODE_STAGE"] = array.latency_cycles - shortest
     names = ("rows", "columns", "lanes", "word_inputs", "fifo_words", "weight_bits", "sum_bits")
     return {name.upper(): getattr(array, name) for name in names} | more
 

@@ -21,6 +21,7 @@ from tests.rtl.rtl_cases import (
 
 pytestmark = needs_verilator
 ARRAYS = [
+    {"rows": 5, "columns": 16, "word_inputs": 64, "fifo_words": 2, "lanes": 2, "latency_cycles": 4},
     {"rows": 3, "columns": 4, "lanes": 2, "word_inputs": 24, "fifo_words": 2},
     {"rows": 1, "columns": 2, "lanes": 1, "word_inputs": 8, "fifo_words": 1},
     {"rows": 4, "columns": 4, "lanes": 1, "word_inputs": 16, "fifo_words": 1, "weight_bits": 4},

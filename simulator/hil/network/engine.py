@@ -90,6 +90,7 @@ _OF_LAYERS = (
     "SUM_BLOCKS",
     "BLOCK_ITEMS",
     "PLANE_BITS",
+    "ENCODE_STAGE",
     "SCAN",
     "QUEUE",
 )

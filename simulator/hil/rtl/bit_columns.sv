@@ -1,5 +1,5 @@
-// A transposing memory of bits: a write sets one bit in each of LANES banks, a read gives the word of
-// every bank at an address. Vectors come in as they are made, rows go out as they are needed:
+// A transposing memory of bits: a write sets one bit of each of LANES words, a read gives all words at
+// an address; a bank holds one bit of all words. Vectors come in as they are made, rows go out as they are needed:
 // keys and values by channel, the attention's spikes by token.
 module bit_columns #(
     parameter int LANES = 32,
@@ -17,12 +17,22 @@ module bit_columns #(
     input  logic [ADDRESS_BITS-1:0]  read_address,
     output logic [LANES*WIDTH-1:0]   read_data      // the cycle after
 );
-  // SRAMs with a write enable for each bit.
-  logic [LANES*WIDTH-1:0] cells[0:DEPTH-1];
-  always_ff @(posedge clk) begin
-    if (write)
-      for (int lane = 0; lane < LANES; lane++)
-        cells[write_address][lane*WIDTH+32'(write_bit)] <= write_data[lane];
-    if (read) read_data <= cells[read_address];
+  for (genvar place = 0; place < WIDTH; place++) begin : banks
+    logic [LANES-1:0] bits;
+    sram_1r1w #(
+        .WIDTH(LANES),
+        .DEPTH(DEPTH)
+    ) bank (
+        .clk,
+        .write(write && write_bit == BIT_BITS'(place)),
+        .write_address,
+        .write_data,
+        .read,
+        .read_address,
+        .read_data(bits)
+    );
+    for (genvar lane = 0; lane < LANES; lane++) begin : words
+      assign read_data[lane*WIDTH+place] = bits[lane];
+    end
   end
 endmodule

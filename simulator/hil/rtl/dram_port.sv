@@ -43,7 +43,6 @@ module dram_port #(
     input  logic [BEAT_BITS-1:0]         rdata,
     input  logic                         rlast
 );
-  import network_pkg::*;
   localparam int COUNT_BITS = $clog2(OUTSTANDING + 1);
   localparam int HELD_BITS = $clog2(WEIGHT_SLOTS + 1);
   localparam int BEAT_BYTES = BEAT_BITS / 8;
@@ -64,7 +63,7 @@ module dram_port #(
   assign last_chunk = chunk + 8'd1 == instr.chunks;
   assign last_tile = tile + 8'd1 == instr.tiles;
   assign words = last_chunk ? instr.last_words : instr.chunk_words;
-  assign wants = present && !instr.halting && instr.weights == FETCHED && !in_block
+  assign wants = present && !instr.halting && instr.weights == network_pkg::FETCHED && !in_block
       && held != HELD_BITS'(WEIGHT_SLOTS) && !flush;
 
   // Bursts under way, those whose address waits for its handshake included: 1 for weights.
@@ -142,7 +141,7 @@ module dram_port #(
       word <= '0;
     end else begin
       held <= held + HELD_BITS'(takes && !in_block) - HELD_BITS'(slot_freed);
-      if (present && (instr.halting || instr.weights != FETCHED)) index <= index + 1'b1;
+      if (present && (instr.halting || instr.weights != network_pkg::FETCHED)) index <= index + 1'b1;
       if (takes && !in_block) begin
         number <= (last_chunk && last_tile) ? '0 : number + 1'b1;
         chunk <= last_chunk ? '0 : chunk + 1'b1;

@@ -117,16 +117,19 @@ module halting_unit #(
         remainder[each*17+:17] <= 17'h10000;
       end
     end else begin
-      if (valid1 && first1 && decides) begin
-        accumulated[32'(token1)*17+:17] <= 17'(total);
-        if (reached) active[token1] <= 1'b0;
-        else remainder[32'(token1)*17+:17] <= left - score;
+      for (int each = 0; each < TOKENS; each++) begin
+        if (valid1 && first1 && decides && token1 == TOKEN_BITS'(each)) begin
+          accumulated[each*17+:17] <= 17'(total);
+          if (reached) active[each] <= 1'b0;
+          else remainder[each*17+:17] <= left - score;
+        end
       end
-      if (valid3) begin
-        for (int lane = 0; lane < COLUMNS; lane++)
-          fields[(32'(TILE_BITS'(tile3))*COLUMNS+lane)*FIELD_BITS+:FIELD_BITS] <=
-              fields[(32'(TILE_BITS'(tile3))*COLUMNS+lane)*FIELD_BITS+:FIELD_BITS]
-              + FIELD_BITS'(products3[lane*24+:24]);
+      for (int each = 0; each < TILES; each++) begin
+        for (int lane = 0; lane < COLUMNS; lane++) begin
+          if (valid3 && TILE_BITS'(tile3) == TILE_BITS'(each))
+            fields[(each*COLUMNS+lane)*FIELD_BITS+:FIELD_BITS] <=
+                fields[(each*COLUMNS+lane)*FIELD_BITS+:FIELD_BITS] + FIELD_BITS'(products3[lane*24+:24]);
+        end
       end
     end
     if (mask_read) mask <= active[32'(mask_address)*SCAN+:SCAN];

@@ -18,6 +18,7 @@ module layer_top #(
     parameter int SUM_BLOCKS = 2,
     parameter int BLOCK_ITEMS = 256,
     parameter int PLANE_BITS = 3,
+    parameter int ENCODE_STAGE = 0,
     parameter int SCAN = 16,
     parameter int QUEUE = 256,
     parameter int LAYER_BITS = 8,
@@ -291,7 +292,8 @@ module layer_top #(
       .PORT_INPUTS(PORT_INPUTS),
       .SUM_BLOCKS(SUM_BLOCKS),
       .BLOCK_ITEMS(BLOCK_ITEMS),
-      .PLANE_BITS(PLANE_BITS)
+      .PLANE_BITS(PLANE_BITS),
+      .ENCODE_STAGE(ENCODE_STAGE)
   ) array (
       .clk,
       .reset(idle),

@@ -19,16 +19,32 @@ module list_memory #(
     output logic [LANES*BITS-1:0]   read_data      // the cycle after
 );
   localparam int OWNER_BITS = $clog2(TOKENS);
-  logic [TOKENS*BITS-1:0] cells[0:DEPTH-1];
   logic [TOKENS*BITS-1:0] found;
-  always_ff @(posedge clk) begin
-    if (write) begin
-      for (int lane = 0; lane < LANES; lane++)
-        if (write_owners[lane*16+:16] < 16'(TOKENS))
-          cells[write_address][32'(write_owners[lane*16+:OWNER_BITS])*BITS+:BITS] <=
-              write_data[lane*BITS+:BITS];
+  for (genvar token = 0; token < TOKENS; token++) begin : banks
+    logic chosen;
+    logic [BITS-1:0] value;
+    always_comb begin
+      chosen = 1'b0;
+      value  = '0;
+      for (int lane = 0; lane < LANES; lane++) begin
+        if (write && write_owners[lane*16+:16] == 16'(token)) begin
+          chosen = 1'b1;
+          value  = value | write_data[lane*BITS+:BITS];
+        end
+      end
     end
-    if (read) found <= cells[read_address];
+    sram_1r1w #(
+        .WIDTH(BITS),
+        .DEPTH(DEPTH)
+    ) bank (
+        .clk,
+        .write(chosen),
+        .write_address,
+        .write_data(value),
+        .read,
+        .read_address,
+        .read_data(found[token*BITS+:BITS])
+    );
   end
   always_comb begin
     for (int lane = 0; lane < LANES; lane++)

@@ -71,4 +71,15 @@ package network_pkg;
     logic [7:0]  result_width;   // pixels of a line of what is written
     logic [15:0] tokens;         // vectors of a tile
   } instruction_t;
+
+  // A pass through the vector unit: rows of a column tile in a block of partial sums.
+  typedef struct packed {
+    instruction_t instr;
+    logic [15:0]  index;
+    logic [7:0]   block;
+    logic [7:0]   tile;
+    logic         last_pass;
+    logic [15:0]  first_row;
+    logic [15:0]  rows;
+  } pass_t;
 endpackage

@@ -16,6 +16,7 @@ module network_top #(
     parameter int SUM_BLOCKS = 2,
     parameter int BLOCK_ITEMS = 256,
     parameter int PLANE_BITS = 3,
+    parameter int ENCODE_STAGE = 0,
     parameter int SCAN = 16,
     parameter int QUEUE = 256,
     parameter int WEIGHT_SLOTS = 64,
@@ -102,7 +103,6 @@ module network_top #(
     output logic [TOKENS-1:0]    seen_mask,
     output logic                 seen_head
 );
-  import network_pkg::*;
   localparam int ITEM_BITS = $clog2(BLOCK_ITEMS);
   localparam int BLOCK_BITS = (SUM_BLOCKS > 1) ? $clog2(SUM_BLOCKS) : 1;
   localparam int SLOT_BITS = (LOCAL_CHUNKS > 1) ? $clog2(LOCAL_CHUNKS) : 1;
@@ -193,7 +193,7 @@ module network_top #(
   logic configuring, beat_valid, beat_is_image, port_idle;
   logic [BEAT_BITS-1:0] beat;
   logic [15:0] config_beat, config_beats, of_constants, of_head;
-  logic [INSTRUCTION_BITS-1:0] instructions[0:PROGRAM_DEPTH-1];
+  logic [network_pkg::INSTRUCTION_BITS-1:0] instructions[0:PROGRAM_DEPTH-1];
   logic [16*17-1:0] scores_table;
   logic [CLASSES*8-1:0] shifts;
   logic [CLASSES*64-1:0] biases;
@@ -212,7 +212,7 @@ module network_top #(
     if (configure) config_beat <= '0;
     else if (config_valid) config_beat <= config_beat + 1'b1;
     if (config_valid && is_program)
-      instructions[config_beat[PROGRAM_BITS-1:0]] <= beat[INSTRUCTION_BITS-1:0];
+      instructions[config_beat[PROGRAM_BITS-1:0]] <= beat[network_pkg::INSTRUCTION_BITS-1:0];
     if (config_valid && of_head == head_size && !is_program && !is_constant) begin
       scores_table <= beat[16*17-1:0];
       shifts <= beat[16*17+:CLASSES*8];
@@ -225,16 +225,16 @@ module network_top #(
   logic flush, begin_image, issue, halt, halt_done, any_live, layer_ended, head_runs, head_done;
   logic stores, stored, last_decision, finished;
   logic [PROGRAM_BITS-1:0] counter;
-  logic [RING_BITS-1:0] issue_place;
+  logic [network_pkg::RING_BITS-1:0] issue_place;
   logic [15:0] issued, ended, fetch_index, load_index, source_index, word_index, pass_index;
   logic [7:0] timestep;
-  logic [INSTRUCTION_BITS-1:0] ring[0:(1<<RING_BITS)-1];
-  instruction_t fetch_instr, load_instr, word_instr, drain_instr, fetched;
+  logic [network_pkg::INSTRUCTION_BITS-1:0] ring[0:(1<<network_pkg::RING_BITS)-1];
+  network_pkg::instruction_t fetch_instr, load_instr, word_instr, drain_instr, fetched;
   assign fetched = instructions[counter];
-  assign fetch_instr = ring[fetch_index[RING_BITS-1:0]];
-  assign load_instr = ring[load_index[RING_BITS-1:0]];
-  assign word_instr = ring[source_index[RING_BITS-1:0]];
-  assign drain_instr = ring[pass_index[RING_BITS-1:0]];
+  assign fetch_instr = ring[fetch_index[network_pkg::RING_BITS-1:0]];
+  assign load_instr = ring[load_index[network_pkg::RING_BITS-1:0]];
+  assign word_instr = ring[source_index[network_pkg::RING_BITS-1:0]];
+  assign drain_instr = ring[pass_index[network_pkg::RING_BITS-1:0]];
   always_ff @(posedge clk) if (issue) ring[issue_place] <= fetched;
   sequencer #(
       .PROGRAM_DEPTH(PROGRAM_DEPTH)
@@ -355,12 +355,12 @@ module network_top #(
       .write(buffer_write),
       .write_address(buffer_write_address),
       .write_data(m_rdata),
-      .read(weight_read && load_from == FETCHED),
+      .read(weight_read && load_from == network_pkg::FETCHED),
       .read_address(buffer_address),
       .read_data(buffer_data)
   );
-  assign load_data = (load_source == KEYS) ? key_data
-                   : (load_source == SCORES) ? score_data : buffer_data;
+  assign load_data = (load_source == network_pkg::KEYS) ? key_data
+                   : (load_source == network_pkg::SCORES) ? score_data : buffer_data;
 
   // Token skip.
   logic scan, mask_read, list_ready, list_read, skip_busy, stalled, stream_valid;
@@ -460,7 +460,7 @@ module network_top #(
   );
 
   // Results, on their way to the memories.
-  instruction_t result_instr;
+  network_pkg::instruction_t result_instr;
   logic result, result_is_score, step_result, map_result;
   logic [15:0] result_index, result_token, result_row, result_y, result_x, result_channel;
   logic [7:0] result_tile;
@@ -472,7 +472,7 @@ module network_top #(
   logic image_write;
   logic [4*COLUMNS-1:0] image_planes;
   logic [8:0] map_write;
-  assign map_result = result && result_instr.target == TO_MAP;
+  assign map_result = result && result_instr.target == network_pkg::TO_MAP;
   assign result_y = result_token / 16'(result_instr.result_width);
   assign result_x = result_token % 16'(result_instr.result_width);
   assign result_bank = 4'((result_y % 16'd3) * 16'd3 + result_x % 16'd3);
@@ -521,7 +521,7 @@ module network_top #(
       .DEPTH(TOKEN_DEPTH)
   ) rows_of_tokens (
       .clk,
-      .write(result && result_instr.target == TO_TOKENS),
+      .write(result && result_instr.target == network_pkg::TO_TOKENS),
       .write_address(TOKEN_BITS'(result_instr.result_base)
           + TOKEN_BITS'(result_token * 16'(result_instr.result_entries)) + TOKEN_BITS'(result_tile >> PART_BITS)),
       .write_part(PART_BITS'(result_tile)),
@@ -537,11 +537,11 @@ module network_top #(
       .DEPTH(KEY_DEPTH)
   ) keys (
       .clk,
-      .write(result && result_instr.target == TO_KEYS),
+      .write(result && result_instr.target == network_pkg::TO_KEYS),
       .write_address(KEY_BITS'(16'(result_tile) * 16'(POSITION_TILES) + (result_row >> 5))),
       .write_bit(result_row[4:0]),
       .write_data(result_spikes),
-      .read(weight_read && load_from == KEYS),
+      .read(weight_read && load_from == network_pkg::KEYS),
       .read_address(KEY_BITS'(key_address)),
       .read_data(key_data)
   );
@@ -551,7 +551,7 @@ module network_top #(
       .DEPTH(VALUE_DEPTH)
   ) values (
       .clk,
-      .write(result && result_instr.target == TO_VALUES),
+      .write(result && result_instr.target == network_pkg::TO_VALUES),
       .write_address(VALUE_BITS'(result_tile)),
       .write_bit(($clog2(WORD_INPUTS))'(result_row)),
       .write_data(result_spikes),
@@ -566,7 +566,7 @@ module network_top #(
       .DEPTH(VALUE_DEPTH)
   ) packed_rows (
       .clk,
-      .write(result && result_instr.target == TO_PACKED),
+      .write(result && result_instr.target == network_pkg::TO_PACKED),
       .write_address(VALUE_BITS'(16'(result_tile) * 16'(result_instr.result_entries)
           + (result_channel >> $clog2(WORD_INPUTS)))),
       .write_bit(($clog2(WORD_INPUTS))'(result_channel)),
@@ -591,7 +591,7 @@ module network_top #(
       .write_query(result_row[4:0]),
       .write_tile(result_tile),
       .write_data(result_scores),
-      .read(weight_read && load_from == SCORES),
+      .read(weight_read && load_from == network_pkg::SCORES),
       .read_base(SCORE_BITS_OF_DEPTH'(score_base)),
       .read_keys(score_keys),
       .read_data(score_data)
@@ -599,7 +599,7 @@ module network_top #(
 
   // Tiles: a tile starts when its weights are loaded and, if it is the first of a pass, a block of
   // partial sums is free. A pass is a column tile of a block of rows: all its chunks.
-  instruction_t array_instr;
+  network_pkg::instruction_t array_instr;
   logic [HELD_BITS-1:0] chunks_here;
   logic [OPEN_BITS-1:0] passes_open;
   logic [SLOT_BITS-1:0] slot, pass_slot;
@@ -608,7 +608,7 @@ module network_top #(
   logic needs_chunk, keeps_chunk, opens, array_busy, dropped, pushed, merged;
   logic [1:0] tile_delay, pass_delay, free_delay;
   logic [ROWS*LANES-1:0] adding;
-  assign array_instr = ring[word_index[RING_BITS-1:0]];
+  assign array_instr = ring[word_index[network_pkg::RING_BITS-1:0]];
   assign needs_chunk = !array_instr.keep_local || first_block;
   assign keeps_chunk = array_instr.keep_local && !last_block;
   assign start = (!needs_chunk || chunks_here != '0)
@@ -676,7 +676,8 @@ module network_top #(
       .PORT_INPUTS(PORT_INPUTS),
       .SUM_BLOCKS(SUM_BLOCKS),
       .BLOCK_ITEMS(BLOCK_ITEMS),
-      .PLANE_BITS(PLANE_BITS)
+      .PLANE_BITS(PLANE_BITS),
+      .ENCODE_STAGE(ENCODE_STAGE)
   ) array (
       .clk,
       .reset(reset || flush),
@@ -688,7 +689,7 @@ module network_top #(
       .last,
       .block(word_block),
       .slot,
-      .one_bit(array_instr.weights == KEYS),
+      .one_bit(array_instr.weights == network_pkg::KEYS),
       .word_ready,
       .first_taken,
       .load,

@@ -15,6 +15,7 @@ module pe_row #(
     parameter int TAG_BITS = 8,
     parameter int LOCAL_CHUNKS = 2,
     parameter int PORT_INPUTS = 4,
+    parameter int ENCODE_STAGE = 0,
     parameter int SLOT_BITS = (LOCAL_CHUNKS > 1) ? $clog2(LOCAL_CHUNKS) : 1,
     parameter int PORT_WORDS = WORD_INPUTS / PORT_INPUTS,
     parameter int LOAD_BITS = $clog2(LOCAL_CHUNKS * PORT_WORDS),
@@ -42,8 +43,8 @@ module pe_row #(
   localparam int PORT_SHIFT = $clog2(PORT_INPUTS);
   localparam int BIT_SHIFT = $clog2(WEIGHT_BITS);
   // However the rows' words end, one merge a cycle in turn never lets more results wait: a row holds
-  // at most FIFO_WORDS + 1 words when its queue is empty, and then gets and gives one every ROWS cycles.
-  localparam int RESULT_WORDS = FIFO_WORDS + 2;
+  // at most FIFO_WORDS + 1 words (and one in its stage) when its queue is empty, and then gets and gives one every ROWS cycles.
+  localparam int RESULT_WORDS = FIFO_WORDS + 2 + ENCODE_STAGE;
 
   // The word in hand: what is left of the one being walked, else the next one.
   logic [WORD_INPUTS-1:0] remaining, next_word, current;
@@ -79,18 +80,14 @@ module pe_row #(
 
   // Pick the lowest set bits, one a lane.
   logic [(LANES+1)*WORD_INPUTS-1:0] rest;
-  logic [LANES*INPUT_BITS-1:0] place;
+  logic [LANES*WORD_INPUTS-1:0] lowest;
   assign rest[WORD_INPUTS-1:0] = current;
   for (genvar lane = 0; lane < LANES; lane++) begin : pick
-    logic [WORD_INPUTS-1:0] bits, lowest;
+    logic [WORD_INPUTS-1:0] bits;
     assign bits = rest[lane*WORD_INPUTS+:WORD_INPUTS];
-    assign lowest = bits & (~bits + 1'b1);
-    assign rest[(lane+1)*WORD_INPUTS+:WORD_INPUTS] = bits & ~lowest;
+    assign lowest[lane*WORD_INPUTS+:WORD_INPUTS] = bits & (~bits + 1'b1);
+    assign rest[(lane+1)*WORD_INPUTS+:WORD_INPUTS] = bits & ~lowest[lane*WORD_INPUTS+:WORD_INPUTS];
     assign adding[lane] = bits != '0;
-    for (genvar digit = 0; digit < INPUT_BITS; digit++) begin : encode
-      localparam logic [WORD_INPUTS-1:0] WITH_DIGIT = with_digit(digit);
-      assign place[lane*INPUT_BITS+digit] = (lowest & WITH_DIGIT) != '0;
-    end
   end
 
   logic last_bits;
@@ -100,6 +97,29 @@ module pe_row #(
     if (reset) remaining <= '0;
     else remaining <= rest[LANES*WORD_INPUTS+:WORD_INPUTS];
     tag <= current_tag;
+  end
+
+  // What was picked: now, or in the cycle before.
+  localparam int PICKED_BITS = LANES * WORD_INPUTS + LANES + 1 + 1 + SLOT_BITS + 1 + TAG_BITS;
+  logic [LANES*WORD_INPUTS-1:0] picked;
+  logic [LANES-1:0] picks;
+  logic picked_first, picked_last, picked_one_bit;
+  logic [SLOT_BITS-1:0] picked_slot;
+  logic [TAG_BITS-1:0] picked_tag;
+  logic [PICKED_BITS-1:0] pick_now, pick_taken;
+  assign pick_now = {lowest, adding, pop, adding[0] && last_bits, slot, one_bit, current_tag};
+  assign {picked, picks, picked_first, picked_last, picked_slot, picked_one_bit, picked_tag} = pick_taken;
+  if (ENCODE_STAGE == 0) begin : g_picked_now
+    assign pick_taken = pick_now;
+  end else begin : g_picked_before
+    always_ff @(posedge clk) pick_taken <= reset ? '0 : pick_now;
+  end
+  logic [LANES*INPUT_BITS-1:0] place;
+  for (genvar lane = 0; lane < LANES; lane++) begin : places
+    for (genvar digit = 0; digit < INPUT_BITS; digit++) begin : encode
+      localparam logic [WORD_INPUTS-1:0] WITH_DIGIT = with_digit(digit);
+      assign place[lane*INPUT_BITS+digit] = (picked[lane*WORD_INPUTS+:WORD_INPUTS] & WITH_DIGIT) != '0;
+    end
   end
 
   // The weights of the picked inputs, a cycle later.
@@ -113,7 +133,7 @@ module pe_row #(
     logic [PORT_INPUTS*VECTOR-1:0] group;
     logic [VECTOR-1:0] vector, spread;
     assign input_number = place[lane*INPUT_BITS+:INPUT_BITS];
-    assign vector_number = one_bit ? (input_number >> BIT_SHIFT) : input_number;
+    assign vector_number = picked_one_bit ? (input_number >> BIT_SHIFT) : input_number;
     sram_1r1w #(
         .WIDTH(PORT_INPUTS * VECTOR),
         .DEPTH(LOCAL_CHUNKS * PORT_WORDS)
@@ -122,8 +142,8 @@ module pe_row #(
         .write(load),
         .write_address(load_address),
         .write_data(load_data),
-        .read(adding[lane]),
-        .read_address(LOAD_BITS'(slot) * LOAD_BITS'(PORT_WORDS) + LOAD_BITS'(vector_number >> PORT_SHIFT)),
+        .read(picks[lane]),
+        .read_address(LOAD_BITS'(picked_slot) * LOAD_BITS'(PORT_WORDS) + LOAD_BITS'(vector_number >> PORT_SHIFT)),
         .read_data(group)
     );
     always_ff @(posedge clk) begin
@@ -151,11 +171,11 @@ module pe_row #(
   end
 
   always_ff @(posedge clk) begin
-    added <= reset ? '0 : adding;
-    first_added <= pop;
-    last_added <= adding[0] && last_bits && !reset;
-    unary <= one_bit;
-    added_tag <= current_tag;
+    added <= reset ? '0 : picks;
+    first_added <= picked_first;
+    last_added <= picked_last && !reset;
+    unary <= picked_one_bit;
+    added_tag <= picked_tag;
   end
 
   // Accumulators; they wrap, so the order of additions does not matter.

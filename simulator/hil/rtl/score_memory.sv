@@ -22,24 +22,29 @@ module score_memory #(
 );
   localparam int PART_BITS = $clog2(PORT_INPUTS);
   localparam int TILE_ENTRIES = COLUMNS / PORT_INPUTS;
-  logic [COLUMNS*PORT_INPUTS*BITS-1:0] cells[0:DEPTH-1];
   logic [COLUMNS*PORT_INPUTS*BITS-1:0] found;
   logic [LANE_BITS-1:0] rotation;
-  always_ff @(posedge clk) begin
-    if (write) begin
-      for (int key = 0; key < COLUMNS; key++) begin
-        logic [LANE_BITS-1:0] bank;
-        bank = LANE_BITS'(key) + write_query;
-        cells[write_base+ADDRESS_BITS'(write_tile * 8'(TILE_ENTRIES))
-              +ADDRESS_BITS'(key / PORT_INPUTS)]
-            [(32'(bank)*PORT_INPUTS+key%PORT_INPUTS)*BITS+:BITS] <= write_data[key*BITS+:BITS];
-      end
-    end
-    if (read) begin
-      found <= cells[read_base+ADDRESS_BITS'(read_keys)];
-      rotation <= LANE_BITS'(read_keys << PART_BITS);
+  for (genvar bank = 0; bank < COLUMNS; bank++) begin : banks
+    logic [LANE_BITS-1:0] key;
+    logic [ADDRESS_BITS-1:0] entry;
+    assign key = LANE_BITS'(bank) - write_query;
+    assign entry = write_base + ADDRESS_BITS'(write_tile * 8'(TILE_ENTRIES)) + ADDRESS_BITS'(key >> PART_BITS);
+    for (genvar part = 0; part < PORT_INPUTS; part++) begin : parts
+      sram_1r1w #(
+          .WIDTH(BITS),
+          .DEPTH(DEPTH)
+      ) scores (
+          .clk,
+          .write(write && PORT_INPUTS'(key % LANE_BITS'(PORT_INPUTS)) == PORT_INPUTS'(part)),
+          .write_address(entry),
+          .write_data(write_data[key*BITS+:BITS]),
+          .read,
+          .read_address(read_base + ADDRESS_BITS'(read_keys)),
+          .read_data(found[(bank*PORT_INPUTS+part)*BITS+:BITS])
+      );
     end
   end
+  always_ff @(posedge clk) if (read) rotation <= LANE_BITS'(read_keys << PART_BITS);
   always_comb begin
     for (int part = 0; part < PORT_INPUTS; part++) begin
       for (int query = 0; query < COLUMNS; query++) begin

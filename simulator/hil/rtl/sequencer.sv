@@ -32,16 +32,15 @@ module sequencer #(
     output logic                          stores,
     output logic                          finished
 );
-  import network_pkg::*;
   typedef enum logic [2:0] {IDLE, BEGIN, RUN, FLUSH, HEAD, STORE} state_t;
   state_t state;
   logic [7:0] issue_timestep;
   logic [PROGRAM_BITS-1:0] section;
   logic all_issued, room, ends_image;
 
-  assign room = issued - ended < 16'((1 << RING_BITS) - 1);
+  assign room = issued - ended < 16'((1 << network_pkg::RING_BITS) - 1);
   assign issue = state == RUN && !all_issued && room;
-  assign issue_place = issued[RING_BITS-1:0];
+  assign issue_place = issued[network_pkg::RING_BITS-1:0];
   assign last_decision = timestep + 8'd1 == timesteps && halt_ends_loop;
   assign ends_image = halt_done && (!any_live || last_decision);
   assign begin_image = state == BEGIN;

@@ -21,6 +21,7 @@ module spike_skip_tile #(
     parameter int SUM_BLOCKS = 2,
     parameter int BLOCK_ITEMS = 256,
     parameter int PLANE_BITS = 3,
+    parameter int ENCODE_STAGE = 0,
     parameter int SLOT_BITS = (LOCAL_CHUNKS > 1) ? $clog2(LOCAL_CHUNKS) : 1,
     parameter int LOAD_BITS = $clog2(LOCAL_CHUNKS * WORD_INPUTS / PORT_INPUTS),
     parameter int PORT_BITS = PORT_INPUTS * COLUMNS * WEIGHT_BITS,
@@ -64,7 +65,7 @@ module spike_skip_tile #(
 );
   localparam int TAG_BITS = BLOCK_BITS + ITEM_BITS + PLANE_BITS;
   localparam int ROW_BITS = (ROWS > 1) ? $clog2(ROWS) : 1;
-  localparam int PENDING_BITS = $clog2(ROWS * (2 * FIFO_WORDS + 4) + 2);
+  localparam int PENDING_BITS = $clog2(ROWS * (2 * FIFO_WORDS + 4 + 2 * ENCODE_STAGE) + 2);
 
   // Dispatcher.
   logic [ROWS-1:0] full, row_idle;
@@ -116,7 +117,8 @@ module spike_skip_tile #(
         .SUM_BITS(SUM_BITS),
         .TAG_BITS(TAG_BITS),
         .LOCAL_CHUNKS(LOCAL_CHUNKS),
-        .PORT_INPUTS(PORT_INPUTS)
+        .PORT_INPUTS(PORT_INPUTS),
+        .ENCODE_STAGE(ENCODE_STAGE)
     ) pe (
         .clk,
         .reset,

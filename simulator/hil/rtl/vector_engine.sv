@@ -70,31 +70,21 @@ module vector_engine #(
     output logic                             block_freed,   // visible when all results are
     output logic                             layer_ended
 );
-  import network_pkg::*;
   localparam int LINE_BITS = $clog2(MAP_WIDTH);
   localparam int SUMS = COLUMNS * SUM_BITS;
 
   // The pass being drained: that of the queue in its first cycle, then the one kept.
-  typedef struct packed {
-    instruction_t instr;
-    logic [15:0] index;
-    logic [BLOCK_BITS-1:0] block;
-    logic [7:0] tile;
-    logic last_pass;
-    logic [15:0] first_row;
-    logic [15:0] rows;
-  } pass_t;
   logic active;
-  pass_t kept, now;
+  network_pkg::pass_t kept, now;
   logic [15:0] number, results;
   logic [7:0] step, group;
   logic ends, last_step, first_step;
   assign begun = !active && finished;
-  assign now = active ? kept : {instr, index, block, tile, last_pass, first_row, rows};
+  assign now = active ? kept : {instr, index, 8'(block), tile, last_pass, first_row, rows};
   assign busy = active || finished;
   // A window's last element is read in step 8; its neurons begin there.
   assign group = (now.instr.pool ? 8'd8 : 8'd0)
-               + ((now.instr.neurons == COUNTED) ? timesteps << 1
+               + ((now.instr.neurons == network_pkg::COUNTED) ? timesteps << 1
                   : (now.instr.pool || now.instr.residual) ? 8'd2 : 8'd1);
   assign results = now.instr.pool ? now.rows >> 2 : now.rows;
   assign first_step = step == '0;
@@ -140,7 +130,7 @@ module vector_engine #(
   end
 
   assign drain = busy && (now.instr.pool ? in_window && in_map && !from_saved : first_step);
-  assign drain_block = now.block;
+  assign drain_block = BLOCK_BITS'(now.block);
   assign drain_item = now.instr.pool
       ? ITEM_BITS'((line_in - 16'd1) * width + column_in - 16'd1) : ITEM_BITS'(number);
   assign read_constants = busy;
@@ -150,7 +140,7 @@ module vector_engine #(
   logic summed1, pooling1, first1, inside1, saved1, saves1, at_rest1, passes1;
   logic [LINE_BITS-1:0] column1;
   logic parity1;
-  pass_t pass1;
+  network_pkg::pass_t pass1;
   logic [15:0] pool_token1, row1, token1;
   logic [SUMS-1:0] saved_sums, elements, best, best_now, sums1;
   always_ff @(posedge clk) begin
@@ -190,7 +180,7 @@ module vector_engine #(
   end
   assign sums1 = pass1.instr.pool ? best_now : sums;
   assign token1 = pass1.instr.pool ? pool_token1 : token;
-  assign passes1 = summed1 && pass1.instr.neurons != COUNTED;
+  assign passes1 = summed1 && pass1.instr.neurons != network_pkg::COUNTED;
   assign at_rest1 = !pass1.instr.stateful || timestep == '0;
   assign read_membrane = passes1 && pass1.instr.stateful && !pass1.instr.attention;
   assign membrane_address = pass1.instr.membrane_base + 16'(pass1.tile * pass1.instr.tokens) + token1;
@@ -209,7 +199,7 @@ module vector_engine #(
       owners1[lane*16+:16] = (place < live) ? token_of[32'(place[OWNER_BITS-1:0])*16+:16] : 16'hffff;
     end
   end
-  pass_t pass2, pass3, pass4;
+  network_pkg::pass_t pass2, pass3, pass4;
   logic [15:0] row2, row3, row4, token2, token3, token4;
   list_memory #(
       .LANES(COLUMNS),
@@ -272,7 +262,7 @@ module vector_engine #(
   logic counted, counts_done;
   logic [COLUMNS-1:0] step_spikes;
   logic [STREAM_BITS*COLUMNS-1:0] counts;
-  pass_t counting;
+  network_pkg::pass_t counting;
   logic [15:0] counting_token;
   spike_counter #(
       .LANES(COLUMNS),
@@ -293,9 +283,9 @@ module vector_engine #(
       .done(counts_done),
       .counts
   );
-  assign counted = summed1 && pass1.instr.neurons == COUNTED;
+  assign counted = summed1 && pass1.instr.neurons == network_pkg::COUNTED;
   // A vector's last spikes come when the next one has just been loaded.
-  pass_t loaded;
+  network_pkg::pass_t loaded;
   logic [15:0] loaded_token;
   always_ff @(posedge clk) begin
     if (counted) begin
@@ -307,14 +297,14 @@ module vector_engine #(
   end
 
   // Results.
-  assign result = counts_done || (passes4 && pass4.instr.neurons == SPIKES);
+  assign result = counts_done || (passes4 && pass4.instr.neurons == network_pkg::SPIKES);
   assign result_instr = step_result ? counting.instr : pass4.instr;
   assign result_index = step_result ? counting.index : pass4.index;
   assign result_tile = step_result ? counting.tile : pass4.tile;
   assign result_token = step_result ? counting_token : token4;
   assign result_row = pass4.first_row + row4;
   assign result_spikes = step_result ? step_spikes : spikes4;
-  assign result_is_score = passes4 && pass4.instr.neurons == KEPT;
+  assign result_is_score = passes4 && pass4.instr.neurons == network_pkg::KEPT;
   assign result_scores = scores4;
   logic [STREAM_BITS*COLUMNS-1:0] sum_planes;
   for (genvar lane = 0; lane < COLUMNS; lane++) begin : add
@@ -333,7 +323,7 @@ module vector_engine #(
     freeing <= reset ? '0 : {freeing[2:0], ends};
     ending <= reset ? '0 : {ending[2:0], ends && now.last_pass};
     emptied <= ends && !reset;
-    emptied_block <= now.block;
+    emptied_block <= BLOCK_BITS'(now.block);
 `ifndef SYNTHESIS
     if (!reset && step_result && passes4) $fatal(1, "vector_engine: two results in a cycle");
 `endif

@@ -36,7 +36,6 @@ module weight_port #(
     output logic [LOAD_BITS-1:0]             load_address,
     output logic                             loaded         // a chunk is whole, from the next cycle on
 );
-  import network_pkg::*;
   localparam int USED_BITS = $clog2(LOCAL_CHUNKS + 1);
   localparam int HERE_BITS = $clog2(WEIGHT_SLOTS + 1);
 
@@ -48,7 +47,7 @@ module weight_port #(
   logic [BUFFER_BITS-1:0] first_slot;
   logic waits_over, may_begin, first, last_word, last_chunk, last_block, last_tile, fetched;
   logic [7:0] offset;
-  assign fetched = instr.weights == FETCHED;
+  assign fetched = instr.weights == network_pkg::FETCHED;
   assign waits_over = !instr.weights_wait || ended + 16'(instr.back) > index;
   assign tiles = fetched ? instr.tiles : 8'((live + 16'd31) >> 5);
   assign blocks = (instr.keep_local || instr.listed || !fetched)
@@ -56,7 +55,7 @@ module weight_port #(
   assign last_chunk = chunk + 8'd1 == instr.chunks;
   assign last_block = block + 16'd1 == blocks;
   assign last_tile = tile + 8'd1 == tiles;
-  assign words = (instr.weights == SCORES) ? 8'((live + 16'(PORT_INPUTS - 1)) / 16'(PORT_INPUTS))
+  assign words = (instr.weights == network_pkg::SCORES) ? 8'((live + 16'(PORT_INPUTS - 1)) / 16'(PORT_INPUTS))
                : last_chunk ? instr.last_words : instr.chunk_words;
   assign first = word == '0;
   assign last_word = word + 8'd1 == words;

@@ -60,7 +60,6 @@ module word_feeder #(
     output logic [15:0]             block_rows,
     input  logic                    take
 );
-  import network_pkg::*;
   localparam int AHEAD = 6;
   localparam int AHEAD_BITS = $clog2(AHEAD + 1);
   localparam int TAG_BITS = ITEM_BITS + PLANE_BITS + 16 + 8 + 16 + 6 + 16;
@@ -81,7 +80,7 @@ module word_feeder #(
   assign ready = waits_over && !instr.halting && image_here
       && (instr.scan ? scanned && list_ready : 1'b1);
   assign count = instr.listed ? live : instr.rows;
-  assign tiles = (instr.weights == FETCHED) ? instr.tiles : 8'((live + 16'd31) >> 5);
+  assign tiles = (instr.weights == network_pkg::FETCHED) ? instr.tiles : 8'((live + 16'd31) >> 5);
   assign rows_left = count - block_row;
   assign rows_here = (rows_left > 16'(BLOCK_ITEMS)) ? 16'(BLOCK_ITEMS) : rows_left;
   assign issue = ready && ahead != AHEAD_BITS'(AHEAD);
@@ -149,7 +148,7 @@ module word_feeder #(
   logic asked_valid, asked_last_input;
   logic [15:0] asked_row, asked_x, asked_y, asked_token, asked_live;
   logic [7:0] asked_plane, asked_chunk;
-  instruction_t asked_instr;
+  network_pkg::instruction_t asked_instr;
   logic [TAG_BITS-1:0] asked_tag;
   assign list_read = issue && instr.listed;
   assign list_position = COUNT_BITS'(row);
@@ -181,15 +180,15 @@ module word_feeder #(
                                                 : 4'(asked_chunk * 8'(asked_instr.chunk_taps));
   assign slice = (asked_instr.slices > 4'd1) ? 4'(asked_chunk % 8'(asked_instr.slices)) : '0;
   assign entry = 8'(slice) * asked_instr.plane_groups + (asked_plane >> 2);
-  assign read_map = asked_valid && asked_instr.operand == FROM_MAP;
-  assign read_tokens = asked_valid && asked_instr.operand == FROM_TOKENS;
-  assign read_values = asked_valid && asked_instr.operand == FROM_VALUES;
-  assign read_packed = asked_valid && asked_instr.operand == FROM_PACKED;
+  assign read_map = asked_valid && asked_instr.operand == network_pkg::FROM_MAP;
+  assign read_tokens = asked_valid && asked_instr.operand == network_pkg::FROM_TOKENS;
+  assign read_values = asked_valid && asked_instr.operand == network_pkg::FROM_VALUES;
+  assign read_packed = asked_valid && asked_instr.operand == network_pkg::FROM_PACKED;
   assign read_plane = asked_plane[1:0];
   assign token_address = TOKEN_BITS'(asked_instr.word_base)
       + TOKEN_BITS'(asked_token * 16'(asked_instr.row_entries))
       + TOKEN_BITS'(asked_chunk);
-  assign column_address = (asked_instr.operand == FROM_VALUES)
+  assign column_address = (asked_instr.operand == network_pkg::FROM_VALUES)
       ? asked_instr.word_base + asked_row
       : {asked_row[15:5] * 11'(asked_instr.row_entries) + 11'(asked_chunk), asked_row[4:0]};
   logic [8:0] in_map, asked_inside;
@@ -238,7 +237,7 @@ module word_feeder #(
     fetched_taps <= (asked_instr.slices > 4'd1) ? 4'd1 : asked_instr.chunk_taps;
     fetched_channels <= asked_instr.channels;
     fetched_part <= asked_instr.part;
-    fetched_inputs <= (asked_instr.operand == FROM_VALUES) ? INPUT_BITS'(asked_live)
+    fetched_inputs <= (asked_instr.operand == network_pkg::FROM_VALUES) ? INPUT_BITS'(asked_live)
         : INPUT_BITS'(asked_last_input ? asked_instr.last_inputs : asked_instr.inputs);
   end
   logic [WORD_INPUTS-1:0] gathered, chosen, meant;
