@@ -12,7 +12,8 @@ from experiments.calibration.reference import expected_results
 from simulator.components.pe_arrays.spike_skip import SpikeSkip
 from simulator.components.vector_units.simd import Simd
 from simulator.hil.jobs import Job, layer_jobs
-from simulator.hil.layer_engine import STREAM_BITS, EngineRun, run_jobs
+from simulator.hil.layer_design import STREAM_BITS
+from simulator.hil.layer_engine import EngineRun, run_jobs
 from simulator.lowering import Lowered, Plan
 from simulator.trace import Image
 

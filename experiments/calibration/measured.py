@@ -24,7 +24,7 @@ from simulator.components.vector_units.simd import Simd
 from simulator.energy.machine import energy_table
 from simulator.errors import DeviceError
 from simulator.hil.jobs import layer_jobs
-from simulator.hil.layer_engine import engine_design
+from simulator.hil.layer_design import engine_design
 from simulator.lowering import Lowered, Plan, lower, make_plan
 from simulator.operations import read_network
 from simulator.trace import Image, Trace

@@ -16,7 +16,8 @@ from simulator.architecture import Architecture, load_architecture
 from simulator.errors import DeviceError
 from simulator.hil.base import Cost, Work
 from simulator.hil.jobs import check_order, layer_jobs
-from simulator.hil.layer_engine import engine_design, run_jobs
+from simulator.hil.layer_design import engine_design
+from simulator.hil.layer_engine import run_jobs
 from simulator.hil.simulated import blank_image, take_in
 from simulator.hil.verilator import build
 from simulator.lowering import make_plan

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.errors import DeviceError
-from simulator.hil.tools import run_tool
+from simulator.hil.tools import run_binary, run_tool
 
 SOURCES = Path(__file__).parent / "rtl"
 BUILD_LIMIT_S = 600
@@ -116,26 +116,11 @@ def build(design: RtlDesign) -> Path:
 
 def run(design: RtlDesign, commands: Words) -> Words:
     """The bench's answer, int32, to int32 commands. Raises DeviceError if it fails or hangs."""
-    program = build(design)
-    try:
-        done = subprocess.run(
-            [str(program)],
-            input=commands.astype("<i4").tobytes(),
-            capture_output=True,
-            timeout=RUN_LIMIT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise DeviceError(f"device rtl: {design.top}: no answer within {RUN_LIMIT_S} s") from error
-    except OSError as error:
-        raise DeviceError(f"device rtl: {design.top}: {program}: {error}") from error
-    if done.returncode != 0 or len(done.stdout) % 4:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise DeviceError(
-            f"device rtl: {design.top}: stopped with code {done.returncode}: "
-            f"{said[-1] if said else 'no message'}"
-        )
-    return np.frombuffer(done.stdout, "<i4").astype(np.int32)
+    what = f"device rtl: {design.top}"
+    answer = run_binary(what, [str(build(design))], RUN_LIMIT_S, commands.astype("<i4").tobytes())
+    if len(answer) % 4:
+        raise DeviceError(f"{what}: answered {len(answer)} bytes: must be words of 4")
+    return np.frombuffer(answer, "<i4").astype(np.int32)
 
 
 def cache_folder() -> Path:

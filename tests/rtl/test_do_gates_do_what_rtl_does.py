@@ -17,7 +17,7 @@ from experiments.calibration.gates import GateSimulation, read_netlist
 from experiments.calibration.reference import lif_step
 from experiments.calibration.units import lif_design
 from simulator.errors import DeviceError
-from simulator.hil.layer_engine import SOURCES
+from simulator.hil.layer_design import SOURCES
 from simulator.hil.verilator import SOURCES as FOLDER
 
 needs_yosys = pytest.mark.skipif(shutil.which("yosys") is None, reason="no yosys (Debian: yosys)")

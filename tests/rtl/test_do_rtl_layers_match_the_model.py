@@ -15,7 +15,8 @@ from experiments.calibration.cases import CaseComparison, compare
 from simulator.architecture import load_architecture
 from simulator.errors import DeviceError
 from simulator.hil.jobs import layer_jobs
-from simulator.hil.layer_engine import engine_design, run_jobs
+from simulator.hil.layer_design import engine_design
+from simulator.hil.layer_engine import run_jobs
 from simulator.hil.verilator import lint
 from simulator.lowering import Lowered, Plan, lower, make_plan
 from simulator.operations import read_network

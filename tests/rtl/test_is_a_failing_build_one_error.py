@@ -28,7 +28,7 @@ def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def test_what_verilator_refuses_is_told_and_leaves_nothing(own_cache: Path) -> None:
     design = RtlDesign("no_such_top", ("lif_unit.sv",), "lif_bench.cpp", {})
-    with pytest.raises(DeviceError, match="build of no_such_top failed: %Error"):
+    with pytest.raises(DeviceError, match="build of no_such_top failed: code 1: %Error"):
         build(design)
     assert [path for path in own_cache.iterdir() if path.suffix != ".lock"] == []
 

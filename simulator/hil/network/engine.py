@@ -13,7 +13,7 @@ from simulator.components.pe_arrays.spike_skip import SpikeSkip
 from simulator.config.arrays import Bools, Ints
 from simulator.errors import DeviceError
 from simulator.hil.benches import ARRAY_SOURCES
-from simulator.hil.layer_engine import engine_design
+from simulator.hil.layer_design import engine_design
 from simulator.hil.network.board import RtlBoard
 from simulator.hil.network.driver import Driver
 from simulator.hil.network.program import Compiled
