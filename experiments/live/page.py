@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import math
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
@@ -16,11 +18,12 @@ from models.errors import ModelError
 from models.files import write_staged
 from simulator.command import command
 
-CURVE, HARDWARE_AWARE, PLOT = "curve.csv", "hardware_aware.csv", "curve.png"
+TABLES = CURVE, HARDWARE_AWARE, AGREEMENT = "curve.csv", "hardware_aware.csv", "agreement.csv"
+PLOT = "curve.png"
 TEMPLATE = Path(__file__).parents[1] / "templates/live.md.j2"
 Row = dict[str, str]
-LEAST_SHOWN = 0.9
-"""The lower end of the accuracy axis: a digit or two must not look like a cliff."""
+LEVELS = 11
+"""At how many accuracies, from the least to the most of two networks, costs are compared."""
 
 PANELS = (
     ("ms", "latency_ms", "latency of an image, ms"),
@@ -33,8 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(
         prog="python -m experiments.live.page",
-        description=f"Write the page of the live loop and {PLOT} from {CURVE} and "
-        f"{HARDWARE_AWARE}.",
+        description=f"Write the page of the live loop and {PLOT} from {', '.join(TABLES)}.",
         epilog="example: python -m experiments.live.page --tables docs/live --write docs/live.md",
     )
     parser.add_argument("--tables", required=True, type=Path, help="the folder of the tables")
@@ -45,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Write the plot and the page. Raises SimulatorError for bad input."""
-    for path in (options.tables / CURVE, options.tables / HARDWARE_AWARE):
+    for path in (options.tables / name for name in TABLES):
         if not path.is_file():
             raise ModelError(f"{path} does not exist; it is a table that the page shows")
     write_staged(options.tables / PLOT, plot(_rows(options.tables / CURVE)))
@@ -55,25 +57,30 @@ def run(options: argparse.Namespace) -> None:
 
 def page(tables: Path) -> str:
     """The page's text; every figure in it comes from the tables."""
-    curve, aware = _rows(tables / CURVE), _rows(tables / HARDWARE_AWARE)
+    curve, aware, agreement = (_rows(tables / name) for name in TABLES)
     environment = Environment(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    live = [row for row in curve if row["kind"] == "live"]
+    live = [row for row in curve if row["kind"] != "fixed"]
+    margined = [row for row in live if row["kind"] == "margin"]
+    found = verdicts(aware)
     return template.render(
         fixed=[row for row in curve if row["kind"] == "fixed"],
         by_unit={unit: [row for row in live if row["unit"] == unit] for unit, _, _ in PANELS},
-        cheapest_fixed=cheapest_fixed(curve),
         images=curve[0]["images"],
-        beyond=sum(int(row["over_by_more_than_last_block"]) for row in live),
-        runs=len(live),
-        flown=sum(int(row["images"]) for row in live),
-        over=sum(int(row["over_budget"]) for row in live),
-        not_feasible=sum(int(row["not_feasible"]) for row in live),
+        margined=margined,
+        margin_misses=sum(int(row["misses"]) for row in margined),
+        margin_flown=sum(int(row["images"]) for row in margined),
+        gained=[row for row in margined if float(row["points_low"]) > 0],
+        lost=[row for row in margined if float(row["points_high"]) < 0],
         aware=aware_table(aware),
-        verdicts=verdicts(aware),
-        verdict=verdict(aware),
+        machines=list(dict.fromkeys(row["machine"] for row in aware)),
+        verdicts=found,
+        interaction=interaction(found),
+        differs=[row for row in found if row["differs"]],
+        agreement=agreement,
+        ponders=" ".join(dict.fromkeys(row["ponder"] for row in aware if row["seed"])),
         seeds=len({row["seed"] for row in aware if row["seed"]}),
         first=aware[0],
     )
@@ -85,113 +92,136 @@ def _rows(path: Path) -> list[Row]:
         return list(csv.DictReader(file))
 
 
-def cheapest_fixed(curve: list[Row]) -> dict[str, dict[str, str]]:
-    """For each budget, by unit and budget, the accuracy of the highest fixed threshold with which
-    no image exceeds it; `-` where there is none.
-    """
-    fixed = [row for row in curve if row["kind"] == "fixed"]
-    found: dict[str, dict[str, str]] = {}
-    for unit, name, _ in PANELS:
-        found[unit] = {}
-        for row in curve:
-            if row["unit"] != unit:
-                continue
-            within = [f for f in fixed if float(f[f"{name}_max"]) <= float(row["budget"])]
-            best = max(within, key=lambda f: float(f["threshold"]), default=None)
-            cell = "-" if best is None else f"{best['accuracy']} (at {best['threshold']})"
-            found[unit][row["budget"]] = cell
-    return found
-
-
 def aware_table(aware: list[Row]) -> list[dict[str, str]]:
     """Mean and spread over seeds, a row for each training on each machine."""
     rows = []
-    for trained, machine in dict.fromkeys((row["trained_for"], row["machine"]) for row in aware):
-        own = [r for r in aware if (r["trained_for"], r["machine"]) == (trained, machine)]
+    settings = dict.fromkeys((row["trained_for"], row["ponder"], row["machine"]) for row in aware)
+    for setting in settings:
+        named = dict(zip(("trained_for", "ponder", "machine"), setting, strict=True))
+        own = [row for row in aware if named.items() <= row.items()]
         names = ("accuracy", "active_tokens", "steps", "energy_uj", "latency_ms")
-        shown = {name: spread([float(row[name]) for row in own]) for name in names}
-        rows.append({"trained_for": trained, "machine": machine} | shown)
+        rows.append(named | {name: spread([float(row[name]) for row in own]) for name in names})
     return rows
 
 
 def spread(values: list[float]) -> str:
     """Mean ± deviation, or the one value."""
-    mean = f"{statistics.mean(values):.5g}"
+    mean = f"{statistics.mean(values):.4g}"
     return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.2g}"
 
 
-def verdicts(aware: list[Row]) -> list[dict[str, str]]:
-    """For each machine and each other network: in how many seeds its own costs it less."""
+def verdicts(aware: list[Row]) -> list[dict[str, Any]]:
+    """For each machine and each other network: what its own costs more, paired by seed."""
     machines = list(dict.fromkeys(row["machine"] for row in aware))
     cost = "energy_uj" if aware[0]["cost"] == "energy" else "latency_ms"
     found = []
     for machine in machines:
-        on = [row for row in aware if row["machine"] == machine and row["seed"]]
-        own = {row["seed"]: row for row in on if row["trained_for"] == machine}
-        for other in dict.fromkeys(r["trained_for"] for r in on if r["trained_for"] != machine):
-            theirs = {row["seed"]: row for row in on if row["trained_for"] == other}
-            less = sum(float(own[s][cost]) < float(theirs[s][cost]) for s in own)
-            more = [float(own[s][cost]) / float(theirs[s][cost]) - 1.0 for s in own]
-            points = [float(own[s]["accuracy"]) - float(theirs[s]["accuracy"]) for s in own]
+        on = [row for row in aware if row["machine"] == machine]
+        trained = dict.fromkeys(row["trained_for"] for row in on if row["seed"])
+        for other in (name for name in trained if name != machine):
+            dearer, points, at_equal = [], [], []
+            for seed in dict.fromkeys(row["seed"] for row in on if row["seed"]):
+                own, theirs = (
+                    [r for r in on if r["trained_for"] == name and r["seed"] == seed]
+                    for name in (machine, other)
+                )
+                start = [row for row in on if not row["seed"]]
+                pairs = list(zip(own, theirs, strict=True))
+                dearer += [_mean(100 * (float(a[cost]) / float(b[cost]) - 1) for a, b in pairs)]
+                points += [_mean(100 * (float(a["accuracy"]) - float(b["accuracy"]))
+                                 for a, b in pairs)]  # fmt: skip
+                at_equal += [at_equal_accuracy(start + own, start + theirs, cost)]
+            low, high = interval(at_equal)
             found.append(
                 {
                     "machine": machine,
                     "other": other,
-                    "less": str(less),
-                    "seeds": str(len(own)),
-                    "change": f"{100 * statistics.mean(more):+.2f} %",
-                    "points": f"{100 * statistics.mean(points):+.2f}",
+                    "seeds": len(dearer),
+                    "dearer": stated(dearer),
+                    "points": stated(points),
+                    "at_equal_accuracy": stated(at_equal),
+                    "differs": low > 0 or high < 0,
+                    "by_seed": at_equal,
                 }
             )
     return found
 
 
-def verdict(aware: list[Row]) -> str:
-    """Whether each network is better on its own machine than the one for the other, in words."""
-    machines = {row["machine"] for row in aware}
-    pairs = [row for row in verdicts(aware) if row["other"] in machines]
-    won = [row for row in pairs if row["less"] == row["seeds"]]
-    names = " and ".join(f"on {row['machine']}" for row in won)
-    if len(won) == len(pairs):
-        return (
-            "**Yes**: each costs less on its own machine than the other's network, in every seed."
-        )
-    return (
-        "**Not shown here.** The network trained for a machine costs less on it than the one "
-        f"trained for the other in every seed {names or 'on neither machine'}, and the two halt "
-        "almost alike. Our reading: the score of a token is a sigmoid of one small integer plus a "
-        "learned offset common to all steps, and the digits hardly need depth: whatever the "
-        "prices, the cheapest answer is to raise the offset and halt earlier, which is cheaper on "
-        "every machine."
-    )
+def interaction(found: list[dict[str, Any]]) -> str:
+    """What a machine's own network costs more there than another machine's, mean over machines."""
+    machines = {row["machine"] for row in found}
+    pairs = [row["by_seed"] for row in found if row["other"] in machines]
+    return stated([statistics.mean(each) for each in zip(*pairs, strict=True)])
+
+
+def at_equal_accuracy(own: list[Row], other: list[Row], cost: str) -> float:
+    """What `own` costs more than `other` in percent, mean over accuracies that both reach.
+
+    Between two networks of one training, cost is linear in accuracy; one that is dearer and no more
+    accurate than another of the same training is left out.
+    """
+    import numpy as np
+
+    fronts = []
+    for rows in (own, other):
+        points: list[tuple[float, float]] = []
+        for price, accuracy in sorted((float(r[cost]), float(r["accuracy"])) for r in rows):
+            if not points or accuracy > points[-1][0]:
+                points.append((accuracy, price))
+        fronts.append(np.array(points).T)
+    low = max(front[0].min() for front in fronts)
+    high = min(front[0].max() for front in fronts)
+    costs = [np.interp(np.linspace(low, high, LEVELS), *front) for front in fronts]
+    return float(100.0 * np.mean(costs[0] / costs[1] - 1.0))
+
+
+def _mean(values: Iterable[float]) -> float:
+    return statistics.mean(values)
+
+
+def interval(values: list[float]) -> tuple[float, float]:
+    """95 % interval of a mean over seeds, by Student; of one seed without an end."""
+    from scipy import stats
+
+    if len(values) < 2:
+        return -math.inf, math.inf
+    reach = stats.t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5
+    return statistics.mean(values) - reach, statistics.mean(values) + reach
+
+
+def stated(values: list[float]) -> str:
+    """Mean and its interval."""
+    low, high = interval(values)
+    return f"{statistics.mean(values):+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
 def plot(curve: list[Row]) -> bytes:
-    """Accuracy against what no image exceeds, and against the mean, as PNG."""
+    """Accuracy against the dearest image's cost, and against the mean, as PNG."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10.0, 6.4), layout="constrained")
     panels = figure.subplots(2, 2, sharey=True)
     fixed = [row for row in curve if row["kind"] == "fixed"]
-    for (unit, name, label), (bound, mean) in zip(PANELS, panels, strict=True):
-        live = [row for row in curve if row["unit"] == unit]
-        for axes, own, other, what in (
-            (bound, "budget", f"{name}_max", "the budget, or the dearest image"),
-            (mean, f"{name}_mean", f"{name}_mean", "mean"),
-        ):
-            for rows, column, style, legend in (
-                (live, own, "o-", "steered within a budget"),
-                (fixed, other, "s--", "fixed threshold"),
+    for (unit, name, label), axes in zip(PANELS, panels, strict=True):
+        live, kept = (
+            [row for row in curve if (row["kind"], row["unit"]) == (kind, unit)]
+            for kind in ("live", "margin")
+        )
+        for panel, what in zip(axes, ("max", "mean"), strict=True):
+            for rows, style, legend in (
+                (live, "o", "steered to a limit"),
+                (kept, "^", "steered, a margin kept free"),
+                (fixed, "s--", "fixed threshold"),
             ):
-                pairs = sorted((float(row[column]), float(row["accuracy"])) for row in rows)
-                axes.plot(*zip(*pairs, strict=True), style, label=legend, markersize=4)
-            axes.set_xlabel(f"{label}: {what}")
-            axes.set_ylabel("accuracy")
-            axes.set_ylim(LEAST_SHOWN, 1.0)
-            axes.grid(alpha=0.3)
-            axes.legend()
+                pairs = sorted((float(r[f"{name}_{what}"]), float(r["accuracy"])) for r in rows)
+                panel.plot(*zip(*pairs, strict=True), style, label=legend, markersize=4)
+            panel.set_xlabel(f"{label}: {'dearest of all' if what == 'max' else what}")
+            panel.set_ylabel("accuracy")
+            panel.set_ylim(0.0, 1.0)
+            panel.grid(alpha=0.3)
+            panel.legend()
     image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=100)
+    figure.savefig(image, format="png", dpi=80)
     return image.getvalue()
 
 

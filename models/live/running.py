@@ -128,6 +128,4 @@ def steerable(model: STAS) -> Halting:
             "run steers the threshold of scores accumulated over blocks and timesteps, so it must "
             "be two_dimensional by score"
         )
-    if model.config.dataset.sequential:
-        raise ModelError("a live run shows still images; this network takes sequences")
     return halting

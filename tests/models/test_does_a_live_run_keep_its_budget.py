@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from experiments.live import networks
 from models.data.images import Images
 from models.errors import ModelError
 from models.evaluate import pixels_of
@@ -83,12 +84,28 @@ def test_the_live_total_is_the_replay_of_the_run_s_trace(
     images: Images, tmp_path: Path, family: str, limit: float | None
 ) -> None:
     live = LiveRun(Prepared(lively(tiny_config(family=family)), WEIGHTS), images, "cifar10")
+    totals_are_the_replays(live, limit, tmp_path / "live.npz")
+
+
+@pytest.mark.parametrize("limit", [None, 0.09])
+def test_a_sequence_s_live_total_is_its_replay(tmp_path: Path, limit: float | None) -> None:
+    images = networks.sequences(1, 3)[1]
+    live = LiveRun(networks.shipped(images), images, networks.DATASET)
+    flown = totals_are_the_replays(live, limit, tmp_path / "live.npz")
+    frames = {check.timestep for each in flown for check in each.checks}
+    assert frames == ({-1, 0, 1, 2, 3} if limit is None else {-1, 0, 1, 2})
+
+
+def totals_are_the_replays(live: LiveRun, limit: float | None, path: Path) -> list[Flown]:
+    """What has flown; raises AssertionError where the run's trace costs something else."""
     flown = list(live.fly(simulated(live), Budget(limit, "ms")))
-    with TraceWriter(tmp_path / "live.npz", live.manifest) as writer:
+    with TraceWriter(path, live.manifest) as writer:
         for each in flown:
             writer.add(each.recording.tensors, each.recording.active, -1, -1)
-    with Trace.open(tmp_path / "live.npz") as trace:
-        table = Simulation(trace, load_architecture(MACHINE)).run(range(IMAGES)).tables["images"]
+    with Trace.open(path) as trace:
+        table = (
+            Simulation(trace, load_architecture(MACHINE)).run(range(len(flown))).tables["images"]
+        )
         assert [totals(each.checks) for each in flown] == list(
             zip(table.latency_cycles, table.energy_pj, strict=True)
         )
@@ -100,6 +117,7 @@ def test_the_live_total_is_the_replay_of_the_run_s_trace(
             if work.active
         ]
         assert asked == cut
+    return flown
 
 
 @pytest.mark.parametrize("unit", ["ms", "uj"])
