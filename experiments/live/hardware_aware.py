@@ -150,8 +150,8 @@ def _priced(
     outline = LiveRun(shipped(training), held_out, DATASET).outline
     devices = {}
     for name, text in machines.items():
-        path, *fields = text.split(",")
-        devices[name] = simulated_device(outline, path, fields)
+        file, *fields = text.split(",")
+        devices[name] = simulated_device(outline, file, fields)
     arm = shipped(training)
     assert arm.model.halting is not None
     with torch.no_grad():
