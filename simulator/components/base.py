@@ -90,7 +90,9 @@ class Component(BaseModel):
     (its line in the table of parts), and the name of a field that has a unit ends in that unit.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True
+    )
 
     slot: ClassVar[str] = ""
     kind: ClassVar[str] = ""

@@ -16,7 +16,9 @@ class Precision(BaseModel):
     narrower machine keeps the upper ones.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True
+    )
 
     weights_bits: int = Field(default=8, ge=1, le=32, description="weights")
     activations_bits: int = Field(

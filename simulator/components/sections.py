@@ -23,7 +23,9 @@ def _single_line(text: str) -> str:
 class Section(BaseModel):
     """A mapping of the file: frozen, no unknown fields, numbers strict and finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True
+    )
 
 
 TermName = Literal["gates", "operand_registers", "wires", "clock", "clock_tree", "logic_leakage"]

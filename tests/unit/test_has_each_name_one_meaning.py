@@ -57,7 +57,7 @@ def test_tests_have_short_names() -> None:
     assert [name for name in names if len(name) > 40] == []
 
 
-TABLES = {"simulator/results/schema.py", "simulator/hil/layer_engine.py"}
+TABLES = {"simulator/results/schema.py"}
 KERNELS = {
     "simulator/components/memories/dram_controller.py",
     "simulator/lowering/structure.py",
