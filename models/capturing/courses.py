@@ -60,7 +60,8 @@ class Course:
 class CaptureRuns:
     """Runs images one at a time. `ragged`: they may leave after different timesteps.
 
-    `samples`: the same images once more, for what follows a capture.
+    `samples`: the same images once more, for what follows a capture; `keywords`: the names of the
+    inputs, where they have names.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class CaptureRuns:
         self.form, self.timesteps, self.ragged = form, timesteps, ragged
         self.courses: list[Course] = []
         self.samples: Iterator[InputSample] = iter(())
+        self.keywords: tuple[str, ...] = ()
 
     @property
     def longest(self) -> Course:
@@ -88,6 +90,7 @@ class CaptureRuns:
         kept: list[Kept] = []
         if not ahead:
             return kept
+        self.keywords = ahead[0].keywords
         runs = self._begin(*(network_inputs(each, self.form) for each in ahead))
         for sample in chain(ahead, samples):
             inputs = network_inputs(sample, self.form)
@@ -190,9 +193,12 @@ class CaptureRuns:
 
     def call(self, *inputs: Tensor) -> Any:
         self.reset(self.network)
-        if self.prepare is None:
-            return self.network(*inputs)
-        made = self.prepare(*inputs)
+        named = dict(zip(self.keywords, inputs, strict=False))
+        made: Any = named or inputs
+        if self.prepare is not None:
+            made = self.prepare(**named) if named else self.prepare(*inputs)
+        if isinstance(made, dict):
+            return self.network(**made)
         return self.network(*made) if isinstance(made, tuple) else self.network(made)
 
     def _stored(self, plan: CapturePlan, run: ProofRun, sample: InputSample) -> dict[str, Arranged]:

@@ -47,9 +47,10 @@ class Follower(DispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        if rule_of(func).decomposes:
+        parts = rule_of(func).parts
+        if parts is not None:
             with self:
-                made = func.decompose(*args, **kwargs)
+                made = parts(*args, **kwargs)
             if made is not NotImplemented:
                 return made
         at = self._at

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,13 +15,20 @@ from torch.utils.data import Dataset, IterableDataset
 from models.data.images import PICTURES, Images
 from models.errors import ModelError
 
+LABELS = ("label", "labels", "target", "targets")
+"""What a dict batch calls its labels; all else are inputs by name."""
+
 
 class InputSample(NamedTuple):
-    """One image: the tensors of the network's inputs without a batch axis, label and name."""
+    """One image: the tensors of the network's inputs without a batch axis, label and name.
+
+    `keywords`: of the inputs, where the network takes them by name.
+    """
 
     inputs: list[Tensor]
     label: int
     name: str
+    keywords: tuple[str, ...] = ()
 
 
 class DescribedInput(NamedTuple):
@@ -77,32 +84,44 @@ def _of_arrays(inputs: list[Tensor], labels: Any, names: Any) -> Iterator[InputS
 
 
 def _of_batches(batches: Iterable[Any]) -> Iterator[InputSample]:
-    """Batches as DataLoaders give them: tensors, the last one the labels if it is whole numbers."""
+    """Batches as DataLoaders give them: tensors, the last one the labels if it is whole numbers, or
+    a dict of tensors.
+    """
     count = 0
     for batch in batches:
-        parts = [_tensor(part) for part in (batch if isinstance(batch, list | tuple) else [batch])]
-        labels = None
+        keywords, parts, labels = _parts(batch)
         last = parts[-1]
-        if len(parts) > 1 and last.dim() == 1 and not last.dtype.is_floating_point:
-            labels = parts.pop()
+        if labels is None and not keywords and len(parts) > 1 and last.dim() == 1:
+            labels = None if last.dtype.is_floating_point else parts.pop()
         for index in range(len(parts[0])):
             label = -1 if labels is None else int(labels[index])
-            yield InputSample([part[index] for part in parts], label, str(count))
+            yield InputSample([part[index] for part in parts], label, str(count), keywords)
             count += 1
 
 
 def _of_dataset(images: Any) -> Iterator[InputSample]:
-    """The items of a Dataset, one by one: an image, or a tuple of inputs with the label last."""
+    """The items of a Dataset, one by one: an image, a tuple of inputs with the label last, or a
+    dict.
+    """
     by_index = not isinstance(images, IterableDataset)
     items = map(images.__getitem__, range(len(images))) if by_index else images
     for index, item in enumerate(items):
-        parts = list(item) if isinstance(item, tuple | list) else [item]
-        label = -1
-        entire = isinstance(parts[-1], int) or getattr(parts[-1], "shape", None) == ()
-        if len(parts) > 1 and entire:
-            label = int(parts.pop())
-        inputs = [_pixels_of(part) if hasattr(part, "convert") else _tensor(part) for part in parts]
-        yield InputSample(inputs, label, str(index))
+        keywords, inputs, own = _parts(item)
+        if own is None and not keywords and len(inputs) > 1 and inputs[-1].dim() == 0:
+            own = inputs.pop()
+        yield InputSample(inputs, -1 if own is None else int(own), str(index), keywords)
+
+
+def _parts(batch: Any) -> tuple[tuple[str, ...], list[Tensor], Tensor | None]:
+    """The inputs of a batch or an item, with their names, and the labels of one that has names."""
+    if not isinstance(batch, Mapping):
+        values = batch if isinstance(batch, list | tuple) else [batch]
+        return (), [_tensor(each) for each in values], None
+    named = {str(key): _tensor(each) for key, each in batch.items()}
+    labels = next((named.pop(key) for key in LABELS if key in named), None)
+    if not named:
+        raise ModelError(f"images: a dict of {', '.join(batch) or 'nothing'}: holds no input")
+    return tuple(named), list(named.values()), labels
 
 
 def _of_path(path: Path, labels: Any) -> Iterator[InputSample]:
@@ -154,9 +173,13 @@ def _pixels_of(picture: Any) -> Tensor:
 
 
 def _tensor(values: Any) -> Tensor:
-    if not isinstance(values, Tensor | np.ndarray):
+    if hasattr(values, "convert"):
+        return _pixels_of(values)
+    if isinstance(values, int):
+        return torch.tensor(values)
+    if not isinstance(values, Tensor | np.ndarray | np.generic):
         raise ModelError(f"images: {type(values).__name__} in a batch: must be tensors")
-    return torch.from_numpy(values) if isinstance(values, np.ndarray) else values.detach()
+    return values.detach() if isinstance(values, Tensor) else torch.from_numpy(np.asarray(values))
 
 
 class Form(NamedTuple):

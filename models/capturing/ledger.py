@@ -108,7 +108,11 @@ class Ledger:
 
     def _known(self, name: Any) -> Any:
         maker = self._awaited.get(name)
-        return name if maker is None else self.made[maker].operation["output"]
+        if maker is None:
+            return name
+        if maker not in self.made:  # folded since, into what it follows
+            maker = self._makers([maker])[0]
+        return self.made[maker].operation["output"]
 
     def _steps(self, node: Node) -> int:
         return self.timesteps if len(node.steps) >= self.timesteps > 1 else 1

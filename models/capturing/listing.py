@@ -173,9 +173,12 @@ class _Lister(Ledger):
     def _can_make(made: Made, stored: Stored) -> bool:
         """Whether an operation's result is a stored tensor as it is, and no other one yet."""
         _, rows, channels = stored.arrangement.shape
-        if made.operation["output"] != made.operation["name"] or made.elements != rows * channels:
+        operation = made.operation
+        if operation["output"] != operation["name"] or made.elements != rows * channels:
             return False
-        return made.size == (rows, channels) or made.operation["kind"] in ("neuron", "elementwise")
+        if operation["timesteps"] != len(stored.reads):  # as where the last timestep is read alone
+            return False
+        return made.size == (rows, channels) or operation["kind"] in ("neuron", "elementwise")
 
     def _rename(self, made: Made, name: str, stored: Stored) -> None:
         """The operation makes the stored tensor, so it has the tensor's rows and channels."""
@@ -270,8 +273,12 @@ class _Lister(Ledger):
             return shapes, "reduce", {node.name: 1}
         rows, channels = self._size(makers, results)
         shapes = {"rows": rows, "channels": channels}
-        sizes = {self.made[each].size for each in makers if each in self.made}
-        if node.name == "add" and len(makers) == 2 and sizes == {(rows, channels)}:
+        known = [self.made[each] for each in makers if each in self.made]
+        alike = known and all(
+            made.size == (rows, channels) and made.operation["timesteps"] in (1, steps)
+            for made in known
+        )
+        if node.name == "add" and len(makers) == 2 and alike:
             return shapes, "residual", {}
         return shapes, "elementwise", {node.name: len(node.calls) // max(steps, 1) or 1}
 

@@ -24,6 +24,8 @@ from models.capturing.running import modules_of
 _TORCH = str(Path(torch.__file__).parent)
 _SITE = tuple({sysconfig.get_paths()[key] for key in ("purelib", "platlib", "stdlib")})
 _OWN = str(Path(__file__).parent)
+# Runs an operation by others, for what calls it.
+_RULES = str(Path(__file__).with_name("rules.py"))
 _MODULE_CALL = nn.Module._call_impl.__code__
 # Further down than any network's own calls.
 _DEEPEST = 200
@@ -142,7 +144,7 @@ def _kind_of(code: CodeType) -> int:
     """0: the user's code; 1: an installed package; 2: torch and Python itself; 3: this recorder."""
     file = code.co_filename
     if file.startswith(_OWN):
-        return 3
+        return 2 if file == _RULES else 3
     if file.startswith(_TORCH) or (file.startswith("<") and file != "<stdin>"):
         return 2
     return 1 if file.startswith(_SITE) else 0

@@ -164,7 +164,7 @@ class DerivedValue:
         batched = labels.dim() == len(size) and len(size) > 2
         if batched and steps > 1:
             for axis in range(2, len(size)):
-                if _is_time(labels, axis, steps) and size[axis] == steps:
+                if size[axis] == steps and _is_time(_unpadded(labels, axis), axis, steps):
                     return along(size, axis, steps)
         lead = 1 if batched else 0
         kept = latest(labels, range(lead, labels.dim()))
@@ -210,6 +210,15 @@ def compact(labels: Tensor) -> Tensor:
             if labels.shape[axis] > 1 and bool((labels == first).all()):
                 labels = first
     return labels
+
+
+def _unpadded(labels: Tensor, axis: int) -> Tensor:
+    """Return labels less the places of no timestep at both ends of an axis."""
+    line = latest(labels, [each for each in range(labels.dim()) if each != axis]).flatten()
+    timed = (line > NEVER).nonzero().flatten()
+    if not len(timed):
+        return labels
+    return labels.narrow(axis, int(timed[0]), int(timed[-1] - timed[0]) + 1)
 
 
 def _is_time(labels: Tensor, axis: int, steps: int) -> bool:

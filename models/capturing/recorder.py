@@ -71,6 +71,7 @@ class TapeRecorder(DispatchMode):
         self.products: dict[int, TapedProduct] = {}
         self.fixed: dict[int, Tensor] = {}
         self.flops = 0
+        self.refusal: CaptureError | None = None
         self._numbers: dict[int, int] = {}
         self._references: list[Any] = []
         self._versions: list[int] = []
@@ -107,15 +108,19 @@ class TapeRecorder(DispatchMode):
     ) -> Any:
         kwargs = kwargs or {}
         rule = rule_of(func)
-        if rule.decomposes:
+        if rule.parts is not None:
             with self:
-                made = func.decompose(*args, **kwargs)
+                made = rule.parts(*args, **kwargs)
             if made is not NotImplemented:
                 return made
         self.functions.append(func)
         if rule.is_view or rule.group == "peek":
             return func(*args, **kwargs)
-        made = self._record(func, rule, args, kwargs)
+        try:
+            made = self._record(func, rule, args, kwargs)
+        except CaptureError as error:
+            self.refusal = error  # TorchScript makes another error of it
+            raise
         # FlopCounterMode would add these same formulas up, at the price of a second mode.
         if rule.flops is not None:
             self.flops += rule.flops(*args, **kwargs, out_val=made)
@@ -305,7 +310,7 @@ def _unknown(place: SourcePlace, func: Any) -> CaptureError:
         return CaptureError(
             place,
             f"{name} is one kernel to PyTorch, which hides its operations",
-            'run it without inference_mode, or with backend="torch"',
+            'write it in operations of PyTorch, or ask its library for them (backend="torch")',
         )
     if "sparse" in name:
         return CaptureError(place, f"{name} makes a sparse tensor", "make it dense")

@@ -55,6 +55,9 @@ def refused_images(error: Exception, shapes: Sequence[tuple[int, ...]]) -> Model
     if found := _CHANNELS.search(said):
         why = f"it takes {found[1]} channels, and gets {found[2]}"
         way_out = f"give images of {found[1]} channels"
+    elif "unexpected keyword argument" in said:
+        why = "it does not take the names that a dict batch has"
+        way_out = "give lambda **batch: network(batch) where it takes the dict itself"
     elif _TIME.search(said):
         why = "it takes another number of axes"
         way_out = (

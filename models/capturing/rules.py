@@ -6,9 +6,11 @@ would be a guess.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 from torch._ops import OpOverload
 from torch.utils.flop_counter import flop_registry
 
@@ -87,15 +89,53 @@ VIEWS = frozenset(
 )
 
 
+def _bilinear(first: Tensor, weight: Tensor, second: Tensor, *axes: Any) -> Any:
+    """nn.Bilinear: a weighted sum of the first input, and a product of that with the second."""
+    if [list(each) for each in axes[:4]] != [[1, 3], [0], [1, 2], [2, 3]]:
+        return NotImplemented
+    return torch.einsum("ni,oij,nj->no", first, weight, second)
+
+
+def _traced_convolution(*args: Any) -> Any:
+    """The convolution of a traced network: the same, ahead of switches of its kernels."""
+    return torch.ops.aten.convolution(*args[:9])
+
+
+def _lstm_layer(x: Tensor, *rest: Any) -> Any:
+    """A layer of nn.LSTM over a sequence."""
+    own, back, bias, other, h, c, reverse, sizes = rest[:8]
+    if sizes or rest[8] != 2:  # packed sequences; other cells
+        return NotImplemented
+    made: list[Tensor] = []
+    for frame in reversed(x.unbind(0)) if reverse else x.unbind(0):
+        gates = frame @ own.mT + bias + (h @ back.mT + other)
+        enter, forget, new, leave = gates.chunk(4, -1)
+        c = forget.sigmoid() * c + enter.sigmoid() * new.tanh()
+        h = leave.sigmoid() * c.tanh()
+        made.append(h)
+    return torch.stack(made[::-1] if reverse else made), h, c, x.new_empty(0)
+
+
+# Done by other operations though torch has a kernel of each.
+_PARTS = {
+    "_trilinear": _bilinear,
+    "_convolution": _traced_convolution,
+    "mkldnn_rnn_layer": _lstm_layer,
+}
+
+
 class OperatorRule(NamedTuple):
-    """One operation: its short name, class, mutated arguments, marks, torch's formula of FLOPs."""
+    """One operation: its short name, class, mutated arguments and marks.
+
+    `parts`: does it by other operations, or returns NotImplemented; `flops`: torch's formula.
+    """
 
     name: str
     group: str
     writes: tuple[int | str, ...]
     is_view: bool
     is_random: bool
-    decomposes: bool
+    parts: Callable[..., Any] | None
     flops: Any
 
 
@@ -112,7 +152,7 @@ def rule_of(func: Any) -> OperatorRule:
 
 def _rule(func: Any) -> OperatorRule:
     if not isinstance(func, OpOverload):
-        return OperatorRule(str(func), "", (), False, False, False, None)
+        return OperatorRule(str(func), "", (), False, False, None, None)
     name = func._schema.name.partition("::")[2]
     base = name[:-1] if name.endswith("_") and not name.startswith("__") else name
     writes: list[int | str] = []
@@ -121,15 +161,14 @@ def _rule(func: Any) -> OperatorRule:
             writes.append(argument.name if argument.kwarg_only else position)
     tags = func.tags
     random = torch.Tag.nondeterministic_seeded in tags or name in ("rand_like", "randn_like")
-    decomposes = func.has_kernel_for_dispatch_key(torch._C.DispatchKey.CompositeImplicitAutograd)
-    is_view = func.is_view or name in VIEWS
+    composite = func.has_kernel_for_dispatch_key(torch._C.DispatchKey.CompositeImplicitAutograd)
     return OperatorRule(
         name=base if name not in MOVE else name,
         group=_GROUPS.get(func.namespace) or _group(func, name, base),
         writes=tuple(writes),
-        is_view=is_view,
+        is_view=func.is_view or name in VIEWS,
         is_random=random,
-        decomposes=decomposes and not is_view,
+        parts=func.decompose if composite else _PARTS.get(name),  # reshape may be a copy
         flops=flop_registry.get(func._overloadpacket),
     )
 

@@ -28,7 +28,7 @@ def plainly() -> Iterator[None]:
     """Without gradients, and without the fused kernels whose insides a dispatch mode cannot see.
 
     Under inference mode some libraries call kernels of their own, so it is switched off. Compiled
-    modules run as they are written.
+    modules run as they are written, those of TorchScript too, which else change between runs.
     """
     compiles = "torch._dynamo" in sys.modules
     uncompiled = torch.compiler.set_stance("force_eager") if compiles else contextlib.nullcontext()
@@ -40,6 +40,7 @@ def plainly() -> Iterator[None]:
             torch.no_grad(),
             sdpa_kernel(SDPBackend.MATH),
             uncompiled,
+            torch.jit.optimized_execution(False),
         ):
             yield
     finally:
@@ -73,7 +74,8 @@ def evaluating(network: Any) -> Iterator[None]:
     roots = modules_of(network)
     before = {module: module.training for root in roots for module in root.modules()}
     for root in roots:
-        root.eval()
+        with contextlib.suppress(NotImplementedError):  # an exported graph has the mode it has
+            root.eval()
     try:
         yield
     finally:

@@ -15,6 +15,7 @@ from models.capturing.recorder import Entered, TapeRecorder, known_tensors
 from models.capturing.replaying import TapedProduct
 from models.capturing.running import plainly
 from models.capturing.tape import Tape, tensors_in
+from models.errors import ModelError
 
 if TYPE_CHECKING:
     from models.capturing.plan import CapturePlan
@@ -35,8 +36,13 @@ def first_run(call: Callable[..., Any], network: Any, inputs: list[Tensor]) -> R
     with plainly(), ModuleStack(network) as modules:
         own = [tensor.clone() for tensor in inputs]
         recorder = TapeRecorder(RowPlaces(modules), known_tensors(network), own)
-        with recorder, noting(recorder):
-            result = tensors_in(call(*own))
+        try:
+            with recorder, noting(recorder):
+                result = tensors_in(call(*own))
+        except ModelError:
+            if recorder.refusal is not None:
+                raise recorder.refusal from None
+            raise
         tape = recorder.tape(result)
         kept = [tensor.clone() for tensor in result]
     coded = {
