@@ -51,10 +51,24 @@ def compiled() -> Compiled:
 
 
 def other_network(scores: bool) -> FixedNetwork:
-    """A network of other shape with random weights: three blocks, colour images, three timesteps.
+    """A network of other shape: three blocks, colour images, three timesteps.
 
     Without `scores` nothing halts.
     """
+    return drawn("other", (3, 8, 24, 40, 64, 64), 192, heads=2, blocks=3, classes=5, scores=scores)
+
+
+def drawn(
+    name: str,
+    channels: tuple[int, ...],
+    hidden: int,
+    *,
+    heads: int,
+    blocks: int,
+    classes: int,
+    scores: bool = True,
+) -> FixedNetwork:
+    """A network of random weights for images of 16 x 16 pixels, three timesteps."""
     random = np.random.default_rng(7)
 
     def layer(inputs: int, outputs: int, largest: int) -> FixedLayer:
@@ -64,20 +78,20 @@ def other_network(scores: bool) -> FixedNetwork:
         bias = random.integers(-scale, scale, outputs)
         return FixedLayer(weights, bias, random.integers(1, 2 * scale, outputs))
 
-    channels = (3, 8, 24, 40, 64, 64)
     stages = tuple(
         FixedStage(
             layer(9 * channels[n], channels[n + 1], (255, 3, 1, 1, 1)[n]), n in (1, 3), n == 0
         )
         for n in range(5)
     )
-    blocks = tuple(
-        {part: layer(64, 64, 2 + 2 * block) for part in "qkv"}
-        | {"proj": layer(64, 64, 1), "fc1": layer(64, 192, 3 + 2 * block)}
-        | {"fc2": layer(192, 64, 1)}
-        for block in range(3)
+    dim = channels[-1]
+    parts = tuple(
+        {part: layer(dim, dim, 2 + 2 * block) for part in "qkv"}
+        | {"proj": layer(dim, dim, 1), "fc1": layer(dim, hidden, 3 + 2 * block)}
+        | {"fc2": layer(hidden, dim, 1)}
+        for block in range(blocks)
     )
     table = np.sort(random.integers(2000, 30000, 16)) if scores else None
-    head = random.integers(-127, 128, (5, 64))
-    shift, bias = random.integers(0, 3, 5), random.integers(-(1 << 40), 1 << 40, 5)
-    return FixedNetwork("other", 16, 3, 2, stages, blocks, table, 65000, head, shift, bias, 1.0)
+    head = random.integers(-127, 128, (classes, dim))
+    shift, bias = random.integers(0, 3, classes), random.integers(-(1 << 40), 1 << 40, classes)
+    return FixedNetwork(name, 16, 3, heads, stages, parts, table, 65000, head, shift, bias, 1.0)
