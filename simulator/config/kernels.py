@@ -31,14 +31,18 @@ _FOR_KERNELS: dict[str, Any] = {
 }
 
 
+# Numba would look for expressions of whole arrays to fuse: there are none without allocation.
+_NO_ARRAYS_MADE = {"_nrt": False, "no_rewrites": True}
+
+
 def kernel(function: Function) -> Function:
     """Compile a function that Python calls and that allocates nothing."""
-    return _compiled(function, _nrt=False)
+    return _compiled(function, **_NO_ARRAYS_MADE)
 
 
 def kernel_part(function: Function) -> Function:
     """Compile a function that kernels alone call and that allocates nothing."""
-    return _compiled(function, _nrt=False, **_FOR_KERNELS)
+    return _compiled(function, **_NO_ARRAYS_MADE, **_FOR_KERNELS)
 
 
 def allocating_kernel(function: Function) -> Function:

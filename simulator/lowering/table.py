@@ -7,6 +7,7 @@ twice.
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from simulator.components.pe_arrays.base import RowLists, Tiles
 from simulator.config.arrays import Bools, Ints
 from simulator.lowering.arrays import Costs, additions, cost_tiles
-from simulator.lowering.bits import BitGather, block_rows
+from simulator.lowering.bits import BitGather, BlockRows, block_rows
 from simulator.lowering.by_inputs import reach
 from simulator.lowering.constants import Constants
 from simulator.lowering.scopes import RowList, ScopePlan, Scopes, list_rows, make_scopes, starts
@@ -124,12 +125,13 @@ def _costed(constants: Constants, plan: ScopePlan, batch: Batch) -> Costed:
     number = scopes.block_scope % max(len(plan.walk), 1)
     rows_of = walks.walks
 
+    @cache
     def rows() -> RowLists:
         return RowLists(*block_rows(walks, plan, scopes))
 
     gather = None
     if any(array.reads_bits for array in arrays.values()):
-        gather = BitGather(walks, plan, scopes, batch, layout, block_rows(walks, plan, scopes))
+        gather = BitGather(walks, plan, scopes, batch, layout, BlockRows(*rows()))
     inputs = np.where(plan.product_inputs > 0, plan.product_inputs, scopes.rows)
     integer = np.array([walk.layer.integer_input and not walk.is_columns for walk in rows_of])
     attention = np.array([walk.layer.is_attention for walk in rows_of])
