@@ -107,7 +107,9 @@ def table(lines: Sequence[Line], unit: str) -> str:
 def draw(path: Path, panels: Sequence[tuple[str, Sequence[Line]]]) -> None:
     """Draw seconds by size over logarithmic axes; dashes: linear growth from each first point."""
     inked = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
-    with matplotlib.rc_context({"svg.hashsalt": "growth", **dict.fromkeys(inked, INK)}):
+    # Words as words: as outlines they are most of the file.
+    small = {"svg.fonttype": "none", "font.sans-serif": ["DejaVu Sans"]}
+    with matplotlib.rc_context({"svg.hashsalt": "growth", **small, **dict.fromkeys(inked, INK)}):
         figure = Figure(figsize=(10, 4), layout="constrained")
         for axes, (sizes_are, lines) in zip(figure.subplots(1, 2), panels, strict=True):
             for number, line in enumerate(lines):

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from reports.figures.cycles import cycles_by_layer
-from reports.runs import priced
+from reports.runs import load_runs, priced
 from simulator.command import check_counts, command, program
+from simulator.config.staged_file import named
 from simulator.config.wording import shown
 from simulator.energy.break_even import sentences
 from simulator.errors import ResultError
@@ -309,6 +310,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--rows", type=int, default=10, metavar="N", help="rows a view (default 10)"
     )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    parser.add_argument("--out", metavar="FILE", help="write the page of the two, from A to B, too")
     options = parser.parse_args(arguments)
     _run(options)
 
@@ -317,7 +319,17 @@ def _run(options: argparse.Namespace) -> None:
     check_counts(options, "rows", error=ResultError)
     one, other, left_out = paired(Result.load(options.a), Result.load(options.b))
     shown = as_json(one, other) if options.json else text(one, other, options.rows, left_out)
+    if options.out:
+        _write_page([options.a, options.b], options.out)
     print(shown)
+
+
+def _write_page(paths: Sequence[str], page: str) -> None:
+    from reports.compare import compare_page
+    from reports.html import write_html
+
+    write_html(compare_page(load_runs(paths)), page)
+    print(f"written: {named(page)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

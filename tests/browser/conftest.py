@@ -9,9 +9,11 @@ import pytest
 from selenium import webdriver
 
 from reports.compare import main as compare
+from reports.diff import main as diff
 from reports.page import main as draw_page
 from reports.sweep import main as sweep
 from simulator.run import main as simulate
+from stasim.matrix import main as matrix
 from tests.chromium import chromium, complaints, requests
 from tests.factories import tiny_trace
 from tests.real_runs import real_runs
@@ -52,15 +54,25 @@ def sweep_page(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def pages(folder: Path, page: Path, sweep_page: Path) -> dict[str, Path]:
-    """A page of each kind; that of a run holds a stream too, `cnn` no tokens."""
+def pages(folder: Path, results: list[str], page: Path, sweep_page: Path) -> dict[str, Path]:
+    """A page of each kind; that of a run holds a stream too.
+
+    `cnn`: without tokens; `matrix`: with a pair that cannot be run, left out; `sweep`: of a search
+    with accuracy among its metrics, as one of network and machine has.
+    """
     tiny_trace(folder / "tiny.npz", images=3)
     words = ["--arch", "sparse_pe", "--trace", str(folder / "tiny.npz"), "--out"]
     arrivals = ["--arrivals", "poisson:20000,seed=1,images=12", "--in-flight", "2"]
     assert simulate([*words, str(folder / "streamed"), *arrivals]) == 0
     sample_result(blocks=0, timesteps=1).save(folder / "cnn")
     assert draw_page([str(folder / "cnn"), "--out", str(folder / "cnn.html")]) == 0
+    assert diff([*results[:2], "--out", str(folder / "diff.html")]) == 0
+    machines = ["--arch", "sparse_pe_noskip", "sparse_pe", "exspike"]
+    words = ["--trace", str(folder / "tiny.npz"), "--out", str(folder / "matrix")]
+    assert matrix([*machines, *words]) == 0
     return {
+        "diff": folder / "diff.html",
+        "matrix": folder / "matrix" / "compare.html",
         "compare": page,
         "page": folder / "streamed" / "page.html",
         "cnn": folder / "cnn.html",

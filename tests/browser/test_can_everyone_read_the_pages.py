@@ -24,7 +24,7 @@ def axe() -> str:
     return (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["compare", "page", "cnn", "sweep"])
+@pytest.mark.parametrize("name", ["compare", "page", "cnn", "sweep", "diff", "matrix"])
 def test_axe_finds_no_barrier(
     name: str, driver: webdriver.Chrome, pages: dict[str, Path], axe: str
 ) -> None:
