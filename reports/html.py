@@ -81,6 +81,7 @@ def render(
     headings = list(dict.fromkeys(card.definition for card in cards))
     return environment.get_template(template).render(
         cards=[(card, _data(card)) for card in cards],
+        heights={card.name: _height(card) for card in cards},
         definitions=[(heading, known[heading]) for heading in headings],
         style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
         scripts=[Markup((TEMPLATES / name).read_text(encoding="utf-8")) for name in SCRIPTS],
@@ -89,6 +90,14 @@ def render(
         plotly_js=Markup(plotly.offline.get_plotlyjs()),
         **context,
     )
+
+
+def _height(card: Card) -> int:
+    """The room, in px, that a card's figure will take: it is drawn when it comes into view."""
+    figure = next(iter(card.plots.values())).figure
+    if figure is None:
+        return 0 if card.open else 420
+    return int(figure.layout.height or 450)
 
 
 def _data(card: Card) -> Markup:

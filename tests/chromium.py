@@ -83,7 +83,11 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
 
 
 def scroll_to(driver: webdriver.Chrome, element: WebElement) -> None:
-    """Into the middle of the window."""
+    """Into the middle of the window, and again when the cards around it are drawn and in place."""
+    driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+    near = "each.bottom > -300 && each.top < innerHeight + 300"
+    boxes = "document.querySelectorAll('.card.pending'), each => each.getBoundingClientRect()"
+    wait_for(driver, f"!Array.from({boxes}).some(each => {near})")
     driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
 
 

@@ -87,6 +87,7 @@
     card.element.querySelector(".note").textContent = plot.note;
     drawTable(card, plot);
     card.drawn = true;
+    card.element.classList.remove("pending");
     card.element.querySelector(".drawing").innerHTML = plot.drawing || "";
     card.element.querySelector(".both").classList.toggle("drawn", Boolean(plot.drawing));
     card.element.querySelector(".both").hidden = !plot.figure;
@@ -184,9 +185,16 @@
       if (card.visible && !card.drawn) draw(card);
     });
   }, { rootMargin: "400px" });
-  // First what needs no plot appears; plots follow when the browser has time.
+  // First what needs no plot appears; plots follow when they come into view.
   requestAnimationFrame(function () {
-    setTimeout(function () { cards.forEach(function (card) { watcher.observe(card.element); }); });
+    setTimeout(function () {
+      cards.forEach(function (card) {
+        if ("open" in card.element.dataset) draw(card);
+        watcher.observe(card.element);
+      });
+      // Before a reader comes to the first plot.
+      (window.requestIdleCallback || setTimeout)(S.plotly);
+    });
   });
   window.addEventListener("beforeprint", function () { cards.forEach(draw); });
 })(window.STASim);

@@ -7,6 +7,10 @@ window.STASim = (function () {
   const listeners = [];
   const system = window.matchMedia("(prefers-color-scheme: dark)");
 
+  // Made once: a format costs more than its use.
+  const WHOLE = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
+  const FOUR = new Intl.NumberFormat("en-US", { minimumSignificantDigits: 4, maximumSignificantDigits: 4 });
+
   // What a module offers the others is added to this.
   const S = {
     facts: facts,
@@ -58,12 +62,9 @@ window.STASim = (function () {
     shown: function (value) {
       if (value === null || value === undefined) return "–";
       if (typeof value !== "number") return value;
-      if (Number.isInteger(value)) return value.toLocaleString("en-US");
+      if (Number.isInteger(value)) return WHOLE.format(value);
       if (Math.abs(value) < 1e-4) return value.toExponential(3);
-      const digits = value >= 1000 || value <= -1000
-        ? { maximumFractionDigits: 0 }
-        : { minimumSignificantDigits: 4, maximumSignificantDigits: 4 };
-      return value.toLocaleString("en-US", digits);
+      return (Math.abs(value) >= 1000 ? WHOLE : FOUR).format(value);
     },
     // Plotly is large: it is read when the first plot is drawn, after the page has appeared.
     plotly: function () {

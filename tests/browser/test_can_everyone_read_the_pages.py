@@ -69,6 +69,9 @@ def test_plots_wait_until_the_page_is_there(
     assert text.index('<script type="text/plain" id="plotly">') > text.index("</main>")
     driver.get(pages["compare"].as_uri())
     wait_for(driver, "window.Plotly")
+    # What is far below is drawn when its reader comes to it.
+    waiting = len(driver.find_elements(By.CSS_SELECTOR, "section.card.pending"))
+    assert waiting > len(driver.find_elements(By.CSS_SELECTOR, "section.card")) / 2
 
 
 def test_the_keyboard_goes_through_head_order_and_cards(
