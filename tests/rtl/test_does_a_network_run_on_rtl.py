@@ -31,7 +31,7 @@ from simulator.trace import Trace
 from tests.rtl.fixed_cases import compiled, digits, machine, network, other_network
 from tests.rtl.rtl_cases import ROOT, needs_verilator
 
-IMAGES = int(os.environ.get("STASIM_RTL_IMAGES", "3"))
+IMAGES = int(os.environ.get("STASIM_RTL_IMAGES", "20"))
 NARROW_PORT = "cores.0.buffers.weights.banks=2"
 
 
