@@ -24,6 +24,13 @@ class Rest(NamedTuple):
     applies: Callable[[Architecture], bool] = lambda machine: True
 
 
+_NO_RIVAL = "is of a port that another reader shares"
+
+
+def _has_no_rival(machine: Architecture) -> bool:
+    return not getattr(machine.core.arrays["engines.convolutions"], "rival_words", 0)
+
+
 MAY_REST = {
     "technology.node_nm": Rest(REFUSED, "the node is that of the energy table"),
     "cores.count": Rest(
@@ -77,6 +84,8 @@ MAY_REST = {
         "is of positions that run in pairs",
         lambda machine: not getattr(machine.core.arrays["engines.linears"], "pairs", False),
     ),
+    "cores.engines.convolutions.rival_cycles": Rest(NOTHING, _NO_RIVAL, _has_no_rival),
+    "cores.engines.convolutions.held_cycles": Rest(NOTHING, _NO_RIVAL, _has_no_rival),
 }
 """What may move nothing, by field."""
 
