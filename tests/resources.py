@@ -21,7 +21,7 @@ NO_RESOURCE = frozenset(
     patterns rounds prefetched_percent weight_density weight_seed burst_bytes page_bytes link_um
     interconnect.columns interconnect.rows memories.dram.width_bits
     taps inputs timesteps burst_words parts word_bytes
-    strip_rows kernel width heads most_tokens positions pool_stride
+    strip_rows kernel width heads most_tokens positions pool_stride rival_words
     tree_chunks tree_inputs power_down_after_ns""".split()  # noqa: SIM905
 )
 """Widths, shapes of tiles, trees and of the mesh, statistics: another value is another machine.
