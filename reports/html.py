@@ -22,6 +22,7 @@ from reports.figures.base import Card, Plot
 from reports.texts import texts
 from simulator.config.staged_file import staged_file
 from simulator.errors import ResultError
+from simulator.results.provenance import proofs
 from simulator.results.summary import short
 from simulator.results.units import between, number
 from simulator.streams.statistics import Estimate
@@ -76,6 +77,7 @@ def render(
     environment.filters["number"] = number
     environment.filters["short"] = short
     environment.filters["between"] = between
+    environment.filters["proofs"] = proofs
     environment.globals["texts"] = texts()
     known = definitions()
     headings = list(dict.fromkeys(card.definition for card in cards))

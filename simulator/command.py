@@ -94,7 +94,7 @@ def supervised(
     traceback goes into a file. A reader of stdout that has gone ends the command silently.
     """
     repair_streams()
-    lead = f"{name}: " if name else ""
+    lead = f"{_CONSOLE[-1] if _CONSOLE else name}: " if name else ""
     with _signals_raise():
         try:
             code = work() or 0

@@ -30,7 +30,7 @@ from simulator.results.images import SimulatedImages, image_tables
 from simulator.results.measured import Measured, measured
 from simulator.results.picture import picture_tables
 from simulator.results.priced import priced
-from simulator.results.provenance import machine_provenance
+from simulator.results.provenance import machine_provenance, stated
 from simulator.results.result import Result, joined
 from simulator.results.schema import SCHEMA
 from simulator.timeline import StateWindows, TimelineRecording, array_windows, record
@@ -196,6 +196,7 @@ class Simulation:
                 "order": self.plan.order,
                 "precision": trained_widths(self.network, self.plan.network),
                 "stages_missing": self.plan.stages_missing,
+                **({"capture": stated(capture)} if (capture := manifest.get("capture")) else {}),
                 "rounding": {
                     name: tensor.error
                     for name, tensor in self.trace.tensors.items()

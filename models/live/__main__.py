@@ -183,7 +183,10 @@ def _check(options: argparse.Namespace) -> None:
     if options.model is None and (options.data is None or options.dataset is not None):
         raise ModelError("--network and --nir take their images from --data, without --dataset")
     if options.model is None and options.device != "simulated":
-        raise ModelError(f"--device {options.device}: of --network and --nir must be simulated")
+        raise ModelError(
+            f"--device {options.device}: of --network and --nir must be simulated: RTL and "
+            "recordings know the layers of this library alone, the host times those"
+        )
     if options.device in ("simulated", "rtl") and options.arch is None:
         raise ModelError(f"--device {options.device} needs --arch, its architecture file")
 

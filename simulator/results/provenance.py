@@ -78,6 +78,38 @@ def _accuracy_words(accuracy: Mapping[str, Any]) -> list[str]:
     return [*words, *rest]
 
 
+_PROOFS = {
+    "replay": "replay",
+    "another_image": "another image",
+    "flop_counter": "torch's FLOP counter",
+    "causality": "in time",
+    "not_causal": "layers that saw the future",
+}
+
+
+def stated(capture: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a result repeats of how its trace was captured."""
+    kept = ("proof", "never_fires", "share_of_macs_on_real_operands")
+    return {key: capture[key] for key in kept if key in capture}
+
+
+def proofs(capture: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what a captured network's trace proves of itself, and warns of, by name."""
+    proof = capture.get("proof")
+    proof = proof if isinstance(proof, dict) else {}
+    found = [(name, proof[key]) for key, name in _PROOFS.items() if key in proof]
+    share = capture.get("share_of_macs_on_real_operands")
+    if isinstance(share, int | float) and share:
+        found.append(("MACs on real operands", f"{share:.1%}"))
+    if capture.get("never_fires"):
+        found.append(("never fires on these images", capture["never_fires"]))
+    return [(name, one_line(_listed(value), 300)) for name, value in found]
+
+
+def _listed(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
 def switches(table: Mapping[str, Any]) -> str:
     """Return what was priced beyond a table, as a result's `energy_table` names it."""
     terms = ", ".join(map(str, table.get("terms", []))) or "no terms beyond the table"

@@ -422,6 +422,7 @@ PROVENANCE: dict[str, Entry] = {
 OPTIONAL_PROVENANCE: dict[str, Entry] = {
     "trace.model.name": Entry("str", "name of the network"),
     "trace.model.token_grid": Entry("pair", "rows and columns of tokens in the image"),
+    "trace.capture": Entry("dict", "what the capture of the network proved of itself"),
     "trace.order": Entry("str", "how the parts of the network run"),
     "trace.rounding": Entry("dict", "largest error by tensor that was rounded"),
     "trace.stages_missing": Entry("list", "stages that the dataflow orders and the trace lacks"),

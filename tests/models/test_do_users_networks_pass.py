@@ -100,3 +100,22 @@ def test_torchscript_keeps_the_message(tmp_path: Path) -> None:
 
     with pytest.raises(ModelError, match="_fft_r2c is an operation that captures do not know"):
         capture(torch.jit.trace(Spectrum(), torch.rand(1, 8)), torch.rand(2, 8), tmp_path / "t.npz")
+
+
+def test_pages_show_what_was_proven(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network, images, options = USERS["delays"]()
+    path = capture(network, images, tmp_path / "t.npz", **options)
+    result = stasim.simulate(path, "sparse_pe", images="0")
+    result.save(tmp_path / "run")
+    stasim.compare([result, stasim.simulate(path, "dense_pe", images="0")]).save(
+        tmp_path / "compare.html"
+    )
+    result = stasim.load_result(tmp_path / "run")
+    proof = result.provenance["trace"]["capture"]["proof"]
+    assert proof["causality"] == "causal"
+    stasim.compare([result]).save(tmp_path / "one.html")
+    for page in (tmp_path / "compare.html", tmp_path / "one.html"):
+        text = page.read_text("utf-8")
+        assert "in time: causal" in text
+        assert "operands and the result equal the network" in text
