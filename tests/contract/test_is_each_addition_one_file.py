@@ -156,10 +156,10 @@ def test_slots_and_parts_are_in_the_table_where_the_package_is(
     package: Path, tmp_path: Path
 ) -> None:
     table, without = run(package, "simulator.components"), run(tmp_path, "simulator.components")
-    for line in ("| interconnects | `ring` |", "| coolers | `fan` |"):
+    for line in ("| interconnects: `ring` |", "| coolers: `fan` |"):
         assert line in table
         assert line not in without
-    assert "| interconnects | `mesh` |" in without
+    assert "| interconnects: `mesh` |" in without
 
 
 def longest(result: Result) -> float:
