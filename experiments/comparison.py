@@ -19,6 +19,7 @@ from simulator.energy.break_even import Design
 from simulator.energy.machine import ALWAYS_ON
 from simulator.results.intervals import design_of
 from simulator.results.result import Result
+from simulator.results.units import ENERGY
 from simulator.trace import Trace
 
 MACHINES = ("prosperity", "mint", "sato", "ptb", "eyeriss")
@@ -28,14 +29,14 @@ FIRST_LAYER, ATTENTION, WEIGHTED = "first layer", "attention", "other weighted s
 
 
 class Figures(NamedTuple):
-    """Means over the images of a trace: time in ms, energy in mJ, and shares in which they lie.
+    """Means over the images of a trace: time in ms, energy in µJ, and shares in which they lie.
 
     `cycles`: of the array's busy cycles by kind of work, and the cycles in which it waits;
     `energy`: by kind of part.
     """
 
     time_ms: float
-    energy_mj: float
+    energy_uj: float
     cycles: dict[str, float]
     energy: dict[str, float]
 
@@ -60,7 +61,7 @@ def run_both(machine: str, trace: str) -> Case:
     runs = report.runs.values()
     compat = Figures(
         sum(run.time_ms for run in runs) / len(runs),
-        sum(report.energy_mj(run) for run in runs) / len(runs),
+        1e3 * sum(report.energy_mj(run) for run in runs) / len(runs),
         {},
         {},
     )
@@ -96,24 +97,24 @@ def full_figures(result: Result) -> Figures:
         name: float(energies.energy_pj[rows].sum()) / energy_pj for name, rows in kinds.items()
     }
     energy["logic"] = 1 - sum(energy.values())
-    return Figures(images.latency_ms.mean(), images.energy_pj.mean() / 1e9, cycles, energy)
+    return Figures(images.latency_ms.mean(), ENERGY.of(images.energy_pj.mean()), cycles, energy)
 
 
 def main_table(cases: Sequence[Case]) -> str:
     """Time and energy under both accountings, with the rank of each."""
     header = "| trace | machine | dataflow in `full` | compat ms | full ms | full / compat "
-    header += "| compat mJ | full mJ | low to high | full / compat |"
+    header += "| compat µJ | full µJ | low to high | full / compat |"
     rows = []
     for trace in TRACES:
         own = [case for case in cases if case.trace == trace]
         for case in own:
             cells = [trace, case.machine, case.dataflow]
-            for field in ("time_ms", "energy_mj"):
+            for field in ("time_ms", "energy_uj"):
                 old, new = getattr(case.compat, field), getattr(case.full, field)
                 cells += [_ranked(own, case, "compat", field), _ranked(own, case, "full", field)]
-                if field == "energy_mj":
-                    low, _, high = case.priced.energy.times(1e-9)
-                    cells.append(f"{low:.3g} to {high:.3g}")
+                if field == "energy_uj":
+                    low, _, high = case.priced.energy.times(1 / ENERGY.divisor)
+                    cells.append(f"{_three(low)} to {_three(high)}")
                 cells.append(f"{new / old:.2f}")
             rows.append(line(cells))
     return markdown(header, rows)
@@ -123,7 +124,12 @@ def _ranked(own: Sequence[Case], case: Case, accounting: str, field: str) -> str
     """A figure with its place among the machines of the trace, 1 the best."""
     mine = getattr(getattr(case, accounting), field)
     better = sum(getattr(getattr(other, accounting), field) < mine for other in own)
-    return f"{mine:.3g} ({better + 1})"
+    return f"{_three(mine)} ({better + 1})"
+
+
+def _three(value: float) -> str:
+    """Three significant digits, without an exponent."""
+    return f"{float(f'{value:.3g}'):,.12g}"
 
 
 def share_table(cases: Sequence[Case]) -> str:
@@ -151,7 +157,7 @@ def halting_table(cases: Sequence[Case]) -> str:
         for machine in MACHINES:
             before, after = by_key[f"{trace}_baseline", machine], by_key[trace, machine]
             cells = [trace, machine]
-            for field in ("time_ms", "energy_mj"):
+            for field in ("time_ms", "energy_uj"):
                 for accounting in ("compat", "full"):
                     ratio = getattr(getattr(after, accounting), field)
                     ratio /= getattr(getattr(before, accounting), field)
@@ -166,7 +172,7 @@ def rankings(cases: Sequence[Case]) -> str:
     lines = []
     for trace in TRACES:
         own = [case for case in cases if case.trace == trace]
-        for field, word in (("time_ms", "time"), ("energy_mj", "energy")):
+        for field, word in (("time_ms", "time"), ("energy_uj", "energy")):
             orders = []
             for accounting in ("compat", "full"):
                 key = _key(accounting, field)
@@ -185,7 +191,7 @@ def picture(cases: Sequence[Case]) -> str:
     panels = []
     for trace in TRACES:
         own = [case for case in cases if case.trace == trace]
-        for field, unit in (("time_ms", "ms"), ("energy_mj", "mJ")):
+        for field, unit in (("time_ms", "ms"), ("energy_uj", "µJ")):
             rows = [
                 Dumbbell(case.machine, getattr(case.compat, field), getattr(case.full, field))
                 for case in own

@@ -10,14 +10,15 @@ from experiments.generated import command, line, markdown, run_case
 from experiments.turns import order_cells
 from simulator.results.intervals import design_of, intervals
 from simulator.results.result import Result
+from simulator.results.units import ENERGY
 
 MACHINES = ("dense_pe", "sparse_pe_noskip", "sparse_pe")
 TICK_BATCHED = "dataflow.kind=tick_batched"
 CASES = (("cifar10", ""), ("cifar10_baseline", ""), ("cifar10_baseline", TICK_BATCHED))
 HEADER = (
     "| trace | machine | dataflow | latency ms | utilization | occupancy "
-    "| energy mJ (low to high) | of it DRAM "
-    "| DRAM MB | active tokens | field mJ, integers as ACs | as MACs |"
+    "| energy µJ (low to high) | of it DRAM "
+    "| DRAM MB | active tokens | field µJ, integers as ACs | as MACs |"
 )
 
 STAS, T4 = ("sparse_pe", "cifar10"), ("sparse_pe", "cifar10_baseline")
@@ -44,9 +45,9 @@ def row(result: Result) -> str:
     """One line of the table: means over the images."""
     images, field = (result.tables[name] for name in ("images", "field_energy"))
     count, found = len(images), intervals(result)
-    energy = found.total_pj.times(1e-9)
-    dram = found.by_part()["memories.dram"].nominal * 1e-9
-    by_habit = field.groupby("convention").energy_pj.sum() / count / 1e9
+    energy = found.total_pj.times(1 / ENERGY.divisor)
+    dram = ENERGY.of(found.by_part()["memories.dram"].nominal)
+    by_habit = ENERGY.of(field.groupby("convention").energy_pj.sum() / count)
     tokens = images.active_tokens.sum() / images.token_slots.sum()
     architecture = result.provenance["architecture"]
     cells = [
@@ -56,12 +57,12 @@ def row(result: Result) -> str:
         f"{images.latency_ms.mean():.2f}",
         f"{images.utilization.mean():.3f}",
         f"{images.pe_occupancy.mean():.3f}",
-        f"{energy.nominal:.2f} ({energy.low:.2f} to {energy.high:.2f})",
+        f"{energy.nominal:,.0f} ({energy.low:,.0f} to {energy.high:,.0f})",
         f"{dram / energy.nominal:.0%}",
         f"{images.dram_bytes.mean() / 1e6:.1f}",
         f"{tokens:.1%}",
-        f"{by_habit['integers_as_acs']:.3f}",
-        f"{by_habit['integers_as_macs']:.3f}",
+        f"{by_habit['integers_as_acs']:,.0f}",
+        f"{by_habit['integers_as_macs']:,.0f}",
     ]
     return line(cells)
 

@@ -24,6 +24,7 @@ from experiments.study.numbers import (
 )
 from experiments.study.published import ARMS, PublishedNetwork
 from models.training.recipe import FOLDER, load_recipe
+from simulator.results.units import ENERGY
 
 ACS, MACS = "integers_as_acs", "integers_as_macs"
 PRICES = """## Prices
@@ -190,7 +191,7 @@ def published(tables: Tables, networks: Sequence[PublishedNetwork], folder: str)
         for arm, title in ARMS.items():
             of_arm = costs[(costs.network == network.name) & (costs.arm == arm)]
             counted = counts[(counts.network == network.name) & (counts.arm == arm)]
-            energy = counted.groupby("convention").energy_pj.sum() / 1e9
+            energy = ENERGY.of(counted.groupby("convention").energy_pj.sum())
             for dataflow in of_arm.dataflow.unique():
                 found = [one(of_arm, machine=each, dataflow=dataflow) for each in MACHINES]
                 rows.append(
@@ -201,9 +202,9 @@ def published(tables: Tables, networks: Sequence[PublishedNetwork], folder: str)
                         percent(found[0].active_tokens),
                         *(f"{each.latency_ms:.2f}" for each in found),
                         *(f"{each.utilization:.3f}" for each in found),
-                        *(f"{each.energy_pj / 1e9:.3f}" for each in found),
-                        f"{energy[ACS]:.3f}",
-                        f"{energy[MACS]:.3f}",
+                        *(f"{ENERGY.of(each.energy_pj):,.0f}" for each in found),
+                        f"{energy[ACS]:,.0f}",
+                        f"{energy[MACS]:,.0f}",
                     ]
                 )
     head = (
@@ -213,8 +214,8 @@ def published(tables: Tables, networks: Sequence[PublishedNetwork], folder: str)
         "active tokens",
         *(f"{machine}: ms" for machine in MACHINES),
         *("utilization" for _ in MACHINES),
-        *("mJ" for _ in MACHINES),
-        "field mJ, as ACs",
+        *(ENERGY.symbol for _ in MACHINES),
+        "field µJ, as ACs",
         "as MACs",
     )
     return "\n".join(
@@ -235,7 +236,7 @@ def arithmetic(savings: pd.DataFrame) -> str:
     rows = [
         [
             row.network,
-            f"{row.energy_mj:.4f}",
+            f"{1e3 * row.energy_mj:,.1f}",
             percent(row.sps_share, 1),
             percent(row.of_convolutions, 1),
             percent(row.of_everything, 1),
@@ -246,7 +247,7 @@ def arithmetic(savings: pd.DataFrame) -> str:
     ]
     head = (
         "network",
-        "mJ",
+        ENERGY.symbol,
         "SPS's share of convolutions",
         "saved of convolutions",
         "of everything",
