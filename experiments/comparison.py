@@ -114,7 +114,7 @@ def main_table(cases: Sequence[Case]) -> str:
                 cells += [_ranked(own, case, "compat", field), _ranked(own, case, "full", field)]
                 if field == "energy_uj":
                     low, _, high = case.priced.energy.times(1 / ENERGY.divisor)
-                    cells.append(f"{_three(low)} to {_three(high)}")
+                    cells.append(f"{three_digits(low)} to {three_digits(high)}")
                 cells.append(f"{new / old:.2f}")
             rows.append(line(cells))
     return markdown(header, rows)
@@ -124,10 +124,10 @@ def _ranked(own: Sequence[Case], case: Case, accounting: str, field: str) -> str
     """A figure with its place among the machines of the trace, 1 the best."""
     mine = getattr(getattr(case, accounting), field)
     better = sum(getattr(getattr(other, accounting), field) < mine for other in own)
-    return f"{_three(mine)} ({better + 1})"
+    return f"{three_digits(mine)} ({better + 1})"
 
 
-def _three(value: float) -> str:
+def three_digits(value: float) -> str:
     """Three significant digits, without an exponent."""
     return f"{float(f'{value:.3g}'):,.12g}"
 

@@ -18,6 +18,7 @@ from experiments.comparison import (
     picture,
     rankings,
     run_both,
+    three_digits,
 )
 from experiments.generated import replaced
 from simulator.energy.break_even import Design
@@ -38,7 +39,7 @@ ENERGY = {
 
 def priced(figures: Figures) -> Design:
     """A design that draws half of its energy all the time, and moves more the shorter it runs."""
-    energy = Span(0.5, 1.0, 2.0).times(1e9 * figures.energy_mj)
+    energy = Span(0.5, 1.0, 2.0).times(1e6 * figures.energy_uj)
     half = energy.times(0.5)
     return Design({"add": energy}, half, NOTHING, half, 1e9 / figures.time_ms, figures.time_ms)
 
@@ -72,7 +73,7 @@ def test_orders_and_savings_are_told() -> None:
     cells = [cell.strip() for cell in row.split("|")[3:10]]
     # The same energy in twice the time: the prices turn nothing, more power speaks against STAS.
     assert cells[:5] == ["0.50", "2.00", "1.00", "1.00", "1.00 to 1.00"]
-    assert cells[5].endswith("(500)")
+    assert cells[5].endswith("(0.5)")
 
 
 def test_the_plot_has_two_marks_for_every_figure() -> None:
@@ -96,6 +97,6 @@ def test_a_row_of_the_page_is_what_the_commands_print() -> None:
     text = PAGE.read_text("utf-8")
     case = run_both("mint", "cifar10_baseline")
     for accounting in (case.compat, case.full):
-        for value in (accounting.time_ms, accounting.energy_mj):
+        for value in (accounting.time_ms, accounting.energy_uj):
             row = next(line for line in text.splitlines() if "cifar10_baseline | mint" in line)
-            assert f"{value:.3g} (" in row
+            assert f"{three_digits(value)} (" in row
