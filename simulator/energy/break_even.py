@@ -74,9 +74,14 @@ class BreakEven(NamedTuple):
     turns: tuple[Turn, ...]
 
     @property
+    def is_tie(self) -> bool:
+        """Whether both cost the same at all bounds."""
+        return not any(self.difference_pj)
+
+    @property
     def is_robust(self) -> bool:
         """Whether no prices within their bounds, the same for both, turn the order."""
-        return self.difference_pj.low > 0 or self.difference_pj.high < 0
+        return self.is_tie or self.difference_pj.low > 0 or self.difference_pj.high < 0
 
 
 def compare(one: Design, other: Design) -> BreakEven:
@@ -179,6 +184,8 @@ def sentences(
 ) -> list[str]:
     """Return what a pair's order depends on, in words: a heading, then a line a turn."""
     found = compare(one, other)
+    if found.is_tie:
+        return [f"{names[0]} and {names[1]} take the same energy, whatever the prices"]
     cheaper, dearer = names if found.difference_pj.nominal < 0 else names[::-1]
     ratio = min(one.energy.nominal, other.energy.nominal) / max(
         one.energy.nominal, other.energy.nominal

@@ -42,6 +42,13 @@ def test_at_each_turn_both_designs_cost_the_same() -> None:
     assert price.first_below
 
 
+def test_a_design_against_itself_is_a_tie() -> None:
+    assert compare(SHORT, SHORT).is_robust
+    assert sentences(("a", "b"), SHORT, SHORT, str) == [
+        "a and b take the same energy, whatever the prices"
+    ]
+
+
 def test_a_design_that_is_never_dearer_has_no_turn() -> None:
     half = Design(
         {name: span.times(0.5) for name, span in LONG.causes.items()},
