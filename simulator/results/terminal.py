@@ -36,6 +36,7 @@ def terminal_table(result: Result) -> str:
     )
     lines = [
         *_heading(result, facts),
+        *_prices(result),
         "",
         *_speed(facts),
         "",
@@ -58,7 +59,7 @@ def time_table(result: Result) -> str:
     cycles, stalls = facts["latency_cycles"], facts["stalls"]
     names = ("mean", "p50", "p95", "p99")
     lines = [
-        *_heading(result, facts)[:-1],
+        *_heading(result, facts),
         *_entry("Prices", "none: times alone"),
         "",
         f"{'Per image':<14}" + "".join(f"{name:>14}" for name in names),
@@ -146,18 +147,20 @@ def _heading(result: Result, facts: Mapping[str, Any]) -> list[str]:
     dataset = one_line(str(trace["dataset"].get("name", "unnamed data")))
     parts = ", ".join(one_line(machine[slot]) for slot in ("pe_array", "token_skip", "dataflow"))
     technology = f"{machine['clock_mhz']:g} MHz, {machine['node_nm']:g} nm"
-    table = result.provenance["energy_table"]
-    prices = f"{one_line(table['name'])}, {table['node_nm']:g} nm, {table['voltage_v']:g} V"
     run = f"{one_line(facts['network'])}, {dataset}, images: {facts['images']}"
-    engine = f"engine {one_line(result.provenance['engine'])}"
     return [
         *_entry("Machine", f"{one_line(facts['machine'])}: {parts}, {technology}"),
         *_entry("Trace", f"{one_line(trace['file'])}: {run}"),
         *(_entry("Order", one_line(trace["order"]), lines=2) if "order" in trace else []),
         *_mapping(result.provenance.get("mapping")),
         *_entry("Weights", facts["origin"], lines=3),
-        *_entry("Prices", f"{prices}; {engine}; {switches(table)}", lines=3),
     ]
+
+
+def _prices(result: Result) -> list[str]:
+    table, engine = (result.provenance[name] for name in ("energy_table", "engine"))
+    prices = f"{one_line(table['name'])}, {table['node_nm']:g} nm, {table['voltage_v']:g} V"
+    return _entry("Prices", f"{prices}; engine {one_line(engine)}; {switches(table)}", lines=3)
 
 
 def _mapping(chosen: object) -> list[str]:

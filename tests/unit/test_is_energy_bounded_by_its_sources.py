@@ -248,6 +248,7 @@ def test_a_part_without_a_price_still_has_its_time(
     printed = capsys.readouterr().out
     assert "Latency" in printed
     assert "J" not in printed
+    assert printed.count("Prices") == 1
     with Trace.open(trace) as opened:
         machine = load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml", [dram])
         result = Simulation(opened, machine, time_only=True).run(range(opened.images))
