@@ -14,6 +14,7 @@ from experiments.live.networks import DATASET, MODEL, sequences, shipped
 from models.files import write_csv
 from models.threads import use_threads
 from simulator.command import check_counts, check_target, command
+from simulator.streams.statistics import independent_mean
 
 if TYPE_CHECKING:
     from models.data.images import Images
@@ -24,7 +25,6 @@ THRESHOLDS = (0.99, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 SHARES = {"ms": (0.96, 0.91, 0.86, 0.8), "uj": (0.92, 0.82)}
 """Deadlines and budgets, as parts of what the dearest image takes at its own threshold."""
 
-QUANTILE_95 = 1.959964
 EXAMPLE = """example:
   python -m experiments.live.curve --arch arch_configs/sparse_pe.yaml --out docs/live/curve.csv
 """
@@ -169,17 +169,16 @@ def against_fixed(ran: Ran, fixed: dict[float, Ran], limit: float, unit: str) ->
         (each for each in fixed if missed[each] <= allowed),
         key=lambda each: (float(fixed[each].right.mean()), -missed[each]),
     )
-    paired = 100.0 * (ran.right.astype(float) - fixed[best].right)
-    spread = QUANTILE_95 * float(paired.std(ddof=1)) / len(paired) ** 0.5
+    points = independent_mean(100.0 * (ran.right.astype(float) - fixed[best].right))
     return {
         "misses": misses,
         "over_by_most": round(max(0.0, float(over.max())), 6),
         "fixed_threshold": best,
         "fixed_accuracy": round(float(fixed[best].right.mean()), 4),
         "fixed_misses": missed[best],
-        "points": round(float(paired.mean()), 3),
-        "points_low": round(float(paired.mean()) - spread, 3),
-        "points_high": round(float(paired.mean()) + spread, 3),
+        "points": round(points.value, 3),
+        "points_low": "" if points.low is None else round(points.low, 3),
+        "points_high": "" if points.high is None else round(points.high, 3),
     }
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-import math
 import statistics
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from jinja2 import Environment, StrictUndefined
 from models.errors import ModelError
 from models.files import write_staged
 from simulator.command import command
+from simulator.streams.statistics import Estimate, independent_mean
 
 TABLES = CURVE, HARDWARE_AWARE, AGREEMENT = "curve.csv", "hardware_aware.csv", "agreement.csv"
 PLOT = "curve.png"
@@ -119,39 +119,49 @@ def verdicts(aware: list[Row]) -> list[dict[str, Any]]:
         on = [row for row in aware if row["machine"] == machine]
         trained = dict.fromkeys(row["trained_for"] for row in on if row["seed"])
         for other in (name for name in trained if name != machine):
-            dearer, points, at_equal = [], [], []
+            by_seed = []
             for seed in dict.fromkeys(row["seed"] for row in on if row["seed"]):
                 own, theirs = (
                     [r for r in on if r["trained_for"] == name and r["seed"] == seed]
                     for name in (machine, other)
                 )
                 start = [row for row in on if not row["seed"]]
-                pairs = list(zip(own, theirs, strict=True))
-                dearer += [_mean(100 * (float(a[cost]) / float(b[cost]) - 1) for a, b in pairs)]
-                points += [_mean(100 * (float(a["accuracy"]) - float(b["accuracy"]))
-                                 for a, b in pairs)]  # fmt: skip
-                at_equal += [at_equal_accuracy(start + own, start + theirs, cost)]
-            low, high = interval(at_equal)
+                by_seed.append(
+                    (
+                        100 * _mean(own, theirs, cost, lambda a, b: a / b - 1),
+                        100 * _mean(own, theirs, "accuracy", lambda a, b: a - b),
+                        at_equal_accuracy(start + own, start + theirs, cost),
+                    )
+                )
+            dearer, points, at_equal = map(independent_mean, zip(*by_seed, strict=True))
             found.append(
                 {
                     "machine": machine,
                     "other": other,
-                    "seeds": len(dearer),
                     "dearer": stated(dearer),
                     "points": stated(points),
                     "at_equal_accuracy": stated(at_equal),
-                    "differs": low > 0 or high < 0,
-                    "by_seed": at_equal,
+                    "differs": (at_equal.low or -1) > 0 or (at_equal.high or 1) < 0,
+                    "by_seed": [each[2] for each in by_seed],
                 }
             )
     return found
+
+
+def _mean(
+    own: list[Row], other: list[Row], name: str, apart: Callable[[float, float], float]
+) -> float:
+    """How far two networks are apart in a figure, mean over the weights of the cost."""
+    return statistics.mean(
+        apart(float(a[name]), float(b[name])) for a, b in zip(own, other, strict=True)
+    )
 
 
 def interaction(found: list[dict[str, Any]]) -> str:
     """What a machine's own network costs more there than another machine's, mean over machines."""
     machines = {row["machine"] for row in found}
     pairs = [row["by_seed"] for row in found if row["other"] in machines]
-    return stated([statistics.mean(each) for each in zip(*pairs, strict=True)])
+    return stated(independent_mean([statistics.mean(each) for each in zip(*pairs, strict=True)]))
 
 
 def at_equal_accuracy(own: list[Row], other: list[Row], cost: str) -> float:
@@ -175,24 +185,10 @@ def at_equal_accuracy(own: list[Row], other: list[Row], cost: str) -> float:
     return float(100.0 * np.mean(costs[0] / costs[1] - 1.0))
 
 
-def _mean(values: Iterable[float]) -> float:
-    return statistics.mean(values)
-
-
-def interval(values: list[float]) -> tuple[float, float]:
-    """95 % interval of a mean over seeds, by Student; of one seed without an end."""
-    from scipy import stats
-
-    if len(values) < 2:
-        return -math.inf, math.inf
-    reach = stats.t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5
-    return statistics.mean(values) - reach, statistics.mean(values) + reach
-
-
-def stated(values: list[float]) -> str:
-    """Mean and its interval."""
-    low, high = interval(values)
-    return f"{statistics.mean(values):+.2f} [{low:+.2f}, {high:+.2f}]"
+def stated(estimate: Estimate) -> str:
+    """Mean and its interval, which one value does not have."""
+    low, high = (f"{end:+.2f}" if end is not None else "..." for end in estimate[1:])
+    return f"{estimate.value:+.2f} [{low}, {high}]"
 
 
 def plot(curve: list[Row]) -> bytes:
