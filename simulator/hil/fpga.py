@@ -33,6 +33,7 @@ SMALL_MACHINE = (
     "cores.0.pe_array.fifo_words=2",
     "cores.0.buffers.weights.size_kib=8",
     "token_skip.queue_tokens=64",
+    "token_skip.scan_tokens_per_cycle=4",
 )
 """What makes arch_configs/sparse_pe.yaml the machine of the small engine."""
 SMALL_ENGINE = {
@@ -43,18 +44,21 @@ SMALL_ENGINE = {
     "MAP_DEPTH": 256,
     "TOKEN_DEPTH": 128,
     "VALUE_DEPTH": 1,
-    "KEY_DEPTH": 2,
+    "KEY_DEPTH": 1,
     "SCORE_DEPTH": 16,
     "STREAM_DEPTH": 64,
     "MEMBRANE_DEPTH": 256,
     "ATTENTION_CHANNELS": 32,
-    "CONSTANT_DEPTH": 32,
+    "CONSTANT_DEPTH": 16,
     "HEAD_DEPTH": 16,
     "PROGRAM_DEPTH": 32,
     "MAP_WIDTH": 16,
+    "IMAGE_BEATS": 8,
 }
 """Sizes of an engine for a block of 32 channels on images of 16 x 16 pixels."""
-_ENGINE = {"ROWS": 2, "WORD_INPUTS": 64, "FIFO_WORDS": 2, "QUEUE": 64, "WEIGHT_SLOTS": 4}
+SMALL_CYCLES = 25_755
+"""Of an image on it: a drawn network of 16 tokens and three timesteps, on the RTL."""
+_ENGINE = {"ROWS": 2, "WORD_INPUTS": 64, "FIFO_WORDS": 2, "SCAN": 4, "QUEUE": 64, "WEIGHT_SLOTS": 4}
 
 
 class PlacedUnit(NamedTuple):
@@ -75,18 +79,22 @@ UNITS = {
     "engine": PlacedUnit("network_top", ENGINE_SOURCES, _ENGINE | SMALL_ENGINE),
 }
 SLOW = ("engine",)
-"""Units that take an hour, which are placed only if they are named."""
+"""Units that take far longer, which are placed only if they are named."""
 CELL_LUTS = {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 4}
 
 
 class Placed(NamedTuple):
-    """What a unit takes on the FPGA, and the clock that its routes allow: 0 if there are none."""
+    """What a unit takes on the FPGA, and the clock that its routes allow: 0 if there are none.
+
+    slowest_path: the cells between which that clock is lost.
+    """
 
     luts: int
     registers: int
     block_rams: int
     multipliers: int
     clock_mhz: float
+    slowest_path: str = ""
 
 
 @command()
@@ -98,7 +106,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         epilog="example: python -m simulator.hil.fpga --unit token_skip --cycles 88000",
     )
     add = parser.add_argument
-    add("--unit", action="append", choices=UNITS, metavar="NAME", help=", ".join(UNITS))
+    units = f"{', '.join(UNITS)} (far longer than the others, so only if it is named)"
+    add("--unit", action="append", choices=UNITS, metavar="NAME", help=units)
     add("--cycles", type=int, metavar="N", help="of an image: its time at the slowest clock")
     add("--synthesize", action="store_true", help="only: count cells, and place nothing")
     options = parser.parse_args(arguments)
@@ -111,11 +120,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         counts = " | ".join(f"{count:,}" for count in placed[:4])
         clock = f"{placed.clock_mhz:.1f}" if placed.clock_mhz else "not placed"
         print(f"| {UNITS[name].top} | {sizes} | {counts} | {clock} |")
-    if options.cycles and not options.synthesize:
-        slowest = min(placed.clock_mhz for placed in found.values())
-        print(
-            f"\n{options.cycles:,} cycles at {slowest:.1f} MHz: {options.cycles / slowest:,.0f} us"
-        )
+    if options.synthesize:
+        return
+    for name, placed in found.items():
+        print(f"\n{UNITS[name].top}: slowest path: {placed.slowest_path}", end="")
+    print()
+    slowest = min(placed.clock_mhz for placed in found.values())
+    for what, cycles in (
+        ("an image", options.cycles),
+        ("an image of the engine's drawn network", SMALL_CYCLES if "engine" in found else None),
+    ):
+        if cycles:
+            print(f"\n{what}: {cycles:,} cycles at {slowest:.1f} MHz: {cycles / slowest:,.0f} us")
 
 
 def missing_tools(tools: Sequence[str] = (YOSYS, NEXTPNR)) -> str:
@@ -146,16 +162,27 @@ def place(unit: PlacedUnit, *, only_cells: bool = False) -> Placed:
         words += ["--timing-allow-fail", "--out-of-context"]
         run_tool(f"fpga: {unit.top}: {NEXTPNR}", words, LIMIT_S, folder=folder)
         report = json.loads((folder / "report.json").read_text())
-    used = {cell: int(count["used"]) for cell, count in report["utilization"].items()}
-    clocks = [clock["achieved"] for clock in report["fmax"].values()]
-    if not clocks:
+    if not report["fmax"]:
         raise DeviceError(f"fpga: {unit.top}: no clock in the report")
+    return _placed(report)
+
+
+def _placed(report: dict[str, Any]) -> Placed:
+    """What nextpnr reports of a unit with one clock."""
+    used = {cell: int(count["used"]) for cell, count in report["utilization"].items()}
+    paths = [
+        path["path"]
+        for path in report["critical_paths"]
+        if path["from"] == path["to"] and path["path"]
+    ]
+    ends = [f"{path[0]['from']['cell']} to {path[-1]['to']['cell']}" for path in paths]
     return Placed(
         used.get("TRELLIS_COMB", 0),
         used.get("TRELLIS_FF", 0),
         used.get("DP16KD", 0),
         used.get("MULT18X18D", 0),
-        float(min(clocks)),
+        float(min(clock["achieved"] for clock in report["fmax"].values())),
+        "; ".join(ends),
     )
 
 

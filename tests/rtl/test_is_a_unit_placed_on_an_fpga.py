@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from simulator.errors import DeviceError
-from simulator.hil.fpga import SMALL_ENGINE, SMALL_MACHINE, UNITS, missing_tools, place
+from simulator.hil.fpga import (
+    SMALL_CYCLES,
+    SMALL_ENGINE,
+    SMALL_MACHINE,
+    UNITS,
+    missing_tools,
+    place,
+)
 from simulator.hil.network.compare import wrong_values
 from simulator.hil.network.engine import network_design, run_images
 from simulator.hil.network.program import compile_network
@@ -59,4 +66,4 @@ def test_the_engine_that_is_placed_classifies() -> None:
     image = np.random.default_rng(3).integers(0, 256, (16, 16, 1)).astype(np.uint8)
     (run,) = run_images(small, program, [image], SMALL_ENGINE)
     assert wrong_values(program, run, run_twin(network, image, membrane_bits=16)) == {}
-    assert run.counters["cycles"] == 25746
+    assert run.counters["cycles"] == SMALL_CYCLES

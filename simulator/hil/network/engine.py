@@ -59,6 +59,7 @@ SIZES = {
     "HEAD_DEPTH": 256,
     "PROGRAM_DEPTH": 256,
     "MAP_WIDTH": 64,
+    "IMAGE_BEATS": 32,
 }
 """The largest network that the engine takes, and the memories for it."""
 LARGER = SIZES | {

@@ -21,11 +21,14 @@ module head_unit #(
     output logic [CLASSES*64-1:0]          logits
 );
   localparam int CLASS_BITS = $clog2(CLASSES);
+  localparam int PRODUCT_BITS = FIELD_BITS + 1 + 8;
+  localparam int SUM_BITS = PRODUCT_BITS + $clog2(COLUMNS);
   logic [7:0] number, tile, number1, number2, number3;
   logic valid1, valid2, valid3, last1, last2, last3, first2, ended, reading;
   logic [7:0] tile1;
-  logic signed [63:0] products[0:COLUMNS-1];
-  logic signed [63:0] sum, total;
+  logic signed [PRODUCT_BITS-1:0] products[0:COLUMNS-1];
+  logic signed [SUM_BITS-1:0] sum;
+  logic signed [63:0] total;
   assign reading = start && !ended;
   assign busy = start && !done;
   assign read = reading;
@@ -33,7 +36,7 @@ module head_unit #(
   assign field_tile = tile1;
   always_comb begin
     sum = '0;
-    for (int lane = 0; lane < COLUMNS; lane++) sum = sum + products[lane];
+    for (int lane = 0; lane < COLUMNS; lane++) sum = sum + SUM_BITS'(products[lane]);
   end
   always_ff @(posedge clk) begin
     if (!start) begin
@@ -59,9 +62,9 @@ module head_unit #(
     tile1 <= tile;
     first2 <= tile1 == '0;
     for (int lane = 0; lane < COLUMNS; lane++)
-      products[lane] <= $signed({32'd0, field[lane*FIELD_BITS+:FIELD_BITS]})
-          * 64'($signed(weights[lane*8+:8]));
-    if (valid2) total <= (first2 ? '0 : total) + sum;
+      products[lane] <= $signed({1'b0, field[lane*FIELD_BITS+:FIELD_BITS]})
+          * $signed(weights[lane*8+:8]);
+    if (valid2) total <= (first2 ? '0 : total) + 64'(sum);
     if (valid3 && last3)
       logits[32'(CLASS_BITS'(number3))*64+:64] <=
           (total <<< shifts[32'(CLASS_BITS'(number3))*8+:8]) + biases[32'(CLASS_BITS'(number3))*64+:64];

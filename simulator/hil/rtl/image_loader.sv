@@ -25,7 +25,8 @@ module image_loader #(
   localparam int BEAT_PLACE_BITS = $clog2(BEATS);
   logic [BEAT_BITS-1:0] current;
   logic [BEAT_PLACE_BITS:0] came;
-  logic [15:0] number, x, y, byte_number, lines_of_three;
+  logic [15:0] number, byte_number;
+  logic [7:0] x, y, third_x, third_y;
   logic upper, read, here;
   logic [BEAT_PLACE_BITS-1:0] wanted, held;
   logic holds;
@@ -37,9 +38,12 @@ module image_loader #(
   assign write = here && !hold;
   assign pixel = 32'(current >> {byte_number[BYTE_BITS-1:0], 3'd0})
       & (32'hffffffff >> (6'd32 - (6'd8 << pixel_shift)));
-  assign lines_of_three = (16'(width) + 16'd2) / 16'd3;
-  assign bank = 4'((y % 16'd3) * 16'd3 + x % 16'd3);
-  assign address = MAP_BITS'(((y / 16'd3) * lines_of_three + x / 16'd3) * 16'd2 + 16'(upper));
+  assign third_x = network_pkg::third(9'(x));
+  assign third_y = network_pkg::third(9'(y));
+  assign bank = 4'(y - 8'd3 * third_y) * 4'd3 + 4'(x - 8'd3 * third_x);
+  assign address = MAP_BITS'({
+    16'(third_y) * 16'(network_pkg::third(9'(width) + 9'd2)) + 16'(third_x), upper
+  });
   assign pixels_here = number;
   always_comb begin
     planes = '0;
@@ -77,8 +81,8 @@ module image_loader #(
         upper <= !upper;
         if (upper) begin
           number <= number + 1'b1;
-          x <= (x + 16'd1 == 16'(width)) ? '0 : x + 1'b1;
-          if (x + 16'd1 == 16'(width)) y <= y + 1'b1;
+          x <= (x + 8'd1 == width) ? '0 : x + 1'b1;
+          if (x + 8'd1 == width) y <= y + 1'b1;
         end
       end
     end

@@ -82,4 +82,17 @@ package network_pkg;
     logic [15:0]  first_row;
     logic [15:0]  rows;
   } pass_t;
+
+  // Lines of a map have a power of two of pixels: their number divides by a shift.
+  function automatic logic [2:0] line_shift(input logic [7:0] width);
+    line_shift = '0;
+    for (int each = 0; each < 8; each++) if (width[each]) line_shift = line_shift | 3'(each);
+  endfunction
+
+  // A third, rounded down, of what is below 512: * 171 / 512, by shifts and sums.
+  function automatic logic [7:0] third(input logic [8:0] value);
+    logic [16:0] wide;
+    wide  = 17'(value);
+    third = 8'(((wide << 7) + (wide << 5) + (wide << 3) + (wide << 1) + wide) >> 9);
+  endfunction
 endpackage

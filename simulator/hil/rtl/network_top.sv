@@ -36,6 +36,7 @@ module network_top #(
     parameter int HEAD_DEPTH = 256,
     parameter int PROGRAM_DEPTH = 256,
     parameter int MAP_WIDTH = 64,
+    parameter int IMAGE_BEATS = 32,
     parameter int BEAT_BITS = PORT_INPUTS * COLUMNS * WEIGHT_BITS
 ) (
     input  logic                 clk,
@@ -462,8 +463,8 @@ module network_top #(
   // Results, on their way to the memories.
   network_pkg::instruction_t result_instr;
   logic result, result_is_score, step_result, map_result;
-  logic [15:0] result_index, result_token, result_row, result_y, result_x, result_channel;
-  logic [7:0] result_tile;
+  logic [15:0] result_index, result_token, result_row, result_channel;
+  logic [7:0] result_tile, result_y, result_x, third_y, third_x;
   logic [COLUMNS-1:0] result_spikes;
   logic [STREAM_BITS*COLUMNS-1:0] result_planes;
   logic [COLUMNS*8-1:0] result_scores;
@@ -473,16 +474,19 @@ module network_top #(
   logic [4*COLUMNS-1:0] image_planes;
   logic [8:0] map_write;
   assign map_result = result && result_instr.target == network_pkg::TO_MAP;
-  assign result_y = result_token / 16'(result_instr.result_width);
-  assign result_x = result_token % 16'(result_instr.result_width);
-  assign result_bank = 4'((result_y % 16'd3) * 16'd3 + result_x % 16'd3);
+  assign result_y = 8'(result_token >> network_pkg::line_shift(result_instr.result_width));
+  assign result_x = 8'(result_token) & (result_instr.result_width - 8'd1);
+  assign third_y = network_pkg::third(9'(result_y));
+  assign third_x = network_pkg::third(9'(result_x));
+  assign result_bank = 4'(result_y - 8'd3 * third_y) * 4'd3 + 4'(result_x - 8'd3 * third_x);
   assign result_map_address = MAP_BITS'(result_instr.result_base) + MAP_BITS'(
-      ((result_y / 16'd3) * ((16'(result_instr.result_width) + 16'd2) / 16'd3) + result_x / 16'd3)
+      (16'(third_y) * 16'(network_pkg::third(9'(result_instr.result_width) + 9'd2)) + 16'(third_x))
       * 16'(result_instr.result_entries)) + MAP_BITS'(result_tile >> PART_BITS);
   assign map_bank = map_result ? result_bank : image_bank;
   assign map_write = (map_result || image_write) ? 9'd1 << map_bank : '0;
   image_loader #(
       .BEAT_BITS(BEAT_BITS),
+      .BEATS(IMAGE_BEATS),
       .PART(COLUMNS),
       .MAP_BITS(MAP_BITS)
   ) image (

@@ -19,26 +19,26 @@ module neuron_unit #(
     output logic [LANES*MEMBRANE_BITS-1:0]  new_membrane
 );
   localparam int WIDE = SUM_BITS + 1 + 7 + 1;
-  localparam logic signed [WIDE-1:0] HIGHEST = (WIDE'(1) << (MEMBRANE_BITS - 1)) - WIDE'(1);
-  localparam logic signed [WIDE-1:0] LOWEST = ~HIGHEST;
+  localparam int SIGN = MEMBRANE_BITS - 1;
   logic [2:0] fraction_now;
   always_ff @(posedge clk) fraction_now <= fraction;
   for (genvar lane = 0; lane < LANES; lane++) begin : neuron
     logic signed [SUM_BITS:0] current;
     logic signed [WIDE-1:0] wide, old, half;
     logic signed [MEMBRANE_BITS-1:0] charged, limit, limit_now;
-    logic fires;
+    logic fires, fits;
     assign wide = WIDE'(current) <<< fraction_now;
     assign old = at_rest ? '0 : WIDE'($signed(membrane[lane*MEMBRANE_BITS+:MEMBRANE_BITS]));
     assign half = (wide + old) >>> 1;
+    // Saturated if the bits above a membrane's are not its sign.
+    assign fits = half[WIDE-1:SIGN] == {(WIDE - SIGN) {half[WIDE-1]}};
     assign fires = charged >= limit_now;
     always_ff @(posedge clk) begin
       current <= (SUM_BITS + 1)'($signed(sums[lane*SUM_BITS+:SUM_BITS]))
                + (SUM_BITS + 1)'($signed(bias[lane*SUM_BITS+:SUM_BITS]));
       limit <= threshold[lane*MEMBRANE_BITS+:MEMBRANE_BITS];
       limit_now <= limit;
-      charged <= (half > HIGHEST) ? MEMBRANE_BITS'(HIGHEST)
-               : (half < LOWEST) ? MEMBRANE_BITS'(LOWEST) : MEMBRANE_BITS'(half);
+      charged <= fits ? MEMBRANE_BITS'(half) : {half[WIDE-1], {SIGN{!half[WIDE-1]}}};
       spikes[lane] <= fires;
       new_membrane[lane*MEMBRANE_BITS+:MEMBRANE_BITS] <= fires ? '0 : charged;
     end

@@ -32,12 +32,16 @@ module registers #(
 );
   logic classified, writes;
   logic [5:0] write_place, read_place;
+  logic [64*32-1:0] readable;
   assign writes = awvalid && wvalid && !bvalid;
   assign awready = writes;
   assign wready = writes;
   assign arready = arvalid && !rvalid;
   assign write_place = awaddr[7:2];
   assign read_place = araddr[7:2];
+  assign readable = (64 * 32)'({
+    counters, (30 * 32)'(settings), 29'd0, refused, classified, idle && !run && !configure, 32'd0
+  });
   always_ff @(posedge clk) begin
     run <= 1'b0;
     configure <= 1'b0;
@@ -59,14 +63,7 @@ module registers #(
     end
     for (int each = 0; each < SETTINGS; each++)
       if (writes && write_place == 6'(each + 2)) settings[each*32+:32] <= wdata;
-    if (arready) begin
-      rdata <= '0;
-      if (read_place == 6'd1) rdata <= {29'd0, refused, classified, idle && !run && !configure};
-      for (int each = 0; each < COUNTERS; each++)
-        if (read_place == 6'(each + 32)) rdata <= counters[each*32+:32];
-      for (int each = 0; each < SETTINGS; each++)
-        if (read_place == 6'(each + 2)) rdata <= settings[each*32+:32];
-    end
+    if (arready) rdata <= readable[32'(read_place)*32+:32];
   end
   logic unused;
   assign unused = ^{awaddr[1:0], araddr[1:0]};

@@ -22,8 +22,21 @@ module score_memory #(
 );
   localparam int PART_BITS = $clog2(PORT_INPUTS);
   localparam int TILE_ENTRIES = COLUMNS / PORT_INPUTS;
-  logic [COLUMNS*PORT_INPUTS*BITS-1:0] found;
+  logic [COLUMNS*BITS-1:0] turned;
+  logic [PORT_INPUTS*COLUMNS*BITS-1:0] found;    // by part, by bank
   logic [LANE_BITS-1:0] rotation;
+
+  // Vectors are turned a digit of the distance at a time: lane l comes from lane l - distance, or,
+  // back again, from lane l + distance.
+  function automatic logic [COLUMNS*BITS-1:0] turn(
+      input logic [COLUMNS*BITS-1:0] vector, input logic [LANE_BITS-1:0] distance, input logic back);
+    turn = vector;
+    for (int digit = 0; digit < LANE_BITS; digit++)
+      if (distance[digit])
+        turn = back ? (turn >> (BITS << digit)) | (turn << (COLUMNS * BITS - (BITS << digit)))
+                    : (turn << (BITS << digit)) | (turn >> (COLUMNS * BITS - (BITS << digit)));
+  endfunction
+  assign turned = turn(write_data, write_query, 1'b0);
   for (genvar bank = 0; bank < COLUMNS; bank++) begin : banks
     logic [LANE_BITS-1:0] key;
     logic [ADDRESS_BITS-1:0] entry;
@@ -37,21 +50,16 @@ module score_memory #(
           .clk,
           .write(write && PORT_INPUTS'(key % LANE_BITS'(PORT_INPUTS)) == PORT_INPUTS'(part)),
           .write_address(entry),
-          .write_data(write_data[key*BITS+:BITS]),
+          .write_data(turned[bank*BITS+:BITS]),
           .read,
           .read_address(read_base + ADDRESS_BITS'(read_keys)),
-          .read_data(found[(bank*PORT_INPUTS+part)*BITS+:BITS])
+          .read_data(found[(part*COLUMNS+bank)*BITS+:BITS])
       );
     end
   end
   always_ff @(posedge clk) if (read) rotation <= LANE_BITS'(read_keys << PART_BITS);
-  always_comb begin
-    for (int part = 0; part < PORT_INPUTS; part++) begin
-      for (int query = 0; query < COLUMNS; query++) begin
-        logic [LANE_BITS-1:0] bank;
-        bank = LANE_BITS'(query) + rotation + LANE_BITS'(part);
-        read_data[(part*COLUMNS+query)*BITS+:BITS] = found[(32'(bank)*PORT_INPUTS+part)*BITS+:BITS];
-      end
-    end
+  for (genvar part = 0; part < PORT_INPUTS; part++) begin : keys
+    assign read_data[part*COLUMNS*BITS+:COLUMNS*BITS] =
+        turn(found[part*COLUMNS*BITS+:COLUMNS*BITS], rotation + LANE_BITS'(part), 1'b1);
   end
 endmodule

@@ -21,8 +21,7 @@ module spike_counter #(
     output logic [LANES*COUNT_BITS-1:0]     counts      // planes of all lanes, lowest bits first
 );
   localparam int WIDE = SUM_BITS + 1 + 7 + 1;
-  localparam logic signed [WIDE-1:0] HIGHEST = (WIDE'(1) << (MEMBRANE_BITS - 1)) - WIDE'(1);
-  localparam logic signed [WIDE-1:0] LOWEST = ~HIGHEST;
+  localparam int SIGN = MEMBRANE_BITS - 1;
   logic [7:0] left;
   logic charging, fired, fired_first, fired_last;
   logic [2:0] kept_fraction;
@@ -50,9 +49,11 @@ module spike_counter #(
     logic signed [WIDE-1:0] half;
     logic signed [MEMBRANE_BITS-1:0] charged, limit, membrane;
     logic [COUNT_BITS-1:0] count;
-    logic fires;
+    logic fires, fits;
     assign membrane = (left == timesteps) ? '0 : fires ? '0 : charged;
     assign half = ((WIDE'(current) <<< kept_fraction) + WIDE'(membrane)) >>> 1;
+    // Saturated if the bits above a membrane's are not its sign.
+    assign fits = half[WIDE-1:SIGN] == {(WIDE - SIGN) {half[WIDE-1]}};
     assign fires = charged >= limit;
     always_ff @(posedge clk) begin
       if (load) begin
@@ -61,8 +62,7 @@ module spike_counter #(
         limit <= threshold[lane*MEMBRANE_BITS+:MEMBRANE_BITS];
       end
       if (charging)
-        charged <= (half > HIGHEST) ? MEMBRANE_BITS'(HIGHEST)
-                 : (half < LOWEST) ? MEMBRANE_BITS'(LOWEST) : MEMBRANE_BITS'(half);
+        charged <= fits ? MEMBRANE_BITS'(half) : {half[WIDE-1], {SIGN{!half[WIDE-1]}}};
       if (fired) begin
         spikes[lane] <= fires;
         count <= (fired_first ? '0 : count) + COUNT_BITS'(fires);

@@ -95,9 +95,11 @@ module vector_engine #(
   logic [15:0] pool_line, pool_column;
   logic [1:0] dy, dx;
   logic [15:0] line_in, column_in, width, block_lines;
+  logic [2:0] shift;
   logic in_window, in_map, from_saved;
   assign width = 16'(now.instr.width);
-  assign block_lines = now.rows / width;
+  assign shift = network_pkg::line_shift(now.instr.width);
+  assign block_lines = now.rows >> shift;
   assign line_in = {pool_line[14:0], 1'b0} + 16'(dy);       // one more than the line
   assign column_in = {pool_column[14:0], 1'b0} + 16'(dx);   // one more than the column
   assign in_window = now.instr.pool && step < 8'd9;
@@ -155,7 +157,7 @@ module vector_engine #(
     parity1 <= now.first_row[ITEM_BITS];
     pass1 <= now;
     row1 <= number;
-    pool_token1 <= ((now.first_row / width) >> 1) * (width >> 1)
+    pool_token1 <= ((now.first_row >> shift) >> 1) * (width >> 1)
                  + pool_line * (width >> 1) + pool_column;
     if (pooling1) best <= best_now;
   end
@@ -187,16 +189,17 @@ module vector_engine #(
 
   // Attention's membranes lie by token, a bank each; lanes are places in the list.
   logic [COLUMNS*MEMBRANE_BITS-1:0] gathered;
-  logic [COLUMNS*16-1:0] owners1, tokens2, tokens3, tokens4;
   logic attention2, attention4;
   localparam int ATTENTION_BITS = $clog2(ATTENTION_CHANNELS);
   localparam int OWNER_BITS = $clog2(TOKENS);
+  logic [COLUMNS-1:0] owned1;
+  logic [COLUMNS*OWNER_BITS-1:0] owners1;
   always_comb begin
     for (int lane = 0; lane < COLUMNS; lane++) begin
       logic [15:0] place;
       place = 16'(pass1.tile) * 16'(COLUMNS) + 16'(lane);
-      // No token, for lanes behind the end of the list.
-      owners1[lane*16+:16] = (place < live) ? token_of[32'(place[OWNER_BITS-1:0])*16+:16] : 16'hffff;
+      owned1[lane] = place < live;
+      owners1[lane*OWNER_BITS+:OWNER_BITS] = token_of[32'(place[OWNER_BITS-1:0])*16+:OWNER_BITS];
     end
   end
   network_pkg::pass_t pass2, pass3, pass4;
@@ -208,14 +211,14 @@ module vector_engine #(
       .DEPTH(ATTENTION_CHANNELS)
   ) by_token (
       .clk,
-      .write(attention4),
-      .write_address(ATTENTION_BITS'(pass4.instr.membrane_base + row4)),
-      .write_owners(tokens4),
-      .write_data(new_membrane),
       .read(passes1 && pass1.instr.attention),
       .read_address(ATTENTION_BITS'(pass1.instr.membrane_base + row1)),
-      .read_owners(tokens2),
-      .read_data(gathered)
+      .owned(owned1),
+      .owners(owners1),
+      .read_data(gathered),
+      .write(attention4),
+      .write_address(ATTENTION_BITS'(pass4.instr.membrane_base + row4)),
+      .write_data(new_membrane)
   );
 
   // Cycles 1 to 4: the neurons; scores and addresses go beside them.
@@ -229,7 +232,6 @@ module vector_engine #(
     {pass4, pass3, pass2} <= {pass3, pass2, pass1};
     {row4, row3, row2} <= {row3, row2, row1};
     {token4, token3, token2} <= {token3, token2, token1};
-    {tokens4, tokens3, tokens2} <= {tokens3, tokens2, owners1};
     {scores4, scores3} <= {scores3, scores2};
     at_rest2 <= at_rest1;
     for (int lane = 0; lane < COLUMNS; lane++) scores2[lane*8+:8] <= sums1[lane*SUM_BITS+:8];

@@ -68,7 +68,8 @@ module word_feeder #(
   // The loops.
   logic scanned;
   logic [7:0] tile, chunk, plane_number, tiles;
-  logic [15:0] row, block_row, count, rows_left, rows_here, x, y, height_row;
+  logic [15:0] row, block_row, count, rows_left, rows_here, x, y, height;
+  logic [3:0] tap, slice;      // first tap of the chunk, and its part of it
   logic [AHEAD_BITS-1:0] ahead;
   logic waits_over, ready, issue, last_plane, last_row, ends_chunk, ends_tile, ends_pass, ends_all;
   logic image_here;
@@ -99,6 +100,7 @@ module word_feeder #(
       scanned <= 1'b0;
       tile <= '0;
       chunk <= '0;
+      {tap, slice} <= '0;
       row <= '0;
       block_row <= '0;
       plane_number <= '0;
@@ -123,7 +125,12 @@ module word_feeder #(
           x <= block_x;
           y <= block_y;
         end
-        if (ends_chunk) chunk <= ends_tile ? '0 : chunk + 1'b1;
+        if (ends_chunk) begin
+          chunk <= ends_tile ? '0 : chunk + 1'b1;
+          slice <= (ends_tile || slice + 4'd1 >= instr.slices) ? '0 : slice + 1'b1;
+          if (ends_tile) tap <= '0;
+          else if (slice + 4'd1 >= instr.slices) tap <= tap + instr.chunk_taps;
+        end
         if (ends_tile) begin
           block_row <= row + 1'b1;
           block_x <= (x + 16'd1 == 16'(instr.width)) ? '0 : x + 1'b1;
@@ -148,6 +155,7 @@ module word_feeder #(
   logic asked_valid, asked_last_input;
   logic [15:0] asked_row, asked_x, asked_y, asked_token, asked_live;
   logic [7:0] asked_plane, asked_chunk;
+  logic [3:0] asked_tap, asked_slice;
   network_pkg::instruction_t asked_instr;
   logic [TAG_BITS-1:0] asked_tag;
   assign list_read = issue && instr.listed;
@@ -161,6 +169,8 @@ module word_feeder #(
     asked_y <= y;
     asked_plane <= plane_number;
     asked_chunk <= chunk;
+    asked_tap <= tap;
+    asked_slice <= slice;
     asked_last_input <= chunk + 8'd1 == instr.chunks;
     asked_live <= live;
     asked_tag <= {
@@ -170,16 +180,22 @@ module word_feeder #(
     };
   end
 
-  // Then the addresses. A bank of the map has one of the three lines and one of the three columns.
-  logic [3:0] first_tap, slice;
-  logic [7:0] entry;
-  logic [15:0] lines_of_three;
-  assign height_row = asked_instr.rows / 16'(asked_instr.width);
-  assign lines_of_three = (16'(asked_instr.width) + 16'd2) / 16'd3;
-  assign first_tap = (asked_instr.slices > 4'd1) ? 4'(asked_chunk / 8'(asked_instr.slices))
-                                                : 4'(asked_chunk * 8'(asked_instr.chunk_taps));
-  assign slice = (asked_instr.slices > 4'd1) ? 4'(asked_chunk % 8'(asked_instr.slices)) : '0;
-  assign entry = 8'(slice) * asked_instr.plane_groups + (asked_plane >> 2);
+  // Then the addresses. A bank of the map has one of the three lines and one of the three columns of
+  // the window, so that only thirds of the first line and column are needed, and of those before them.
+  logic [7:0] entry, third_y, third_x, lines_of_three;
+  logic [3:0] place_y, place_x;     // 0 to 2: bank of the first line, of the first column
+  logic [MAP_BITS-1:0] line_entries, first_line, first_column, first_entry;
+  assign height = asked_instr.rows >> network_pkg::line_shift(asked_instr.width);
+  assign lines_of_three = network_pkg::third(9'(asked_instr.width) + 9'd2);
+  assign third_y = network_pkg::third(9'(asked_y) + 9'd2);
+  assign third_x = network_pkg::third(9'(asked_x) + 9'd2);
+  assign place_y = 4'(asked_y) + 4'd2 - 4'd3 * 4'(third_y);
+  assign place_x = 4'(asked_x) + 4'd2 - 4'd3 * 4'(third_x);
+  assign entry = 8'(asked_slice) * asked_instr.plane_groups + (asked_plane >> 2);
+  assign line_entries = MAP_BITS'(16'(lines_of_three) * 16'(asked_instr.row_entries));
+  assign first_line = MAP_BITS'(16'(third_y) * 16'(line_entries));
+  assign first_column = MAP_BITS'(16'(third_x) * 16'(asked_instr.row_entries));
+  assign first_entry = MAP_BITS'(asked_instr.word_base) + MAP_BITS'(entry);
   assign read_map = asked_valid && asked_instr.operand == network_pkg::FROM_MAP;
   assign read_tokens = asked_valid && asked_instr.operand == network_pkg::FROM_TOKENS;
   assign read_values = asked_valid && asked_instr.operand == network_pkg::FROM_VALUES;
@@ -191,36 +207,23 @@ module word_feeder #(
   assign column_address = (asked_instr.operand == network_pkg::FROM_VALUES)
       ? asked_instr.word_base + asked_row
       : {asked_row[15:5] * 11'(asked_instr.row_entries) + 11'(asked_chunk), asked_row[4:0]};
-  logic [8:0] in_map, asked_inside;
-  logic [35:0] tap_bank, asked_tap_bank;
+  logic [2:0] lines_in, columns_in;
+  assign lines_in = {asked_y + 16'd1 < height, 1'b1, asked_y != '0};
+  assign columns_in = {asked_x + 16'd1 < 16'(asked_instr.width), 1'b1, asked_x != '0};
   always_comb begin
-    map_address = '0;
-    in_map = '0;
-    tap_bank = '0;
-    for (int dy = 0; dy < 3; dy++) begin
-      for (int dx = 0; dx < 3; dx++) begin
-        logic [15:0] line, column;
-        logic [3:0] bank;
-        // One more than the pixel's, so that nothing is below zero.
-        line = asked_y + 16'(dy);
-        column = asked_x + 16'(dx);
-        bank = 4'((line + 16'd2) % 16'd3) * 4'd3 + 4'((column + 16'd2) % 16'd3);
-        tap_bank[(3*dy+dx)*4+:4] = bank;
-        if (line != '0 && column != '0 && line <= height_row && column <= 16'(asked_instr.width)) begin
-          in_map[3*dy+dx] = 1'b1;
-          map_address[32'(bank)*MAP_BITS+:MAP_BITS] = MAP_BITS'(asked_instr.word_base)
-              + MAP_BITS'((((line - 16'd1) / 16'd3) * lines_of_three + (column - 16'd1) / 16'd3)
-                          * 16'(asked_instr.row_entries)) + MAP_BITS'(entry);
-        end
-      end
-    end
+    for (int line = 0; line < 3; line++)
+      for (int column = 0; column < 3; column++)
+        map_address[(3*line+column)*MAP_BITS+:MAP_BITS] = first_entry
+            + first_line - ((4'(line) >= place_y) ? line_entries : '0)
+            + first_column - ((4'(column) >= place_x) ? MAP_BITS'(asked_instr.row_entries) : '0);
   end
 
   // Then the words.
   logic fetched_valid, fetched_map, fetched_values, fetched_packed;
   logic [TAG_BITS-1:0] fetched_tag;
   logic [15:0] fetched_token;
-  logic [3:0] fetched_first, fetched_taps;
+  logic [3:0] fetched_first, fetched_taps, fetched_y, fetched_x;
+  logic [2:0] fetched_lines, fetched_columns;
   logic [7:0] fetched_channels;
   logic [1:0] fetched_part;
   logic [INPUT_BITS-1:0] fetched_inputs;
@@ -231,25 +234,40 @@ module word_feeder #(
     fetched_map <= read_map;
     fetched_values <= read_values;
     fetched_packed <= read_packed;
-    asked_inside <= in_map;
-    asked_tap_bank <= tap_bank;
-    fetched_first <= first_tap;
-    fetched_taps <= (asked_instr.slices > 4'd1) ? 4'd1 : asked_instr.chunk_taps;
+    fetched_lines <= lines_in;
+    fetched_columns <= columns_in;
+    fetched_y <= place_y;
+    fetched_x <= place_x;
+    fetched_first <= asked_tap;
+    fetched_taps <= asked_instr.chunk_taps;
     fetched_channels <= asked_instr.channels;
     fetched_part <= asked_instr.part;
     fetched_inputs <= (asked_instr.operand == network_pkg::FROM_VALUES) ? INPUT_BITS'(asked_live)
         : INPUT_BITS'(asked_last_input ? asked_instr.last_inputs : asked_instr.inputs);
   end
   logic [WORD_INPUTS-1:0] gathered, chosen, meant;
+  // The words in order of their taps: banks turned by the first line's place, then by the column's.
+  logic [9*WORD_INPUTS-1:0] lines, taps;
   always_comb begin
+    for (int dy = 0; dy < 3; dy++)
+      lines[3*dy*WORD_INPUTS+:3*WORD_INPUTS] =
+          (fetched_y == 4'd0) ? map_data[3*dy*WORD_INPUTS+:3*WORD_INPUTS]
+        : (fetched_y == 4'd1) ? map_data[3*((dy+1)%3)*WORD_INPUTS+:3*WORD_INPUTS]
+        : map_data[3*((dy+2)%3)*WORD_INPUTS+:3*WORD_INPUTS];
+    for (int dy = 0; dy < 3; dy++)
+      for (int dx = 0; dx < 3; dx++)
+        taps[(3*dy+dx)*WORD_INPUTS+:WORD_INPUTS] =
+            (fetched_x == 4'd0) ? lines[(3*dy+dx)*WORD_INPUTS+:WORD_INPUTS]
+          : (fetched_x == 4'd1) ? lines[(3*dy+(dx+1)%3)*WORD_INPUTS+:WORD_INPUTS]
+          : lines[(3*dy+(dx+2)%3)*WORD_INPUTS+:WORD_INPUTS];
     gathered = '0;
-    for (int tap = 0; tap < 9; tap++) begin
+    for (int each = 0; each < 9; each++) begin
       logic [3:0] place;
-      place = 4'(tap) - fetched_first;
-      if (asked_inside[tap] && 4'(tap) >= fetched_first && place < fetched_taps)
+      place = 4'(each) - fetched_first;
+      if (fetched_lines[each/3] && fetched_columns[each%3] && 4'(each) >= fetched_first
+          && place < fetched_taps)
         gathered = gathered
-            | (map_data[32'(asked_tap_bank[tap*4+:4])*WORD_INPUTS+:WORD_INPUTS]
-               << (16'(place) * 16'(fetched_channels)));
+            | (taps[each*WORD_INPUTS+:WORD_INPUTS] << (8'(place) * fetched_channels));
     end
     chosen = fetched_map ? gathered : fetched_values ? values_data
            : fetched_packed ? packed_data : token_data;
