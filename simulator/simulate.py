@@ -6,14 +6,15 @@ import importlib.metadata
 import itertools
 import platform
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import Any
+from functools import cache, partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
 import simulator
 from simulator.architecture import Architecture
 from simulator.components.memories.base import AWAKE
-from simulator.energy.field_layers import field_columns
+from simulator.energy.field_layers import FieldColumns, field_columns
 from simulator.energy.machine import MachinePrices
 from simulator.energy.rates import Rates
 from simulator.engine.replay import replay as numba_engine
@@ -55,6 +56,14 @@ BATCH_BYTES = 16 << 20
 """Packed bits of the images that are simulated together, so that memory is bounded."""
 
 
+class Firing(NamedTuple):
+    """What fires in some images, whatever the machine; `images`: views of their batch."""
+
+    images: Sequence[Image]
+    rates: Rates
+    field: FieldColumns
+
+
 class Simulation:
     """A trace opened on a machine; `run` turns images into a Result.
 
@@ -82,7 +91,7 @@ class Simulation:
         self.engine = engine
         self.command = command
         self.pictured = pictured
-        self.network = read_network(trace)
+        self.network = trace.once("network", lambda: read_network(trace))
         self.plan, self.mapping = plan_for(trace, self.network, architecture)
         self.lowering = Lowering(self.plan)
         self.prices = prices or MachinePrices(architecture, time_only=time_only)
@@ -90,30 +99,41 @@ class Simulation:
 
     def run(self, images: Iterable[int]) -> Result:
         """Simulate some images of the trace, by index; each runs alone on an idle machine."""
-        parts = [self.tables(batch) for batch in self._batches(images)]
+        parts = []
+        for batch in self._batches(images):
+            firing = self.trace.once(tuple(batch.index.tolist()), partial(self._firing, batch))
+            parts.append(self._tables(batch, firing))
         if not parts:
             raise ResultError("images: must hold at least one image")
-        return Result(self.provenance(), joined(parts))
+        return Result.simulated(self.provenance(), joined(parts))
 
     def tables(self, batch: ImageBatch) -> dict[str, Table]:
         """The tables of a few images, counted and then priced."""
-        images = [image_of(self.trace.layout, batch, place) for place in range(len(batch.index))]
-        shown = [image for image in images if image.index in self.pictured]
-        counted = image_tables(self.simulate(batch, images), self.plan)
+        return self._tables(batch, self._firing(batch))
+
+    def _tables(self, batch: ImageBatch, firing: Firing) -> dict[str, Table]:
+        shown = [image for image in firing.images if image.index in self.pictured]
+        counted = image_tables(self._simulate(batch, firing), self.plan)
         return priced(counted, self.prices) | picture_tables(self.network, shown)
 
-    def simulate(self, batch: ImageBatch, images: Sequence[Image]) -> SimulatedImages:
-        """Replay some images and measure what they took; `images`: views of the batch."""
+    def _firing(self, batch: ImageBatch) -> Firing:
+        images = [image_of(self.trace.layout, batch, place) for place in range(len(batch.index))]
+        rates = Rates(self.network, images)
+        return Firing(images, rates, field_columns(self.network, rates))
+
+    def _simulate(self, batch: ImageBatch, firing: Firing) -> SimulatedImages:
+        """Replay some images and measure what they took."""
         lowered = self.lowering.lower_batch(Batch(batch.arena, batch.active))
         each = [
             one
-            for group, timeline in enumerate(self._timelines(lowered))
-            for one in measured(lowered, group, timeline, self._place(batch, lowered, group))
+            for group in range(len(lowered.groups))
+            for one in measured(
+                lowered, group, *self._replayed(lowered, group), self._place(batch, lowered, group)
+            )
         ]
         columns = {
             name: np.array([getattr(one, name) for one in each]) for name in Measured._fields
         }
-        rates = Rates(self.network, images)
         counts = np.zeros((*lowered.counts.shape[:2], len(self.actions)), np.int64)
         counts[:, :, [self.actions.index(action) for action in lowered.actions]] = lowered.counts
         awake = columns.pop("awake_cycles")
@@ -128,20 +148,18 @@ class Simulation:
             counts=counts,
             servers=self.plan.graph.servers.astype(np.int64),
             active_tokens=batch.active.sum(axis=3, dtype=np.int64).swapaxes(1, 2),
-            field=field_columns(self.network, rates),
-            rates=rates,
+            field=firing.field,
+            rates=firing.rates,
             **columns,
         )
 
-    def _timelines(self, lowered: LoweredBatch) -> Iterator[Timeline]:
-        """Replay each group of a batch; equal structures are reversed and checked once."""
-        for group in range(len(lowered.groups)):
-            if self.engine == "numba":
-                emitted = lowered.emitted[group]
-                busy = lowered.busy[group][emitted.busy_at]
-                yield from replay_images(emitted.structure, [busy])
-            else:
-                yield ENGINES[self.engine](lowered.program(group))
+    def _replayed(self, lowered: LoweredBatch, group: int) -> tuple[Program, Timeline]:
+        """Replay a group of a batch; equal structures are reversed and checked once."""
+        program = lowered.program(group)
+        if self.engine != "numba":
+            return program, ENGINES[self.engine](program)
+        structure = lowered.emitted[group].structure
+        return program, next(replay_images(structure, [program.busy_cycles]))
 
     def _place(self, batch: ImageBatch, lowered: LoweredBatch, group: int) -> str:
         first, last = lowered.groups[group]
@@ -204,6 +222,13 @@ class Simulation:
                 },
             },
             **({"mapping": self.mapping} if self.mapping else {}),
-            "versions": {"python": platform.python_version()}
-            | {name: importlib.metadata.version(name) for name in ("numpy", "numba", "simpy")},
+            "versions": dict(_versions()),
         }
+
+
+@cache
+def _versions() -> tuple[tuple[str, str], ...]:
+    """Return the versions of Python and of what computes: their files are read once."""
+    packages = ("numpy", "numba", "simpy")
+    named = ((name, importlib.metadata.version(name)) for name in packages)
+    return ("python", platform.python_version()), *named

@@ -25,9 +25,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 
@@ -82,6 +82,9 @@ __all__ = [
     "unpack_bits",
     "write_again",
 ]
+
+
+T = TypeVar("T")
 
 
 class Outline:
@@ -170,6 +173,10 @@ class Trace:
         batch = batch_of(layout, index, arena)
         check_batch(layout, batch, str(self.path))
         return batch
+
+    def once(self, name: Hashable, make: Callable[[], T]) -> T:
+        """Return what `make` makes of the trace and no machine changes; a held trace keeps it."""
+        return make()
 
     def verify(self) -> None:
         """Read and check every image, and the manifest's counts of ones and non-zero values.

@@ -11,3 +11,21 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]
+
+DENSE = 8
+"""Whole numbers are counted instead of sorted up to so many times as many as there are rows."""
+
+
+def grouped(keys: Ints) -> tuple[Ints, Ints]:
+    """Return the first row of each different key, by ascending key, and each row's place there.
+
+    Nothing is sorted where keys are of 0 or more, and not much larger than the rows are many.
+    """
+    most = int(keys.max(initial=-1)) + 1
+    if most > DENSE * len(keys) or keys.min(initial=0) < 0:
+        _, first, places = np.unique(keys, return_index=True, return_inverse=True)
+        return first, places
+    row = np.full(most, -1)
+    row[keys[::-1]] = np.arange(len(keys) - 1, -1, -1)
+    known = row >= 0
+    return row[known], (np.cumsum(known) - 1)[keys]

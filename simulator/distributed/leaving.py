@@ -7,8 +7,8 @@ dataflow that can halt in time runs it, as others compute a layer's last timeste
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from simulator.simulate import Simulation
 from simulator.timeline import StateWindows, TimelineRecording
 from simulator.trace import Image, ImageBatch, Trace, batch_of, image_of
 from simulator.trace_format.layout import Layout
+
+T = TypeVar("T")
 
 
 class CourseTrace:
@@ -54,6 +56,10 @@ class CourseTrace:
         self.manifest: dict[str, Any] = trace.manifest | {
             "model": trace.manifest["model"] | {"timesteps": timesteps}
         }
+
+    def once(self, name: Hashable, make: Callable[[], T]) -> T:
+        """Return what the trace keeps for these timesteps."""
+        return self._trace.once((self.layout.timesteps, name), make)
 
     def read(self, index: int) -> Image:
         """Read and check an image."""

@@ -127,6 +127,8 @@ def _for_all_cores(table: EnergyTable, actions: Iterable[str]) -> EnergyTable:
 
     An override of one core's part comes before that of all.
     """
+    if not table.overrides:
+        return table
     full: dict[str, list[str]] = {}
     for name in actions:
         full.setdefault(_OF_A_CORE.sub("", name), []).append(name)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -123,6 +124,17 @@ class EnergyTable:
 
         Raises PricingError if the table does not hold it.
         """
+        found = self._known.get(primitive)
+        if found is None:
+            found = self._known[primitive] = self._looked_up(primitive)
+        return found
+
+    @cached_property
+    def _known(self) -> dict[Primitive, Price]:
+        """Prices that were looked up: those of a search's machines are mostly the same."""
+        return {}
+
+    def _looked_up(self, primitive: Primitive) -> Price:
         operation = primitive.operation
         if operation in SRAM_OPERATIONS:
             bank = self.sram_bank(primitive.size_kib, primitive.width_bits)

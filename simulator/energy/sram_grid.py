@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import math
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,7 +31,8 @@ class SramBank(NamedTuple):
 COLUMNS = ("node_nm", "size_kib", "width_bits", *SramBank._fields)
 
 
-class SramGrid(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class SramGrid:
     """Banks of one node by size and width; `values` is NaN where CACTI has no such bank.
 
     Shapes: sizes_kib (sizes,) and widths_bits (widths,) ascending; values (sizes, widths, 5) in the
@@ -41,12 +44,19 @@ class SramGrid(NamedTuple):
     widths_bits: Floats
     values: Floats
 
+    @cached_property
+    def _known(self) -> dict[tuple[float, float], SramBank]:
+        return {}
+
     def bank(self, size_kib: float, width_bits: float) -> SramBank:
         """The bank, bilinear in log2(size) and log2(width); a point of the grid is met exactly.
 
         Every point of the grid that the interpolation weighs must exist: nothing is extrapolated.
         Raises PricingError with the allowed range.
         """
+        known = self._known.get((size_kib, width_bits))
+        if known is not None:
+            return known
         sizes = _weights(self.sizes_kib, size_kib)
         widths = _weights(self.widths_bits, width_bits)
         total = np.zeros(self.values.shape[2])
@@ -55,7 +65,8 @@ class SramGrid(NamedTuple):
                 total += weight_i * weight_j * self.values[i, j]
         if not sizes or not widths or bool(np.isnan(total).any()):
             raise PricingError(self._outside(size_kib, width_bits))
-        return SramBank(*total.tolist())
+        bank = self._known[size_kib, width_bits] = SramBank(*total.tolist())
+        return bank
 
     def is_listed(self, size_kib: float, width_bits: float) -> bool:
         """Whether the bank is a point of the grid, not between points."""

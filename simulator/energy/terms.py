@@ -79,10 +79,11 @@ class Setting(NamedTuple):
 
     architecture: Architecture
     table: EnergyTable
+    parts: tuple[tuple[str, Component], ...]
 
     def actions(self, slot: str) -> Iterator[tuple[Component, str, Action]]:
         """Yield each action of the parts of a slot, by its path, with its part."""
-        for path, part in self.architecture.parts():
+        for path, part in self.parts:
             if part.slot == slot:
                 for name, action in part.actions().items():
                     yield part, f"{path}.{name}", action
@@ -99,7 +100,10 @@ def terms_of(architecture: Architecture, table: EnergyTable) -> dict[str, Term]:
     Raises PricingError for a combination that counts something twice, and for a term without a
     figure at the node.
     """
-    names, setting = architecture.technology.terms, Setting(architecture, table)
+    names, setting = (
+        architecture.technology.terms,
+        Setting(architecture, table, tuple(architecture.parts())),
+    )
     if {"gates", "operand_registers"} <= set(names):
         raise PricingError("technology.terms: gates holds operand_registers: choose one")
     if len(set(names)) < len(names):
@@ -151,7 +155,7 @@ def _at_node(values: Mapping[int, Span], setting: Setting, name: str) -> Span:
 def _logic_leakage(setting: Setting) -> Term:
     per_mm2 = _at_node(LOGIC_LEAKAGE_UW_PER_MM2, setting, "logic_leakage")
     power = {}
-    for path, part in setting.architecture.parts():
+    for path, part in setting.parts:
         area = part_area(part, setting.table).logic_mm2 if part.logic() else 0.0
         if area:
             power[path] = per_mm2.times(area)
@@ -162,7 +166,7 @@ def _clock(setting: Setting) -> Term:
     """Clock pins of flip-flops: power x time, whether or not anything is computed."""
     pin = _at_node(CLOCK_PIN_PJ, setting, "clock")
     power = {}
-    for path, part in setting.architecture.parts():
+    for path, part in setting.parts:
         flip_flops = _flip_flops(part)
         if flip_flops:
             # pJ x MHz = uW.
@@ -181,7 +185,7 @@ def _clock_tree(setting: Setting) -> Term:
     wire = _at_node(CLOCK_WIRE_PJ_PER_MM, setting, "clock_tree")
     cell_mm2 = cells()["register"].scaled_um2(1, setting.table.node_nm) / 1e6
     power = {}
-    for path, part in setting.architecture.parts():
+    for path, part in setting.parts:
         flip_flops = _flip_flops(part)
         if flip_flops:
             area_mm2 = part_area(part, setting.table).logic_mm2 + flip_flops * cell_mm2
@@ -208,7 +212,7 @@ def _flip_flops(part: Component) -> int:
 
 def _wires(setting: Setting) -> Term:
     """Bits of buffers travel half a side of the area that is known; those inside a PE do not."""
-    areas = [part_area(part, setting.table) for _, part in setting.architecture.parts()]
+    areas = [part_area(part, setting.table) for _, part in setting.parts]
     side_mm = math.sqrt(sum(area.sram_mm2 + area.logic_mm2 for area in areas))
     bit = _at_node(WIRE_PJ_PER_BIT_MM, setting, "wires").times(side_mm / 2)
     added = {}

@@ -19,7 +19,7 @@ def awake_cycles(plan: Plan, layer_of: Int32s, program: Program, timeline: Timel
     down = machine.memories.dram.power_down(machine.clock_mhz)
     if down is None:
         return np.zeros(len(plan.layers), np.int64)
-    requests = np.flatnonzero(np.isin(program.unit, plan.graph.with_role("dram")))
+    requests = np.flatnonzero(program.unit == plan.graph.one("dram"))
     requests = requests[np.argsort(timeline.start[requests], kind="stable")]
     start = timeline.start[requests]
     passed = np.maximum.accumulate(start + program.busy_cycles[requests])

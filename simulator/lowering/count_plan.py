@@ -60,45 +60,31 @@ class CountPlan(NamedTuple):
 def make_count_plan(constants: Constants) -> CountPlan:
     """Compute the tables of a plan."""
     plan, entries = constants.plan, constants.entries
-    layers = [plan.layers[layer] for layer in entries.layer.tolist()]
-    first = np.array(
-        [
-            each.layer.transposed or not place
-            for each, place in zip(layers, entries.place, strict=True)
-        ],
-        np.int64,
-    )
+    # Entries of a layer differ in their steps alone: what follows from the layer is asked for once.
+    products, of = np.unique(entries.layer, return_inverse=True)
+    layers = [plan.layers[layer] for layer in products.tolist()]
+    transposed = np.array([each.layer.transposed for each in layers], np.bool_)[of]
+    first = transposed | (entries.place == 0)
     request = np.cumsum(first) - 1
-    sources = [weight_source(each) for each in layers]
-    fetches: dict[tuple[str, str], Ints] = {}
-    for number, each in enumerate(layers):
-        shared = each.source == FROM_GLOBAL
-        part = "memories.global_buffer" if shared else "memories.dram"
-        for side, counted in enumerate(each.shared_counts if shared else each.fetch_counts):
-            for action, count in counted.items():
-                column = fetches.setdefault((part, action), np.zeros((len(layers), 2), np.int64))
-                column[number, side] = count
     vector = plan.architecture.core.vector_unit
     stored = np.array([_stored(plan, layers, core) for core in range(plan.machine.cores)])
     pinned, pinned_stored, pinned_fetches = _pinned(plan, layers, stored)
     every = [each for each in plan.layers if constants.layers.is_product[each.layer.index]]
+    columns = np.array([_layer_column(each) for each in layers], np.int64).reshape(-1, 8)[of].T
     return CountPlan(
         request=request,
         request_layer=entries.layer[np.flatnonzero(first)],
-        weight_bits=np.array([bits for bits, _ in sources], np.int64),
-        from_spikes=np.array([source == "spikes" for _, source in sources], np.bool_),
-        fetched=np.array([bool(each.fetch) for each in layers], np.bool_),
-        fetches=fetches,
-        chunks=np.array([len(each.fetch) for each in layers], np.int64),
-        stream_rows=np.array(
-            [each.array.stream_rows if each.array.streams_weights else 0 for each in layers],
-            np.int64,
-        ),
-        fill_chunks=np.array([each.fill_chunks for each in layers], np.int64),
-        stored=stored,
-        pinned=pinned,
-        pinned_stored=pinned_stored,
-        pinned_fetches=pinned_fetches,
+        weight_bits=columns[0],
+        from_spikes=columns[1] > 0,
+        fetched=columns[2] > 0,
+        fetches={action: column[of] for action, column in _fetches(layers).items()},
+        chunks=columns[3],
+        stream_rows=columns[4],
+        fill_chunks=columns[5],
+        stored=stored[:, of],
+        pinned=pinned[:, of],
+        pinned_stored=pinned_stored[:, of],
+        pinned_fetches={action: column[:, of] for action, column in pinned_fetches.items()},
         ops=_ops(every, vector),
         stored_bits=np.array([each.stored_bits for each in plan.layers], np.int64),
         added_bits=np.array(
@@ -111,19 +97,38 @@ def make_count_plan(constants: Constants) -> CountPlan:
         product_bits=np.array(
             [each.layer.product_bits * each.layer.feeds_product for each in plan.layers], np.int64
         ),
-        lif=np.array(
-            [
-                sum(op.rows * op.channels * op.timesteps for op in each.fused if op.kind == "lif")
-                * (each.membrane_place == CORE)
-                for each in layers
-            ],
-            np.int64,
-        ),
-        sum_bits=np.array(
-            [each.array.held_columns(each.layer.outputs) * each.array.sum_bits for each in layers],
-            np.int64,
-        ),
+        lif=columns[6],
+        sum_bits=columns[7],
     )
+
+
+def _layer_column(each: LayerPlan) -> tuple[int, ...]:
+    """Return a layer's share of the columns of CountPlan, in their order."""
+    bits, source = weight_source(each)
+    lif = sum(op.rows * op.channels * op.timesteps for op in each.fused if op.kind == "lif")
+    return (
+        bits,
+        source == "spikes",
+        bool(each.fetch),
+        len(each.fetch),
+        each.array.stream_rows if each.array.streams_weights else 0,
+        each.fill_chunks,
+        lif * (each.membrane_place == CORE),
+        each.array.held_columns(each.layer.outputs) * each.array.sum_bits,
+    )
+
+
+def _fetches(layers: list[LayerPlan]) -> dict[tuple[str, str], Ints]:
+    """Return what all chunks of a full and of the ragged column tile count, by part and action."""
+    fetches: dict[tuple[str, str], Ints] = {}
+    for number, each in enumerate(layers):
+        shared = each.source == FROM_GLOBAL
+        part = "memories.global_buffer" if shared else "memories.dram"
+        for side, counted in enumerate(each.shared_counts if shared else each.fetch_counts):
+            for action, count in counted.items():
+                column = fetches.setdefault((part, action), np.zeros((len(layers), 2), np.int64))
+                column[number, side] = count
+    return fetches
 
 
 def _ops(
@@ -145,7 +150,7 @@ def _ops(
 
 
 def _stored(plan: Plan, layers: list[LayerPlan], core: int) -> list[int]:
-    """Return the bits that a core's part of each entry's weights takes in its buffer."""
+    """Return the bits that a core's part of each layer's weights takes in its buffer."""
     cores, stored = plan.machine.cores, []
     for each in layers:
         layer, outputs = each.layer, each.layer.outputs
@@ -173,16 +178,13 @@ def _groups_of(each: LayerPlan, core: int, cores: int) -> int:
 def _pinned(
     plan: Plan, layers: list[LayerPlan], stored: Ints
 ) -> tuple[Ints, Ints, dict[tuple[str, str], Ints]]:
-    """Return the pinned chunks of each core and entry, their bits, and counts of their fetches."""
+    """Return the pinned chunks of each core and layer, their bits, and counts of their fetches."""
     pinned, bits = np.zeros_like(stored), np.zeros_like(stored)
     fetches: dict[tuple[str, str], Ints] = {}
-    known: dict[tuple[int, int], tuple[int, int, dict[str, int]]] = {}
     for number, each in enumerate(layers):
         for core in range(len(stored) if each.pinned else 0):
-            key = each.layer.index, core
-            if key not in known:
-                known[key] = _pinned_part(plan, each, core, int(stored[core, number]))
-            pinned[core, number], bits[core, number], counted = known[key]
+            found = _pinned_part(plan, each, core, int(stored[core, number]))
+            pinned[core, number], bits[core, number], counted = found
             for action, count in counted.items():
                 column = fetches.setdefault(("memories.dram", action), np.zeros_like(stored))
                 column[core, number] = count

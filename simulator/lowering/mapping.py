@@ -141,7 +141,8 @@ def make_frame(
         network = key_values_first(network)
     network = by_inputs(network, architecture)
     network = at_widths(network, architecture.precision)
-    steps = schedule(network, architecture)
+    parts = architecture.dataflow, architecture.token_skip
+    steps = schedule(network, *parts, len(architecture.cores))
     cuts = tuple(_cut(layer, architecture) for layer in network.layers)
     slots = _weight_slots(network, architecture)
     pieces = _pieces_by_core(network, architecture, cuts, steps.homes)

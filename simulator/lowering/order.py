@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-from simulator.architecture import Architecture
-from simulator.components.dataflows.base import ALL_TIMESTEPS, SHARED, Slot
+from simulator.components.dataflows.base import ALL_TIMESTEPS, SHARED, Dataflow, Slot
+from simulator.components.token_skip.base import TokenSkip
 from simulator.config.arrays import Ints
 from simulator.errors import LoweringError
 from simulator.operations import Network
@@ -60,15 +61,16 @@ def _check_time(network: Network, dataflow: str, slots: Sequence[Slot]) -> None:
             )
 
 
-def schedule(network: Network, architecture: Architecture) -> Schedule:
-    """The order of execution on all cores."""
-    layers, dataflow, cores = network.layers, architecture.dataflow, len(architecture.cores)
+@lru_cache(maxsize=8)
+def schedule(network: Network, dataflow: Dataflow, skip: TokenSkip, cores: int) -> Schedule:
+    """The order of execution on all cores; machines of a search mostly share it."""
+    layers = network.layers
     once = [layer.computed_timesteps(dataflow.reuse_static_input) == 1 for layer in layers]
     slots = dataflow.order([layer.role for layer in layers], network.timesteps, once)
     homes = dataflow.homes([layer.dense_macs * layer.timesteps for layer in layers], cores)
     in_time = frozenset(slot.layer for slot in slots if slot.timestep != ALL_TIMESTEPS)
     _check_time(network, dataflow.kind, slots)
-    steps = _Steps(network, architecture, homes).of(slots)
+    steps = _Steps(network, dataflow, skip, homes).of(slots)
     first: list[int] = []
     task_step: list[int] = []
     task_core: list[int] = []
@@ -99,11 +101,12 @@ def schedule(network: Network, architecture: Architecture) -> Schedule:
 class _Steps:
     """Turns slots into steps: attention by timestep, scans before and halting after."""
 
-    def __init__(self, network: Network, architecture: Architecture, homes: Sequence[int]) -> None:
-        self.network = network
-        self.skip = architecture.token_skip
-        self.in_flight = architecture.dataflow.timesteps_in_flight
-        self.in_turn = architecture.dataflow.timesteps_in_turn
+    def __init__(
+        self, network: Network, dataflow: Dataflow, skip: TokenSkip, homes: Sequence[int]
+    ) -> None:
+        self.network, self.skip = network, skip
+        self.in_flight = dataflow.timesteps_in_flight
+        self.in_turn = dataflow.timesteps_in_turn
         self.pipelined = homes[0] != SHARED
         self.scans = self.skip.scan(network.tokens, network.tokens, 1).busy_cycles > 0
         self.steps: list[Step] = []

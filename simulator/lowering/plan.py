@@ -176,13 +176,19 @@ def plan_of(frame: Frame, mapping: Mapping) -> Plan:
     machine = _machine(frame, mapping)
     kept_chunks = 0
     layers = []
+    scopes: list[list[int]] = [[] for _ in network.layers]
+    for index, step in enumerate(order.steps):
+        if step.kind in ("matrix", "vector", "elements"):
+            scopes[step.layer].append(index)
     for layer, cut, source in zip(network.layers, frame.cuts, sources, strict=True):
         pinned = _pinned(mapping, layer, cut)
         own = cut.pieces if pinned else 0
         kept_at = tuple(kept_chunks + core * own for core in range(machine.cores))
         if pinned or source == FROM_GLOBAL:
             kept_chunks = kept_at[-1] + cut.pieces
-        layers.append(_layer_plan(frame, mapping, layer, source, kept_at))
+        layers.append(
+            _layer_plan(frame, mapping, layer, source, kept_at, tuple(scopes[layer.index]))
+        )
     architecture = frame.architecture
     graph = make_graph(architecture)
     return Plan(
@@ -215,7 +221,12 @@ def _machine(frame: Frame, mapping: Mapping) -> Machine:
 
 
 def _layer_plan(
-    frame: Frame, mapping: Mapping, layer: Layer, source: int, kept_at: tuple[int, ...]
+    frame: Frame,
+    mapping: Mapping,
+    layer: Layer,
+    source: int,
+    kept_at: tuple[int, ...],
+    scopes: tuple[int, ...],
 ) -> LayerPlan:
     architecture, order, places = frame.architecture, frame.order, mapping.places
     home, cut = order.homes[layer.index], frame.cuts[layer.index]
@@ -237,11 +248,7 @@ def _layer_plan(
         row_block=mapping.row_block[layer.index],
         repeats=layer.timesteps // computed,
         computed_timesteps=computed,
-        scopes=tuple(
-            index
-            for index, step in enumerate(order.steps)
-            if step.layer == layer.index and step.kind in ("matrix", "vector", "elements")
-        ),
+        scopes=scopes,
         home=home,
         share=share_of(layer, architecture, home),
         source=source,

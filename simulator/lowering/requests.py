@@ -7,26 +7,39 @@ from typing import NamedTuple
 import numpy as np
 
 from simulator.components.memories.base import Memory, Transfer
-from simulator.config.arrays import Ints
+from simulator.config.arrays import Ints, grouped
 
-_requests: dict[tuple[int, int, float, bool], tuple[Memory, Transfer]] = {}
-_MOST_REQUESTS = 1 << 16
+_Known = dict[tuple[int, float, bool], Transfer]
+_known: dict[int, tuple[Memory, _Known]] = {}
+"""By the memory's identity, as comparing all of its fields takes longer than a look-up; it is kept
+with what is known, so that its identity stays its own."""
+_of_equals: dict[str, _Known] = {}
+"""Machines of a search have equal memories, which share what is known."""
+_MOST_MEMORIES, _MOST_REQUESTS = 256, 1 << 14
+
+
+def _known_of(memory: Memory) -> _Known:
+    found = _known.get(id(memory))
+    if found is None:
+        if len(_known) >= _MOST_MEMORIES:
+            _known.clear()
+            _of_equals.clear()
+        kind = type(memory)
+        name = f"{kind.__module__}.{kind.__qualname__} {memory!r} {memory.precision!r}"
+        found = _known[id(memory)] = memory, _of_equals.setdefault(name, {})
+    return found[1]
 
 
 def request(memory: Memory, bits: int, clock_mhz: float, *, write: bool = False) -> Transfer:
-    """A transfer, remembered: the same few sizes are asked for again and again.
-
-    By the memory's identity, since hashing all of its fields takes longer than the rest; it is kept
-    with what is remembered, so that its identity stays its own.
-    """
-    key = (id(memory), bits, clock_mhz, write)
-    known = _requests.get(key)
-    if known is None:
-        if len(_requests) >= _MOST_REQUESTS:
-            _requests.clear()
+    """A transfer, remembered: the same few sizes are asked for again and again."""
+    known, key = _known_of(memory), (bits, clock_mhz, write)
+    made = known.get(key)
+    if made is None:
+        if len(known) >= _MOST_REQUESTS:
+            known.clear()
         made = memory.write(bits, clock_mhz) if write else memory.read(bits, clock_mhz)
-        known = _requests[key] = memory, made
-    return known[1]
+        known[key] = made
+    return made
 
 
 class Requests(NamedTuple):
@@ -41,7 +54,8 @@ class Requests(NamedTuple):
 
 def requests(memory: Memory, bits: Ints, clock_mhz: float, *, write: bool) -> Requests:
     """Return what requests of so many bits take; those of 0 bits take nothing."""
-    sizes, place = np.unique(bits, return_inverse=True)
+    first, place = grouped(bits)
+    sizes = bits[first]
     busy = np.zeros(len(sizes), np.int64)
     counts: dict[str, Ints] = {}
     for number, size in enumerate(sizes.tolist()):

@@ -7,6 +7,7 @@ check multiplies them, so that no spike is lost or counted twice.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +30,7 @@ class Chunks(NamedTuple):
     inputs: Ints
 
 
+@lru_cache(maxsize=512)
 def cut_inputs(
     taps: int, channels: int, chunk_inputs: int, *, across_taps: bool, base: int = 0
 ) -> Chunks:
@@ -99,6 +101,7 @@ def of_groups(chunks: Chunks, groups: int, channels: int) -> Chunks:
     )
 
 
+@lru_cache(maxsize=512)
 def cut_heads(heads: int, head_dim: int, chunk_inputs: int) -> Chunks:
     """The chunks of all heads of a tensor, head by head; `inputs` are those of one head."""
     starts = range(0, head_dim, chunk_inputs)

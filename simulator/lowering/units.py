@@ -89,8 +89,15 @@ class Graph:
 
     def with_role(self, role: str) -> tuple[int, ...]:
         """Return the units with a role, in order of the cores."""
-        found = [number for number, unit in enumerate(self.units) if unit.role == role]
-        return tuple(sorted(found, key=lambda number: (self.units[number].core, number)))
+        return self._by_role.get(role, ())
+
+    @cached_property
+    def _by_role(self) -> dict[str, tuple[int, ...]]:
+        found: dict[str, list[int]] = {}
+        order = sorted(range(len(self.units)), key=lambda number: (self.units[number].core, number))
+        for number in order:
+            found.setdefault(self.units[number].role, []).append(number)
+        return {role: tuple(numbers) for role, numbers in found.items()}
 
     def one(self, role: str) -> int:
         """Return the only unit with a role, or the first core's; -1 if the machine has none."""

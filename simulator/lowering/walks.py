@@ -7,6 +7,7 @@ operand: its rows are the channels of a head, its inputs live tokens).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -146,6 +147,7 @@ def make_walks(plan: Plan) -> Walks:
     offsets, image_bytes = arena_layout(plan.network.tensors)
     found: dict[tuple[object, ...], Walk] = {}
     cuts: dict[tuple[object, ...], Chunks | None] = {}
+    numbers: dict[tuple[object, ...], int] = {}
     of_layer = np.full(len(plan.layers), -1, np.int64)
     for layer_plan in plan.layers:
         layer = layer_plan.layer
@@ -158,7 +160,7 @@ def make_walks(plan: Plan) -> Walks:
         if key in found:
             walk = found[key]._replace(layers=(*found[key].layers, layer.index))
         found[key], cuts[key] = walk, chunks
-        of_layer[layer.index] = list(found).index(key)
+        of_layer[layer.index] = numbers.setdefault(key, len(numbers))
     walks, segments = tuple(found.values()), _Segments()
     table = np.zeros((len(walks), WALK_COLUMNS), np.int64)
     most = max((len(walk.chunk_inputs) for walk in walks), default=0)
@@ -183,7 +185,7 @@ def arena_layout(tensors: Mapping[str, TensorSpec]) -> tuple[dict[str, int], int
     offsets, end = {}, 0
     for name, tensor in tensors.items():
         offsets[name] = end
-        end += -(-int(np.prod(tensor.shape)) // 8) * 8
+        end += -(-math.prod(tensor.shape) // 8) * 8
     return offsets, end
 
 

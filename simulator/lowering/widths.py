@@ -4,29 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 
 from simulator.components.precision import Precision
 from simulator.operations import Layer, Network, Stream
 from simulator.trace import TensorSpec
 
 
+@lru_cache(maxsize=8)
 def at_widths(network: Network, precision: Precision) -> Network:
     """Return the network with weights, integers, streams and products at a machine's widths."""
     layers: list[Layer] = []
     for layer in network.layers:
-        narrowed = replace(
-            layer,
-            weight_bits=precision.weights_bits if layer.weight_bits else 0,
-            planes=min(layer.planes, precision.activations_bits),
-            second_planes=min(layer.second_planes, precision.activations_bits),
+        planes, second = (
+            min(each, precision.activations_bits) for each in (layer.planes, layer.second_planes)
         )
         made = [
             layers[producer].product_bits for producer in layer.producers if producer < layer.index
         ]
         layers.append(
             replace(
-                narrowed,
-                product_bits=max(precision.products_bits, needed_bits(narrowed)),
+                layer,
+                weight_bits=precision.weights_bits if layer.weight_bits else 0,
+                planes=planes,
+                second_planes=second,
+                product_bits=max(precision.products_bits, needed_bits(layer, planes, second)),
                 factor_bits=max([precision.products_bits, *made]),
             )
         )
@@ -40,11 +42,11 @@ def _at_width(held: TensorSpec | Stream, precision: Precision) -> TensorSpec | S
     return held if held.planes == 1 else held._replace(planes=precision.residuals_bits)
 
 
-def needed_bits(layer: Layer) -> int:
+def needed_bits(layer: Layer, planes: int, second_planes: int) -> int:
     """Return the bits of the largest result of a product that feeds another; 0 for others."""
     if not layer.feeds_product:
         return 0
-    largest = layer.inputs * ((1 << layer.planes) - 1) * ((1 << layer.second_planes) - 1)
+    largest = layer.inputs * ((1 << planes) - 1) * ((1 << second_planes) - 1)
     return largest.bit_length()
 
 
@@ -56,5 +58,8 @@ def trained_widths(network: Network, lowered: Network) -> Mapping[str, int]:
     return {
         "weights_bits": max((layer.weight_bits for layer in network.layers), default=0),
         "activations_bits": max((layer.planes for layer in network.layers), default=0),
-        "products_bits": max((needed_bits(layer) for layer in lowered.layers), default=0),
+        "products_bits": max(
+            (needed_bits(each, each.planes, each.second_planes) for each in lowered.layers),
+            default=0,
+        ),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from simulator.operations.windows import Window, line
@@ -108,7 +109,7 @@ class Layer:
     reads: tuple[str, ...] = ()
     scattered: Window | None = None
 
-    @property
+    @cached_property
     def dense_macs(self) -> int:
         """Multiply-accumulates of one timestep with nothing skipped."""
         if self.is_elementwise:
@@ -125,7 +126,7 @@ class Layer:
         """Channels of the operand that one group of a convolution reads."""
         return self.channels // self.groups
 
-    @property
+    @cached_property
     def product_class(self) -> str:
         """The class of the product, by which a machine with several arrays chooses one."""
         if self.is_attention:
@@ -137,17 +138,17 @@ class Layer:
         once = math.prod(window.out_grid) == 1
         return CONVOLUTIONS if self.kind == "conv2d" and not once else LINEARS
 
-    @property
+    @cached_property
     def is_elementwise(self) -> bool:
         """Whether it is no product: sums over tokens or channels, done by the vector unit."""
         return self.kind in ELEMENT_KINDS
 
-    @property
+    @cached_property
     def is_attention(self) -> bool:
         """Whether the weights are themselves activations."""
         return self.kind in _ATTENTION
 
-    @property
+    @cached_property
     def transposed(self) -> bool:
         """Whether the rows are the channels of a head, and the inputs its tokens."""
         return self.is_attention and _ATTENTION[self.kind].transposed
@@ -157,7 +158,7 @@ class Layer:
         """Whether the outputs are live tokens, so that there are fewer where tokens have halted."""
         return self.is_attention and _ATTENTION[self.kind].outputs_are_tokens
 
-    @property
+    @cached_property
     def second_bits(self) -> int:
         """Bits of the activations that take the weights' place; 0 where there are weights."""
         if not self.is_attention:
@@ -193,9 +194,11 @@ class Stream(NamedTuple):
     channels: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Network:
     """The layers of a trace in order of execution, and what the mask and tensor names stand for.
+
+    Equal to itself alone, so that what follows from it can be kept.
 
     `sees_future`: layers that depend on later timesteps, by a capture's experiment; `recurrent`:
     those that read what a later layer made one timestep earlier. `attention_order`: which product
@@ -216,6 +219,7 @@ class Network:
     attention_order: str = "scores_first"
 
 
+@lru_cache(maxsize=4)
 def key_values_first(network: Network) -> Network:
     """The same network with attention as Q (K^T V): equal results, since no softmax is between."""
     makers = {op.output: layer.index for layer in network.layers for op in layer.vector_ops}

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from simulator.config.arrays import Ints
+from simulator.config.arrays import Ints, grouped
 from simulator.config.wording import shown, suggestion
 from simulator.results.columns import Column, Table, Text, keys_of, rows_of, take, text
 from simulator.results.schema import SCHEMAS
@@ -43,13 +43,18 @@ def checked_tables(given: Mapping[str, Any], problems: list[str]) -> dict[str, T
             problems.append(f"{name}: table is missing")
             continue
         before = len(problems)
-        table = checked_table(name, given.get(name, dict.fromkeys(schema.columns, ())), problems)
+        table = checked_table(name, given[name], problems) if name in given else empty_table(name)
         if len(problems) == before:
             _check_key(name, table, problems)
-            tables[name] = _by_image(table) if schema.per_image else table
+            tables[name] = by_image(table) if schema.per_image else table
     if not problems:
         _check_references(tables, problems)
     return tables
+
+
+def empty_table(name: str) -> Table:
+    """Return a table without rows."""
+    return checked_table(name, dict.fromkeys(SCHEMAS[name].columns, ()), [])
 
 
 def checked_table(name: str, given: Any, problems: list[str]) -> Table:
@@ -123,7 +128,10 @@ def _typed(values: Any, rule: Rule) -> Column | None:
 def _within(column: Column, rule: Rule) -> bool:
     """Return whether every value keeps the column's rules."""
     if isinstance(column, Text):
-        return all(_is_allowed(column.words[code], rule) for code in np.unique(column.codes))
+        if not (rule.choices or rule.pattern):
+            return True
+        used = np.flatnonzero(np.bincount(column.codes, minlength=1))
+        return all(_is_allowed(column.words[code], rule) for code in used.tolist())
     if not len(column):
         return True
     # A NaN is neither above the minimum nor finite.
@@ -153,7 +161,8 @@ def _first_problem(items: Sequence[Any], rule: Rule) -> str:
     raise AssertionError("a column without a problem")
 
 
-def _by_image(table: Table) -> Table:
+def by_image(table: Table) -> Table:
+    """Return a table with its rows in order of the images."""
     image = _ints(table)
     if np.all(image[1:] >= image[:-1]):
         return table
@@ -169,7 +178,10 @@ def _ints(table: Table) -> Ints:
 
 def _check_key(name: str, table: Table, problems: list[str]) -> None:
     key = list(SCHEMAS[name].key)
-    _, first = np.unique(keys_of(table, key), return_index=True)
+    keys = keys_of(table, key)
+    if (keys[1:] > keys[:-1]).all():
+        return
+    first, _ = grouped(keys)
     if len(first) == rows_of(table):
         return
     repeated = np.setdiff1d(np.arange(rows_of(table)), first)[:_STATED]
@@ -182,9 +194,12 @@ def _check_references(tables: Mapping[str, Table], problems: list[str]) -> None:
     """Every row belongs to an image that is there, and every counted action has a price."""
     if not rows_of(tables["images"]):
         problems.append("images: must hold at least one image")
+    images = np.sort(_ints(tables["images"]))
     for name, schema in SCHEMAS.items():
         if schema.per_image:
-            strays = np.setdiff1d(_ints(tables[name]), _ints(tables["images"]))
+            own = _ints(tables[name])
+            place = np.searchsorted(images, own).clip(max=max(len(images) - 1, 0))
+            strays = np.unique(own[images[place] != own] if len(images) else own)
             if len(strays):
                 facts = shown(strays[:_STATED].tolist())
                 problems.append(f"{name}.image: {facts}: must be listed in the table images")
@@ -195,6 +210,6 @@ def _check_references(tables: Mapping[str, Table], problems: list[str]) -> None:
 
 def pairs_of(table: Table) -> list[tuple[str, str]]:
     """Return the different (part, action) of a table, in the order of their keys."""
-    _, first = np.unique(keys_of(table, ("part", "action")), return_index=True)
+    first, _ = grouped(keys_of(table, ("part", "action")))
     parts, actions = table["part"][first].tolist(), table["action"][first].tolist()
     return list(zip(parts, actions, strict=True))

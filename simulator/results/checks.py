@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simulator.config.arrays import Bools, Floats, Ints
+from simulator.config.arrays import Bools, Floats, Ints, grouped
 from simulator.energy.derived import (
     action_energy_pj,
     energy_delay_pj_ms,
@@ -214,7 +214,7 @@ def _image(table: Table, row: int) -> str:
 def _joined(key: Sequence[str], *tables: Table) -> tuple[Table, list[Ints]]:
     """Return the different keys of all these tables, and the place there of each table's rows."""
     keyed: Table = concat([{name: table[name] for name in key} for table in tables])
-    _, first, places = np.unique(keys_of(keyed, key), return_index=True, return_inverse=True)
+    first, places = grouped(keys_of(keyed, key))
     ends = np.cumsum([rows_of(table) for table in tables])[:-1]
     named: dict[str, Column] = {name: column[first] for name, column in keyed.items()}
     return named, np.split(places, ends)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from simulator.config.arrays import Bools, Floats, Ints
+from simulator.config.arrays import DENSE, Bools, Floats, Ints
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,6 +46,8 @@ class Text:
     def where(self, word: str) -> Bools:
         """Return which rows hold this word."""
         places = [place for place, known in enumerate(self.words) if known == word]
+        if len(places) == 1:
+            return np.equal(self.codes, places[0])
         return np.isin(self.codes, places)
 
 
@@ -128,6 +130,10 @@ def codes_of(column: Column) -> tuple[Ints, int]:
             return column.codes.astype(np.int64), len(column.words)
         column = text(column.tolist())
         return column.codes.astype(np.int64), len(column.words)
+    least = int(column.min(initial=0)) if column.dtype.kind == "i" else 0
+    span = int(column.max(initial=0)) - least + 1 if column.dtype.kind == "i" else 0
+    if 0 < span <= DENSE * len(column):
+        return column.astype(np.int64) - least, span
     values, codes = np.unique(column, return_inverse=True)
     return codes.astype(np.int64), len(values)
 

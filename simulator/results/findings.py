@@ -20,10 +20,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from simulator.config.arrays import Floats, Ints
+from simulator.config.arrays import Floats, Ints, grouped
 from simulator.config.wording import one_line
 from simulator.errors import ResultError
-from simulator.results.columns import Table, numbers, rows_of, text, totals, words
+from simulator.results.columns import Table, keys_of, numbers, rows_of, text, totals, words
 from simulator.results.schema import SEVERITIES
 
 Found = Iterator[tuple[str, str]]
@@ -179,19 +179,18 @@ def _firing(table: Table) -> dict[str, Firing]:
         return {}
     names, layers, kinds = (words(table, name) for name in ("tensor", "layer", "kind"))
     image, live, nonzero = (numbers(table, name) for name in ("image", "live", "nonzero"))
-    found = {}
-    for name in names.words:
-        rows = names.where(name)
-        if rows.any():
-            first, silent = int(rows.argmax()), rows & (nonzero == 0) & (live > 0)
-            found[name] = Firing(
-                layers.word(first),
-                kinds.word(first),
-                int(live[rows].sum()),
-                int(nonzero[rows].sum()),
-                tuple(image[silent].tolist()),
-            )
-    return found
+    first, place = grouped(keys_of(table, ("tensor",)))
+    sums = np.zeros((2, len(first)), np.int64)
+    np.add.at(sums, (slice(None), place), np.stack([live, nonzero]))
+    silent: dict[int, list[int]] = {}
+    for row in np.flatnonzero((nonzero == 0) & (live > 0)).tolist():
+        silent.setdefault(int(place[row]), []).append(int(image[row]))
+    return {
+        names.word(row): Firing(
+            layers.word(row), kinds.word(row), *own, tuple(silent.get(number, ()))
+        )
+        for number, (row, own) in enumerate(zip(first.tolist(), sums.T.tolist(), strict=True))
+    }
 
 
 def _both(one: Firing, other: Firing) -> Firing:

@@ -66,12 +66,14 @@ class Measured(NamedTuple):
     awake_cycles: Ints
 
 
-def measured(batch: LoweredBatch, group: int, timeline: Timeline, name: str) -> list[Measured]:
+def measured(
+    batch: LoweredBatch, group: int, program: Program, timeline: Timeline, name: str
+) -> list[Measured]:
     """Measure the replay of a group of images: an image each, what they share divided among them.
 
     `name`: of the images, in an error. Raises ResultError if the latency breaks its bounds.
     """
-    plan, program, emitted = batch.plan, batch.program(group), batch.emitted[group]
+    plan, emitted = batch.plan, batch.emitted[group]
     sums, latency = _sums(plan, emitted, program, timeline), timeline.makespan_cycles
     unit_busy = sums.layer_unit.sum(axis=0)
     bounds = latency_bounds(unit_busy, program.unit_servers, int(sums.latency[0]))

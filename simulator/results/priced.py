@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simulator.config.arrays import Floats, Ints
+from simulator.config.arrays import Floats, Ints, grouped
 from simulator.energy.derived import (
     action_energy_pj,
     energy_delay_pj_ms,
@@ -105,8 +105,7 @@ class Kinds(NamedTuple):
 
 def kinds_of(actions: Table, prices: MachinePrices) -> Kinds:
     """Return the kinds of a table of actions. Raises ResultError for one without a price."""
-    keys = keys_of(actions, ("part", "action"))
-    _, first, places = np.unique(keys, return_index=True, return_inverse=True)
+    first, places = grouped(keys_of(actions, ("part", "action")))
     pairs = zip(actions["part"][first].tolist(), actions["action"][first].tolist(), strict=True)
     named = tuple((str(part), str(action)) for part, action in pairs)
     unknown = sorted(f"{part}.{action}" for part, action in set(named) - prices.price_pj.keys())

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from simulator.config.read_back import parsed
 from simulator.config.wording import cell, shown, suggestion
 from simulator.errors import ResultError
-from simulator.results.checked import checked_table, checked_tables
+from simulator.results.checked import by_image, checked_table, checked_tables, empty_table
 from simulator.results.checks import broken_sums
 from simulator.results.columns import (
     Column,
@@ -69,15 +69,36 @@ class Result:
 
     def __init__(self, provenance: Mapping[str, Any], tables: Mapping[str, Any]) -> None:
         problems: list[str] = []
-        plain = _plain(provenance, problems)
-        _check_provenance(plain, problems)
         own = [name for name in tables if name not in SCHEMAS or not SCHEMAS[name].derived]
         checked = checked_tables({name: held_table(tables, name) for name in own}, problems)
-        if problems:
-            raise ResultError("\n".join(problems))
-        checked["findings"] = findings_table(plain, checked)
+        self._hold(provenance, checked, problems)
+
+    @classmethod
+    def simulated(cls, provenance: Mapping[str, Any], tables: Mapping[str, Table]) -> Result:
+        """Return the result of tables that the simulator has just made.
+
+        They have the types, order and keys of their schema: no cell is looked at again.
+        """
+        result = cls.__new__(cls)
+        own = {}
+        for name, schema in SCHEMAS.items():
+            table = tables[name] if name in tables else empty_table(name)
+            own[name] = by_image(table) if schema.per_image else table
+        result._hold(provenance, own, [])
+        return result
+
+    def _hold(
+        self, provenance: Mapping[str, Any], tables: dict[str, Table], problems: list[str]
+    ) -> None:
+        """Hold checked tables; raise ResultError for these problems and those of `provenance`."""
+        found: list[str] = []
+        plain = _plain(provenance, found)
+        _check_provenance(plain, found)
+        if found or problems:
+            raise ResultError("\n".join([*found, *problems]))
+        tables["findings"] = findings_table(plain, tables)
         object.__setattr__(self, "provenance", plain)
-        object.__setattr__(self, "tables", Tables(checked))
+        object.__setattr__(self, "tables", Tables(tables))
 
     def columns(self, name: str) -> Table:
         """Return the columns of a table. Raises ResultError if its DataFrame has become wrong."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache
+from typing import Any, TypeVar
 
 import numpy as np
 
 from simulator.trace import ImageBatch, Trace, image_range
 from simulator.trace_format.layout import Packed
+
+T = TypeVar("T")
 
 HELD_BYTES = 64 << 20
 """Packed bits of the images that a process holds, of each of so many traces."""
@@ -23,10 +26,18 @@ class HeldTrace(Trace):
         """Read and check these images; raises TraceError."""
         super().__init__(path)
         self._held: ImageBatch | None = None
+        self._kept: dict[Hashable, Any] = {}
         try:
             self._held = super().read_batch(images)
         finally:
             self.close()
+
+    def once(self, name: Hashable, make: Callable[[], T]) -> T:
+        """Return what `make` made when it was first asked for."""
+        if name not in self._kept:
+            self._kept[name] = make()
+        found: T = self._kept[name]
+        return found
 
     def read_batch(self, indices: Sequence[int] | range, out: Packed | None = None) -> ImageBatch:
         """Return neighbouring held images as views; others are read from the file, opened again."""

@@ -10,6 +10,7 @@ from simulator.components.base import Primitive
 from simulator.energy import EnergyTable
 from simulator.energy.area import machine_area
 from simulator.errors import SpaceError
+from simulator.results.columns import numbers
 from simulator.results.result import Result
 from simulator.results.summary import running_ms
 
@@ -29,25 +30,27 @@ class Metric(NamedTuple):
 
 
 def _mean(column: str, scale: float = 1.0) -> Callable[[Result], float]:
-    return lambda result: float(result.tables["images"][column].mean()) * scale
+    return lambda result: float(numbers(result.columns("images"), column).mean()) * scale
 
 
 def _share(part: str, entire: str) -> Callable[[Result], float]:
     def ratio(result: Result) -> float:
-        images = result.tables["images"]
-        return int(images[part].sum()) / int(images[entire].sum())
+        images = result.columns("images")
+        return int(numbers(images, part).sum()) / int(numbers(images, entire).sum())
 
     return ratio
 
 
 def _power_mw(result: Result) -> float:
     """pJ / ms is nW."""
-    return float(result.tables["images"]["energy_pj"].sum()) / running_ms(result) * 1e-6
+    energy_pj = numbers(result.columns("images"), "energy_pj").sum()
+    return float(energy_pj) / running_ms(result) * 1e-6
 
 
 def _pj_per_sop(result: Result) -> float:
-    images = result.tables["images"]
-    return float(images["energy_pj"].sum()) / max(int(images["useful_accumulations"].sum()), 1)
+    images = result.columns("images")
+    work = int(numbers(images, "useful_accumulations").sum())
+    return float(numbers(images, "energy_pj").sum()) / max(work, 1)
 
 
 def _accuracy(result: Result) -> float:
