@@ -58,6 +58,9 @@ _SPREAD = (
 """The bits of a byte as eight bytes of a word: a constant of the kernels."""
 
 
+_ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
+
+
 class Batch(NamedTuple):
     """The data of some images.
 
@@ -182,33 +185,17 @@ def _loops(plan: ScopePlan, scopes: Scopes) -> Ints:
 
 
 @kernel_part
-def _between(data: Bytes, start: int, stop: int) -> int:
-    """Return set bits from bit `start` up to `stop`, little-endian."""
-    total = 0
-    for byte in range(start >> 3, (stop + 7) >> 3):
-        value = data[byte]
-        if byte == start >> 3:
-            value &= np.uint8((0xFF << (start & 7)) & 0xFF)
-        if byte == stop >> 3:
-            value &= np.uint8((1 << (stop & 7)) - 1)
-        total += popcount(np.uint64(value))
+def _range_ones(words: Words, start: int, stop: int) -> int:
+    """Return set bits from bit `start` up to `stop`, at least one, little-endian."""
+    first, last = start >> 6, (stop - 1) >> 6
+    low = _ALL << np.uint64(start & 63)
+    high = _ALL >> np.uint64(63 - ((stop - 1) & 63))
+    if first == last:
+        return popcount(words[first] & low & high)
+    total = popcount(words[first] & low) + popcount(words[last] & high)
+    for word in range(first + 1, last):
+        total += popcount(words[word])
     return total
-
-
-@kernel_part
-def _range_ones(data: Bytes, words: Words, at: int, start: int, stop: int) -> int:
-    """Return set bits of channels start..stop of the row that begins at byte `at`."""
-    if (at & 7) == 0 and (start & 63) == 0 and (stop & 63) == 0:
-        total = 0
-        for word in range((at >> 3) + (start >> 6), (at >> 3) + (stop >> 6)):
-            total += popcount(words[word])
-        return total
-    if (start & 7) == 0 and (stop & 7) == 0:
-        total = 0
-        for byte in range(at + (start >> 3), at + (stop >> 3)):
-            total += popcount(np.uint64(data[byte]))
-        return total
-    return _between(data, 8 * at + start, 8 * at + stop)
 
 
 @kernel
@@ -236,7 +223,7 @@ def _count(
             if shape[KIND] == COLUMNS:
                 _columns(data, shape, scope, rows, lanes, totals, ones)
             elif shape[IS_LINE] == 1:
-                _lines(data, words[image], shape, walks, scope, rows, ones)
+                _lines(words[image], shape, walks, scope, rows, ones)
             else:
                 _pixels(data, words[image], shape, walks, scope, counts)
                 _windows(shape, walks, scope, rows, counts, sums, ones)
@@ -246,7 +233,6 @@ def _count(
 
 @kernel_part
 def _lines(
-    data: Bytes,
     words: Words,
     shape: Ints,
     walks: WalkTables,
@@ -272,9 +258,8 @@ def _lines(
                     at = shape[OFFSET] + step * shape[STORED_PLANES] * plane_bytes
                     at += rows.row[row] * row_bytes
                     for plane in range(planes):
-                        ones[place] = _range_ones(
-                            data, words, at + plane * plane_bytes, start, stop
-                        )
+                        bit = 8 * (at + plane * plane_bytes)
+                        ones[place] = _range_ones(words, bit + start, bit + stop)
                         place += 1
             item += size
 
@@ -293,14 +278,48 @@ def _pixels(
     place = 0
     for number in range(shape[FIRST_RANGE], shape[FIRST_RANGE] + shape[RANGES]):
         start, stop = walks.start[number], walks.stop[number]
+        if start >> 3 == (stop - 1) >> 3:
+            byte = shape[OFFSET] + (start >> 3)
+            mask = np.uint8((0xFF << (start & 7)) & (0xFF >> (7 - ((stop - 1) & 7))))
+            place = _byte_pixels(data, byte, mask, shape, scope, place, counts)
+            continue
         for pixel in range(shape[PIXELS]):
             for step in range(first_step, first_step + scope[S_STEPS]):
                 stored = step if shape[TIMESTEPS] > 1 else 0
                 for plane in range(planes):
                     row = (stored * shape[STORED_PLANES] + plane) * shape[PIXELS] + pixel
-                    at = shape[OFFSET] + row * row_bytes
-                    counts[place] = _range_ones(data, words, at, start, stop)
+                    bit = 8 * (shape[OFFSET] + row * row_bytes)
+                    counts[place] = _range_ones(words, bit + start, bit + stop)
                     place += 1
+
+
+@kernel_part
+def _byte_pixels(
+    data: Bytes,
+    byte: int,
+    mask: np.uint8,
+    shape: Ints,
+    scope: Ints,
+    first: int,
+    counts: npt.NDArray[Any],
+) -> int:
+    """Count a channel range inside of one byte, as an image's: a row of pixels after the other."""
+    pixels, row_bytes, planes, steps = (
+        shape[PIXELS],
+        shape[ROW_BYTES],
+        shape[PLANES],
+        scope[S_STEPS],
+    )
+    for step in range(steps):
+        stored = scope[S_FIRST_STEP] + step if shape[TIMESTEPS] > 1 else 0
+        for plane in range(planes):
+            at = byte + (stored * shape[STORED_PLANES] + plane) * pixels * row_bytes
+            place = first + step * planes + plane
+            for _ in range(pixels):
+                counts[place] = popcount(np.uint64(data[at] & mask))
+                at += row_bytes
+                place += steps * planes
+    return first + pixels * steps * planes
 
 
 @kernel_part
@@ -342,8 +361,9 @@ def _windows(
         for block in range(first, first + scope[S_BLOCKS]):
             own = rows.sizes[block] * planes
             place = target + done * chunks + chunk * own
-            for word in range(own):
-                ones[place + word] = sums[done + word]
+            source, goal = sums[done : done + own], ones[place : place + own]
+            for word in range(len(source)):
+                goal[word] = source[word]
             done += own
 
 
@@ -389,9 +409,11 @@ def _add_lines(
         target = begin + (out_y * shape[OUT_WIDTH] + first) * width
         source = base + (y * shape[IN_WIDTH] + first * stride + kernel_x) * width
         if stride == 1:
-            count = (last - first) * width
-            for place in range(count):
-                sums[target + place] += counts[source + place]
+            # Views: an index that could be negative keeps LLVM from adding many at once.
+            line = counts[source : source + (last - first) * width]
+            total = sums[target : target + len(line)]
+            for place in range(len(line)):
+                total[place] += line[place]
         else:
             for pixel in range(last - first):
                 for place in range(width):
