@@ -113,7 +113,7 @@ class Simulation:
 
     def _tables(self, batch: ImageBatch, firing: Firing) -> dict[str, Table]:
         shown = [image for image in firing.images if image.index in self.pictured]
-        counted = image_tables(self._simulate(batch, firing), self.plan)
+        counted = image_tables(self.simulate(batch, firing), self.plan)
         return priced(counted, self.prices) | picture_tables(self.network, shown)
 
     def _firing(self, batch: ImageBatch) -> Firing:
@@ -121,8 +121,9 @@ class Simulation:
         rates = Rates(self.network, images)
         return Firing(images, rates, field_columns(self.network, rates))
 
-    def _simulate(self, batch: ImageBatch, firing: Firing) -> SimulatedImages:
-        """Replay some images and measure what they took."""
+    def simulate(self, batch: ImageBatch, firing: Firing | None = None) -> SimulatedImages:
+        """Replay some images and measure what they took; `firing`: of them, if it is known."""
+        firing = firing or self._firing(batch)
         lowered = self.lowering.lower_batch(Batch(batch.arena, batch.active))
         each = [
             one

@@ -61,6 +61,7 @@ def cells() -> dict[str, Cell]:
     }
 
 
+@lru_cache(maxsize=256)
 def part_area(part: Component, table: EnergyTable) -> PartArea:
     """The area of a part's SRAM banks and of the logic that it states.
 

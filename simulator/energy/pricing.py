@@ -36,9 +36,11 @@ class Leakage(NamedTuple):
     source: str
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class EnergyTable:
     """Prices of one family of sources at one node and voltage; never scaled silently.
+
+    Equal to itself alone, so that what follows from it can be kept.
 
     `dram` is keyed by standard, `overrides` by "component.action".
     """

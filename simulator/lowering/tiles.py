@@ -304,12 +304,8 @@ def _byte_pixels(
     counts: npt.NDArray[Any],
 ) -> int:
     """Count a channel range inside of one byte, as an image's: a row of pixels after the other."""
-    pixels, row_bytes, planes, steps = (
-        shape[PIXELS],
-        shape[ROW_BYTES],
-        shape[PLANES],
-        scope[S_STEPS],
-    )
+    planes, steps = shape[PLANES], scope[S_STEPS]
+    pixels, row_bytes = shape[PIXELS], shape[ROW_BYTES]
     for step in range(steps):
         stored = scope[S_FIRST_STEP] + step if shape[TIMESTEPS] > 1 else 0
         for plane in range(planes):
@@ -319,7 +315,8 @@ def _byte_pixels(
                 counts[place] = popcount(np.uint64(data[at] & mask))
                 at += row_bytes
                 place += steps * planes
-    return first + pixels * steps * planes
+    end: int = first + pixels * steps * planes
+    return end
 
 
 @kernel_part

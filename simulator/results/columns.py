@@ -47,7 +47,8 @@ class Text:
         """Return which rows hold this word."""
         places = [place for place, known in enumerate(self.words) if known == word]
         if len(places) == 1:
-            return np.equal(self.codes, places[0])
+            found: Bools = self.codes == places[0]
+            return found
         return np.isin(self.codes, places)
 
 

@@ -180,16 +180,18 @@ def _firing(table: Table) -> dict[str, Firing]:
     names, layers, kinds = (words(table, name) for name in ("tensor", "layer", "kind"))
     image, live, nonzero = (numbers(table, name) for name in ("image", "live", "nonzero"))
     first, place = grouped(keys_of(table, ("tensor",)))
-    sums = np.zeros((2, len(first)), np.int64)
-    np.add.at(sums, (slice(None), place), np.stack([live, nonzero]))
+    sums = np.zeros((len(first), 2), np.int64)
+    np.add.at(sums, place, np.stack([live, nonzero], axis=1))
     silent: dict[int, list[int]] = {}
     for row in np.flatnonzero((nonzero == 0) & (live > 0)).tolist():
         silent.setdefault(int(place[row]), []).append(int(image[row]))
     return {
         names.word(row): Firing(
-            layers.word(row), kinds.word(row), *own, tuple(silent.get(number, ()))
+            layers.word(row), kinds.word(row), values, ones, tuple(silent.get(number, ()))
         )
-        for number, (row, own) in enumerate(zip(first.tolist(), sums.T.tolist(), strict=True))
+        for number, (row, (values, ones)) in enumerate(
+            zip(first.tolist(), sums.tolist(), strict=True)
+        )
     }
 
 

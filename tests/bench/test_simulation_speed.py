@@ -14,7 +14,7 @@ from simulator.results.picture import picture_tables
 from simulator.results.priced import energies, kinds_of, priced
 from simulator.results.result import Result
 from simulator.simulate import Simulation
-from simulator.trace import Trace, image_of
+from simulator.trace import Trace
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,8 +62,7 @@ def test_tables_of_eight_images(benchmark: Any) -> None:
     with Trace.open(ROOT / "traces" / "cifar10.npz") as trace:
         simulation = Simulation(trace, architecture)
         batch = trace.read_batch(range(8))
-        images = [image_of(trace.layout, batch, place) for place in range(8)]
-        simulated = simulation.simulate(batch, images)
+        simulated = simulation.simulate(batch)
         provenance, pictures = simulation.provenance(), picture_tables(simulation.network, [])
 
     def made() -> Result:
@@ -88,10 +87,9 @@ def test_what_pricing_takes_of_a_run(benchmark: Any, stage: str) -> None:
     """Pricing with bounds is to take at most a tenth of the run: 0.6 % when it was written."""
     architecture = load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml")
     with Trace.open(ROOT / "traces" / "cifar10.npz") as trace:
-        simulation, batch = Simulation(trace, architecture), trace.read_batch(list(range(8)))
-        images = [image_of(trace.layout, batch, place) for place in range(8)]
+        simulation, batch = Simulation(trace, architecture), trace.read_batch(range(8))
     simulation.tables(batch)  # compiles
-    counted = image_tables(simulation.simulate(batch, images), simulation.plan)
+    counted = image_tables(simulation.simulate(batch), simulation.plan)
     actions, times_ms = counted["actions"], numbers(counted["images"], "latency_cycles") / 5e5
     kinds = kinds_of(actions, simulation.prices)
     work = {

@@ -169,7 +169,7 @@ def test_a_product_needs_the_bits_of_its_largest_value(
     trace: Trace, kind: str, inputs: int, planes: int, bits: int
 ) -> None:
     layer: Layer = read_network(trace).layers[0]
-    assert needed_bits(replace(layer, kind=kind, inputs=inputs, planes=planes)) == bits
+    assert needed_bits(replace(layer, kind=kind, inputs=inputs), planes, 1) == bits
 
 
 def test_products_wider_than_stated_take_what_they_need(trace: Trace) -> None:

@@ -12,6 +12,7 @@ from simulator.architecture import load_architecture
 from simulator.config.located_yaml import read_document
 from simulator.lowering import batch as lowering
 from simulator.lowering.batch import Structures
+from simulator.results.result import Result
 from simulator.simulate import Simulation
 from simulator.sweep import held
 from simulator.sweep.evaluation import Candidate, Group, evaluate_group
@@ -83,3 +84,23 @@ def test_kept_programs_take_no_more_than_their_bytes() -> None:
         kept.keep((key,), emitted)
         kept.find((b"a",))
     assert [kept.find((key,)) is emitted for key in (b"a", b"b", b"c")] == [True, False, True]
+
+
+def test_what_no_machine_changes_is_made_once() -> None:
+    made: list[str] = []
+    with held.open_trace(str(MNIST), "6:8") as kept, Trace.open(MNIST) as trace:
+        for _ in range(2):
+            assert kept.once("held", lambda: made.append("held")) is None
+            trace.once("opened", lambda: made.append("opened"))
+    assert made == ["held", "opened", "opened"]
+
+
+@pytest.mark.parametrize("machine", ["sparse_pe", "sparse_pe_mesh4", "prosperity"])
+def test_tables_of_a_simulation_are_as_their_schema_asks(machine: str) -> None:
+    """A run's tables are not checked again: the checks would find and change nothing."""
+    with Trace.open(MNIST) as trace:
+        result = Simulation(trace, load_architecture(machine)).run([3, 1])
+    checked = Result(result.provenance, result.all_columns())
+    assert checked == result
+    for name, table in result.all_columns().items():
+        assert list(table) == list(checked.columns(name))
