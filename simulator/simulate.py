@@ -56,7 +56,7 @@ BATCH_BYTES = 16 << 20
 """Packed bits of the images that are simulated together, so that memory is bounded."""
 
 
-class Firing(NamedTuple):
+class BatchFiring(NamedTuple):
     """What fires in some images, whatever the machine; `images`: views of their batch."""
 
     images: Sequence[Image]
@@ -111,17 +111,17 @@ class Simulation:
         """The tables of a few images, counted and then priced."""
         return self._tables(batch, self._firing(batch))
 
-    def _tables(self, batch: ImageBatch, firing: Firing) -> dict[str, Table]:
+    def _tables(self, batch: ImageBatch, firing: BatchFiring) -> dict[str, Table]:
         shown = [image for image in firing.images if image.index in self.pictured]
         counted = image_tables(self.simulate(batch, firing), self.plan)
         return priced(counted, self.prices) | picture_tables(self.network, shown)
 
-    def _firing(self, batch: ImageBatch) -> Firing:
+    def _firing(self, batch: ImageBatch) -> BatchFiring:
         images = [image_of(self.trace.layout, batch, place) for place in range(len(batch.index))]
         rates = Rates(self.network, images)
-        return Firing(images, rates, field_columns(self.network, rates))
+        return BatchFiring(images, rates, field_columns(self.network, rates))
 
-    def simulate(self, batch: ImageBatch, firing: Firing | None = None) -> SimulatedImages:
+    def simulate(self, batch: ImageBatch, firing: BatchFiring | None = None) -> SimulatedImages:
         """Replay some images and measure what they took; `firing`: of them, if it is known."""
         firing = firing or self._firing(batch)
         lowered = self.lowering.lower_batch(Batch(batch.arena, batch.active))
