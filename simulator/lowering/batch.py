@@ -10,10 +10,8 @@ Images whose loops are equal share the structure of their program; it is emitted
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -22,21 +20,17 @@ from simulator.config.arrays import Int32s, Ints
 from simulator.lowering.constants import Constants, make_constants
 from simulator.lowering.count_plan import make_count_plan
 from simulator.lowering.counter import Counts
-from simulator.lowering.counts import count_products, dram_bits
-from simulator.lowering.group import GroupRows
+from simulator.lowering.counts import count_products, dram_bits, useful_work
 from simulator.lowering.plan import Plan
-from simulator.lowering.singles import Singles, make_singles, masked_steps
-from simulator.lowering.structure import Tasks, emit
-from simulator.lowering.table import Table, make_table
+from simulator.lowering.programs import Emitted, ProgramMaker, Programs, own_busy
+from simulator.lowering.singles import make_singles, masked_steps
+from simulator.lowering.table import make_table
 from simulator.lowering.tiles import Batch
-from simulator.lowering.timing import Moves, block_busy, move_blocks, own_busy
-from simulator.program import Program, Structure
+from simulator.lowering.timing import move_blocks
+from simulator.program import Program
 from simulator.trace import Image
 
 Key = tuple[int, str, str]
-
-STRUCTURE_BYTES = 128 << 20
-"""Of the programs that a process keeps, without their cycles."""
 
 
 class Lowered(NamedTuple):
@@ -59,57 +53,6 @@ class Lowered(NamedTuple):
     live_rows: Ints
 
 
-class Emitted(NamedTuple):
-    """The program of images with equal loops, but for their cycles.
-
-    structure: what an engine replays. busy_at: int32 (ops,), place of each op's cycles in a busy
-    row. step, layer, category: int32 (ops,), step of the plan, layer, index into CATEGORIES.
-    """
-
-    structure: Structure
-    busy_at: Int32s
-    step: Int32s
-    layer: Int32s
-    category: Int32s
-
-
-class Structures:
-    """Programs that were met, those used last, by what they follow from.
-
-    All plans of a process share them: machines that differ in cycles or prices have equal loops.
-    """
-
-    def __init__(self, limit_bytes: int) -> None:
-        self._limit_bytes, self._bytes = limit_bytes, 0
-        self._emitted: OrderedDict[tuple[bytes, ...], Emitted] = OrderedDict()
-        self._lock = Lock()
-
-    def find(self, key: tuple[bytes, ...]) -> Emitted | None:
-        """Return the program that was kept under a key."""
-        with self._lock:
-            found = self._emitted.get(key)
-            if found is not None:
-                self._emitted.move_to_end(key)
-            return found
-
-    def keep(self, key: tuple[bytes, ...], emitted: Emitted) -> None:
-        """Keep a program; those that were not used for longest make room."""
-        with self._lock:
-            if key not in self._emitted:
-                self._emitted[key] = emitted
-                self._bytes += _bytes_of(key, emitted)
-            while self._bytes > self._limit_bytes:
-                self._bytes -= _bytes_of(*self._emitted.popitem(last=False))
-
-
-def _bytes_of(key: tuple[bytes, ...], emitted: Emitted) -> int:
-    columns = (*emitted[1:], *(each for each in emitted.structure if isinstance(each, np.ndarray)))
-    return sum(map(len, key)) + sum(each.nbytes for each in columns)
-
-
-STRUCTURES = Structures(STRUCTURE_BYTES)
-
-
 @dataclass(frozen=True)
 class LoweredBatch:
     """What a batch of images is on a plan.
@@ -117,8 +60,7 @@ class LoweredBatch:
     actions: (part, action) of the last axis of `counts`, in order.
     counts: int64 (images, layers, actions).
     useful_accumulations, additions, dram_bits, rows, live_rows: int64 (images, layers).
-    own_busy: int64 (images, layers, 3), cycles of arrays, vector units and DRAM that an image takes
-        by itself; fetched weights are left out.
+    own_busy: int64 (images, layers, 3), see programs.own_busy.
     groups: images that run together: first and last, excluded, of each.
     emitted, busy: of each group, its program and its row of cycles.
     """
@@ -175,8 +117,7 @@ class Lowering:
         self.constants = make_constants(plan)
         self.masked = masked_steps(plan)
         self.count_plan = make_count_plan(self.constants)
-        self._group_rows: dict[tuple[int, bool], GroupRows] = {}
-        self.layer_of = np.array([step.layer for step in plan.steps], np.int32)
+        self.maker = ProgramMaker(self.constants)
 
     def lower(self, images: Sequence[Image]) -> LoweredBatch:
         """Lower a batch of images."""
@@ -211,16 +152,14 @@ class Lowering:
             (first, min(first + together, images)) for first in range(0, images, together)
         )
         counts = Counts(self.constants, images, groups)
-        moves = move_blocks(table)
-        useful = count_products(
-            counts, self.count_plan, table, moves, pinned_present=pinned_present
-        )
+        moves, useful = move_blocks(table), useful_work(table)
         rows, live = _rows(self.constants, batch)
         singles = make_singles(
             self.constants, self.masked, batch, counts, useful.accumulations, rows, live
         )
-        emitted, busy = self._programs(table, moves, singles, groups, pinned_present)
-        self._count_links(counts, emitted, busy)
+        programs = self.maker.programs(table, moves, singles, groups, pinned_present)
+        count_products(counts, self.count_plan, table, moves, programs)
+        self._count_links(counts, programs)
         actions, cube = counts.cube()
         return LoweredBatch(
             plan,
@@ -230,68 +169,22 @@ class Lowering:
             dram_bits(actions, cube),
             rows,
             live,
-            own_busy(table, moves, singles),
+            own_busy(table, singles, programs),
             groups,
-            emitted,
-            busy,
+            programs.emitted,
+            programs.busy,
         )
 
-    def _count_links(
-        self, counts: Counts, emitted: tuple[Emitted, ...], busy: tuple[Ints, ...]
-    ) -> None:
+    def _count_links(self, counts: Counts, programs: Programs) -> None:
         """Count flits times links: the cycles in which a link is held; equal parts for a group."""
         links = self.plan.graph.with_role("link")
         if not links:
             return
-        for group, (program, row) in enumerate(zip(emitted, busy, strict=True)):
+        for group, (program, row) in enumerate(zip(programs.emitted, programs.busy, strict=True)):
             own = np.flatnonzero(np.isin(program.structure.unit, links))
             at = group * counts.layers + program.layer[own].astype(np.int64)
             held = row[program.busy_at[own]]
             counts.shared.add("interconnect", {"flit_hop": held}, at, 1)
-
-    def _programs(
-        self,
-        table: Table,
-        moves: Moves,
-        singles: Singles,
-        groups: tuple[tuple[int, int], ...],
-        pinned_present: bool,
-    ) -> tuple[tuple[Emitted, ...], tuple[Ints, ...]]:
-        blocks = block_busy(table, moves)
-        emitted, busy = [], []
-        for first, last in groups:
-            rows = self.rows_of(last - first, pinned_present)
-            row, tasks = rows.of_group(table, moves, blocks, singles, first)
-            emitted.append(self._emitted(rows, tasks))
-            busy.append(row)
-        return tuple(emitted), tuple(busy)
-
-    def _emitted(self, rows: GroupRows, tasks: Tasks) -> Emitted:
-        """Return the program of these tasks; it is emitted and checked when it is first met."""
-        servers, steps = self.plan.graph.servers, rows.task_step.astype(np.int32)
-        key = (*tasks.key, servers.tobytes(), steps.tobytes(), self.layer_of.tobytes())
-        found = STRUCTURES.find(key)
-        if found is None:
-            columns = emit(tasks)
-            # A join takes no cycles, any other op at least one: images are checked by the engine.
-            busy = (columns.unit >= 0).astype(np.int64)
-            program = Program(
-                columns.unit, busy, columns.latency, columns.yields, columns.pred_ptr,
-                columns.pred, servers,
-            )  # fmt: skip
-            step = steps[columns.task]
-            found = Emitted(
-                Structure.of(program), columns.busy_at, step, self.layer_of[step], columns.category
-            )
-            STRUCTURES.keep(key, found)
-        return found
-
-    def rows_of(self, images: int, pinned_present: bool = False) -> GroupRows:
-        """Return what builds the programs of groups of so many images."""
-        key = images, pinned_present
-        if key not in self._group_rows:
-            self._group_rows[key] = GroupRows(self.constants, images, pinned_present)
-        return self._group_rows[key]
 
 
 def _rows(constants: Constants, batch: Batch) -> tuple[Ints, Ints]:

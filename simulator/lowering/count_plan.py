@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,7 +11,22 @@ from simulator.config.arrays import Bools, Ints
 from simulator.lowering.constants import Constants
 from simulator.lowering.places import CORE
 from simulator.lowering.plan import LayerPlan, Plan
-from simulator.lowering.tables import FROM_GLOBAL, GROUPS, TILES
+from simulator.lowering.tables import GROUPS, TILES
+
+
+class WeightParts(NamedTuple):
+    """What a core takes of a layer's weights; int64 (cores, layers), 0 where none are fetched.
+
+    full, ragged: column tiles of all groups. passing, pinned: requests that fill the buffer, for a
+    column pass, and once for what stays. stored, kept: bits of all these, and of what stays.
+    """
+
+    full: Ints
+    ragged: Ints
+    passing: Ints
+    pinned: Ints
+    stored: Ints
+    kept: Ints
 
 
 class CountPlan(NamedTuple):
@@ -22,13 +36,7 @@ class CountPlan(NamedTuple):
     sizes follow tokens: number of the request that an entry is part of. request_layer: (requests,).
     weight_bits: (entries,), of what takes the weights' place. from_spikes: bool (entries,), it is
     read from the spike buffer.
-    fetched: (entries,), of entries with weights outside. fetches: by part and action, (entries, 2),
-    counts of all chunks of a full and of the ragged column tile. chunks: (entries,).
-    fill_chunks: (entries,), chunks that a fetch brings, 0 = one. stream_rows: (entries,), operand
-    rows that share a pass of weights which the array streams, 0 = all.
-    stored: (cores, entries), bits of a core's weights in its buffer.
-    pinned, pinned_stored: (cores, entries), chunks of them that stay, and their bits.
-    pinned_fetches: by part and action, (cores, entries), counts of the fetches of those chunks.
+    weights: of each core's part of each layer.
     ops: of element-wise operations (layer, numerator) by what a result counts.
     stored_bits, added_bits: (layers,), results that are stored; that are read to be added to.
     product_bits: (layers,), results that wait for the next product.
@@ -40,15 +48,7 @@ class CountPlan(NamedTuple):
     request_layer: Ints
     weight_bits: Ints
     from_spikes: Bools
-    fetched: Bools
-    fetches: dict[tuple[str, str], Ints]
-    chunks: Ints
-    fill_chunks: Ints
-    stream_rows: Ints
-    stored: Ints
-    pinned: Ints
-    pinned_stored: Ints
-    pinned_fetches: dict[tuple[str, str], Ints]
+    weights: WeightParts
     ops: tuple[tuple[dict[str, int], Ints, Ints], ...]
     stored_bits: Ints
     added_bits: Ints
@@ -65,27 +65,14 @@ def make_count_plan(constants: Constants) -> CountPlan:
     layers = [plan.layers[layer] for layer in products.tolist()]
     transposed = np.array([each.layer.transposed for each in layers], np.bool_)[of]
     first = transposed | (entries.place == 0)
-    request = np.cumsum(first) - 1
-    vector = plan.architecture.core.vector_unit
-    stored = np.array([_stored(plan, layers, core) for core in range(plan.machine.cores)])
-    pinned, pinned_stored, pinned_fetches = _pinned(plan, layers, stored)
-    every = [each for each in plan.layers if constants.layers.is_product[each.layer.index]]
-    columns = np.array([_layer_column(each) for each in layers], np.int64).reshape(-1, 8)[of].T
+    columns = np.array([_layer_column(each) for each in layers], np.int64).reshape(-1, 4)[of].T
     return CountPlan(
-        request=request,
+        request=np.cumsum(first) - 1,
         request_layer=entries.layer[np.flatnonzero(first)],
         weight_bits=columns[0],
         from_spikes=columns[1] > 0,
-        fetched=columns[2] > 0,
-        fetches={action: column[of] for action, column in _fetches(layers).items()},
-        chunks=columns[3],
-        stream_rows=columns[4],
-        fill_chunks=columns[5],
-        stored=stored[:, of],
-        pinned=pinned[:, of],
-        pinned_stored=pinned_stored[:, of],
-        pinned_fetches={action: column[:, of] for action, column in pinned_fetches.items()},
-        ops=_ops(every, vector),
+        weights=_weight_parts(plan),
+        ops=_ops(layers, plan.architecture.core.vector_unit),
         stored_bits=np.array([each.stored_bits for each in plan.layers], np.int64),
         added_bits=np.array(
             [
@@ -97,8 +84,8 @@ def make_count_plan(constants: Constants) -> CountPlan:
         product_bits=np.array(
             [each.layer.product_bits * each.layer.feeds_product for each in plan.layers], np.int64
         ),
-        lif=columns[6],
-        sum_bits=columns[7],
+        lif=columns[2],
+        sum_bits=columns[3],
     )
 
 
@@ -106,29 +93,8 @@ def _layer_column(each: LayerPlan) -> tuple[int, ...]:
     """Return a layer's share of the columns of CountPlan, in their order."""
     bits, source = weight_source(each)
     lif = sum(op.rows * op.channels * op.timesteps for op in each.fused if op.kind == "lif")
-    return (
-        bits,
-        source == "spikes",
-        bool(each.fetch),
-        len(each.fetch),
-        each.array.stream_rows if each.array.streams_weights else 0,
-        each.fill_chunks,
-        lif * (each.membrane_place == CORE),
-        each.array.held_columns(each.layer.outputs) * each.array.sum_bits,
-    )
-
-
-def _fetches(layers: list[LayerPlan]) -> dict[tuple[str, str], Ints]:
-    """Return what all chunks of a full and of the ragged column tile count, by part and action."""
-    fetches: dict[tuple[str, str], Ints] = {}
-    for number, each in enumerate(layers):
-        shared = each.source == FROM_GLOBAL
-        part = "memories.global_buffer" if shared else "memories.dram"
-        for side, counted in enumerate(each.shared_counts if shared else each.fetch_counts):
-            for action, count in counted.items():
-                column = fetches.setdefault((part, action), np.zeros((len(layers), 2), np.int64))
-                column[number, side] = count
-    return fetches
+    sum_bits = each.array.held_columns(each.layer.outputs) * each.array.sum_bits
+    return bits, source == "spikes", lif * (each.membrane_place == CORE), sum_bits
 
 
 def _ops(
@@ -149,72 +115,50 @@ def _ops(
     )
 
 
-def _stored(plan: Plan, layers: list[LayerPlan], core: int) -> list[int]:
-    """Return the bits that a core's part of each layer's weights takes in its buffer."""
-    cores, stored = plan.machine.cores, []
+def _weight_parts(plan: Plan) -> WeightParts:
+    """Return what cores take of the weights of layers that fetch them for an array."""
+    cores, layers = plan.machine.cores, plan.layers
+    parts = np.zeros((len(WeightParts._fields), cores, len(layers)), np.int64)
     for each in layers:
-        layer, outputs = each.layer, each.layer.outputs
-        array, columns = each.array, each.columns
-        if each.share == TILES:
-            tiles = -(-outputs // columns)
-            first, last = core * tiles // cores, (core + 1) * tiles // cores
-            outputs = min(last * columns, outputs) - first * columns if last > first else 0
-        bits = array.stored_weight_bits(layer.inputs, outputs, layer.weight_bits) if outputs else 0
-        if each.fill_chunks:
-            pieces = -(-outputs // columns) * len(each.fetch)
-            bits = -(-pieces // each.fill_chunks) * each.fetch_bits[0][0]
-        stored.append(bits * _groups_of(each, core, cores) if each.fetch else 0)
-    return stored
+        if each.fetch and each.layer.kind != "head":
+            for core in range(cores):
+                parts[:, core, each.layer.index] = _weight_part(each, core, cores)
+    return WeightParts(*parts)
 
 
-def _groups_of(each: LayerPlan, core: int, cores: int) -> int:
-    """Return the groups of a product that a core takes."""
-    groups = each.layer.groups
-    if each.share != GROUPS:
-        return groups
-    return (core + 1) * groups // cores - core * groups // cores
-
-
-def _pinned(
-    plan: Plan, layers: list[LayerPlan], stored: Ints
-) -> tuple[Ints, Ints, dict[tuple[str, str], Ints]]:
-    """Return the pinned chunks of each core and layer, their bits, and counts of their fetches."""
-    pinned, bits = np.zeros_like(stored), np.zeros_like(stored)
-    fetches: dict[tuple[str, str], Ints] = {}
-    for number, each in enumerate(layers):
-        for core in range(len(stored) if each.pinned else 0):
-            found = _pinned_part(plan, each, core, int(stored[core, number]))
-            pinned[core, number], bits[core, number], counted = found
-            for action, count in counted.items():
-                column = fetches.setdefault(("memories.dram", action), np.zeros_like(stored))
-                column[core, number] = count
-    return pinned, bits, fetches
-
-
-def _pinned_part(
-    plan: Plan, each: LayerPlan, core: int, stored: int
-) -> tuple[int, int, dict[str, int]]:
-    """Return the chunks of a layer that a core pins, their bits, and what fetching them counts.
-
-    `stored`: bits of all chunks of the core's part.
-    """
-    layer, array, columns = each.layer, each.array, each.columns
+def _weight_part(each: LayerPlan, core: int, cores: int) -> tuple[int, ...]:
+    """Return the fields of WeightParts of one core and layer."""
+    layer, array, columns, chunks = each.layer, each.array, each.columns, len(each.fetch)
+    tiles, groups = -(-layer.outputs // columns), layer.groups
+    first, last = part_of(tiles, core, cores) if each.share == TILES else (0, tiles)
+    if each.share == GROUPS:
+        begin, end = part_of(groups, core, cores)
+        groups = end - begin
+    full, ragged = (last - first) * groups, 0
+    if last == tiles and last > first and layer.outputs % columns:
+        full, ragged = full - groups, groups
+    pieces = (full + ragged) * chunks
+    outputs = min(last * columns, layer.outputs) - first * columns if last > first else 0
+    stored = array.stored_weight_bits(layer.inputs, outputs, layer.weight_bits) if outputs else 0
+    stored *= groups
+    pinned = min(each.pinned, pieces)
+    if each.fill_chunks:
+        fills, bits = -(-pieces // each.fill_chunks), each.fetch_bits[0][0]
+        held = -(-pinned // each.fill_chunks)
+        return full, ragged, fills - held, held, fills * bits, held * bits
     assert each.chunks is not None
-    tiles, chunks = -(-layer.outputs // columns), len(each.fetch)
-    first, last, cores = 0, tiles, plan.machine.cores
-    if each.share == TILES:
-        first, last = core * tiles // cores, (core + 1) * tiles // cores
-    pieces = _groups_of(each, core, cores) * (last - first) * chunks
-    own = min(each.pinned, pieces)
-    bits, counted = 0, Counter[str]()
-    for piece in range(own):
-        tile, chunk = divmod(piece, chunks)
-        ragged = first + tile % (last - first) == tiles - 1 and layer.outputs % columns > 0
-        counted.update(each.fetch[chunk][ragged].counts)
-        inputs, outputs = each.chunks.inputs[chunk], layer.outputs % columns if ragged else columns
-        bits += array.stored_weight_bits(int(inputs), outputs, layer.weight_bits)
-    everything = own == pieces
-    return own, stored if everything else min(bits, stored), dict(counted)
+    inputs, kept = each.chunks.inputs.tolist(), 0
+    for piece in range(pinned if pinned < pieces else 0):
+        tile = first + piece // chunks % (last - first)
+        held = min(layer.outputs - tile * columns, columns)
+        kept += array.stored_weight_bits(inputs[piece % chunks], held, layer.weight_bits)
+    kept = stored if pinned == pieces else min(kept, stored)
+    return full, ragged, pieces - pinned, pinned, stored, kept
+
+
+def part_of(total: Any, core: Any, cores: int) -> tuple[Any, Any]:
+    """Return first and last, excluded, of what a core takes of so many; whole numbers or arrays."""
+    return core * total // cores, (core + 1) * total // cores
 
 
 def weight_source(layer_plan: LayerPlan) -> tuple[int, str]:

@@ -11,9 +11,10 @@ from simulator.lowering.constants import Constants
 from simulator.lowering.count_plan import CountPlan
 from simulator.lowering.count_weights import count_weights
 from simulator.lowering.counter import CORE_PART, Counts
+from simulator.lowering.programs import Programs
 from simulator.lowering.scopes import Scopes
 from simulator.lowering.table import Costed, Table
-from simulator.lowering.timing import Moves, operand_reads
+from simulator.lowering.timing import Moves
 
 
 class Useful(NamedTuple):
@@ -36,19 +37,15 @@ def dram_bits(actions: tuple[tuple[str, str], ...], cube: Ints) -> Ints:
 
 
 def count_products(
-    counts: Counts, plan: CountPlan, table: Table, moves: Moves, *, pinned_present: bool = False
-) -> Useful:
-    """Count all that products do; return what is useful of it.
-
-    pinned_present: weights that stay on chip are there from an image before.
-    """
+    counts: Counts, plan: CountPlan, table: Table, moves: Moves, programs: Programs
+) -> None:
+    """Count all that products do."""
     images = np.arange(len(table.batch.active))[:, None]
     at = images * counts.layers + table.constants.entries.layer
     _count_arrays(counts, plan, table, at)
-    count_weights(counts, plan, table, pinned_present)
+    count_weights(counts, plan, table, programs)
     _count_results(counts, plan, table, at)
-    _count_moves(counts, table, moves)
-    return _useful(counts, table, at)
+    _count_moves(counts, table, moves, programs)
 
 
 def _by_request(plan: CountPlan, values: Ints) -> Ints:
@@ -149,31 +146,28 @@ def _scope_rows(costed: Costed) -> Ints:
     return _ScopeSums(costed).of(costed.scopes.sizes)
 
 
-def _count_moves(counts: Counts, table: Table, moves: Moves) -> None:
+def _count_moves(counts: Counts, table: Table, moves: Moves, programs: Programs) -> None:
     """Count operands, results and membranes that pass between cores and memories outside."""
-    layers, blocks = table.constants.layers, table.blocks
-    layer = blocks.layer
-    columns = layers.columns[layer]
-    at = blocks.image * counts.layers + layer
-    ragged = (blocks.outputs % columns > 0).astype(np.int64)
-    groups, times = layers.groups[layer], operand_reads(table)
+    at = table.blocks.image * counts.layers + table.blocks.layer
     for place, found in moves.operand.items():
-        counts.move(place, found.counts, at, times)
-    counts.access("spikes", moves.operand_bits, at, write=True, times=times)
-    twice = np.concatenate([at, at])
-    widths = np.concatenate([(blocks.outputs // columns) * groups, ragged * groups])
-    for place, found in moves.spill.items():
-        flat = {action: count.T.ravel() for action, count in found.counts.items()}
-        counts.move(place, flat, twice, widths)
-    for exchanged, by_place in ((moves.reads, moves.fill), (moves.writes, moves.state)):
+        counts.move(place, found.counts, at, programs.operand)
+    counts.access("spikes", moves.operand_bits, at, write=True, times=programs.operand)
+    twice = np.stack([at, at], axis=1)
+    # A block whose membranes come and go takes the cycles of a place for both.
+    ways = np.maximum(moves.reads.astype(np.int64) + moves.writes, 1)[:, None]
+    for by_place, times in (
+        (moves.spill, programs.spill),
+        (moves.fill, programs.state // ways * moves.reads[:, None]),
+        (moves.state, programs.state // ways * moves.writes[:, None]),
+    ):
         for place, found in by_place.items():
-            flat = {action: count.T.ravel() for action, count in found.counts.items()}
-            counts.move(place, flat, twice, widths * np.tile(exchanged, 2))
+            counts.move(place, found.counts, twice, times)
 
 
-def _useful(counts: Counts, table: Table, at: Ints) -> Useful:
+def useful_work(table: Table) -> Useful:
     """Return what is needed of the work of arrays; outputs of halted tokens are not."""
     constants, batch = table.constants, table.batch
+    images = len(batch.active)
     entries, layers = constants.entries, constants.plan.layers
     live = batch.active.sum(axis=3, dtype=np.int64)  # (image, block, timestep)
     ones = table.timed.ones[:, entries.scope]
@@ -188,7 +182,7 @@ def _useful(counts: Counts, table: Table, at: Ints) -> Useful:
     added += counted.added_pass[:, entries.scope] * outputs // columns
     # Taps that a smaller kernel leaves idle add what nothing asks for.
     added = np.minimum(added, ones * outputs)
-    totals = np.zeros((2, counts.images * counts.layers), np.int64)
+    totals = np.zeros((2, len(layers), images), np.int64)
     for total, values in zip(totals, (ones * outputs, added), strict=True):
-        np.add.at(total, at.ravel(), values.ravel())
-    return Useful(*totals.reshape(2, counts.images, counts.layers))
+        np.add.at(total, entries.layer, values.T)
+    return Useful(*totals.transpose(0, 2, 1).copy())

@@ -7,7 +7,8 @@ import numpy as np
 from simulator.config.arrays import Ints
 from simulator.lowering import structure as s
 from simulator.lowering.constants import Constants
-from simulator.lowering.plan import LayerPlan, Plan
+from simulator.lowering.fixed_places import fixed_places
+from simulator.lowering.plan import Plan
 from simulator.lowering.scopes import starts
 from simulator.lowering.singles import Singles
 from simulator.lowering.structure import (
@@ -37,7 +38,7 @@ class GroupRows:
         self.images = images
         self.pinned_present = pinned_present
         plan = self.plan = constants.plan
-        self.fixed, fetch_at, global_at, load_at = _fixed_cycles(plan)
+        self.fixed = fixed_places(plan)
         self.entry_of_step = np.full(len(plan.steps), -1, np.int64)
         self.entry_of_step[constants.entries.step] = np.arange(len(constants.entries.step))
         self.elements = np.array(
@@ -56,15 +57,16 @@ class GroupRows:
             np.int64,
         )
         self.routes, self.between = graph.route_table(), graph.interconnect
-        self.fixed_bits = _fixed_bits(plan)
         self.machine = _machine_row(plan)
         self.cores_of_step = np.bincount(plan.schedule.task_step, minlength=len(plan.steps))
         self.weight_bits = np.array(
             [each.layer.weight_bits or each.layer.second_bits for each in plan.layers], np.int64
         )
-        self._tasks(fetch_at, global_at, load_at)
+        self._tasks()
+        self.task_entry = self.entry_of_step[self.task_step]
+        self.loading = np.flatnonzero(self.table[:, s.T_PRELOADS] == 1)
 
-    def _tasks(self, fetch_at: Ints, global_at: Ints, load_at: Ints) -> None:
+    def _tasks(self) -> None:
         """List the tasks, what each waits for, and what of them no image changes."""
         plan, order = self.plan, self.plan.schedule
         step_of: list[int] = []
@@ -107,9 +109,7 @@ class GroupRows:
             row[s.T_PINNED] = layer_plan.pinned
             row[s.T_PRESENT] = int(self.pinned_present and layer_plan.stays)
             row[s.T_ROWS_OUTER] = int(layer_plan.rows_outer)
-            row[s.T_FETCH_AT] = fetch_at[step.layer]
-            row[s.T_GLOBAL_AT] = global_at[step.layer]
-            row[s.T_LOAD_AT] = load_at[step.layer]
+            row[s.T_FETCH_AT : s.T_LOAD_AT + 1] = self.fixed.at[:, step.layer]
             if matrix:
                 row[s.T_UNIT] = arrays[core][layer_plan.array_number]
                 row[s.T_LATENCY] = plan.graph.units[row[s.T_UNIT]].latency_cycles
@@ -125,8 +125,11 @@ class GroupRows:
 
     def of_group(
         self, table: Table, moves: Moves, busy: BlockBusy, singles: Singles, image: int
-    ) -> tuple[Ints, Tasks]:
-        """Return the busy row of images from `image` on, and what their structure follows from."""
+    ) -> tuple[Ints, Tasks, int]:
+        """Return the busy row of images from `image` on, and what their structure follows from.
+
+        The last value is where the fixed places begin in the row.
+        """
         scopes = table.timed.scopes
         own = slice(image, image + self.images)
         first_tile = int(scopes.first_tile[image, 0]) if scopes.tiles.shape[1] else 0
@@ -148,7 +151,7 @@ class GroupRows:
             moves.operand_busy[first:last], operand,
             moves.spill_busy[first:last].ravel(), np.repeat(spill, 2),
             moves.state_busy[first:last].ravel(), no_move.ravel(),
-            loads, of_step, self.fixed,
+            loads, of_step, self.fixed.cycles,
         )  # fmt: skip
         machine = self.machine.copy()
         machine[s.M_VECTOR_AT] = tiles
@@ -158,7 +161,8 @@ class GroupRows:
         loads_at = tiles + 7 * blocks
         steps_at = loads_at + len(loads)
         tasks = self.table.copy()
-        tasks[:, [s.T_FETCH_AT, s.T_GLOBAL_AT, s.T_LOAD_AT]] += steps_at + len(of_step)
+        fixed_at = steps_at + len(of_step)
+        tasks[:, s.T_FETCH_AT : s.T_LOAD_AT + 1] += fixed_at
         tasks[:, s.T_BUSY_AT] = steps_at + self.task_step
         listed = self._blocks(table, own, first_tile, last - first)
         self._matrices(tasks, table, own, loads_at + load_at)
@@ -177,10 +181,25 @@ class GroupRows:
             machine[s.M_LINKS_AT] = len(row)
             bits = self._moved_bits(len(row), machine, moves, slice(first, last), singles, own)
             row = np.concatenate([row, self.between.flits(bits)])
-        return row, Tasks(
+        found = Tasks(
             machine, tasks, self.dep, flags, listed, self.core_units, self.plan.kept_chunks,
             self.routes,
         )  # fmt: skip
+        return row, found, fixed_at
+
+    def owners(self, table: Table, image: int, places: int) -> Ints:
+        """Return int64 (places,), image of each place of the busy row; -1 where all share it."""
+        numbers, own = np.arange(image, image + self.images), slice(image, image + self.images)
+        found = np.full(places, -1, np.int64)
+        tiles = np.repeat(numbers, table.timed.scopes.tiles[own].sum(axis=1))
+        found[: len(tiles)] = tiles
+        blocks = np.repeat(numbers, table.blocks.per_scope[own].sum(axis=1))
+        at, extra = len(tiles), len(self.elements)
+        for entries in (2, 1, 2, 2):  # element-wise work, operands, results, membranes
+            section = np.repeat(blocks, entries)
+            found[at : at + len(section)] = section
+            at += len(section) + entries * extra
+        return found
 
     def _moved_bits(
         self, length: int, machine: Ints, moves: Moves, blocks: slice, singles: Singles, own: slice
@@ -196,7 +215,7 @@ class GroupRows:
         ):
             values = np.concatenate([of_blocks.ravel(), of_elements])
             bits[machine[at] : machine[at] + len(values)] = values
-        bits[length - len(self.fixed_bits) :] = self.fixed_bits
+        bits[length - len(self.fixed.bits) :] = self.fixed.bits
         return bits
 
     def _blocks(self, table: Table, own: slice, first_tile: int, blocks: int) -> Ints:
@@ -294,51 +313,3 @@ def _machine_row(plan: Plan) -> Ints:
         row[place] = graph.latency(role)
     row[s.M_DRAM], row[s.M_GLOBAL] = graph.one("dram"), graph.one("global_buffer")
     return row
-
-
-def _fixed_cycles(plan: Plan) -> tuple[Ints, Ints, Ints, Ints]:
-    """Return cycles that no image changes, and where each layer's begin.
-
-    Fetches of each chunk from DRAM and from the global buffer, for full and ragged column tiles,
-    and its load through the weight port.
-    """
-    values: list[int] = []
-    at = np.zeros((3, len(plan.layers)), np.int64)
-    for layer_plan in plan.layers:
-        index = layer_plan.layer.index
-        for place, fetches in enumerate((layer_plan.fetch, layer_plan.shared_fetch)):
-            at[place, index] = len(values)
-            for full, last in fetches:
-                values += [full.busy_cycles, last.busy_cycles]
-        at[2, index] = len(values)
-        values += _load_cycles(plan, layer_plan)
-    # A join, whose place is -1, takes the 0 at the end.
-    return (np.array([*values, 0], np.int64), *at)
-
-
-def _fixed_bits(plan: Plan) -> Ints:
-    """Return the bits behind the cycles of `_fixed_cycles`; those of loads pass no link."""
-    values: list[int] = []
-    for layer_plan in plan.layers:
-        for fetches in (layer_plan.fetch, layer_plan.shared_fetch):
-            if fetches:
-                values += [bits for pair in layer_plan.fetch_bits for bits in pair]
-        values += [0] * len(_load_cycles(plan, layer_plan))
-    return np.array([*values, 0], np.int64)
-
-
-def _load_cycles(plan: Plan, layer_plan: LayerPlan) -> list[int]:
-    """Return the cycles of each chunk through the weight port; vectors of full width pass it."""
-    layer, array = layer_plan.layer, layer_plan.array
-    if not array.preloads_weights or layer.transposed:
-        return []
-    if layer.kind == "head" or layer.is_elementwise:
-        return []
-    bits = layer.weight_bits or layer.second_bits
-    size = array.tile_inputs or layer.inputs
-    if layer_plan.chunks is not None and not layer.is_attention:
-        inputs = layer_plan.chunks.inputs.tolist()
-    else:
-        inputs = [min(size, layer.inputs - first) for first in range(0, layer.inputs, size)]
-    port_bits = plan.machine.port_bits
-    return [-(-count * array.tile_columns * bits // port_bits) for count in inputs]

@@ -7,9 +7,7 @@ what may be chosen: `make_plan` follows the fixed rules, simulator.mapping compa
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 
 from simulator.architecture import Architecture
 from simulator.components.memories.base import Memory, Transfer
@@ -90,17 +88,6 @@ class LayerPlan:
     def stays(self) -> bool:
         """Whether weights stay on chip until the next image, if it follows at once."""
         return self.pinned > 0 or self.source == FROM_GLOBAL
-
-    @cached_property
-    def fetch_counts(self) -> tuple[dict[str, int], dict[str, int]]:
-        """What all chunks of one full and of the ragged column tile count in DRAM."""
-        return _summed(full for full, _ in self.fetch), _summed(last for _, last in self.fetch)
-
-    @cached_property
-    def shared_counts(self) -> tuple[dict[str, int], dict[str, int]]:
-        """The same in the global buffer."""
-        fetches = self.shared_fetch
-        return _summed(full for full, _ in fetches), _summed(last for _, last in fetches)
 
 
 @dataclass(frozen=True)
@@ -323,11 +310,3 @@ def _fetches(bits: tuple[tuple[int, int], ...], memory: Memory, clock_mhz: float
     return tuple(
         (request(memory, full, clock_mhz), request(memory, last, clock_mhz)) for full, last in bits
     )
-
-
-def _summed(transfers: Iterable[Transfer]) -> dict[str, int]:
-    total: dict[str, int] = {}
-    for transfer in transfers:
-        for action, count in transfer.counts.items():
-            total[action] = total.get(action, 0) + count
-    return total

@@ -114,7 +114,7 @@ class _Filler:
         self.counts.add(part, self.vector.element_counts(kind, 1), self.at(layer), elements)
 
     def head(self, layer_plan: LayerPlan) -> None:
-        """Fill token mean and classifier, on the vector unit; its weights come from DRAM."""
+        """Fill token mean and classifier, on the vector unit."""
         layer, network = layer_plan.layer, self.plan.network
         # A halting network has summed its mean-field output already, token by token.
         halting = any(op.kind == "halting" for each in network.layers for op in each.vector_ops)
@@ -122,8 +122,6 @@ class _Filler:
         latency = self.plan.graph.latency("vector_unit")
         work, unit = layer.dense_macs + adds, self.vector_unit
         self.single(layer_plan.scopes[0], unit, work, latency, VECTOR_WORK)
-        shared = self.counts.shared
-        shared.move(IN_DRAM, layer_plan.fetch[0][0].counts, shared.at(layer.index), 1)
         self.count(layer, "head", layer.dense_macs)
         self.count(layer, "mean", adds)
 

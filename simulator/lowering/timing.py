@@ -15,7 +15,6 @@ import numpy as np
 from simulator.config.arrays import Bools, Bytes, Ints
 from simulator.lowering.constants import IN_DRAM, IN_GLOBAL
 from simulator.lowering.requests import Requests, requests
-from simulator.lowering.singles import Singles
 from simulator.lowering.structure import (
     F_OPERAND,
     F_SPILL,
@@ -25,7 +24,6 @@ from simulator.lowering.structure import (
     F_VECTOR,
 )
 from simulator.lowering.table import Table
-from simulator.lowering.tables import TILES
 
 
 class Moves(NamedTuple):
@@ -130,57 +128,3 @@ def block_busy(table: Table, moves: Moves) -> BlockBusy:
     flags |= moves.reads * F_STATE_READ
     flags |= moves.writes * F_STATE_WRITE
     return BlockBusy(vector, flags.astype(np.uint8))
-
-
-def operand_reads(table: Table) -> Ints:
-    """Return how often the operand of each block of each layer is read from outside, all groups.
-
-    Once by each core that takes part where rows are the outer loop, else with each column tile.
-    """
-    layers, blocks, machine = table.constants.layers, table.blocks, table.constants.plan.machine
-    layer = blocks.layer
-    tiles = -(-blocks.outputs // layers.columns[layer])
-    takers = np.where(layers.share[layer] == TILES, np.minimum(tiles, machine.cores), tiles > 0)
-    times: Ints = np.where(layers.rows_outer[layer], takers, tiles) * layers.groups[layer]
-    return times
-
-
-def own_busy(table: Table, moves: Moves, singles: Singles) -> Ints:
-    """Return int64 (image, layer, 3), cycles of arrays, vector units and DRAM of each image.
-
-    Weights are left out: images that run together share them.
-    """
-    constants, blocks = table.constants, table.blocks
-    layers = constants.layers
-    images, count = len(table.batch.active), len(constants.plan.layers)
-    busy = np.zeros((3, images * count), np.int64)
-    scopes, layout = table.timed.scopes, table.timed.layout
-    of_scope = np.zeros(scopes.blocks.size, np.int64)
-    np.add.at(of_scope, scopes.block_scope[layout.block], table.timed.cost.cycles)
-    width = constants.walks.columns[constants.timed.walk]
-    by_scope = of_scope.reshape(scopes.blocks.shape) * -(-scopes.outputs // width)
-    entries = constants.entries
-    at = np.arange(images)[:, None] * count + entries.layer
-    np.add.at(busy[0], at.ravel(), by_scope[:, entries.scope].ravel())
-    place = blocks.image * count + blocks.layer
-    groups = layers.groups[blocks.layer]
-    columns = layers.columns[blocks.layer]
-    full, ragged = blocks.outputs // columns, (blocks.outputs % columns > 0).astype(np.int64)
-    tiles = np.stack([full, ragged], axis=1) * groups[:, None]
-    np.add.at(busy[1], place, (block_busy(table, moves).vector * tiles).sum(axis=1))
-    outside = layers.operand_place[blocks.layer] == IN_DRAM
-    np.add.at(busy[2], place, moves.operand_busy * operand_reads(table) * outside)
-    spilled = layers.spill_place[blocks.layer] == IN_DRAM
-    np.add.at(busy[2], place, (moves.spill_busy * tiles).sum(axis=1) * spilled)
-    exchanged = (moves.reads.astype(np.int64) + moves.writes) * (
-        layers.state_place[blocks.layer] == IN_DRAM
-    )
-    np.add.at(busy[2], place, (moves.state_busy * tiles).sum(axis=1) * exchanged)
-    step_layer = np.array([step.layer for step in constants.plan.steps], np.int64)
-    step_at = np.arange(images)[:, None] * count + step_layer
-    vector = singles.unit == constants.plan.graph.one("vector_unit")
-    np.add.at(busy[1], step_at[:, vector].ravel(), singles.busy[:, vector].ravel())
-    moved = singles.operand * (singles.operand_place == IN_DRAM)
-    moved = moved + singles.spill * (singles.spill_place == IN_DRAM)
-    np.add.at(busy[2], step_at.ravel(), moved.ravel())
-    return busy.reshape(3, images, count).transpose(1, 2, 0)

@@ -12,8 +12,8 @@ from simulator.engine.attribution import stalls
 from simulator.engine.power_down import awake_cycles
 from simulator.errors import ResultError
 from simulator.lowering import LoweredBatch, Plan
-from simulator.lowering.batch import Emitted
 from simulator.lowering.causes import causes_seen_by
+from simulator.lowering.programs import Emitted
 from simulator.lowering.tables import (
     CATEGORIES,
     OTHER_IMAGES,
