@@ -87,3 +87,17 @@ def test_batches_need_room_for_the_membranes_of_all_images() -> None:
     roomy = [run("mnist_baseline", n).tables["images"]["dram_bytes"].sum() for n in (1, 8)]
     assert roomy[1] < roomy[0]
     assert dram[1] - roomy[1] > dram[0] - roomy[0]
+
+
+def test_an_array_with_a_port_of_its_own_streams_weights_once_for_all() -> None:
+    """Three images in groups of two: the sums hold, and the first two fetch less than alone."""
+    machine = ROOT / "arch_configs" / "fpga_spiking_transformer.yaml"
+    moved = {}
+    for together in (1, 2):
+        architecture = load_architecture(machine, [f"dataflow.images_together={together}"])
+        with Trace.open(ROOT / "traces" / "mnist_baseline.npz") as trace:
+            result = Simulation(trace, architecture).run(range(3))
+        result.check()
+        moved[together] = result.tables["images"]["dram_bytes"].tolist()
+    assert moved[2][2] == moved[1][2]
+    assert sum(moved[2][:2]) < sum(moved[1][:2])

@@ -10,14 +10,9 @@ import pytest
 
 from simulator.architecture import load_architecture
 from simulator.config.located_yaml import read_document
-<<<<<<< HEAD
-from simulator.lowering import batch as lowering
-from simulator.lowering.batch import Structures
-from simulator.results.result import Result
-=======
 from simulator.lowering import programs as lowering
 from simulator.lowering.programs import Structures
->>>>>>> 938bc7f (Count fetches and transfers by the emitted program)
+from simulator.results.result import Result
 from simulator.simulate import Simulation
 from simulator.sweep import held
 from simulator.sweep.evaluation import Candidate, Group, evaluate_group
