@@ -8,27 +8,11 @@ import numpy as np
 
 from simulator.config.arrays import Bools, Bytes, Int32s, Ints, Words
 from simulator.config.kernels import kernel, kernel_part
+from simulator.lowering import walks as w
 from simulator.lowering.pixels import pixel_under, tap_offset
 from simulator.lowering.scopes import ScopePlan, Scopes
 from simulator.lowering.tiles import Batch, TileLayout
-from simulator.lowering.walks import (
-    CHUNK_TOKENS,
-    CHUNKS,
-    COLUMNS,
-    FIRST_CHUNK,
-    FIRST_RANGE,
-    KIND,
-    OFFSET,
-    PIXELS,
-    PLANES,
-    PRODUCT_ROWS,
-    ROW_BYTES,
-    STORED_PLANES,
-    TIMESTEPS,
-    ZEROED_BY,
-    Walks,
-    WalkTables,
-)
+from simulator.lowering.walks import Walks, WalkTables
 
 
 class BlockRows(NamedTuple):
@@ -47,7 +31,7 @@ def block_rows(walks: Walks, plan: ScopePlan, scopes: Scopes) -> BlockRows:
     within = np.arange(ptr[-1]) - np.repeat(ptr[:-1], scopes.sizes) + np.repeat(
         before, scopes.sizes
     )  # fmt: skip
-    columns = (walks.tables.table[plan.walk, KIND] == COLUMNS)[number]
+    columns = (walks.tables.table[plan.walk, w.KIND] == w.COLUMNS)[number]
     first = np.where(columns, 0, scopes.first_row.ravel()[scopes.block_scope])
     place = within + np.repeat(first, scopes.sizes)
     is_column = np.repeat(columns, scopes.sizes)
@@ -117,24 +101,24 @@ def _gather(
         shape = walks.table[scope_walk[flat % len(scope_walk)]]
         width = (layout.inputs[tile] + 63) // 64
         begin = rows.ptr[block]
-        if shape[KIND] == COLUMNS:
-            begins = first_row[flat] + layout.chunk[tile] * shape[CHUNK_TOKENS]
+        if shape[w.KIND] == w.COLUMNS:
+            begins = first_row[flat] + layout.chunk[tile] * shape[w.CHUNK_TOKENS]
             for item in range(layout.inputs[tile]):
                 place = begins + item
-                step = timestep[place] if shape[TIMESTEPS] > 1 else 0
-                stored = step * shape[STORED_PLANES] * shape[PIXELS] + row_of[place]
-                at = shape[OFFSET] + stored * shape[ROW_BYTES]
+                step = timestep[place] if shape[w.TIMESTEPS] > 1 else 0
+                stored = step * shape[w.STORED_PLANES] * shape[w.PIXELS] + row_of[place]
+                at = shape[w.OFFSET] + stored * shape[w.ROW_BYTES]
                 for own in range(sizes[block]):
-                    channel = layout.group[tile] * shape[PRODUCT_ROWS] + rows.row[begin + own]
+                    channel = layout.group[tile] * shape[w.PRODUCT_ROWS] + rows.row[begin + own]
                     bit = np.uint64((arena[image, at + (channel >> 3)] >> (channel & 7)) & 1)
                     words[ptr[number] + own * width + (item >> 6)] |= bit << np.uint64(item & 63)
             continue
-        piece = shape[FIRST_CHUNK] + layout.group[tile] * shape[CHUNKS] + layout.chunk[tile]
+        piece = shape[w.FIRST_CHUNK] + layout.group[tile] * shape[w.CHUNKS] + layout.chunk[tile]
         for own in range(sizes[block]):
             step, row = rows.timestep[begin + own], rows.row[begin + own]
-            if shape[ZEROED_BY] >= 0 and not active[image, shape[ZEROED_BY], step, row]:
+            if shape[w.ZEROED_BY] >= 0 and not active[image, shape[w.ZEROED_BY], step, row]:
                 continue
-            target = ptr[number] + own * shape[PLANES] * width
+            target = ptr[number] + own * shape[w.PLANES] * width
             _append_row(arena[image], shape, walks, piece, step, row, width, target, words)
 
 
@@ -151,17 +135,17 @@ def _append_row(
     words: Words,
 ) -> None:
     """Copy the inputs of a row under its window, segment after segment, plane by plane."""
-    stored = step if shape[TIMESTEPS] > 1 else 0
+    stored = step if shape[w.TIMESTEPS] > 1 else 0
     position = 0
     for segment in range(walks.chunk_ptr[piece], walks.chunk_ptr[piece + 1]):
-        channels = shape[FIRST_RANGE] + walks.channel_range[segment]
+        channels = shape[w.FIRST_RANGE] + walks.channel_range[segment]
         start, stop = walks.start[channels], walks.stop[channels]
         kernel_z, kernel_y, kernel_x = tap_offset(shape, walks.tap[segment])
         pixel = pixel_under(shape, row, kernel_z, kernel_y, kernel_x)
         if pixel >= 0:
-            for plane in range(shape[PLANES]):
-                own = (stored * shape[STORED_PLANES] + plane) * shape[PIXELS] + pixel
-                at = shape[OFFSET] + own * shape[ROW_BYTES]
+            for plane in range(shape[w.PLANES]):
+                own = (stored * shape[w.STORED_PLANES] + plane) * shape[w.PIXELS] + pixel
+                at = shape[w.OFFSET] + own * shape[w.ROW_BYTES]
                 _append_bits(data, at, start, stop, words, target + plane * width, position)
         position += stop - start
 

@@ -6,24 +6,17 @@ import numpy as np
 
 from simulator.config.arrays import Ints
 from simulator.lowering import structure as s
+from simulator.lowering import walks as w
 from simulator.lowering.constants import Constants
 from simulator.lowering.fixed_places import fixed_places
 from simulator.lowering.plan import Plan
 from simulator.lowering.scopes import starts
 from simulator.lowering.singles import Singles
-from simulator.lowering.structure import (
-    BLOCK_COLUMNS,
-    F_OPERAND,
-    F_SPILL,
-    MACHINE_COLUMNS,
-    TASK_COLUMNS,
-    Tasks,
-)
+from simulator.lowering.structure import Tasks
 from simulator.lowering.table import Table
 from simulator.lowering.tables import FROM_DRAM, MATRIX, ON_CHIP, SINGLE
 from simulator.lowering.timing import BlockBusy, Moves
 from simulator.lowering.units import CORE_ROLES
-from simulator.lowering.walks import CHUNK_TOKENS, COLUMNS, KIND
 
 
 class GroupRows:
@@ -44,7 +37,7 @@ class GroupRows:
         self.elements = np.array(
             [index for index, step in enumerate(plan.steps) if step.kind == "elements"], np.int64
         )
-        columns = constants.walks.tables.table[constants.timed.walk, KIND] == COLUMNS
+        columns = constants.walks.tables.table[constants.timed.walk, w.KIND] == w.COLUMNS
         self.from_tokens = columns[constants.entries.scope]
         self.loads = np.flatnonzero(
             self.from_tokens & constants.layers.preloads[constants.entries.layer]
@@ -91,7 +84,7 @@ class GroupRows:
         self.task_step, self.task_core = np.array(step_of, np.int64), np.array(core_of, np.int64)
         self.task_image = np.array(image_of, np.int64)
         self.dep = np.array([dep for own in deps for dep in own], np.int64)
-        table = self.table = np.zeros((len(step_of), TASK_COLUMNS), np.int64)
+        table = self.table = np.zeros((len(step_of), s.TASK_COLUMNS), np.int64)
         dataflow = plan.architecture.dataflow
         arrays = [plan.graph.arrays(core) for core in range(plan.graph.cores)]
         for row, step_index, core in zip(table, step_of, core_of, strict=True):
@@ -174,7 +167,7 @@ class GroupRows:
             tasks[chosen, s.T_BLOCK_AT] = last - first + place
             tasks[chosen, s.T_OPERAND_UNIT] = self.unit_of_place[singles.operand_place[step]]
             tasks[chosen, s.T_SPILL_UNIT] = self.unit_of_place[singles.spill_place[step]]
-            moved = (operand[place] > 0) * F_OPERAND + (spill[place] > 0) * F_SPILL
+            moved = (operand[place] > 0) * s.F_OPERAND + (spill[place] > 0) * s.F_SPILL
             flags[last - first + place] = moved
         row = np.concatenate(sections)
         if self.between is not None:
@@ -228,7 +221,7 @@ class GroupRows:
         each = counts.T.ravel()  # (entry, image)
         place = np.arange(blocks) - np.repeat(starts(each), each)
         per_block = np.repeat(chunks.T.ravel(), each)
-        listed = np.zeros((blocks + len(self.elements), BLOCK_COLUMNS), np.int64)
+        listed = np.zeros((blocks + len(self.elements), s.BLOCK_COLUMNS), np.int64)
         listed[:, s.B_BLOCK] = np.arange(len(listed))
         listed[:blocks, s.B_BLOCK] = np.repeat(starts(counts).T.ravel(), each) + place
         listed[:blocks, s.B_TILE] = np.repeat(tile.T.ravel(), each) + place * per_block
@@ -287,7 +280,7 @@ class GroupRows:
         each = chunks.ravel()
         number = np.arange(int(each.sum())) - np.repeat(starts(each), each)
         walk = self.constants.walks.tables.table[self.constants.timed.walk[scope]]
-        size = np.repeat(np.tile(walk[:, CHUNK_TOKENS], self.images), each)
+        size = np.repeat(np.tile(walk[:, w.CHUNK_TOKENS], self.images), each)
         inputs = np.minimum(size, np.repeat(tokens.ravel(), each) - number * size)
         layer = np.repeat(np.tile(entries.layer[self.loads], self.images), each)
         width = self.constants.layers.columns[layer]
@@ -295,7 +288,7 @@ class GroupRows:
 
 
 def _machine_row(plan: Plan) -> Ints:
-    machine, row = plan.machine, np.zeros(MACHINE_COLUMNS, np.int64)
+    machine, row = plan.machine, np.zeros(s.MACHINE_COLUMNS, np.int64)
     row[s.M_CORES] = machine.cores
     row[s.M_WEIGHT_SLOTS] = machine.weight_slots
     row[s.M_PREFETCH] = machine.prefetch_chunks

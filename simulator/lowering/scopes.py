@@ -14,20 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.config.arrays import Int32s, Ints
+from simulator.lowering import walks as w
 from simulator.lowering.tiling import block_ends
-from simulator.lowering.walks import (
-    CHUNK_TOKENS,
-    CHUNKS,
-    COLUMNS,
-    GROUPS,
-    KIND,
-    OUTPUTS,
-    PLANES,
-    PRODUCT_ROWS,
-    ROW_BLOCK,
-    Walk,
-    Walks,
-)
+from simulator.lowering.walks import Walk, Walks
 
 Masks = npt.NDArray[np.bool_]
 
@@ -188,7 +177,7 @@ def _sizes(rows: int, block: int, parts: int, together: int) -> tuple[int, ...]:
 def make_scopes(plan: ScopePlan, walks: Walks, images: int, lists: tuple[RowList, ...]) -> Scopes:
     """Lay out the loops of all images; `lists`: of `plan.lists`."""
     table = walks.tables.table[plan.walk]
-    columns = table[:, KIND] == COLUMNS
+    columns = table[:, w.KIND] == w.COLUMNS
     row_ends = np.cumsum([0] + [len(each.row) for each in lists])
     rows, first_row, blocks = (np.empty((images, len(columns)), np.int64) for _ in range(3))
     for place, (number, scope) in enumerate(zip(plan.row_list, plan.list_scope, strict=True)):
@@ -197,13 +186,13 @@ def make_scopes(plan: ScopePlan, walks: Walks, images: int, lists: tuple[RowList
         blocks[:, place] = each.blocks[:, scope]
         first_row[:, place] = each.first[:, scope] + row_ends[number]
     live = rows > 0
-    channels = table[:, PRODUCT_ROWS]
-    blocks = np.where(columns, -(-channels // table[:, ROW_BLOCK]) * live, blocks)
-    chunks = np.where(columns, -(-rows // table[:, CHUNK_TOKENS]), table[:, CHUNKS])
-    outputs = np.where(table[:, OUTPUTS] > 0, table[:, OUTPUTS], rows)
+    channels = table[:, w.PRODUCT_ROWS]
+    blocks = np.where(columns, -(-channels // table[:, w.ROW_BLOCK]) * live, blocks)
+    chunks = np.where(columns, -(-rows // table[:, w.CHUNK_TOKENS]), table[:, w.CHUNKS])
+    outputs = np.where(table[:, w.OUTPUTS] > 0, table[:, w.OUTPUTS], rows)
     product_rows = np.where(columns, channels * live, rows)
-    tiles = table[:, GROUPS] * blocks * chunks
-    words = tiles // np.maximum(blocks, 1) * product_rows * np.where(columns, 1, table[:, PLANES])
+    tiles = table[:, w.GROUPS] * blocks * chunks
+    words = tiles // np.maximum(blocks, 1) * product_rows * np.where(columns, 1, table[:, w.PLANES])
     complete = rows == channels * plan.steps
     sizes, block_scope = _block_sizes(plan, table, lists, blocks, product_rows)
     empty = np.zeros(0, np.int32)
@@ -233,7 +222,7 @@ def _block_sizes(
     flat = blocks.ravel()
     scope = np.repeat(np.arange(flat.size), flat)
     place = np.arange(len(scope)) - np.repeat(starts(flat), flat)
-    row_block = table[scope % len(plan.walk), ROW_BLOCK]
+    row_block = table[scope % len(plan.walk), w.ROW_BLOCK]
     sizes = np.minimum(product_rows.ravel()[scope] - place * row_block, row_block)
     for number, each in enumerate(plan.lists):
         if each.parts > 1:

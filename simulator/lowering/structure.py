@@ -16,22 +16,7 @@ import numpy as np
 
 from simulator.config.arrays import Bools, Bytes, Int32s, Ints
 from simulator.config.kernels import kernel, kernel_part
-from simulator.lowering.tables import (
-    ARRAY_LATENCY,
-    BLOCKS,
-    DRAM_ACTIVATIONS,
-    DRAM_WEIGHTS,
-    FROM_DRAM,
-    FROM_GLOBAL,
-    GLOBAL_TRAFFIC,
-    GROUPS,
-    INTERCONNECT,
-    MATRIX,
-    ON_CHIP,
-    PORT_LOAD,
-    TILES,
-    VECTOR_WORK,
-)
+from simulator.lowering import tables as t
 from simulator.lowering.units import FROM_DRAM as ROUTE_FROM_DRAM
 from simulator.lowering.units import ROUTES_A_CORE, RouteTable
 from simulator.program import JOIN
@@ -134,9 +119,9 @@ def _typed(value: int) -> int:
 
 # Numba would compile what takes a plain number of the source again for each number.
 _NONE, _ONE, _NOWHERE, _JOIN = _typed(0), _typed(1), _typed(-1), _typed(JOIN)
-_WEIGHTS, _ACTIVATIONS = _typed(DRAM_WEIGHTS), _typed(DRAM_ACTIVATIONS)
-_ARRAY, _LINK = _typed(ARRAY_LATENCY), _typed(INTERCONNECT)
-_LOAD, _VECTOR = _typed(PORT_LOAD), _typed(VECTOR_WORK)
+_WEIGHTS, _ACTIVATIONS = _typed(t.DRAM_WEIGHTS), _typed(t.DRAM_ACTIVATIONS)
+_ARRAY, _LINK = _typed(t.ARRAY_LATENCY), _typed(t.INTERCONNECT)
+_LOAD, _VECTOR = _typed(t.PORT_LOAD), _typed(t.VECTOR_WORK)
 
 
 class Tasks(NamedTuple):
@@ -315,10 +300,10 @@ def _emit(w: _Writer) -> None:
     out, end_of = w.out, w.end_of
     for task in range(w.table.shape[0]):
         row = w.table[task]
-        single = row[T_KIND] != MATRIX
+        single = row[T_KIND] != t.MATRIX
         runs = single and row[T_RUNS] == 1
         fetch = -1
-        if runs and row[T_SOURCE] == FROM_DRAM:
+        if runs and row[T_SOURCE] == t.FROM_DRAM:
             # Weights of a single operation: fetched before it, whenever DRAM is free.
             dram = w.machine[M_DRAM]
             fetch = _read(w, dram, row[T_CORE], row[T_FETCH_AT], task, _WEIGHTS)
@@ -414,7 +399,7 @@ def _move(
     first, last = out.ops[op - 1, O_LAST_EDGE] if op > 0 else 0, out.cursor[1]
     latency = machine[M_DRAM_LATENCY]
     if unit != machine[M_DRAM]:
-        latency, category = machine[M_GLOBAL_LATENCY], GLOBAL_TRAFFIC
+        latency, category = machine[M_GLOBAL_LATENCY], t.GLOBAL_TRAFFIC
     memory = _add(out, unit, busy_at, latency, task, category)
     end = memory
     for link in range(routes[route, 0], routes[route, 1]):
@@ -445,9 +430,9 @@ def _product(w: _Writer, row: Ints, task: int, begin: int) -> int:
     core, share, cores = row[T_CORE], row[T_SHARE], w.machine[M_CORES]
     chunks, column_tiles = row[T_CHUNKS], row[T_COLUMN_TILES]
     rows_outer = row[T_ROWS_OUTER] == 1
-    first_block, last_block = _part(row[T_BLOCKS], share == BLOCKS, core, cores)
-    first_tile, last_tile = _part(column_tiles, share == TILES, core, cores)
-    first_group, last_group = _part(row[T_GROUPS], share == GROUPS, core, cores)
+    first_block, last_block = _part(row[T_BLOCKS], share == t.BLOCKS, core, cores)
+    first_tile, last_tile = _part(column_tiles, share == t.TILES, core, cores)
+    first_group, last_group = _part(row[T_GROUPS], share == t.GROUPS, core, cores)
     blocks, width = last_block - first_block, last_tile - first_tile
     passing = width * chunks - row[T_PINNED] if rows_outer else chunks
     kept = passing <= w.machine[M_WEIGHT_SLOTS]
@@ -516,7 +501,7 @@ def _tile(w: _Writer, row: Ints, turn: _Turn, operand: int) -> int:
         _bring_weights(w, row, turn, chunk, piece)
         if preloads:
             _wait(w.out, w.chunks[chunk, H_LOADED])
-        elif row[T_SOURCE] != ON_CHIP:
+        elif row[T_SOURCE] != t.ON_CHIP:
             _wait(w.out, w.chunks[piece, H_FETCHED])
         _wait(w.out, turn.begin)
         _wait(w.out, operand)
@@ -546,7 +531,7 @@ def _load_place(w: _Writer, engine: int, back: int) -> int:
 @kernel_part
 def _bring_weights(w: _Writer, row: Ints, turn: _Turn, chunk: int, piece: int) -> None:
     """Fetch a chunk's weights unless they are there, and load them into the array."""
-    on_chip = row[T_SOURCE] == ON_CHIP
+    on_chip = row[T_SOURCE] == t.ON_CHIP
     first = turn.block == turn.first_block
     if on_chip:
         w.chunks[piece, H_SLOT] = -1
@@ -583,7 +568,7 @@ def _fetch(w: _Writer, row: Ints, turn: _Turn, chunk: int, piece: int) -> None:
         chunks[piece, H_SLOT] = cores[core, C_FILL_SLOT]
         return
     pinned = number < row[T_PINNED]
-    if (pinned or source == FROM_GLOBAL) and row[T_PRESENT] == 0:
+    if (pinned or source == t.FROM_GLOBAL) and row[T_PRESENT] == 0:
         tile = turn.group * row[T_COLUMN_TILES] + turn.tile
         kept = row[T_KEPT_AT] + tile * row[T_CHUNKS] + chunk
         if w.kept[kept] < 0:
@@ -609,7 +594,7 @@ def _fetch(w: _Writer, row: Ints, turn: _Turn, chunk: int, piece: int) -> None:
     if filled > 0:
         _wait(w.out, cores[core, C_FILL])  # parts are filled in the order of their use
     unit = w.machine[M_DRAM]
-    if source == FROM_GLOBAL:
+    if source == t.FROM_GLOBAL:
         unit = w.machine[M_GLOBAL]
         busy_at = row[T_GLOBAL_AT] + 2 * chunk + turn.ragged
     fetch = _read(w, unit, core, busy_at, task, _WEIGHTS)

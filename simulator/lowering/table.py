@@ -14,26 +14,14 @@ import numpy as np
 
 from simulator.components.pe_arrays.base import RowLists, Tiles
 from simulator.config.arrays import Bools, Ints
+from simulator.lowering import walks as w
 from simulator.lowering.arrays import Costs, additions, cost_tiles
 from simulator.lowering.bits import BitGather, BlockRows, block_rows
 from simulator.lowering.by_inputs import reach
 from simulator.lowering.constants import Constants
 from simulator.lowering.scopes import RowList, ScopePlan, Scopes, list_rows, make_scopes, starts
 from simulator.lowering.tiles import Batch, TileLayout, count_ones, lay_out
-from simulator.lowering.walks import (
-    COLUMNS,
-    GROUPS,
-    KIND,
-    OFFSET,
-    OUT_HEIGHT,
-    OUT_WIDTH,
-    PIXELS,
-    PLANES,
-    ROW_BYTES,
-    STORED_PLANES,
-    TIMESTEPS,
-    Walks,
-)
+from simulator.lowering.walks import Walks
 
 
 class Costed(NamedTuple):
@@ -143,8 +131,8 @@ def _costed(constants: Constants, plan: ScopePlan, batch: Batch) -> Costed:
         inputs=layout.inputs,
         pool=layout.pool,
         sizes=scopes.sizes,
-        planes=np.where(table[:, KIND] == COLUMNS, 1, table[:, PLANES])[number],
-        groups=table[:, GROUPS][number],
+        planes=np.where(table[:, w.KIND] == w.COLUMNS, 1, table[:, w.PLANES])[number],
+        groups=table[:, w.GROUPS][number],
         chunks=scopes.chunks.ravel()[scopes.block_scope],
         product_inputs=inputs.ravel()[scopes.block_scope],
         outputs=scopes.outputs.ravel()[scopes.block_scope],
@@ -153,7 +141,7 @@ def _costed(constants: Constants, plan: ScopePlan, batch: Batch) -> Costed:
         rows=rows,
         gather=gather,
         sharers=np.array([len(walk.layers) for walk in rows_of], np.int64)[plan.walk][number],
-        grids=table[:, [OUT_HEIGHT, OUT_WIDTH]][number],
+        grids=table[:, [w.OUT_HEIGHT, w.OUT_WIDTH]][number],
     )
     cost = cost_tiles(arrays, tiles, walks.array[plan.walk][number])
     tile_ones = tiles.tile_ones()
@@ -191,8 +179,8 @@ def _joined_planes(walks: Walks, batch: Batch) -> Batch:
     """Return the batch with one plane of each integer, which tells where it is not zero."""
     arena = batch.arena.copy()
     table = walks.tables.table
-    columns = [OFFSET, TIMESTEPS, STORED_PLANES, PIXELS, ROW_BYTES, PLANES]
-    shapes = table[table[:, PLANES] > 1][:, columns]
+    columns = [w.OFFSET, w.TIMESTEPS, w.STORED_PLANES, w.PIXELS, w.ROW_BYTES, w.PLANES]
+    shapes = table[table[:, w.PLANES] > 1][:, columns]
     for offset, *shape, planes in np.unique(shapes, axis=0).tolist():
         lower = shape[1] - planes
         begin = offset - lower * math.prod(shape[2:])
@@ -242,13 +230,13 @@ def _driven(
     table = constants.walks.tables.table[plan.walk]
     masks = np.array([each.mask for each in plan.lists], np.int64)[plan.row_list]
     alone = np.array([len(each.timesteps[0]) == 1 for each in plan.lists])[plan.row_list]
-    gathered = (masks >= 0) & alone & (table[:, KIND] != COLUMNS)
+    gathered = (masks >= 0) & alone & (table[:, w.KIND] != w.COLUMNS)
     # A product of one timestep that runs all of them together is read in sequence.
     gathered &= ~np.array(_together(constants, plan), np.bool_)
     if not skip.drops_rows or not gathered.any():
         return cycles, conflicts
     spikes = constants.plan.architecture.core.buffers.spikes
-    bits_of = constants.walks.chunk_inputs * constants.walks.tables.table[:, PLANES, None]
+    bits_of = constants.walks.chunk_inputs * constants.walks.tables.table[:, w.PLANES, None]
     sizes = np.unique(bits_of[plan.walk[gathered]])
     sizes = sizes[sizes > 0]
     # One walk over the rows of all lists that are gathered, for each size of a row.
@@ -301,7 +289,7 @@ def _blocks(constants: Constants, scopes: Scopes) -> Blocks:
     place = np.arange(len(flat)) - np.repeat(starts(count).ravel(), count.ravel())
     scope = entries.scope[entry]
     block = scopes.first_block[image, scope] + place
-    columns = constants.walks.tables.table[constants.timed.walk, KIND] == COLUMNS
+    columns = constants.walks.tables.table[constants.timed.walk, w.KIND] == w.COLUMNS
     tokens = np.where(columns[scope], scopes.rows[image, scope], 0)
     return Blocks(
         entry=entry,

@@ -14,40 +14,10 @@ import numpy.typing as npt
 from simulator.components.pe_arrays.popcount import popcount
 from simulator.config.arrays import Bools, Bytes, Int32s, Ints, Words
 from simulator.config.kernels import kernel, kernel_part
+from simulator.lowering import walks as w
 from simulator.lowering.pixels import pixel_under, tap_offset
 from simulator.lowering.scopes import ScopePlan, Scopes
-from simulator.lowering.walks import (
-    CHUNK_TOKENS,
-    COLUMNS,
-    FIRST_CHUNK,
-    FIRST_RANGE,
-    GROUPS,
-    IN_DEPTH,
-    IN_HEIGHT,
-    IN_WIDTH,
-    IS_LINE,
-    KIND,
-    OFFSET,
-    OUT_DEPTH,
-    OUT_HEIGHT,
-    OUT_WIDTH,
-    PIXELS,
-    PLANES,
-    PRODUCT_ROWS,
-    RANGES,
-    ROW_BYTES,
-    SPREAD_X,
-    SPREAD_Y,
-    SPREAD_Z,
-    STORED_PLANES,
-    STRIDE_X,
-    STRIDE_Y,
-    STRIDE_Z,
-    TIMESTEPS,
-    ZEROED_BY,
-    Walks,
-    WalkTables,
-)
+from simulator.lowering.walks import Walks, WalkTables
 
 _SPREAD = (
     np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little")
@@ -116,12 +86,12 @@ def count_ones(
     """Count the set bits of each (row, plane) of each tile."""
     ones = np.zeros(int(scopes.words.sum()), dtype)
     table = walks.tables.table
-    windows = np.flatnonzero((table[:, KIND] != COLUMNS) & (table[:, IS_LINE] == 0))
+    windows = np.flatnonzero((table[:, w.KIND] != w.COLUMNS) & (table[:, w.IS_LINE] == 0))
     # Scratch: counts of all input pixels, sums of all output rows.
     steps = np.ones(len(table), np.int64)
     np.maximum.at(steps, plan.walk, plan.steps)
-    pixels = (table[:, PIXELS] * table[:, PLANES] * steps * table[:, RANGES])[windows]
-    sums = (table[:, PRODUCT_ROWS] * table[:, PLANES] * steps)[windows]
+    pixels = (table[:, w.PIXELS] * table[:, w.PLANES] * steps * table[:, w.RANGES])[windows]
+    sums = (table[:, w.PRODUCT_ROWS] * table[:, w.PLANES] * steps)[windows]
     _count(
         batch.arena,
         batch.arena.view(np.uint64),
@@ -131,8 +101,8 @@ def count_ones(
         _Rows(scopes.sizes, scopes.timestep, scopes.row),
         np.empty(int(pixels.max(initial=1)), dtype),
         np.empty(int(sums.max(initial=1)), dtype),
-        np.empty(int(table[:, ROW_BYTES].max(initial=1)), np.uint64),
-        np.empty(int(table[:, ROW_BYTES].max(initial=1)) * 8, np.int64),
+        np.empty(int(table[:, w.ROW_BYTES].max(initial=1)), np.uint64),
+        np.empty(int(table[:, w.ROW_BYTES].max(initial=1)) * 8, np.int64),
         ones,
     )
     return ones
@@ -141,8 +111,8 @@ def count_ones(
 def lay_out(walks: Walks, plan: ScopePlan, scopes: Scopes) -> TileLayout:
     """Number the tiles and say where their words are."""
     table = walks.tables.table[plan.walk]
-    columns = table[:, KIND] == COLUMNS
-    planes = np.where(columns, 1, table[:, PLANES])
+    columns = table[:, w.KIND] == w.COLUMNS
+    planes = np.where(columns, 1, table[:, w.PLANES])
     scope = np.repeat(np.arange(scopes.tiles.size), scopes.tiles.ravel())
     number = scope % max(len(plan.walk), 1)
     place = np.arange(len(scope)) - scopes.first_tile.ravel()[scope]
@@ -150,7 +120,7 @@ def lay_out(walks: Walks, plan: ScopePlan, scopes: Scopes) -> TileLayout:
     blocks = scopes.blocks.ravel()[scope]
     chunk, group = place % chunks, place // (chunks * blocks)
     block = scopes.first_block.ravel()[scope] + place // chunks % blocks
-    size = table[number, CHUNK_TOKENS]
+    size = table[number, w.CHUNK_TOKENS]
     tokens = np.minimum(scopes.rows.ravel()[scope] - chunk * size, size)
     own = np.where(columns[number], 0, chunk)
     inputs = np.where(columns[number], tokens, walks.chunk_inputs[plan.walk[number], own])
@@ -220,15 +190,15 @@ def _count(
             if scope[S_BLOCKS] == 0:
                 continue
             shape = walks.table[scope[S_WALK]]
-            if shape[KIND] == COLUMNS:
+            if shape[w.KIND] == w.COLUMNS:
                 _columns(data, shape, scope, rows, lanes, totals, ones)
-            elif shape[IS_LINE] == 1:
+            elif shape[w.IS_LINE] == 1:
                 _lines(words[image], shape, walks, scope, rows, ones)
             else:
                 _pixels(data, words[image], shape, walks, scope, counts)
                 _windows(shape, walks, scope, rows, counts, sums, ones)
-            if shape[ZEROED_BY] >= 0:
-                _clear_halted(active[image, shape[ZEROED_BY]], shape, scope, rows, ones)
+            if shape[w.ZEROED_BY] >= 0:
+                _clear_halted(active[image, shape[w.ZEROED_BY]], shape, scope, rows, ones)
 
 
 @kernel_part
@@ -242,20 +212,20 @@ def _lines(
 ) -> None:
     """Count rows that read their own pixel: each chunk is one channel range."""
     place, first = scope[S_FIRST_WORD], scope[S_FIRST_BLOCK]
-    planes, row_bytes = shape[PLANES], shape[ROW_BYTES]
-    plane_bytes = shape[PIXELS] * row_bytes
-    chunks = shape[RANGES] // shape[GROUPS]
-    for group in range(shape[GROUPS]):
+    planes, row_bytes = shape[w.PLANES], shape[w.ROW_BYTES]
+    plane_bytes = shape[w.PIXELS] * row_bytes
+    chunks = shape[w.RANGES] // shape[w.GROUPS]
+    for group in range(shape[w.GROUPS]):
         item = scope[S_FIRST_ROW]
         for block in range(first, first + scope[S_BLOCKS]):
             size = rows.sizes[block]
             for chunk in range(chunks):
-                piece = shape[FIRST_CHUNK] + group * chunks + chunk
-                channels = shape[FIRST_RANGE] + walks.channel_range[walks.chunk_ptr[piece]]
+                piece = shape[w.FIRST_CHUNK] + group * chunks + chunk
+                channels = shape[w.FIRST_RANGE] + walks.channel_range[walks.chunk_ptr[piece]]
                 start, stop = walks.start[channels], walks.stop[channels]
                 for row in range(item, item + size):
-                    step = rows.timestep[row] if shape[TIMESTEPS] > 1 else 0
-                    at = shape[OFFSET] + step * shape[STORED_PLANES] * plane_bytes
+                    step = rows.timestep[row] if shape[w.TIMESTEPS] > 1 else 0
+                    at = shape[w.OFFSET] + step * shape[w.STORED_PLANES] * plane_bytes
                     at += rows.row[row] * row_bytes
                     for plane in range(planes):
                         bit = 8 * (at + plane * plane_bytes)
@@ -274,21 +244,21 @@ def _pixels(
     counts: npt.NDArray[Any],
 ) -> None:
     """Count each (channel range, pixel, timestep, plane) of an operand."""
-    planes, row_bytes, first_step = shape[PLANES], shape[ROW_BYTES], scope[S_FIRST_STEP]
+    planes, row_bytes, first_step = shape[w.PLANES], shape[w.ROW_BYTES], scope[S_FIRST_STEP]
     place = 0
-    for number in range(shape[FIRST_RANGE], shape[FIRST_RANGE] + shape[RANGES]):
+    for number in range(shape[w.FIRST_RANGE], shape[w.FIRST_RANGE] + shape[w.RANGES]):
         start, stop = walks.start[number], walks.stop[number]
         if start >> 3 == (stop - 1) >> 3:
-            byte = shape[OFFSET] + (start >> 3)
+            byte = shape[w.OFFSET] + (start >> 3)
             mask = np.uint8((0xFF << (start & 7)) & (0xFF >> (7 - ((stop - 1) & 7))))
             place = _byte_pixels(data, byte, mask, shape, scope, place, counts)
             continue
-        for pixel in range(shape[PIXELS]):
+        for pixel in range(shape[w.PIXELS]):
             for step in range(first_step, first_step + scope[S_STEPS]):
-                stored = step if shape[TIMESTEPS] > 1 else 0
+                stored = step if shape[w.TIMESTEPS] > 1 else 0
                 for plane in range(planes):
-                    row = (stored * shape[STORED_PLANES] + plane) * shape[PIXELS] + pixel
-                    bit = 8 * (shape[OFFSET] + row * row_bytes)
+                    row = (stored * shape[w.STORED_PLANES] + plane) * shape[w.PIXELS] + pixel
+                    bit = 8 * (shape[w.OFFSET] + row * row_bytes)
                     counts[place] = _range_ones(words, bit + start, bit + stop)
                     place += 1
 
@@ -304,12 +274,12 @@ def _byte_pixels(
     counts: npt.NDArray[Any],
 ) -> int:
     """Count a channel range inside of one byte, as an image's: a row of pixels after the other."""
-    planes, steps = shape[PLANES], scope[S_STEPS]
-    pixels, row_bytes = shape[PIXELS], shape[ROW_BYTES]
+    planes, steps = shape[w.PLANES], scope[S_STEPS]
+    pixels, row_bytes = shape[w.PIXELS], shape[w.ROW_BYTES]
     for step in range(steps):
-        stored = scope[S_FIRST_STEP] + step if shape[TIMESTEPS] > 1 else 0
+        stored = scope[S_FIRST_STEP] + step if shape[w.TIMESTEPS] > 1 else 0
         for plane in range(planes):
-            at = byte + (stored * shape[STORED_PLANES] + plane) * pixels * row_bytes
+            at = byte + (stored * shape[w.STORED_PLANES] + plane) * pixels * row_bytes
             place = first + step * planes + plane
             for _ in range(pixels):
                 counts[place] = popcount(np.uint64(data[at] & mask))
@@ -331,18 +301,18 @@ def _windows(
 ) -> None:
     """Add the counts of the pixels under the window of each row, chunk by chunk."""
     first, first_row, first_step = scope[S_FIRST_BLOCK], scope[S_FIRST_ROW], scope[S_FIRST_STEP]
-    chunks, planes = scope[S_CHUNKS], shape[PLANES]
+    chunks, planes = scope[S_CHUNKS], shape[w.PLANES]
     width = scope[S_STEPS] * planes
     size = scope[S_ROWS] * planes
-    entire = scope[S_COMPLETE] and shape[SPREAD_Z] * shape[SPREAD_Y] * shape[SPREAD_X] == 1
-    for piece in range(shape[GROUPS] * chunks):
+    entire = scope[S_COMPLETE] and shape[w.SPREAD_Z] * shape[w.SPREAD_Y] * shape[w.SPREAD_X] == 1
+    for piece in range(shape[w.GROUPS] * chunks):
         sums[:size] = 0
         group, chunk = piece // chunks, piece % chunks
-        begin = walks.chunk_ptr[shape[FIRST_CHUNK] + piece]
-        end = walks.chunk_ptr[shape[FIRST_CHUNK] + piece + 1]
+        begin = walks.chunk_ptr[shape[w.FIRST_CHUNK] + piece]
+        end = walks.chunk_ptr[shape[w.FIRST_CHUNK] + piece + 1]
         for segment in range(begin, end):
             kernel_z, kernel_y, kernel_x = tap_offset(shape, walks.tap[segment])
-            base = walks.channel_range[segment] * shape[PIXELS] * width
+            base = walks.channel_range[segment] * shape[w.PIXELS] * width
             if entire:
                 _add_maps(shape, kernel_z, kernel_y, kernel_x, width, base, counts, sums)
                 continue
@@ -376,10 +346,10 @@ def _add_maps(
     sums: npt.NDArray[Any],
 ) -> None:
     """Add one tap of the window to all rows of a grid, map by map."""
-    own, pixels = shape[OUT_HEIGHT] * shape[OUT_WIDTH], shape[IN_HEIGHT] * shape[IN_WIDTH]
-    for out_z in range(shape[OUT_DEPTH]):
-        z = out_z * shape[STRIDE_Z] + kernel_z
-        if 0 <= z < shape[IN_DEPTH]:
+    own, pixels = shape[w.OUT_HEIGHT] * shape[w.OUT_WIDTH], shape[w.IN_HEIGHT] * shape[w.IN_WIDTH]
+    for out_z in range(shape[w.OUT_DEPTH]):
+        z = out_z * shape[w.STRIDE_Z] + kernel_z
+        if 0 <= z < shape[w.IN_DEPTH]:
             source, target = base + z * pixels * width, out_z * own * width
             _add_lines(shape, kernel_y, kernel_x, width, source, target, counts, sums)
 
@@ -396,15 +366,15 @@ def _add_lines(
     sums: npt.NDArray[Any],
 ) -> None:
     """Add one tap of the window to all rows of a map, from `begin` on; `width` numbers a pixel."""
-    stride = shape[STRIDE_X]
+    stride = shape[w.STRIDE_X]
     first = max(0, -(kernel_x // stride))
-    last = min(shape[OUT_WIDTH], (shape[IN_WIDTH] - 1 - kernel_x) // stride + 1)
-    for out_y in range(shape[OUT_HEIGHT]):
-        y = out_y * shape[STRIDE_Y] + kernel_y
-        if y < 0 or y >= shape[IN_HEIGHT] or last <= first:
+    last = min(shape[w.OUT_WIDTH], (shape[w.IN_WIDTH] - 1 - kernel_x) // stride + 1)
+    for out_y in range(shape[w.OUT_HEIGHT]):
+        y = out_y * shape[w.STRIDE_Y] + kernel_y
+        if y < 0 or y >= shape[w.IN_HEIGHT] or last <= first:
             continue
-        target = begin + (out_y * shape[OUT_WIDTH] + first) * width
-        source = base + (y * shape[IN_WIDTH] + first * stride + kernel_x) * width
+        target = begin + (out_y * shape[w.OUT_WIDTH] + first) * width
+        source = base + (y * shape[w.IN_WIDTH] + first * stride + kernel_x) * width
         if stride == 1:
             # Views: an index that could be negative keeps LLVM from adding many at once.
             line = counts[source : source + (last - first) * width]
@@ -425,13 +395,13 @@ def _clear_halted(
 ) -> None:
     """Set the ones of halted rows, which run on as zeros, to 0."""
     place, first = scope[S_FIRST_WORD], scope[S_FIRST_BLOCK]
-    for _ in range(shape[GROUPS]):
+    for _ in range(shape[w.GROUPS]):
         item = scope[S_FIRST_ROW]
         for block in range(first, first + scope[S_BLOCKS]):
             for _ in range(scope[S_CHUNKS]):
                 for row in range(item, item + rows.sizes[block]):
                     live = active[rows.timestep[row], rows.row[row]]
-                    for _ in range(shape[PLANES]):
+                    for _ in range(shape[w.PLANES]):
                         if not live:
                             ones[place] = 0
                         place += 1
@@ -449,26 +419,26 @@ def _columns(
     ones: npt.NDArray[Any],
 ) -> None:
     """Count each channel over the live tokens, chunk of tokens by chunk."""
-    channels = shape[GROUPS] * shape[PRODUCT_ROWS]
-    chunks, row_bytes = scope[S_CHUNKS], shape[ROW_BYTES]
+    channels = shape[w.GROUPS] * shape[w.PRODUCT_ROWS]
+    chunks, row_bytes = scope[S_CHUNKS], shape[w.ROW_BYTES]
     first, first_row = scope[S_FIRST_BLOCK], scope[S_FIRST_ROW]
     for chunk in range(chunks):
-        begin = chunk * shape[CHUNK_TOKENS]
-        end = min(begin + shape[CHUNK_TOKENS], scope[S_ROWS])
+        begin = chunk * shape[w.CHUNK_TOKENS]
+        end = min(begin + shape[w.CHUNK_TOKENS], scope[S_ROWS])
         total[:channels] = 0
         for part in range(begin, end, 255):  # what eight lanes of a byte can hold
             lanes[:row_bytes] = 0
             for item in range(part, min(part + 255, end)):
-                step = rows.timestep[first_row + item] if shape[TIMESTEPS] > 1 else 0
-                row = step * shape[STORED_PLANES] * shape[PIXELS] + rows.row[first_row + item]
-                at = shape[OFFSET] + row * row_bytes
+                step = rows.timestep[first_row + item] if shape[w.TIMESTEPS] > 1 else 0
+                row = step * shape[w.STORED_PLANES] * shape[w.PIXELS] + rows.row[first_row + item]
+                at = shape[w.OFFSET] + row * row_bytes
                 for byte in range(row_bytes):
                     lanes[byte] += _SPREAD[data[at + byte]]
             for channel in range(channels):
                 lane = lanes[channel >> 3] >> np.uint64((channel & 7) * 8)
                 total[channel] += np.int64(lane & np.uint64(0xFF))
-        for group in range(shape[GROUPS]):
-            channel = group * shape[PRODUCT_ROWS]
+        for group in range(shape[w.GROUPS]):
+            channel = group * shape[w.PRODUCT_ROWS]
             place = scope[S_FIRST_WORD] + channel * chunks
             for block in range(first, first + scope[S_BLOCKS]):
                 size = rows.sizes[block]
