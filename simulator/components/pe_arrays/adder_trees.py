@@ -7,10 +7,10 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Tiles
+from simulator.components.pe_arrays.base import ArrayCost, ColumnArray, Tiles
 
 
-class AdderTrees(AccumulatorArray, kind="adder_trees"):
+class AdderTrees(ColumnArray, kind="adder_trees"):
     """Rows x columns trees of `tree_inputs` adders; operands are broadcast, sums are in one place.
 
     In a cycle `rows` operand rows meet the weights of a chunk of `tree_inputs` inputs for `columns`
@@ -29,10 +29,6 @@ class AdderTrees(AccumulatorArray, kind="adder_trees"):
     columns: int = Field(gt=0, le=4096, description="outputs of a tile")
     tree_inputs: int = Field(gt=0, le=4096, description="inputs that a tree sums in a cycle")
     latency_cycles: int = Field(default=8, ge=0, description="levels of a tree, and write back")
-
-    @property
-    def tile_columns(self) -> int:
-        return self.columns
 
     @property
     def fold_rows(self) -> int:

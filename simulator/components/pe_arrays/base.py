@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -275,3 +275,18 @@ class AccumulatorArray(PEArray, base=True):
 
     def actions(self) -> dict[str, Action]:
         return {"accumulate": Action(self.accumulates, (Primitive("add", bits=self.sum_bits),))}
+
+
+class ColumnArray(AccumulatorArray, base=True):
+    """An array whose field `columns` is the outputs of a tile; an adder each, or as it says."""
+
+    if TYPE_CHECKING:
+        columns: int
+
+    @property
+    def tile_columns(self) -> int:
+        return self.columns
+
+    @property
+    def adders(self) -> int:
+        return self.columns

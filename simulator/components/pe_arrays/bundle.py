@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
-from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Tiles
+from simulator.components.pe_arrays.base import ArrayCost, ColumnArray, Tiles
 from simulator.components.pe_arrays.windows import WindowRun, join_windows, window_runs
 from simulator.config.arrays import Ints, Words
 from simulator.config.kernels import allocating_kernel, kernel_part
@@ -16,7 +16,7 @@ from simulator.config.kernels import allocating_kernel, kernel_part
 DENSE, SPARSE, PASSED = range(3)
 
 
-class Bundle(AccumulatorArray, kind="bundle"):
+class Bundle(ColumnArray, kind="bundle"):
     """A weight serves a bundle of tokens and timesteps; inputs go to a dense or to a sparse core.
 
     A bundle is `bundle_tokens` tokens x `bundle_timesteps`; it is active in an input that spikes
@@ -42,10 +42,6 @@ class Bundle(AccumulatorArray, kind="bundle"):
     bundle_tokens: int = Field(default=2, gt=0, le=64, description="tokens of a bundle")
     bundle_timesteps: int = Field(default=4, gt=0, le=64, description="timesteps of a bundle")
     latency_cycles: int = Field(default=4, ge=0, description="add, join the cores, write back")
-
-    @property
-    def tile_columns(self) -> int:
-        return self.columns
 
     @property
     def adders(self) -> int:

@@ -8,14 +8,14 @@ import numpy as np
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
-from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Tiles
+from simulator.components.pe_arrays.base import ArrayCost, ColumnArray, Tiles
 from simulator.components.pe_arrays.windows import windows
 
 ALL_TIMESTEPS = 1 << 30
 """A window that no token leaves."""
 
 
-class EventSorted(AccumulatorArray, kind="event_sorted"):
+class EventSorted(ColumnArray, kind="event_sorted"):
     """A sorted stream of a token's spikes passes all PEs, a spike a cycle; PEs keep their neuron.
 
     A merge of `merge_inputs` streams puts the spikes of all inputs and timesteps of a token or
@@ -33,14 +33,6 @@ class EventSorted(AccumulatorArray, kind="event_sorted"):
     merge_inputs: int = Field(default=16, gt=1, le=1024, description="streams of the merge")
     token_cycles: int = Field(default=4, ge=0, le=1024, description="fill and drain, of each token")
     latency_cycles: int = Field(default=3, ge=0, description="add, compare and write back")
-
-    @property
-    def tile_columns(self) -> int:
-        return self.columns
-
-    @property
-    def adders(self) -> int:
-        return self.columns
 
     def cost(self, tiles: Tiles) -> ArrayCost:
         tokens = np.diff(windows(tiles.rows(), ALL_TIMESTEPS).ptr)

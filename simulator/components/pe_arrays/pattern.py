@@ -9,7 +9,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive, small_bank
-from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Tiles
+from simulator.components.pe_arrays.base import ArrayCost, ColumnArray, Tiles
 from simulator.components.pe_arrays.distinct import Slots, empty_slots, slot_of
 from simulator.components.pe_arrays.popcount import popcount
 from simulator.config.arrays import Ints, Words
@@ -19,7 +19,7 @@ LOOKED_UP, RESIDUAL = range(2)
 """What is counted of a tile."""
 
 
-class Pattern(AccumulatorArray, kind="pattern"):
+class Pattern(ColumnArray, kind="pattern"):
     """A row is a pattern whose sums are there, and the inputs in which it differs from it.
 
     A row of `row_inputs` inputs takes the nearest of `patterns` (Hamming distance), if that leaves
@@ -57,10 +57,6 @@ class Pattern(AccumulatorArray, kind="pattern"):
     )
     rounds: int = Field(default=2, ge=0, le=100, description="rounds of k-means")
     latency_cycles: int = Field(default=4, ge=0, description="match, look up, add and write back")
-
-    @property
-    def tile_columns(self) -> int:
-        return self.columns
 
     @property
     def tile_inputs(self) -> int:

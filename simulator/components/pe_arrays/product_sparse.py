@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive
-from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Tiles
+from simulator.components.pe_arrays.base import ArrayCost, ColumnArray, Tiles
 from simulator.components.pe_arrays.distinct import empty_slots, slot_of
 from simulator.components.pe_arrays.popcount import popcount
 from simulator.config.arrays import Int32s, Ints, Words
@@ -18,7 +18,7 @@ SPIKES, REMAINING, EMPTIED, SEARCHED = range(4)
 """What is counted of a tile, see `product_search`."""
 
 
-class ProductSparse(AccumulatorArray, kind="product_sparse"):
+class ProductSparse(ColumnArray, kind="product_sparse"):
     """A row adds only the spikes that it does not share with its largest subset row of the tile.
 
     A tile is `tile_rows` operand rows of `tile_inputs` inputs. Each row with two spikes or more
@@ -48,16 +48,8 @@ class ProductSparse(AccumulatorArray, kind="product_sparse"):
     )
 
     @property
-    def tile_columns(self) -> int:
-        return self.columns
-
-    @property
     def tile_inputs(self) -> int:
         return self.row_inputs
-
-    @property
-    def adders(self) -> int:
-        return self.columns
 
     def cost(self, tiles: Tiles) -> ArrayCost:
         cycles = np.empty(len(tiles.block), np.int64)

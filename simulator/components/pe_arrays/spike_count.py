@@ -7,10 +7,10 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Tiles
+from simulator.components.pe_arrays.base import ArrayCost, ColumnArray, Tiles
 
 
-class SpikeCount(AccumulatorArray, kind="spike_count"):
+class SpikeCount(ColumnArray, kind="spike_count"):
     """Each spike takes one cycle, in which all `columns` PEs add their weight of its input.
 
     Zeros cost nothing; rows, timesteps and planes follow one another without a gap, so the cycles
@@ -30,16 +30,8 @@ class SpikeCount(AccumulatorArray, kind="spike_count"):
     latency_cycles: int = Field(default=3, ge=0, description="read, add and write back")
 
     @property
-    def tile_columns(self) -> int:
-        return self.columns
-
-    @property
     def tile_inputs(self) -> int:
         return self.chunk_inputs
-
-    @property
-    def adders(self) -> int:
-        return self.columns
 
     def cost(self, tiles: Tiles) -> ArrayCost:
         spikes = tiles.tile_ones()

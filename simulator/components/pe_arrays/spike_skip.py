@@ -9,12 +9,12 @@ import numpy.typing as npt
 from pydantic import Field
 
 from simulator.components.base import Action, Primitive, small_bank
-from simulator.components.pe_arrays.base import AccumulatorArray, ArrayCost, Tiles
+from simulator.components.pe_arrays.base import ArrayCost, ColumnArray, Tiles
 from simulator.config.arrays import Ints
 from simulator.config.kernels import kernel
 
 
-class SpikeSkip(AccumulatorArray, kind="spike_skip"):
+class SpikeSkip(ColumnArray, kind="spike_skip"):
     """Rows of accumulators, each of which walks the set bits of one operand row at a time.
 
     A dispatcher takes a word (`word_inputs` bits of one operand row and plane) a cycle, in order;
@@ -44,10 +44,6 @@ class SpikeSkip(AccumulatorArray, kind="spike_skip"):
     latency_cycles: int = Field(
         default=3, ge=0, description="pop, add and write back, after a row's last bit"
     )
-
-    @property
-    def tile_columns(self) -> int:
-        return self.columns
 
     @property
     def tile_inputs(self) -> int:
