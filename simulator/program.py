@@ -51,6 +51,14 @@ class Program(NamedTuple):
     unit_servers: Int32s
 
 
+class ServiceOrder:
+    """The order in which ops began when a structure was last replayed: how the next may begin."""
+
+    def __init__(self) -> None:
+        """Begin without one: no image was replayed."""
+        self.ops: Int32s | None = None
+
+
 class Structure(NamedTuple):
     """What no image changes: a program without its busy cycles, and its edges reversed.
 
@@ -63,6 +71,7 @@ class Structure(NamedTuple):
         successor: int32, ops in ascending order; END alone for an op that nothing follows.
         missing: int32 (n,), how many entries of `successor` name the op: >= 1.
         ends: how many entries of `successor` are END.
+        order: of an image before, for the engine.
     """
 
     unit: Int32s
@@ -75,6 +84,7 @@ class Structure(NamedTuple):
     successor: Int32s
     missing: Int32s
     ends: int
+    order: ServiceOrder
 
     @classmethod
     def of(cls, program: Program) -> Structure:
@@ -88,6 +98,7 @@ class Structure(NamedTuple):
             program.pred,
             program.unit_servers,
             *_reversed(program.pred_ptr, program.pred),
+            ServiceOrder(),
         )
 
     @property

@@ -1,14 +1,18 @@
 """The product's engine: when each op runs, compiled by Numba.
 
-The events of a machine are replayed in time, from one cycle in which something ends to the next.
+Ops are started in the order of their start cycles. An op that starts has its finish, and an op
+whose predecessors all have started has its ready cycle, often before that cycle has come: so
+nothing has to happen when an op ends. Each unit has a next start, the first cycle in which a server
+is free and an op is ready; the unit with the smallest is served, an op at a time. As each op is
+busy for a cycle at least, nothing that starts in a cycle makes another op ready in that cycle.
+
 The machine has places, each for one image at a time, and its units serve the ops of all places. A
 program alone is one image in one place (`replay`); `stream.py` puts the next image into a place
 that becomes free.
 
-Ops become ready in time order, so the ops waiting for a unit need no heap of their own: they form a
-linked list in order of (ready cycle, image, op) as long as those that became ready in the same
-cycle are sorted before the unit serves. A unit has two lists: ops that yield wait in the second,
-which it serves when the first is empty. The one heap holds what is in flight: one event an op.
+A unit's ops wait in two lists in order of (ready cycle, image, op): ops that yield are in the
+second, which it serves when nothing in the first is ready. Ops come nearly in that order, so one is
+put in its place from the end.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ import numpy as np
 
 from simulator.config.arrays import Bools, Int32s, Ints
 from simulator.config.kernels import kernel, kernel_part
+from simulator.engine.follow import follow, is_plain
 from simulator.program import END, Program, Structure, Timeline
 
 NEVER = np.iinfo(np.int64).max
@@ -27,7 +32,7 @@ NEVER = np.iinfo(np.int64).max
 
 _NONE = -1
 
-NOW, FLYING, ENDINGS, CALLS, DONE = range(5)
+NOW, ENDINGS, DONE = range(3)
 """Entries of `State.scalars`."""
 
 
@@ -35,7 +40,8 @@ class Ops(NamedTuple):
     """The ops of all places: place p has entries p * stride up to (p + 1) * stride.
 
     The columns are those of a structure, with `first` and `successor` as positions in these
-    columns, and the busy cycles; `missing` counts down. `ready`, `start` and `finish` are written.
+    columns, and the busy cycles; `missing` counts down. The rest is written: `ready` begins at -1,
+    and the entry behind an image's ops stands for its beginning, which is its `finish`.
     """
 
     unit: Int32s
@@ -48,48 +54,64 @@ class Ops(NamedTuple):
     ready: Ints
     start: Ints
     finish: Ints
+    critical: Int32s
 
 
-class Flight(NamedTuple):
-    """Binary heap of events: in `cycle` an op finishes or, written ~op, only frees its server."""
+class Lists(NamedTuple):
+    """Ops in order, three lists a unit: ops that wait, ops that wait and yield, ops by release.
 
-    cycle: Ints
-    event: Int32s
+    head, tail: int32, by list. following, preceding: int32, by op, its neighbours in its list.
+    """
+
+    head: Int32s
+    tail: Int32s
+    following: Int32s
+    preceding: Int32s
+
+
+class Turns(NamedTuple):
+    """Binary heap of the units: the one with the smallest next start is first.
+
+    unit: int32, units in their order. place: int32, by unit, where it is in it. next_start: int64,
+    by unit.
+    """
+
+    unit: Int32s
+    place: Int32s
+    next_start: Ints
 
 
 class State(NamedTuple):
     """Where the replay stands between two calls of `advance`.
 
     Attributes:
-        scalars: int64, current cycle and the sizes of what follows.
+        scalars: int64, current cycle and the sizes of `ended` and `done`.
         image: int64 (places,), number of the image in each place.
-        ends: int32 (places,), ops of that image that nothing follows and that have not finished.
-        ended: stack of ops that finish in this cycle and whose successors do not know yet.
+        ends: int32 (places,), ops of that image that nothing follows and that have not started;
+            -1 in an empty place.
+        end: int64 (places,), the latest finish of those that have.
+        ended: stack of ops whose finish is known and whose successors do not know yet.
         done: places whose image ended in this cycle.
-        called: units that may have something to serve; `is_called` says so by unit.
-        free_servers: by unit.
-        head, tail: by list, two a unit; its waiting ops run from head to tail.
-        sorted_tail, fresh: by list; the last op already in order, and how many came after it.
-        following: by op, the next one in its list.
-        batch: room for sorting.
-        flight: events to come.
+        unused_servers: by unit, servers without an op in a list; -1 where there is one alone.
+        free_at: int64, by unit, first cycle in which a server is free.
+        release: int64, by op, when it frees its server, in a unit with several.
+        order: ops in the order in which they begin, as many as there is room for.
+        lists: ops that wait, and those that the servers of such a unit took last.
+        turns: units by their next start.
     """
 
     scalars: Ints
     image: Ints
     ends: Int32s
+    end: Ints
     ended: Int32s
     done: Int32s
-    called: Int32s
-    is_called: Bools
-    free_servers: Int32s
-    head: Int32s
-    tail: Int32s
-    sorted_tail: Int32s
-    fresh: Int32s
-    following: Int32s
-    batch: Int32s
-    flight: Flight
+    unused_servers: Int32s
+    free_at: Ints
+    release: Ints
+    order: Int32s
+    lists: Lists
+    turns: Turns
 
 
 def replay(program: Program) -> Timeline:
@@ -111,9 +133,17 @@ def replay_images(structure: Structure, busy_cycles: Iterable[Ints]) -> Iterator
 
 
 def _replay(structure: Structure, busy_cycles: Ints) -> Timeline:
-    """The timeline of a checked structure with checked busy cycles."""
-    ops = structure.ops
-    ready, start, finish = (np.empty(ops, np.int64) for _ in range(3))
+    """The timeline of a checked structure with checked busy cycles.
+
+    Ops often begin in the order of the image before, and then that is the quick way to their times.
+    """
+    ops, before = structure.ops, structure.order.ops
+    if before is not None:
+        followed = follow(structure, busy_cycles, before)
+        if followed is not None:
+            return followed
+    ready, start, finish = np.full(ops, _NONE), np.empty(ops, np.int64), np.zeros(ops + 1, np.int64)
+    critical, order = np.empty(ops, np.int32), np.empty(ops, np.int32)
     columns = Ops(
         structure.unit,
         busy_cycles,
@@ -125,219 +155,211 @@ def _replay(structure: Structure, busy_cycles: Ints) -> Timeline:
         ready,
         start,
         finish,
+        critical,
     )
-    state = new_state(structure.unit_servers, 1, ops + 1)
+    state = new_state(structure.unit_servers, 1, ops + 1)._replace(order=order)
     state.ends[0] = structure.ends
     state.ended[0] = ops
     state.scalars[ENDINGS] = 1
     advance(columns, state, NEVER, ops + 1)
-    critical = np.empty(len(finish), np.int32)
-    _find_critical(structure.pred_ptr, structure.pred, finish, critical)
-    return Timeline(ready, start, finish, critical)
+    begun = structure.successor[structure.first[ops] : structure.first[ops + 1]]
+    critical[begun[begun != END]] = _NONE
+    if is_plain(structure):
+        structure.order.ops = order
+    return Timeline(ready, start, finish[:ops], critical)
 
 
 def new_state(unit_servers: Int32s, places: int, entries: int) -> State:
     """An idle machine at cycle 0, with room for so many entries of ops."""
     units = len(unit_servers)
+    lists = (np.full(size, _NONE, np.int32) for size in (3 * units, 3 * units, entries, entries))
+    unit = np.arange(units, dtype=np.int32)
     return State(
-        scalars=np.zeros(5, np.int64),
+        scalars=np.zeros(3, np.int64),
         image=np.zeros(places, np.int64),
-        ends=np.zeros(places, np.int32),
+        ends=np.full(places, _NONE, np.int32),
+        end=np.zeros(places, np.int64),
         ended=np.empty(entries, np.int32),
         done=np.empty(places, np.int32),
-        called=np.empty(units, np.int32),
-        is_called=np.zeros(units, np.bool_),
-        free_servers=unit_servers.copy(),
-        head=np.full(2 * units, _NONE, np.int32),
-        tail=np.full(2 * units, _NONE, np.int32),
-        sorted_tail=np.full(2 * units, _NONE, np.int32),
-        fresh=np.zeros(2 * units, np.int32),
-        following=np.zeros(entries, np.int32),
-        batch=np.empty(entries, np.int32),
-        flight=Flight(np.empty(entries, np.int64), np.empty(entries, np.int32)),
+        unused_servers=np.where(unit_servers == 1, np.int32(_NONE), unit_servers),
+        free_at=np.zeros(units, np.int64),
+        release=np.empty(entries, np.int64),
+        order=np.empty(0, np.int32),
+        lists=Lists(*lists),
+        turns=Turns(unit, unit.copy(), np.full(units, NEVER)),
     )
-
-
-@kernel
-def _find_critical(pred_ptr: Ints, pred: Int32s, finish: Ints, critical: Int32s) -> None:
-    """Finds the predecessor of each op that finishes last, the smallest among equals; or -1."""
-    for op in range(len(finish)):
-        last, cycle = -1, np.int64(0)
-        for edge in range(pred_ptr[op], pred_ptr[op + 1]):
-            other = pred[edge]
-            if finish[other] > cycle or last < 0 or (finish[other] == cycle and other < last):
-                last, cycle = other, finish[other]
-        critical[op] = last
 
 
 @kernel
 def advance(ops: Ops, state: State, until: int, stride: int) -> None:
     """Replays up to the cycle `until`, or to the first one in which an image ends.
 
-    Stops when all that ends in this cycle is applied, but nothing is served: an image that begins
-    now competes now. Without anything left to do it stops too.
-    (One long loop, and columns bound to names before it: Numba counts the references of arrays that
-    a call takes, which would cost more than the work itself.)
+    Nothing is started in that cycle: an image that begins now competes now. Without anything left
+    to do it stops too.
     """
-    unit, busy, latency, yields = ops.unit, ops.busy, ops.latency, ops.yields
-    first, successor = ops.first, ops.successor
-    missing, ready, start, finish = ops.missing, ops.ready, ops.start, ops.finish
-    ends, ended, done = state.ends, state.ended, state.done
-    called, is_called = state.called, state.is_called
-    free_servers, head, tail = state.free_servers, state.head, state.tail
-    sorted_tail, fresh, following = state.sorted_tail, state.fresh, state.following
-    flight = state.flight
-    now, flying, endings, calls, dones = state.scalars
+    unit, yields, first, successor = ops.unit, ops.yields, ops.first, ops.successor
+    missing, ready, finish, critical = ops.missing, ops.ready, ops.finish, ops.critical
+    ends, end, ended, turns = state.ends, state.end, state.ended, state.turns
+    now, endings, stop = state.scalars[NOW], state.scalars[ENDINGS], until
+    order, begun = state.order, 0
+    for place in range(len(ends)):
+        if ends[place] == 0:
+            stop = min(stop, end[place])
     while True:
         while endings > 0:
             endings -= 1
             ending = ended[endings]
+            cycle = finish[ending]
             for edge in range(first[ending], first[ending + 1]):
                 op = successor[edge]
                 if op == END:
                     place = ending // stride
                     ends[place] -= 1
+                    end[place] = max(end[place], cycle)
                     if ends[place] == 0:
-                        done[dones] = place
-                        dones += 1
+                        stop = min(stop, end[place])
                     continue
+                if cycle > ready[op] or (cycle == ready[op] and ending < critical[op]):
+                    ready[op] = cycle
+                    critical[op] = ending
                 missing[op] -= 1
                 if missing[op] > 0:
                     continue
-                ready[op] = now
                 u = unit[op]
                 if u < 0:
-                    start[op] = finish[op] = now
+                    ops.start[op] = finish[op] = ready[op]
+                    if begun < len(order):
+                        order[begun] = op
+                        begun += 1
                     ended[endings] = op
                     endings += 1
                     continue
-                waiting = 2 * u + yields[op]
-                if tail[waiting] < 0:
-                    head[waiting] = op
-                else:
-                    following[tail[waiting]] = op
-                tail[waiting] = op
-                fresh[waiting] += 1
-                if not is_called[u]:
-                    is_called[u] = True
-                    called[calls] = u
-                    calls += 1
-        if flying > 0 and flight.cycle[0] == now:
-            event = flight.event[0]
-            op = event if event >= 0 else ~event
-            if event < 0:
-                _replace_next(flight, flying, finish[op], np.int32(op))
-            else:
-                flying -= 1
-                _replace_next(flight, flying, flight.cycle[flying], flight.event[flying])
-                ended[0] = op
-                endings = 1
-            if event < 0 or latency[op] == 0:
-                u = unit[op]
-                free_servers[u] += 1
-                if not is_called[u] and max(tail[2 * u], tail[2 * u + 1]) >= 0:
-                    is_called[u] = True
-                    called[calls] = u
-                    calls += 1
-            continue
-        if dones > 0 or now == until:
+                _insert(state.lists, 3 * u + yields[op], op, ready, state.image, stride)
+                at = max(state.free_at[u], ready[op])
+                if at < turns.next_start[u]:
+                    turns.next_start[u] = at
+                    _bring_forward(turns, u)
+        if len(turns.unit) == 0 or turns.next_start[turns.unit[0]] >= stop:
             break
-        while calls > 0:
-            calls -= 1
-            u = called[calls]
-            is_called[u] = False
-            for waiting in range(2 * u, 2 * u + 2):
-                if fresh[waiting] > 1:
-                    _sort_fresh(state, waiting, stride)
-                fresh[waiting] = 0
-                sorted_tail[waiting] = tail[waiting]
-            while free_servers[u] > 0 and max(tail[2 * u], tail[2 * u + 1]) >= 0:
-                waiting = 2 * u if tail[2 * u] >= 0 else 2 * u + 1
-                op = head[waiting]
-                if op == tail[waiting]:
-                    tail[waiting] = sorted_tail[waiting] = -1
-                else:
-                    head[waiting] = following[op]
-                free_servers[u] -= 1
-                start[op] = now
-                finish[op] = now + busy[op] + latency[op]
-                _push(flight, flying, now + busy[op], op if latency[op] == 0 else ~op)
-                flying += 1
-        if flying == 0 and until == NEVER:
-            break
-        now = until if flying == 0 else min(flight.cycle[0], until)
-    scalars = state.scalars  # one by one: for slices Numba would bring its strings into every run
-    scalars[0], scalars[1], scalars[2] = now, flying, endings
-    scalars[3], scalars[4] = calls, dones
+        u = turns.unit[0]
+        now = turns.next_start[u]
+        ended[0] = _start(ops, state, u, now, stride)
+        if begun < len(order):
+            order[begun] = ended[0]
+            begun += 1
+        endings = 1
+        _put_back(turns, u)
+    state.scalars[NOW] = now if stop == NEVER else stop
+    state.scalars[ENDINGS] = endings
+    for place in range(len(ends)):
+        if ends[place] == 0 and end[place] == stop:
+            ends[place] = _NONE
+            state.done[state.scalars[DONE]] = place
+            state.scalars[DONE] += 1
+            _release_all(state, stop)
 
 
 @kernel_part
-def _sort_fresh(state: State, waiting: int, stride: int) -> None:
-    """Puts the ops of a list that became ready in this cycle in order of (image, op)."""
-    batch, following, image = state.batch, state.following, state.image
-    before, count = state.sorted_tail[waiting], state.fresh[waiting]
-    op = state.head[waiting] if before < 0 else following[before]
-    for place in range(count):
-        batch[place] = op
-        op = following[op]
-    _sort(batch, count, image, stride)
-    if before < 0:
-        state.head[waiting] = batch[0]
+def _start(ops: Ops, state: State, u: int, now: int, stride: int) -> int:
+    """Starts and returns the op whose turn it is on a unit; finds when the next one starts."""
+    lists, ready, free_at = state.lists, ops.ready, state.free_at
+    waiting = 3 * u
+    if lists.head[waiting] < 0 or ready[lists.head[waiting]] > now:
+        waiting += 1
+    op = _take_first(lists, waiting)
+    release = now + ops.busy[op]
+    ops.start[op] = now
+    ops.finish[op] = release + ops.latency[op]
+    if state.unused_servers[u] < 0:
+        free_at[u] = release
     else:
-        following[before] = batch[0]
-    for place in range(1, count):
-        following[batch[place - 1]] = batch[place]
-    state.tail[waiting] = batch[count - 1]
+        state.release[op] = release
+        if state.unused_servers[u] > 0:
+            state.unused_servers[u] -= 1
+        else:
+            _take_first(lists, 3 * u + 2)
+        _insert(lists, 3 * u + 2, op, state.release, state.image, stride)
+        if state.unused_servers[u] == 0:
+            free_at[u] = state.release[lists.head[3 * u + 2]]
+    own, shy = lists.head[3 * u], lists.head[3 * u + 1]
+    earliest = NEVER if own < 0 else ready[own]
+    if shy >= 0:
+        earliest = min(earliest, ready[shy])
+    state.turns.next_start[u] = max(earliest, free_at[u])
+    return op
 
 
 @kernel_part
-def _sort(items: Int32s, high: int, image: Ints, stride: int) -> None:
-    """Shell sort of the first items by (image, op): in place, quick where little is out of order.
-
-    The image of an op is that of its place; within a place the op decides.
-    """
-    gap = 1
-    while 3 * gap < high:
-        gap = 3 * gap + 1
-    while gap > 0:
-        for right in range(gap, high):
-            item, place = items[right], right
-            while place >= gap:
-                other = items[place - gap]
-                if image[other // stride] == image[item // stride]:
-                    if other <= item:
-                        break
-                elif image[other // stride] < image[item // stride]:
-                    break
-                items[place] = other
-                place -= gap
-            items[place] = item
-        gap //= 3
+def _release_all(state: State, now: int) -> None:
+    """Takes out of the lists by release what was released: another image may have its entries."""
+    for u in range(len(state.free_at)):
+        first = state.lists.head[3 * u + 2]
+        while first >= 0 and state.release[first] <= now:
+            _take_first(state.lists, 3 * u + 2)
+            state.unused_servers[u] += 1
+            state.free_at[u] = now
+            first = state.lists.head[3 * u + 2]
 
 
 @kernel_part
-def _push(flight: Flight, size: int, cycle: int, event: int) -> None:
-    """Adds an event to a heap of `size` events."""
-    place = size
+def _take_first(lists: Lists, number: int) -> int:
+    """Takes the first op out of a list."""
+    op: int = lists.head[number]
+    behind = lists.following[op]
+    lists.head[number] = behind
+    if behind < 0:
+        lists.tail[number] = _NONE
+    else:
+        lists.preceding[behind] = _NONE
+    return op
+
+
+@kernel_part
+def _insert(lists: Lists, number: int, op: int, cycle: Ints, image: Ints, stride: int) -> None:
+    """Puts an op in its place in a list in order of (cycle, image, op)."""
+    before, behind = lists.tail[number], np.int32(_NONE)
+    while before >= 0 and cycle[before] >= cycle[op]:
+        if cycle[before] == cycle[op]:
+            other, own = image[before // stride], image[op // stride]
+            if other < own or (other == own and before < op):
+                break
+        before, behind = lists.preceding[before], before
+    lists.preceding[op], lists.following[op] = before, behind
+    if before < 0:
+        lists.head[number] = op
+    else:
+        lists.following[before] = op
+    if behind < 0:
+        lists.tail[number] = op
+    else:
+        lists.preceding[behind] = op
+
+
+@kernel_part
+def _bring_forward(turns: Turns, u: int) -> None:
+    """Moves a unit to its place after its next start became earlier."""
+    place, cycle = turns.place[u], turns.next_start[u]
     while place > 0:
-        above = (place - 1) >> 1
-        if flight.cycle[above] <= cycle:
+        above = turns.unit[(place - 1) >> 1]
+        if turns.next_start[above] <= cycle:
             break
-        flight.cycle[place], flight.event[place] = flight.cycle[above], flight.event[above]
-        place = above
-    flight.cycle[place], flight.event[place] = cycle, event
+        turns.unit[place], turns.place[above] = above, place
+        place = (place - 1) >> 1
+    turns.unit[place], turns.place[u] = u, place
 
 
 @kernel_part
-def _replace_next(flight: Flight, size: int, cycle: int, event: np.int32) -> None:
-    """Puts an event in the place of the next one, in a heap of `size` events."""
-    place = 0
-    while 2 * place + 1 < size:
+def _put_back(turns: Turns, u: int) -> None:
+    """Moves the first unit to its place after its next start became later."""
+    place, cycle, units = 0, turns.next_start[u], len(turns.unit)
+    while 2 * place + 1 < units:
         below = 2 * place + 1
-        if below + 1 < size and flight.cycle[below + 1] < flight.cycle[below]:
-            below += 1
-        if flight.cycle[below] >= cycle:
+        if below + 1 < units:
+            pair = turns.next_start[turns.unit[below + 1]], turns.next_start[turns.unit[below]]
+            below += pair[0] < pair[1]
+        other = turns.unit[below]
+        if turns.next_start[other] >= cycle:
             break
-        flight.cycle[place], flight.event[place] = flight.cycle[below], flight.event[below]
+        turns.unit[place], turns.place[other] = other, place
         place = below
-    flight.cycle[place], flight.event[place] = cycle, event
+    turns.unit[place], turns.place[u] = u, place

@@ -21,7 +21,6 @@ from simulator.config.arrays import Int32s, Ints
 from simulator.engine.replay import (
     DONE,
     ENDINGS,
-    FLYING,
     NEVER,
     NOW,
     Ops,
@@ -31,7 +30,7 @@ from simulator.engine.replay import (
 from simulator.errors import LoweringError
 from simulator.program import END, TOTAL_LIMIT_CYCLES, Structure
 
-_MOVED = ("unit", "busy", "latency", "yields", "missing", "ready", "start", "finish")
+_MOVED = ("unit", "busy", "latency", "yields", "missing", "ready", "start", "finish", "critical")
 """Columns that hold neither ops nor edges: they move as they are."""
 
 _HEADROOM = 1.25
@@ -139,8 +138,10 @@ class _Machine:
             self.structures[place] = structure
         self.ops.busy[span] = image.busy_cycles
         self.ops.missing[span] = structure.missing
+        self.ops.ready[span] = -1
+        self.ops.finish[first + structure.ops] = self.now
         self.state.image[place] = position
-        self.state.ends[place] = structure.ends
+        self.state.ends[place], self.state.end[place] = structure.ends, self.now
         self.state.ended[self.state.scalars[ENDINGS]] = first + structure.ops
         self.state.scalars[ENDINGS] += 1
 
@@ -197,6 +198,7 @@ class _Machine:
             ready=np.zeros(entries, np.int64),
             start=np.zeros(entries, np.int64),
             finish=np.zeros(entries, np.int64),
+            critical=np.zeros(entries, np.int32),
         )
         self.state = new_state(self.unit_servers, self.places, entries)
 
@@ -224,15 +226,16 @@ class _Machine:
             targets = ops.successor[place * edges : (place + 1) * edges]
             at = place * self.edges
             self.ops.successor[at : at + edges] = moved(targets.copy())
-            self.state.following[new] = moved(state.following[old].copy())
+            self.state.release[new] = state.release[old]
+            for name in ("following", "preceding"):
+                links = getattr(state.lists, name)[old].copy()
+                getattr(self.state.lists, name)[new] = moved(links)
         self.state.scalars[:] = state.scalars
-        for name in ("image", "ends", "called", "is_called", "free_servers", "fresh"):
+        for name in ("image", "ends", "end", "unused_servers", "free_at"):
             getattr(self.state, name)[:] = getattr(state, name)
-        for name in ("head", "tail", "sorted_tail"):
-            getattr(self.state, name)[:] = moved(getattr(state, name))
-        ending, flying = int(state.scalars[ENDINGS]), int(state.scalars[FLYING])
+        for name in ("unit", "place", "next_start"):
+            getattr(self.state.turns, name)[:] = getattr(state.turns, name)
+        for name in ("head", "tail"):
+            getattr(self.state.lists, name)[:] = moved(getattr(state.lists, name))
+        ending = int(state.scalars[ENDINGS])
         self.state.ended[:ending] = moved(state.ended[:ending])
-        event = state.flight.event[:flying]
-        ops_of_events = moved(np.where(event < 0, ~event, event))
-        self.state.flight.cycle[:flying] = state.flight.cycle[:flying]
-        self.state.flight.event[:flying] = np.where(event < 0, ~ops_of_events, ops_of_events)

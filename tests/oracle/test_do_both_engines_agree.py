@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
+from simulator.engine.follow import follow, is_plain
 from simulator.engine.reference import simulate
 from simulator.engine.replay import replay, replay_images
 from simulator.errors import LoweringError
@@ -77,6 +78,31 @@ def test_images_of_one_structure_are_replayed_as_their_programs() -> None:
         for busy, timeline in zip(rows, replay_images(structure, rows), strict=True):
             image = program._replace(busy_cycles=busy)
             assert_same(timeline, simulate(image), image)
+
+
+@pytest.mark.nojit
+def test_the_order_of_another_image_gives_the_same_times_or_none() -> None:
+    rng = np.random.default_rng(22)
+    outcomes = []
+    for _ in range(100):
+        program = layered_program(2, 4, writes_back=True, seed=int(rng.integers(1 << 30)))
+        structure, works = Structure.of(program), program.unit != JOIN
+        next(replay_images(structure, [program.busy_cycles]))
+        assert structure.order.ops is not None
+        changed = program.busy_cycles + rng.integers(0, 16, len(works)) * works
+        timeline = follow(structure, changed, structure.order.ops)
+        outcomes.append(timeline is not None)
+        if timeline is not None:
+            image = program._replace(busy_cycles=changed)
+            assert_same(timeline, simulate(image), image)
+    assert 10 < sum(outcomes) < 90
+
+
+def test_no_order_is_followed_where_it_does_not_decide() -> None:
+    for servers, yields in ((1, False), (2, False), (1, True)):
+        builder = ProgramBuilder()
+        builder.add_op(builder.add_unit("unit", servers), 2, yields=yields)
+        assert is_plain(Structure.of(builder.build())) == (servers == 1 and not yields)
 
 
 @pytest.mark.nojit
