@@ -11,6 +11,7 @@ from simulator.architecture import Architecture
 from simulator.components.base import build
 from simulator.components.interconnects.base import End, Interconnect
 from simulator.components.interconnects.mesh import Mesh
+from simulator.components.interconnects.ring import Ring
 from simulator.engine.replay import replay
 from simulator.errors import LoweringError
 from simulator.lowering import Lowered, make_plan
@@ -25,6 +26,10 @@ BUS = {"kind": "bus", "width_bits": 128, "hop_cycles": 1, "link_um": 1000}
 MESH = {
     "kind": "mesh", "columns": 2, "rows": 2, "width_bits": 128, "hop_cycles": 1, "link_um": 1000,
     "dram": [1, 0], "global_buffer": [1, 1],
+}  # fmt: skip
+RING = {
+    "kind": "ring", "routers": 5, "width_bits": 128, "hop_cycles": 1, "link_um": 1000,
+    "dram": 2, "global_buffer": 4,
 }  # fmt: skip
 BYTES = "memories.dram.burst_bytes=1"
 """DRAM that moves single bytes, so that what it counts is what was asked for."""
@@ -57,7 +62,7 @@ def busy(found: Lowered, unit: str) -> int:
 
 @pytest.mark.parametrize("split", ["tokens", "output_channels"])
 @pytest.mark.parametrize("cores", [1, 3])
-@pytest.mark.parametrize("fields", [BUS, MESH], ids=["bus", "mesh"])
+@pytest.mark.parametrize("fields", [BUS, MESH, RING], ids=["bus", "mesh", "ring"])
 def test_both_engines_agree(fields: dict[str, object], cores: int, split: str, tiny: Path) -> None:
     program = lowered(tiny, joined(fields, f"split={split}", cores=cores)).program
     agreed(program)
@@ -93,7 +98,7 @@ def test_a_mesh_moves_the_bytes_of_both_memories(tiny: Path) -> None:
     assert 0 < busy(found, "interconnect.2.0.west") < from_cores
 
 
-@pytest.mark.parametrize("fields", [BUS, MESH], ids=["bus", "mesh"])
+@pytest.mark.parametrize("fields", [BUS, MESH, RING], ids=["bus", "mesh", "ring"])
 def test_flits_by_hops_are_the_cycles_of_the_links(fields: dict[str, object], tiny: Path) -> None:
     with Trace.open(tiny) as trace:
         result = Simulation(trace, joined(fields, cores=4)).run([0])
@@ -108,7 +113,7 @@ def test_flits_by_hops_are_the_cycles_of_the_links(fields: dict[str, object], ti
 
 
 @pytest.mark.parametrize("cores", [1, 4])
-@pytest.mark.parametrize("fields", [BUS, MESH], ids=["bus", "mesh"])
+@pytest.mark.parametrize("fields", [BUS, MESH, RING], ids=["bus", "mesh", "ring"])
 def test_narrower_links_are_never_faster(fields: dict[str, object], cores: int, tiny: Path) -> None:
     widths = (8, 32, 128, 512, 4096)
     took = [cycles(tiny, joined(fields | {"width_bits": width}, cores=cores)) for width in widths]
@@ -140,7 +145,7 @@ def test_routes_go_along_rows_first() -> None:
     assert len(mesh.links(9)) == 24
 
 
-@pytest.mark.parametrize("fields", [BUS, MESH], ids=["bus", "mesh"])
+@pytest.mark.parametrize("fields", [BUS, MESH, RING], ids=["bus", "mesh", "ring"])
 def test_a_route_is_made_of_links(fields: dict[str, object]) -> None:
     part = build("interconnects", fields)
     assert isinstance(part, Interconnect)
@@ -150,6 +155,52 @@ def test_a_route_is_made_of_links(fields: dict[str, object]) -> None:
     for source in ends:
         for target in ends:
             assert set(part.route(source, target)) <= set(links)
+
+
+@pytest.mark.parametrize("routers", [2, 3, 4, 7, 8])
+def test_a_ring_takes_the_shorter_way(routers: int) -> None:
+    """Against steps from router to router, both ways at once, until one arrives."""
+    ends = {"dram": 0, "global_buffer": routers - 1}
+    ring = build("interconnects", RING | ends | {"routers": routers})
+    assert isinstance(ring, Ring)
+    for source in range(routers):
+        for target in range(routers):
+            steps = 0
+            while target not in ((source + steps) % routers, (source - steps) % routers):
+                steps += 1
+            route, at = ring.route(source, target), source
+            for link in route:
+                begin, way = link.split(".")
+                assert int(begin) == at
+                assert link in ring.links(routers)
+                at = (at + (1 if way == "clockwise" else -1)) % routers
+            assert (len(route), at) == (steps, target)
+    assert ring.route("dram", "global_buffer") == ring.route(0, routers - 1)
+
+
+def test_a_ring_carries_what_cores_on_one_side_ask_for(tiny: Path) -> None:
+    """Both memories at one router, the cores behind each other: the first link carries it all."""
+    fields = RING | {"dram": 0, "global_buffer": 0, "cores": [1, 2], "width_bits": 8}
+    words = "memories.global_buffer={kind: sram, size_kib: 8, banks: 1, width_bits: 8}"
+    found = lowered(tiny, joined(fields, BYTES, words, cores=2))
+    moved = counted(found, "memories.dram", "read_bit", "write_bit")
+    moved += 8 * counted(found, "memories.global_buffer", "read_word", "write_word")
+    out, back = (busy(found, f"interconnect.{link}") for link in ("0.clockwise", "1.back"))
+    assert (out + back) * 8 == moved
+    assert 0 < busy(found, "interconnect.1.clockwise") < out
+    assert busy(found, "interconnect.3.clockwise") == 0
+
+
+def test_a_ring_whose_ends_are_in_one_place_takes_no_time(tiny: Path) -> None:
+    fields = RING | {"dram": 0, "global_buffer": 0}
+    assert cycles(tiny, joined(fields)) == cycles(tiny, joined(None))
+    assert cycles(tiny, joined(fields | {"dram": 2})) > cycles(tiny, joined(None))
+
+
+@cases("a_ring_without_room_says_so")
+def test_a_ring_without_room_says_so(fields: dict[str, object], rule: str, tiny: Path) -> None:
+    with Trace.open(tiny) as trace, pytest.raises(LoweringError, match=f"interconnect: {rule}"):
+        make_plan(read_network(trace), joined(RING | fields, cores=3))
 
 
 @cases("a_mesh_without_room_says_so")
