@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
+import gc
 import os
 import platform
 import shlex
@@ -77,6 +78,10 @@ def command(
     def decorate(main: Main) -> Callable[..., int]:
         @functools.wraps(main)
         def run(arguments: Sequence[str] | None = None) -> int:
+            # What is imported and read lives to the end: to look through it often is in vain.
+            gc.set_threshold(50_000, 20, 20)
+            # Pydantic would read the lists of all installed packages for plugins of its own.
+            os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
             return supervised(lambda: main(arguments), name, interrupted)
 
         return run

@@ -28,6 +28,9 @@ from numba.core.runtime import rtsys
 
 from simulator.errors import ExecutionError
 
+WITHOUT_RUNTIME: set[Callable[..., Any]] = set()
+"""Functions that allocate nothing: Numba's runtime, itself compiled at its start, serves others."""
+
 
 def use_kernel_cache() -> None:
     """Let Numba ask KernelCache where to keep kernels, unless the user names another class."""
@@ -85,8 +88,9 @@ def _absent_if_damaged(load: Callable[[Any, str], Any]) -> Callable[[Any, str], 
 
 
 def _load_overload(self: Any, signature: Any, target_context: Any) -> Any:
-    """Load a compiled function; of what compiling needs, only the runtime is started."""
-    rtsys.initialize(target_context)
+    """Load a compiled function; of what compiling needs, only the runtime of one that allocates."""
+    if self._py_func not in WITHOUT_RUNTIME:
+        rtsys.initialize(target_context)
     with self._guard_against_spurious_io_errors():
         return self._load_overload(signature, target_context)
 

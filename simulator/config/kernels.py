@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from numba import njit
 
-from simulator.config.kernel_cache import use_kernel_cache
+from simulator.config.kernel_cache import WITHOUT_RUNTIME, use_kernel_cache
 from simulator.config.kernel_compiler import PartCompiler
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -37,6 +37,7 @@ _NO_ARRAYS_MADE = {"_nrt": False, "no_rewrites": True}
 
 def kernel(function: Function) -> Function:
     """Compile a function that Python calls and that allocates nothing."""
+    WITHOUT_RUNTIME.add(function)
     return _compiled(function, **_NO_ARRAYS_MADE)
 
 

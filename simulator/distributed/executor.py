@@ -18,7 +18,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import BrokenExecutor
 from typing import Any, NamedTuple, TypeVar
 
 from simulator.errors import ExecutionError
@@ -158,7 +158,7 @@ def _on_cores(
                 del left[position]
                 yield position, answer
             return
-        except BrokenProcessPool:
+        except BrokenExecutor:
             if attempt == ATTEMPTS:
                 raise ExecutionError(
                     f"worker processes died {ATTEMPTS} times; {len(left)} of {len(tasks)} tasks "

@@ -117,8 +117,7 @@ def read_sram_grid(path: Path, node_nm: int, label: str) -> SramGrid:
     rows = [row for row in _rows(path) if row[1][0] == node_nm]
     if not rows:
         raise PricingError(f"{path}: node_nm {node_nm}: the grid has no rows of this node")
-    sizes = np.unique([row[1] for _, row in rows])
-    widths = np.unique([row[2] for _, row in rows])
+    sizes, widths = (np.array(sorted({row[place] for _, row in rows})) for place in (1, 2))
     values = np.full((len(sizes), len(widths), len(SramBank._fields)), np.nan)
     for line, row in rows:
         at = int(np.searchsorted(sizes, row[1])), int(np.searchsorted(widths, row[2]))

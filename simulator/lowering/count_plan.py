@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from simulator.components.vector_units.base import VectorUnit
-from simulator.config.arrays import Bools, Ints
+from simulator.config.arrays import Bools, Ints, grouped
 from simulator.lowering.constants import Constants
 from simulator.lowering.places import CORE
 from simulator.lowering.plan import LayerPlan, Plan
@@ -61,8 +61,8 @@ def make_count_plan(constants: Constants) -> CountPlan:
     """Compute the tables of a plan."""
     plan, entries = constants.plan, constants.entries
     # Entries of a layer differ in their steps alone: what follows from the layer is asked for once.
-    products, of = np.unique(entries.layer, return_inverse=True)
-    layers = [plan.layers[layer] for layer in products.tolist()]
+    first_of, of = grouped(entries.layer)
+    layers = [plan.layers[layer] for layer in entries.layer[first_of].tolist()]
     transposed = np.array([each.layer.transposed for each in layers], np.bool_)[of]
     first = transposed | (entries.place == 0)
     columns = np.array([_layer_column(each) for each in layers], np.int64).reshape(-1, 4)[of].T
