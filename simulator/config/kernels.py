@@ -25,7 +25,6 @@ use_kernel_cache()
 
 _FOR_KERNELS: dict[str, Any] = {
     "no_cpython_wrapper": True,
-    "no_cfunc_wrapper": True,
     "pipeline_class": PartCompiler,
     "cache": False,
 }
@@ -57,5 +56,7 @@ def allocating_part(function: Function) -> Function:
 
 
 def _compiled(function: Function, **options: Any) -> Function:
-    compiled: Function = njit(**{"cache": True, "nogil": True} | options)(function)
+    compiled: Function = njit(**{"cache": True, "nogil": True, "no_cfunc_wrapper": True} | options)(
+        function
+    )
     return compiled
