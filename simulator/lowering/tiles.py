@@ -245,7 +245,7 @@ def _pixels(
 ) -> None:
     """Count each (channel range, pixel, timestep, plane) of an operand."""
     planes, row_bytes, first_step = shape[w.PLANES], shape[w.ROW_BYTES], scope[S_FIRST_STEP]
-    place = np.int64(0)
+    place: Any = np.int64(0)  # typed as what is added to it: one specialization of _byte_pixels
     for number in range(shape[w.FIRST_RANGE], shape[w.FIRST_RANGE] + shape[w.RANGES]):
         start, stop = walks.start[number], walks.stop[number]
         if start >> 3 == (stop - 1) >> 3:
