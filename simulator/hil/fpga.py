@@ -29,9 +29,9 @@ TILE_SOURCES = ("spike_skip_tile.sv", "merge.sv", "pe_row.sv", "fifo.sv", "sram_
 _ROW = {"WORD_INPUTS": 32, "COLUMNS": 4, "FIFO_WORDS": 2, "PORT_INPUTS": 4, "LOCAL_CHUNKS": 2}
 SMALL_MACHINE = (
     "cores.0.pe_array.rows=2",
-    "cores.0.pe_array.word_inputs=64",
+    "cores.0.pe_array.word_inputs=32",
     "cores.0.pe_array.fifo_words=2",
-    "cores.0.buffers.weights.size_kib=8",
+    "cores.0.buffers.weights.size_kib=4",
     "token_skip.queue_tokens=64",
     "token_skip.scan_tokens_per_cycle=4",
 )
@@ -56,17 +56,21 @@ SMALL_ENGINE = {
     "IMAGE_BEATS": 8,
 }
 """Sizes of an engine for a block of 32 channels on images of 16 x 16 pixels."""
-SMALL_CYCLES = 25_755
+SMALL_CYCLES = 25_727
 """Of an image on it: a drawn network of 16 tokens and three timesteps, on the RTL."""
-_ENGINE = {"ROWS": 2, "WORD_INPUTS": 64, "FIFO_WORDS": 2, "SCAN": 4, "QUEUE": 64, "WEIGHT_SLOTS": 4}
+_ENGINE = {"ROWS": 2, "WORD_INPUTS": 32, "FIFO_WORDS": 2, "SCAN": 4, "QUEUE": 64, "WEIGHT_SLOTS": 4}
+
+_UNNAMED = "-run :check; blackbox =A:whitebox; rename -wire t:TRELLIS_FF; write_json unit.json"
+"""Without the step that names all cells, which takes longer than the others in a large unit."""
 
 
 class PlacedUnit(NamedTuple):
-    """A module, its sources and the parameters that make it small."""
+    """A module, its sources, the parameters that make it small, and how its synthesis ends."""
 
     top: str
     sources: tuple[str, ...]
     parameters: Mapping[str, int]
+    ends: str = "-json unit.json"
 
 
 UNITS = {
@@ -76,7 +80,7 @@ UNITS = {
     "row": PlacedUnit("pe_row", TILE_SOURCES[2:], _ROW),
     "staged_row": PlacedUnit("pe_row", TILE_SOURCES[2:], _ROW | {"ENCODE_STAGE": 1}),
     "array": PlacedUnit("spike_skip_tile", TILE_SOURCES, _ROW | {"ROWS": 2, "BLOCK_ITEMS": 16}),
-    "engine": PlacedUnit("network_top", ENGINE_SOURCES, _ENGINE | SMALL_ENGINE),
+    "engine": PlacedUnit("network_top", ENGINE_SOURCES, _ENGINE | SMALL_ENGINE, _UNNAMED),
 }
 SLOW = ("engine",)
 """Units that take far longer, which are placed only if they are named."""
@@ -152,7 +156,7 @@ def place(unit: PlacedUnit, *, only_cells: bool = False) -> Placed:
             shutil.copy(SOURCES / source, folder / source)
         sizes = " ".join(f"-set {key} {value}" for key, value in unit.parameters.items())
         script = f"read_verilog -sv -DSYNTHESIS {' '.join(unit.sources)}; "
-        script += f"chparam {sizes} {unit.top}; synth_ecp5 -top {unit.top} -json unit.json"
+        script += f"chparam {sizes} {unit.top}; synth_ecp5 -top {unit.top} {unit.ends}"
         yosys = [_program(YOSYS), "-q", "-p", script]
         run_tool(f"fpga: {unit.top}: {YOSYS}", yosys, LIMIT_S, folder=folder)
         if only_cells:

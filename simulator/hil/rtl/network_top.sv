@@ -126,7 +126,8 @@ module network_top #(
   localparam int PROGRAM_BITS = $clog2(PROGRAM_DEPTH);
   localparam int POSITION_TILES = TOKENS / COLUMNS;
   localparam int PARTS = WORD_INPUTS / COLUMNS;
-  localparam int PART_BITS = $clog2(PARTS);
+  localparam int PART_SHIFT = $clog2(PARTS);
+  localparam int PART_BITS = (PARTS > 1) ? PART_SHIFT : 1;
   localparam int BUFFER_BITS = $clog2(WEIGHT_SLOTS * SLOT_WORDS);
   localparam int FIELD_BITS = 32;
   localparam int SETTINGS = 14;
@@ -469,6 +470,7 @@ module network_top #(
   logic [STREAM_BITS*COLUMNS-1:0] result_planes;
   logic [COLUMNS*8-1:0] result_scores;
   logic [3:0] result_bank, image_bank, map_bank;
+  logic [PART_BITS-1:0] result_part;
   logic [MAP_BITS-1:0] result_map_address, image_map_address;
   logic image_write;
   logic [4*COLUMNS-1:0] image_planes;
@@ -481,7 +483,8 @@ module network_top #(
   assign result_bank = 4'(result_y - 8'd3 * third_y) * 4'd3 + 4'(result_x - 8'd3 * third_x);
   assign result_map_address = MAP_BITS'(result_instr.result_base) + MAP_BITS'(
       (16'(third_y) * 16'(network_pkg::third(9'(result_instr.result_width) + 9'd2)) + 16'(third_x))
-      * 16'(result_instr.result_entries)) + MAP_BITS'(result_tile >> PART_BITS);
+      * 16'(result_instr.result_entries)) + MAP_BITS'(result_tile >> PART_SHIFT);
+  assign result_part = (PARTS > 1) ? PART_BITS'(result_tile) : '0;
   assign map_bank = map_result ? result_bank : image_bank;
   assign map_write = (map_result || image_write) ? 9'd1 << map_bank : '0;
   image_loader #(
@@ -512,7 +515,7 @@ module network_top #(
       .clk,
       .write(map_write),
       .write_address(map_result ? result_map_address : image_map_address),
-      .write_part(map_result ? PART_BITS'(result_tile) : '0),
+      .write_part(map_result ? result_part : '0),
       .write_data(map_result ? result_planes : image_planes),
       .read(read_map),
       .read_plane,
@@ -527,8 +530,8 @@ module network_top #(
       .clk,
       .write(result && result_instr.target == network_pkg::TO_TOKENS),
       .write_address(TOKEN_BITS'(result_instr.result_base)
-          + TOKEN_BITS'(result_token * 16'(result_instr.result_entries)) + TOKEN_BITS'(result_tile >> PART_BITS)),
-      .write_part(PART_BITS'(result_tile)),
+          + TOKEN_BITS'(result_token * 16'(result_instr.result_entries)) + TOKEN_BITS'(result_tile >> PART_SHIFT)),
+      .write_part(result_part),
       .write_data(result_planes),
       .read(read_tokens),
       .read_plane,

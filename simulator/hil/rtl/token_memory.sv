@@ -5,7 +5,7 @@ module token_memory #(
     parameter int PART = 32,
     parameter int DEPTH = 1024,
     parameter int PLANE_BANKS = 4,
-    parameter int PART_BITS = $clog2(WORD_INPUTS / PART),
+    parameter int PART_BITS = (WORD_INPUTS > PART) ? $clog2(WORD_INPUTS / PART) : 1,
     parameter int ADDRESS_BITS = $clog2(DEPTH)
 ) (
     input  logic                        clk,
