@@ -7,11 +7,14 @@ from the gradient; the surrogate is a sigmoid with alpha 4, as in SpikingJelly 2
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+
+from models.errors import ModelError
 
 THRESHOLD = 1.0
 ATTENTION_THRESHOLD = 0.5
@@ -23,11 +26,13 @@ NEURONS: dict[str, Neuron] = {}
 class Neuron(ABC):
     """A kind of neuron with one state, its membrane.
 
-    `keep`, `take`: the shares of the membrane and of the current in the next membrane.
+    `keep`, `take`: the shares of the membrane and of the current in the next membrane;
+    `runs_fused`: whether a library's kernel runs all timesteps (see `fused_kernels`).
     """
 
     keep: ClassVar[float]
     take: ClassVar[float]
+    runs_fused: bool = False
 
     @abstractmethod
     def charge(self, current: Tensor, membrane: Tensor | None, out: Tensor) -> None:
@@ -48,8 +53,19 @@ class Neuron(ABC):
         `current` (timestep, ...); `membrane` None means the resting state 0. Under autocast neurons
         integrate in float32: a membrane of half precision would be another neuron.
         """
-        spikes, after = _Firing.apply(full_precision(current), membrane, threshold, self)
+        current = full_precision(current)
+        if self.runs_fused:
+            resting = torch.zeros_like(current[0]) if membrane is None else membrane
+            return self.fused(current, resting, threshold)
+        spikes, after = _Firing.apply(current, membrane, threshold, self)
         return spikes, after
+
+    def fused(self, current: Tensor, membrane: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
+        """Return what `fire` does, by one kernel of a library; raises ModelError if there is none.
+
+        Spikes and membrane are equal to the bit, gradients up to rounding.
+        """
+        raise ModelError(f"neuron {type(self).__name__} has no fused kernel")
 
 
 class _Firing(torch.autograd.Function):
@@ -86,6 +102,23 @@ class _Firing(torch.autograd.Function):
             carried = of_charged * ctx.neuron.keep
             of_charged.mul_(ctx.neuron.take)
         return of_current, carried if ctx.had_membrane else None, None, None
+
+
+@contextmanager
+def fused_kernels(neuron: Neuron) -> Iterator[None]:
+    """Let a neuron run by its library's kernel meanwhile: one launch for all timesteps on a GPU."""
+    before, neuron.runs_fused = neuron.runs_fused, True
+    try:
+        yield
+    finally:
+        neuron.runs_fused = before
+
+
+def surrogate() -> Any:
+    """Return SpikingJelly's surrogate of this gradient; its import takes a second."""
+    from spikingjelly.activation_based.surrogate import Sigmoid
+
+    return Sigmoid(alpha=SURROGATE_ALPHA)
 
 
 def full_precision(values: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from models.neurons.base import Neuron, register
+from models.neurons.base import Neuron, register, surrogate
 
 
 @register("integrate_and_fire")
@@ -26,6 +26,15 @@ class IntegrateAndFire(Neuron):
             out.copy_(current)
         else:
             torch.add(membrane, current, out=out)
+
+    def fused(self, current: Tensor, membrane: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
+        """Run SpikingJelly's kernel: Triton's or CUDA's on a GPU."""
+        from spikingjelly.activation_based.functional import if_multi_step
+
+        spikes, after, _ = if_multi_step(
+            current, membrane, threshold, 0.0, surrogate(), detach_reset=True
+        )
+        return spikes, after
 
     def listed(self, threshold: float) -> tuple[str, dict[str, float]]:
         """Return one state, an add, a comparison and a reset by a selection."""

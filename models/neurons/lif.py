@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from models.neurons.base import NEURONS, Neuron, register
+from models.neurons.base import NEURONS, Neuron, register, surrogate
 
 TAU = 2.0
 
@@ -28,6 +28,15 @@ class LeakyIntegrateAndFire(Neuron):
             torch.div(current, TAU, out=out)
         else:
             torch.sub(current, membrane, out=out).div_(TAU).add_(membrane)
+
+    def fused(self, current: Tensor, membrane: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
+        """Run SpikingJelly's kernel: Triton's or CUDA's on a GPU."""
+        from spikingjelly.activation_based.functional import lif_multi_step
+
+        spikes, after, _ = lif_multi_step(
+            current, membrane, TAU, True, threshold, 0.0, surrogate(), detach_reset=True
+        )
+        return spikes, after
 
     def listed(self, threshold: float) -> tuple[str, dict[str, float]]:
         """Return the kind that traces have for it."""

@@ -32,6 +32,7 @@ from models.networks.layers import Norm
 from models.networks.norms import settle_norms
 from models.networks.stas import STAS
 from models.networks.weights import load_weights, read_weights, round_weights
+from models.neurons.base import fused_kernels
 from models.training.checkpoint import (
     CHECKPOINT,
     Parts,
@@ -227,7 +228,7 @@ class TrainingRun:
         )
         for at, (shown, chunk_labels) in enumerate(zip(pixels, labels, strict=True)):
             share = batch.portion * len(chunk_labels) / len(batch.labels)
-            with self._between(at + 1 < len(pixels)), self._precision():
+            with self._between(at + 1 < len(pixels)), self._precision(), self._kernels():
                 output = self.network(shown.float(), path="halting" if self.halts else "layers")
                 loss = total_loss(output, chunk_labels, self.config, self._losses()) * share
             loss.backward()
@@ -264,6 +265,11 @@ class TrainingRun:
         if self.recipe.amp and self.place.device.type == "cuda":
             return torch.autocast("cuda", torch.bfloat16)
         return contextlib.nullcontext()
+
+    def _kernels(self) -> contextlib.AbstractContextManager[Any]:
+        """Fused kernels of neurons where the recipe asks for them."""
+        wanted = self.recipe.fused_neurons
+        return fused_kernels(self.config.neurons) if wanted else contextlib.nullcontext()
 
     def _row(self, seconds: float) -> dict[str, Any]:
         """The metrics of the epoch at hand; each process evaluates its share of the images."""

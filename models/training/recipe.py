@@ -20,7 +20,7 @@ from simulator.config.located_yaml import read_document
 
 FOLDER = Path(__file__).parents[1] / "recipes"
 # How a run is computed and recorded, not what it computes: they may change when it goes on.
-FREE = {"amp", "checkpoint_steps", "compile", "tensorboard", "workers"}
+FREE = {"amp", "checkpoint_steps", "compile", "fused_neurons", "tensorboard", "workers"}
 
 
 class _Section(BaseModel):
@@ -146,6 +146,9 @@ class Recipe(_Section):
     checkpoint_steps: int = Field(200, gt=0, description="steps between checkpoints")
     workers: int = Field(0, ge=0, description="processes that prepare batches ahead; 0: none")
     compile: bool = Field(False, description="torch.compile the phase without halting")
+    fused_neurons: bool = Field(
+        False, description="SpikingJelly's kernels for neurons: for a GPU; slower on a CPU"
+    )
     tensorboard: bool = Field(False, description="write events for TensorBoard too")
 
     @model_validator(mode="after")

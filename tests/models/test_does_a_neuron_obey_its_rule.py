@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,10 @@ from spikingjelly.activation_based import neuron as jelly
 
 from models import neurons
 from models.capture import main
+from models.errors import ModelError
 from models.networks.stas import STAS
 from models.neurons import neuron_named, neuron_names
-from models.neurons.base import NEURONS
+from models.neurons.base import NEURONS, Neuron, fused_kernels
 from simulator.trace import Trace
 from tests.models.tiny_networks import Keeper, lively, noise, tiny_config
 
@@ -51,6 +53,43 @@ def test_spikes_and_gradients_are_those_of_spikingjelly(name: str) -> None:
     (ours, our_gradient), (theirs, their_gradient) = results
     assert torch.equal(ours, theirs)
     assert torch.allclose(our_gradient, their_gradient, atol=1e-6)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("membrane", [False, True])
+@pytest.mark.parametrize("name", TWINS)
+def test_a_fused_kernel_gives_the_same(name: str, membrane: bool, device: str) -> None:
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no GPU here")
+    torch.manual_seed(2)
+    neuron, currents = neuron_named(name), 2.0 * torch.randn(4, 3, 8, device=device)
+    before = 0.5 * torch.randn(3, 8, device=device) if membrane else None
+    found = []
+    for kernels in (contextlib.nullcontext(), fused_kernels(neuron)):
+        current = currents.clone().requires_grad_()
+        state = None if before is None else before.clone().requires_grad_()
+        with kernels:
+            spikes, after = neuron.fire(current, state, threshold=0.7)
+        (spikes * currents).sum().add(after.square().sum()).backward()
+        gradients = [current.grad] if state is None else [current.grad, state.grad]
+        found.append((spikes, after, gradients))
+    (spikes, after, gradients), (fused_spikes, fused_after, fused_gradients) = found
+    assert torch.equal(spikes, fused_spikes)
+    assert torch.equal(after, fused_after)
+    for one, other in zip(gradients, fused_gradients, strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
+
+
+def test_a_neuron_without_a_fused_kernel_says_so() -> None:
+    class Plain(Neuron):
+        keep, take = 1.0, 1.0
+        charge = neuron_named("lif").charge
+        listed = neuron_named("lif").listed
+
+    neuron = Plain()
+    with fused_kernels(neuron), pytest.raises(ModelError, match="Plain has no fused kernel"):
+        neuron.fire(torch.zeros(2, 3))
+    assert not neuron.runs_fused
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -23,6 +23,7 @@ from models.networks.arms import Setup, prepare
 from models.networks.config import named_config
 from models.networks.stas import STAS
 from models.networks.weights import load_weights, read_weights, round_weights
+from models.neurons.lif import LeakyIntegrateAndFire
 from models.training.checkpoint import CHECKPOINT
 
 ROOT = Path(__file__).parents[2]
@@ -128,6 +129,29 @@ def test_another_seed_gives_other_weights(tmp_path: Path, few_digits: Source) ->
         assert train.main(words(recipe(tmp_path, "few"), tmp_path / seed, "--seed", seed)) == 0
     first, second = (weights_of(tmp_path / seed) for seed in "01")
     assert not torch.equal(first["head.weight"], second["head.weight"])
+
+
+def test_fused_neurons_train_alike(
+    tmp_path: Path, few_digits: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    fused = LeakyIntegrateAndFire.fused
+    monkeypatch.setattr(
+        LeakyIntegrateAndFire, "fused", lambda *given: calls.append(1) or fused(*given)
+    )
+    plain = recipe(tmp_path, "few")
+    assert train.main(words(plain, tmp_path / "plain")) == 0
+    assert not calls
+    other = tmp_path / "fused.yaml"
+    other.write_text(plain.read_text() + "fused_neurons: true\n")
+    assert train.main(words(other, tmp_path / "fused")) == 0
+    assert calls
+    first, second = (
+        float(metrics_of(tmp_path / name)[0]["train_loss"]) for name in ("plain", "fused")
+    )
+    assert first == pytest.approx(
+        second, rel=0.02
+    )  # rounding of gradients flips a spike now and then
 
 
 def test_a_run_goes_on_from_any_step(
