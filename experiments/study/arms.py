@@ -91,6 +91,7 @@ STAS_CONTROLS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     ),
     "stas_long": ("STAS, three times as long", {}, {"epochs": 18}),
 }
+GRANULARITIES = {"block": "block", "timestep": "timestep", "two_dimensional": "two-dimensional"}
 ARMS = (
     Arm("baseline_t4", "baseline, T = 4"),
     Arm("baseline_t2", "baseline, T = 2", timesteps=2),
@@ -191,6 +192,20 @@ ARMS = (
     Arm("oracle_time", "until the square's frame", start="baseline_t4", imposed="time"),
     Arm("oracle_space", "tokens at or beside ink", start="baseline_t4", imposed="space"),
     Arm("oracle", "both", start="baseline_t4", imposed="both"),
+    # Of the joint design alone: what is left of I-SPS form x granularity, and forms at T = 2.
+    *(
+        Arm(f"{form}_{granularity}", f"{title} + {words}", switches, assa(granularity), start)
+        for form, title, switches, start in (
+            ("sps", "SPS", PLAIN, "baseline_t4"),
+            ("late", "A", {"isps": "late_sum"}, "isps_late_sum"),
+            ("single", "C", {"isps": "single_step"}, "isps_single"),
+        )
+        for granularity, words in GRANULARITIES.items()
+        if (form, granularity) != ("sps", "two_dimensional")
+    ),
+    Arm("isps_late_sum_t2", "I-SPS A, late sum, T = 2", {"isps": "late_sum"}, timesteps=2),
+    Arm("isps_early_t2", "I-SPS B, early integration, T = 2", EARLY, timesteps=2),
+    Arm("isps_single_t2", "I-SPS C, single step, T = 2", {"isps": "single_step"}, timesteps=2),
 )
 BY_NAME = {arm.name: arm for arm in ARMS}
 STILL = tuple(BY_NAME)[: list(BY_NAME).index("entropy") + 1]
