@@ -12,6 +12,7 @@ from jinja2 import Environment, StrictUndefined
 
 from experiments.joint.search import MACHINE, METRICS
 from experiments.joint.traces import IMAGES
+from experiments.joint.variants import TRAINED_SO
 from experiments.study.figures import COLOURS, blank, packed, panels
 from experiments.study.numbers import grid, interval, signed
 from models.errors import ModelError
@@ -20,6 +21,8 @@ from models.files import write_staged
 TEMPLATE = Path(__file__).parents[1] / "templates/joint.md.j2"
 FIGURE = "front.png"
 GIVEN_UP = 0.01
+ALL_TOKENS = 0.9995
+"""The mean share of active tokens from which on a design does not halt, whatever it checks."""
 TITLES = {"digits": "digits at 16 x 16", "stream": "a stream of four digits"}
 SHORT = {
     "isps": "I-SPS",
@@ -47,6 +50,7 @@ WORDS = {
 ABSENT = {
     ("isps", "none"): "no I-SPS",
     ("granularity", "none"): "no halting",
+    ("granularity", TRAINED_SO): "no halting, trained at T",
     ("halting", "none"): "no halting",
     ("dataflow.images_together", 1): "one image at a time",
 }
@@ -70,7 +74,7 @@ class Found(NamedTuple):
         of_all = self.means.reset_index()
         fine = of_all[of_all.accuracy >= of_all.accuracy.max() - GIVEN_UP]
         if halting is not None:
-            fine = fine[(fine[self.halts] != "none") == halting]
+            fine = fine[(fine.active_tokens < ALL_TOKENS) == halting]
         return fine.loc[fine[cost].idxmin()] if len(fine) else None
 
     def most_accurate(self) -> Any:
@@ -93,8 +97,8 @@ def read(path: Path, by: str) -> Found:
     axes = [name for name in table.columns if name not in {"seed", "by", *MACHINE, *METRICS}]
     runs = table[table.by == by]
     if "halting_threshold" in axes:
-        # Without halting every threshold is the same design.
-        still = runs.granularity == "none"
+        # Where nothing is checked, every threshold is the same design.
+        still = runs.granularity.isin(("none", TRAINED_SO))
         runs = runs.assign(halting_threshold=runs.halting_threshold.astype(str))
         runs.loc[still, "halting_threshold"] = ""
         runs = runs.drop_duplicates(["seed", *axes, *MACHINE])
@@ -119,14 +123,18 @@ def front_table(found: Found, cost: str) -> str:
         rows.append(
             [
                 *(str(design[name]) for name in (*found.axes, *MACHINE)),
-                f"{100 * design.accuracy:.1f} [{low:.1f}, {high:.1f}]",
+                f"{100 * design.accuracy:.1f}"
+                + (f" [{low:.1f}, {high:.1f}]" if low > -math.inf else ""),
                 signed(100 * (runs.accuracy - most.accuracy)),
+                f"{100 * design.active_tokens:.0f}",
                 f"{design.energy_uj:.2f}",
                 f"{1e3 * design.latency_ms:.1f}",
             ]
         )
     head = [SHORT[name] for name in (*found.axes, *MACHINE)]
-    return grid([*head, "accuracy %", "points from the best", "µJ an image", "µs"], rows)
+    return grid(
+        [*head, "accuracy %", "points from the best", "active tokens %", "µJ an image", "µs"], rows
+    )
 
 
 def against(found: Found, first: Any, second: Any) -> dict[str, str]:
@@ -206,6 +214,7 @@ def figure(tasks: Sequence[Found]) -> Any:
         kinds = means[found.halts].str.rsplit(",", n=1).str[0]
         for place, kind in enumerate(dict.fromkeys(kinds)):
             own = means[kinds == kind]
+            full = bool((own.active_tokens >= ALL_TOKENS).all())
             axes.plot(
                 own.energy_uj,
                 100 * own.accuracy,
@@ -213,7 +222,7 @@ def figure(tasks: Sequence[Found]) -> Any:
                 color=COLOURS[place % len(COLOURS)],
                 label=kind,
                 markersize=4,
-                markerfacecolor="none" if kind == "none" else None,
+                markerfacecolor="none" if full else None,
             )
         best = front(found, "energy_uj")
         reach = [interval(100 * found.of(design).accuracy) for _, design in best.iterrows()]

@@ -23,7 +23,7 @@ MACHINE: dict[str, Any] = {
     "cores.0.buffers.weights.size_kib": {"choices": [16, 64, 256]},
     "cores.0.buffers.membranes.size_kib": {"choices": [64, 512]},
 }
-METRICS = ("accuracy", "energy_uj", "latency_ms")
+METRICS = ("accuracy", "energy_uj", "latency_ms", "active_tokens")
 COSTS = {"energy": "energy_uj", "time": "latency_ms"}
 
 

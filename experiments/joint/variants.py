@@ -17,14 +17,17 @@ FORMS = {
     "early_integration": ("isps_early", "isps_early_t2", "early"),
     "single_step": ("isps_single", "isps_single_t2", "single"),
 }
-"""Form of I-SPS: its arms without halting at T = 4 and 2, and what its halting arms begin with."""
-GRANULARITIES = ("none", "block", "timestep", "two_dimensional")
+"""Form of I-SPS: its arms trained at T = 4 and 2, and what the names of its others begin with."""
+TRAINED_SO = "none, trained at T"
+GRANULARITIES = ("none", TRAINED_SO, "block", "timestep", "two_dimensional")
+"""`none` is trained at T = 4 for as long as the arms that halt, and run at T, as these are."""
 # Arms that the study has under names of its own.
 NAMED = {
     "early_block": "block",
     "early_timestep": "timestep",
     "early_two_dimensional": "two_dim",
     "sps_two_dimensional": "sps_two_dim",
+    "sps_long": "static_long",
 }
 ENTROPIES = (0.1, 0.2, 0.4, 0.6)
 EXIT: Fields = {"granularity": "timestep", "policy": "entropy_exit", "output": "last"}
@@ -53,7 +56,7 @@ def of_task(task: str) -> list[Variant]:
 def _still() -> Iterator[Variant]:
     """Still pictures: I-SPS form x granularity x T x threshold.
 
-    Without halting a network of one timestep is the same under every form of I-SPS.
+    A network trained at one timestep is the same under every form of I-SPS.
     """
     for form, granularity, timesteps, threshold in itertools.product(
         FORMS, GRANULARITIES, TIMESTEPS, THRESHOLDS
@@ -65,12 +68,13 @@ def _still() -> Iterator[Variant]:
             "halting_threshold": threshold,
         }
         four, two, prefix = FORMS[form]
-        if granularity == "none":
+        if granularity == TRAINED_SO:
             arm = {1: "baseline_t1", 2: two, 4: four}[timesteps]
             yield Variant(axes, arm, timesteps, {})
-        else:
-            arm = f"{prefix}_{granularity}"
-            yield Variant(axes, NAMED.get(arm, arm), timesteps, at(threshold))
+            continue
+        halts = granularity != "none"
+        arm = f"{prefix}_{granularity if halts else 'long'}"
+        yield Variant(axes, NAMED.get(arm, arm), timesteps, at(threshold) if halts else {})
 
 
 def _in_time() -> Iterator[Variant]:

@@ -203,6 +203,14 @@ ARMS = (
         for granularity, words in GRANULARITIES.items()
         if (form, granularity) != ("sps", "two_dimensional")
     ),
+    *(
+        Arm(f"{form}_long", f"{title}, trained as long", switches, start=start)
+        for form, title, switches, start in (
+            ("late", "A", {"isps": "late_sum"}, "isps_late_sum"),
+            ("early", "B", EARLY, "isps_early"),
+            ("single", "C", {"isps": "single_step"}, "isps_single"),
+        )
+    ),
     Arm("isps_late_sum_t2", "I-SPS A, late sum, T = 2", {"isps": "late_sum"}, timesteps=2),
     Arm("isps_early_t2", "I-SPS B, early integration, T = 2", EARLY, timesteps=2),
     Arm("isps_single_t2", "I-SPS C, single step, T = 2", {"isps": "single_step"}, timesteps=2),

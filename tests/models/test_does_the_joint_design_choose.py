@@ -36,17 +36,19 @@ def test_every_network_is_an_arm_of_its_form(task: str) -> None:
     for each in variants.of_task(task):
         arm = BY_NAME[each.arm]
         own = each.axes.get("granularity", "none")
-        if own != "none":
+        if own not in ("none", variants.TRAINED_SO):
             assert arm.halting["granularity"] == own
-            assert arm.timesteps == 4
-        if each.timesteps > 1 and "isps" in each.axes:
-            assert arm.switches.get("isps", "none") == each.axes["isps"]
+        if "isps" in each.axes:
+            assert arm.timesteps == (each.timesteps if own == variants.TRAINED_SO else 4)
+            if arm.timesteps > 1:
+                assert arm.switches.get("isps", "none") == each.axes["isps"]
 
 
 def test_one_trace_for_all_that_run_alike() -> None:
     listed = variants.of_task("digits")
-    still = [each for each in listed if each.axes["granularity"] == "none"]
-    assert len({each.stem for each in still}) == 1 + 2 * len(variants.FORMS)
+    plain = ("none", variants.TRAINED_SO)
+    still = [each for each in listed if each.axes["granularity"] in plain]
+    assert len({each.stem for each in still}) == (1 + 2 * 4) + 3 * 4
     halting = {each.stem for each in listed} - {each.stem for each in still}
     assert len(halting) == len(listed) - len(still)
 
@@ -76,6 +78,7 @@ def point(halting: str, seed: int, buffer: int, energy: float, accuracy: float, 
     named = {f"parameter.{name}": value for name, value in values.items()}
     named |= {"parameter.seed": seed, "parameter.halting": halting, "parameter.timesteps": 4}
     metrics = {"accuracy": accuracy, "energy_uj": energy, "latency_ms": ms}
+    metrics["active_tokens"] = 1.0 if halting == "none" else 0.6
     return named | {f"metric.{name}": value for name, value in metrics.items()} | {"status": "ok"}
 
 
