@@ -49,15 +49,15 @@ def answers(tables: Tables) -> Iterator[str]:
         f"({arms.seed.nunique()} seeds, 95 % interval), with {percent(tokens['stas'].mean())} of the tokens where the "
         f"entropy exit keeps {percent(tokens['entropy'].mean())}. {clock(tables)} Made by {made_by(arms.seed)}."
     )
-    yield from reconstruction(arms)
+    yield from reconstruction(tables)
     yield from fronts(tables)
     yield from interaction(tables)
 
 
-def clock(tables: Tables) -> str:
+def clock(tables: Tables, arm: str = "stas") -> str:
     """By how much halting follows the frame that decides."""
     cues = _of_stream(tables, "cues")
-    shares = cues[cues.arm == "stas"].pivot(index="seed", columns="cue", values="active_tokens")
+    shares = cues[cues.arm == arm].pivot(index="seed", columns="cue", values="active_tokens")
     if not len(shares):
         return ""
     apart = 100 * (shares.iloc[:, -1] - shares.iloc[:, 0])
@@ -67,19 +67,22 @@ def clock(tables: Tables) -> str:
     )
 
 
-def reconstruction(arms: pd.DataFrame) -> Iterator[str]:
+def reconstruction(tables: Tables) -> Iterator[str]:
     """Whether one changed part of STAS repairs it."""
+    arms = _of_stream(tables, "arms")
     parts = [
         f"{title.removeprefix('STAS, ')} {points(arms, name, 'stas')} points "
-        f"({percent(arms[arms.arm == name].active_tokens.mean())} of the tokens)"
+        f"({percent(arms[arms.arm == name].active_tokens.mean())} of the tokens; least accurate of "
+        f"{len(paired(arms, name, 'stas'))} seeds {percent(arms[arms.arm == name].test_top1.min(), 1)}, "
+        f"of STAS's {percent(paired(arms, 'stas', name).test_top1_x.min(), 1)})"
         for name, (title, _, _) in STAS_CONTROLS.items()
         if len(paired(arms, name, "stas")) > 1
     ]
     if parts:
-        count = arms[arms.arm.isin(STAS_CONTROLS)].seed.nunique()
+        follows = clock(tables, "stas_mean")
         yield (
             f"- **The reconstruction or the method.** One part changed at a time, against STAS as reconstructed: "
-            f"{'; '.join(parts)} ({count} seeds). Made by {made_by(arms.seed)}."
+            f"{'; '.join(parts)}. {f'With that score: {follows} ' if follows else ''}Made by {made_by(arms.seed)}."
         )
 
 
