@@ -56,7 +56,6 @@ QUESTIONS = (
         {1: 11, 2: 8},
         {"top1": "accuracy", "look_ups_1": "one look-up", "look_ups_2": "two look-ups"},
     ),
-    Question("clutter", "clutter", "timesteps", {1: 24, 4: 8}, {"top1": "accuracy"}),
 )
 
 
