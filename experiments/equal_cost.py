@@ -100,7 +100,8 @@ def trained(question: Question, value: int, seed: int) -> dict[str, Any]:
     def share(column: str) -> float:
         """The accuracy on the held-out images that a column is over."""
         cue = column.rpartition("_")[2]
-        which = np.flatnonzero(drawn.cue == int(cue)) if cue.isdigit() else images.labels >= 0
+        every = np.arange(len(images.labels))
+        which = every[drawn.cue == int(cue)] if cue.isdigit() else every
         return metrics_of(tally(network_of_last, images.take(which), "layers")).accuracy
 
     return {
@@ -137,7 +138,8 @@ def estimate(values: np.ndarray, signed: bool = False) -> str:
 def table(question: Question, found: pd.DataFrame) -> str:
     """Accuracies by what varies, and the difference to the least of it, paired by seed."""
     varied = question.varied
-    of = {int(value): each.sort_values("seed") for value, each in found.groupby(varied)}
+    values = sorted(int(value) for value in found[varied].unique())
+    of = {value: found[found[varied] == value].sort_values("seed") for value in values}
     least, rows = min(of), []
     for value, each in of.items():
         cpu = f"{each.cpu_s.mean():.0f} ({each.cpu_s.min():.0f} to {each.cpu_s.max():.0f})"

@@ -75,12 +75,12 @@ class Found(NamedTuple):
         fine = of_all[of_all.accuracy >= of_all.accuracy.max() - GIVEN_UP]
         if halting is not None:
             fine = fine[(fine.active_tokens < ALL_TOKENS) == halting]
-        return fine.loc[fine[cost].idxmin()] if len(fine) else None
+        return fine.iloc[int(fine[cost].argmin())] if len(fine) else None
 
     def most_accurate(self) -> Any:
         """The design with the highest mean accuracy, the cheapest one of equals."""
         order = self.means.reset_index().sort_values("energy_uj")
-        return order.loc[order.accuracy.idxmax()]
+        return order.iloc[int(order.accuracy.argmax())]
 
     def of(self, design: Any) -> pd.DataFrame:
         """A design's runs, by seed."""
@@ -198,7 +198,7 @@ def answer(found: Found) -> dict[str, Any]:
     return {
         "title": TITLES[found.task],
         "task": found.task,
-        "networks": found.means.index.droplevel(list(MACHINE)).nunique(),
+        "networks": len(found.means.reset_index()[found.axes].drop_duplicates()),
         "machines": math.prod(len(each["choices"]) for each in MACHINE.values()),
         "seeds": found.runs.seed.nunique(),
         "answer": sentences(found),

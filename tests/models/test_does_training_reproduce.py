@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -136,9 +137,12 @@ def test_fused_neurons_train_alike(
 ) -> None:
     calls = []
     fused = LeakyIntegrateAndFire.fused
-    monkeypatch.setattr(
-        LeakyIntegrateAndFire, "fused", lambda *given: calls.append(1) or fused(*given)
-    )
+
+    def counted(*given: Any) -> Any:
+        calls.append(1)
+        return fused(*given)
+
+    monkeypatch.setattr(LeakyIntegrateAndFire, "fused", counted)
     plain = recipe(tmp_path, "few")
     assert train.main(words(plain, tmp_path / "plain")) == 0
     assert not calls
