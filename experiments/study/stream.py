@@ -82,7 +82,7 @@ def reconstruction(tables: Tables) -> Iterator[str]:
         follows = clock(tables, "stas_mean")
         yield (
             f"- **The reconstruction or the method.** One part changed at a time, against STAS as reconstructed: "
-            f"{'; '.join(parts)}. {f'With that score: {follows} ' if follows else ''}Made by {made_by(arms.seed)}."
+            f"{'; '.join(parts)}. {f'With that score, {follows[0].lower()}{follows[1:]} ' if follows else ''}Made by {made_by(arms.seed)}."
         )
 
 
