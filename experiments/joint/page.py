@@ -56,7 +56,7 @@ ABSENT = {
 }
 
 
-class Found(NamedTuple):
+class Designs(NamedTuple):
     """A task's designs: `runs` a row a seed, `means` a row a design, indexed by its parameters."""
 
     task: str
@@ -89,7 +89,7 @@ class Found(NamedTuple):
         return self.runs[same].drop_duplicates("seed").set_index("seed")
 
 
-def read(path: Path, by: str) -> Found:
+def read(path: Path, by: str) -> Designs:
     """A task's designs from its table; raises ModelError where it does not exist."""
     if not path.is_file():
         raise ModelError(f"{path} does not exist: run the stage search first")
@@ -103,17 +103,17 @@ def read(path: Path, by: str) -> Found:
         runs.loc[still, "halting_threshold"] = ""
         runs = runs.drop_duplicates(["seed", *axes, *MACHINE])
     means = runs.groupby([*axes, *MACHINE], sort=False)[list(METRICS)].mean()
-    return Found(path.stem, axes, runs, means)
+    return Designs(path.stem, axes, runs, means)
 
 
-def front(found: Found, cost: str) -> pd.DataFrame:
+def front(found: Designs, cost: str) -> pd.DataFrame:
     """The designs than which none is more accurate at no more cost, cheapest first."""
     order = found.means.reset_index().sort_values([cost, "accuracy"], ascending=[True, False])
     best = order.accuracy.cummax().shift(fill_value=-1.0)
     return order[order.accuracy > best]
 
 
-def front_table(found: Found, cost: str) -> str:
+def front_table(found: Designs, cost: str) -> str:
     """The front as a table, with intervals over seeds and the distance to the most accurate."""
     most = found.of(found.most_accurate())
     rows = []
@@ -137,7 +137,7 @@ def front_table(found: Found, cost: str) -> str:
     )
 
 
-def against(found: Found, first: Any, second: Any) -> dict[str, str]:
+def against(found: Designs, first: Any, second: Any) -> dict[str, str]:
     """One design against another, paired by seed: points, energy and time in percent."""
     a, b = found.of(first), found.of(second)
     return {
@@ -147,7 +147,7 @@ def against(found: Found, first: Any, second: Any) -> dict[str, str]:
     }
 
 
-def described(found: Found, design: Any) -> str:
+def described(found: Designs, design: Any) -> str:
     """A design in words."""
     words = []
     for name in (*found.axes, *MACHINE):
@@ -157,7 +157,7 @@ def described(found: Found, design: Any) -> str:
     return ", ".join(words)
 
 
-def sentences(found: Found) -> str:
+def sentences(found: Designs) -> str:
     """What to build, what halting would add, and what sparing accuracy gives: three sentences."""
     built, most = found.cheapest("energy_uj"), found.most_accurate()
     runs = found.of(built)
@@ -193,7 +193,7 @@ def sentences(found: Found) -> str:
     return " ".join((first, second, third))
 
 
-def answer(found: Found) -> dict[str, Any]:
+def answer(found: Designs) -> dict[str, Any]:
     """What the template says of a task."""
     return {
         "title": TITLES[found.task],
@@ -206,7 +206,7 @@ def answer(found: Found) -> dict[str, Any]:
     }
 
 
-def figure(tasks: Sequence[Found]) -> Any:
+def figure(tasks: Sequence[Designs]) -> Any:
     """Accuracy over energy, a panel a task: each network on its cheapest machine, and the front."""
     drawn = blank(5.0 * len(tasks), 4.2)
     for axes, found in zip(panels(drawn, len(tasks)), tasks, strict=True):

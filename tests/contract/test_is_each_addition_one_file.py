@@ -50,10 +50,10 @@ from typing import ClassVar
 from simulator.components.interconnects.base import End, Interconnect
 
 
-class Ring(Interconnect, kind="ring"):
+class Ring(Interconnect, kind="circle"):
     """Cores in a circle, one way round; the last router has both memories."""
 
-    example: ClassVar[str] = "kind: ring\\nwidth_bits: 64\\nhop_cycles: 1\\nlink_um: 800\\n"
+    example: ClassVar[str] = "kind: circle\\nwidth_bits: 64\\nhop_cycles: 1\\nlink_um: 800\\n"
 
     def links(self, cores: int) -> tuple[str, ...]:
         return tuple(str(place) for place in range(cores + 1))
@@ -104,9 +104,9 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
         text = (ROOT / f"simulator/components/{slot}/{kind}.py").read_text("utf-8")
         text = text.replace(f'kind="{kind}"', f'kind="own_{kind}"')
         (folder / f"own_{kind}.py").write_text(text.replace(f"kind: {kind}", f"kind: own_{kind}"))
-    (folder / "ring.py").write_text(RING)
+    (folder / "circle.py").write_text(RING)
     (folder / "coolers.py").write_text(SLOT)
-    modules = [f"own_{kind}" for kind in PARTS.values()] + ["ring", "coolers"]
+    modules = [f"own_{kind}" for kind in PARTS.values()] + ["circle", "coolers"]
     points = "".join(f"{module} = {module}\n" for module in modules)
     information = folder / "own-1.0.dist-info"
     information.mkdir()
@@ -146,9 +146,9 @@ def test_a_machine_of_six_new_parts_gives_what_the_shipped_one_gives(package: Pa
 
 
 def test_a_machine_runs_on_a_ring_of_another_package(package: Path) -> None:
-    ring = "interconnect={kind: ring, width_bits: 64, hop_cycles: 1, link_um: 800}"
+    ring = "interconnect={kind: circle, width_bits: 64, hop_cycles: 1, link_um: 800}"
     found = result(package, MACHINE, "--set", ring)
-    assert found["provenance"]["architecture"]["document"]["interconnect"]["kind"] == "ring"
+    assert found["provenance"]["architecture"]["document"]["interconnect"]["kind"] == "circle"
     assert "interconnect.4" in json.dumps(found)
 
 
@@ -156,7 +156,7 @@ def test_slots_and_parts_are_in_the_table_where_the_package_is(
     package: Path, tmp_path: Path
 ) -> None:
     table, without = run(package, "simulator.components"), run(tmp_path, "simulator.components")
-    for line in ("| interconnects: `ring` |", "| coolers: `fan` |"):
+    for line in ("| interconnects: `circle` |", "| coolers: `fan` |"):
         assert line in table
         assert line not in without
     assert "| interconnects: `mesh` |" in without

@@ -12,7 +12,7 @@ import yaml
 
 from experiments.joint import variants
 from experiments.joint.__main__ import OUT, PAGE, TASKS, jobs_of
-from experiments.joint.page import Found, front, read, sentences, write_page
+from experiments.joint.page import Designs, front, read, sentences, write_page
 from experiments.joint.search import MACHINE, METRICS, chosen, space
 from experiments.joint.traces import trace_of
 from experiments.study.arms import BY_NAME
@@ -103,7 +103,7 @@ def test_a_machine_is_chosen_by_the_mean_over_all_seeds() -> None:
     assert set(table[table.halting == "STAS, 0.9"]["cores.0.buffers.weights.size_kib"]) == {16}
 
 
-def found(tmp_path: Path, by: str = "energy") -> Found:
+def found(tmp_path: Path, by: str = "energy") -> Designs:
     chosen(points(), AXES).to_csv(tmp_path / "stream.csv", index=False)
     return read(tmp_path / "stream.csv", by)
 

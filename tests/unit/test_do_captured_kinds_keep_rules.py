@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from simulator.architecture import load_architecture
-from simulator.components.dataflows.base import ALL_TIMESTEPS
+from simulator.architecture import Architecture, load_architecture
+from simulator.components.dataflows.base import ALL_TIMESTEPS, Dataflow
 from simulator.components.dataflows.timestep_serial import TimestepSerial
+from simulator.components.token_skip.base import TokenSkip
 from simulator.errors import LoweringError, TraceError
 from simulator.lowering.order import schedule
 from simulator.operations import read_network
@@ -117,6 +118,10 @@ def test_plain_layers_run_one_timestep_after_another() -> None:
     assert found == [(0, ALL_TIMESTEPS), (1, 0), (2, 0), (1, 1), (2, 1), (3, ALL_TIMESTEPS)]
 
 
+def order_of(machine: Architecture) -> tuple[Dataflow, TokenSkip, int]:
+    return machine.dataflow, machine.token_skip, len(machine.cores)
+
+
 @cases("an_order_that_the_network_forbids_is_refused")
 def test_an_order_that_the_network_forbids_is_refused(dataflow: str, told: str) -> None:
     manifest = captured_manifest()
@@ -126,10 +131,10 @@ def test_an_order_that_the_network_forbids_is_refused(dataflow: str, told: str) 
     assert network.recurrent == ("back",)
     architecture = load_architecture("arch_configs/sparse_pe.yaml", [f"dataflow.kind={dataflow}"])
     with pytest.raises(LoweringError, match=told):
-        schedule(network, architecture)
+        schedule(network, *order_of(architecture))
 
 
 def test_a_recurrent_network_runs_timestep_by_timestep() -> None:
     network = read_network(Outline(captured_manifest(), "x.npz"))
     serial = load_architecture("arch_configs/sparse_pe.yaml", ["dataflow.kind=timestep_serial"])
-    assert len(schedule(network, serial).steps) >= 2 * len(network.layers)
+    assert len(schedule(network, *order_of(serial)).steps) >= 2 * len(network.layers)
