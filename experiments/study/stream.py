@@ -71,7 +71,8 @@ def reconstruction(tables: Tables) -> Iterator[str]:
     """Whether one changed part of STAS repairs it."""
     arms = _of_stream(tables, "arms")
     parts = [
-        f"{title.removeprefix('STAS, ')} {points(arms, name, 'stas')} points "
+        f"{title.removeprefix('STAS, ')} {points(arms, name, 'stas')} points, and "
+        f"{points(arms, name, 'baseline_t4')} against the static network "
         f"({percent(arms[arms.arm == name].active_tokens.mean())} of the tokens; least accurate of "
         f"{len(paired(arms, name, 'stas'))} seeds {percent(arms[arms.arm == name].test_top1.min(), 1)}, "
         f"of STAS's {percent(paired(arms, 'stas', name).test_top1_x.min(), 1)})"

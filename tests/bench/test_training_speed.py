@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,8 @@ import torch
 from models.halting.losses import LossConfig, total_loss
 from models.networks.config import named_config
 from models.networks.stas import STAS
+from models.neurons.base import fused_kernels
+from models.neurons.lif import LIF
 from models.threads import keep_freed_memory, use_threads
 
 IMAGES = 100
@@ -45,3 +48,17 @@ def test_a_step(benchmark: Any, network: str, path: str, threads: int) -> None:
         total_loss(output, labels, model.config, LossConfig()).backward()
 
     benchmark.pedantic(step, rounds=5, warmup_rounds=1)
+
+
+@pytest.mark.benchmark(group="neurons and their gradient, (4, 50, 48, 24, 24), one thread")
+@pytest.mark.parametrize("fused", [False, True])
+def test_neurons(benchmark: Any, fused: bool) -> None:
+    torch.manual_seed(0)
+    use_threads(1)
+    current = torch.randn(4, 50, 48, 24, 24).requires_grad_()
+
+    def fire() -> None:
+        with fused_kernels(LIF) if fused else contextlib.nullcontext():
+            LIF.fire(current)[0].sum().backward()
+
+    benchmark.pedantic(fire, rounds=7, warmup_rounds=1)
