@@ -6,7 +6,7 @@ import importlib.metadata
 import itertools
 import platform
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -197,6 +197,10 @@ class Simulation:
         ids = self.trace.manifest["dataset"].get("image_ids", [])
         return str(ids[index]) if index < len(ids) else str(index)
 
+    @cached_property
+    def _machine(self) -> dict[str, Any]:
+        return machine_provenance(self.architecture, self.prices, self.network.granularity)
+
     def provenance(self) -> dict[str, Any]:
         """What was run on what, and by what."""
         manifest = self.trace.manifest
@@ -205,7 +209,7 @@ class Simulation:
             "stasim": simulator.__version__,
             "engine": self.engine,
             "command": self.command,
-            **machine_provenance(self.architecture, self.prices, self.network.granularity),
+            **self._machine,
             "trace": {
                 "file": self.trace.path.name,
                 "content_hash": self.trace.content_hash,

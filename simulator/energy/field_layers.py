@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from itertools import zip_longest
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from simulator.energy.field_convention import (
     FieldLayer,
     LayerCount,
     count_layer,
+    field_energy,
 )
 from simulator.energy.rates import Rates
 from simulator.operations import Network
@@ -41,14 +42,22 @@ def field_columns(network: Network, rates: Rates) -> FieldColumns:
     images = len(rates.images)
     shape = (images, len(CONVENTIONS), len(stages))
     macs, acs, energy_pj = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    counts: list[LayerCount] = []
     for place, convention in enumerate(CONVENTIONS):
-        counts = [count_layer(layer, convention) for layer in layers]
+        # Conventions differ in layers that read integers alone.
+        counts = [
+            count_layer(layer, convention) if place == 0 or _reads_integers(layer) else known
+            for layer, known in zip_longest(layers, counts)
+        ]
+        mac, ac = (np.empty((len(layers), images)) for _ in range(2))
+        for row, count in enumerate(counts):
+            mac[row], ac[row] = count.mac_count, count.ac_count
+        each_pj = field_energy(mac, ac)
         for column, stage in enumerate(stages):
-            own = [count for count in counts if count.stage == stage]
+            own = [row for row, layer in enumerate(layers) if layer.stage == stage]
             where = (slice(None), place, column)
-            macs[where] = sum(count.mac_count for count in own)
-            acs[where] = sum(count.ac_count for count in own)
-            energy_pj[where] = _fsums(own, images)
+            macs[where], acs[where] = sum(mac[own]), sum(ac[own])
+            energy_pj[where] = [math.fsum(terms) for terms in each_pj[own].T.tolist()]
     # The head reads real values, the mean of the last block's tokens: all of them count.
     firing = [
         rates.rate(layer.operand, layer.mask) if layer.operand else np.ones(images)
@@ -57,10 +66,8 @@ def field_columns(network: Network, rates: Rates) -> FieldColumns:
     return FieldColumns(stages, CONVENTIONS, macs, acs, energy_pj, np.stack(firing, axis=1))
 
 
-def _fsums(counts: Sequence[LayerCount], images: int) -> list[float]:
-    """Return the energy of some layers, rounded once, for each image."""
-    each = [np.broadcast_to(count.energy_pj, images) for count in counts]
-    return [math.fsum(terms) for terms in np.array(each).T.tolist()]
+def _reads_integers(layer: FieldLayer | FieldAttention) -> bool:
+    return isinstance(layer, FieldLayer) and layer.input_kind == "integer"
 
 
 def field_layers(network: Network, rates: Rates) -> list[FieldLayer | FieldAttention]:

@@ -72,14 +72,22 @@ class Counts:
             found = requests(self.buffers[buffer], bits, self.clock_mhz, write=write)
             self.add(f"{CORE_PART}buffers.{buffer}", found.counts, at, times)
         self._accesses.clear()
-        totals = {}
-        for key, added in self._added.items():
-            at, values = (np.concatenate(each) for each in zip(*added, strict=True))
-            if values.any():
-                total = np.zeros(self.images * self.layers, np.int64)
-                np.add.at(total, at, values)
-                totals[key] = total.reshape(self.images, self.layers)
-        return totals
+        if not self._added:
+            return {}
+        # One pass over all: an action's places follow those of the one before.
+        size = self.images * self.layers
+        flat = np.zeros(len(self._added) * size, np.int64)
+        added = [
+            (at + number * size, values)
+            for number, parts in enumerate(self._added.values())
+            for at, values in parts
+        ]
+        np.add.at(flat, *(np.concatenate(each) for each in zip(*added, strict=True)))
+        each = flat.reshape(-1, self.images, self.layers)
+        counted = np.any(each, axis=(1, 2)).tolist()
+        return {
+            key: total for key, total, some in zip(self._added, each, counted, strict=True) if some
+        }
 
     def cube(self) -> tuple[tuple[tuple[str, str], ...], Ints]:
         """Return the actions in order, and int64 (image, layer, action).
