@@ -1,4 +1,4 @@
-"""python -m experiments.growth --write docs: does cost grow linearly in images and in tokens?
+"""python -m experiments.growth --write docs: is cost linear in images, in tokens and in cores?
 
 Measures processor seconds on one core, compilers warm: the best of two for each size.
 """
@@ -29,6 +29,9 @@ from tests.factories import tiny_trace
 ROOT = Path(__file__).parents[1]
 IMAGES = (1, 2, 4, 8, 16)
 TOKENS = (64, 128, 256, 512, 1024)
+CORES = (1, 2, 4, 8, 16)
+SPLITS = ("output_channels", "tokens")
+EXCHANGED = "memories.global_buffer={kind: sram, size_kib: 1024, banks: 8, width_bits: 256}"
 RUNS = ("sparse_pe", "prosperity", "ptb", "phi", "prosperity (compat)")
 REPEATS = 2
 INK = "#7a838d"
@@ -91,6 +94,21 @@ def by_tokens(name: str) -> Line:
     return Line(name, points)
 
 
+def by_cores(split: str) -> Line:
+    """Processor seconds for four images of CIFAR-10 on so many cores of sparse_pe."""
+    points = []
+    for cores in CORES:
+        architecture = load_architecture(
+            ROOT / "arch_configs/sparse_pe.yaml",
+            [f"cores.count={cores}", f"split={split}", EXCHANGED],
+        )
+        with Trace.open(ROOT / "traces/cifar10.npz") as trace:
+            run = Simulation(trace, architecture).run
+            run(range(4))
+            points.append((cores, seconds(run, 4)))
+    return Line(f"sparse_pe, split: {split}", points)
+
+
 def table(lines: Sequence[Line], unit: str) -> str:
     """Milliseconds by size, and what the largest step costs per unit over the smallest."""
     sizes = [size for size, _ in lines[0].points]
@@ -133,7 +151,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--write", metavar="DIR", help="write growth.svg there")
     options = parser.parse_args(arguments)
     images, tokens = [by_images(name) for name in RUNS], [by_tokens(name) for name in RUNS]
-    print(table(images, "images"), table(tokens, "tokens"), sep="\n\n")
+    cores = table([by_cores(split) for split in SPLITS], "cores")
+    print(table(images, "images"), table(tokens, "tokens"), cores, sep="\n\n")
     if options.write:
         panels = [
             ("images of traces/cifar10.npz", images),
