@@ -47,7 +47,7 @@ def trained(blocks: int, epochs: int, seed: int) -> dict[str, Any]:
     recipe = load_recipe(FOLDER / "relay.yaml")
     network = recipe.network.model_copy(update={"name": f"spikformer_{blocks}_32"})
     if recipe.static is None:
-        raise ResultError("models/recipes/relay.yaml: static: must be there")
+        raise ResultError("models/recipes/relay.yaml", "static", "must be there")
     static = recipe.static.model_copy(update={"epochs": epochs})
     recipe = recipe.model_copy(update={"network": network, "static": static, "seed": seed})
     source = read_source(recipe.dataset, None)

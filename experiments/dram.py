@@ -77,7 +77,7 @@ def draw(found: Sequence[StreamRow], path: Path) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise ResultError(f"{path}: a plot needs matplotlib (the extra `models`)") from None
+        raise ResultError(path, "a plot needs matplotlib (the extra `models`)") from None
     figure = Figure(figsize=(6, 5), dpi=110, layout="constrained")
     axes = figure.add_subplot()
     for standard in dict.fromkeys(each.row["standard"] for each in found):

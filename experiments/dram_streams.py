@@ -47,11 +47,11 @@ class StreamRow(NamedTuple):
 def read_rows(path: Path) -> list[dict[str, str]]:
     """Return the recorded rows. Raises ResultError where the file is absent or has none."""
     if not path.is_file():
-        raise ResultError(f"{path}: no such file")
+        raise ResultError(path, "no such file")
     lines = path.read_text("utf-8").splitlines()
     rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
     if not rows:
-        raise ResultError(f"{path}: holds no row")
+        raise ResultError(path, "holds no row")
     return rows
 
 
@@ -102,7 +102,7 @@ def stream(
     if pattern.endswith("_interleaved_sequential_reads"):
         regions = int(pattern.partition("_")[0])
         return block // regions * size + block % regions * (REGION + INTERLEAVE_SHIFT), reads
-    raise ResultError(f"pattern {pattern}: unknown")
+    raise ResultError(f"pattern {pattern}", "unknown")
 
 
 class Replay(NamedTuple):

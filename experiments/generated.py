@@ -77,7 +77,7 @@ def read_page(path: Path, made: dict[str, str]) -> str:
     try:
         text = path.read_text("utf-8")
     except (OSError, ValueError) as error:
-        raise ResultError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+        raise ResultError(path, f"{getattr(error, 'strerror', None) or error}") from None
     for name, part in made.items():
         text = replaced(text, name, part, path)
     return text
@@ -87,7 +87,7 @@ def replaced(text: str, name: str, made: str, path: Path) -> str:
     """Return `text` with what is between the markers of a section replaced."""
     begin, end = f"<!-- {name}: begin", f"<!-- {name}: end -->"
     if text.count(begin) != 1 or text.count(end) != 1:
-        raise ResultError(f"{path}: must hold `{begin} ... -->` and `{end}` once each")
+        raise ResultError(path, f"must hold `{begin} ... -->` and `{end}` once each")
     first = text.index("\n", text.index(begin)) + 1
     return text[:first] + made + "\n" + text[text.index(end) :]
 
@@ -103,4 +103,4 @@ def _write(path: Path, made: dict[str, str]) -> None:
         with staged_file(path) as file:
             file.write(text.encode())
     except OSError as error:
-        raise ResultError(f"{path}: {error.strerror}") from None
+        raise ResultError(path, error.strerror) from None

@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(options: argparse.Namespace) -> None:
     """Write the traces, one after another. Raises SimulatorError for bad input."""
     if not options.out.is_dir():
-        raise ModelError(f"--out {options.out}: the folder does not exist")
+        raise ModelError(f"--out {options.out}", "the folder does not exist")
     for dataset in options.only:
         for baseline in (False, True):
             print(capture.capture(options_of(dataset, options.out, baseline)), flush=True)

@@ -66,7 +66,7 @@ class Store:
         place = f"{path}: zarr.json: attributes.stasim"
         if cut.get("schema") != FIRST_SCHEMA:
             rule = f"must be {FIRST_SCHEMA!r}, or this is no trace of a store's version"
-            raise TraceError(f"{place}.schema = {shown(cut.get('schema'))}: {rule}")
+            raise TraceError(f"{place}.schema = {shown(cut.get('schema'))}", rule)
         numbers = (cut.get("shard_images"), cut.get("chunk_images"))
         shard, chunk = (number if type(number) is int else 0 for number in numbers)
         if not 1 <= chunk <= shard <= _SHARD_LIMIT_IMAGES or shard % chunk:
@@ -105,7 +105,7 @@ class Store:
         """All bytes of a file of the store; TraceError where they are more than a limit."""
         size = self.size_of(name)
         if size > limit:
-            raise TraceError(f"{self.path}: {name}: {size} bytes: must be at most {limit}")
+            raise TraceError(self.path, name, f"{size} bytes", f"must be at most {limit}")
         return self.read_bytes(name, 0, size)
 
     def read_bytes(self, name: str, start: int, size: int) -> bytes:
@@ -129,7 +129,7 @@ class Store:
             complete = stream.eof and not stream.unused_data
         if not complete or len(out) > most or size not in (None, len(out)):
             rule = f"must be one gzip stream of {'at most' if size is None else 'exactly'} {most}"
-            raise TraceError(f"{self.path}: {place}: {len(data)} compressed bytes: {rule} bytes")
+            raise TraceError(self.path, place, f"{len(data)} compressed bytes", f"{rule} bytes")
         return out
 
 
@@ -174,7 +174,7 @@ class StoredArray:
         file_bytes = self.store.size_of(file)
         if file_bytes < size:
             rule = f"must end with an index of {size}"
-            raise TraceError(f"{self.store.path}: {file}: {file_bytes} bytes: {rule}")
+            raise TraceError(self.store.path, file, f"{file_bytes} bytes", rule)
         raw = np.frombuffer(self.store.read_bytes(file, file_bytes - size, size - 4), "<u8")
         # A chunk that is all beyond the last image is left out, marked by 2^64 - 1.
         pairs: list[list[int]] = raw.reshape(-1, 2).tolist()

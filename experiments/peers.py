@@ -41,7 +41,7 @@ def made_sections(oracles: Path) -> dict[str, str]:
     folder = oracles / "prosperity"
     found = names(folder)
     if not found:
-        raise ResultError(f"{folder}: holds no NAME.npz with NAME.expected.json beside it")
+        raise ResultError(folder, "holds no NAME.npz with NAME.expected.json beside it")
     return {
         "prosperity-shapes": shapes_table(),
         "prosperity-operations": operations_table(folder, found),

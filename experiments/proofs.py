@@ -88,7 +88,7 @@ def missing_tools() -> str:
 def prove(proof: Proof, folder: Path = SOURCES) -> None:
     """Raise DeviceError if a proof fails, or cannot be run. `folder`: of the RTL's sources."""
     if missing_tools():
-        raise DeviceError(f"proofs: {missing_tools()}")
+        raise DeviceError("proofs", missing_tools())
     with tempfile.TemporaryDirectory() as name:
         aiger = Path(name) / "proof.aig"
         files = [SOURCES / "proofs" / f"{proof.top}.sv", *(folder / each for each in proof.sources)]
@@ -101,7 +101,7 @@ def prove(proof: Proof, folder: Path = SOURCES) -> None:
     proved = f"No output asserted in {proof.cycles} frames" if proof.cycles else "Property proved"
     if proved not in said:
         lines = [line for line in said.splitlines() if "asserted" in line]
-        raise DeviceError(f"{proof.top}: not proved: {lines[-1] if lines else 'no verdict'}")
+        raise DeviceError(proof.top, "not proved", lines[-1] if lines else "no verdict")
 
 
 def missing_sby() -> str:
@@ -115,7 +115,7 @@ def prove_by_sby(proof: Proof, folder: Path = SOURCES) -> str:
     fails. `folder`: of the RTL's sources.
     """
     if missing_sby():
-        raise DeviceError(f"proofs: {missing_sby()}")
+        raise DeviceError("proofs", missing_sby())
     sby = _program("sby")
     command = [sby, "-f", f"{proof.top}.sby", "bounded"]
     if "yowasp" in Path(sby).name:
@@ -134,10 +134,10 @@ def prove_by_sby(proof: Proof, folder: Path = SOURCES) -> str:
         try:
             said = run_tool("sby", command, LIMIT_S, folder=place, environment=environment)
         except DeviceError as error:
-            raise DeviceError(f"{proof.top}: not proved: {error}") from error
+            raise DeviceError(proof.top, "not proved", f"{error}") from error
     verdicts = [line.partition("summary: ")[2] for line in said.splitlines() if "returned" in line]
     if not verdicts or not verdicts[-1].endswith("pass"):
-        raise DeviceError(f"{proof.top}: not proved: {verdicts[-1] if verdicts else 'no verdict'}")
+        raise DeviceError(proof.top, "not proved", verdicts[-1] if verdicts else "no verdict")
     return verdicts[-1]
 
 

@@ -75,7 +75,7 @@ def measure(
         time.sleep(_PERIOD_S)
     wall = time.monotonic() - begin
     if process.returncode:
-        raise ResultError(f"{shlex.join(words[1:])}: exit code {process.returncode}")
+        raise ResultError(shlex.join(words[1:]), f"exit code {process.returncode}")
     count = sum(len(pd.read_parquet(part)) for part in (out / "images").iterdir())
     spent_s = sum(cpu.values())
     return ScalingSample(

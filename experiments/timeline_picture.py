@@ -65,12 +65,12 @@ def read_block(path: Path, block: int) -> Block:
             if event["ph"] == "C" and "tokens" in event["args"]
         ]
     except OSError as error:
-        raise ResultError(f"{path}: {error.strerror or error}") from None
+        raise ResultError(path, f"{error.strerror or error}") from None
     except (ValueError, KeyError, TypeError):
         rule = "must be a timeline of simulator.run --timeline FILE.json"
-        raise ResultError(f"{path}: {rule}") from None
+        raise ResultError(path, rule) from None
     if not spans:
-        raise ResultError(f"{path}: --block {block}: no operation of that block at one timestep")
+        raise ResultError(path, f"--block {block}", "no operation of that block at one timestep")
     return Block(spans, tokens)
 
 

@@ -227,7 +227,7 @@ def masks_asked(options: argparse.Namespace) -> dict[str, str]:
     """The module of each block's mask."""
     found = dict(each.partition("=")[::2] for each in options.mask)
     if not all(found) or not all(found.values()):
-        raise ModelError(f"--mask {' '.join(options.mask)}: must be BLOCK=MODULE")
+        raise ModelError(f"--mask {' '.join(options.mask)}", "must be BLOCK=MODULE")
     return found
 
 

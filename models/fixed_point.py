@@ -143,7 +143,7 @@ def _check(path: Path, config: dict[str, Any], halting: dict[str, Any]) -> None:
     )
     for what, found, wanted in needed:
         if found != wanted:
-            raise ModelError(f"{path}: {what} is {found}; the RTL's network needs {wanted}")
+            raise ModelError(path, f"{what} is {found}; the RTL's network needs {wanted}")
 
 
 @command()

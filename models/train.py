@@ -109,11 +109,11 @@ def check_folder(folder: Path, resume: bool) -> None:
     there = (folder / CHECKPOINT).exists()
     check_target(folder, "--out")
     if folder.exists() and not folder.is_dir():
-        raise ModelError(f"--out {folder}: must be a folder")
+        raise ModelError(f"--out {folder}", "must be a folder")
     if resume and not there:
-        raise ModelError(f"--resume: {folder} holds no {CHECKPOINT}")
+        raise ModelError("--resume", f"{folder} holds no {CHECKPOINT}")
     if there and not resume:
-        raise ModelError(f"--out {folder}: holds a run; give --resume or another folder")
+        raise ModelError(f"--out {folder}", "holds a run; give --resume or another folder")
     for name in (LAST, BEST, RECIPE):
         if not resume and (folder / name).exists():
             raise ModelError(f"--out {folder}: holds {name} of something else; give another folder")
@@ -186,7 +186,7 @@ def _device(name: str | None) -> torch.device:
     import torch
 
     if name == "cuda" and not torch.cuda.is_available():
-        raise ModelError("--device cuda: torch finds no GPU here")
+        raise ModelError("--device cuda", "torch finds no GPU here")
     if (name or ("cuda" if torch.cuda.is_available() else "cpu")) == "cpu":
         return torch.device("cpu")
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))

@@ -177,7 +177,7 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> None:
     for name in options.tables:
         if Path(name).suffix not in SUFFIXES:
-            raise ResultError(f"--tables {name}: must end with {' or '.join(SUFFIXES)}")
+            raise ResultError(f"--tables {name}", f"must end with {' or '.join(SUFFIXES)}")
     runs = load_runs(options.results)
     texts = {options.out: compare_page(runs, options.baseline)}
     for name in options.tables:

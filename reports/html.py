@@ -52,7 +52,7 @@ def write_html(text: str, path: str | Path, *, ours: bool = False) -> None:
         with staged_file(path, None if ours else mark.encode()) as file:
             file.write(text.encode("utf-8", errors="backslashreplace"))
     except OSError as error:
-        raise ResultError(f"{path}: {error.strerror or error}") from None
+        raise ResultError(path, f"{error.strerror or error}") from None
 
 
 def render(

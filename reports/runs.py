@@ -61,7 +61,7 @@ def runs_of(found: Sequence[Named]) -> list[Run]:
         earlier, known = runs.setdefault((design, workload), (file, result))
         if known is not result and not known.is_same_run(result):
             rule = f"{earlier} is that too, with other numbers: give each a label, name=path"
-            raise ResultError(f"{file}: {design} on {workload}: {rule}")
+            raise ResultError(file, f"{design} on {workload}", rule)
     names = [[name[place] for name in runs] for place in (0, 1)]
     return _on_shared_images(names[0], names[1], [result for _, result in runs.values()])
 

@@ -175,7 +175,7 @@ def as_architecture(machine: Machine, overrides: Sequence[str] = ()) -> Architec
         try:
             document.data = json.loads(json.dumps(machine))
         except (TypeError, ValueError, RecursionError) as error:
-            raise ArchitectureError(f"machine: {error}: must hold what a file can") from None
+            raise ArchitectureError("machine", f"{error}", "must hold what a file can") from None
     return _loaded(document, overrides)
 
 

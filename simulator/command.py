@@ -256,7 +256,7 @@ def check_counts(
 def check_target(path: Path, option: str, error: type[SimulatorError] = SimulatorError) -> None:
     """Raise an error if a file cannot be written there, because its folder does not exist."""
     if not path.absolute().parent.is_dir():
-        raise error(f"{option} {path}: its folder does not exist")
+        raise error(f"{option} {path}", "its folder does not exist")
 
 
 def integer_option(least: int, most: int) -> Callable[[str], int]:

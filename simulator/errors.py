@@ -7,7 +7,13 @@ from __future__ import annotations
 
 
 class SimulatorError(Exception):
-    """Base of every error whose cause lies in what the user gave us."""
+    """Base of every error whose cause lies in what the user gave us.
+
+    Its arguments are the parts of its message: the place, a value where there is one, the rule.
+    """
+
+    def __str__(self) -> str:
+        return ": ".join(map(str, self.args))
 
 
 class ArchitectureError(SimulatorError):

@@ -148,7 +148,7 @@ def validate(program: Program) -> None:
     _check_columns(program)
     for index, servers in enumerate(program.unit_servers.tolist()):
         if servers < 1:
-            raise LoweringError(f"unit {index}: unit_servers is {servers}; rule: at least 1")
+            raise LoweringError(f"unit {index}", f"unit_servers is {servers}; rule: at least 1")
     if not (_is_busy_sound(program) and _is_structure_sound(program)):
         _refuse(program)
 

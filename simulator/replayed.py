@@ -51,7 +51,7 @@ def _trace_of(provenance: Mapping[str, Any]) -> Path:
             with Trace.open(path) as trace:
                 if trace.content_hash == facts["content_hash"]:
                     return path
-    raise TraceError(f"{facts['file']}: the trace is not here, or holds something else now")
+    raise TraceError(facts["file"], "the trace is not here, or holds something else now")
 
 
 def _candidates(provenance: Mapping[str, Any]) -> Iterator[Path]:

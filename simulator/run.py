@@ -188,9 +188,9 @@ def _stream(options: argparse.Namespace, images: range, command: str) -> int:
         ("--arrivals", options.arrivals is not None),
     ):
         if there:
-            raise ResultError(f"{flag}: must not be given with --stream")
+            raise ResultError(flag, "must not be given with --stream")
     if not options.out:
-        raise ResultError("--stream: needs --out, the folder to write")
+        raise ResultError("--stream", "needs --out, the folder to write")
     with open_executor(options.jobs, options.dask) as executor, _progress(len(images)) as bar:
         entire = _entire(options, images, command, absolute=executor.is_remote)
         streamed = stream(entire, Path(options.out), executor, bar.update)

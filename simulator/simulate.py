@@ -104,7 +104,7 @@ class Simulation:
             firing = self.trace.once(tuple(batch.index.tolist()), partial(self._firing, batch))
             parts.append(self._tables(batch, firing))
         if not parts:
-            raise ResultError("images: must hold at least one image")
+            raise ResultError("images", "must hold at least one image")
         return Result.simulated(self.provenance(), joined(parts))
 
     def tables(self, batch: ImageBatch) -> dict[str, Table]:

@@ -161,7 +161,7 @@ class Trace:
         index = np.array(indices, np.int64)
         for image in index[(index < 0) | (index >= layout.images)][:1]:
             rule = f"must be from 0 to {layout.images - 1}, the trace's images"
-            raise TraceError(f"{self.path}: image {image}: {rule}")
+            raise TraceError(self.path, f"image {image}", rule)
         arena = layout.new_arena(len(index)) if out is None else layout.rows_of(out, len(index))
         for image, row in zip(index.tolist(), arena, strict=True):
             self._data.read_into(image, row)
@@ -169,7 +169,7 @@ class Trace:
             if found != wanted:
                 rule = f"must be {wanted}, image_sha256[{image}] of the manifest"
                 place = f"{self.path}: image {image}"
-                raise TraceError(f"{place}: sha256 {found}: {rule}: the data are not intact")
+                raise TraceError(place, f"sha256 {found}", rule, "the data are not intact")
         batch = batch_of(layout, index, arena)
         check_batch(layout, batch, str(self.path))
         return batch
@@ -233,7 +233,7 @@ class Trace:
         """What the trace lies in; a form that is no longer written has a reader of its own."""
         if (self.path / "zarr.json").exists():
             rule = "must be a .npz: python -m experiments.old_stores, in the repository, makes one"
-            raise TraceError(f"{self.path}: file: is a zarr store of version 1: {rule}")
+            raise TraceError(self.path, "file", "is a zarr store of version 1", rule)
         return Archive(self.path)
 
     def _open_data(self) -> Members | Records:
@@ -248,7 +248,7 @@ def open_writer(path: str | os.PathLike[str], manifest: Mapping[str, Any]) -> Tr
     """Return a writer of the form that the path's name asks for; TraceError for a store."""
     if Path(path).suffix == ".zarr":
         rule = "must be a .npz, which may be of any size"
-        raise TraceError(f"{path}: {rule}")
+        raise TraceError(path, rule)
     return TraceWriter(path, manifest)
 
 
@@ -264,11 +264,11 @@ def image_range(text: str | None, count: int, place: str = "--images") -> range:
         part == "" or (part.isascii() and part.isdigit() and len(part) < 20)
         for part in (first, last)
     ) or text in ("", ":"):
-        raise TraceError(f"{place} {text}: must be A:B or A, with numbers from 0")
+        raise TraceError(f"{place} {text}", "must be A:B or A, with numbers from 0")
     start = int(first or 0)
     stop = int(last or count) if colon else start + 1
     if not 0 <= start < stop <= count:
-        raise TraceError(f"{place} {text}: must lie within the trace's images, 0:{count}")
+        raise TraceError(f"{place} {text}", f"must lie within the trace's images, 0:{count}")
     return range(start, stop)
 
 

@@ -20,7 +20,7 @@ def at_least(name: str, value: Any, least: int) -> None:
     from simulator.errors import SimulatorError
 
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        raise SimulatorError(f"{name}: {value!r}: must be a whole number from {least}")
+        raise SimulatorError(name, f"{value!r}", f"must be a whole number from {least}")
 
 
 def opened(trace: AnyTrace) -> Trace:
@@ -37,7 +37,7 @@ def images_of(images: Images, count: int) -> range:
 
     if isinstance(images, range):
         if images.step != 1:
-            raise TraceError(f"images: {images}: must have the step 1")
+            raise TraceError("images", images, "must have the step 1")
         images = f"{images.start}:{images.stop}"
     elif images is not None and not isinstance(images, str):
         at_least("images", images, 1)

@@ -88,7 +88,7 @@ def _pairs(options: argparse.Namespace) -> list[MatrixRun]:
     designs = dict.fromkeys(pair.design for pair in found)
     if options.baseline and options.baseline.partition("@")[0] not in designs:
         known = suggestion(options.baseline, [*designs])
-        raise ResultError(f"--baseline {options.baseline}: unknown design {known}")
+        raise ResultError(f"--baseline {options.baseline}", f"unknown design {known}")
     return found
 
 

@@ -83,7 +83,7 @@ def _page(options: argparse.Namespace) -> str:
     check_counts(options, "tiles", error=DeviceError)
     setting = measured.open_setting(options.arch, options.trace, options.image)
     if not 0 <= options.block < setting.blocks:
-        raise DeviceError(f"--block {options.block}: must be one of 0 to {setting.blocks - 1}")
+        raise DeviceError(f"--block {options.block}", f"must be one of 0 to {setting.blocks - 1}")
     architecture = setting.plan.architecture
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -131,7 +131,7 @@ def _network(options: argparse.Namespace) -> MeasuredNetwork | None:
     if not options.network:
         return None
     if not options.network_trace:
-        raise DeviceError("--network: needs --network-trace, a trace of the same network")
+        raise DeviceError("--network", "needs --network-trace, a trace of the same network")
     check_counts(options, "digits", error=DeviceError)
     return measure(options.arch, Path(options.network), options.network_trace, options.digits)
 

@@ -208,4 +208,4 @@ def _fields(number: int, count: int, bits: int) -> list[int]:
 
 def _must_equal(unit: str, found: Ints, right: Ints) -> None:
     if not np.array_equal(found, right):
-        raise DeviceError(f"gates: {unit}: the gates do not give what the RTL gives")
+        raise DeviceError("gates", unit, "the gates do not give what the RTL gives")

@@ -65,7 +65,7 @@ def read_library(path: Path) -> Library:
     try:
         text = path.read_text("utf-8")
     except OSError as error:
-        raise DeviceError(f"cells: {path}: {error.strerror}") from error
+        raise DeviceError("cells", path, error.strerror) from error
     tokens = iter(_TOKEN.findall(_NOISE.sub(" ", text)))
     try:
         file = _Group("", "", {}, [])

@@ -153,7 +153,7 @@ def _netlist(design: RtlDesign, liberty: Path) -> str:
         what = f"gates: {design.top}: yosys"
         run_tool(what, [yosys, "-q", "-p", "; ".join(script)], LIMIT_S)
         if not made.is_file():
-            raise DeviceError(f"{what}: no netlist")
+            raise DeviceError(what, "no netlist")
         text = made.read_text("utf-8")
         kept.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(made, f"{kept}.{os.getpid()}")
@@ -187,7 +187,7 @@ def read_netlist(document: Mapping[str, Any], top: str, library: Library) -> Gat
             continue
         if kind not in library.cells:
             raise DeviceError(
-                f"gates: {top}: cell {kind}: library {library.name} does not tell of it"
+                "gates", top, f"cell {kind}", f"library {library.name} does not tell of it"
             )
         known = library.cells[kind]
         area += known.area_um2
@@ -251,7 +251,7 @@ def _ordered(
             if missing[reader] == 0:
                 ready.append(reader)
     if len(order) != len(rows):
-        raise DeviceError("gates: a loop of gates without a flip-flop in it")
+        raise DeviceError("gates", "a loop of gates without a flip-flop in it")
     inputs = np.zeros((len(rows), 4), np.int32)
     for place, index in enumerate(order):
         inputs[place, : len(rows[index][0])] = rows[index][0]

@@ -296,7 +296,7 @@ def unit_costs(setting: CalibrationSetting, block: int) -> list[UnitCost]:
     name = layer_names(setting.plan, block)[-2]
     jobs = layer_jobs(setting.plan, setting.image, [name], range(setting.plan.network.timesteps))
     if not jobs:
-        raise DeviceError(f"gates: {name}: no token is alive in this image")
+        raise DeviceError("gates", name, "no token is alive in this image")
     inputs = engine_design(architecture).parameters["PORT_INPUTS"]
     made: list[tuple[Component, Callable[[], UnitActivity]]] = [
         (array, lambda: row_activity(array, jobs[0], inputs, library, OSU018)),

@@ -60,7 +60,7 @@ def search(work: Path, task: str, text: str, workers: int) -> pd.DataFrame:
     words = [str(folder / "space.yaml"), "--out", str(folder / "sweep"), "--jobs", str(workers)]
     code: Any = sweep(words)
     if code:
-        raise ModelError(f"{folder / 'space.yaml'}: the sweep ended with {code}")
+        raise ModelError(f"{folder / 'space.yaml'}", f"the sweep ended with {code}")
     return pd.read_parquet(folder / "sweep/points.parquet")
 
 

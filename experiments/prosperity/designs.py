@@ -113,5 +113,5 @@ def design_of(architecture: Architecture) -> str:
         return design
     known = ", ".join(rule.kind for rule in RULES.values())
     raise ArchitectureError(
-        f"{place}.kind: {array.kind}: prosperity_compat has rules for {known} only"
+        f"{place}.kind", array.kind, f"prosperity_compat has rules for {known} only"
     )

@@ -157,7 +157,7 @@ class CompatReport:
             }
             write_folder(folder, KIND, contents, _is_earlier)
         except OSError as error:
-            raise ResultError(f"{folder}: {error.strerror or error}") from None
+            raise ResultError(folder, f"{error.strerror or error}") from None
 
 
 def check_target(folder: Path) -> None:
@@ -165,7 +165,7 @@ def check_target(folder: Path) -> None:
     try:
         check_folder(folder, KIND, _is_earlier)
     except OSError as error:
-        raise ResultError(f"{folder}: {error.strerror or error}") from None
+        raise ResultError(folder, f"{error.strerror or error}") from None
 
 
 def _is_earlier(folder: Path) -> bool:

@@ -204,7 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="the trace to write")
     options = parser.parse_args(arguments)
     if not options.spikes.is_file():
-        raise TraceError(f"{options.spikes}: must be a file")
+        raise TraceError(options.spikes, "must be a file")
     check_target(options.out, "--out")
     convert(options.spikes, options.out)
     print(options.out)

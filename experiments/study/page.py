@@ -44,7 +44,7 @@ def render(out: Path, base: Path) -> str:
     """
     folder = Path(os.path.relpath(out, base)).as_posix()
     if not (out / NEEDED).exists():
-        raise ModelError(f"{out} holds no {NEEDED}: run the stage published first")
+        raise ModelError(f"{out} holds no {NEEDED}", "run the stage published first")
     tables = {path.stem: pd.read_csv(path) for path in sorted(out.glob("*.csv"))}
     parts = [HEAD.format(folder=folder), *sections.prices(tables), answers.section(tables)]
     arms, costs = tables.get("arms"), tables.get("published")

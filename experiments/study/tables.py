@@ -35,7 +35,7 @@ def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
         earlier = {} if (folder / MANIFEST).exists() else _earlier(folder)
         write_folder(folder, KIND, {**earlier, **contents}, lambda _: bool(earlier), adding=True)
     except OSError as error:
-        raise ModelError(f"{folder}: {error.strerror or error}") from None
+        raise ModelError(folder, f"{error.strerror or error}") from None
 
 
 def _earlier(folder: Path) -> dict[str, bytes]:

@@ -82,7 +82,7 @@ def capture(
         spool = Spool(Path(folder))
         kept = runs.run_all(given, spool)
         if not kept:
-            raise ModelError("images: there is none; give at least one")
+            raise ModelError("images", "there is none; give at least one")
         where = described(images)
         silent = [runs.longest.named[name] for name in spool.silent()]
         facts = CaptureFacts(
@@ -122,9 +122,9 @@ def _numbers(given: float | Sequence[float]) -> tuple[float, ...]:
 def _repeating(timesteps: int | None, prepare: Callable[..., Any] | None) -> Callable[..., Any]:
     """Return what repeats a batch of one along a new axis of time."""
     if timesteps is None:
-        raise ModelError("sequence: how often is each image repeated? Give timesteps=")
+        raise ModelError("sequence", "how often is each image repeated? Give timesteps=")
     if prepare is not None:
-        raise ModelError("sequence: give it or prepare, which makes the network's input")
+        raise ModelError("sequence", "give it or prepare, which makes the network's input")
     steps: int = timesteps
     return lambda *inputs: tuple(
         each.unsqueeze(0).repeat(steps, *[1] * each.dim()) for each in inputs

@@ -57,7 +57,7 @@ def samples_of(images: Any, labels: Any = None) -> Iterator[InputSample]:
         yield from _of_batches(images)
     else:
         raise ModelError(
-            f"images: {type(images).__name__}: must be a tensor, an array, a DataLoader or a folder"
+            "images", type(images).__name__, "must be a tensor, an array, a DataLoader or a folder"
         )
 
 
@@ -76,7 +76,7 @@ def _of_arrays(inputs: list[Tensor], labels: Any, names: Any) -> Iterator[InputS
         raise ModelError(f"images: several inputs with {sorted(counts)} images: must be as many")
     if labels is not None and len(labels) != len(inputs[0]):
         rule = f"must be one for each of {len(inputs[0])} images"
-        raise ModelError(f"labels: {len(labels)}: {rule}")
+        raise ModelError("labels", len(labels), rule)
     for index in range(len(inputs[0])):
         label = -1 if labels is None else int(labels[index])
         name = str(index) if names is None else str(names[index])
@@ -137,11 +137,11 @@ def _of_path(path: Path, labels: Any) -> Iterator[InputSample]:
     own = arrays.pop("labels", None)
     if len(arrays) != 1:
         found = ", ".join(sorted(arrays)) or "none"
-        raise ModelError(f"images: {path}: must hold one array beside `labels`; it holds {found}")
+        raise ModelError("images", path, f"must hold one array beside `labels`; it holds {found}")
     (pixels,) = arrays.values()
     if pixels.ndim < 2 or pixels.dtype.kind not in "buif":
         shape = f"{pixels.dtype} {pixels.shape}"
-        raise ModelError(f"images: {path}: {shape}: must be numbers (image, ...)")
+        raise ModelError("images", path, shape, "must be numbers (image, ...)")
     yield from _of_arrays([torch.from_numpy(pixels)], own if labels is None else labels, None)
 
 
@@ -150,10 +150,10 @@ def _of_folder(folder: Path) -> Iterator[InputSample]:
     from PIL import Image
 
     if not folder.is_dir():
-        raise ModelError(f"images: {folder}: must be a folder of pictures, an .npy or an .npz")
+        raise ModelError("images", folder, "must be a folder of pictures, an .npy or an .npz")
     files = sorted(each for each in folder.rglob("*") if each.suffix.lower() in PICTURES)
     if not files:
-        raise ModelError(f"images: {folder}: holds no picture ({', '.join(PICTURES)})")
+        raise ModelError("images", folder, f"holds no picture ({', '.join(PICTURES)})")
     classes = sorted({each.parent for each in files} - {folder})
     for file in files:
         try:
@@ -225,7 +225,7 @@ def network_inputs(sample: InputSample, form: Form) -> list[Tensor]:
             inputs.append(own.unsqueeze(0).clone())
         elif own.dim() <= time_axis:
             raise ModelError(
-                f"images: {tuple(own.shape)}: time_axis={time_axis} must be one of its axes"
+                "images", tuple(own.shape), f"time_axis={time_axis} must be one of its axes"
             )
         else:
             inputs.append(own.movedim(time_axis, 0).unsqueeze(1).contiguous().clone())

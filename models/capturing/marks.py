@@ -107,7 +107,7 @@ def masks_of_modules(network: Any, masks: Mapping[str, str]) -> Iterator[None]:
         for block, name in masks.items():
             if name not in known:
                 facts = suggestion(name, filter(None, known))
-                raise ModelError(f"masks: {block}: {shown(name)}: unknown module {facts}")
+                raise ModelError("masks", block, shown(name), f"unknown module {facts}")
             handles.append(known[name].register_forward_hook(_noting_output(block)))
         yield
     finally:
@@ -118,7 +118,7 @@ def masks_of_modules(network: Any, masks: Mapping[str, str]) -> Iterator[None]:
 def _noting_output(block: str) -> Callable[[Any, Any, Any], None]:
     def note(module: Any, inputs: Any, output: Any) -> None:
         if not isinstance(output, Tensor):
-            raise ModelError(f"masks: {block}: its module returns {type(output).__name__}, no mask")
+            raise ModelError("masks", block, f"its module returns {type(output).__name__}, no mask")
         active(output, block)
 
     return note

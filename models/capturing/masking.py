@@ -98,9 +98,10 @@ def check_halted(
         if numbers.shape[:2] == halted.shape and numbers[halted].any():
             step, token = np.argwhere(halted & numbers.any(axis=2))[0]
             raise ModelError(
-                f"image {image}: {operation['name']} reads spikes of token {token} at timestep "
-                f"{step}, which active(..., {blocks[int(mask)]!r}) says has halted; mask what the "
-                "block reads, or mark the token as active"
+                f"image {image}",
+                f"{operation['name']} reads spikes of token {token} at timestep {step}, "
+                f"which active(..., {blocks[int(mask)]!r}) says has halted; mask what "
+                "the block reads, or mark the token as active",
             )
 
 

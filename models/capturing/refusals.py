@@ -31,7 +31,7 @@ class CaptureError(ModelError):
 
     def __init__(self, place: SourcePlace | str, what: str, way_out: str) -> None:
         where = f"{place} at {place.line}" if isinstance(place, SourcePlace) else place
-        super().__init__(f"{where}: {what}; {way_out}")
+        super().__init__(where, f"{what}; {way_out}")
 
 
 class OtherCourse(CaptureError):

@@ -88,7 +88,7 @@ def _number(path: Path) -> int:
     """The sample's number, which ends its name."""
     tail = path.stem.rsplit("_", 1)[-1]
     if not tail.isdecimal():
-        raise ModelError(f"{path}: its name must end in the sample's number, as in cifar10_cat_7")
+        raise ModelError(path, "its name must end in the sample's number, as in cifar10_cat_7")
     return int(tail)
 
 
@@ -103,9 +103,7 @@ def _frames(path: Path, timesteps: int) -> npt.NDArray[np.uint8]:
         return counted(_events_of(path, arrays), timesteps)
     frames = arrays["frames"]
     if frames.shape != (timesteps, 2, SIDE, SIDE):
-        raise ModelError(
-            f"{path}: frames is {frames.shape}; it must be {(timesteps, 2, SIDE, SIDE)}"
-        )
+        raise ModelError(path, f"frames is {frames.shape}; it must be {(timesteps, 2, SIDE, SIDE)}")
     return np.clip(np.rint(frames), 0, LARGEST_COUNT).astype(np.uint8)
 
 
@@ -122,7 +120,7 @@ def _events_of(path: Path, arrays: dict[str, npt.NDArray[np.float64]]) -> Events
     """Events from arrays x, y and p of one length."""
     missing = [name for name in "xyp" if name not in arrays]
     if missing or len({arrays[name].shape for name in "xyp"}) != 1:
-        raise ModelError(f"{path}: it must hold frames, or x, y and p of one length")
+        raise ModelError(path, "it must hold frames, or x, y and p of one length")
     return _checked(path, Events(*(arrays[name].ravel().astype(np.int64) for name in "xyp")))
 
 
@@ -136,7 +134,7 @@ def read_aedat(path: Path) -> Events:
     while data[start : start + 1] == b"#":
         end = data.find(b"\n", start)
         if end < 0:
-            raise ModelError(f"{path}: its header has no end")
+            raise ModelError(path, "its header has no end")
         start = end + 1
     if not start or (len(data) - start) % 8:
         raise ModelError(f"{path} is no AEDAT 2 file: header lines, then events of 8 bytes")

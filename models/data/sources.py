@@ -90,5 +90,5 @@ SOURCES: dict[str, Callable[[Path | None], Source]] = {
 def read_source(name: str, folder: Path | None) -> Source:
     """The images of a data set; raises ModelError for one that is unknown or not at hand."""
     if name not in SOURCES:
-        raise ModelError(f"dataset: {shown(name)}: unknown data set {suggestion(name, SOURCES)}")
+        raise ModelError("dataset", shown(name), f"unknown data set {suggestion(name, SOURCES)}")
     return SOURCES[name](folder)

@@ -26,13 +26,13 @@ def foreign_network(
     assert function is not None
     module, _, name = function.partition(":")
     if not module or not name:
-        raise ModelError(f"--network {function}: it must be MODULE:NAME")
+        raise ModelError(f"--network {function}", "it must be MODULE:NAME")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
         made = getattr(importlib.import_module(module), name)()
     except (ImportError, AttributeError, TypeError) as error:
-        raise ModelError(f"--network {function}: {error}") from error
+        raise ModelError(f"--network {function}", f"{error}") from error
     if not callable(made):
-        raise ModelError(f"--network {function}: it returned {type(made).__name__}, no network")
+        raise ModelError(f"--network {function}", f"it returned {type(made).__name__}, no network")
     return made, name

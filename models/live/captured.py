@@ -90,7 +90,7 @@ def run_captured(
     with TemporaryDirectory(prefix="stasim-") as folder:
         capture(network, images, trace or Path(folder) / "live.npz", finish=fly, **options)
     if not rows:
-        raise ModelError("images: a live run reads them twice; give a tensor, Dataset or folder")
+        raise ModelError("images", "a live run reads them twice; give a tensor, Dataset or folder")
     return rows
 
 
@@ -258,7 +258,7 @@ class LiveFollower(Follower):
         live = self.marks[-1].alive.reshape(-1) if self.marks else np.ones(len(now), np.bool_)
         if len(live) != len(now):
             raise ModelError(
-                f"threshold: {len(now)} scores, but {len(live)} tokens in the last active()"
+                "threshold", f"{len(now)} scores, but {len(live)} tokens in the last active()"
             )
         steps = max(0, len(self.plan.marks) - len(self.marks))
         return self.flight.threshold(own, now[live], rate[live], steps)

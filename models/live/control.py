@@ -37,7 +37,7 @@ def budget_of(limit_ms: float | None, limit_uj: float | None) -> Budget:
     """Return the one budget that is given; raises ModelError for two, or for one of nothing."""
     given = [each for each in (limit_ms, limit_uj) if each is not None]
     if len(given) > 1:
-        raise ModelError("budget: give one, in ms or in uj")
+        raise ModelError("budget", "give one, in ms or in uj")
     if given and not (math.isfinite(given[0]) and given[0] > 0):
         raise ModelError(f"budget is {given[0]}; it must be above 0")
     return Budget(given[0] if given else None, "ms" if limit_uj is None else "uj")

@@ -69,7 +69,7 @@ class HostDevice:
         """Run the piece and tell how long it took; raises DeviceError for work of another net."""
         blocks = {name.split(".")[1] for name in work.layers if name.startswith("blocks.")}
         if len(blocks) > 1:
-            raise DeviceError(f"{self.name}: {', '.join(work.layers)}: must be of one block")
+            raise DeviceError(self.name, ", ".join(work.layers), "must be of one block")
         run = self._block(int(blocks.pop()), work) if blocks else self._outside(work)
         run()  # whatever is only done once
         nanoseconds = round(statistics.median(self._times_ns(run)))
@@ -93,7 +93,7 @@ class HostDevice:
     def _block(self, block: int, work: Work) -> Callable[[], Any]:
         """A block on the live rows of its input, with membranes from a first run on."""
         if not 0 <= block < len(self.blocks):
-            raise DeviceError(f"{self.name}: block {block}: must be 0 to {len(self.blocks) - 1}")
+            raise DeviceError(self.name, f"block {block}", f"must be 0 to {len(self.blocks) - 1}")
         live = torch.from_numpy(work.active[str(block)].copy()).to(self.place)
         shape = (1, 1, self.config.tokens, self.config.size.embed_dim)
         name, stream = f"blocks.{block}.x", torch.zeros(shape, device=self.place)

@@ -124,8 +124,8 @@ def steerable(model: STAS) -> Halting:
     halting, switches = model.halting, model.config.halting
     if not isinstance(halting, Halting) or switches.granularity != "two_dimensional":
         raise ModelError(
-            f"{model.config.name} halts {switches.granularity!r} by {switches.policy!r}: a live "
-            "run steers the threshold of scores accumulated over blocks and timesteps, so it must "
-            "be two_dimensional by score"
+            f"{model.config.name} halts {switches.granularity!r} by {switches.policy!r}",
+            "a live run steers the threshold of scores accumulated over blocks and "
+            "timesteps, so it must be two_dimensional by score",
         )
     return halting

@@ -202,7 +202,7 @@ def _switched(config: ModelConfig, setup: Setup) -> ModelConfig:
     if setup.halting_threshold is None:
         return config
     if not config.halts:
-        raise ModelError(f"--halting-threshold: {config.name} does not halt tokens")
+        raise ModelError("--halting-threshold", f"{config.name} does not halt tokens")
     # Rounded, so that 1 - 0.99 is the 0.01 that a file says.
     eps = round(1.0 - setup.halting_threshold, 12)
     halting = dataclasses.replace(config.halting, eps=eps)

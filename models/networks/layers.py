@@ -184,7 +184,7 @@ def check_sums(layer: SpikingConv | SpikingLinear, current: Tensor) -> None:
     if layer.training or torch.compiler.is_compiling():
         return
     if not bool(torch.isfinite(current.detach().sum())) and not bool(current.isfinite().all()):
-        raise ModelError(f"layer {layer.name}: its weighted sums hold values that are not finite")
+        raise ModelError(f"layer {layer.name}", "its weighted sums hold values that are not finite")
 
 
 def linear_rows(rows: Tensor, weight: Tensor) -> Tensor:

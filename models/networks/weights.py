@@ -110,14 +110,14 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise ModelError(f"weights file {path} is not a safetensors file: {error}") from error
     metadata = parsed(header.get("stasim", "{}"), f"weights file {path}: its metadata", ModelError)
     if not isinstance(metadata, dict):
-        raise ModelError(f"weights file {path}: its metadata must be a JSON object")
+        raise ModelError(f"weights file {path}", "its metadata must be a JSON object")
     try:
         _Header.model_validate(metadata, strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(["metadata", *map(str, first["loc"])])
         rule = f"{shown(first['input'])}: {first['msg']}"
-        raise ModelError(f"weights file {path}: {place}: {rule}") from None
+        raise ModelError(f"weights file {path}", place, rule) from None
     return {name: t.float() if t.is_floating_point() else t for name, t in state.items()}, metadata
 
 

@@ -87,7 +87,7 @@ def config_of(recipe: Recipe, dataset: str) -> ModelConfig:
         kinds = (ModelConfig, HaltingConfig)
         known = [field.name for kind in kinds for field in dataclasses.fields(kind)]
         raise ModelError(
-            f"network: unknown switch: {error}; known are {', '.join(known)}"
+            "network", "unknown switch", f"{error}; known are {', '.join(known)}"
         ) from error
 
 

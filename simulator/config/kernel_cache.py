@@ -129,7 +129,7 @@ def _own_folder() -> str:
         found = os.lstat(path)
         private = stat.S_ISDIR(found.st_mode) and not found.st_mode & 0o077
         if not private or found.st_uid != os.getuid():
-            raise ExecutionError(f"{path}: must be a folder that only you can read; {rule}")
+            raise ExecutionError(path, f"must be a folder that only you can read; {rule}")
     except OSError as error:
         raise ExecutionError(f"{rule} ({error.strerror})") from None
     return path

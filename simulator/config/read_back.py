@@ -35,9 +35,9 @@ def read_bytes(
                 pieces.append(piece)
                 left -= len(piece)
     except (OSError, ValueError) as fault:  # ValueError: a null character in the path
-        raise error(f"{path}: {_broken(fault, what)}") from None
+        raise error(path, _broken(fault, what)) from None
     if not left:  # it grows, or its size is not known, as of files in /proc
-        raise error(f"{path}: must be at most {most} bytes")
+        raise error(path, f"must be at most {most} bytes")
     return b"".join(pieces)
 
 
@@ -47,7 +47,7 @@ def check_regular(path: Path, most: int, error: type[SimulatorError]) -> None:
     try:
         _check(path, path.stat(), most, error, what)
     except (OSError, ValueError) as fault:
-        raise error(f"{path}: {_broken(fault, what)}") from None
+        raise error(path, _broken(fault, what)) from None
 
 
 def _check(
@@ -55,9 +55,9 @@ def _check(
 ) -> None:
     if not stat.S_ISREG(status.st_mode):
         kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a device or a pipe"
-        raise error(f"{path}: is {kind}: must be {what}")
+        raise error(path, f"is {kind}", f"must be {what}")
     if status.st_size > most:
-        raise error(f"{path}: {status.st_size} bytes: must be at most {most}")
+        raise error(path, f"{status.st_size} bytes", f"must be at most {most}")
 
 
 def _broken(fault: OSError | ValueError, what: str) -> str:
@@ -73,7 +73,7 @@ def read_text(
     try:
         return read_bytes(path, most, error, what).decode("utf-8")
     except UnicodeDecodeError:
-        raise error(f"{path}: must be UTF-8 text") from None
+        raise error(path, "must be UTF-8 text") from None
 
 
 def read_object(
@@ -83,7 +83,7 @@ def read_object(
     content = parsed(read_text(path, most, error, what), str(path), error)
     found = content.get("schema") if isinstance(content, dict) else None
     if found != schema or not isinstance(content, dict):
-        raise error(f"{path}: schema {found!r:.60}: this program reads {schema!r} only")
+        raise error(path, f"schema {found!r:.60}", f"this program reads {schema!r} only")
     return content
 
 

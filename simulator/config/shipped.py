@@ -42,4 +42,4 @@ def file_of(name: Named, folder: Path, what: str, error: type[SimulatorError]) -
     if os.path.lexists(path):
         return path
     known = suggestion(str(name), names_in(folder))
-    raise error(f"{shown(str(name))}: is no file, and no {what} that is shipped {known}")
+    raise error(shown(str(name)), f"is no file, and no {what} that is shipped {known}")

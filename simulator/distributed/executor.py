@@ -79,7 +79,7 @@ def open_executor(jobs: int = 1, dask: str | None = None) -> Iterator[Executor]:
             worker["nthreads"] for worker in client.scheduler_info(-1)["workers"].values()
         )
         if not workers:
-            raise ExecutionError(f"--dask {dask}: the scheduler has no workers")
+            raise ExecutionError(f"--dask {dask}", "the scheduler has no workers")
         yield Executor(workers, client)
 
 
@@ -88,12 +88,12 @@ def _connect(dask: str, stack: contextlib.ExitStack) -> Any:
     local = LOCAL_CLUSTER.fullmatch(dask)
     if not local and not re.match(r"(tcp|tls)://.", dask):
         rule = "must be a scheduler's tcp://HOST:PORT or tls://HOST:PORT, or local:N"
-        raise ExecutionError(f"--dask {dask}: {rule}")
+        raise ExecutionError(f"--dask {dask}", rule)
     try:
         from distributed import Client
     except ImportError:
         rule = "needs the extra 'cluster': pip install 'stasim[cluster]'"
-        raise ExecutionError(f"--dask {dask}: {rule}") from None
+        raise ExecutionError(f"--dask {dask}", rule) from None
     for name in ("asyncio", "distributed", "distributed.client", "distributed.utils"):
         # What is lost is reported once, by us.
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -103,10 +103,10 @@ def _connect(dask: str, stack: contextlib.ExitStack) -> Any:
         cluster = stack.enter_context(_begun(lambda: _local_cluster(int(local[1]))))
         return _closed_by(stack, _begun(lambda: Client(cluster)))
     except ImportError as error:
-        raise ExecutionError(f"--dask {dask}: {error}") from None
+        raise ExecutionError(f"--dask {dask}", f"{error}") from None
     except TypeError:  # what Dask says of certificates that are missing
         rule = "needs certificates: set distributed.comm.tls in Dask's configuration"
-        raise ExecutionError(f"--dask {dask}: {rule}") from None
+        raise ExecutionError(f"--dask {dask}", rule) from None
     except (OSError, ValueError, RuntimeError) as error:
         raise ExecutionError(f"--dask {dask}: no scheduler answers: {error}") from None
 
@@ -119,7 +119,7 @@ def _begun(make: Callable[[], Answer]) -> Answer:
     for _ in range(ATTEMPTS):
         with contextlib.suppress(AssertionError):
             return make()
-    raise ExecutionError(f"Dask: its thread did not begin in {ATTEMPTS} attempts (machine busy?)")
+    raise ExecutionError("Dask", f"its thread did not begin in {ATTEMPTS} attempts (machine busy?)")
 
 
 def _local_cluster(workers: int) -> Any:

@@ -94,7 +94,7 @@ class CourseSimulations:
         if refused := architecture.dataflow.refusal("timestep"):
             taken = f"{min(trace.layout.image_timesteps)} to {max(trace.layout.image_timesteps)}"
             raise LoweringError(
-                f"{trace.path}: its images leave after {taken} timesteps, which is as {refused}"
+                trace.path, f"its images leave after {taken} timesteps, which is as {refused}"
             )
         self._taken = trace.layout.image_timesteps
         self._by_timesteps = {
@@ -106,7 +106,7 @@ class CourseSimulations:
         """Simulate some images of the trace, by index; the result has them in their order."""
         order = list(images)
         if not order:
-            raise ResultError("images: must hold at least one image")
+            raise ResultError("images", "must hold at least one image")
         parts = []
         for steps, simulation in self._by_timesteps.items():
             own = [index for index in order if self._taken[index] == steps]

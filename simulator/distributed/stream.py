@@ -103,7 +103,7 @@ def _begin(folder: Path, header: dict[str, Any]) -> None:
                 raise ResultError(f"{folder}: holds other things: {rule}")
             _write(folder / HEADER, (json.dumps(header, indent=1) + "\n").encode())
     except OSError as error:
-        raise ResultError(f"{folder}: {error.strerror or error}") from None
+        raise ResultError(folder, f"{error.strerror or error}") from None
 
 
 def _keep(folder: Path, tables: PartTables) -> None:
@@ -119,7 +119,7 @@ def _keep(folder: Path, tables: PartTables) -> None:
             (folder / name).parent.mkdir(exist_ok=True)
             _write(folder / name, content)
     except OSError as error:
-        raise ResultError(f"{folder}: {error.strerror or error}") from None
+        raise ResultError(folder, f"{error.strerror or error}") from None
 
 
 def _keep_shared(folder: Path, tables: PartTables) -> None:
@@ -144,5 +144,5 @@ def _packed(table: pd.DataFrame) -> bytes:
         table.to_parquet(buffer, index=False, engine="pyarrow")
     except ImportError:
         rule = "needs the extra 'cluster': pip install 'stasim[cluster]'"
-        raise ResultError(f"--stream: Parquet {rule}") from None
+        raise ResultError("--stream", f"Parquet {rule}") from None
     return buffer.getvalue()

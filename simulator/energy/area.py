@@ -95,5 +95,5 @@ def _logic_um2(piece: Primitive, node_nm: int) -> float:
     cell = cells().get(piece.operation)
     if cell is None:
         known = suggestion(piece.operation, cells())
-        raise PricingError(f"logic_area: {piece.operation}: no area is known {known}")
+        raise PricingError("logic_area", piece.operation, f"no area is known {known}")
     return cell.scaled_um2(piece.bits, node_nm)

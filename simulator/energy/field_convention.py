@@ -113,7 +113,7 @@ def count_layer(layer: FieldLayer | FieldAttention, convention: str) -> LayerCou
     """MACs and ACs of one layer. Raises PricingError for a value outside its range."""
     if convention not in CONVENTIONS:
         known = suggestion(convention, CONVENTIONS)
-        raise PricingError(f"field convention {shown(convention)}: unknown {known}")
+        raise PricingError(f"field convention {shown(convention)}", f"unknown {known}")
     _check(layer)
     if isinstance(layer, FieldAttention):
         return LayerCount(layer.name, layer.stage, 0.0, attention_ac_count(layer))
@@ -148,14 +148,14 @@ def _check(layer: FieldLayer | FieldAttention) -> None:
         if layer.input_kind not in INPUT_KINDS:
             known = suggestion(layer.input_kind, INPUT_KINDS)
             raise PricingError(
-                f"{layer.name}: input_kind: {shown(layer.input_kind)}: unknown {known}"
+                layer.name, "input_kind", shown(layer.input_kind), f"unknown {known}"
             )
     else:
         counts = {name: getattr(layer, name) for name in ("heads", "tokens", "head_dim")}
         rates = {name: getattr(layer, name) for name in ("q_rate", "k_rate", "v_rate")}
     for name, count in {"timesteps": layer.timesteps, **counts}.items():
         if count < 0:
-            raise PricingError(f"{layer.name}: {name}: {count}: must be 0 or more")
+            raise PricingError(layer.name, name, count, "must be 0 or more")
     for name, rate in rates.items():
         if not np.all((np.asarray(rate) >= 0.0) & (np.asarray(rate) <= 1.0)):
-            raise PricingError(f"{layer.name}: {name}: {rate}: must lie between 0 and 1")
+            raise PricingError(layer.name, name, rate, "must lie between 0 and 1")

@@ -66,7 +66,7 @@ class LogicPrices(NamedTuple):
         for price in (self._at_width(operation, bits), self._by_rule(operation, bits)):
             if price is not None:
                 return price
-        raise PricingError(f"{self.label}: no price for {self._missing(operation, bits)}")
+        raise PricingError(self.label, f"no price for {self._missing(operation, bits)}")
 
     def _at_width(self, operation: str, bits: int) -> Price | None:
         """The price at a listed width, or between two of them if the operation allows it."""

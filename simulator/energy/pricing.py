@@ -67,7 +67,7 @@ class EnergyTable:
         if path.suffix not in (".yaml", ".yml"):
             if str(name_or_path) not in table_names():
                 known = suggestion(name_or_path, table_names())
-                raise PricingError(f"energy table {shown(str(name_or_path))}: unknown {known}")
+                raise PricingError(f"energy table {shown(str(name_or_path))}", f"unknown {known}")
             path = TABLES / f"{name_or_path}.yaml"
         written = read_table_file(path)
         return cls._on_base(written) if written.base else cls._entire(written)
@@ -100,7 +100,7 @@ class EnergyTable:
     def _on_base(cls, written: TableFile) -> EnergyTable:
         if written.base not in table_names():
             known = suggestion(written.base, table_names())
-            raise PricingError(f"{written.path}: base: {shown(written.base)}: unknown {known}")
+            raise PricingError(written.path, "base", shown(written.base), f"unknown {known}")
         base = cls.load(written.base)
         named = dataclasses.replace(base, name=written.name, summary=written.summary)
         return named._overridden(written)
@@ -119,7 +119,7 @@ class EnergyTable:
         unknown = sorted(set(self.overrides) - known)
         if unknown:
             lines = (f"{name} {suggestion(name, known)}" for name in unknown)
-            raise PricingError(f"{self.name}: overrides: unknown action: {'; '.join(lines)}")
+            raise PricingError(self.name, "overrides", "unknown action", "; ".join(lines))
 
     def price(self, primitive: Primitive) -> Price:
         """The energy of doing a primitive once; its `times` belong to the action.
@@ -199,9 +199,9 @@ class EnergyTable:
     def _dram_price(self, primitive: Primitive) -> Price:
         if primitive.technology not in self.dram:
             known = suggestion(primitive.technology, self.dram)
-            raise PricingError(f"{self.name}: unknown DRAM {shown(primitive.technology)} {known}")
+            raise PricingError(self.name, f"unknown DRAM {shown(primitive.technology)} {known}")
         if primitive.bits < 1:
-            raise PricingError(f"{self.name}: {primitive.operation} of {primitive.bits} bits: none")
+            raise PricingError(self.name, f"{primitive.operation} of {primitive.bits} bits", "none")
         price = self.dram[primitive.technology]
         return Price(price.energy_pj_per_bit * primitive.bits, price.source)
 

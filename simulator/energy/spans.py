@@ -122,7 +122,7 @@ def bound_of(primitive: Primitive, family: str) -> Bound:
             if found:
                 return found
     name = " ".join(filter(None, (primitive.operation, primitive.technology)))
-    raise PricingError(f"bounds.csv: {name}: has no bounds for the family {family}")
+    raise PricingError("bounds.csv", name, f"has no bounds for the family {family}")
 
 
 def cause_of(primitive: Primitive) -> str:

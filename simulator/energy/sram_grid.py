@@ -116,14 +116,14 @@ def read_sram_grid(path: Path, node_nm: int, label: str) -> SramGrid:
     """
     rows = [row for row in _rows(path) if row[1][0] == node_nm]
     if not rows:
-        raise PricingError(f"{path}: node_nm {node_nm}: the grid has no rows of this node")
+        raise PricingError(path, f"node_nm {node_nm}", "the grid has no rows of this node")
     sizes, widths = (np.array(sorted({row[place] for _, row in rows})) for place in (1, 2))
     values = np.full((len(sizes), len(widths), len(SramBank._fields)), np.nan)
     for line, row in rows:
         at = int(np.searchsorted(sizes, row[1])), int(np.searchsorted(widths, row[2]))
         if not np.isnan(values[at]).all():
             what = f"{row[1]:g} KiB, {row[2]:g} bits"
-            raise PricingError(f"{path}:{line}: {what}: is listed twice for {node_nm} nm")
+            raise PricingError(f"{path}:{line}", what, f"is listed twice for {node_nm} nm")
         values[at] = row[3:]
     return SramGrid(label, sizes, widths, values)
 
@@ -140,12 +140,12 @@ def _rows(path: Path) -> list[tuple[int, tuple[float, ...]]]:
             header = cells
             if tuple(header) != COLUMNS:
                 raise PricingError(
-                    f"{path}:{line}: {shown(text)}: the columns must be {','.join(COLUMNS)}"
+                    f"{path}:{line}", shown(text), f"the columns must be {','.join(COLUMNS)}"
                 )
             continue
         if len(cells) != len(COLUMNS):
             rule = f"must have {len(COLUMNS)} cells, has {len(cells)}"
-            raise PricingError(f"{path}:{line}: {shown(text)}: {rule}")
+            raise PricingError(f"{path}:{line}", shown(text), rule)
         pairs = zip(COLUMNS, cells, strict=True)
         rows.append((line, tuple(_number(path, line, name, cell) for name, cell in pairs)))
     return rows
@@ -157,7 +157,7 @@ def _number(path: Path, line: int, name: str, cell: str) -> float:
     except ValueError:
         value = math.nan
     if not (math.isfinite(value) and value > 0):
-        raise PricingError(f"{path}:{line}: {name}: {shown(cell)}: must be a number above 0")
+        raise PricingError(f"{path}:{line}", name, shown(cell), "must be a number above 0")
     return value
 
 
@@ -166,7 +166,7 @@ def _text(path: Path) -> str:
         with path.open("rb") as file:
             content = file.read(LARGEST_FILE_BYTES + 1)
         if len(content) > LARGEST_FILE_BYTES:
-            raise PricingError(f"{path}: must be at most {LARGEST_FILE_BYTES} bytes")
+            raise PricingError(path, f"must be at most {LARGEST_FILE_BYTES} bytes")
         return content.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise PricingError(f"{path}: cannot be read as a grid: {error}") from error

@@ -107,7 +107,7 @@ def terms_of(architecture: Architecture, table: EnergyTable) -> dict[str, Term]:
     if {"gates", "operand_registers"} <= set(names):
         raise PricingError("technology.terms: gates holds operand_registers: choose one")
     if len(set(names)) < len(names):
-        raise PricingError("technology.terms: a term stands twice")
+        raise PricingError("technology.terms", "a term stands twice")
     found: dict[str, Term] = {name: _TERMS[name](setting) for name in names}
     part = dram_part(architecture)
     if part:
@@ -130,7 +130,7 @@ def dram_part(architecture: Architecture) -> str:
     if wanted not in fitting:
         known = suggestion(wanted, fitting) if fitting else "(no part of it has known currents)"
         raise PricingError(
-            f"technology.dram_power: {wanted}: must be of the DRAM's standard {technology} {known}"
+            "technology.dram_power", wanted, f"must be of the DRAM's standard {technology} {known}"
         )
     return wanted
 

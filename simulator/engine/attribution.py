@@ -85,7 +85,7 @@ def _check(
     unknown = (program.unit != JOIN) & ((category < 0) | (category >= categories))
     if unknown.any():
         op = int(unknown.argmax())
-        raise LoweringError(f"op {op}: category is {category[op]}; rule: 0 to {categories - 1}")
+        raise LoweringError(f"op {op}", f"category is {category[op]}; rule: 0 to {categories - 1}")
 
 
 @kernel

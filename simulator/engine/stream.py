@@ -162,7 +162,7 @@ class _Machine:
     def _check(self, position: int, image: StreamImage) -> None:
         image.structure.check_busy(image.busy_cycles)
         if not np.array_equal(image.structure.unit_servers, self.unit_servers):
-            raise LoweringError(f"image {position}: unit_servers: must be those of image 0")
+            raise LoweringError(f"image {position}", "unit_servers", "must be those of image 0")
         arrival = self.latest_arrival if image.arrival_cycle is None else image.arrival_cycle
         if arrival < self.latest_arrival:
             raise LoweringError(

@@ -70,9 +70,9 @@ def checked(device: str, work: Work, cost: Cost) -> Cost:
     """The cost, if it can be one. Raises DeviceError for an answer that makes no sense."""
     place = f"device {device}: {', '.join(work.layers)}, timestep {work.timestep}"
     if cost.cycles < 0 or any(count < 0 for count in cost.busy_cycles.values()):
-        raise DeviceError(f"{place}: {cost.cycles} cycles: no count of cycles is negative")
+        raise DeviceError(place, f"{cost.cycles} cycles", "no count of cycles is negative")
     if not (math.isfinite(cost.clock_mhz) and cost.clock_mhz > 0):
-        raise DeviceError(f"{place}: clock {cost.clock_mhz} MHz: must be above 0")
+        raise DeviceError(place, f"clock {cost.clock_mhz} MHz", "must be above 0")
     if cost.energy_pj is not None and not (math.isfinite(cost.energy_pj) and cost.energy_pj >= 0):
-        raise DeviceError(f"{place}: energy {cost.energy_pj} pJ: must be 0 or more")
+        raise DeviceError(place, f"energy {cost.energy_pj} pJ", "must be 0 or more")
     return cost

@@ -28,7 +28,7 @@ def array_parameters(array: SpikeSkip, **more: int) -> dict[str, int]:
     elif array.weight_bits & (array.weight_bits - 1):
         problem = f"weight_bits: {array.weight_bits}: must be a power of two"
     if problem:
-        raise DeviceError(f"device rtl: pe_array.{problem}")
+        raise DeviceError("device rtl", f"pe_array.{problem}")
     more["ENCODE_STAGE"] = array.latency_cycles - shortest
     names = ("rows", "columns", "lanes", "word_inputs", "fifo_words", "weight_bits", "sum_bits")
     return {name.upper(): getattr(array, name) for name in names} | more
@@ -45,7 +45,7 @@ def skip_design(skip: Compact) -> RtlDesign:
     elif skip.latency_cycles != _SCAN_LATENCY_CYCLES:
         problem = f"latency_cycles: {skip.latency_cycles}: the RTL has {_SCAN_LATENCY_CYCLES}"
     if problem:
-        raise DeviceError(f"device rtl: token_skip.{problem}")
+        raise DeviceError("device rtl", f"token_skip.{problem}")
     parameters = {"SCAN": scan, "QUEUE": queue, "TOKEN_BITS": 16, "MASK_BITS": 16}
     return RtlDesign("token_skip", ("token_skip.sv",), "skip_bench.cpp", parameters)
 
@@ -75,7 +75,7 @@ def pack_instruction(fields: Mapping[str, int], widths: Mapping[str, int]) -> Wo
     value = 0
     for name, bits in widths.items():
         if not 0 <= fields[name] < 1 << bits:
-            raise DeviceError(f"device rtl: {name} {fields[name]}: must fit {bits} bits")
+            raise DeviceError("device rtl", f"{name} {fields[name]}", f"must fit {bits} bits")
         value = value << bits | fields[name]
     data = value.to_bytes(-(-sum(widths.values()) // 32) * 4, "little")
     words: Words = np.frombuffer(data, "<i4")

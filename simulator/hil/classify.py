@@ -30,8 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     content = read_fixed(Path(options.network))
     if not 1 <= options.images <= len(content.images):
         raise DeviceError(
-            f"--images {options.images}: must be 1 to {len(content.images)}, those of "
-            f"{options.network}"
+            f"--images {options.images}",
+            f"must be 1 to {len(content.images)}, those of {options.network}",
         )
     architecture = load_architecture(Path(options.arch))
     design = network_design(architecture)

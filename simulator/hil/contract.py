@@ -29,7 +29,7 @@ def check_device(
     for one answer.
     """
     if len(works) < 2:
-        raise DeviceError("device contract: an image of two pieces of work or more is needed")
+        raise DeviceError("device contract", "an image of two pieces of work or more is needed")
     first = _answers(open_device, [works], timeout_s)[0]
     _check_total(works, first)
     if exact:
@@ -55,7 +55,7 @@ def _answers(
 
 
 def _broken(rule: str, found: object, wanted: object) -> DeviceError:
-    return DeviceError(f"device contract: {rule}: {found}: must be {wanted}")
+    return DeviceError("device contract", rule, found, f"must be {wanted}")
 
 
 def _check_total(works: Sequence[Work], costs: Sequence[Cost]) -> None:

@@ -164,7 +164,7 @@ def _run(options: argparse.Namespace) -> int:
         with staged_file(Path(options.out), SCHEMA.encode()) as file:
             file.write(text.encode() + b"\n")
     except OSError as error:
-        raise DeviceError(f"--out {options.out}: {error.strerror}") from error
+        raise DeviceError(f"--out {options.out}", error.strerror) from error
     print(options.out)
     return 0
 

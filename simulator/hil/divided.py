@@ -38,7 +38,7 @@ class DividedDevice:
         cost = device.estimate(work)
         if self._clock_mhz not in (None, cost.clock_mhz):
             raise DeviceError(
-                f"{self.name}: clocks of {self._clock_mhz} and {cost.clock_mhz} MHz: must be equal"
+                self.name, f"clocks of {self._clock_mhz} and {cost.clock_mhz} MHz", "must be equal"
             )
         self._clock_mhz = cost.clock_mhz
         return cost._replace(energy_pj=None)

@@ -148,7 +148,7 @@ def place(unit: PlacedUnit, *, only_cells: bool = False) -> Placed:
     """Synthesize, place and route a unit, or count its cells. Raises DeviceError."""
     missing = missing_tools((YOSYS,) if only_cells else (YOSYS, NEXTPNR))
     if missing:
-        raise DeviceError(f"fpga: {missing}")
+        raise DeviceError("fpga", missing)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         # By relative names: the tools of YoWASP see the current folder.
@@ -167,7 +167,7 @@ def place(unit: PlacedUnit, *, only_cells: bool = False) -> Placed:
         run_tool(f"fpga: {unit.top}: {NEXTPNR}", words, LIMIT_S, folder=folder)
         report = json.loads((folder / "report.json").read_text())
     if not report["fmax"]:
-        raise DeviceError(f"fpga: {unit.top}: no clock in the report")
+        raise DeviceError("fpga", unit.top, "no clock in the report")
     return _placed(report)
 
 

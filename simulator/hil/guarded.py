@@ -26,7 +26,7 @@ class GuardedDevice:
 
     def __init__(self, device: Device, timeout_s: float = TIMEOUT_S) -> None:
         if not (math.isfinite(timeout_s) and timeout_s > 0):
-            raise DeviceError(f"time-out {timeout_s} s: must be above 0")
+            raise DeviceError(f"time-out {timeout_s} s", "must be above 0")
         self.device = device
         self.timeout_s = timeout_s
         self.name = str(device.name)
@@ -68,7 +68,7 @@ class GuardedDevice:
             answer, error = self._answers.get(timeout=self.timeout_s)
         except queue.Empty:
             self.failure = DeviceError(
-                f"device {self.name}: {place}: no answer within {self.timeout_s:g} s"
+                f"device {self.name}", place, f"no answer within {self.timeout_s:g} s"
             )
             raise self.failure from None
         if error is None:
@@ -77,9 +77,7 @@ class GuardedDevice:
             self.failure = error
         else:
             reason = " ".join(str(error).split()) or "no reason given"
-            self.failure = DeviceError(
-                f"device {self.name}: {place}: {type(error).__name__}: {reason}"
-            )
+            self.failure = DeviceError(f"device {self.name}", place, type(error).__name__, reason)
         raise self.failure from error
 
     def _serve(self) -> None:
@@ -94,11 +92,11 @@ class GuardedDevice:
 def _check_form(device: str, place: str, cost: object) -> None:
     """Raise DeviceError for an answer that is not made of the numbers that a Cost is made of."""
     if not isinstance(cost, Cost):
-        raise DeviceError(f"device {device}: {place}: {type(cost).__name__}: must be a Cost")
+        raise DeviceError(f"device {device}", place, type(cost).__name__, "must be a Cost")
     counts = {"cycles": cost.cycles} | dict(cost.busy_cycles)
     for name, count in counts.items():
         if isinstance(count, bool) or not isinstance(count, int):
             raise DeviceError(f"device {device}: {place}: {name} {count!r}: must be a whole number")
     for name, number in (("clock_mhz", cost.clock_mhz), ("energy_pj", cost.energy_pj)):
         if number is not None and not isinstance(number, int | float):
-            raise DeviceError(f"device {device}: {place}: {name} {number!r}: must be a number")
+            raise DeviceError(f"device {device}", place, f"{name} {number!r}", "must be a number")

@@ -32,7 +32,7 @@ def engine_design(architecture: Architecture) -> RtlDesign:
     """The layer engine of a machine. Raises DeviceError for a machine that the RTL cannot be."""
     if len(architecture.cores) > 1 or architecture.core.engines is not None:
         raise DeviceError(
-            f"device rtl: {architecture.name}: the layer engine is a single core with one array"
+            "device rtl", architecture.name, "the layer engine is a single core with one array"
         )
     core, skip = architecture.core, architecture.token_skip
     array, vector = core.pe_array, core.vector_unit

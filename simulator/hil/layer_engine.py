@@ -201,7 +201,7 @@ class _Image:
         }
         for what, (count, most) in limits.items():
             if count > most:
-                raise DeviceError(f"device rtl: {job.name}: {count} {what}: at most {most}")
+                raise DeviceError("device rtl", job.name, f"{count} {what}", f"at most {most}")
 
     def _chunk_words(self, inputs: int, one_bit: bool) -> int:
         vectors = -(-inputs // self.array.weight_bits) if one_bit else inputs

@@ -108,7 +108,7 @@ class Recorder:
             with staged_file(Path(path), SCHEMA.encode()) as file:
                 file.write(text.encode())
         except OSError as error:
-            raise DeviceError(f"{path}: {error.strerror}: must be in a writable folder") from error
+            raise DeviceError(path, error.strerror, "must be in a writable folder") from error
 
 
 class RecordedDevice:
@@ -166,9 +166,9 @@ def _read(path: Path) -> Recording:
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise DeviceError(f"{path}: {place}: {first['msg']}") from error
+        raise DeviceError(path, place, first["msg"]) from error
     except ValueError as error:
-        raise DeviceError(f"{path}: must hold finite numbers only") from error
+        raise DeviceError(path, "must hold finite numbers only") from error
     if recording.content_hash != intact:
         raise DeviceError(
             f"{path}: content_hash {recording.content_hash}: must be {intact}: the file has changed"

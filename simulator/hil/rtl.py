@@ -92,7 +92,7 @@ class RtlDevice:
                 at = step if len(self._stored(tensor or "")) > 1 else 0
                 if (tensor, at) not in self._known:
                     raise DeviceError(
-                        f"{self.name}: layer {name}: nothing given for {tensor} at timestep {step}"
+                        self.name, f"layer {name}", f"nothing given for {tensor} at timestep {step}"
                     )
 
 

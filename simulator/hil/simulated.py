@@ -153,7 +153,7 @@ def take_in(device: str, layers: Collection[str], image: Image, work: Work) -> N
     """Put a work's spikes and masks into an image; all of them or none. Raises DeviceError."""
     for name in work.layers:
         if name not in layers:
-            raise DeviceError(f"{device}: layer {name} {suggestion(name, layers)}")
+            raise DeviceError(device, f"layer {name} {suggestion(name, layers)}")
     places = []
     for kind, given, known in (
         ("tensor", work.tensors, image.tensors),
@@ -161,7 +161,7 @@ def take_in(device: str, layers: Collection[str], image: Image, work: Work) -> N
     ):
         for name, array in given.items():
             if name not in known:
-                raise DeviceError(f"{device}: {kind} {name} {suggestion(name, known)}")
+                raise DeviceError(device, f"{kind} {name} {suggestion(name, known)}")
             stored = known[name]
             first = work.timestep if len(stored) > 1 else 0
             place = stored[first : first + len(array)]

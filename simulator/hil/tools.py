@@ -44,9 +44,9 @@ def run_binary(
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise DeviceError(f"{what}: no answer within {limit_s:g} s") from error
+        raise DeviceError(what, f"no answer within {limit_s:g} s") from error
     except OSError as error:
-        raise DeviceError(f"{what}: {error}") from error
+        raise DeviceError(what, f"{error}") from error
     if done.returncode != 0:
         lines = (done.stdout + done.stderr).decode(errors="replace").splitlines()
         said = [line for line in lines if "rror" in line or "ERROR" in line]

@@ -110,7 +110,7 @@ def build(design: RtlDesign) -> Path:
             if not program.is_file():
                 _build(design, tool, folder)
     except OSError as error:
-        raise DeviceError(f"device rtl: cache {folder.parent}: {error}") from error
+        raise DeviceError("device rtl", f"cache {folder.parent}", f"{error}") from error
     return program
 
 
@@ -119,7 +119,7 @@ def run(design: RtlDesign, commands: Words) -> Words:
     what = f"device rtl: {design.top}"
     answer = run_binary(what, [str(build(design))], RUN_LIMIT_S, commands.astype("<i4").tobytes())
     if len(answer) % 4:
-        raise DeviceError(f"{what}: answered {len(answer)} bytes: must be words of 4")
+        raise DeviceError(what, f"answered {len(answer)} bytes", "must be words of 4")
     return np.frombuffer(answer, "<i4").astype(np.int32)
 
 

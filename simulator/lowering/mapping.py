@@ -218,16 +218,14 @@ def array_of(layer: Layer, architecture: Architecture) -> PEArray:
 def _check_executable(network: Network, architecture: Architecture) -> None:
     refusal = architecture.dataflow.refusal(network.granularity)
     if refusal:
-        raise LoweringError(f"{architecture.name}: dataflow.kind: {refusal}")
+        raise LoweringError(architecture.name, "dataflow.kind", refusal)
     if len(architecture.cores) > 1 and architecture.memories.global_buffer is None:
-        raise LoweringError(
-            f"{architecture.name}: memories.global_buffer: is missing: several cores exchange "
-            "tensors through it"
-        )
+        rule = "is missing: several cores exchange tensors through it"
+        raise LoweringError(architecture.name, "memories.global_buffer", rule)
     between, shared = architecture.interconnect, architecture.memories.global_buffer
     refusal = between.refusal(len(architecture.cores), shared is not None) if between else ""
     if refusal:
-        raise LoweringError(f"{architecture.name}: interconnect: {refusal}")
+        raise LoweringError(architecture.name, "interconnect", refusal)
 
 
 def _weight_slots(network: Network, architecture: Architecture) -> int:

@@ -115,7 +115,7 @@ class _Reader:
             )
         elif not self.layers:
             raise LoweringError(
-                f"{self.trace.path}: operation {operation.name}: must follow a matrix operation"
+                self.trace.path, f"operation {operation.name}", "must follow a matrix operation"
             )
         last = self.layers[-1]
         changed: dict[str, object] = {}

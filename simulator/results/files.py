@@ -58,4 +58,4 @@ def _one_error(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:  # ValueError: a null character in the path
-        raise ResultError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+        raise ResultError(path, f"{getattr(error, 'strerror', None) or error}") from None

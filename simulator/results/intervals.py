@@ -81,7 +81,7 @@ def has_bounds(result: Result) -> bool:
 def intervals(result: Result) -> Intervals:
     """Return a result's energy with its bounds. Raises ResultError for one without."""
     if not has_bounds(result):
-        raise ResultError("energies: holds no bounds: price the result again (simulator.reprice)")
+        raise ResultError("energies", "holds no bounds: price the result again (simulator.reprice)")
     return intervals_of(result.columns("energies"), result.columns("images"))
 
 
@@ -143,7 +143,7 @@ def machine_of(result: Result, switches: Mapping[str, Any]) -> Architecture:
     """
     facts = result.provenance["architecture"]
     if "technology" not in facts["document"]:
-        raise ResultError("architecture.document: is missing: simulate with this version")
+        raise ResultError("architecture.document", "is missing", "simulate with this version")
     document: dict[str, Any] = dict(facts["document"])
     own = document["technology"]["energy_table"]
     changed = dict(switches)
@@ -159,4 +159,4 @@ def machine_of(result: Result, switches: Mapping[str, Any]) -> Architecture:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(each) for each in first["loc"])
-        raise ResultError(f"architecture.document: {place}: {first['msg']}") from None
+        raise ResultError("architecture.document", place, first["msg"]) from None

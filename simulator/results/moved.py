@@ -48,7 +48,7 @@ class PriceSetting(NamedTuple):
         """Return the setting. Raises PricingError for a value that is no number of 0 or more."""
         for name, value in self._asdict().items():
             if value is not None and not (math.isfinite(value) and value >= 0):
-                raise PricingError(f"{name}: {value}: must be a number of 0 or more")
+                raise PricingError(name, value, "must be a number of 0 or more")
         return self
 
 

@@ -110,7 +110,7 @@ def kinds_of(actions: Table, prices: MachinePrices) -> Kinds:
     named = tuple((str(part), str(action)) for part, action in pairs)
     unknown = sorted(f"{part}.{action}" for part, action in set(named) - prices.price_pj.keys())
     if unknown:
-        raise ResultError(f"repricing: {unknown[0]}: must be an action of the machine")
+        raise ResultError("repricing", unknown[0], "must be an action of the machine")
     return Kinds(named, places)
 
 

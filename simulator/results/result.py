@@ -201,7 +201,7 @@ class Result:
         file, text = read_text(Path(path))
         data = parsed(text, f"{file}: not a whole result", ResultError)
         if not isinstance(data, dict) or set(data) != {"provenance", "tables"}:
-            raise ResultError(f"{file}: must hold provenance and tables, and nothing else")
+            raise ResultError(file, "must hold provenance and tables, and nothing else")
         try:
             return cls(data["provenance"], _lists(data["tables"]))
         except ResultError as error:
@@ -215,15 +215,15 @@ def merge(parts: Sequence[Result]) -> Result:
     Raises ResultError if they differ in anything but their images, or share an image.
     """
     if not parts:
-        raise ResultError("merge: needs at least one result")
+        raise ResultError("merge", "needs at least one result")
     first = parts[0]
     for position, part in enumerate(parts[1:], start=1):
         if part.provenance != first.provenance:
-            raise ResultError(f"merge: part {position}: provenance: must be that of part 0")
+            raise ResultError("merge", f"part {position}", "provenance", "must be that of part 0")
         for name, schema in SCHEMAS.items():
             alike = schema.per_image or schema.derived
             if not alike and not equal(part.columns(name), first.columns(name)):
-                raise ResultError(f"merge: part {position}: {name}: must be that of part 0")
+                raise ResultError("merge", f"part {position}", name, "must be that of part 0")
     return Result(first.provenance, joined([part.all_columns() for part in parts]))
 
 
@@ -328,11 +328,11 @@ def _cells(column: Column) -> list[Any]:
 def _lists(tables: Any) -> dict[str, dict[str, list[Any]]]:
     """Return tables in their JSON form, once they have that form."""
     if not isinstance(tables, dict):
-        raise ResultError("tables: must map names to tables")
+        raise ResultError("tables", "must map names to tables")
     for name, columns in tables.items():
         if not isinstance(columns, dict) or not all(isinstance(c, list) for c in columns.values()):
-            raise ResultError(f"{name}: must map columns to lists")
+            raise ResultError(name, "must map columns to lists")
         lengths = {len(column) for column in columns.values()}
         if len(lengths) > 1:
-            raise ResultError(f"{name}: columns must be equally long, not {sorted(lengths)}")
+            raise ResultError(name, f"columns must be equally long, not {sorted(lengths)}")
     return tables

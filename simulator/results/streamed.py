@@ -46,7 +46,7 @@ class StreamedResult:
         self.folder = folder
         header = read_header(folder)
         if header is None:
-            raise ResultError(f"{folder}: holds no {HEADER}: must be what --stream wrote")
+            raise ResultError(folder, f"holds no {HEADER}", "must be what --stream wrote")
         self.provenance: dict[str, Any] = header["provenance"]
         self.wanted = int(header["stop"]) - int(header["first"])
 
@@ -59,7 +59,7 @@ class StreamedResult:
         """The table of images, whole."""
         parts = list(self.parts(LAST_TABLE))
         if not parts:
-            raise ResultError(f"{self.folder}: holds no images yet")
+            raise ResultError(self.folder, "holds no images yet")
         return pd.concat(parts, ignore_index=True)
 
     def totals(self, table: str, by: str, column: str) -> dict[str, float]:
@@ -152,7 +152,7 @@ def stream_problems(folder: Path) -> list[str]:
         return [f"{folder / HEADER}: is missing"]
     cut = header.get("part_images")
     if type(cut) is not int or cut < 1:
-        raise ResultError(f"{folder / HEADER}: part_images: must be a whole number from 1")
+        raise ResultError(f"{folder / HEADER}", "part_images", "must be a whole number from 1")
     numbers = range(header["first"] // cut, -(-header["stop"] // cut))
     problems, named, absent = [], set(), 0
     for number in numbers:
@@ -188,7 +188,7 @@ def result_of(streamed: StreamedResult) -> Result:
     result = Result(streamed.provenance, tables)
     if result.images != streamed.wanted:
         rule = f"holds {result.images} of {streamed.wanted} images: the command of it goes on"
-        raise ResultError(f"{streamed.folder}: {rule}: {streamed.provenance['command']}")
+        raise ResultError(streamed.folder, rule, streamed.provenance["command"])
     return result
 
 
@@ -209,7 +209,7 @@ def _read(path: Path) -> pd.DataFrame:
         return pd.read_parquet(io.BytesIO(content), engine="pyarrow")
     except ImportError:
         rule = "needs the extra 'cluster': pip install 'stasim[cluster]'"
-        raise ResultError(f"{path}: Parquet {rule}") from None
+        raise ResultError(path, f"Parquet {rule}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ResultError(f"{path}: not a whole part: {error}") from None
 

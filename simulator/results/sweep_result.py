@@ -142,7 +142,7 @@ class SweepResult:
             with contextlib.suppress(FileNotFoundError):
                 (folder / PROVENANCE).unlink()  # of the search that ends, or of another table
         except OSError as error:
-            raise SpaceError(f"{folder}: {error.strerror or error}") from None
+            raise SpaceError(folder, f"{error.strerror or error}") from None
 
     @classmethod
     def load(cls, folder: str | Path) -> SweepResult:
@@ -157,7 +157,7 @@ class SweepResult:
     def checked(self, place: str) -> SweepResult:
         """Return the result itself. Raises SpaceError, which begins with the place."""
         if problem := _problem(self.provenance, self.points):
-            raise SpaceError(f"{place}: {problem}")
+            raise SpaceError(place, f"{problem}")
         return self
 
 
@@ -167,7 +167,7 @@ def _packed(points: pd.DataFrame, provenance: str, path: Path) -> bytes:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
-        raise SpaceError(f"{path}: Parquet {_NEEDED}") from None
+        raise SpaceError(path, f"Parquet {_NEEDED}") from None
     table = pa.Table.from_pandas(points, preserve_index=False)
     table = table.replace_schema_metadata((table.schema.metadata or {}) | {_KEY: provenance})
     sink = io.BytesIO()
@@ -182,7 +182,7 @@ def _unpacked(path: Path) -> tuple[pd.DataFrame, str]:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
-        raise SpaceError(f"{path}: Parquet {_NEEDED}") from None
+        raise SpaceError(path, f"Parquet {_NEEDED}") from None
     content = read_bytes(path, MOST_BYTES, SpaceError)
     try:
         with pq.ParquetFile(pa.BufferReader(content)) as file:
@@ -196,7 +196,7 @@ def _unpacked(path: Path) -> tuple[pd.DataFrame, str]:
     # Searches without findings are of versions without a hash.
     hashed = bool(stated) or FINDINGS in points.columns
     if hashed and stated != _digest(content.replace(stated, _NO_HASH, 1)):
-        raise SpaceError(f"{path}: has changed: its bytes are not those that its hash is of")
+        raise SpaceError(path, "has changed", "its bytes are not those that its hash is of")
     return points, text
 
 

@@ -110,7 +110,7 @@ def _folder(folder: Path) -> Verification:
     try:
         manifest, problems = verify_folder(folder)
     except OSError as error:
-        raise ResultError(f"{folder}: {error.strerror or error}") from None
+        raise ResultError(folder, f"{error.strerror or error}") from None
     kind, count = manifest["kind"], len(manifest["files"])
     if kind == KIND:
         problems = [*problems, *(stream_problems(folder) if not problems else ())]
@@ -185,7 +185,7 @@ def _sealed_tensors(path: Path) -> tuple[bool, dict[str, Any]]:
     try:
         return are_tensors_sealed(content), metadata_of(content)
     except ValueError as error:
-        raise ResultError(f"{path}: {error}") from None
+        raise ResultError(path, f"{error}") from None
 
 
 def _sealed_file(path: Path) -> Verification:
@@ -198,6 +198,6 @@ def _sealed_file(path: Path) -> Verification:
     content = parsed(read_text(path, MOST_BYTES, ResultError), str(path), ResultError)
     if not isinstance(content, dict) or SEAL not in content:
         rule = "of a folder give the folder; a file must be a trace, a recording or a cost table"
-        raise ResultError(f"{path}: holds no {SEAL}: {rule}")
+        raise ResultError(path, f"holds no {SEAL}", rule)
     kind = shown(content.get("schema"))
     return Verification(f"a file of {kind}", () if is_sealed(content) else [f"{path}: has changed"])

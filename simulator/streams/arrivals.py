@@ -51,7 +51,7 @@ class Arrivals(NamedTuple):
             cycle = round(time_s * clock_mhz * 1e6)
             if cycle >= _LATEST_CYCLE:
                 raise StreamError(
-                    f"--arrivals {self.text}: {time_s} s is cycle {cycle}; rule: below 2^60"
+                    f"--arrivals {self.text}", f"{time_s} s is cycle {cycle}; rule: below 2^60"
                 )
             yield cycle
 
@@ -75,14 +75,15 @@ def read_arrivals(text: str) -> Arrivals:
     if (kind == "closed" and not colon) or (kind in ("rate", "poisson") and colon):
         fields = _options(text, options, ("seed", "images") if kind == "poisson" else ("images",))
         if kind == "poisson" and "seed" not in fields:
-            raise StreamError(f"--arrivals {text}: needs a seed, such as {head},seed=1")
+            raise StreamError(f"--arrivals {text}", f"needs a seed, such as {head},seed=1")
         images_per_s = _rate(text, rate) if colon else 0.0
         return Arrivals(text, kind, images_per_s, fields.get("seed", 0), fields.get("images", 0))
     path = Path(text)
     if path.suffix not in SUFFIXES:
         raise StreamError(
-            f"--arrivals {text}: must be closed, rate:R, poisson:R,seed=S, "
-            f"or a file that ends with {' or '.join(SUFFIXES)}"
+            f"--arrivals {text}",
+            "must be closed, rate:R, poisson:R,seed=S, or a file that ends with "
+            f"{' or '.join(SUFFIXES)}",
         )
     times_s = _read_times(path)
     return Arrivals(text, "file", images=len(times_s), times_s=times_s)
@@ -94,11 +95,11 @@ def _options(text: str, options: list[str], known: tuple[str, ...]) -> dict[str,
         name, _, value = option.partition("=")
         if name not in known or name in fields:
             raise StreamError(
-                f"--arrivals {text}: {option}: must be one of {', '.join(known)}, each once"
+                f"--arrivals {text}", option, f"must be one of {', '.join(known)}, each once"
             )
         most, least = (MOST_IMAGES, 1) if name == "images" else ((1 << 63) - 1, 0)
         if not value.isdecimal() or not value.isascii() or not least <= int(value[:20]) <= most:
-            raise StreamError(f"--arrivals {text}: {option}: must be from {least} to {most}")
+            raise StreamError(f"--arrivals {text}", option, f"must be from {least} to {most}")
         fields[name] = int(value)
     return fields
 
@@ -109,7 +110,7 @@ def _rate(text: str, rate: str) -> float:
     except ValueError:
         images_per_s = math.nan
     if not 1e-6 <= images_per_s <= 1e12:
-        raise StreamError(f"--arrivals {text}: {rate}: must be from 1e-6 to 1e12 images a second")
+        raise StreamError(f"--arrivals {text}", rate, "must be from 1e-6 to 1e12 images a second")
     return images_per_s
 
 
@@ -132,5 +133,5 @@ def _read_times(path: Path) -> tuple[float, ...]:
             )
         times.append(time_s)
     if not 1 <= len(times) <= MOST_IMAGES:
-        raise StreamError(f"{path}: {len(times)} times: must hold 1 to {MOST_IMAGES}")
+        raise StreamError(path, f"{len(times)} times", f"must hold 1 to {MOST_IMAGES}")
     return tuple(times)

@@ -46,12 +46,12 @@ class Journal:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if not self.path.exists() and any(folder.iterdir()):
-                raise SpaceError(f"{folder}: must be new or empty, or hold an earlier sweep")
+                raise SpaceError(folder, "must be new or empty, or hold an earlier sweep")
             if self.path.exists():
                 check_regular(self.path, MOST_BYTES, SpaceError)
             self._file: IO[bytes] = open(self.path, "a+b")  # noqa: SIM115
         except OSError as error:
-            raise SpaceError(f"{folder}: {error.strerror or error}") from None
+            raise SpaceError(folder, f"{error.strerror or error}") from None
         try:
             self._lock()
             self._read({"schema": SCHEMA, **header})
@@ -84,7 +84,7 @@ class Journal:
             if lock(self._file.fileno()):
                 return
             time.sleep(_PAUSE_S)
-        raise SpaceError(f"{self.path.parent}: another process is at work on it")
+        raise SpaceError(self.path.parent, "another process is at work on it")
 
     def _read(self, header: Mapping[str, Any]) -> None:
         self._file.seek(0)
@@ -97,7 +97,7 @@ class Journal:
             return
         if _parsed(self.path, 1, lines[0]) != json.loads(json.dumps(sealed(header))):
             rule = "holds another sweep (space, machine, trace or version changed): choose another"
-            raise SpaceError(f"{self.path.parent}: {rule}")
+            raise SpaceError(self.path.parent, rule)
         for point, outcome in _entries(self.path, lines):
             self.outcomes[point_key(point)] = outcome
 
@@ -129,7 +129,7 @@ def _entries(path: Path, lines: Sequence[str]) -> Iterator[tuple[Point, Outcome]
     for number, line in enumerate(lines[1:], start=2):
         entry = _parsed(path, number, line)
         if not is_sealed(entry):
-            raise SpaceError(f"{path}:{number}: {shown(line)}: has changed")
+            raise SpaceError(f"{path}:{number}", shown(line), "has changed")
         point = entry.pop("point", None)
         del entry[SEAL]
         try:
@@ -137,14 +137,14 @@ def _entries(path: Path, lines: Sequence[str]) -> Iterator[tuple[Point, Outcome]
         except ValidationError as error:
             raise SpaceError(_broken(path, number, error)) from None
         if not isinstance(point, dict):
-            raise SpaceError(f"{path}:{number}: {shown(line)}: must be a point's outcome")
+            raise SpaceError(f"{path}:{number}", shown(line), "must be a point's outcome")
         yield point, outcome
 
 
 def _parsed(path: Path, number: int, line: str) -> dict[str, Any]:
     entry = parsed(line, f"{path}:{number}", SpaceError)
     if not isinstance(entry, dict):
-        raise SpaceError(f"{path}:{number}: {shown(line)}: must be an object")
+        raise SpaceError(f"{path}:{number}", shown(line), "must be an object")
     return entry
 
 

@@ -32,7 +32,7 @@ def begin(folder: Path, provenance: Mapping[str, Any]) -> None:
         with staged_file(folder / PROVENANCE) as file:
             file.write(json.dumps(provenance).encode())
     except OSError as error:
-        raise SpaceError(f"{folder}: {error.strerror or error}") from None
+        raise SpaceError(folder, f"{error.strerror or error}") from None
 
 
 def so_far(folder: str | Path) -> SweepResult | None:
@@ -60,5 +60,5 @@ def so_far(folder: str | Path) -> SweepResult | None:
     try:
         found = SweepResult.of(provenance, names, sorted(rows, key=lambda row: row[0]))
     except (KeyError, TypeError):
-        raise SpaceError(f"{place}: must say what is searched") from None
+        raise SpaceError(place, "must say what is searched") from None
     return found.checked(place)

@@ -104,7 +104,7 @@ class _Learned:
             import optuna
         except ImportError:
             rule = "needs the extra 'search': pip install 'stasim[search]'"
-            raise SpaceError(f"strategy {space.file.search.strategy}: {rule}") from None
+            raise SpaceError(f"strategy {space.file.search.strategy}", rule) from None
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._optuna = optuna
         self._space = space

@@ -23,11 +23,11 @@ MARK = b"(1 ns shown = 1 cycle = "
 def check_target(path: Path) -> None:
     """Raise TimelineError, before anything is simulated, where the file could not be written."""
     if path.suffix not in SUFFIXES:
-        raise TimelineError(f"{path}: must end with {' or '.join(SUFFIXES)}")
+        raise TimelineError(path, f"must end with {' or '.join(SUFFIXES)}")
     try:
         replaceable(path, MARK)
     except OSError as error:
-        raise TimelineError(f"{path}: {error.strerror or error}") from None
+        raise TimelineError(path, f"{error.strerror or error}") from None
     if path.suffix == ".pftrace":
         _protocol()
 
@@ -41,7 +41,7 @@ def write_timeline(recordings: Iterable[TimelineRecording], path: Path) -> None:
         with staged_file(path, MARK) as file:
             write(recordings, file)
     except OSError as error:
-        raise TimelineError(f"{path}: {error.strerror or error}") from None
+        raise TimelineError(path, f"{error.strerror or error}") from None
 
 
 def _write_chrome(recordings: Iterable[TimelineRecording], file: IO[bytes]) -> None:

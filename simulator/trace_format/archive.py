@@ -68,7 +68,7 @@ def one_error(path: Path, place: str, rule: str) -> Iterator[None]:
     try:
         yield
     except _FAULTS as fault:
-        raise TraceError(f"{path}: {place}: {reason(fault)}: {rule}") from fault
+        raise TraceError(path, place, reason(fault), rule) from fault
 
 
 class ArrayStream(NamedTuple):
@@ -123,7 +123,7 @@ class Archive:
         """The members are those that the manifest implies, and itself."""
         for name in self.entries.keys() - wanted - {"manifest"}:
             tail = hint(name, wanted)
-            raise TraceError(f"{self.path}: {one_line(name)}.npy: must be in the manifest {tail}")
+            raise TraceError(self.path, f"{one_line(name)}.npy", f"must be in the manifest {tail}")
         for name in wanted:
             if name not in self.entries:
                 raise TraceError(
@@ -137,15 +137,15 @@ class Archive:
             stream = self.open_member(name)
             found_dtype, found, header_bytes = read_header(place, stream)
         if found_dtype != dtype:
-            raise TraceError(f"{place}: dtype {found_dtype!r}: must be {dtype!r}")
+            raise TraceError(place, f"dtype {found_dtype!r}", f"must be {dtype!r}")
         if found != shape and (shape or len(found) != 1):
             raise TraceError(
-                f"{place}: shape {found}: must be {shape or '(bytes,)'}, by the manifest"
+                place, f"shape {found}", f"must be {shape or '(bytes,)'}, by the manifest"
             )
         size, wanted = self.entries[name].file_size, ITEM_BYTES[dtype] * math.prod(found)
         if size != header_bytes + wanted:
             rule = f"must be {header_bytes + wanted}, by its shape"
-            raise TraceError(f"{place}: {size} bytes: {rule}")
+            raise TraceError(place, f"{size} bytes", rule)
         return ArrayStream(stream, found, header_bytes)
 
     def read_manifest(self) -> bytes:
@@ -153,11 +153,11 @@ class Archive:
         place = f"{self.path}: manifest.npy"
         if "manifest" not in self.entries:
             raise TraceError(
-                f"{place} is missing: must be there, a trace is a .npz with a manifest"
+                f"{place} is missing", "must be there, a trace is a .npz with a manifest"
             )
         size = self.entries["manifest"].file_size
         if size > MANIFEST_LIMIT_BYTES:
-            raise TraceError(f"{place}: {size} bytes: must be at most {MANIFEST_LIMIT_BYTES}")
+            raise TraceError(place, f"{size} bytes", f"must be at most {MANIFEST_LIMIT_BYTES}")
         with one_error(self.path, "manifest.npy", "must be an intact member"):
             stream = self.open_member("manifest")
             dtype, shape, header_bytes = read_header(place, stream)
@@ -185,7 +185,7 @@ def read_header(place: str, stream: IO[bytes]) -> tuple[str, tuple[int, ...], in
     """dtype, shape and size in bytes of a .npy header."""
     magic = stream.read(len(_NPY_MAGIC))
     if magic != _NPY_MAGIC:
-        raise TraceError(f"{place}: starts with {magic!r}: must be {_NPY_MAGIC!r}, .npy 1.0")
+        raise TraceError(place, f"starts with {magic!r}", f"must be {_NPY_MAGIC!r}, .npy 1.0")
     prefix = stream.read(2)
     size = int.from_bytes(prefix, "little")
     if len(prefix) != 2 or size > _NPY_HEADER_LIMIT_BYTES:
@@ -195,10 +195,10 @@ def read_header(place: str, stream: IO[bytes]) -> tuple[str, tuple[int, ...], in
     match = _NPY_HEADER.fullmatch(text)
     if len(text) != size or match is None:
         rule = "must be a dictionary of descr, fortran_order and shape"
-        raise TraceError(f"{place}: .npy header {shown(text)}: {rule}")
+        raise TraceError(place, f".npy header {shown(text)}", rule)
     dtype, fortran, numbers = match.groups()
     if fortran == "True":
-        raise TraceError(f"{place}: fortran_order True: must be False, C order")
+        raise TraceError(place, "fortran_order True", "must be False, C order")
     shape = tuple(int(number) for number in numbers.replace(",", " ").split())
     return dtype, shape, len(_NPY_MAGIC) + 2 + size
 
@@ -210,7 +210,7 @@ def _check_end(path: Path, file: IO[bytes], size: int) -> None:
     """
     rule = "must end with a plain zip end record (PK\\5\\6), or the file is truncated or no trace"
     if size < _END.size:
-        raise TraceError(f"{path}: file: {size} bytes: {rule}")
+        raise TraceError(path, "file", f"{size} bytes", rule)
     with one_error(path, "file", rule):
         tail_bytes = min(size, _END.size + _LOCATOR64.size + _END64.size)
         file.seek(size - tail_bytes)
@@ -229,7 +229,7 @@ def _check_end(path: Path, file: IO[bytes], size: int) -> None:
             directory = max(directory, end64[8]) if directory < 2**32 - 1 else end64[8]
     if directory > _DIRECTORY_LIMIT_BYTES:
         rule = f"must be at most {_DIRECTORY_LIMIT_BYTES}"
-        raise TraceError(f"{path}: zip directory: {directory} bytes: {rule}")
+        raise TraceError(path, "zip directory", f"{directory} bytes", rule)
 
 
 def _checked_entries(
@@ -238,7 +238,7 @@ def _checked_entries(
     """The members by name less .npy, if all can be what they claim."""
     if len(entries) > MEMBER_LIMIT:
         rule = f"must be at most {MEMBER_LIMIT}"
-        raise TraceError(f"{path}: zip directory: {len(entries)} members: {rule}")
+        raise TraceError(path, "zip directory", f"{len(entries)} members", rule)
     members: dict[str, zipfile.ZipInfo] = {}
     total = 0
     for entry in entries:
@@ -247,13 +247,13 @@ def _checked_entries(
         if name in members:
             raise TraceError(f"{place}: is twice in the archive: must be there once")
         if name == entry.orig_filename or not _inside(name):
-            raise TraceError(f"{place}: must be a relative name without '..' that ends with .npy")
+            raise TraceError(place, "must be a relative name without '..' that ends with .npy")
         for flag, word in _UNREADABLE_FLAGS.items():
             if entry.flag_bits & flag:
                 raise TraceError(f"{place}: is {word} (flags {entry.flag_bits:#x}): must be plain")
         if entry.compress_type not in _METHODS:
             rule = "must be 0 (stored) or 8 (deflated)"
-            raise TraceError(f"{place}: compression method {entry.compress_type}: {rule}")
+            raise TraceError(place, f"compression method {entry.compress_type}", rule)
         _check_sizes(place, entry)
         total += entry.compress_size
         members[name] = entry
@@ -280,4 +280,4 @@ def _check_sizes(place: str, entry: zipfile.ZipInfo) -> None:
         rule = f"must be at most {most}, {DEFLATE_RATIO} times its compressed bytes"
         least = 0
     if not least <= entry.file_size <= most:
-        raise TraceError(f"{place}: declares {entry.file_size} bytes: {rule}")
+        raise TraceError(place, f"declares {entry.file_size} bytes", rule)

@@ -65,7 +65,7 @@ class _Rules:
         if wrong.any():
             image = int(wrong.argmax())
             rule = f"must be a class from 0 to {last}, or -1 for none"
-            raise TraceError(f"{self.place(image)}: {what} {values[image]}: {rule}")
+            raise TraceError(self.place(image), f"{what} {values[image]}", rule)
 
     def check_padding(self) -> None:
         """Nothing lies between the tensors."""
@@ -73,7 +73,7 @@ class _Rules:
         if spare.any():
             image, at = np.argwhere(spare)[0]
             found = f"byte {spare[image, at]:#04x} at {self.layout.padding[at]} of its record"
-            raise TraceError(f"{self.place(image)}: {found}: must be zero, between two arrays")
+            raise TraceError(self.place(image), found, "must be zero, between two arrays")
 
     def check_unused_bits(self, name: str, packed: Packed, bits: int) -> None:
         """The last byte of each row holds nothing beyond the row's bits."""
@@ -124,11 +124,11 @@ class _Rules:
             taken = self.layout.image_timesteps[index]
             rule = f"must be zero, the image left after {taken} timesteps"
             if halts and self.batch.active[place, :, taken:].any():
-                raise TraceError(f"{self.place(place)}: active: {rule}")
+                raise TraceError(self.place(place), "active", rule)
             for name, tensor in self.layout.tensors.items():
                 every = tensor.timesteps == self.layout.timesteps
                 if every and self.layout.tensor(self.batch.arena[place], name)[taken:].any():
-                    raise TraceError(f"{self.place(place)}: spikes/{name}: {rule}")
+                    raise TraceError(self.place(place), f"spikes/{name}", rule)
 
     def halted_rows(self) -> dict[str, tuple[npt.NDArray[np.intp], ...]]:
         """(image, timestep, token) of the halted tokens by mask, where there are any."""
@@ -160,15 +160,15 @@ def _check_names(place: str, arrays: Mapping[str, object], known: Iterable[str])
     known = set(known)
     for name in sorted(arrays.keys() - known, key=str):
         rule = f"must be in the manifest {hint(name, known)}"
-        raise TraceError(f"{place}: {shown(name)}: {rule}")
+        raise TraceError(place, shown(name), rule)
     for name in sorted(known - arrays.keys()):
-        raise TraceError(f"{place}: {shown(name)} is missing: must be there, by the manifest")
+        raise TraceError(place, f"{shown(name)} is missing", "must be there, by the manifest")
 
 
 def _check_array(place: str, array: object, dtype: str, shape: tuple[int, ...]) -> None:
     found = (str(getattr(array, "dtype", type(array))), getattr(array, "shape", None))
     if not isinstance(array, np.ndarray) or found != (dtype, shape):
-        raise TraceError(f"{place}: {found[0]} {found[1]}: must be an array {dtype} {shape}")
+        raise TraceError(place, f"{found[0]} {found[1]}", f"must be an array {dtype} {shape}")
 
 
 def _spoken(index: Iterable[np.intp]) -> str:

@@ -47,7 +47,7 @@ class Records:
         place = f"{archive.path}: records.npy"
         if archive.entries["records"].compress_type != zipfile.ZIP_STORED:
             rule = "must be stored, so that any image can be read alone"
-            raise TraceError(f"{place}: is deflated: {rule}")
+            raise TraceError(place, "is deflated", rule)
         stream, (size,), header_bytes = archive.open_array("records", "|u1", None)
         stream.close()
         with one_error(archive.path, "records.npy", "must be an intact member"):
@@ -64,12 +64,12 @@ class Records:
             frame = zstandard.get_frame_parameters(record)
         if frame.content_size != self._row_bytes:
             rule = f"must be {self._row_bytes}, by the manifest"
-            raise TraceError(f"{path}: {place}: declares {frame.content_size} bytes: {rule}")
+            raise TraceError(path, place, f"declares {frame.content_size} bytes", rule)
         limit = max(self._row_bytes, _WINDOW_LIMIT_BYTES)
         if frame.window_size > limit or frame.dict_id:
             found = f"window of {frame.window_size} bytes, dictionary {frame.dict_id}"
             rule = f"must have at most {limit} and no dictionary"
-            raise TraceError(f"{path}: {place}: {found}: {rule}")
+            raise TraceError(path, place, found, rule)
         with one_error(path, place, "must be one intact zstd frame"):
             written = self._decompressor.stream_reader(record).readinto(row.data)
         if written != self._row_bytes:
@@ -86,12 +86,12 @@ class Records:
         if (ptr[0], ptr[-1]) != (0, size):
             found = f"from {ptr[0]} to {ptr[-1]}"
             rule = f"must be from 0 to {size}, the bytes of records"
-            raise TraceError(f"{path}: record_ptr.npy: {found}: {rule}")
+            raise TraceError(path, "record_ptr.npy", found, rule)
         most = self._row_bytes + self._row_bytes // 128 + _SLACK_BYTES
         wrong = (ptr[1:] <= ptr[:-1]) | (ptr[1:] - most > ptr[:-1])
         if wrong.any():
             image = int(wrong.argmax())
             found = f"{ptr[image]} to {ptr[image + 1]}"
             rule = f"must be from 1 to {most} bytes of a record"
-            raise TraceError(f"{path}: record_ptr.npy: image {image}: {found}: {rule}")
+            raise TraceError(path, "record_ptr.npy", f"image {image}", found, rule)
         return ptr

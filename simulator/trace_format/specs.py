@@ -163,15 +163,15 @@ def parse_manifest(text: bytes, source: str) -> dict[str, Any]:
             parse_constant=_finite,
         )
     except (ValueError, RecursionError) as error:
-        raise TraceError(f"{source}: {reason(error)}: {_JSON_RULE}") from error
+        raise TraceError(source, reason(error), _JSON_RULE) from error
     if _deeper_than(_NESTING_LIMIT, manifest):
-        raise TraceError(f"{source}: must be nested at most {_NESTING_LIMIT} levels deep")
+        raise TraceError(source, f"must be nested at most {_NESTING_LIMIT} levels deep")
     if not isinstance(manifest, dict):
-        raise TraceError(f"{source}: {shown(manifest)}: must be a JSON object")
+        raise TraceError(source, shown(manifest), "must be a JSON object")
     schema = manifest.get("schema")
     if schema not in SCHEMAS:
         rule = f"this program reads {' and '.join(map(repr, SCHEMAS))} only"
-        raise TraceError(f"{source}: schema = {shown(schema)}: {rule}")
+        raise TraceError(source, f"schema = {shown(schema)}", rule)
     return manifest
 
 

@@ -86,7 +86,7 @@ class TraceWriter:
         place = f"{self.path}: image {index}"
         if index == layout.images:
             rule = f"must be one of {layout.images}, by dataset.images of the manifest"
-            raise TraceError(f"{place}: {rule}")
+            raise TraceError(place, rule)
         image = Image(index, dict(tensors), dict(active), int(label), int(prediction))
         check_sizes(layout, image, place)
         fill_row(layout, image, self._row[0])
@@ -126,7 +126,7 @@ class TraceWriter:
         text = canonical_json(self._manifest)
         if len(text) > MANIFEST_LIMIT_BYTES:
             rule = f"must be at most {MANIFEST_LIMIT_BYTES}"
-            raise TraceError(f"{self._place}: {len(text)} bytes: {rule}")
+            raise TraceError(self._place, f"{len(text)} bytes", rule)
         with one_error(self.path, "file", "must be in a folder that can be written"):
             target = replaceable(self.path, _MARK)
             os.replace(self._written(spool, text), target)
@@ -166,7 +166,7 @@ def read_announcement(manifest: Mapping[str, Any], source: str) -> tuple[dict[st
     try:
         text = json.dumps(dict(manifest))
     except (TypeError, ValueError, RecursionError) as error:
-        raise TraceError(f"{source}: {reason(error)}: must be JSON") from error
+        raise TraceError(source, reason(error), "must be JSON") from error
     parsed = parse_manifest(text.encode(), source)
     parsed["schema"] = SCHEMA
     if "stages" not in parsed:
@@ -174,7 +174,7 @@ def read_announcement(manifest: Mapping[str, Any], source: str) -> tuple[dict[st
     images = _images_stated(parsed)
     if images > _MOST_IMAGES:
         rule = f"must be at most {_MOST_IMAGES}, whose hashes a manifest can hold"
-        raise TraceError(f"{source}: dataset.images = {images}: {rule}")
+        raise TraceError(source, f"dataset.images = {images}", rule)
     _complete(parsed, [_NO_DIGEST] * images, {})
     return parsed, check_manifest(parsed, source)
 

@@ -87,13 +87,13 @@ class RtlBoard:
             self.process.stdin.write(words.tobytes())
             self.process.stdin.flush()
         except OSError as error:
-            raise DeviceError(f"device rtl: {self.name}: {self._last_words()}") from error
+            raise DeviceError("device rtl", self.name, self._last_words()) from error
 
     def _take(self, count: int) -> Words:
         assert self.process.stdout is not None
         data = self.process.stdout.read(4 * count)
         if len(data) < 4 * count:
-            raise DeviceError(f"device rtl: {self.name}: {self._last_words(data)}")
+            raise DeviceError("device rtl", self.name, self._last_words(data))
         return np.frombuffer(data, "<i4").astype(np.int32)
 
     def _last_words(self, before: bytes = b"") -> str:

@@ -78,4 +78,4 @@ def write_calibrated(source: Path, target: Path, table: NetworkTable) -> None:
         raise DeviceError(f"{target}: cannot be written: {error.strerror}") from error
     made = load_architecture(target)
     if made.core.vector_unit.halting_latency_cycles != latency or measured not in made.source:
-        raise DeviceError(f"{target}: {LATENCY} and source are not where they were expected")
+        raise DeviceError(target, f"{LATENCY} and source are not where they were expected")

@@ -93,7 +93,7 @@ class Driver:
         self.board.write(self.image, image_words(pixels, self.beat_words))
         status = self._start(RUN)
         if not status & CLASSIFIED:
-            raise DeviceError("network engine: idle again without a result")
+            raise DeviceError("network engine", "idle again without a result")
         words = self.board.read(self.result, 2 * self.classes).astype("<i4")
         logits = np.ascontiguousarray(words).view("<i8").astype(np.int64)
         counters = {
@@ -109,7 +109,7 @@ class Driver:
             status = self.board.read_register(STATUS)
             if status & IDLE:
                 if status & REFUSED:
-                    raise DeviceError("network engine: DRAM refused an access")
+                    raise DeviceError("network engine", "DRAM refused an access")
                 return status
             self.board.wait()
-        raise DeviceError(f"network engine: not idle after {MOST_WAITS} waits")
+        raise DeviceError("network engine", f"not idle after {MOST_WAITS} waits")

@@ -65,7 +65,7 @@ def read_fixed(path: Path) -> FixedFile:
             arrays: Arrays = {name: stored[name] for name in stored.files}
         facts = json.loads(arrays["description"].tobytes())
         if facts["schema"] != SCHEMA:
-            raise DeviceError(f"{path}: schema {facts['schema']}: must be {SCHEMA}")
+            raise DeviceError(path, f"schema {facts['schema']}", f"must be {SCHEMA}")
         network = FixedNetwork(
             name=str(facts["name"]),
             side=int(facts["side"]),

@@ -50,7 +50,7 @@ class PynqBoard:
         address = int(buffer.physical_address)
         if address % PAGE_BYTES or address + 4 * words > 1 << 32:
             raise DeviceError(
-                f"network engine: a buffer at {address:#x}: must begin a page below 4 GiB"
+                "network engine", f"a buffer at {address:#x}", "must begin a page below 4 GiB"
             )
         self._buffers[address] = buffer
         return address
@@ -89,6 +89,6 @@ def open_board(bitstream: str, engine: str) -> PynqBoard:
     overlay = pynq.Overlay(bitstream)
     if engine not in overlay.ip_dict:
         known = ", ".join(sorted(overlay.ip_dict)) or "none"
-        raise DeviceError(f"{bitstream}: no block {engine!r}: must be one of {known}")
+        raise DeviceError(bitstream, f"no block {engine!r}", f"must be one of {known}")
     base = int(overlay.ip_dict[engine]["phys_addr"])
     return PynqBoard(pynq.allocate, pynq.MMIO(base, REGISTER_BYTES))

@@ -66,7 +66,7 @@ def network_table(
         absent = plan.network.tensors.keys() - twin.tensors.keys()
         if absent:
             raise DeviceError(
-                f"{trace}: tensor {min(absent)}: a trace of {content.network.name} is needed"
+                trace, f"tensor {min(absent)}", f"a trace of {content.network.name} is needed"
             )
         right += int(run.logits.argmax() == label)
         wrong += sum(wrong_values(compiled, run, twin).values())

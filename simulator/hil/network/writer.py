@@ -63,7 +63,7 @@ class Writer:
         """Raise DeviceError for more of something than the engine holds."""
         if count > most:
             raise DeviceError(
-                f"network engine: {self.network.name}: {what} {count}: must be at most {most}"
+                "network engine", self.network.name, f"{what} {count}", f"must be at most {most}"
             )
 
     def room(self, memory: int, entries: int) -> int:
