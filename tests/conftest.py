@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, settings
 
 from simulator.components import base
 
+pytest.register_assert_rewrite("tests.messages")
+
 # A first example may wait for a compiler, so neither deadlines nor slowness count as failures.
 settings.register_profile(
     "steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]

@@ -18,7 +18,7 @@ def square(number: int) -> int:
 def refuse_three(number: int) -> int:
     """What is wrong with the input, found by a worker."""
     if number == 3:
-        raise TraceError("task 3: must be refused")
+        raise TraceError("task 3", "must be refused")
     return number
 
 

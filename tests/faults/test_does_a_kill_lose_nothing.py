@@ -26,6 +26,7 @@ from simulator.trace import Trace
 from tests.errands import die_once
 from tests.factories import tiny_content
 from tests.kills import WRITERS, every_kill, forked
+from tests.messages import said
 from tests.sample_sweep import sample_sweep
 
 ROOT = Path(__file__).parents[2]
@@ -203,7 +204,7 @@ def test_a_cluster_without_any_worker_is_one_error(
     tasks = [(number, str(tmp_path)) for number in range(8)]
     with cluster(tmp_path, workers=1) as running, open_executor(dask=running.address) as executor:
         found = executor.run(die_once, tasks)
-        with pytest.raises(ExecutionError, match=r"the cluster was lost: no worker is left"):
+        with pytest.raises(ExecutionError, match=said("the last worker died")):
             dict(found)
     assert (tmp_path / "died-3").exists()
     survived("kill of a worker (Dask)")

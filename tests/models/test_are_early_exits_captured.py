@@ -20,6 +20,7 @@ from simulator.errors import LoweringError, TraceError
 from simulator.operations import read_network
 from simulator.simulate import Simulation
 from simulator.trace import Trace, open_writer
+from tests.messages import cases, said
 from tests.models.any_networks import pictures
 
 T = 4
@@ -121,12 +122,12 @@ def test_only_what_halts_in_time_runs_it(own: Any) -> None:
     with Trace.open(path) as trace:
         file = "arch_configs/sparse_pe.yaml"
         batched = load_architecture(file, ["dataflow.kind=tick_batched"])
-        with pytest.raises(LoweringError, match=r"leave after 2 to 4 timesteps.*timestep_serial"):
+        with pytest.raises(LoweringError, match=said("images that leave, tick-batched")):
             simulation_of(trace, batched)
         shared = load_architecture(file, [*SERIAL, "dataflow.images_together=2"])
-        with pytest.raises(LoweringError, match="cannot share weight fetches"):
+        with pytest.raises(LoweringError, match=said("images that leave, sharing weights")):
             simulation_of(trace, shared)
-        with pytest.raises(LoweringError, match="this needs one number for all"):
+        with pytest.raises(LoweringError, match=said("images that leave, read as one network")):
             read_network(trace)
 
 
@@ -195,7 +196,7 @@ def test_layers_that_only_some_images_run_are_refused(tmp_path: Path) -> None:
     torch.manual_seed(0)
     net = Other().eval()
     net.extra = nn.Linear(4, 4)
-    with pytest.raises(ModelError, match="differs in images that take"):
+    with pytest.raises(ModelError, match=said("a layer that only some images run")):
         capture(net, pictures(8), tmp_path / "t.npz", ragged=True)
     assert not list(tmp_path.iterdir())
 
@@ -206,9 +207,17 @@ def test_a_trace_that_hides_work_after_leaving_is_refused(own: Any, tmp_path: Pa
         longest = next(each for each in trace if trace.layout.image_timesteps[each.index] > 1)
         wrong = {**trace.manifest, "image_timesteps": [1] * 8}
         writer = open_writer(tmp_path / "a.npz", wrong)
-        rule = "image left after 1 timesteps"
-        with contextlib.suppress(TraceError), writer, pytest.raises(TraceError, match=rule):
+        with (
+            contextlib.suppress(TraceError),
+            writer,
+            pytest.raises(TraceError, match=said("work after an image left")),
+        ):
             writer.add(longest.tensors, longest.active)
-        for bad, rule in (([5] * 8, "at most the timesteps"), ([2], "one for each image")):
-            with pytest.raises(TraceError, match=rule):
-                open_writer(tmp_path / "b.npz", {**trace.manifest, "image_timesteps": bad})
+
+
+@cases("timesteps_of_images")
+def test_timesteps_are_stated_for_each_image(
+    timesteps: list[int], message: str, own: Any, tmp_path: Path
+) -> None:
+    with Trace.open(own[0]) as trace, pytest.raises(TraceError, match=message):
+        open_writer(tmp_path / "b.npz", {**trace.manifest, "image_timesteps": timesteps})

@@ -17,6 +17,7 @@ from models.networks.config import ModelConfig, named_config
 from models.networks.layers import SpikingConv
 from models.networks.stas import STAS
 from simulator.trace import Trace
+from tests.messages import said
 from tests.models.tiny_networks import noise, tiny_config
 
 NORM = ("weight", "bias", "running_mean", "running_var")
@@ -129,7 +130,7 @@ def test_qkformers_own_checkpoints_are_adopted(names: dict[str, str]) -> None:
     moved = moved - state[f"stage2.0.mlp.{names['mlp']}1_conv.bias"]
     assert torch.equal(model.sps.stages[1][0].fc1.norm.running_mean, moved)
     del state["patch_embed2.proj_res_conv.weight"]
-    with pytest.raises(ModelError, match=r"no tensor 'patch_embed2\.proj_res_conv\.weight'"):
+    with pytest.raises(ModelError, match=said("a checkpoint without a shortcut")):
         adopt(state, config, Path("theirs.pth"))
 
 
@@ -203,23 +204,23 @@ def test_what_is_no_checkpoint_of_ours_is_said(
     monkeypatch.chdir(tmp_path)
     config = tiny_config(halting=False, isps=False)
     state, path = generated("spikformer", config), Path("x.pth")
-    with pytest.raises(ModelError, match="does not exist"):
+    with pytest.raises(ModelError, match=said("a file that is not there")):
         read_checkpoint(path)
     path.write_bytes(b"nothing")
-    with pytest.raises(ModelError, match="not a safe torch file"):
+    with pytest.raises(ModelError, match=said("a file that is not safe")):
         read_checkpoint(path)
     torch.save({"state_dict": Evil()}, path, pickle_module=pickle)
-    with pytest.raises(ModelError, match="not a safe torch file"):
+    with pytest.raises(ModelError, match=said("a file that is not safe")):
         read_checkpoint(path)
     assert not Path("evil").exists()
     torch.save([1, 2], path)
-    with pytest.raises(ModelError, match="holds no state dict"):
+    with pytest.raises(ModelError, match=said("a file without weights")):
         read_checkpoint(path)
-    with pytest.raises(ModelError, match="no known layout of a sdt"):
+    with pytest.raises(ModelError, match=said("a checkpoint of another family")):
         adopt(state, tiny_config(halting=False, isps=False, family="sdt"), path)
     del state["block.1.attn.q_bn.running_var"]
-    with pytest.raises(ModelError, match=r"no tensor 'block\.1\.attn\.q_bn\.running_var'"):
+    with pytest.raises(ModelError, match=said("a checkpoint without a variance")):
         adopt(state, config, path)
     state = generated("spikformer", config) | {"block.9.attn.q_linear.weight": torch.zeros(2, 2)}
-    with pytest.raises(ModelError, match=r"no place for block\.9\.attn"):
+    with pytest.raises(ModelError, match=said("a checkpoint of more blocks")):
         adopt(state, config, path)

@@ -15,6 +15,7 @@ from models.capturing import capture
 from models.errors import ModelError
 from models.foreign.nir_graphs import network_of_nir
 from simulator.trace import Trace, unpack_bits
+from tests.messages import said
 from tests.models.foreign_networks import images_of
 
 DT = 1e-4
@@ -107,10 +108,10 @@ def test_one_error_names_every_unknown_node() -> None:
 def test_loops_and_files_that_are_none_are_refused(tmp_path: Path) -> None:
     looped = graph()
     looped.edges.append(("last", "out"))
-    with pytest.raises(ModelError, match="edges that form a loop"):
+    with pytest.raises(ModelError, match=said("a graph that is a loop")):
         network_of_nir(looped, DT)
-    with pytest.raises(ModelError, match="does not exist"):
+    with pytest.raises(ModelError, match=said("a file that is not there")):
         network_of_nir(tmp_path / "no.nir")
     (tmp_path / "x.nir").write_bytes(b"nothing")
-    with pytest.raises(ModelError, match="is not a NIR file"):
+    with pytest.raises(ModelError, match=said("a file that is no graph")):
         network_of_nir(tmp_path / "x.nir")

@@ -8,7 +8,7 @@ import pytest
 from models.data.images import small_digits
 from models.data.sequences import TASKS, in_time
 from models.errors import ModelError
-from tests.messages import cases
+from tests.messages import cases, said
 
 
 def test_small_digits_are_enlarged_and_kept_apart() -> None:
@@ -62,5 +62,5 @@ def test_what_cannot_be_shown_is_said(task: str, timesteps: int, words: str) -> 
 def test_a_sequence_is_no_still_image() -> None:
     shown = in_time(small_digits()[1].first(2), "rows", 4)
     for task in TASKS:
-        with pytest.raises(ModelError, match="needs still images"):
+        with pytest.raises(ModelError, match=said("a sequence of a sequence")):
             in_time(shown, task, 4)

@@ -23,6 +23,7 @@ from models.networks.config import HaltingConfig
 from models.networks.stas import Output
 from models.operations.writing import write_trace
 from simulator.trace import Trace
+from tests.messages import said
 from tests.models.tiny_networks import lively, noise, tiny_config
 
 GATE = HaltingConfig(
@@ -156,18 +157,18 @@ def test_survival_tells_where_a_check_is_dear_and_the_last_score_does_not() -> N
 
 def test_a_cost_without_probabilities_is_refused() -> None:
     output = Output(torch.zeros(1, 2), torch.ones(1, 1, 1, 4, dtype=torch.bool), None)
-    with pytest.raises(ModelError, match="halts by score or gate"):
+    with pytest.raises(ModelError, match=said("a cost without probabilities")):
         machine_survival(output, prices(0, 1))
 
 
 @pytest.mark.parametrize("policy", [{"granularity": "block"}, {"policy": "random"}])
 def test_waking_and_gate_go_together(policy: dict[str, Any]) -> None:
-    with pytest.raises(ModelError, match="must go together"):
+    with pytest.raises(ModelError, match=said("waking without a gate")):
         dataclasses.replace(GATE, **policy)
 
 
 def test_an_exit_needs_the_last_output() -> None:
-    with pytest.raises(ModelError, match="output last"):
+    with pytest.raises(ModelError, match=said("an exit of another output")):
         HaltingConfig("two_dimensional", exit="entropy")
 
 

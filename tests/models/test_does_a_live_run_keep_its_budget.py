@@ -31,7 +31,7 @@ from simulator.hil.recorded import RecordedDevice, Recorder
 from simulator.hil.simulated import SimulatedDevice
 from simulator.simulate import Simulation
 from simulator.trace import Trace, TraceWriter
-from tests.messages import cases
+from tests.messages import cases, said
 from tests.models.tiny_networks import lively, pictures, tiny_config
 
 ROOT = Path(__file__).parents[2]
@@ -233,7 +233,7 @@ def test_a_network_that_cannot_be_steered_is_refused(images: Images, granularity
     config = tiny_config()
     halting = dataclasses.replace(config.halting, granularity=granularity)
     model = lively(dataclasses.replace(config, halting=halting))
-    with pytest.raises(ModelError, match="must be two_dimensional by score"):
+    with pytest.raises(ModelError, match=said("a network that cannot be steered")):
         LiveRun(Prepared(model, WEIGHTS), images, "cifar10")
 
 

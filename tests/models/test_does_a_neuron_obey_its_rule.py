@@ -16,6 +16,7 @@ from models.networks.stas import STAS
 from models.neurons import neuron_named, neuron_names
 from models.neurons.base import NEURONS, Neuron, fused_kernels
 from simulator.trace import Trace
+from tests.messages import said
 from tests.models.tiny_networks import Keeper, lively, noise, tiny_config
 
 NAMES = neuron_names()
@@ -87,7 +88,10 @@ def test_a_neuron_without_a_fused_kernel_says_so() -> None:
         listed = neuron_named("lif").listed
 
     neuron = Plain()
-    with fused_kernels(neuron), pytest.raises(ModelError, match="Plain has no fused kernel"):
+    with (
+        fused_kernels(neuron),
+        pytest.raises(ModelError, match=said("a neuron without a fused kernel")),
+    ):
         neuron.fire(torch.zeros(2, 3))
     assert not neuron.runs_fused
 

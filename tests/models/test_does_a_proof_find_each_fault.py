@@ -13,7 +13,7 @@ from models.capturing import capture
 from models.capturing.proofs import ProofRun
 from models.errors import ModelError
 from simulator.trace import Trace
-from tests.messages import cases
+from tests.messages import cases, said
 from tests.models.any_networks import Base, pictures, repeated
 
 
@@ -40,8 +40,8 @@ class Meddling(Base):
 
 
 @cases("memory_changed_behind_pytorch_is_found")
-def test_memory_changed_behind_pytorch_is_found(at: str, said: str, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=said):
+def test_memory_changed_behind_pytorch_is_found(at: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=message):
         capture(Meddling(at), pictures(), tmp_path / "t.npz", prepare=repeated)
     assert not (tmp_path / "t.npz").exists()
 
@@ -65,7 +65,7 @@ def test_a_wrong_number_of_the_recorder_is_found(
 
     monkeypatch.setattr("models.capturing.runs.ProofRun", wrong)
     net = Meddling("")
-    with pytest.raises(ModelError, match="differs from"):
+    with pytest.raises(ModelError, match=said("a wrong number of the recorder")):
         capture(net, pictures(), tmp_path / "t.npz", prepare=repeated)
 
 

@@ -21,7 +21,7 @@ from models.training.recipe import HaltingPhase, NetworkRecipe, Phase, Recipe
 from models.training.sharding import RankGroup
 from simulator.errors import SimulatorError
 from simulator.results.verify import verify
-from tests.messages import cases
+from tests.messages import cases, refused, said
 
 PHASES: dict[str, Any] = {
     "static": Phase(epochs=1, learning_rate=1e-3),
@@ -115,7 +115,7 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path, source: Source) -
     job = TrainingRun(recipe(), source, RunPlace(tmp_path, torch.device("cpu")))
     with torch.no_grad():
         job.model.head.weight[0, 0] = torch.nan
-    with pytest.raises(ModelError, match="the loss is nan at epoch 1, step 1"):
+    with pytest.raises(ModelError, match=said("a loss that is no number")):
         job.train(False, lambda row: None)
 
 
@@ -141,5 +141,5 @@ def test_a_changed_file_of_a_training_is_found(tmp_path: Path, source: Source) -
         assert any(name in problem for problem in verify(folder).problems), name
         (folder / name).write_bytes(kept)
     (folder / "metrics.csv").unlink()
-    with pytest.raises(SimulatorError, match=r"metrics\.csv: does not exist"):
+    with refused(SimulatorError, folder / "metrics.csv"):
         verify(folder)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from models.capturing import active, capture
 from models.errors import ModelError
 from simulator.trace import Trace, unpack_bits
+from tests.messages import said
 from tests.models.any_networks import Base, Halting, Plain, T, lif, pictures, repeated
 
 HERE = Path(__file__).name
@@ -155,7 +156,7 @@ def test_timesteps_that_the_images_do_not_have_are_refused(tmp_path: Path) -> No
 def test_a_network_that_never_fires_is_warned_of(tmp_path: Path) -> None:
     network = Plain()
     nn.init.constant_(network.c1.bias, -9.0)
-    with pytest.warns(UserWarning, match=r"never fires on these images: n1.out"):
+    with pytest.warns(UserWarning, match=said("a layer that never fires")):
         path = capture(network, pictures(), tmp_path / "t.npz", prepare=repeated)
     with Trace.open(path) as trace:
         assert "n1.out" in trace.manifest["capture"]["never_fires"]

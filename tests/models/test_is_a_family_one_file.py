@@ -13,6 +13,7 @@ from models.networks.families.base import register
 from models.networks.families.spikformer import Spikformer
 from models.networks.stas import STAS
 from models.operations import describe
+from tests.messages import said
 from tests.models.tiny_networks import Keeper, lively, tiny_config
 
 
@@ -45,7 +46,7 @@ def test_a_new_family_is_named_built_and_listed(late_pools: str) -> None:
 
 
 def test_a_name_is_not_registered_twice() -> None:
-    with pytest.raises(ValueError, match="registered twice"):
+    with pytest.raises(ValueError, match=said("a family twice")):
         register("spikformer")(Spikformer)
 
 

@@ -29,6 +29,7 @@ from simulator.energy.field_convention import (
     count_layer,
 )
 from simulator.errors import PricingError
+from tests.messages import cases
 
 RATES = firing_rates()
 
@@ -187,18 +188,16 @@ def test_the_convention_moves_integer_inputs_only(convention: str) -> None:
     assert [layer.name for layer in energy.layers] == [layer.name for layer in layers]
 
 
-@pytest.mark.parametrize(
-    ("layer", "convention", "says"),
-    [
-        (FieldLayer("a", 4, 10, "spike"), "integers_as_acs", "a: input_kind: .*did you mean 'sp"),
-        (FieldLayer("a", 4, 10, "spikes", 1.5), "integers_as_acs", "a: input_rate: 1.5: must lie"),
-        (FieldLayer("a", -1, 10, "spikes"), "integers_as_acs", "a: timesteps: -1: must be 0"),
-        (FieldAttention("b", 4, 2, 8, 4, 0.5, -0.1, 0), "integers_as_acs", "b: k_rate: -0.1: must"),
-        (FieldLayer("a", 4, 10, "spikes"), "as_acs", "field convention .*known: integers_as_acs"),
-    ],
-)
-def test_a_value_outside_its_range_is_one_error(
-    layer: FieldLayer | FieldAttention, convention: str, says: str
-) -> None:
+LAYERS: dict[str, FieldLayer | FieldAttention] = {
+    "sound": FieldLayer("a", 4, 10, "spikes"),
+    "kind": FieldLayer("a", 4, 10, "spike"),
+    "rate": FieldLayer("a", 4, 10, "spikes", 1.5),
+    "timesteps": FieldLayer("a", -1, 10, "spikes"),
+    "keys": FieldAttention("b", 4, 2, 8, 4, 0.5, -0.1, 0),
+}
+
+
+@cases("layer_that_no_convention_counts")
+def test_a_value_outside_its_range_is_one_error(layer: str, convention: str, says: str) -> None:
     with pytest.raises(PricingError, match=says):
-        count_layer(layer, convention)
+        count_layer(LAYERS[layer], convention)

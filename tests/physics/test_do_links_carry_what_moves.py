@@ -19,7 +19,7 @@ from simulator.operations import read_network
 from simulator.simulate import Simulation
 from simulator.trace import Trace
 from tests.machines import lowered, machine
-from tests.messages import cases
+from tests.messages import cases, refused
 from tests.programs import agreed
 
 BUS = {"kind": "bus", "width_bits": 128, "hop_cycles": 1, "link_um": 1000}
@@ -199,11 +199,11 @@ def test_a_ring_whose_ends_are_in_one_place_takes_no_time(tiny: Path) -> None:
 
 @cases("a_ring_without_room_says_so")
 def test_a_ring_without_room_says_so(fields: dict[str, object], rule: str, tiny: Path) -> None:
-    with Trace.open(tiny) as trace, pytest.raises(LoweringError, match=f"interconnect: {rule}"):
+    with Trace.open(tiny) as trace, refused(LoweringError, "sparse_pe", "interconnect", rule=rule):
         make_plan(read_network(trace), joined(RING | fields, cores=3))
 
 
 @cases("a_mesh_without_room_says_so")
 def test_a_mesh_without_room_says_so(fields: dict[str, object], rule: str, tiny: Path) -> None:
-    with Trace.open(tiny) as trace, pytest.raises(LoweringError, match=f"interconnect: {rule}"):
+    with Trace.open(tiny) as trace, refused(LoweringError, "sparse_pe", "interconnect", rule=rule):
         make_plan(read_network(trace), joined(MESH | fields, cores=3))

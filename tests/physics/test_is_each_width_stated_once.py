@@ -24,14 +24,9 @@ from simulator.sweep.space import load_space
 from simulator.trace import Trace
 from tests.factories import tiny_content, tiny_trace
 from tests.machines import ROOT, machine
+from tests.messages import cases
 
 FILES = sorted((ROOT / "arch_configs").glob("*.yaml"))
-OLDER = {
-    "cores.pe_array.weight_bits=4": ("weights_bits", 4),
-    "cores.pe_array.sum_bits=24": ("partial_sums_bits", 24),
-    "cores.vector_unit.membrane_width_bits=12": ("membranes_bits", 12),
-    "cores.vector_unit.sum_bits=20": ("residuals_bits", 20),
-}
 
 
 @pytest.fixture(scope="module")
@@ -197,18 +192,19 @@ def test_wider_numbers_cost_more_energy_and_area(trace: Trace) -> None:
     assert logic[0] < logic[1]
 
 
-@pytest.mark.parametrize("override", OLDER)
-def test_a_machine_of_before_states_its_widths_by_part(tmp_path: Path, override: str) -> None:
+@cases("width_stated_by_a_part")
+def test_a_machine_of_before_states_its_widths_by_part(
+    override: str, width: str, bits: int, message: str, tmp_path: Path
+) -> None:
     document = yaml.safe_load((ROOT / "arch_configs" / "dense_pe.yaml").read_text("utf-8"))
     del document["precision"]
     path = tmp_path / "older.yaml"
     path.write_text(yaml.safe_dump(document))
-    width, bits = OLDER[override]
     older = load_architecture(path, [override])
     assert getattr(older.precision, width) == bits
     now = load_architecture(ROOT / "arch_configs" / "dense_pe.yaml", [f"precision.{width}={bits}"])
     assert older.content_hash == now.content_hash
-    with pytest.raises(ArchitectureError, match=rf"precision\.{width} states the width once"):
+    with pytest.raises(ArchitectureError, match=message):
         load_architecture(ROOT / "arch_configs" / "dense_pe.yaml", [override])
 
 

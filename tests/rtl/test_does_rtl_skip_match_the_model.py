@@ -14,6 +14,7 @@ from simulator.errors import DeviceError
 from simulator.hil.benches import skip_design
 from simulator.hil.verilator import lint
 from simulator.trace import Trace
+from tests.messages import cases
 from tests.rtl.rtl_cases import ROOT, TRACES, needs_verilator
 
 pytestmark = needs_verilator
@@ -98,10 +99,7 @@ def test_a_list_that_does_not_fit_is_not_taken_for_complete() -> None:
     assert overflowing.stalled > 0
 
 
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [((1, 256), "must be 2, 4"), ((16, 100), "multiple of"), ((16, 256, 5), "the RTL has 2")],
-)
-def test_a_unit_that_the_rtl_cannot_be_is_refused(fields: tuple[int, ...], message: str) -> None:
+@cases("a_unit_that_the_rtl_cannot_be_is_refused")
+def test_a_unit_that_the_rtl_cannot_be_is_refused(fields: list[int], message: str) -> None:
     with pytest.raises(DeviceError, match=message):
         skip_design(compact(*fields))

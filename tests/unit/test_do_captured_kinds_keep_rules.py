@@ -17,7 +17,7 @@ from simulator.operations import read_network
 from simulator.operations.windows import window_of
 from simulator.trace import Outline
 from tests.captured_manifest import captured_manifest
-from tests.messages import cases, rows
+from tests.messages import cases, rows, said
 
 Change = Callable[[dict[str, Any]], Any]
 
@@ -99,7 +99,7 @@ def test_a_known_neuron_costs_one_update() -> None:
 
 def test_windows_that_layers_do_not_hold_are_named() -> None:
     shapes = {name: [2, 2, 2, 2] for name in ("kernel", "stride", "in_grid", "out_grid")}
-    with pytest.raises(LoweringError, match=r"operation conv: a convolution of 3 axes on several"):
+    with pytest.raises(LoweringError, match=said("three axes on several maps")):
         window_of("conv", shapes)
 
 

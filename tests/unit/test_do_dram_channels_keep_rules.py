@@ -10,6 +10,7 @@ from simulator.components.memories import dram_controller as controller
 from simulator.components.memories.dram_channels import DramChannels
 from simulator.components.memories.dram_gaps import place_bursts
 from simulator.components.memories.dram_standards import STANDARDS
+from tests.messages import said
 
 ROW = "row_bank_column"
 
@@ -107,5 +108,5 @@ def test_each_address_has_a_place_of_its_own(standard: str, mapping: str) -> Non
 
 
 def test_a_number_of_channels_that_bits_cannot_count_is_refused() -> None:
-    with pytest.raises(ValidationError, match="power of two"):
+    with pytest.raises(ValidationError, match=said("three channels")):
         memory(channels=3)

@@ -15,6 +15,7 @@ from simulator.trace import Image, Trace, TraceWriter
 from simulator.trace_format.layout import aligned
 from tests.broken_traces import Unzipped
 from tests.factories import Content, first_trace, tiny_trace, traces
+from tests.messages import refused, said
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +83,7 @@ def test_is_an_arena_that_does_not_fit_refused(tmp_path: Path) -> None:
             trace.layout.new_arena(3).reshape(-1)[4 : 4 + 2 * size].reshape(2, size),
         ]
         for wrong in unfit:
-            with pytest.raises(ValueError, match="out: "):
+            with pytest.raises(ValueError, match=said("an array that holds no batch")):
                 trace.read_batch(range(2), wrong)
 
 
@@ -100,7 +101,7 @@ def test_does_a_batch_name_the_image_that_breaks_a_rule(tmp_path: Path) -> None:
     unzipped.arrays["labels"][2] = 10
     with Trace.open(unzipped.seal().save(path)) as trace:
         trace.read_batch([0, 1, 3])
-        with pytest.raises(TraceError, match="image 2: label 10: must be a class from 0 to 9"):
+        with refused(TraceError, f"{path}: image 2", "label 10", rule="9"):
             trace.read_batch([3, 2, 0])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import tempfile
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from simulator.errors import ResultError
 from simulator.results.result import SCHEMAS, Result, merge
+from tests.messages import refused, said
 from tests.sample_result import provenance, sample_result
 
 FILES = {"manifest.json", "result.json", *(f"{name}.csv" for name in SCHEMAS)}
@@ -118,15 +120,15 @@ def test_parts_of_several_workers_join_in_the_order_of_the_images() -> None:
 
 
 def test_parts_that_do_not_belong_together_are_refused() -> None:
-    with pytest.raises(ResultError, match=r"at least one"):
+    with refused(ResultError, "merge"):
         merge([])
-    with pytest.raises(ResultError, match=r"part 1: provenance: must be that of part 0"):
+    with refused(ResultError, "merge", "part 1", "provenance"):
         merge([sample_result([0]), sample_result([1], engine="simpy")])
-    with pytest.raises(ResultError, match=r"images\.image: \[1\]: stands twice"):
+    with pytest.raises(ResultError, match=said("an image twice")):
         merge([sample_result([0, 1]), sample_result([1])])
     other = sample_result([1])
     other.tables["prices"].loc[0, "energy_pj"] = 7.0
-    with pytest.raises(ResultError, match=r"part 1: prices: must be that of part 0"):
+    with refused(ResultError, "merge", "part 1", "prices"):
         merge([sample_result([0]), other])
 
 
@@ -149,7 +151,7 @@ def test_an_empty_folder_and_a_missing_one_are_filled(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["notes.txt", "result.json", "images.csv"])
 def test_a_folder_with_other_things_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text('{"mine": 1}')
-    with pytest.raises(ResultError, match=r"holds other things: must be a new or empty folder"):
+    with pytest.raises(ResultError, match=said("a folder with other things")):
         sample_result().save(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_text() == '{"mine": 1}'
@@ -157,7 +159,7 @@ def test_a_folder_with_other_things_is_refused(tmp_path: Path, name: str) -> Non
 
 def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(ResultError, match=r"is a file"):
+    with pytest.raises(ResultError, match=said("a file for a folder")):
         sample_result().save(tmp_path / "file")
     assert (tmp_path / "file").read_text() == "mine"
 
@@ -178,7 +180,7 @@ def test_a_full_disk_leaves_nothing_behind(
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fsync)
-    with pytest.raises(ResultError, match="No space left"):
+    with refused(ResultError, folder, rule=os.strerror(errno.ENOSPC)):
         sample_result(range(2)).save(folder)
     assert [path.name for path in tmp_path.iterdir()] == (["out"] if earlier else [])
     if earlier:
@@ -225,11 +227,14 @@ def test_a_result_from_before_an_optional_table_is_read(tmp_path: Path) -> None:
     assert Result.load(path) == old
 
 
-@pytest.mark.parametrize("where", ["missing", "binary", "folder"])
-def test_what_is_no_result_gives_one_message(tmp_path: Path, where: str) -> None:
+@pytest.mark.parametrize(
+    ("where", "file"),
+    [("missing", "missing"), ("binary", "binary"), ("folder", "folder/result.json")],
+)
+def test_what_is_no_result_gives_one_message(tmp_path: Path, where: str, file: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ResultError, match=where):
+    with refused(ResultError, tmp_path / file):
         Result.load(tmp_path / where)
 
 

@@ -19,6 +19,7 @@ from simulator.sweep.search import search
 from simulator.sweep.space import load_space
 from simulator.trace import Trace
 from tests.factories import tiny_content
+from tests.messages import refused, said
 from tests.sample_sweep import sample_sweep
 
 ARCH = Path(__file__).parents[2] / "arch_configs" / "sparse_pe.yaml"
@@ -111,7 +112,7 @@ def test_a_journal_without_findings_is_refused(space: Path, tmp_path: Path) -> N
     text = (out / NAME).read_text()
     assert "stasim-sweep/2" in text
     (out / NAME).write_text(text.replace("stasim-sweep/2", "stasim-sweep/1"))
-    with pytest.raises(SpaceError, match="holds another sweep"):
+    with pytest.raises(SpaceError, match=said("another sweep")):
         searched(space, out)
 
 
@@ -138,6 +139,6 @@ def test_a_table_whose_cells_changed_is_refused(tmp_path: Path) -> None:
     points.loc[3, "metric.latency_ms"] += 1e-9
     changed = pa.Table.from_pandas(points, preserve_index=False)
     pq.write_table(changed.replace_schema_metadata(table.schema.metadata), tmp_path / POINTS)
-    with pytest.raises(SpaceError, match=r"points\.parquet: has changed"):
+    with refused(SpaceError, tmp_path / POINTS, "has changed"):
         SweepResult.load(tmp_path)
     pd.testing.assert_frame_equal(points, pq.read_table(tmp_path / POINTS).to_pandas())

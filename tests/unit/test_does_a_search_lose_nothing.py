@@ -31,6 +31,7 @@ from simulator.sweep.strategies import draw
 from simulator.trace import Trace
 from tests.cluster import cluster
 from tests.factories import tiny_trace
+from tests.messages import said
 
 ROOT = Path(__file__).parents[2]
 ARCH = ROOT / "arch_configs" / "sparse_pe.yaml"
@@ -257,7 +258,7 @@ def test_a_search_goes_on_with_more_points_but_not_in_another_space(
     more = searched(space_file(**{"points: 24": "points: 30"}), trace, out).points
     pd.testing.assert_frame_equal(more.head(24), few)
     assert len(journal(out)) == 30
-    with pytest.raises(SpaceError, match="holds another sweep"):
+    with pytest.raises(SpaceError, match=said("another sweep")):
         searched(space_file(**{"seed: 3": "seed: 4"}), trace, out)
 
 
@@ -266,7 +267,7 @@ def test_a_folder_of_something_else_is_left_alone(
 ) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").write_text("three years")
-    with pytest.raises(SpaceError, match="must be new or empty"):
+    with pytest.raises(SpaceError, match=said("a sweep into another's folder")):
         searched(space_file(), trace, tmp_path / "out")
     assert os.listdir(tmp_path / "out") == ["thesis.txt"]
 
@@ -277,7 +278,7 @@ def test_two_searches_do_not_share_a_folder(
     path, out = space_file(), tmp_path / "out"
 
     def again(outcomes: object, total: int) -> None:
-        with pytest.raises(SpaceError, match="another process is at work"):
+        with pytest.raises(SpaceError, match=said("a search that another runs")):
             searched(path, trace, out)
 
     with open_executor() as executor:
@@ -299,5 +300,5 @@ def test_a_damaged_journal_is_one_message(
         lines[3].replace('"metrics": {', '"metrics": {"x": NaN, '),
     ):
         (out / NAME).write_text("\n".join([*lines[:3], damaged, *lines[4:]]) + "\n")
-        with pytest.raises(SpaceError, match=r"journal.jsonl:4: "):
+        with pytest.raises(SpaceError, match=said("a broken line of a journal")):
             searched(path, trace, out)

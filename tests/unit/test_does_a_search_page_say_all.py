@@ -14,6 +14,7 @@ from reports.figures.sweep import importance, sweep_cards
 from reports.sweep import main, sweep_page
 from simulator.errors import SpaceError
 from simulator.results.sweep_result import FINDINGS, POINTS, PROVENANCE, SweepResult
+from tests.messages import said
 from tests.sample_sweep import HOSTILE, sample_sweep
 
 
@@ -96,7 +97,7 @@ def test_what_is_no_sweep_is_one_message(
     assert not (tmp_path / "page.html").exists()
     result.save(tmp_path)
     (tmp_path / POINTS).write_bytes(b"PAR1 no")
-    with pytest.raises(SpaceError, match="not a whole table"):
+    with pytest.raises(SpaceError, match=said("a broken table of points")):
         SweepResult.load(tmp_path)
 
 
@@ -110,7 +111,7 @@ def test_a_sweep_from_before_its_table_held_the_provenance(
     assert sweep_page(back) == sweep_page(result)
     for content in (b"{}", b"[", b"[" * 100_000, b'{"a": NaN}'):
         (tmp_path / PROVENANCE).write_bytes(content)
-        with pytest.raises(SpaceError, match="not a whole sweep"):
+        with pytest.raises(SpaceError, match=said("a broken provenance of a sweep")):
             SweepResult.load(tmp_path)
 
 

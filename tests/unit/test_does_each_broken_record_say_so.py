@@ -17,7 +17,7 @@ from simulator.errors import TraceError
 from simulator.trace import Trace, TraceWriter
 from tests.broken_traces import Unzipped, in_records, npy, zipped
 from tests.factories import tiny_content, tiny_trace
-from tests.messages import rows
+from tests.messages import refused, rows, said
 
 Break = Callable[[Path], object]
 TERABYTES = 10**13
@@ -158,7 +158,7 @@ def test_are_deflated_records_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in members.items():
             archive.writestr(name, data)
-    with pytest.raises(TraceError, match=r"records\.npy: is deflated: must be stored"):
+    with refused(TraceError, f"{path}: records.npy", "is deflated"):
         Trace.open(path)
 
 
@@ -214,5 +214,5 @@ def test_is_an_image_beyond_four_gibibytes_read(tmp_path: Path) -> None:
             member.write(frame)
     with Trace.open(tmp_path / "x.npz") as trace:
         assert trace.read_batch([images - 1]).arena[0].tobytes() == row
-        with pytest.raises(TraceError, match=r"image 0: .*zstd frame"):
+        with pytest.raises(TraceError, match=said("a record that is no frame")):
             trace.read(0)

@@ -14,6 +14,7 @@ from simulator.hil.cost_table import cost_table, main
 from simulator.hil.simulated import SimulatedDevice
 from simulator.trace import Trace
 from tests.factories import tiny_trace
+from tests.messages import said
 
 ROOT = Path(__file__).parents[2]
 ARCH = str(ROOT / "arch_configs" / "sparse_pe.yaml")
@@ -50,7 +51,7 @@ def test_a_step_that_no_token_runs_is_one_error(tmp_path: Path) -> None:
     path = tiny_trace(tmp_path / "short.npz", timesteps=4, tokens=2, seed=1)
     with (
         Trace.open(path) as trace,
-        pytest.raises(DeviceError, match="no image runs two tokens there"),
+        pytest.raises(DeviceError, match=said("no image with two tokens")),
     ):
         cost_table(SimulatedDevice(trace, load_architecture(ARCH)), trace, range(2))
 

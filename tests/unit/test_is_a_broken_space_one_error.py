@@ -13,7 +13,7 @@ from simulator.sweep.__main__ import main
 from simulator.sweep.space import load_space
 from simulator.sweep.space_file import Parameter
 from tests.factories import tiny_trace
-from tests.messages import cases
+from tests.messages import cases, said
 
 ROOT = Path(__file__).parents[2]
 ARCH = ROOT / "arch_configs" / "sparse_pe.yaml"
@@ -75,7 +75,7 @@ def test_each_fault_of_listed_traces_is_told(listed: str, message: str, tmp_path
 def test_listed_traces_and_one_given_are_too_many(trace: Path, tmp_path: Path) -> None:
     (tmp_path / "space.yaml").write_text(f"{GOOD}traces:\n- {{file: {trace}, t: 1}}\n")
     assert load_space(tmp_path / "space.yaml").trace_of({"t": 1}) == trace
-    with pytest.raises(SpaceError, match="leave out --trace"):
+    with pytest.raises(SpaceError, match=said("a trace beside a space's own")):
         load_space(tmp_path / "space.yaml", trace)
 
 

@@ -11,6 +11,7 @@ import pytest
 from simulator.errors import DeviceError
 from simulator.hil.base import Cost, Work
 from simulator.hil.guarded import GuardedDevice
+from tests.messages import refused, said
 
 WORK = Work(("blocks.0.attn.q_linear",), 1, {}, {})
 GOOD = Cost(10, 500.0, 2.0, {"pe_array": 7})
@@ -94,7 +95,7 @@ def test_a_device_that_hangs_is_left_alone_after_its_time() -> None:
     guarded = GuardedDevice(Faulty(lambda: released.wait(30)), timeout_s=0.05)
     guarded.estimate(WORK)
     began = time.monotonic()
-    with pytest.raises(DeviceError, match=r"q_linear, timestep 1: no answer within 0\.05 s"):
+    with pytest.raises(DeviceError, match=said("a device that hangs")):
         guarded.estimate(WORK)
     with pytest.raises(DeviceError):
         guarded.begin_image()
@@ -113,5 +114,5 @@ def test_a_device_that_works_is_closed() -> None:
 
 @pytest.mark.parametrize("timeout_s", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_time_out_that_is_none_is_refused(timeout_s: float) -> None:
-    with pytest.raises(DeviceError, match="must be above 0"):
+    with refused(DeviceError, f"time-out {timeout_s} s"):
         GuardedDevice(Faulty(GOOD), timeout_s)

@@ -9,7 +9,7 @@ import pytest
 
 from simulator.errors import ResultError
 from simulator.results.result import SCHEMAS, Result
-from tests.messages import cases
+from tests.messages import cases, said
 from tests.sample_result import sample_result
 
 
@@ -106,19 +106,13 @@ def test_a_mask_that_is_not_the_active_tokens_is_found(mask: str, message: str) 
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("table", "column", "text"),
-    [
-        ("token_masks", "active_hex", "fff"),
-        ("token_masks", "active_hex", "FF"),
-        ("pictures", "png_base64", "x' onload='y"),
-        ("pictures", "png_base64", "AAAA\n"),
-    ],
-)
-def test_a_text_of_another_form_is_refused(table: str, column: str, text: str) -> None:
+@cases("text_of_another_form")
+def test_a_text_of_another_form_is_refused(
+    table: str, column: str, text: str, message: str
+) -> None:
     source = sample_result()
     source.tables[table].loc[0, column] = text
-    with pytest.raises(ResultError, match=rf"{table}\.{column}: row 0: .*: must match"):
+    with pytest.raises(ResultError, match=message):
         Result(source.provenance, source.tables)
 
 
@@ -127,14 +121,14 @@ def test_a_latency_outside_its_bounds_is_found(column: str) -> None:
     result = sample_result()
     images = result.tables["images"]
     images[column] = images["latency_cycles"] + (1 if column == "floor_cycles" else -1)
-    with pytest.raises(ResultError, match=r"must be floor_cycles \d+ to ceiling_cycles \d+"):
+    with pytest.raises(ResultError, match=said("a latency outside its bounds")):
         result.check()
 
 
 def test_more_live_rows_than_rows_are_found() -> None:
     result = sample_result()
     _add_to_first(result.tables["layers"], "live_rows", 10_000)
-    with pytest.raises(ResultError, match=r"layers\.live_rows: image 0: must be at most rows"):
+    with pytest.raises(ResultError, match=said("more live rows than rows")):
         result.check()
 
 

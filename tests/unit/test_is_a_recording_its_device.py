@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from simulator.hil.recorded import RecordedDevice, Recorder
 from simulator.hil.simulated import SimulatedDevice
 from simulator.trace import Trace
 from tests.factories import tiny_trace
-from tests.messages import rows
+from tests.messages import refused, rows, said
 
 ROOT = Path(__file__).parents[2]
 
@@ -74,7 +76,7 @@ def test_a_run_that_departs_by_one_bit_is_told(
     device = RecordedDevice(path)
     device.begin_image()
     device.estimate(first)
-    with pytest.raises(DeviceError, match="the run departs from the recorded one"):
+    with pytest.raises(DeviceError, match=said("a run that departs")):
         device.estimate(second)
 
 
@@ -119,10 +121,10 @@ def test_a_broken_file_is_one_error(
 
 
 def test_a_file_that_is_not_there_or_cannot_be_written_is_one_error(tmp_path: Path) -> None:
-    with pytest.raises(DeviceError, match="must be a recording's file"):
+    with refused(DeviceError, tmp_path / "none.json"):
         RecordedDevice(tmp_path / "none.json")
     recorder = Recorder(RecordedNothing())
-    with pytest.raises(DeviceError, match="must be in a writable folder"):
+    with refused(DeviceError, tmp_path / "no" / "folder.json", os.strerror(errno.ENOENT)):
         recorder.save(tmp_path / "no" / "folder.json", {})
     recorder.begin_image()
     recorder.estimate(Work(("a",), 0, {}, {"0": np.ones((1, 2), np.bool_)}))

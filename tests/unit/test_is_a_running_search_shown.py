@@ -16,6 +16,7 @@ from simulator.results.sweep_result import PROVENANCE, SweepResult
 from simulator.sweep.evaluation import Outcome
 from simulator.sweep.journal import NAME, Journal
 from simulator.sweep.live import at_work, begin, so_far
+from tests.messages import said
 from tests.sample_sweep import sample_sweep
 
 EVERY_S = 0.01
@@ -116,7 +117,7 @@ def test_looking_never_refuses_a_search(search: Search) -> None:
         import fcntl
 
         fcntl.flock(reader, fcntl.LOCK_SH)
-        with pytest.raises(SpaceError, match="another process is at work"):
+        with pytest.raises(SpaceError, match=said("a search that another runs")):
             Journal(search.folder, HEADER)
     Journal(search.folder, HEADER).close()
 

@@ -7,6 +7,7 @@ import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ from tests.factories import (
     traces,
     unpack_planes,
 )
+from tests.messages import refused
 
 
 def same(found: Image, wanted: Image) -> bool:
@@ -211,6 +213,6 @@ def test_does_reading_one_image_leave_the_others_alone(
     wanted = tiny_content(images=3).images
     with Trace.open(unzipped.save(path)) as trace:
         assert same(trace.read(1), wanted[1])
-        with pytest.raises(TraceError, match="image 2"):
+        with refused(TraceError, f"{path}: image 2", ANY, ANY):
             trace.read(2)
         assert same(trace.read(0), wanted[0])

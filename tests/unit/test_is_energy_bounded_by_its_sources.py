@@ -32,7 +32,7 @@ from simulator.results.result import Result
 from simulator.simulate import Simulation
 from simulator.trace import Trace
 from tests.factories import tiny_trace
-from tests.messages import cases
+from tests.messages import cases, refused, said
 
 ROOT = Path(__file__).parents[2]
 NO_TERMS = ["technology.terms=[]", "technology.sram_cells=lstp_300k", "technology.dram_power=table"]
@@ -96,10 +96,10 @@ def test_each_actions_bounds_are_its_count_at_the_bounds_of_its_price(result: Re
 def test_a_bound_that_contradicts_its_energies_is_found(result: Result) -> None:
     tables: dict[str, Any] = {name: result.tables[name].copy() for name in result.tables}
     tables["images"].loc[0, "energy_high_pj"] *= 1.01
-    with pytest.raises(ResultError, match=r"images\.energy_high_pj: image 0"):
+    with pytest.raises(ResultError, match=said("an upper bound that was changed")):
         Result(result.provenance, tables).check()
     tables["energies"].loc[0, "energy_low_pj"] = tables["energies"].loc[0, "energy_pj"] * 2
-    with pytest.raises(ResultError, match=r"energies\.energy_pj: image 0"):
+    with pytest.raises(ResultError, match=said("a lower bound above the energy")):
         Result(result.provenance, tables).check()
 
 
@@ -114,7 +114,7 @@ def test_an_older_result_is_priced_again_as_it_was(result: Result) -> None:
         del provenance["architecture"]["document"]["technology"][name]
     old = Result(provenance, tables)
     assert set(old.tables["images"]["energy_low_pj"]) == {-1.0}
-    with pytest.raises(ResultError, match="bounds"):
+    with refused(ResultError, "energies"):
         intervals(old)
     again = with_bounds(old)
     assert again.tables["images"]["energy_pj"].tolist() == (
@@ -205,12 +205,12 @@ def test_a_term_without_a_figure_at_a_node_says_so(tmp_path: Path) -> None:
         "technology.terms=[clock]",
     ]
     machine = load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml", overrides)
-    with pytest.raises(PricingError, match="no figure at 65 nm"):
+    with pytest.raises(PricingError, match=said("a term without a figure")):
         MachinePrices(machine)
 
 
 def test_an_operation_without_bounds_is_refused() -> None:
-    with pytest.raises(PricingError, match="no bounds"):
+    with refused(PricingError, "bounds.csv", "dram_read ddr9"):
         bound_of(Primitive("dram_read", technology="ddr9"), "horowitz")
 
 

@@ -13,6 +13,7 @@ from simulator.engine.attribution import stalls
 from simulator.engine.replay import replay
 from simulator.errors import LoweringError
 from simulator.program import JOIN, Program, Timeline
+from tests.messages import cases
 from tests.programs import ProgramBuilder, layered_program, programs
 
 pytestmark = pytest.mark.nojit
@@ -130,17 +131,20 @@ def test_a_layered_network_leaves_nothing_unexplained() -> None:
         assert idle[4] == 0
 
 
-def test_bad_questions_are_refused(pipeline: tuple[Program, list[int]]) -> None:
+@cases("bad_question_of_stalls")
+def test_a_bad_question_is_refused(
+    pipeline: tuple[Program, list[int]], question: str, message: str
+) -> None:
     program, _ = pipeline
     timeline, category = replay(program), program.unit
     shared = program._replace(unit_servers=np.array([1, 1, 2], np.int32))
     shorter = timeline._replace(finish=timeline.finish[:-1])
-    for arguments, message in (
-        ((program, timeline, category, 3, 3), "unit is 3; rule: one of 3 units"),
-        ((shared, timeline, category, 2, 3), "unit 2: unit_servers is 2; rule: 1"),
-        ((program, shorter, category, 0, 3), "the timeline has 5 ops; rule: the program's 6"),
-        ((program, timeline, category[1:], 0, 3), "category is int32 (5,); rule: int32 (6,)"),
-        ((program, timeline, category, 0, 2), "op 2: category is 2; rule: 0 to 1"),
-    ):
-        with pytest.raises(LoweringError, match="^" + re.escape(message)):
-            stalls(*arguments)
+    questions = {
+        "unit": (program, timeline, category, 3, 3),
+        "servers": (shared, timeline, category, 2, 3),
+        "timeline": (program, shorter, category, 0, 3),
+        "categories": (program, timeline, category[1:], 0, 3),
+        "category": (program, timeline, category, 0, 2),
+    }
+    with pytest.raises(LoweringError, match="^" + re.escape(message)):
+        stalls(*questions[question])

@@ -25,6 +25,7 @@ from simulator.errors import TraceError
 from simulator.trace import Trace
 from tests.broken_traces import Unzipped, npy, patch_directory, zipped
 from tests.factories import first_trace, tiny_content, tiny_trace
+from tests.messages import refused, said
 
 TERABYTES = 10**13
 # A guard against hanging, not a measure of speed.
@@ -274,12 +275,12 @@ def test_does_a_manifest_full_of_problems_show_the_first_twenty(tmp_path: Path) 
 def test_do_many_members_fail_before_they_are_opened(tmp_path: Path) -> None:
     path = tmp_path / "x.npz"
     zipped(path, {f"{index}.npy": b"" for index in range(5000)})
-    with pytest.raises(TraceError, match=r"zip directory: 5000 members: must be at most 4096"):
+    with refused(TraceError, path, "zip directory", "5000 members", rule="4096"):
         Trace.open(path)
 
 
 def test_is_a_trace_of_a_newer_version_refused_whatever_else_it_holds(tmp_path: Path) -> None:
     manifest = np.frombuffer(json.dumps({"schema": "stasim-trace/3"}).encode(), np.uint8)
     path = zipped(tmp_path / "x.npz", {"manifest.npy": npy(manifest), "new.npy": b"anything"})
-    with pytest.raises(TraceError, match="this program reads 'stasim-trace/1' and"):
+    with pytest.raises(TraceError, match=said("a trace of a newer version")):
         Trace.open(path)
