@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from simulator.errors import DeviceError
-from simulator.hil.fpga import (
+from experiments.fpga import (
     SMALL_CYCLES,
     SMALL_ENGINE,
     SMALL_MACHINE,
@@ -14,6 +13,7 @@ from simulator.hil.fpga import (
     missing_tools,
     place,
 )
+from simulator.errors import DeviceError
 from simulator.hil.network.compare import wrong_values
 from simulator.hil.network.engine import network_design, run_images
 from simulator.hil.network.program import compile_network
