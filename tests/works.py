@@ -1,11 +1,18 @@
-"""Tiles for PE arrays, made from counts or from bits one by one, and several made one batch."""
+"""Tiles for PE arrays, made from counts or from bits one by one, several made one batch; and the
+work of an image for a device.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 
 from simulator.components.pe_arrays.base import RowLists, Tiles
 from simulator.config.arrays import Ints, Words
+from simulator.hil.base import Work
+from simulator.hil.pieces import cut, work_of
+from simulator.trace import Image, Trace
 
 
 def pack_words(bits: np.ndarray) -> Words:
@@ -124,3 +131,16 @@ def flat(parts: list[np.ndarray], dtype: type[np.generic]) -> np.ndarray:
 def ends(parts: list[np.ndarray]) -> Ints:
     """int64 (parts + 1,): where each part begins, and the end."""
     return np.cumsum([0, *(len(part) for part in parts)])
+
+
+def works_of(trace: Trace, image: Image) -> Iterator[Work]:
+    """The work of a whole image in the order in which a live run would ask for its cost."""
+    pieces = cut(trace)
+    yield work_of(pieces.outside, 0, image.tensors, None)
+    for timestep in range(len(image.active["0"])):
+        for piece in pieces.blocks:
+            live = image.active[str(piece.block)][timestep]
+            if live.any():
+                yield work_of(piece, timestep, image.tensors, live)
+    if pieces.ending is not None:
+        yield work_of(pieces.ending, 0, image.tensors, None)

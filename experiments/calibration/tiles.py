@@ -8,8 +8,11 @@ import numpy as np
 
 from simulator.config.arrays import Bools, Ints
 from simulator.lowering import Lowering, Plan
+from simulator.lowering.bits import BitGather, block_rows
+from simulator.lowering.constants import Constants
 from simulator.lowering.plan import LayerPlan
-from simulator.lowering.table import TileBits
+from simulator.lowering.scopes import list_rows, make_scopes
+from simulator.lowering.tiles import Batch, lay_out
 from simulator.trace import Image
 
 
@@ -19,6 +22,25 @@ class Words(NamedTuple):
     words: Bools
     item: Ints
     plane: Ints
+
+
+class TileBits:
+    """The tiles of a batch and their bits, for a device that computes with them."""
+
+    def __init__(self, constants: Constants, batch: Batch) -> None:
+        plan, walks = constants.timed, constants.walks
+        lists = tuple(list_rows(each, batch.active) for each in plan.lists)
+        self.constants = constants
+        self.scopes = make_scopes(plan, walks, len(batch.active), lists)
+        self.layout = lay_out(walks, plan, self.scopes)
+        self.rows = block_rows(walks, plan, self.scopes)
+        self.gather = BitGather(walks, plan, self.scopes, batch, self.layout, self.rows)
+
+    def blocks_of(self, layer: int) -> tuple[int, int]:
+        """Return the first block of a layer of the first image, and its blocks."""
+        walk = int(self.constants.walks.of_layer[layer])
+        first, last = self.constants.timed.first_of_walk[walk : walk + 2].tolist()
+        return int(self.scopes.first_block[0, first]), int(self.scopes.blocks[0, first:last].sum())
 
 
 class LayerTiles:

@@ -9,7 +9,7 @@ import torch
 
 from experiments.study.clock import cue_of
 from experiments.study.numbers import interval, percent, rows_of
-from models.data.composites import inked
+from models.data.composites import ink_beside
 from models.data.images import Images
 from models.evaluate import EVALUATION_BATCH, batches
 from models.networks.config import ModelConfig
@@ -30,7 +30,7 @@ def oracle_masks(images: Images, config: ModelConfig, kind: str) -> Masks:
     """
     timesteps, blocks = config.timesteps, config.size.blocks
     until = np.arange(timesteps) <= cue_of(images)[:, None]
-    near = inked(images.pixels, config.grid[0])
+    near = ink_beside(images.pixels, config.grid[0], 1) > 0
     masks = np.ones_like(near)
     if kind != "space":
         masks &= until[:, :, None]

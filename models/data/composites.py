@@ -173,8 +173,3 @@ def ink_beside(pixels: Pixels, tokens: int, reach: int = 1) -> npt.NDArray[np.in
         for right in range(2 * reach + 1):
             beside += padded[..., down : down + tokens, right : right + tokens]
     return beside.reshape(*own.shape[:-2], -1)
-
-
-def inked(pixels: Pixels, tokens: int, reach: int = 1) -> npt.NDArray[np.bool_]:
-    """Which tokens have ink in them or beside them, as in `ink_beside`; bool (..., token)."""
-    return ink_beside(pixels, tokens, reach) > 0

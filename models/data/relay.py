@@ -6,18 +6,12 @@ each image. In exactly one of two frames a corner is marked: a bar at its left m
 and the label is the digit there; bars at both sides mean two, and the label is the digit in the
 corner that this digit names.
 
-Every digit occurs once, so that counting them says nothing. What is known then at most:
-
-    guesses = best_guesses()  # a share of right answers for what a reader knows
-
-Without the mark a guess among four; so one frame alone gives at most 1/2 + 1/2 x 1/4.
+Every digit occurs once, so that counting them says nothing. Without the mark an answer is a guess
+among four; so one frame alone gives at most 1/2 + 1/2 x 1/4
+(tests/models/test_is_relay_two_look_ups.py counts what is known at most).
 """
 
 from __future__ import annotations
-
-import itertools
-from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable
 
 import numpy as np
 import numpy.typing as npt
@@ -61,27 +55,3 @@ def compose(
         cell[twice, marked[twice], :, -1] = BAR
     first = named[every, start]
     return pixels, np.where(look_ups == 1, first, named[every, first]), look_ups
-
-
-def best_guesses() -> dict[str, float]:
-    """The share of right answers of the best guess, by what is known; every case counted."""
-    cases = list(
-        itertools.product(
-            itertools.permutations(range(CORNERS)), range(CORNERS), range(1, MOST_LOOK_UPS + 1)
-        )
-    )
-
-    def best(known: Callable[[Permutation, int, int], Hashable]) -> float:
-        answers: dict[Hashable, Counter[int]] = defaultdict(Counter)
-        for named, start, look_ups in cases:
-            first = named[start]
-            answer = first if look_ups == 1 else named[first]
-            answers[known(named, start, look_ups)][answer] += 1
-        return sum(max(of.values()) for of in answers.values()) / len(cases)
-
-    without = best(lambda named, start, look_ups: named)
-    return {
-        "all digits, no mark": without,
-        "one frame": 1 / FRAMES + (1 - 1 / FRAMES) * without,
-        "the mark and its digit": best(lambda named, start, ups: (start, named[start], ups)),
-    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from simulator.hil.base import Work
 from simulator.operations import read_network
-from simulator.trace import Image, Outline, Trace
+from simulator.trace import Outline, Trace
 
 
 class Piece(NamedTuple):
@@ -80,16 +80,3 @@ def work_of(
             for name, bits in given.items()
         }
     return Work(piece.layers, timestep, given, active)
-
-
-def works_of(trace: Trace, image: Image) -> Iterator[Work]:
-    """The work of a whole image in the order in which a live run would ask for its cost."""
-    pieces = cut(trace)
-    yield work_of(pieces.outside, 0, image.tensors, None)
-    for timestep in range(len(image.active["0"])):
-        for piece in pieces.blocks:
-            live = image.active[str(piece.block)][timestep]
-            if live.any():
-                yield work_of(piece, timestep, image.tensors, live)
-    if pieces.ending is not None:
-        yield work_of(pieces.ending, 0, image.tensors, None)

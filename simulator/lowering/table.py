@@ -81,25 +81,6 @@ def make_table(constants: Constants, batch: Batch) -> Table:
     return Table(constants, batch, timed, counted, _blocks(constants, timed.scopes))
 
 
-class TileBits:
-    """The tiles of a batch and their bits, for a device that computes with them."""
-
-    def __init__(self, constants: Constants, batch: Batch) -> None:
-        plan, walks = constants.timed, constants.walks
-        lists = tuple(list_rows(each, batch.active) for each in plan.lists)
-        self.constants = constants
-        self.scopes = make_scopes(plan, walks, len(batch.active), lists)
-        self.layout = lay_out(walks, plan, self.scopes)
-        self.rows = block_rows(walks, plan, self.scopes)
-        self.gather = BitGather(walks, plan, self.scopes, batch, self.layout, self.rows)
-
-    def blocks_of(self, layer: int) -> tuple[int, int]:
-        """Return the first block of a layer of the first image, and its blocks."""
-        walk = int(self.constants.walks.of_layer[layer])
-        first, last = self.constants.timed.first_of_walk[walk : walk + 2].tolist()
-        return int(self.scopes.first_block[0, first]), int(self.scopes.blocks[0, first:last].sum())
-
-
 def _costed(constants: Constants, plan: ScopePlan, batch: Batch) -> Costed:
     walks = constants.walks
     arrays = constants.plan.architecture.core.arrays

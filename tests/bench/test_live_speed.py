@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from simulator.hil.guarded import GuardedDevice
-from simulator.hil.pieces import works_of
 from simulator.hil.simulated import simulated_device
 from simulator.trace import Trace
+from tests.works import works_of
 
 ROOT = Path(__file__).parents[2]
 

@@ -26,13 +26,13 @@ from simulator.architecture import load_architecture
 from simulator.errors import DeviceError
 from simulator.hil.base import Cost, Device, Work
 from simulator.hil.guarded import GuardedDevice
-from simulator.hil.pieces import works_of
 from simulator.hil.recorded import RecordedDevice, Recorder
 from simulator.hil.simulated import SimulatedDevice
 from simulator.simulate import Simulation
 from simulator.trace import Trace, TraceWriter
 from tests.messages import cases, said
 from tests.models.tiny_networks import lively, pictures, tiny_config
+from tests.works import works_of
 
 ROOT = Path(__file__).parents[2]
 MACHINE = ROOT / "arch_configs" / "sparse_pe.yaml"

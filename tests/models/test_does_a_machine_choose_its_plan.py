@@ -8,7 +8,7 @@ import pytest
 from experiments.study import plans
 from experiments.study.events import ENTROPIES, KEPT, PlanOutcomes, order_by_ink
 from experiments.study.plans import MACHINES, choose
-from models.data.composites import drawn, inked
+from models.data.composites import drawn, ink_beside
 from models.data.images import mnist_digits
 
 PLANS = (len(KEPT), len(ENTROPIES))
@@ -55,7 +55,7 @@ def test_no_image_ends_early_where_none_can() -> None:
 
 def test_tokens_with_ink_beside_them_come_first() -> None:
     images = drawn("stream", mnist_digits()[1], 20, (3, 1)).images
-    order, near = order_by_ink(images, 6), inked(images.pixels, 6)
+    order, near = order_by_ink(images, 6), ink_beside(images.pixels, 6, 1) > 0
     for places, ink in zip(order.reshape(-1, 36), near.reshape(-1, 36), strict=True):
         assert sorted(places) == list(range(36))
         assert places[ink].max() < places[~ink].min()

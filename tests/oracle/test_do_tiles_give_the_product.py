@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from experiments.calibration.tiles import TileBits
 from simulator.architecture import load_architecture
 from simulator.config.arrays import Int32s
 from simulator.lowering import Lowering, Plan, make_plan
 from simulator.lowering.plan import LayerPlan
-from simulator.lowering.table import TileBits, make_table
+from simulator.lowering.table import make_table
 from simulator.lowering.tiling import Chunks, cut_heads
 from simulator.operations import Layer, Network, read_network
 from simulator.operations.windows import window_of

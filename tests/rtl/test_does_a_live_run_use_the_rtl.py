@@ -6,11 +6,11 @@ from pathlib import Path
 
 from simulator.hil.divided import DividedDevice
 from simulator.hil.guarded import GuardedDevice
-from simulator.hil.pieces import works_of
 from simulator.hil.rtl import rtl_device
 from simulator.hil.simulated import simulated_device
 from simulator.trace import Trace
 from tests.rtl.rtl_cases import needs_verilator
+from tests.works import works_of
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,11 +11,11 @@ import pytest
 from simulator.errors import DeviceError
 from simulator.hil.base import Cost, Device, Work
 from simulator.hil.contract import check_device
-from simulator.hil.pieces import works_of
 from simulator.hil.recorded import RecordedDevice, Recorder
 from simulator.hil.simulated import SimulatedDevice, simulated_device
 from simulator.trace import Trace
 from tests.messages import cases, said
+from tests.works import works_of
 
 ROOT = Path(__file__).parents[2]
 ARCH, TRACE = ROOT / "arch_configs" / "sparse_pe.yaml", ROOT / "traces" / "mnist.npz"

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from simulator.architecture import load_architecture
 from simulator.errors import DeviceError
 from simulator.hil.base import Work, checked
-from simulator.hil.pieces import works_of
 from simulator.hil.simulated import SimulatedDevice
 from simulator.results.columns import frame
 from simulator.simulate import Simulation
 from simulator.trace import Image, Trace, batch_of_images
 from tests.factories import tiny_trace, traces
 from tests.messages import cases, said
+from tests.works import works_of
 
 ROOT = Path(__file__).parents[2]
 MACHINES = ("dense_pe", "sparse_pe", "sparse_pe_noskip")

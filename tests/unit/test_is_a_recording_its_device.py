@@ -15,12 +15,12 @@ import pytest
 from simulator.architecture import load_architecture
 from simulator.errors import DeviceError
 from simulator.hil.base import Cost, Device, Work
-from simulator.hil.pieces import works_of
 from simulator.hil.recorded import RecordedDevice, Recorder
 from simulator.hil.simulated import SimulatedDevice
 from simulator.trace import Trace
 from tests.factories import tiny_trace
 from tests.messages import refused, rows, said
+from tests.works import works_of
 
 ROOT = Path(__file__).parents[2]
 
