@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import jinja2
+import markdown
 import pandas as pd
 import plotly.offline
 from markupsafe import Markup
 
-from reports.definitions import definitions
 from reports.figures.base import Card, Plot
 from reports.texts import texts
 from simulator.config.staged_file import staged_file
@@ -26,6 +28,27 @@ from simulator.results.provenance import proofs
 from simulator.results.summary import short
 from simulator.results.units import between, number
 from simulator.streams.statistics import Estimate
+
+# A link in the tree, the page itself in an installed package.
+METRICS = Path(__file__).parent / "templates" / "metrics.md"
+
+
+@cache
+def definitions() -> dict[str, Markup]:
+    """The sections of the page as HTML by their heading; links lead nowhere here and are text."""
+    text = METRICS.read_text(encoding="utf-8")
+    pieces = re.split(r"^## (.+)$", text, flags=re.MULTILINE)
+    sections = zip(pieces[1::2], pieces[2::2], strict=True)
+    return {heading: _html(heading, body) for heading, body in sections}
+
+
+def _html(heading: str, body: str) -> Markup:
+    unlinked = re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", body)
+    # The page is ours, so its HTML is as safe as the template.
+    return Markup(
+        markdown.markdown(f"## {heading}\n{unlinked}", extensions=["tables", "sane_lists"])
+    )
+
 
 TEMPLATES = Path(__file__).parent / "templates"
 DIGITS = 7

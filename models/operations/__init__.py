@@ -9,7 +9,7 @@ not stored; their name is that of their operation.
 from __future__ import annotations
 
 from models.networks.config import ModelConfig
-from models.operations.ending import list_halting, list_head
+from models.operations.blocks import list_halting, list_head
 from models.operations.plan import NetworkListing
 from models.operations.topology import Topology
 

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reports.compare import compare_cards, compare_page, main
-from reports.definitions import definitions
 from reports.figures.base import PALETTE, WINE, Run
 from reports.figures.cycles import marker
 from reports.figures.designs import METRICS, DesignMetric, front, headline, overview, ratios
+from reports.html import definitions
 from reports.runs import load_runs
 from reports.tables import paper_tables
 from simulator.results.result import Result
