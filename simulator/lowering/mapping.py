@@ -101,15 +101,23 @@ class Frame(NamedTuple):
         rows = buffer.capacity_bits // sum_blocks // row_bits
         if self.architecture.dataflow.neurons_last and not array.fires:
             self._check_sums(layer, rows * row_bits)
-        if rows < 1:
+        least = self.rows_together(layer) if array.entire_maps else 1
+        if rows < least:
             raise LoweringError(
                 f"{self.architecture.name}: cores.0.buffers.partial_sums holds "
-                f"{buffer.capacity_bits} bits: must hold {sum_blocks} rows of {row_bits} bits"
+                f"{buffer.capacity_bits} bits: must hold {sum_blocks} x {least} rows of {row_bits} "
+                f"bits for layer {layer.name}"
             )
         together = layer.timesteps
         units = (math.lcm(together, array.fold_rows), together, 1)
         unit = next(unit for unit in units if rows >= unit)
         return rows // unit * unit
+
+    def rows_together(self, layer: Layer) -> int:
+        """Return the operand rows of a layer that run together, of an image."""
+        if layer.index in self.order.in_time or layer.is_attention:
+            return layer.rows
+        return layer.rows * layer.computed_timesteps(self.architecture.dataflow.reuse_static_input)
 
     def _check_sums(self, layer: Layer, held_bits: int) -> None:
         """Refuse a layer of which not all sums fit, where none leaves before the last."""

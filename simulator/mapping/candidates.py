@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from simulator.lowering.mapping import Frame, Mapping, fixed_mapping
+from simulator.lowering.mapping import Frame, Mapping, array_of, fixed_mapping
 from simulator.lowering.places import CORE, OUTSIDE, Places, Room
 from simulator.operations import Layer
 
@@ -25,24 +25,16 @@ _MOST_PLACES = 3
 
 
 def first_mapping(frame: Frame, sum_blocks: int) -> Mapping:
-    """Return what the fixed rules say, with so many blocks of sums and with demand first."""
+    """Return what the fixed rules say, with so many blocks of sums and with demand first.
+
+    No block is larger than its layer, so that equal mappings are equal.
+    """
     fixed = fixed_mapping(frame, sum_blocks)
-    return trimmed(frame, fixed._replace(demand_first=True))
-
-
-def trimmed(frame: Frame, mapping: Mapping) -> Mapping:
-    """Return the mapping without blocks larger than their layers: equal ones become equal."""
     rows = tuple(
-        min(block, max(rows_of(frame, layer), 1))
-        for block, layer in zip(mapping.row_block, frame.network.layers, strict=True)
+        min(block, max(frame.rows_together(layer), 1))
+        for block, layer in zip(fixed.row_block, frame.network.layers, strict=True)
     )
-    return mapping._replace(row_block=rows)
-
-
-def rows_of(frame: Frame, layer: Layer) -> int:
-    """Return the operand rows of a layer that run together, of all images."""
-    alone = layer.index in frame.order.in_time or layer.is_attention
-    return layer.rows * (1 if alone else layer.timesteps)
+    return fixed._replace(row_block=rows, demand_first=True)
 
 
 def placements(frame: Frame) -> list[Places]:
@@ -79,11 +71,22 @@ def moved_bits(frame: Frame, places: Places) -> int:
     return total
 
 
-def pins(frame: Frame, places: Places) -> Iterator[tuple[int, ...]]:
+def streaming_bits(frame: Frame) -> int:
+    """Return the bits of the weight buffer that pinned weights leave to others."""
+    chunk_bits = _chunk_bits(frame)
+    return min(STREAMING_CHUNKS, max(STREAMING_BITS // chunk_bits, 2)) * chunk_bits
+
+
+def _chunk_bits(frame: Frame) -> int:
+    return max(frame.architecture.core.buffers.weights.capacity_bits // frame.slots, 1)
+
+
+def pins(frame: Frame, places: Places, streaming: int) -> Iterator[tuple[int, ...]]:
     """Yield chunks to pin: none, half of what fits and all of it, small weights last.
 
     A chunk that stays saves its fetch at all timesteps but the first, so those with more bits come
-    first, and of equals those of earlier layers.
+    first, and of equals those of earlier layers. `streaming`: bits left to others, by the entire
+    array: an array in part pins no more for having smaller chunks.
     """
     layers = frame.network.layers
     again = [layer.index for layer in layers if places.fetched_again(layer)]
@@ -93,9 +96,7 @@ def pins(frame: Frame, places: Places) -> Iterator[tuple[int, ...]]:
         return layer.inputs * layer.outputs * layer.weight_bits / frame.cuts[index].pieces
 
     order = sorted(again, key=lambda index: (-bits(index), index))
-    chunk_bits = frame.architecture.core.buffers.weights.capacity_bits // frame.slots
-    streaming = min(STREAMING_CHUNKS, max(STREAMING_BITS // max(chunk_bits, 1), 2))
-    room = max(frame.slots - streaming, 0)
+    room = max(frame.slots - max(streaming // _chunk_bits(frame), 2), 0)
     for most in dict.fromkeys((room, room // 2, 0)):
         pinned, left = [0] * len(layers), most
         for index in order:
@@ -108,16 +109,17 @@ def pins(frame: Frame, places: Places) -> Iterator[tuple[int, ...]]:
 def row_blocks(frame: Frame, layer: Layer, sum_blocks: int) -> list[int]:
     """Return sizes of blocks: as many rows as fit, then half as many, down to FEWEST_ROWS.
 
-    Tokens are not parted, as in Frame.most_rows.
+    Tokens are not parted, as in Frame.most_rows, nor maps that an array takes entire.
     """
     if layer.kind == "head" or layer.is_elementwise:
         return [1]
     size = frame.most_rows(layer, sum_blocks)
     sizes, unit = [size], layer.timesteps
-    while size // 2 >= max(FEWEST_ROWS, unit):
+    fewest = size if array_of(layer, frame.architecture).entire_maps else FEWEST_ROWS
+    while size // 2 >= max(fewest, unit):
         size = size // 2 // unit * unit
         sizes.append(size)
-    most = max(rows_of(frame, layer), 1)
+    most = max(frame.rows_together(layer), 1)
     return list(dict.fromkeys(min(size, most) for size in sizes))
 
 

@@ -5,9 +5,9 @@
     chosen.described                        # what was chosen, or None under the fixed rules
 
 Of the mappings of one array, that with the fewest DRAM bits is taken, and of those the fastest. An
-array may act as one with half its rows or columns, and partial sums may have fewer blocks: between
-these, the product of cycles and DRAM bits decides, since either alone would idle half an array for
-a hundredth of the traffic.
+array may act as one with a half or a quarter of its rows or columns, and partial sums may have
+fewer blocks: between these, the product of cycles and DRAM bits decides, since either alone would
+idle half an array for a hundredth of the traffic.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from simulator.mapping.candidates import (
     loops,
     pins,
     placements,
-    trimmed,
+    streaming_bits,
 )
 from simulator.operations import Network
 from simulator.program import Timeline
@@ -154,6 +154,7 @@ class _Search:
         self.network, self.architecture, self.images = network, architecture, images
         self.costed = 0
         frame = make_frame(network, architecture)
+        self.streaming = streaming_bits(frame)
         self.fixed = self._cost(MappingProbe(frame, images), fixed_mapping(frame))
 
     def best(self) -> _Found:
@@ -193,9 +194,9 @@ class _Search:
         best = self._least(
             probe, found, (first._replace(places=places) for places in placements(frame))
         )
-        pinned = (best.mapping._replace(pinned=own) for own in pins(frame, best.mapping.places))
-        best = self._least(probe, best, pinned)
-        mappings = [trimmed(frame, each) for each in loops(frame, best.mapping)]
+        pinned = pins(frame, best.mapping.places, self.streaming)
+        best = self._least(probe, best, (best.mapping._replace(pinned=own) for own in pinned))
+        mappings = list(loops(frame, best.mapping))
         costs = [self._cost(probe, each) for each in [best.mapping, *mappings]]
         by_layer = [(cost.layer_dram_bits.tolist(), cost.layer_cycles.tolist()) for cost in costs]
         joined = combined([best.mapping, *mappings], by_layer)

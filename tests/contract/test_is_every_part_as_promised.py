@@ -83,6 +83,25 @@ def test_more_ones_never_cost_less_where_the_design_says_so(kind: str) -> None:
 
 
 @pytest.mark.nojit
+@pytest.mark.parametrize("kind", kinds("pe_arrays"))
+def test_a_block_in_parts_takes_about_as_long_at_least(kind: str) -> None:
+    """Where it took less, a search over mappings would cut blocks for nothing."""
+    random = np.random.default_rng(1)
+    part = array(kind)
+    if part.entire_maps:
+        pytest.skip("is given entire maps only")
+    for rows in (32, 64):
+        bits = random.random((rows, 24)) < 0.2
+        taken = []
+        for block in (rows, rows // 2, rows // 8):
+            tiles = tiles_of_bits(bits, part.tile_inputs, block=block, timesteps=4)
+            tiles = tiles._replace(grids=np.full((len(tiles.sizes), 2), (2, rows // 8)))
+            taken.append(part.cost(tiles).cycles.sum())
+        # Rows are dealt out again in each block, sometimes a little better (bundle, time_batched).
+        assert min(taken) >= 0.8 * taken[0]
+
+
+@pytest.mark.nojit
 @pytest.mark.parametrize("kind", kinds("memories"))
 def test_a_memory_moves_at_least_what_it_is_asked_for(kind: str) -> None:
     memory = example("memories", kind)

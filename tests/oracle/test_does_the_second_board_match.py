@@ -17,6 +17,7 @@ from experiments.rtl_runs import (
 )
 from simulator.architecture import load_architecture
 from simulator.components.pe_arrays import conv_strip
+from simulator.errors import LoweringError
 from simulator.lowering import lower, make_plan
 from simulator.operations import read_network
 from simulator.trace import Trace
@@ -47,6 +48,15 @@ def test_convolutions_wait_for_a_slower_memory_as_in_the_rtl() -> None:
     measured = [int(row["cycle"]) for row in rows(FPGA_ST / "dram_bytes.csv") if row["run"] == run]
     assert ends == pytest.approx(np.array(measured[:5]), rel=0.001)
     assert sum(found) == pytest.approx(measured[5], rel=0.001)
+
+
+def test_a_map_larger_than_the_sums_of_an_output_is_refused() -> None:
+    """Parts of a map are no strips of it: they took no cycles."""
+    with Trace.open(ROOT / "traces" / "imagenet_baseline.npz") as trace:
+        network = read_network(trace)
+    machine = load_architecture(ROOT / "arch_configs" / "fpga_spiking_transformer.yaml")
+    with pytest.raises(LoweringError, match=r"must hold 1 x 50176 rows of 16 bits for"):
+        make_plan(network, machine)
 
 
 def test_a_reader_beside_the_weights_is_served_burst_by_burst() -> None:

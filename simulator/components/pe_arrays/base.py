@@ -162,6 +162,8 @@ class PEArray(Component, slot="pe_arrays"):
     """Whether a chunk may end in the middle of a kernel's tap."""
     in_lockstep: ClassVar[bool] = False
     """Whether all PEs move at once, so without queues and with few flip-flops."""
+    entire_maps: ClassVar[bool] = False
+    """Whether all rows of a layer must be one block: its cycles follow from the map's shape."""
     fires: ClassVar[bool] = False
     """Whether neurons are in its read-out, so that spikes leave it, or scores go where they go."""
     streams_weights: ClassVar[bool] = False
@@ -250,11 +252,12 @@ class PEArray(Component, slot="pe_arrays"):
         return inputs * outputs * weight_bits
 
     def in_part(self) -> Iterator[PEArray]:
-        """Yield what this array can act as while half of its rows, or of its columns, is idle."""
+        """Yield what this array can act as with a half or a quarter of its rows, or columns."""
         for name in ("rows", "columns"):
             size = getattr(self, name) if name in type(self).model_fields else 1
-            if size % 2 == 0:
-                yield self.model_copy(update={name: size // 2})
+            for part in (2, 4):
+                if size % part == 0:
+                    yield self.model_copy(update={name: size // part})
 
     @abstractmethod
     def cost(self, tiles: Tiles) -> ArrayCost:

@@ -32,6 +32,7 @@ class ConvStrip(FiringArray, kind="conv_strip"):
 
     example: ClassVar[str] = "kind: conv_strip\nchannels: 8\nstrip_rows: 3\nkernel: 3\n"
     streams_weights: ClassVar[bool] = True
+    entire_maps: ClassVar[bool] = True
 
     channels: int = Field(gt=0, le=1024, description="input channels at a time")
     strip_rows: int = Field(gt=0, le=64, description="output rows of a strip")

@@ -23,6 +23,7 @@ class ScorePair(FiringArray, kind="score_pair"):
 
     example: ClassVar[str] = "kind: score_pair\nwidth: 32\ntimesteps: 4\n"
     accumulates: ClassVar[str] = "adds a product of two bits, or a score"
+    entire_maps: ClassVar[bool] = True
 
     width: int = Field(gt=0, le=1024, description="channels of a head, added at once")
     timesteps: int = Field(default=1, gt=0, le=64, description="timesteps computed in parallel")
