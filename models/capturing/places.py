@@ -89,8 +89,7 @@ class RowPlaces:
         """Walk up the Python stack: to the module's call for the site, to the user for the line."""
         module = self.modules.running[-1]
         frame: FrameType | None = sys._getframe(2)
-        site, line, fallback = 0, "", ""
-        entered = False
+        site, line, fallback, entered = 0, "", "", False
         for _ in range(_DEEPEST):
             if frame is None:
                 break

@@ -199,16 +199,14 @@ def _device(options: argparse.Namespace, live: LiveRun) -> tuple[Device, Recorde
 
     kind, _, file = options.device.partition(":")
     device: Device
-    if kind == "simulated" and not file:
+    if kind in ("simulated", "rtl") and not file:
         device = simulated_device(live.outline, options.arch, options.overrides)
-    elif kind == "rtl" and not file:
-        from simulator.hil.divided import DividedDevice
-        from simulator.hil.rtl import rtl_device
+        if kind == "rtl":
+            from simulator.hil.divided import DividedDevice
+            from simulator.hil.rtl import rtl_device
 
-        device = DividedDevice(
-            rtl_device(live.outline, options.arch, options.overrides),
-            simulated_device(live.outline, options.arch, options.overrides),
-        )
+            rtl = rtl_device(live.outline, options.arch, options.overrides)
+            device = DividedDevice(rtl, device)
     elif kind == "recorded" and file:
         device = RecordedDevice(file)
     elif kind == "host" and not file:

@@ -27,11 +27,9 @@ from models.capturing.marks import noting
 from models.capturing.running import plainly
 from models.capturing.tape import tensors_in
 from models.errors import ModelError
-from models.live.control import Budget, BudgetControl
-from models.live.flight import Check, in_unit
-from models.live.running import costs_of
+from models.live.control import Budget
+from models.live.flight import Flight, in_unit
 from simulator.architecture import Architecture
-from simulator.errors import DeviceError
 from simulator.hil.base import Device, Work
 from simulator.hil.simulated import SimulatedDevice, blank_image, take_in
 from simulator.operations import Network, read_network
@@ -119,30 +117,24 @@ def _image(
         "label": sample.label,
         "prediction": prediction,
         "active_tokens": round(float(np.mean([mask.mean() for mask in masks])), 6),
-        **costs_of(flight, flight.budget, flight.own),
+        **flight.costs(),
     }
     return row, sample.label, prediction
 
 
-class CapturedFlight:
-    """A device, a budget and the image between them: what has run, and what it has cost.
-
-    `own`: the network's own threshold, 1 before it has named one.
-    """
+class CapturedFlight(Flight):
+    """The flight of an image whose parts show as they run; `own` is 1 before it is named."""
 
     def __init__(self, device: Device, network: Network, budget: Budget) -> None:
-        self.device, self.network, self.budget = device, network, budget
-        self.control = BudgetControl(budget.limit)
-        self.failure: DeviceError | None = None
-        self.own = 1.0
+        super().__init__(device, budget)
+        self.network = network
         self._outside = 0.0
         self.start()
 
     def start(self) -> None:
         """A new image, of which nothing has run."""
-        self.control.start()
+        super().start()
         self._outside_before, self._outside = self._outside, 0.0
-        self.checks: list[Check] = []
         self.image: Image = blank_image(self.network)
         self.device.begin_image()
         self._frames: dict[int, dict[str, npt.NDArray[np.uint8]]] = defaultdict(dict)
@@ -185,8 +177,7 @@ class CapturedFlight:
         self._frames.clear()
         self._masks.clear()
         if added is not None:
-            self.control.spend(amount, self._live)
-            self.checks.append(Check(*self._step, self._live, added, 1.0))
+            self.book(self._step, self._live, added, amount)
             self._outside += amount if self._step[0] < 0 else 0.0
         # What follows, up to the next block, is the stem of another timestep or the head.
         self._step, self._live = (-1, -1), 0
@@ -197,10 +188,8 @@ class CapturedFlight:
         # What the image before has cost outside the blocks is still to come in this one.
         expected = max(0.0, self._outside_before - self._outside)
         self.control.spent += expected
-        chosen = self.control.threshold(now, rate, steps, own)
+        chosen = self.choose(now, rate, steps, own)
         self.control.spent -= expected
-        if self.checks:
-            self.checks[-1] = self.checks[-1]._replace(threshold=chosen)
         return chosen
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from models.halting.recursion import Halting, HaltingState, HaltingStep, Head, Policy, accumulate
-from models.live.control import Budget, BudgetControl
+from models.live.control import Budget, BudgetControl, Floats, exceeded
 from models.operations.recording import Packed, RecordingProbe
 from models.operations.topology import Topology
 from simulator.errors import DeviceError
@@ -54,26 +54,70 @@ class LiveProbe(RecordingProbe):
         self._active.clear()
 
 
-class ImageFlight:
-    """A device, a budget and an image between them.
+class Flight:
+    """A device, a budget and the image between them: what has run, and what it has cost.
 
-    When the device fails, `failure` says so, the run goes on with
-    the network's own threshold, and nobody asks the device again.
+    When the device fails, `failure` says so, the run goes on with the network's own threshold, and
+    nobody asks the device again. `own`: that threshold.
     """
 
-    def __init__(self, device: Device, pieces: Pieces, topology: Topology, budget: Budget) -> None:
-        self.device = device
-        self.pieces = pieces
-        self.probe = LiveProbe(topology)
+    def __init__(self, device: Device, budget: Budget, own: float = 1.0) -> None:
+        self.device, self.budget, self.own = device, budget, own
         self.control = BudgetControl(budget.limit)
-        self.unit = budget.unit
         self.failure: DeviceError | None = None
         self.checks: list[Check] = []
 
     def start(self) -> None:
-        """A new image; its stem has not run yet."""
+        """A new image, of which nothing has run."""
         self.checks = []
         self.control.start()
+
+    def book(self, place: tuple[int, int], live: int, cost: Cost, amount: float) -> None:
+        """Keep the cost of what ran at a timestep and block; `amount`: as the budget counts it."""
+        self.control.spend(amount, live)
+        self.checks.append(Check(*place, live, cost, 1.0))
+
+    def choose(self, accumulated: Floats, now: Floats, steps: int, own: float) -> float:
+        """Return the threshold that keeps the budget; the last check keeps it too."""
+        chosen = self.control.threshold(accumulated, now, steps, own)
+        if self.checks:
+            self.checks[-1] = self.checks[-1]._replace(threshold=chosen)
+        return chosen
+
+    def costs(self) -> dict[str, Any]:
+        """Return what the device said of the image; empty where it failed before its end."""
+        cycles, energy_pj = totals(self.checks)
+        clock_mhz = self.checks[0].cost.clock_mhz if self.checks else 1.0
+        blocks = [check for check in self.checks if check.block >= 0]
+        limit, unit, name = *self.budget, self.device.name
+        over = exceeded(self.control.spent, limit)
+        last = in_unit(blocks[-1].cost, unit, name) if blocks else 0.0
+        least = sum(in_unit(check.cost, unit, name) for check in self.checks[:2])
+        values = {
+            "latency_cycles": cycles,
+            "latency_ms": cycles / (clock_mhz * 1e3),
+            "energy_uj": None if energy_pj is None else energy_pj * 1e-6,
+            "blocks_run": len(blocks),
+            "lowest_threshold": min((check.threshold for check in blocks), default=self.own),
+            "over_budget": over,
+            "last_block": last,
+            "within_a_block": int(over <= last),
+            "feasible": int(limit is None or limit >= least),
+        }
+        failed = self.failure is not None
+        known = {key: "" if failed else value for key, value in values.items()}
+        return known | {"steered": int(not failed)}
+
+
+class ImageFlight(Flight):
+    """The flight of an image of ours, whose pieces are known before it runs."""
+
+    def __init__(
+        self, device: Device, pieces: Pieces, topology: Topology, budget: Budget, own: float
+    ) -> None:
+        super().__init__(device, budget, own)
+        self.pieces = pieces
+        self.probe = LiveProbe(topology)
 
     def finish(self) -> None:
         """The image has run to its end."""
@@ -90,14 +134,12 @@ class ImageFlight:
             if piece is self.pieces.outside:
                 self.device.begin_image()
             cost = self.device.estimate(work_of(piece, timestep, self.probe.latest(piece), live))
-            amount = in_unit(cost, self.unit, self.device.name)
+            amount = in_unit(cost, self.budget.unit, self.device.name)
         except DeviceError as error:
             self.failure = error
             return
-        tokens = 0 if live is None else int(live.sum())
-        self.control.spend(amount, tokens)
         place = (-1, -1) if step is None else (step.timestep, step.block)
-        self.checks.append(Check(*place, tokens, cost, 1.0))
+        self.book(place, 0 if live is None else int(live.sum()), cost, amount)
 
     def threshold(self, state: HaltingState, score: Tensor, step: HaltingStep, own: float) -> float:
         """The threshold with which this step is checked; `score` (1, token)."""
@@ -107,10 +149,7 @@ class ImageFlight:
         now = score[0][active].double().numpy()
         accumulated = state.accumulated[0][active].double().numpy() + now
         steps = step.timesteps * step.blocks - (step.timestep * step.blocks + step.block) - 1
-        chosen = self.control.threshold(accumulated, now, steps, own)
-        if self.checks:
-            self.checks[-1] = self.checks[-1]._replace(threshold=chosen)
-        return chosen
+        return self.choose(accumulated, now, steps, own)
 
 
 class SteeredHalting(Halting):

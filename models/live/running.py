@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,8 +14,8 @@ from models.data.images import Images
 from models.errors import ModelError
 from models.evaluate import pixels_of
 from models.halting.recursion import Halting
-from models.live.control import Budget, exceeded
-from models.live.flight import Check, ImageFlight, SteeredHalting, in_unit, totals
+from models.live.control import Budget
+from models.live.flight import Check, ImageFlight, SteeredHalting
 from models.networks.arms import Prepared
 from models.networks.stas import STAS
 from models.operations.recording import ImageRecording
@@ -25,9 +25,6 @@ from simulator.errors import DeviceError
 from simulator.hil.base import Device
 from simulator.hil.pieces import cut
 from simulator.trace import Outline
-
-if TYPE_CHECKING:
-    from models.live.captured import CapturedFlight
 
 
 class Flown(NamedTuple):
@@ -60,18 +57,19 @@ class LiveRun:
 
     def fly(self, device: Device, budget: Budget) -> Iterator[Flown]:
         """Run the images in order; a device that fails is left alone from there on."""
-        flight = ImageFlight(device, self.pieces, self.topology, budget)
+        own = 1.0 - self.halting.config.eps
+        flight = ImageFlight(device, self.pieces, self.topology, budget, own)
         self.model.halting, self.failure = SteeredHalting(self.halting, flight), None
         try:
             hidden = not sys.stderr.isatty()
             for index in tqdm(range(len(self.images.labels)), unit="image", disable=hidden):
-                yield self._image(index, flight, budget)
+                yield self._image(index, flight)
                 self.failure = flight.failure
         finally:
             self.model.halting = self.halting
 
     @torch.no_grad()
-    def _image(self, index: int, flight: ImageFlight, budget: Budget) -> Flown:
+    def _image(self, index: int, flight: ImageFlight) -> Flown:
         image = self.images.take(np.array([index]))
         flight.start()
         flight.probe.forget()
@@ -86,37 +84,10 @@ class LiveRun:
             "label": int(image.labels[0]),
             "prediction": prediction,
             "active_tokens": round(active, 6),
-            **costs_of(flight, budget, 1.0 - self.halting.config.eps),
+            **flight.costs(),
         }
         recording = next(flight.probe.take())
         return Flown(row, flight.checks, recording, prediction)
-
-
-def costs_of(flight: ImageFlight | CapturedFlight, budget: Budget, own: float) -> dict[str, Any]:
-    """Return what the device said of an image; empty where it failed before the image's end."""
-    checks, failed = flight.checks, flight.failure is not None
-    cycles, energy_pj = totals(checks)
-    clock_mhz = checks[0].cost.clock_mhz if checks else 1.0
-    blocks = [check for check in checks if check.block >= 0]
-    device = flight.device.name
-    over = exceeded(flight.control.spent, budget.limit)
-    last = in_unit(blocks[-1].cost, budget.unit, device) if blocks else 0.0
-    least = sum(in_unit(check.cost, budget.unit, device) for check in checks[:2])
-    feasible = budget.limit is None or budget.limit >= least
-    values = {
-        "latency_cycles": cycles,
-        "latency_ms": cycles / (clock_mhz * 1e3),
-        "energy_uj": None if energy_pj is None else energy_pj * 1e-6,
-        "blocks_run": len(blocks),
-        "lowest_threshold": min(check.threshold for check in blocks) if blocks else own,
-        "over_budget": over,
-        "last_block": last,
-        "within_a_block": int(over <= last),
-        "feasible": int(feasible),
-    }
-    return {name: "" if failed else value for name, value in values.items()} | {
-        "steered": int(not failed)
-    }
 
 
 def steerable(model: STAS) -> Halting:

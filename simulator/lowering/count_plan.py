@@ -74,13 +74,7 @@ def make_count_plan(constants: Constants) -> CountPlan:
         weights=_weight_parts(plan),
         ops=_ops(layers, plan.architecture.core.vector_unit),
         stored_bits=np.array([each.stored_bits for each in plan.layers], np.int64),
-        added_bits=np.array(
-            [
-                each.stored_bits * any(op.kind == "residual" for op in each.fused)
-                for each in plan.layers
-            ],
-            np.int64,
-        ),
+        added_bits=np.array([each.added_bits for each in plan.layers], np.int64),
         product_bits=np.array(
             [each.layer.product_bits * each.layer.feeds_product for each in plan.layers], np.int64
         ),

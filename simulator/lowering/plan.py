@@ -85,6 +85,11 @@ class LayerPlan:
         return self.array.tile_columns
 
     @property
+    def added_bits(self) -> int:
+        """Bits of results that are read to be added to."""
+        return self.stored_bits * any(op.kind == "residual" for op in self.fused)
+
+    @property
     def stays(self) -> bool:
         """Whether weights stay on chip until the next image, if it follows at once."""
         return self.pinned > 0 or self.source == FROM_GLOBAL
