@@ -29,39 +29,44 @@ TILE_SOURCES = ("spike_skip_tile.sv", "merge.sv", "pe_row.sv", "fifo.sv", "sram_
 _ROW = {"WORD_INPUTS": 32, "COLUMNS": 4, "FIFO_WORDS": 2, "PORT_INPUTS": 4, "LOCAL_CHUNKS": 2}
 SMALL_MACHINE = (
     "cores.0.pe_array.rows=2",
+    "cores.0.pe_array.columns=16",
     "cores.0.pe_array.word_inputs=32",
     "cores.0.pe_array.fifo_words=2",
+    "cores.0.vector_unit.lanes=16",
+    "cores.0.buffers.weights.banks=4",
     "cores.0.buffers.weights.size_kib=4",
-    "token_skip.queue_tokens=64",
+    "memories.dram.channels=2",
+    "token_skip.queue_tokens=16",
     "token_skip.scan_tokens_per_cycle=4",
 )
 """What makes arch_configs/sparse_pe.yaml the machine of the small engine."""
 SMALL_ENGINE = {
     "STREAM_BITS": 4,
-    "TOKENS": 32,
-    "TILES": 1,
-    "CLASSES": 10,
+    "TOKENS": 16,
+    "TILES": 2,
+    "CLASSES": 8,
     "MAP_DEPTH": 256,
     "TOKEN_DEPTH": 128,
-    "VALUE_DEPTH": 1,
+    "VALUE_DEPTH": 2,
     "KEY_DEPTH": 1,
-    "SCORE_DEPTH": 16,
-    "STREAM_DEPTH": 64,
+    "SCORE_DEPTH": 4,
+    "STREAM_DEPTH": 128,
     "MEMBRANE_DEPTH": 256,
     "ATTENTION_CHANNELS": 32,
-    "CONSTANT_DEPTH": 16,
+    "CONSTANT_DEPTH": 32,
     "HEAD_DEPTH": 16,
-    "PROGRAM_DEPTH": 32,
+    "PROGRAM_DEPTH": 16,
     "MAP_WIDTH": 16,
-    "IMAGE_BEATS": 8,
+    "IMAGE_BEATS": 4,
 }
 """Sizes of an engine for a block of 32 channels on images of 16 x 16 pixels."""
-SMALL_CYCLES = 25_727
+SMALL_CYCLES = 35_770
 """Of an image on it: a drawn network of 16 tokens and three timesteps, on the RTL."""
-_ENGINE = {"ROWS": 2, "WORD_INPUTS": 32, "FIFO_WORDS": 2, "SCAN": 4, "QUEUE": 64, "WEIGHT_SLOTS": 4}
+_ENGINE = {"ROWS": 2, "COLUMNS": 16, "WORD_INPUTS": 32, "FIFO_WORDS": 2}
+_ENGINE |= {"SCAN": 4, "QUEUE": 16, "WEIGHT_SLOTS": 8}
 
-_UNNAMED = "-run :check; blackbox =A:whitebox; rename -wire t:TRELLIS_FF; write_json unit.json"
-"""Without the step that names all cells, which takes longer than the others in a large unit."""
+_LARGE = "-abc9 -run :check; blackbox =A:whitebox; rename -wire t:TRELLIS_FF; write_json unit.json"
+"""For a large unit: LUTs by abc9, which makes far fewer, and no step that names all cells."""
 
 
 class PlacedUnit(NamedTuple):
@@ -80,7 +85,7 @@ UNITS = {
     "row": PlacedUnit("pe_row", TILE_SOURCES[2:], _ROW),
     "staged_row": PlacedUnit("pe_row", TILE_SOURCES[2:], _ROW | {"ENCODE_STAGE": 1}),
     "array": PlacedUnit("spike_skip_tile", TILE_SOURCES, _ROW | {"ROWS": 2, "BLOCK_ITEMS": 16}),
-    "engine": PlacedUnit("network_top", ENGINE_SOURCES, _ENGINE | SMALL_ENGINE, _UNNAMED),
+    "engine": PlacedUnit("network_top", ENGINE_SOURCES, _ENGINE | SMALL_ENGINE, _LARGE),
 }
 SLOW = ("engine",)
 """Units that take far longer, which are placed only if they are named."""

@@ -178,5 +178,8 @@ def test_a_network_that_is_too_large_is_refused() -> None:
 def test_a_machine_that_the_rtl_cannot_be_is_refused() -> None:
     with pytest.raises(DeviceError, match=said("a port that the RTL has not")):
         network_design(machine(NARROW_PORT))
+    narrow = ("cores.0.pe_array.columns=8", "cores.0.vector_unit.lanes=8")
+    with pytest.raises(DeviceError, match=said("columns that the RTL has not")):
+        network_design(machine(*narrow))
     with pytest.raises(DeviceError, match=said("a DRAM that the RTL has not")):
         dram_latency_cycles(machine("memories.dram.channels=2"))

@@ -119,7 +119,7 @@ def _write_scores(writer: Writer, name: str, queries: int) -> None:
     """Write the products of queries and keys, head by head."""
     network, parameters = writer.network, writer.parameters
     head_dim = network.dim // network.heads
-    port_words = head_dim // (parameters["PORT_INPUTS"] * parameters["WEIGHT_BITS"])
+    port_words = head_dim // writer.key_channels
     for head in range(network.heads):
         first = head * head_dim
         writer.add(
@@ -140,7 +140,7 @@ def _write_scores(writer: Writer, name: str, queries: int) -> None:
             chunks=1,
             inputs=head_dim,
             last_inputs=head_dim,
-            weight_base=first // writer.columns * (parameters["TOKENS"] // writer.columns),
+            weight_base=first // writer.key_channels * (parameters["TOKENS"] // writer.columns),
             chunk_words=port_words,
             last_words=port_words,
             result_base=head * writer.score_room,

@@ -74,8 +74,7 @@ class Driver:
         """Put the network into DRAM and configure the engine. Raises DeviceError if it hangs."""
         self.board = board
         self.classes = len(compiled.network.head)
-        beat_bytes = 128
-        self.beat_words = beat_bytes // 4
+        self.beat_words = compiled.beat_words
         side = compiled.network.side
         configuration = board.allocate(len(compiled.configuration))
         weights = board.allocate(len(compiled.weights))

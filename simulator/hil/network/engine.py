@@ -15,7 +15,7 @@ from simulator.errors import DeviceError
 from simulator.hil.benches import ARRAY_SOURCES
 from simulator.hil.layer_design import engine_design
 from simulator.hil.network.board import RtlBoard
-from simulator.hil.network.driver import Driver
+from simulator.hil.network.driver import BoardOutcome, Driver
 from simulator.hil.network.program import Compiled
 from simulator.hil.verilator import RtlDesign, Words
 
@@ -73,8 +73,9 @@ LARGER = SIZES | {
     "ATTENTION_CHANNELS": 2048,
 }
 """Those of an engine for four blocks of 384 channels."""
-COLUMNS = 32
-BEAT_BITS, CHUNK_BEATS = 1024, 32
+COLUMNS = (16, 32)
+"""That the engine is made for."""
+CHUNK_BEATS = 32
 _RESULT, _STEP, _END, _HEAD, _MASK = range(1, 6)
 """Kinds of entries of the log (network_bench.cpp)."""
 _OF_LAYERS = (
@@ -137,11 +138,12 @@ def network_design(architecture: Architecture, sizes: Mapping[str, int] = SIZES)
     array, weights = architecture.core.pe_array, architecture.core.buffers.weights
     assert isinstance(array, SpikeSkip)
     parameters = {name: layers[name] for name in _OF_LAYERS}
-    needed = {"COLUMNS": COLUMNS, "WEIGHT_BITS": 8, "PORT_INPUTS": 4, "SUM_BITS": 16}
-    for name, value in (needed | {"MEMBRANE_BITS": 16}).items():
-        if parameters[name] != value:
+    needed = {"COLUMNS": COLUMNS, "WEIGHT_BITS": (8,), "PORT_INPUTS": (4,), "SUM_BITS": (16,)}
+    for name, values in (needed | {"MEMBRANE_BITS": (16,)}).items():
+        if parameters[name] not in values:
             raise DeviceError(
-                f"network engine: {architecture.name}: {name} {parameters[name]}: must be {value}"
+                f"network engine: {architecture.name}: {name} {parameters[name]}: "
+                f"must be {' or '.join(map(str, values))}"
             )
     slots = weights.capacity_bits // (array.word_inputs * array.columns * array.weight_bits)
     if slots & (slots - 1):
@@ -155,11 +157,12 @@ def network_design(architecture: Architecture, sizes: Mapping[str, int] = SIZES)
 
 def dram_latency_cycles(architecture: Architecture) -> int:
     """Cycles from a request of the machine's DRAM to its first data."""
-    dram = architecture.memories.dram
-    chunk = dram.read(CHUNK_BEATS * BEAT_BITS, architecture.clock_mhz)
+    dram, weights = architecture.memories.dram, architecture.core.buffers.weights
+    bits = CHUNK_BEATS * int(weights.bits_per_cycle(architecture.clock_mhz))
+    chunk = dram.read(bits, architecture.clock_mhz)
     if chunk.busy_cycles != CHUNK_BEATS:
         raise DeviceError(
-            f"network engine: {architecture.name}: memories.dram: {CHUNK_BEATS * BEAT_BITS} bits "
+            f"network engine: {architecture.name}: memories.dram: {bits} bits "
             f"take {chunk.busy_cycles} cycles: the RTL's port needs {CHUNK_BEATS}"
         )
     return chunk.latency_cycles
@@ -177,28 +180,30 @@ def run_images(
         driver = Driver(board, compiled)
         for image in images:
             outcome = driver.classify(image)
-            yield _read_log(board.log(), outcome.logits, outcome.counters)
+            yield _read_log(board.log(), design, outcome)
 
 
-def _read_log(log: Words, logits: Ints, counters: dict[str, int]) -> BoardRun:
+def _read_log(log: Words, design: RtlDesign, outcome: BoardOutcome) -> BoardRun:
     data = log.astype(np.int64) & 0xFFFFFFFF
     kind = data[:, 0]
     masks = _bits(data[kind == _MASK, 2:4]).astype(np.bool_)
+    columns, stream_bits = design.parameters["COLUMNS"], design.parameters["STREAM_BITS"]
     return BoardRun(
-        logits,
-        counters,
-        _read_results(data[kind == _RESULT]),
-        _read_results(data[kind == _STEP]),
+        outcome.logits,
+        outcome.counters,
+        _read_results(data[kind == _RESULT], columns, stream_bits),
+        _read_results(data[kind == _STEP], columns, stream_bits),
         data[kind == _END, 1],
-        masks[:, : SIZES["TOKENS"]],
+        masks[:, : design.parameters["TOKENS"]],
         int(data[kind == _HEAD, 1][0]),
     )
 
 
-def _read_results(entries: Ints) -> Results:
-    planes = _bits(entries[:, 7:11]).reshape(len(entries), SIZES["STREAM_BITS"], COLUMNS)
-    values = (planes << np.arange(SIZES["STREAM_BITS"])[:, None]).sum(axis=1)
-    spikes = _bits(entries[:, 6:7]).astype(np.bool_)
+def _read_results(entries: Ints, columns: int, stream_bits: int) -> Results:
+    planes = _bits(entries[:, 7:11])[:, : stream_bits * columns]
+    planes = planes.reshape(len(entries), stream_bits, columns)
+    values = (planes << np.arange(stream_bits)[:, None]).sum(axis=1)
+    spikes = _bits(entries[:, 6:7])[:, :columns].astype(np.bool_)
     issued, tile, token, row = entries[:, 2:6].T
     return Results(issued, tile, token, row, spikes, values)
 

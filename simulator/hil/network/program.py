@@ -27,8 +27,8 @@ class Compiled(NamedTuple):
     """A network for the engine.
 
     program: instructions as fields. made: of each instruction. loop: the first one of a timestep.
-    configuration, weights: words of DRAM, weights a chunk each 4 KiB. settings: registers, from
-    that of the program's size on.
+    configuration, weights: words of DRAM, weights a chunk after another. beat_words: of the DRAM
+    port. settings: registers, from that of the program's size on.
     """
 
     network: FixedNetwork
@@ -37,6 +37,7 @@ class Compiled(NamedTuple):
     loop: int
     configuration: Words
     weights: Words
+    beat_words: int
     settings: list[int]
 
     def instruction(self, issued: int) -> tuple[int, int]:
@@ -68,6 +69,7 @@ def compile_network(network: FixedNetwork, parameters: Mapping[str, int]) -> Com
         loop,
         writer.contents.configuration(network, instructions, parameters["CLASSES"]),
         np.concatenate(writer.contents.chunks),
+        writer.contents.beat_words,
         _settings(writer, constants),
     )
 
@@ -76,15 +78,20 @@ def _check(writer: Writer) -> None:
     """Raise DeviceError for a network that the engine's sizes do not hold."""
     network, parameters = writer.network, writer.parameters
     head_dim = network.dim // network.heads
-    keys = writer.tiles * (parameters["TOKENS"] // writer.columns)
+    keys = -(-network.dim // writer.key_channels) * (parameters["TOKENS"] // writer.columns)
     for what, count, most in (
         ("tokens", network.tokens, min(parameters["TOKENS"], writer.word)),
         ("timesteps", network.timesteps, MOST_STREAM_VALUE),
         ("largest value of the stream", 2 + 2 * len(network.blocks), MOST_STREAM_VALUE),
-        ("classes", len(network.head), parameters["CLASSES"]),
+        # Their logits are a beat.
+        ("classes", len(network.head), min(parameters["CLASSES"], writer.contents.beat_words // 2)),
         ("channels of a token", network.dim, parameters["TILES"] * writer.columns),
-        # As many as a score may count: scores are read as weights.
-        ("channels of a head", head_dim, (1 << (parameters["WEIGHT_BITS"] - 1)) - 1),
+        # As many as a score may count (scores are read as weights), in one word.
+        (
+            "channels of a head",
+            head_dim,
+            min((1 << (parameters["WEIGHT_BITS"] - 1)) - 1, writer.word),
+        ),
         ("channels of the image", len(network.stages[0].layer.weights) // TAPS, IMAGE_CHANNELS),
         ("pixels of a line", network.side, min(parameters["MAP_WIDTH"], MOST_LINE)),
         ("entries of scores", network.heads * writer.score_room, parameters["SCORE_DEPTH"]),
@@ -92,10 +99,10 @@ def _check(writer: Writer) -> None:
         ("entries of the head", len(network.head) * writer.tiles, parameters["HEAD_DEPTH"]),
     ):
         writer.limit(what, count, most)
-    if head_dim % writer.columns:
+    if head_dim % writer.key_channels:
         raise DeviceError(
             f"network engine: {network.name}: channels of a head {head_dim}: "
-            f"must be a multiple of the array's columns, {writer.columns}"
+            f"must be a multiple of those in a beat of keys, {writer.key_channels}"
         )
     if network.side & (network.side - 1):
         raise DeviceError(

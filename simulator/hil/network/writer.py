@@ -54,6 +54,11 @@ class Writer:
         return -(-self.network.dim // self.word)
 
     @property
+    def key_channels(self) -> int:
+        """Channels of a beat of keys, a bit each."""
+        return self.parameters["PORT_INPUTS"] * self.parameters["WEIGHT_BITS"]
+
+    @property
     def score_room(self) -> int:
         """Entries of a head's scores."""
         tiles = self.parameters["TOKENS"] // self.columns

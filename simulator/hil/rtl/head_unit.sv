@@ -28,7 +28,7 @@ module head_unit #(
   logic [7:0] tile1;
   logic signed [PRODUCT_BITS-1:0] products[0:COLUMNS-1];
   logic signed [SUM_BITS-1:0] sum;
-  logic signed [63:0] total;
+  logic signed [63:0] total, logit;
   assign reading = start && !ended;
   assign busy = start && !done;
   assign read = reading;
@@ -38,6 +38,7 @@ module head_unit #(
     sum = '0;
     for (int lane = 0; lane < COLUMNS; lane++) sum = sum + SUM_BITS'(products[lane]);
   end
+  assign logit = (total <<< shifts[32'(CLASS_BITS'(number3))*8+:8]) + biases[32'(CLASS_BITS'(number3))*64+:64];
   always_ff @(posedge clk) begin
     if (!start) begin
       {number, tile} <= '0;
@@ -65,8 +66,7 @@ module head_unit #(
       products[lane] <= $signed({1'b0, field[lane*FIELD_BITS+:FIELD_BITS]})
           * $signed(weights[lane*8+:8]);
     if (valid2) total <= (first2 ? '0 : total) + 64'(sum);
-    if (valid3 && last3)
-      logits[32'(CLASS_BITS'(number3))*64+:64] <=
-          (total <<< shifts[32'(CLASS_BITS'(number3))*8+:8]) + biases[32'(CLASS_BITS'(number3))*64+:64];
+    for (int each = 0; each < CLASSES; each++)
+      if (valid3 && last3 && CLASS_BITS'(number3) == CLASS_BITS'(each)) logits[each*64+:64] <= logit;
   end
 endmodule

@@ -30,14 +30,15 @@ module image_loader #(
   logic upper, read, here;
   logic [BEAT_PLACE_BITS-1:0] wanted, held;
   logic holds;
-  logic [31:0] pixel;
+  logic [31:0] pixel, bytes;
   assign byte_number = number << pixel_shift;
   assign wanted = BEAT_PLACE_BITS'(byte_number >> BYTE_BITS);
   assign read = number != pixels && (!holds || held != wanted) && (BEAT_PLACE_BITS + 1)'(wanted) < came;
   assign here = number != pixels && holds && held == wanted;
   assign write = here && !hold;
-  assign pixel = 32'(current >> {byte_number[BYTE_BITS-1:0], 3'd0})
-      & (32'hffffffff >> (6'd32 - (6'd8 << pixel_shift)));
+  // The four bytes that hold the pixel, then the pixel: it never lies across them.
+  assign bytes = current[32'(byte_number[BYTE_BITS-1:2])*32+:32];
+  assign pixel = (bytes >> {byte_number[1:0], 3'd0}) & (32'hffffffff >> (6'd32 - (6'd8 << pixel_shift)));
   assign third_x = network_pkg::third(9'(x));
   assign third_y = network_pkg::third(9'(y));
   assign bank = 4'(y - 8'd3 * third_y) * 4'd3 + 4'(x - 8'd3 * third_x);

@@ -71,8 +71,11 @@ module merge #(
     end else begin
       if (chosen) above_served <= ~(result_pop | (result_pop - 1'b1));
       writing <= chosen;
-      if (empty_block) touched[32'(emptied_block)*BLOCK_ITEMS+:BLOCK_ITEMS] <= '0;
-      if (chosen) touched[32'(block)*BLOCK_ITEMS+32'(item)] <= 1'b1;
+      // Block by block: an index into all of them would be synthesized as a shifter of all their bits.
+      for (int each = 0; each < SUM_BLOCKS; each++)
+        touched[each*BLOCK_ITEMS+:BLOCK_ITEMS] <=
+            ((empty_block && emptied_block == BLOCK_BITS'(each)) ? '0 : touched[each*BLOCK_ITEMS+:BLOCK_ITEMS])
+            | ((chosen && block == BLOCK_BITS'(each)) ? BLOCK_ITEMS'(1) << item : '0);
     end
     write_block <= block;
     write_item <= item;

@@ -87,7 +87,7 @@ struct Engine {
       entry[2] = dut.seen_index, entry[3] = dut.seen_tile;
       entry[4] = dut.seen_token, entry[5] = dut.seen_row;
       entry[6] = get_word(dut.seen_spikes, 0);
-      for (size_t i = 0; i < 4; i++) entry[7 + i] = get_word(dut.seen_planes, i);
+      for (size_t i = 0; i < words_of(dut.seen_planes); i++) entry[7 + i] = get_word(dut.seen_planes, i);
     }
   }
   uint64_t begun = 0;

@@ -124,7 +124,9 @@ module network_top #(
   localparam int CONSTANT_BITS = $clog2(CONSTANT_DEPTH);
   localparam int HEAD_BITS = $clog2(HEAD_DEPTH);
   localparam int PROGRAM_BITS = $clog2(PROGRAM_DEPTH);
+  localparam int LANE_BITS = $clog2(COLUMNS);
   localparam int POSITION_TILES = TOKENS / COLUMNS;
+  localparam int KEY_PARTS = PORT_INPUTS * WEIGHT_BITS / COLUMNS;  // column tiles of a word of keys
   localparam int PARTS = WORD_INPUTS / COLUMNS;
   localparam int PART_SHIFT = $clog2(PARTS);
   localparam int PART_BITS = (PARTS > 1) ? PART_SHIFT : 1;
@@ -325,6 +327,7 @@ module network_top #(
       .SLOT_WORDS(SLOT_WORDS),
       .WEIGHT_SLOTS(WEIGHT_SLOTS),
       .BLOCK_ITEMS(BLOCK_ITEMS),
+      .COLUMNS(COLUMNS),
       .PORT_INPUTS(PORT_INPUTS),
       .POSITION_TILES(POSITION_TILES)
   ) loader (
@@ -407,8 +410,9 @@ module network_top #(
   logic [ITEM_BITS-1:0] item;
   logic [PLANE_BITS-1:0] plane;
   logic [7:0] word_tile;
-  logic [4:0] column_bank;
+  logic [LANE_BITS-1:0] column_bank;
   word_feeder #(
+      .COLUMNS(COLUMNS),
       .WORD_INPUTS(WORD_INPUTS),
       .BLOCK_ITEMS(BLOCK_ITEMS),
       .PLANE_BITS (PLANE_BITS),
@@ -538,20 +542,24 @@ module network_top #(
       .read_address(token_address),
       .read_data(token_data)
   );
-  bit_columns #(
-      .LANES(COLUMNS),
-      .WIDTH(COLUMNS),
-      .DEPTH(KEY_DEPTH)
-  ) keys (
-      .clk,
-      .write(result && result_instr.target == network_pkg::TO_KEYS),
-      .write_address(KEY_BITS'(16'(result_tile) * 16'(POSITION_TILES) + (result_row >> 5))),
-      .write_bit(result_row[4:0]),
-      .write_data(result_spikes),
-      .read(weight_read && load_from == network_pkg::KEYS),
-      .read_address(KEY_BITS'(key_address)),
-      .read_data(key_data)
-  );
+  for (genvar part = 0; part < KEY_PARTS; part++) begin : keys
+    bit_columns #(
+        .LANES(COLUMNS),
+        .WIDTH(COLUMNS),
+        .DEPTH(KEY_DEPTH)
+    ) tiles_of_keys (
+        .clk,
+        .write(result && result_instr.target == network_pkg::TO_KEYS
+            && result_tile % 8'(KEY_PARTS) == 8'(part)),
+        .write_address(KEY_BITS'(16'(result_tile / 8'(KEY_PARTS)) * 16'(POSITION_TILES)
+            + (result_row >> LANE_BITS))),
+        .write_bit(result_row[LANE_BITS-1:0]),
+        .write_data(result_spikes),
+        .read(weight_read && load_from == network_pkg::KEYS),
+        .read_address(KEY_BITS'(key_address)),
+        .read_data(key_data[part*COLUMNS*COLUMNS+:COLUMNS*COLUMNS])
+    );
+  end
   bit_columns #(
       .LANES(COLUMNS),
       .WIDTH(WORD_INPUTS),
@@ -563,7 +571,7 @@ module network_top #(
       .write_bit(($clog2(WORD_INPUTS))'(result_row)),
       .write_data(result_spikes),
       .read(read_values),
-      .read_address(VALUE_BITS'(column_address >> 5)),
+      .read_address(VALUE_BITS'(column_address >> LANE_BITS)),
       .read_data(values_row)
   );
   assign result_channel = result_instr.result_base + result_row;
@@ -579,10 +587,10 @@ module network_top #(
       .write_bit(($clog2(WORD_INPUTS))'(result_channel)),
       .write_data(result_spikes),
       .read(read_packed),
-      .read_address(VALUE_BITS'(column_address >> 5)),
+      .read_address(VALUE_BITS'(column_address >> LANE_BITS)),
       .read_data(packed_row)
   );
-  always_ff @(posedge clk) column_bank <= column_address[4:0];
+  always_ff @(posedge clk) column_bank <= column_address[LANE_BITS-1:0];
   assign values_data = values_row[32'(column_bank)*WORD_INPUTS+:WORD_INPUTS];
   assign packed_data = packed_row[32'(column_bank)*WORD_INPUTS+:WORD_INPUTS];
   score_memory #(
@@ -594,8 +602,8 @@ module network_top #(
       .clk,
       .write(result_is_score),
       .write_base(SCORE_BITS_OF_DEPTH'(result_instr.result_base
-          + (result_row >> 5) * 16'(POSITION_TILES * (COLUMNS / PORT_INPUTS)))),
-      .write_query(result_row[4:0]),
+          + (result_row >> LANE_BITS) * 16'(POSITION_TILES * (COLUMNS / PORT_INPUTS)))),
+      .write_query(result_row[LANE_BITS-1:0]),
       .write_tile(result_tile),
       .write_data(result_scores),
       .read(weight_read && load_from == network_pkg::SCORES),
@@ -733,7 +741,8 @@ module network_top #(
       .read_data(drain_token)
   );
   always_ff @(posedge clk) begin
-    if (word_take && array_instr.listed) token_of[32'(OWNER_BITS'(item))*16+:16] <= token;
+    for (int each = 0; each < TOKENS; each++)
+      if (word_take && array_instr.listed && OWNER_BITS'(item) == OWNER_BITS'(each)) token_of[each*16+:16] <= token;
   end
 
   // Passes on their way to the vector unit, and how many of them are whole.

@@ -8,6 +8,7 @@ module weight_port #(
     parameter int SLOT_WORDS = 32,
     parameter int WEIGHT_SLOTS = 64,
     parameter int BLOCK_ITEMS = 256,
+    parameter int COLUMNS = 32,
     parameter int PORT_INPUTS = 4,
     parameter int POSITION_TILES = 2,
     parameter int WORD_BITS = $clog2(SLOT_WORDS),
@@ -49,7 +50,7 @@ module weight_port #(
   logic [7:0] offset;
   assign fetched = instr.weights == network_pkg::FETCHED;
   assign waits_over = !instr.weights_wait || ended + 16'(instr.back) > index;
-  assign tiles = fetched ? instr.tiles : 8'((live + 16'd31) >> 5);
+  assign tiles = fetched ? instr.tiles : 8'((live + 16'(COLUMNS - 1)) / 16'(COLUMNS));
   assign blocks = (instr.keep_local || instr.listed || !fetched)
       ? 16'd1 : (instr.rows + 16'(BLOCK_ITEMS - 1)) / 16'(BLOCK_ITEMS);
   assign last_chunk = chunk + 8'd1 == instr.chunks;
@@ -68,7 +69,7 @@ module weight_port #(
   assign buffer_address = {first_slot + BUFFER_BITS'(offset), WORD_BITS'(word)};
   assign key_address = instr.weight_base + 16'(word * 8'(POSITION_TILES)) + 16'(tile);
   assign score_base = instr.weight_base
-      + 16'(tile * 8'(POSITION_TILES * (32 / PORT_INPUTS)));
+      + 16'(tile * 8'(POSITION_TILES * (COLUMNS / PORT_INPUTS)));
   assign score_keys = word;
 
   always_ff @(posedge clk) begin

@@ -3,6 +3,7 @@
 // one access (map_memory); outside the map it is zero. Rows of tokens are those of the list that a
 // mask scan made. It runs ahead of the array by a small queue, so that a word is there in every cycle.
 module word_feeder #(
+    parameter int COLUMNS = 32,
     parameter int WORD_INPUTS = 128,
     parameter int BLOCK_ITEMS = 256,
     parameter int PLANE_BITS = 3,
@@ -64,6 +65,8 @@ module word_feeder #(
   localparam int AHEAD_BITS = $clog2(AHEAD + 1);
   localparam int TAG_BITS = ITEM_BITS + PLANE_BITS + 16 + 8 + 16 + 6 + 16;
   localparam int INPUT_BITS = $clog2(WORD_INPUTS + 1);
+  localparam int BANK_BITS = $clog2(COLUMNS);
+  localparam int TILE_BITS = 16 - BANK_BITS;
 
   // The loops.
   logic scanned;
@@ -81,7 +84,7 @@ module word_feeder #(
   assign ready = waits_over && !instr.halting && image_here
       && (instr.scan ? scanned && list_ready : 1'b1);
   assign count = instr.listed ? live : instr.rows;
-  assign tiles = (instr.weights == network_pkg::FETCHED) ? instr.tiles : 8'((live + 16'd31) >> 5);
+  assign tiles = (instr.weights == network_pkg::FETCHED) ? instr.tiles : 8'((live + 16'(COLUMNS - 1)) / 16'(COLUMNS));
   assign rows_left = count - block_row;
   assign rows_here = (rows_left > 16'(BLOCK_ITEMS)) ? 16'(BLOCK_ITEMS) : rows_left;
   assign issue = ready && ahead != AHEAD_BITS'(AHEAD);
@@ -206,7 +209,7 @@ module word_feeder #(
       + TOKEN_BITS'(asked_chunk);
   assign column_address = (asked_instr.operand == network_pkg::FROM_VALUES)
       ? asked_instr.word_base + asked_row
-      : {asked_row[15:5] * 11'(asked_instr.row_entries) + 11'(asked_chunk), asked_row[4:0]};
+      : {asked_row[15:BANK_BITS] * TILE_BITS'(asked_instr.row_entries) + TILE_BITS'(asked_chunk), asked_row[BANK_BITS-1:0]};
   logic [2:0] lines_in, columns_in;
   assign lines_in = {asked_y + 16'd1 < height, 1'b1, asked_y != '0};
   assign columns_in = {asked_x + 16'd1 < 16'(asked_instr.width), 1'b1, asked_x != '0};
