@@ -29,7 +29,7 @@ from simulator.lowering import Plan, make_plan
 from simulator.operations import read_network
 from simulator.trace import Trace
 from tests.messages import refused, said
-from tests.rtl.fixed_cases import compiled, digits, machine, network, other_network
+from tests.rtl.fixed_cases import compiled, digits, drawn, machine, network, other_network
 from tests.rtl.rtl_cases import ROOT, needs_verilator
 
 IMAGES = int(os.environ.get("STASIM_RTL_IMAGES", "20"))
@@ -104,6 +104,19 @@ def test_an_image_leaves_nothing_behind() -> None:
     _, after = run_images(machine(), compiled(), [first, second])
     assert np.array_equal(alone.ended, after.ended)
     assert np.array_equal(alone.logits, after.logits)
+
+
+@needs_verilator
+def test_a_network_leaves_nothing_behind() -> None:
+    # Maps of 128 channels, then one of 8 in the same places.
+    wide = drawn("wide", (3, 128, 128, 64, 64, 64), 192, heads=2, blocks=1, classes=5)
+    design = network_design(machine())
+    image = np.random.default_rng(3).integers(0, 256, (16, 16, 3)).astype(np.uint8)
+    programs = [compile_network(each, design.parameters) for each in (wide, other_network(True))]
+    with RtlBoard(design, dram_latency_cycles(machine())) as board:
+        for program in programs:
+            logits = Driver(board, program).classify(image).logits
+            assert np.array_equal(logits, run_twin(program.network, image, 16).logits)
 
 
 @needs_verilator

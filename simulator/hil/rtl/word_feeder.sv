@@ -248,7 +248,7 @@ module word_feeder #(
     fetched_inputs <= (asked_instr.operand == network_pkg::FROM_VALUES) ? INPUT_BITS'(asked_live)
         : INPUT_BITS'(asked_last_input ? asked_instr.last_inputs : asked_instr.inputs);
   end
-  logic [WORD_INPUTS-1:0] gathered, chosen, meant;
+  logic [WORD_INPUTS-1:0] of_channels, gathered, chosen, meant;
   // The words in order of their taps: banks turned by the first line's place, then by the column's.
   logic [9*WORD_INPUTS-1:0] lines, taps;
   always_comb begin
@@ -263,6 +263,8 @@ module word_feeder #(
             (fetched_x == 4'd0) ? lines[(3*dy+dx)*WORD_INPUTS+:WORD_INPUTS]
           : (fetched_x == 4'd1) ? lines[(3*dy+(dx+1)%3)*WORD_INPUTS+:WORD_INPUTS]
           : lines[(3*dy+(dx+2)%3)*WORD_INPUTS+:WORD_INPUTS];
+    // Behind a tap's channels a map holds what another network left there.
+    of_channels = ~({WORD_INPUTS{1'b1}} << fetched_channels);
     gathered = '0;
     for (int each = 0; each < 9; each++) begin
       logic [3:0] place;
@@ -270,7 +272,7 @@ module word_feeder #(
       if (fetched_lines[each/3] && fetched_columns[each%3] && 4'(each) >= fetched_first
           && place < fetched_taps)
         gathered = gathered
-            | (taps[each*WORD_INPUTS+:WORD_INPUTS] << (8'(place) * fetched_channels));
+            | ((taps[each*WORD_INPUTS+:WORD_INPUTS] & of_channels) << (8'(place) * fetched_channels));
     end
     chosen = fetched_map ? gathered : fetched_values ? values_data
            : fetched_packed ? packed_data : token_data;
