@@ -16,10 +16,11 @@ WEIGHTED = ("conv2d", "linear", "head")
 Grid = tuple[int, int]
 
 
-class OperationListing:
+class NetworkListing:
     """Collects tensors and operations; the open stage and block fill in what all entries share."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: ModelConfig) -> None:
+        self.config = config
         self.tensors: dict[str, Tensor] = {}
         self.operations: list[dict[str, Any]] = []
         self.stage = "sps"
@@ -27,8 +28,8 @@ class OperationListing:
 
     @property
     def mask(self) -> str | None:
-        """The block whose halted rows are not computed, None where nobody halts."""
-        return None
+        """The open block, whose halted rows are not computed; None where nobody halts."""
+        return str(self.block) if self.config.halts and self.block is not None else None
 
     def store(
         self,
@@ -80,19 +81,6 @@ class OperationListing:
             }
         )
         return output or name
-
-
-class NetworkListing(OperationListing):
-    """The listing of a network of ours, with the layers that its parts share."""
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.config = config
-
-    @property
-    def mask(self) -> str | None:
-        """The open block's mask, None where nobody halts."""
-        return str(self.block) if self.config.halts and self.block is not None else None
 
     def neuron(
         self, name: str, current: str, output: str, timesteps: int, *, threshold: float = THRESHOLD

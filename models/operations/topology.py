@@ -47,28 +47,6 @@ class Topology(NamedTuple):
     tensors: dict[str, Tensor]
     operations: list[dict[str, Any]]
 
-    def dense_macs(self, timesteps: int = 1) -> int:
-        """Multiply-accumulates of convolutions, linear layers and attention over `timesteps` full
-        timesteps.
-
-        Every operation counts in full, whatever halts and however often it really runs; the head is
-        left out.
-        """
-        return timesteps * sum(_macs(operation) for operation in self.operations)
-
-
-def _macs(operation: dict[str, Any]) -> int:
-    """Multiply-accumulates of one timestep of an operation, every row computed."""
-    shapes = operation["shapes"]
-    if operation["kind"] == "conv2d":
-        taps = shapes["kernel"][0] * shapes["kernel"][1] * shapes["in_channels"]
-        return int(taps * shapes["out_channels"] * shapes["out_grid"][0] * shapes["out_grid"][1])
-    if operation["kind"] == "linear":
-        return int(shapes["in_features"] * shapes["out_features"] * shapes["rows"])
-    if operation["kind"] in ("attention_scores", "attention_context"):
-        return int(shapes["heads"] * shapes["head_dim"] * shapes["tokens"] ** 2)
-    return 0
-
 
 def stored_matrices(topology: Topology) -> Iterator[str]:
     """Names of the stored tensors that enter a product: inputs of convolutions (less the image) and
