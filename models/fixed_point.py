@@ -98,7 +98,7 @@ def quantised(path: Path) -> FixedNetwork:
 def fixed_layer(
     tensors: dict[str, Any], base: str, kind: str, unit: float, largest: int
 ) -> FixedLayer:
-    """Fold a batch-norm. `unit`: what 1 of an input is worth; `largest`: the largest input."""
+    """Fold a batch-norm. `unit`: the value of 1 of an input; `largest`: the largest input."""
     weight = tensors[f"{base}.{kind}.weight"]
     steps = grid_steps(weight)
     flat = weight.reshape(len(weight), -1)

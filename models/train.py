@@ -147,7 +147,7 @@ def store_so_far(job: TrainingRun, recipe: Recipe) -> None:
     """Store the weights of a run that goes on: as they are, and as they were best.
 
     They are on their grids, but their batch-norm statistics are those of training, so the accuracy
-    told is the epoch's, of weights before rounding; of an epoch that is not at its end it is None.
+    given is the epoch's, of weights before rounding; of an epoch that is not at its end it is None.
     """
     from models.networks.weights import save_weights
 

@@ -23,7 +23,7 @@ JOIN = -1
 """The `unit` of an op that only waits for others."""
 
 END = -1
-"""Stands in `Structure.successor` for the end of the image."""
+"""Marks in `Structure.successor` the end of the image."""
 
 TOTAL_LIMIT_CYCLES = 1 << 62
 """All busy and latency cycles together stay below this, so that no cycle overflows int64."""
@@ -66,7 +66,7 @@ class Structure(NamedTuple):
 
     Attributes:
         unit, latency_cycles, yields, pred_ptr, pred, unit_servers: as in a program.
-        first: int32 (n + 2,), op i is followed by successor[first[i]:first[i + 1]]; what stands
+        first: int32 (n + 2,), op i is followed by successor[first[i]:first[i + 1]]; what is
             under n follows nothing: the ops that begin the image.
         successor: int32, ops in ascending order; END alone for an op that nothing follows.
         missing: int32 (n,), how many entries of `successor` name the op: >= 1.

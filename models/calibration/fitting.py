@@ -128,7 +128,7 @@ class FittingProbe(Census):
         return min(zip(WIDTHS, rates, strict=True), key=lambda pair: abs(pair[1] - wanted))[0]
 
     def _normalised(self, layer: SpikingConv | SpikingLinear, sums: Sums) -> Sums:
-        """The sums after the layer's batch-norm as it stands."""
+        """The sums after the layer's batch-norm as it is."""
         gain, shift = layer.norm.affine_map()
         return sums._replace(values=sums.values * gain + shift)
 

@@ -185,7 +185,7 @@ class CaptureRuns:
         course.prove(run)
 
     def _tried(self, *inputs: Tensor) -> Any:
-        """Call the network; what PyTorch refuses is told in terms of the images."""
+        """Call the network; what PyTorch refuses is said in terms of the images."""
         try:
             return self.call(*inputs)
         except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:

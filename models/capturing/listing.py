@@ -111,7 +111,7 @@ class _Lister(Ledger):
         product = layer.product
         left, right = sorted(layer.operands)
         kept = [at for at in (left, right) if (layer.index, at) not in self._kept_products]
-        # The narrower factor is walked, as the skipping of zeros is worth most there.
+        # The narrower factor is walked, as the skipping of zeros saves most there.
         kept.sort(key=lambda at: (_WIDTHS[self.kinds[layer.calls[-1].index, at]], at))
         walked = kept[0] if kept else left
         other = right if walked == left else left

@@ -40,7 +40,7 @@ def sequence_axis(call: Call, steps: int | None) -> int | None:
 def firing_keys(tape: Tape, timesteps: int | None = None) -> dict[int, object]:
     """By comparison, what is the same for all firings of one neuron: its place in the network.
 
-    Several neurons may fire at one place, as in a loop over layers: there each is told apart by the
+    Several neurons may fire at one place, as in a loop over layers: there each is known by the
     layer that ran last of those that lead to it, if all of them fire equally often. `timesteps`:
     where they are known; what fires so often at one place is one neuron, whatever leads to it.
     """

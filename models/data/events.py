@@ -1,6 +1,6 @@
 """CIFAR10-DVS: events of a moving CIFAR-10 picture in front of a DVS128 camera, as frames.
 
-Under the data folder stands a folder per class, as the data set's archives unpack, with
+Under the data folder is a folder per class, as the data set's archives unpack, with
 `cifar10_<class>_<number>.aedat` files (AEDAT 2: lines that begin with #, then big-endian pairs of
 32-bit address and microseconds). SpikingJelly's conversions are read too: `events_np/<class>/*.npz`
 with x, y, p, and `frames_number_<T>_split_by_number/<class>/*.npz` with frames (timestep, 2, 128,

@@ -250,7 +250,7 @@ READERS = 8
 
 
 class Pictures:
-    """Stands in for the pixels (image, channel, h, w) of Images; `astype` reads the files.
+    """Takes the place of the pixels (image, channel, h, w) of Images; `astype` reads the files.
 
     All of ImageNet's would fill 190 GB, so files are read when a batch asks for them. Cutting and
     choosing with [...] reads nothing. Each picture is fitted: short side to 256, centre crop 224.

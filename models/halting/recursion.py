@@ -39,7 +39,7 @@ class HaltingStep(NamedTuple):
 
 
 class HaltingState(NamedTuple):
-    """Where every token stands after some steps.
+    """The state of every token after some steps.
 
     `active` bool (image, token): not yet halted. `accumulated`, `remainder`, `ponder` (image,
     token): the score so far, the output weight not yet given away, and A-ViT's cost (steps taken,

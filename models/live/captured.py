@@ -50,7 +50,7 @@ def run_captured(
 ) -> list[dict[str, Any]]:
     """Run images in the loop with a machine; return a row for each.
 
-    `trace`: where the run's trace is written; `wrap`: what stands between the run and the
+    `trace`: where the run's trace is written; `wrap`: what lies between the run and the
     simulated device, as a recorder; `options`: of `capture`. Raises ModelError for a network that
     declares no tokens, or whose images take different steps.
     """

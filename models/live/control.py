@@ -5,7 +5,7 @@ halting, and, from the blocks it has seen, what a block costs: so much to run at
 for each live token (least squares, older blocks forgotten). It assumes that a token's score stays
 what it is, which gives the number of steps that each token would still run under a threshold, and
 takes the highest threshold under which these steps fit what is left. What was assumed is checked
-anew after the next block; once the budget is spent, the threshold is 0 and every token halts.
+again after the next block; once the budget is spent, the threshold is 0 and every token halts.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Floats = npt.NDArray[np.float64]
 
 
 class Budget(NamedTuple):
-    """A limit for each image in `unit`, ms or uj; None: no limit, costs are only told."""
+    """A limit for each image in `unit`, ms or uj; None: no limit, costs are only shown."""
 
     limit: float | None
     unit: str
@@ -71,7 +71,7 @@ class BlockEstimate:
 
 
 class BudgetControl:
-    """Keeps images within `limit`, in whatever unit costs are told in; None: no limit.
+    """Keeps images within `limit`, in the unit of the costs; None: no limit.
 
     Costs learned from one image serve the next. The threshold never exceeds the network's own, so
     no token runs longer than it would without a budget.

@@ -2,8 +2,8 @@
 
 A piece of work is run again on the spikes that it names, some times over, and the median counts.
 On a GPU, CUDA events give the time and, where nvidia-ml-py is installed, the board's energy counter
-the energy of all of its power, idle power included, over runs that last long enough to be told
-apart. A CPU's energy is not told.
+the energy of all of its power, idle power included, over runs that last long enough to differ.
+A CPU's energy is not known.
 """
 
 from __future__ import annotations

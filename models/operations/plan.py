@@ -42,7 +42,7 @@ class NetworkListing:
     ) -> str:
         """List a stored tensor of values 0..`largest` and return its name.
 
-        One row stands for no token: it has no mask.
+        One row alone is no token: it has no mask.
         """
         kind = "spikes" if largest == 1 else "integer"
         mask = None if grid == (1, 1) else self.mask

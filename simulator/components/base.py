@@ -175,7 +175,7 @@ class Component(BaseModel):
         """All that the part's cycles and counts follow from.
 
         A replay on parts that are equal in this has the same cycles and counts, so it need only be
-        priced anew (simulator/results/repricing.py). All fields, unless a part knows of some
+        priced again (simulator/results/repricing.py). All fields, unless a part knows of some
         that decide prices alone.
         """
         return self.model_dump()

@@ -1,4 +1,4 @@
-"""YAML files that remember where each value stands, for messages with file and line.
+"""YAML files that remember where each value is, for messages with file and line.
 
 Mappings have text keys, each once. Nothing here raises on bad input: what is wrong is listed in the
 document's problems.

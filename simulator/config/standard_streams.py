@@ -31,7 +31,7 @@ def repair_streams() -> None:
 class _Watched(io.TextIOWrapper):
     """A standard stream that takes every character and remembers its own fault.
 
-    A fault of the stream can so be told from that of a file.
+    A fault of the stream is so kept apart from that of a file.
     """
 
     def __init__(self, stream: TextIO) -> None:

@@ -41,7 +41,7 @@ class Ops(NamedTuple):
 
     The columns are those of a structure, with `first` and `successor` as positions in these
     columns, and the busy cycles; `missing` counts down. The rest is written: `ready` begins at -1,
-    and the entry behind an image's ops stands for its beginning, which is its `finish`.
+    and the entry behind an image's ops is its beginning, which is its `finish`.
     """
 
     unit: Int32s
@@ -82,7 +82,7 @@ class Turns(NamedTuple):
 
 
 class State(NamedTuple):
-    """Where the replay stands between two calls of `advance`.
+    """The state of the replay between two calls of `advance`.
 
     Attributes:
         scalars: int64, current cycle and the sizes of `ended` and `done`.

@@ -1,7 +1,7 @@
 """What every device answers: a piece of a network's run in, its cost out.
 
-A device is a simulated machine, compiled RTL, a recording of either, or the host itself. Whoever
-asks it (a live run, a calibration) knows nothing of which one it is.
+A device is a simulated machine, compiled RTL, a recording of either, or the host itself. What
+asks it (a live run, a calibration) does not know which one it is.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def layer_jobs(
 ) -> list[Job]:
     """The jobs of some layers at some timesteps. Raises DeviceError for a layer of another kind.
 
-    A timestep at which none of a block's tokens is alive gives no jobs: whoever issues layers
+    A timestep at which none of a block's tokens is alive gives no jobs: the issuer of layers
     knows that from the halting decision.
     """
     check_order(plan)

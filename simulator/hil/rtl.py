@@ -64,7 +64,7 @@ class RtlDevice:
             self._check_known(name, timesteps)
         jobs = layer_jobs(self.plan, self.image, work.layers, timesteps)
         if not jobs:
-            # No token is alive: whoever issues layers issues none.
+            # No token is alive: the issuer of layers issues none.
             return Cost(0, self.architecture.clock_mhz, None, {})
         run = run_jobs(self.architecture, jobs)
         return Cost(run.cycles, self.architecture.clock_mhz, None, run.busy_cycles)

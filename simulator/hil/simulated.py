@@ -44,7 +44,7 @@ NOTHING = RunningTotal(0, 0.0, {})
 
 
 class SimulatedDevice:
-    """A machine of an architecture file; its clock stands still between two pieces of work.
+    """A machine of an architecture file; its clock stops between two pieces of work.
 
     The costs of an image, added in the order in which they came, give its running total. A piece
     may in principle make a total smaller (who halts later may use a unit at another time); no

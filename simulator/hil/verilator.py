@@ -104,7 +104,7 @@ def build(design: RtlDesign) -> Path:
         )
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        # One builder for each content; whoever waited finds the program there.
+        # One builder for each content; those that waited find the program there.
         with (folder.parent / f"{folder.name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not program.is_file():

@@ -235,7 +235,7 @@ def emit(tasks: Tasks) -> Columns:
     table = tasks.table
     column_tiles = table[:, T_COLUMN_TILES]
     turns = table[:, T_GROUPS] * table[:, T_BLOCKS] * column_tiles
-    # Shares are told apart in the loops; here each task is taken for the full step.
+    # The loops know shares apart; here each task is taken for the full step.
     pieces = int((turns * table[:, T_CHUNKS]).sum())
     count, all_turns = len(table), int(turns.sum())
     ops = 4 * pieces + 5 * all_turns + 3 * count

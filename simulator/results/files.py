@@ -19,7 +19,7 @@ LIMIT_BYTES = 1 << 30
 KIND = "result"
 
 _FAMILY = SCHEMA.partition("/")[0]
-# A result begins with its provenance, and this stands somewhere in it.
+# A result begins with its provenance, and this is somewhere in it.
 _MARK = f'"schema": "{_FAMILY}/'
 
 

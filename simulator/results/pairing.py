@@ -95,7 +95,7 @@ def _keys(results: Sequence[Result]) -> list[dict[Hashable, int]]:
 
 
 def _names(result: Result) -> dict[Hashable, int]:
-    """Return the images by data set, split and name, those whose name stands once."""
+    """Return the images by data set, split and name, those whose name occurs once."""
     images, data = result.columns("images"), result.provenance["trace"]["dataset"]
     names = words(images, "image_id").tolist()
     counts = Counter(names)

@@ -1,6 +1,6 @@
 """The tables and the provenance that a result holds: names, types, units and meanings.
 
-The checks, the saved files and docs/metrics.md all follow from what stands here.
+The checks, the saved files and docs/metrics.md all follow from what is listed here.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CAUSES = {
     "other_images": "the array itself, while it works for another image that runs together",
     "array_latency": "the array's own pipeline: results not out yet that the next tile needs",
 }
-"""Why the PE array stands idle, and what each cause means."""
+"""Why the PE array is idle, and what each cause means."""
 
 CONVENTIONS = ("integers_as_acs", "integers_as_macs")
 """The two habits of the field for layers that read integers."""

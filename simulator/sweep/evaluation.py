@@ -114,7 +114,7 @@ def _evaluate(group: Group, candidate: Candidate, replays: _Replays) -> Outcome:
     except SimulatorError as error:
         return Outcome(number, FAILED, " ".join(str(error).split()), {}, 0.0, "none")
     except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
-        # A fault of ours costs one point of a search, not the search; it is told as what it is.
+        # A fault of ours costs one point of a search, not the search; it is shown as what it is.
         message = f"unexpected {type(error).__name__}: {' '.join(str(error).split())}"
         return Outcome(number, FAILED, message, {}, 0.0, "none")
     message, violation = _broken(group, metrics)
@@ -134,7 +134,7 @@ def refused_if_doubtful(outcome: Outcome) -> Outcome:
 def _replayed(
     group: Group, architecture: Architecture, prices: MachinePrices, replays: _Replays
 ) -> tuple[Result, str]:
-    """The result of a machine: simulated, or priced anew if an earlier one took the same cycles."""
+    """The result of a machine: simulated, or priced again if one before took the same cycles."""
     key = simulation_key(architecture)
     found = replays.find(key)
     if found is not None:

@@ -30,7 +30,7 @@ from simulator.sweep.strategies import Proposal, make_strategy
 
 REPLAYS = "replays"
 Watcher = Callable[[Sequence[Outcome], int], object]
-"""Is told of outcomes as they come, and of how many points there will be in all."""
+"""Receives outcomes as they come, and of how many points there will be in all."""
 
 
 def search(

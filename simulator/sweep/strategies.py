@@ -1,6 +1,6 @@
 """Which points to try: all of a grid, some at random, or what Optuna learns from those before.
 
-A strategy proposes points in batches and is told the outcome of each batch before it is asked
+A strategy proposes points in batches and gets the outcome of each batch before it is asked
 again. What it proposes depends on the space, its seed and those outcomes only: not on how many
 workers there are, in which order they end, or whether the search was interrupted in between.
 """

@@ -17,7 +17,7 @@ from simulator.timeline.events import Counter, ImageRun, TimelineRecording, Trac
 
 SUFFIXES = (".json", ".pftrace")
 MARK = b"(1 ns shown = 1 cycle = "
-"""Stands in the name of each image; a file without it is not one of ours."""
+"""Is in the name of each image; a file without it is not one of ours."""
 
 
 def check_target(path: Path) -> None:
@@ -85,7 +85,7 @@ def _named(kind: str, process: int, thread: int, name: str) -> dict[str, Any]:
 
 
 def _title(recording: TimelineRecording) -> str:
-    """The name of the process, with what a nanosecond stands for."""
+    """The name of the process, with what a nanosecond means."""
     real_ns = 1e3 / recording.clock_mhz
     return f"{recording.name} (1 ns shown = 1 cycle = {real_ns:g} ns)"
 

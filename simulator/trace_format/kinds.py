@@ -17,7 +17,7 @@ A `pool` of type `sum` is an average pool whose division folds into the weights 
 `token_mean` is the mean over all tokens, one row a timestep. A `residual` whose parameters have a
 `second_scale` adds that many times its second input. A residual stream of real-valued sums
 (membrane potentials) is not stored: its operations have input_bits 0, and what is stored are the
-spikes that neurons make of it ahead of each weighted sum. In stage `sps` stands everything ahead of
+spikes that neurons make of it ahead of each weighted sum. In stage `sps` is everything ahead of
 the tokens that can halt, so of a network in several stages all stages but the last.
 
 A network that was captured as it runs, with no layer recognised by its class, is a list of these,
@@ -34,7 +34,7 @@ all in stage `layers`, none under a mask unless its owner declared one:
   what belongs to a neuron, is found by rules of thumb.
 - `elementwise`, likewise; `reduce`: `channels` values become `results`.
 - `rearrange`: no arithmetic: a stored tensor that is a part of others, joins them or lays them out
-  anew. A parameter `delayed` says that an input is its value one timestep earlier, so a later
+  again. A parameter `delayed` says that an input is its value one timestep earlier, so a later
   operation may make it.
 
 A tensor's value is (number - zero_point) * scale, for each channel where these are lists; `error`:

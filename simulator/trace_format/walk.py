@@ -23,7 +23,7 @@ class _Value(NamedTuple):
 class OperationsWalk:
     """Walks the operations in order and keeps what is known of every value that exists so far.
 
-    None stands for a value of which nothing is known, as its entry breaks a rule.
+    None is a value of which nothing is known, as its entry breaks a rule.
     """
 
     def __init__(

@@ -35,7 +35,7 @@ from simulator.trace_format.specs import (
 # Larger members get zip64 fields, whose place must be kept before the size is known.
 _ZIP64_FROM_BYTES = 1 << 30
 _RECORDS = "records"
-# Stands in the directory of an archive of either version.
+# Is in the directory of an archive of either version.
 _MARK = b"manifest.npy"
 _NO_DIGEST = "0" * 64
 _MOST_IMAGES = MANIFEST_LIMIT_BYTES // len(_NO_DIGEST)

@@ -27,7 +27,7 @@ class DualSparse(AccumulatorArray, kind="dual_sparse"):
     takes the longer of joining and adding, PEs walk the tokens of a block independently, and the
     block ends with the slowest. Source: LoAS (MICRO'24), fully temporal-parallel, dual-sparse.
     Approximate: a trace holds no weights, so the masks are drawn, an input's weight being left with
-    `weight_density`, from `weight_seed` and the number of inputs, for one column tile that stands
+    `weight_density`, from `weight_seed` and the number of inputs, for one column tile that is used
     for all; products of activations have no pruned weights. Compressed weights take their values
     and a bit an input in memory. An integer operand is walked plane by plane.
     """

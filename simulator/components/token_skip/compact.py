@@ -15,7 +15,7 @@ class Compact(TokenSkip, kind="compact"):
 
     The array starts when the scan of the block's mask has ended. A queue of `queue_tokens` keeps
     the list for all layers and column passes of the block. If more tokens live than the queue
-    holds, the list is made anew for each pass; the scans after the first run beside the array,
+    holds, the list is made again for each pass; the scans after the first run beside the array,
     which takes at most a row a cycle, and so cost accesses but no time.
     """
 

@@ -12,7 +12,7 @@ class Lookahead(Compact, kind="lookahead"):
 
     The decision needs one score a token and no more; what the mean-field output adds for each
     channel is done afterwards, off the way to the next block, whose weights are fetched meanwhile.
-    With `compact` all of it stands between two blocks. Both count the same actions. Our own
+    With `compact` all of it lies between two blocks. Both count the same actions. Our own
     microarchitecture: the difference between the two is what the serial check costs.
     """
 

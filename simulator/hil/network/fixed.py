@@ -51,7 +51,7 @@ class FixedNetwork(NamedTuple):
     `side`: of the square image; `scores` int (value,): halting score of each value of channel 0 of
     the stream, None where nothing halts; `limit`: accumulated score at which a token halts. Logits
     are (head @ field << head_shift) + head_bias, with the field the weighted sum over tokens.
-    `logit_unit`: what 1 of a logit is worth.
+    `logit_unit`: the value of 1 of a logit.
     """
 
     name: str
