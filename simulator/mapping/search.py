@@ -22,6 +22,7 @@ from simulator.architecture import Architecture
 from simulator.components.pe_arrays.base import PEArray
 from simulator.config.arrays import Ints
 from simulator.engine.replay import replay
+from simulator.errors import LoweringError
 from simulator.lowering import LoweredBatch, Lowering, Plan, make_plan
 from simulator.lowering.mapping import Frame, Mapping, fixed_mapping, make_frame
 from simulator.lowering.places import CORE
@@ -155,7 +156,8 @@ class _Search:
         self.costed = 0
         frame = make_frame(network, architecture)
         self.streaming = streaming_bits(frame)
-        self.fixed = self._cost(MappingProbe(frame, images), fixed_mapping(frame))
+        most = next(_fitting(frame))
+        self.fixed = self._cost(MappingProbe(frame, images), fixed_mapping(frame, most))
 
     def best(self) -> _Found:
         """Return the best mapping of the array and of its parts that promise more."""
@@ -177,7 +179,7 @@ class _Search:
         )
         frame = make_frame(self.network, used, self.architecture)
         probe = MappingProbe(frame, self.images)
-        for blocks in _halved(self.architecture.dataflow.accumulator_blocks):
+        for blocks in _fitting(frame):
             mapping = first_mapping(frame, blocks)
             cost = self._cost(probe, mapping)
             found = _Found(frame, mapping, cost, cost)
@@ -259,10 +261,17 @@ class _Search:
         )
 
 
-def _halved(count: int) -> Iterator[int]:
-    """Yield a count, then half of it, down to 1."""
+def _fitting(frame: Frame) -> Iterator[int]:
+    """Yield numbers of blocks of sums that fit, from what is described down by halves to 1."""
+    count = frame.architecture.dataflow.accumulator_blocks
     while count:
-        yield count
+        try:
+            fixed_mapping(frame, count)
+        except LoweringError:
+            if count == 1:
+                raise
+        else:
+            yield count
         count //= 2
 
 
