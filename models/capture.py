@@ -41,7 +41,7 @@ BUNDLED_IMAGES = {
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command's options."""
+    """Return the command's options."""
     made = argparse.ArgumentParser(
         prog=program("models.capture"),
         description="Run a network on images; store which neurons spiked, which tokens ran.",
@@ -207,7 +207,7 @@ def capture_own(options: argparse.Namespace) -> Path:
 
 
 def own_asked(options: argparse.Namespace) -> dict[str, Any]:
-    """What the options say to a capture of images that are not ours."""
+    """Return what the options say to a capture of images that are not ours."""
     sequence = options.sequence or (options.nir is not None and options.time_axis is None)
     return {
         "timesteps": options.timesteps or (TIMESTEPS if sequence else None),
@@ -224,7 +224,7 @@ def own_asked(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def masks_asked(options: argparse.Namespace) -> dict[str, str]:
-    """The module of each block's mask."""
+    """Return the module of each block's mask."""
     found = dict(each.partition("=")[::2] for each in options.mask)
     if not all(found) or not all(found.values()):
         raise ModelError(f"--mask {' '.join(options.mask)}", "must be BLOCK=MODULE")
@@ -232,14 +232,14 @@ def masks_asked(options: argparse.Namespace) -> dict[str, str]:
 
 
 def loaded_network(options: argparse.Namespace) -> tuple[Any, str]:
-    """The network of --network or --nir, with its name."""
+    """Return the network of --network or --nir, with its name."""
     if switches_asked(options).given or options.baseline:
         raise ModelError("--network and --nir have none of the switches of our networks")
     return foreign_network_of(options)
 
 
 def foreign_network_of(options: argparse.Namespace) -> tuple[Any, str]:
-    """The network of --network or --nir, with its name, whose weights are its own."""
+    """Return the network of --network or --nir, with its name, whose weights are its own."""
     if options.weights not in ("calibrated", "random", "trained"):
         raise ModelError("--weights of --network and --nir must be trained or random")
     use_threads(options.threads)
@@ -279,7 +279,7 @@ def repeated(pixels: Tensor, timesteps: int | None) -> Tensor:
 
 
 def load_images(options: argparse.Namespace) -> Images:
-    """The images that the options name, shown in time where the data set is sequential."""
+    """Return the images that the options name, shown in time where the data set is sequential."""
     from models.data.composites import TASKS
     from models.data.images import full_images, held_out_digits, sample_images
     from models.data.sources import read_source

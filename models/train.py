@@ -32,7 +32,7 @@ LAST, BEST, RECIPE = "last.safetensors", "best.safetensors", "recipe.json"
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command's options."""
+    """Return the command's options."""
     made = argparse.ArgumentParser(
         prog="python -m models.train",
         description="Train a network by a recipe (models/recipes/*.yaml).",
@@ -165,7 +165,7 @@ def store_so_far(job: TrainingRun, recipe: Recipe) -> None:
 
 
 def metadata_of(job: TrainingRun, recipe: Recipe, name: str, epoch: int) -> dict[str, Any]:
-    """What is true of a weights file of a run, whether it has ended or not."""
+    """Return what is true of a weights file of a run, whether it has ended or not."""
     from models.networks.arms import switches_of
 
     return {

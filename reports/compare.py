@@ -65,7 +65,7 @@ def compare_page(
 
 
 def compare_cards(runs: Sequence[Run], baseline: str | None = None) -> list[Card]:
-    """All cards, in the order of the page."""
+    """Return all cards, in the order of the page."""
     return [
         *machine_cards(runs),
         *design_cards(runs, baseline),
@@ -86,7 +86,7 @@ def compare_cards(runs: Sequence[Run], baseline: str | None = None) -> list[Card
 
 
 def page_data(runs: Sequence[Run], designs: Sequence[str]) -> dict[str, Any]:
-    """What the scripts of the page sort and filter by: `metrics[name][workload][design]`."""
+    """Return what the scripts of the page sort and filter by: `metrics[name][workload][design]`."""
     groups = by_workload(runs)
     metrics: dict[str, dict[str, dict[str, float]]] = {}
     for workload, group in groups.items():

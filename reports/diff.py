@@ -177,7 +177,7 @@ def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def text(one: Result, other: Result, rows: int, left_out: Sequence[str] = ()) -> str:
-    """The comparison for a terminal; at most `rows` rows a view, the rest summed.
+    """Return the comparison for a terminal; at most `rows` rows a view, the rest summed.
 
     Both must hold the same images; `left_out`: lines about the images that they do not share.
     """

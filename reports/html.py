@@ -85,7 +85,7 @@ def render(
     movable: Mapping[str, Any] | None = None,
     **context: Any,
 ) -> str:
-    """A page of cards; equal cards and contexts give equal texts.
+    """Return a page of cards; equal cards and contexts give equal texts.
 
     `data`: what the page's scripts share beside the cards, as plain JSON; `movable`: counts and
     prices, with all their digits.

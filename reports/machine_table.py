@@ -21,7 +21,7 @@ SAME_IN_ALL = ("schema", "name", "source", "published")
 
 
 def machine_cards(runs: Sequence[Run]) -> list[Card]:
-    """The table of the machines, and the fields in which they differ."""
+    """Return the table of the machines, and the fields in which they differ."""
     firsts: dict[str, Run] = {}
     for run in runs:
         firsts.setdefault(run.design, run)

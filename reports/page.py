@@ -37,7 +37,7 @@ def write_page(result: Result, path: str | Path) -> None:
 
 
 def page(result: Result) -> str:
-    """The page as text; equal results give equal pages."""
+    """Return the page as text; equal results give equal pages."""
     facts = summary(result)
     return render(
         "page.html.j2",
@@ -53,7 +53,7 @@ def page(result: Result) -> str:
 
 
 def result_cards(result: Result, facts: dict[str, Any]) -> list[Card]:
-    """All cards of a result, in the order of the page; `facts` is its summary."""
+    """Return all cards of a result, in the order of the page; `facts` is its summary."""
     return [
         energy_card(result, facts),
         layer_energy_card(result),

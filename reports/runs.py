@@ -25,7 +25,7 @@ Named = tuple[str, str | Path, Result]
 
 
 def load_runs(paths: Sequence[str]) -> list[Run]:
-    """The results at these paths, and in the folders below them, in order of the paths.
+    """Return the results at these paths, and in the folders below them, in order of the paths.
 
     A path may have a label ahead of it, `name=path`. Raises ResultError for a path without a
     result, for two different results of one design on one workload, and for designs of a workload
@@ -35,7 +35,7 @@ def load_runs(paths: Sequence[str]) -> list[Run]:
 
 
 def found_at(path: str, label: str = "") -> list[Named]:
-    """The result at a path, or all results in the folders below it."""
+    """Return the result at a path, or all results in the folders below it."""
     return [(label, file, Result.load(file)) for file in _files(Path(path))]
 
 

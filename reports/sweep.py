@@ -21,7 +21,7 @@ EXAMPLE = "python -m reports.sweep sweeps/small --out sweeps/small.html"
 
 
 def sweep_page(result: SweepResult, *, live_s: float = 0.0, cut_short: bool = False) -> str:
-    """The page as text; equal results give equal pages.
+    """Return the page as text; equal results give equal pages.
 
     `live_s`: after how many seconds the page of a running search loads itself again; `cut_short`:
     whether the search ended before its end.

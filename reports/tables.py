@@ -31,7 +31,7 @@ _TEX = {
 
 
 def paper_tables(runs: Sequence[Run], baseline: str, suffix: str) -> str:
-    """The overview, and how many times better than the baseline each design is."""
+    """Return the overview, and how many times better than the baseline each design is."""
     titled = [("Means per image", overview(runs))]
     for metric in METRICS:
         frame = ratios(runs, metric, baseline)

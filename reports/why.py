@@ -20,7 +20,7 @@ VIEWS = ("waterfall-time", "waterfall-energy")
 
 
 def layer_card(runs: Sequence[Run]) -> Card:
-    """A table of the layers of each design on each workload."""
+    """Return a table of the layers of each design on each workload."""
     plots: Plots = {
         (run.workload, run.design): Plot(_roofs(run), None, layer_table(run)) for run in runs
     }
@@ -102,7 +102,7 @@ def _waterfall(name: str, group: Sequence[Run]) -> Plot:
 
 
 def pieces(run: Run, view: str) -> dict[str, float]:
-    """What a mean image takes, taken apart: time by cause, or energy by part."""
+    """Return what a mean image takes, taken apart: time by cause, or energy by part."""
     if view == "waterfall-time":
         sums = cycles_by_layer(run.result).sum()
         cores = run.result.provenance["architecture"].get("cores", 1)
@@ -112,7 +112,7 @@ def pieces(run: Run, view: str) -> dict[str, float]:
 
 
 def waterfall_data() -> dict[str, Any]:
-    """What the page needs beside the tables: its words, and the unit of each view."""
+    """Return what the page needs beside the tables: its words, and the unit of each view."""
     named = {name: texts()[name] for name in VIEWS}
     shared = {"picks": texts()["waterfall"], "moved": text("waterfall", "moved")}
     return {"texts": named | shared, "units": [TIME.symbol, ENERGY.symbol]}

@@ -142,7 +142,7 @@ class Architecture(Section):
         return self if dataflow is self.dataflow else self.model_copy(update={"dataflow": dataflow})
 
     def parts(self) -> Iterator[tuple[str, Component]]:
-        """Every part with its path in the file, in the order of the fields."""
+        """Yield every part with its path in the file, in the order of the fields."""
         yield from _parts_in("", self)
 
 

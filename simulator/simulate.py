@@ -108,7 +108,7 @@ class Simulation:
         return Result.simulated(self.provenance(), joined(parts))
 
     def tables(self, batch: ImageBatch) -> dict[str, Table]:
-        """The tables of a few images, counted and then priced."""
+        """Return the tables of a few images, counted and then priced."""
         return self._tables(batch, self._firing(batch))
 
     def _tables(self, batch: ImageBatch, firing: BatchFiring) -> dict[str, Table]:
@@ -181,14 +181,14 @@ class Simulation:
         return lowered, ENGINES[self.engine](lowered.program)
 
     def record(self, index: int) -> TimelineRecording:
-        """An image of the trace as a timeline."""
+        """Return an image of the trace as a timeline."""
         image = self.trace.read(index)
         lowered, timeline = self.replay(image)
         name = f"{self.architecture.name}, image {index} ({self._image_id(index)})"
         return record(self.plan, image, lowered, timeline, name)
 
     def windows(self, together: Sequence[int], count: int) -> StateWindows:
-        """What the PE arrays do over time while images, which run together, are replayed."""
+        """Return what the PE arrays do over time while images, which run together, are replayed."""
         replayed = self.replay(*(self.trace.read(index) for index in together))
         return array_windows(self.plan, *replayed, count)
 
@@ -202,7 +202,7 @@ class Simulation:
         return machine_provenance(self.architecture, self.prices, self.network.granularity)
 
     def provenance(self) -> dict[str, Any]:
-        """What was run on what, and by what."""
+        """Return what was run on what, and by what."""
         manifest = self.trace.manifest
         return {
             "schema": SCHEMA,

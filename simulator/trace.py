@@ -106,7 +106,7 @@ class Container(Protocol):
     """What a trace lies in."""
 
     def read_manifest(self) -> bytes:
-        """The bytes of the manifest."""
+        """Return the bytes of the manifest."""
 
     def close(self) -> None:
         """Close it; closing twice is fine."""
@@ -253,7 +253,7 @@ def open_writer(path: str | os.PathLike[str], manifest: Mapping[str, Any]) -> Tr
 
 
 def image_range(text: str | None, count: int, place: str = "--images") -> range:
-    """The images that `--images A:B` or `--images A` names of a trace of `count`; None: all.
+    """Return the images that `--images A:B` or `--images A` names of a trace of `count`; None: all.
 
     Raises TraceError for what is not there; `place`: where the text was given.
     """

@@ -38,14 +38,14 @@ class Sums(NamedTuple):
     neuron: Neuron = LIF
 
     def rows(self, index: Tensor) -> Sums:
-        """The rows at `index`, all timesteps."""
+        """Return the rows at `index`, all timesteps."""
         live = None if self.live is None else self.live[:, index]
         stream = None if self.stream is None else self.stream[:, index]
         return Sums(self.values[:, index], live, stream, neuron=self.neuron)
 
 
 def solve_shift(sums: Sums, target: Target) -> float:
-    """The shift common to all channels that meets the target through the neurons' dynamics.
+    """Return the shift common to all channels that meets the target through the neurons' dynamics.
 
     Where a stream's target is met already, the neurons keep LEAST_RATE.
     """
@@ -93,8 +93,8 @@ def secant(
     width: float,
     tolerance: float = SECANT_TOLERANCE,
 ) -> float:
-    """Where a rising `function` meets `target`, to a relative `tolerance`, or the closest point
-    seen.
+    """Return where a rising `function` meets `target`, to a relative `tolerance`, or the closest
+    point seen.
 
     `width`: the second point's distance from `start`. The last call made need not be at the point
     returned.

@@ -53,7 +53,7 @@ class Targets(NamedTuple):
     potential: frozenset[str] = frozenset()
 
     def with_common_rate(self, rate: float) -> dict[str, Target]:
-        """All targets, the common ones at `rate`."""
+        """Return all targets, the common ones at `rate`."""
         shared = {
             name: Target(rate, FITTED, "potential" if name in self.potential else "spikes")
             for name in self.common
@@ -90,8 +90,8 @@ def cifar_targets(config: ModelConfig, tables: Mapping[str, Any], dataset: str) 
 
 
 def density_targets(config: ModelConfig, tables: Mapping[str, Any], dataset: str) -> Targets:
-    """The overall density of the Spike-Driven Transformer, one common rate for all its neurons but
-    those of the attention's gate, which have no batch-norm.
+    """Return the overall density of the Spike-Driven Transformer, one common rate for all its
+    neurons but those of the attention's gate, which have no batch-norm.
     """
     sums = ["sps.4"]
     spikes = [f"sps.{stage}" for stage in range(4)]
@@ -129,7 +129,7 @@ def spikingformer_targets(config: ModelConfig, tables: Mapping[str, Any]) -> Tar
 
 
 def imagenet_targets(config: ModelConfig, tables: Mapping[str, Any]) -> Targets:
-    """The complete tables of Spikingformer-8-512 (also for 8-384) and 8-768.
+    """Return the complete tables of Spikingformer-8-512 (also for 8-384) and 8-768.
 
     Its residual stream is one of spikes and may shrink; Spikformer's integer stream cannot, so its
     non-zero fraction follows the running maximum of the published one.

@@ -21,7 +21,7 @@ class UniformLabel(NamedTuple):
     width: int
 
     def reaches(self, byte: int) -> bool:
-        """Whether all up to a byte has the label."""
+        """Return whether all up to a byte has the label."""
         return byte < self.elements * self.width
 
 
@@ -39,12 +39,12 @@ class BlockLabels:
         return made
 
     def equals(self, other: BlockLabels) -> bool:
-        """Whether both have the same labels of the same blocks."""
+        """Return whether both have the same labels of the same blocks."""
         alike = self.labels is other.labels or torch.equal(self.labels, other.labels)
         return self.block == other.block and alike
 
     def covered(self, spec: Spec) -> bool:
-        """Whether a tensor is all that is labelled, each element once."""
+        """Return whether a tensor is all that is labelled, each element once."""
         own = spec.elements
         dense = spec.span() == (0, own * spec.dtype.itemsize - 1)
         return dense and self.width == spec.dtype.itemsize and own == len(self.labels) * self.block

@@ -149,7 +149,7 @@ class Spool:
 
     @staticmethod
     def planes(known: Arranged, array: Numbers, coding: Coding) -> npt.NDArray[np.uint8]:
-        """One image's tensor in the planes of a coding."""
+        """Return one image's tensor in the planes of a coding."""
         if known.kind == "spikes" and coding.kind == "spikes":
             return array[:, None]
         if known.kind == "spikes":

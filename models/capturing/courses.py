@@ -291,7 +291,7 @@ def _pixels(sample: InputSample, own: Any, time_axis: int | None) -> Arranged | 
 
 
 def prediction_of(result: list[Tensor]) -> int:
-    """The class of the largest output, summed over whatever comes before the classes."""
+    """Return the class of the largest output, summed over whatever comes before the classes."""
     if not result or not result[0].dtype.is_floating_point or result[0].dim() < 2:
         return -1
     return int(result[0].double().flatten(0, -2).sum(0).argmax())

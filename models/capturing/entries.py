@@ -13,14 +13,14 @@ WEIGHT_BITS = 8
 
 
 def layer_width(layer: CapturedLayer) -> int:
-    """The channels that a transposed convolution makes."""
+    """Return the channels that a transposed convolution makes."""
     window = layer.product.window
     assert window is not None
     return layer.product.outputs * layer.product.groups // math.prod(window.kernel)
 
 
 def weighted_entry(layer: CapturedLayer, name: str, source: str) -> dict[str, Any]:
-    """A layer with weights, in the narrowest kind that holds it."""
+    """Return a layer with weights, in the narrowest kind that holds it."""
     product, window = layer.product, layer.product.window
     if window is None and product.groups == 1:
         plain_shapes = {
@@ -96,6 +96,6 @@ def place_of(node: Node) -> str:
 
 
 def clean(name: str) -> str:
-    """A name as a trace takes it."""
+    """Return a name as a trace takes it."""
     parts = [re.sub(r"[^A-Za-z0-9_-]", "_", part) for part in name.split(".") if part]
     return ".".join(parts)[-120:].lstrip(".") or "network"

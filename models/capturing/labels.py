@@ -241,7 +241,7 @@ class Labels:
 
     @staticmethod
     def has_time(labels: Tensor) -> bool:
-        """Whether anything is of a timestep."""
+        """Return whether anything is of a timestep."""
         return bool(labels.numel()) and int(once(labels).max()) > NEVER
 
     def _next_firing(self, call: Call, made: Tensor) -> Tensor:

@@ -258,7 +258,7 @@ class _Building:
         return layer
 
     def reads(self, at: int) -> tuple[list[Read], Arrangement]:
-        """The reads of a factor in the order of their timesteps; blank calls come first."""
+        """Return the reads of a factor in the order of their timesteps; blank calls come first."""
         found: list[tuple[int, Read]] = []
         arrangement: Arrangement | None = None
         for number, (call, described, entered) in enumerate(

@@ -34,7 +34,7 @@ class Marks(list[Mark]):
     """The marks of one run."""
 
     def masks(self, timesteps: int) -> dict[str, Bits]:
-        """The mask (timestep, token) of each block, in the order of its first mark."""
+        """Return the mask (timestep, token) of each block, in the order of its first mark."""
         found: dict[str, list[Bits]] = {}
         for mark in self:
             found.setdefault(mark.name, []).append(mark.alive)

@@ -118,7 +118,7 @@ def padded_masks(masks: dict[str, Bits], timesteps: int, halting: str) -> dict[s
 
 
 def granularity(masks: list[dict[str, Bits]]) -> str:
-    """How tokens halt in all images, as a trace names it."""
+    """Return how tokens halt in all images, as a trace names it."""
     arrays = [np.stack([each[str(b)] for b in range(len(each))], axis=1) for each in masks]
     if all(active.all() for active in arrays):
         return "none"

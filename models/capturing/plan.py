@@ -49,7 +49,7 @@ class CapturePlan:
     tokens: int = 1
 
     def masks(self, marks: Marks, image: str) -> dict[str, Bits]:
-        """The masks (timestep, token) of one image by number of the block."""
+        """Return the masks (timestep, token) of one image by number of the block."""
         return block_masks(marks, self.blocks, self.timesteps, self.tokens, image)
 
     def check_halted(
@@ -159,7 +159,7 @@ def _constant_macs(tape: Tape, known: set[int]) -> int:
 
 
 def share_of_real(plan: CapturePlan, kinds: dict[str, str]) -> float:
-    """The share of multiply-accumulates whose operand is real-valued."""
+    """Return the share of multiply-accumulates whose operand is real-valued."""
     real = total = 0
     for layer in plan.layers:
         macs = layer.product.macs * layer.timesteps

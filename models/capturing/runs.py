@@ -79,6 +79,6 @@ def later_run(
 def repeating(
     tape: Tape, products: dict[int, TapedProduct], operands: Mapping[int, Iterable[int]]
 ) -> dict[int, TapedProduct]:
-    """The results that follow from the operands alone."""
+    """Return the results that follow from the operands alone."""
     calls = tape.calls
     return {i: each for i, each in products.items() if tape.repeats(calls[i], operands[i])}

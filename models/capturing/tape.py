@@ -122,17 +122,17 @@ class Tape:
         return value
 
     def weights(self, call: Call, positions: Sequence[int]) -> tuple[Spec, ...]:
-        """The factors of a weighted sum that no input reaches, less zeros and the like that the run
-        itself made; equal ones, made at each timestep of the same constants, as masked weights
-        are, are one.
+        """Return the factors of a weighted sum that no input reaches, less zeros and the like that
+        the run itself made; equal ones, made at each timestep of the same constants, as masked
+        weights are, are one.
         """
         specs = [call.args[at] for at in positions]
         own = [s for s in specs if self.origins[s.storage] and not self.origins[s.storage] & INPUT]
         return tuple(s._replace(storage=self._twins.get(s.storage, s.storage)) for s in own)
 
     def repeats(self, call: Call, operands: Iterable[int]) -> bool:
-        """Whether a weighted sum has the recorded result once its operands are the recorded ones:
-        what else it reads are tensors that the network holds, and that no call changes.
+        """Return whether a weighted sum has the recorded result once its operands are the recorded
+        ones: what else it reads are tensors that the network holds, and that no call changes.
         """
         data = {call.args[at] for at in operands}
         others = [spec for spec in call.reads if spec not in data]
@@ -163,7 +163,7 @@ class Tape:
 
 
 def specs_in(values: Any) -> Iterator[Spec]:
-    """All Specs in arguments, whose lists are at most one deep."""
+    """Yield all Specs in arguments, whose lists are at most one deep."""
     for value in values:
         if isinstance(value, Spec):
             yield value
@@ -172,7 +172,7 @@ def specs_in(values: Any) -> Iterator[Spec]:
 
 
 def tensors_in(value: Any) -> list[Tensor]:
-    """All tensors in what a call or a network returned: tuples, lists, dicts, attributes."""
+    """Return all tensors in what a call or a network returned: tuples, lists, dicts, attributes."""
     if isinstance(value, Tensor):
         return [value]
     if isinstance(value, list | tuple):

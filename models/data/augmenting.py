@@ -13,7 +13,7 @@ MOST_PIXELS = 2
 
 
 def stretched(images: Images, count: int, seed: int) -> Images:
-    """The images, then copies of them in turn, until there are `count`.
+    """Return the images, then copies of them in turn, until there are `count`.
 
     A copy is turned by up to MOST_DEGREES and shifted by up to MOST_PIXELS, drawn by `seed`; its id
     tells by how much. Its label is that of the original.

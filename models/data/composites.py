@@ -43,7 +43,7 @@ class Drawn(NamedTuple):
 
 
 def small(digits: Images) -> Pixels:
-    """The digits as they are pasted: uint8 (image, 10, 10)."""
+    """Return the digits as they are pasted: uint8 (image, 10, 10)."""
     edge = MNIST_PADDING + 4  # of the 28 x 28 picture around MNIST's box
     boxes = digits.pixels[:, 0, edge:-edge, edge:-edge].astype(np.float64)
     means = boxes.reshape(len(boxes), DIGIT, 2, DIGIT, 2).mean((2, 4))
@@ -160,7 +160,7 @@ TASKS = {
 
 
 def ink_beside(pixels: Pixels, tokens: int, reach: int = 1) -> npt.NDArray[np.int64]:
-    """How many pixels with ink lie in each token and, within `reach` tokens, beside it.
+    """Return how many pixels with ink lie in each token and, within `reach` tokens, beside it.
 
     `pixels` (..., 1, h, w), `tokens` a side; int64 (..., token).
     """

@@ -38,17 +38,17 @@ class Images(NamedTuple):
     source: str
 
     def take(self, indices: npt.NDArray[np.int64]) -> Images:
-        """The images at `indices`."""
+        """Return the images at `indices`."""
         ids = tuple(self.ids[int(i)] for i in indices)
         return self._replace(pixels=self.pixels[indices], labels=self.labels[indices], ids=ids)
 
     def first(self, count: int) -> Images:
-        """The first `count` images, or all if there are fewer."""
+        """Return the first `count` images, or all if there are fewer."""
         return self.take(np.arange(min(count, len(self.labels)), dtype=np.int64))
 
 
 def package_folder(package: str) -> Path:
-    """The folder of an installed package, found without importing it."""
+    """Return the folder of an installed package, found without importing it."""
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         raise ModelError(f"package {package} is not installed; it bundles the images asked for")
@@ -98,7 +98,7 @@ def small_digits() -> tuple[Images, Images]:
 
 
 def held_out_digits(dataset: str) -> Images:
-    """The held-out digits of a data set of digits, as still images."""
+    """Return the held-out digits of a data set of digits, as still images."""
     if dataset.startswith("digits"):
         return small_digits()[1]
     return mnist_digits()[1]
@@ -115,8 +115,8 @@ def _stratified_fifth(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
 
 
 def sample_images(dataset: str, count: int) -> Images:
-    """The first `count` of the 20 pictures of a data set that foolbox bundles (the label ends each
-    file's name).
+    """Return the first `count` of the 20 pictures of a data set that foolbox bundles (the label
+    ends each file's name).
     """
     folder = package_folder("foolbox") / "data"
     paths = sorted(folder.glob(f"{dataset}_[0-9][0-9]_*.*"))
@@ -140,7 +140,7 @@ def sample_images(dataset: str, count: int) -> Images:
 
 
 def fitted_picture(path: Path, dataset: str) -> npt.NDArray[np.uint8]:
-    """A picture as (channel, h, w) of the data set's size.
+    """Return a picture as (channel, h, w) of the data set's size.
 
     ImageNet: short side to 256 (bicubic), centre crop 224. MNIST: padded from 28x28 to 32x32.
     Others must fit.
@@ -206,7 +206,7 @@ def full_images(dataset: str, folder: Path, count: int | None, train: bool = Fal
 
 
 def found_layout(dataset: str) -> str:
-    """The folder that torchvision's class looks for."""
+    """Return the folder that torchvision's class looks for."""
     return {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python"}[dataset]
 
 

@@ -24,7 +24,7 @@ Permutation = tuple[int, ...]
 
 
 def cut(digits: Images) -> npt.NDArray[np.uint8]:
-    """The digits as they are pasted: uint8 (image, 8, 8), as scikit-learn stores them."""
+    """Return the digits as they are pasted: uint8 (image, 8, 8), as scikit-learn stores them."""
     return np.ascontiguousarray(digits.pixels[:, 0, ::2, ::2])
 
 

@@ -28,11 +28,11 @@ class Source(NamedTuple):
     draw: Callable[[int, int], Images] | None = None
 
     def at(self, seed: int, epoch: int) -> Images:
-        """The training images of an epoch."""
+        """Return the training images of an epoch."""
         return self.training if self.draw is None else self.draw(seed, epoch)
 
     def shown(self, images: Images, timesteps: int) -> Images:
-        """The images as a network takes them; of a stream, its first frames."""
+        """Return the images as a network takes them; of a stream, its first frames."""
         if images.pixels.ndim == 5 and images.pixels.shape[1] > timesteps:
             return images._replace(pixels=images.pixels[:, :timesteps])
         return images if self.task is None else in_time(images, self.task, timesteps)
@@ -88,7 +88,7 @@ SOURCES: dict[str, Callable[[Path | None], Source]] = {
 
 
 def read_source(name: str, folder: Path | None) -> Source:
-    """The images of a data set; raises ModelError for one that is unknown or not at hand."""
+    """Return the images of a data set; raises ModelError for one that is unknown or not at hand."""
     if name not in SOURCES:
         raise ModelError("dataset", shown(name), f"unknown data set {suggestion(name, SOURCES)}")
     return SOURCES[name](folder)

@@ -15,7 +15,7 @@ from models.errors import ModelError
 def foreign_network(
     function: str | None, graph: Path | None, step_s: float
 ) -> tuple[nn.Module, str]:
-    """The network that `module:function` returns, or that of a NIR file, and its name.
+    """Return the network that `module:function` returns, or that of a NIR file, and its name.
 
     The module is looked for in the working folder too, as `python -m` does.
     """

@@ -38,13 +38,13 @@ class NIRNetwork(nn.Module):
         self.graph = graph
 
     def forward(self, sequence: Tensor) -> Tensor:
-        """The output's sequence; nirtorch returns it with a state that is not used."""
+        """Return the output's sequence; nirtorch returns it with a state that is not used."""
         output: Tensor = self.graph(sequence)[0]
         return output
 
 
 def network_of_nir(source: nir.NIRGraph | str | Path, dt: float = 1e-4) -> NIRNetwork:
-    """The network of a NIR graph or file, its neurons stepped by `dt` seconds.
+    """Return the network of a NIR graph or file, its neurons stepped by `dt` seconds.
 
     Raises one ModelError that names every node that is not known or has no discrete form.
     """

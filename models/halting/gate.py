@@ -49,7 +49,7 @@ class GatePolicy(Halting):
         """There is no mean field."""
 
     def survival(self, state: HaltingState, timesteps: int) -> Tensor:
-        """The probability (image, check, token) that a token runs a check."""
+        """Return the probability (image, check, token) that a token runs a check."""
         return torch.stack(state.survival, 1)
 
     @staticmethod

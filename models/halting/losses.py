@@ -80,7 +80,7 @@ def prior_divergence(weights: Tensor, loss: LossConfig) -> Tensor:
 
 
 def gaussian_prior(checks: int, loss: LossConfig) -> Tensor:
-    """A Gaussian over the checks 1..n, normalised to sum to 1; float64 (check,)."""
+    """Return a Gaussian over the checks 1..n, normalised to sum to 1; float64 (check,)."""
     at = torch.arange(1, checks + 1, dtype=torch.float64) / checks
     density = torch.exp(-0.5 * ((at - loss.prior_mean) / loss.prior_deviation) ** 2)
     return density / density.sum()

@@ -56,7 +56,7 @@ def step_prices(costs: tuple[StepCost, ...], cost: str, tokens: int) -> StepPric
 
 
 def masks_cost(alive: Sequence[Tensor], prices: StepPrices) -> Tensor:
-    """The mean cost of the images of a batch, in units of `prices.unit_cost`.
+    """Return the mean cost of the images of a batch, in units of `prices.unit_cost`.
 
     `alive`: of each check (image, token), 1 or a probability where a token runs, in order. Raises
     ModelError where there are not as many checks as the machine was asked for.

@@ -23,7 +23,7 @@ BISECTIONS = 60
 
 
 def make_policy(config: ModelConfig) -> Policy | None:
-    """The config's way of halting, None where nobody halts."""
+    """Return the config's way of halting, None where nobody halts."""
     if not config.halts:
         return None
     return KINDS[config.halting.policy](config)
@@ -78,7 +78,7 @@ class RandomTokens(BudgetedTokens):
         self._keys = tuple(zlib.crc32(np.ascontiguousarray(each).data) for each in contents)
 
     def priority(self, state: HaltingState, entering: Tensor, step: HaltingStep) -> Tensor:
-        """A draw per token, one for all steps after which halted tokens stay halted."""
+        """Return a draw per token, one for all steps after which halted tokens stay halted."""
         draw = step.timestep if self.config.granularity == "block" else 0
         drawn = [
             np.random.default_rng([self.config.seed, key, draw]).random(entering.shape[1])
@@ -100,7 +100,7 @@ class ImportantTokens(BudgetedTokens):
         return super().start(images, tokens, like)
 
     def priority(self, state: HaltingState, entering: Tensor, step: HaltingStep) -> Tensor:
-        """The score of what enters the block."""
+        """Return the score of what enters the block."""
         filled = entering
         if step.block and state.latest is not None:
             filled = torch.where(state.active.unsqueeze(-1), entering, state.latest)
@@ -125,8 +125,8 @@ KINDS: dict[str, Callable[[ModelConfig], Policy]] = {
 
 
 def kept_fractions(halting: HaltingConfig, timesteps: int, blocks: int) -> tuple[float, ...]:
-    """The fraction of tokens kept at each check: the config's profile, or, of the mean `budget`, a
-    geometric one, in which every check halts the same share of those that run.
+    """Return the fraction of tokens kept at each check: the config's profile, or, of the mean
+    `budget`, a geometric one, in which every check halts the same share of those that run.
     """
     if halting.profile:
         return halting.profile

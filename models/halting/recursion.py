@@ -76,8 +76,8 @@ class Policy(nn.Module):
         self.exit = ImageExit(config) if config.exit != "none" else None
 
     def start(self, images: int, tokens: int, like: Tensor) -> HaltingState:
-        """Every token active, nothing accumulated; `like` (..., channel) gives channels, dtype and
-        device.
+        """Return every token active, nothing accumulated; `like` (..., channel) gives channels,
+        dtype and device.
         """
         zeros = like.new_zeros(images, tokens)
         return HaltingState(
@@ -165,7 +165,7 @@ class Halting(Policy):
         return stacked / timesteps if self.config.granularity == "block" else stacked
 
     def survival(self, state: HaltingState, timesteps: int) -> Tensor:
-        """What is left of each token's weight ahead of a check: (image, check, token)."""
+        """Return what is left of each token's weight ahead of a check: (image, check, token)."""
         weights = torch.stack(state.weights, 1)
         by_round = weights.unflatten(
             1, (timesteps if self.config.granularity == "block" else 1, -1)
@@ -177,7 +177,7 @@ class Halting(Policy):
         return torch.sigmoid(self.logit(output))
 
     def logit(self, output: Tensor) -> Tensor:
-        """What h is the sigmoid of: a token's channel 0, its mean or a read-out, scaled."""
+        """Return what h is the sigmoid of: a token's channel 0, its mean or a read-out, scaled."""
         if self.readout is not None:
             signal = self.readout(output).squeeze(-1)
         else:

@@ -47,7 +47,7 @@ DEVICES = "simulated, rtl, host, or recorded:FILE"
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command's options."""
+    """Return the command's options."""
     made = argparse.ArgumentParser(
         prog=program("models.live"),
         description="Run a network image by image in the loop with a device that tells its cost.",
@@ -243,7 +243,7 @@ def _fly(
 
 
 def summary(rows: list[dict[str, Any]], budget: Budget, trained: bool, device: str) -> str:
-    """What the run comes to, a line each."""
+    """Return what the run comes to, a line each."""
     steered = [row for row in rows if row["steered"]]
     lines = [f"{len(rows)} images, {len(steered)} with the device {device}"]
     if trained:

@@ -238,7 +238,7 @@ class LiveFollower(Follower):
             self.flight.runs(self.plan.blocks.index(name), step, live)
 
     def threshold(self, own: float, accumulated: torch.Tensor) -> float:
-        """The threshold for what follows, of scores that tokens have accumulated so far."""
+        """Return the threshold for what follows, of scores that tokens have accumulated so far."""
         self.flight.ask()
         now = accumulated.detach().double().flatten().numpy()
         before = self._before if self._before is not None else np.zeros_like(now)

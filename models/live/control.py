@@ -93,7 +93,7 @@ class BudgetControl:
             self.block_cost.see(live, cost)
 
     def threshold(self, accumulated: Floats, score: Floats, steps: int, own: float) -> float:
-        """The threshold for a check, in 0..`own`, the network's.
+        """Return the threshold for a check, in 0..`own`, the network's.
 
         `accumulated` (token,): of the tokens still active, this check's `score` (token,) included;
         `steps`: how many blocks could still follow.

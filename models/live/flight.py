@@ -37,7 +37,7 @@ class LiveProbe(RecordingProbe):
     """
 
     def latest(self, piece: Piece) -> dict[str, Packed]:
-        """What the piece reads, as recorded last: (timestep, plane, row, byte) of one image.
+        """Return what the piece reads, as recorded last: (timestep, plane, row, byte) of one image.
 
         Outside the blocks, all timesteps.
         """
@@ -142,7 +142,7 @@ class ImageFlight(Flight):
         self.book(place, 0 if live is None else int(live.sum()), cost, amount)
 
     def threshold(self, state: HaltingState, score: Tensor, step: HaltingStep, own: float) -> float:
-        """The threshold with which this step is checked; `score` (1, token)."""
+        """Return the threshold with which this step is checked; `score` (1, token)."""
         if self.failure is not None:
             return own
         active = state.active[0]
@@ -171,14 +171,14 @@ class SteeredHalting(Halting):
     def after(
         self, state: HaltingState, output: Tensor, step: HaltingStep, head: Head
     ) -> HaltingState:
-        """The block's cost comes back before its tokens are checked."""
+        """Return the state; the block's cost comes back before its tokens are checked."""
         self._step = step
         if bool(state.active.any()):
             self.flight.ask(self.flight.pieces.blocks[step.block], step, state.active)
         return super().after(state, output, step, head)
 
     def advance(self, state: HaltingState, output: Tensor, last: bool) -> HaltingState:
-        """One step of the recursion, with the threshold that the budget allows."""
+        """Return one step of the recursion, with the threshold that the budget allows."""
         score = self.score(output)
         if last:
             score = torch.ones_like(score)
@@ -190,7 +190,7 @@ class SteeredHalting(Halting):
 
 
 def in_unit(cost: Cost, unit: str, device: str) -> float:
-    """The cost as the budget counts it; raises DeviceError where the device cannot tell."""
+    """Return the cost as the budget counts it; raises DeviceError where the device cannot tell."""
     if unit == "ms":
         return cost.latency_ms
     if cost.energy_pj is None:

@@ -220,7 +220,7 @@ def _measured(setup: Setup, model: STAS) -> dict[str, Any] | None:
 
 
 def switches_of(config: ModelConfig) -> dict[str, Any]:
-    """The switches as a weights file keeps them."""
+    """Return the switches as a weights file keeps them."""
     return {name: getattr(config, name) for name in SWITCHES} | {
         "halting": dataclasses.asdict(config.halting)
     }

@@ -31,7 +31,7 @@ WRAPPERS = ("state_dict", "model", "model_state", "net")
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """The tensors of a torch file (.pth, .pt, .tar), a wrapper around them taken off.
+    """Return the tensors of a torch file (.pth, .pt, .tar), a wrapper around them taken off.
 
     Only tensors and plain containers are unpickled (torch's weights_only), and the options that
     training scripts put beside them. Raises ModelError for anything else.

@@ -215,7 +215,7 @@ class ModelConfig:
         return self.timesteps * each
 
     def baseline(self) -> ModelConfig:
-        """The twin without I-SPS and without halting: the same weights fit it."""
+        """Return the twin without I-SPS and without halting: the same weights fit it."""
         return dataclasses.replace(
             self,
             name=self.name.removeprefix("stas_"),
@@ -227,7 +227,7 @@ class ModelConfig:
 
 
 def model_names(family: str | None = None) -> tuple[str, ...]:
-    """Every name that `named_config` knows, or those of a family."""
+    """Return every name that `named_config` knows, or those of a family."""
     names = []
     for each in FAMILIES if family is None else (family,):
         sizes = sorted({size[:2] for group in FAMILIES[each].sizes.values() for size in group})
@@ -236,8 +236,8 @@ def model_names(family: str | None = None) -> tuple[str, ...]:
 
 
 def named_config(name: str, dataset: str, timesteps: int = 4) -> ModelConfig:
-    """The network `name` for `dataset`; raises ModelError for a name or a pairing that does not
-    exist.
+    """Return the network `name` for `dataset`; raises ModelError for a name or a pairing that does
+    not exist.
     """
     if dataset not in DATASETS:
         raise ModelError(unknown("dataset", dataset, tuple(DATASETS)))
@@ -304,7 +304,7 @@ def _one_of(what: str, value: str, known: tuple[str, ...]) -> None:
 
 
 def unknown(what: str, value: str, known: tuple[str, ...]) -> str:
-    """What a message says of a name that is not known."""
+    """Return what a message says of a name that is not known."""
     close = difflib.get_close_matches(value, known, n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
     return f"unknown {what} {value!r}{hint} Known: {', '.join(known)}"

@@ -25,7 +25,7 @@ class Embedding(NamedTuple):
 
 
 def embeddings(config: ModelConfig) -> tuple[Embedding, Embedding, Embedding]:
-    """The patch embeddings of the three stages.
+    """Return the patch embeddings of the three stages.
 
     The form for large images pools in the first convolutions of a stage (in the first stage twice),
     that for small ones in the last convolution of the later stages.

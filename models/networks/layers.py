@@ -63,7 +63,7 @@ class Norm(nn.BatchNorm1d):
         return torch.zeros_like(input).index_copy(0, index, self.by_batch(counted))
 
     def rows_of(self, counted: Tensor) -> int:
-        """How many rows the statistics would come from."""
+        """Return how many rows the statistics would come from."""
         return counted.numel() // counted.shape[1]
 
     def by_batch(self, counted: Tensor) -> Tensor:
@@ -106,7 +106,7 @@ class SpikingLinear(nn.Module):
         return fire(self.current(rows, context), context, self.name)
 
     def current(self, rows: Tensor, context: Context) -> Tensor:
-        """The normalised sums (row, out_features), without neurons."""
+        """Return the normalised sums (row, out_features), without neurons."""
         current = linear_rows(rows, self.linear.weight)
         check_sums(self, current)
         context.probe.before_norm(self, current, context.rows.steps, context.rows)
@@ -114,7 +114,7 @@ class SpikingLinear(nn.Module):
 
 
 def fire(current: Tensor, context: Context, name: str, threshold: float = THRESHOLD) -> Tensor:
-    """The spikes (row, channel) of the neurons `name`, recorded."""
+    """Return the spikes (row, channel) of the neurons `name`, recorded."""
     spikes = context.rows.fire(current, context.membranes, name, threshold)
     context.probe.record(name, spikes, context.rows)
     return spikes
@@ -151,8 +151,8 @@ class SpikingConv(nn.Module):
         return self.fire(self.current(maps, timesteps, probe), timesteps, probe)
 
     def current(self, maps: Tensor, timesteps: int, probe: Probe) -> Tensor:
-        """What the neurons see: normalised sums (step, image, channel, h, w), pooled where the pool
-        is ahead of them.
+        """Return what the neurons see: normalised sums (step, image, channel, h, w), pooled where
+        the pool is ahead of them.
         """
         steps, images = maps.shape[:2]
         current = self.conv(maps.flatten(0, 1))

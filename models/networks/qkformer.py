@@ -46,7 +46,7 @@ class PatchEmbedding(nn.Module):
         return torch.as_tensor(maps + self.shortcut(kept, steps, probe))
 
     def integrated(self, frames: Tensor, timesteps: int, mean: bool, probe: Probe) -> Tensor:
-        """The same with the first layer's spikes summed over time, all else once."""
+        """Return the same with the first layer's spikes summed over time, all else once."""
         assert self.spec.shortcut_from == 1
         total = self.layers[0](frames, timesteps, probe).sum(0, keepdim=True)
         probe.record_maps(f"{self.name}.0.integrated", total)
@@ -69,7 +69,7 @@ class TokenBlock(nn.Module):
         self.fc2 = SpikingLinear(f"{name}.mlp.out", hidden, dim)
 
     def forward(self, stream: Tensor, context: Context) -> Tensor:
-        """The stream's rows (row, channel) one block later."""
+        """Return the stream's rows (row, channel) one block later."""
         q, k = self.q(stream, context), self.k(stream, context)
         sums = q.unflatten(1, (self.heads, -1)).sum(2)
         gate = fire(sums, context, f"{self.name}.attn.gate", ATTENTION_THRESHOLD)
@@ -128,7 +128,7 @@ class EarlierStages(nn.Module):
         return maps.flatten(3).transpose(2, 3).contiguous()
 
     def input_scale(self, stage: int) -> int:
-        """What the recorded input of a stage is divided by."""
+        """Return what the recorded input of a stage is divided by."""
         late = self.config.isps == "late_sum" and self.config.integration == "mean"
         return self.config.timesteps if late and not stage else 1
 

@@ -34,7 +34,7 @@ class Rows(Protocol):
         """From computed rows to the dense form, zero where a token is halted."""
 
     def live(self) -> Tensor | None:
-        """Which computed rows are active, bool (row,); None when all are."""
+        """Return which computed rows are active, bool (row,); None when all are."""
 
     def fire(self, current: Tensor, membranes: Membranes, name: str, threshold: float) -> Tensor:
         """Spikes of the computed rows; the membranes of halted tokens at most leak."""
@@ -56,7 +56,7 @@ class AllRows:
         return rows.view(self.steps, self.images, self.tokens, rows.shape[-1])
 
     def live(self) -> Tensor | None:
-        """All."""
+        """Return None: all of them are."""
         return None
 
     def fire(self, current: Tensor, membranes: Membranes, name: str, threshold: float) -> Tensor:
@@ -80,7 +80,7 @@ class MaskedRows(AllRows):
         return super().restore(rows * self.active.view(-1, 1))
 
     def live(self) -> Tensor | None:
-        """The mask, a flag per computed row."""
+        """Return the mask, a flag per computed row."""
         return self.active.flatten()
 
     def fire(self, current: Tensor, membranes: Membranes, name: str, threshold: float) -> Tensor:
@@ -117,7 +117,7 @@ class DroppedRows:
         return dense.view(self.steps, self.images, self.tokens, rows.shape[-1])
 
     def live(self) -> Tensor | None:
-        """All computed rows are active."""
+        """Return None: all computed rows are active."""
         return None
 
     def fire(self, current: Tensor, membranes: Membranes, name: str, threshold: float) -> Tensor:

@@ -26,7 +26,7 @@ from models.networks.probes import Probe
 
 
 def pool_of(config: ModelConfig, stage: int) -> str | None:
-    """Where a stage pools: ahead of its neurons, behind them, or not at all."""
+    """Return where a stage pools: ahead of its neurons, behind them, or not at all."""
     if stage not in config.dataset.pooled_stages:
         return None
     return config.kind.pool(config, stage)

@@ -132,7 +132,7 @@ class STAS(nn.Module):
         return (scaled - mean) / std
 
     def spiking_layers(self) -> list[SpikingConv | SpikingLinear]:
-        """Every layer with weights, batch-norm and neurons, in the order of execution."""
+        """Return every layer with weights, batch-norm and neurons, in the order of execution."""
         return [m for m in self.modules() if isinstance(m, SpikingConv | SpikingLinear)]
 
     def _layer_by_layer(self, stream: Tensor, probe: Probe, imposed: Tensor | None) -> Tensor:

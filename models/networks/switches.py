@@ -48,7 +48,7 @@ class Switches(NamedTuple):
         return bool(self.model or self.halting)
 
     def applied(self, config: ModelConfig) -> ModelConfig:
-        """The config so changed; raises ModelError where the switches do not fit together.
+        """Return the config so changed; raises ModelError where the switches do not fit together.
 
         A policy without weights for a mean field takes output `last` unless asked otherwise.
         """
@@ -100,7 +100,7 @@ def add_switches(parser: argparse.ArgumentParser) -> None:
 
 
 def switches_asked(options: argparse.Namespace) -> Switches:
-    """The switches that the options give."""
+    """Return the switches that the options give."""
     asked = {name: getattr(options, name) for name in (*OF_MODEL, *OF_HALTING)}
     given = {name: value for name, value in asked.items() if value is not None}
     halting = {name: given[name] for name in OF_HALTING if name in given}

@@ -26,7 +26,7 @@ MAX_FILE_BYTES = 1 << 30
 
 
 def weight_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """The convolution and linear weights by name, head included; no batch-norm, no bias, no
+    """Return the convolution and linear weights by name, head included; no batch-norm, no bias, no
     halting.
     """
     return {
@@ -49,8 +49,8 @@ def weights_sha256(model: nn.Module) -> str:
 
 
 def to_grid(weight: Tensor) -> Tensor:
-    """The nearest 8-bit weights: integers -127..127 times one power of two for each output channel
-    (axis 0).
+    """Return the nearest 8-bit weights: integers -127..127 times one power of two for each output
+    channel (axis 0).
 
     The powers fold into the batch-norm. Sums of such weights times spikes or small integers are
     exact in float32, in whatever order they are added.
@@ -98,8 +98,8 @@ class _Header(BaseModel):
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The float32 state and the metadata of a safetensors file; raises ModelError for anything
-    else.
+    """Return the float32 state and the metadata of a safetensors file; raises ModelError for
+    anything else.
     """
     check_regular(path, MAX_FILE_BYTES, ModelError)
     try:

@@ -96,7 +96,7 @@ def block_site(plan: NetworkListing, index: int, entering: int = 0, unit: int = 
 
 
 def spike_block(plan: NetworkListing, site: Site, stream: str) -> str:
-    """A block that adds spikes to an integer stream; returns the name of its output."""
+    """List a block that adds spikes to an integer stream; return the name of its output."""
     q, k, v = (spiking_linear(plan, site, f"attn.{x}", stream, site.dim) for x in "qkv")
     mixed = self_attention(plan, site, q, k, v)
     return close_spike_block(plan, site, stream, mixed)
@@ -154,7 +154,7 @@ def close_spike_block(plan: NetworkListing, site: Site, stream: str, mixed: str)
 
 
 def potential_block(plan: NetworkListing, site: Site, stream: str, attend: Attention) -> str:
-    """A block that adds sums to a stream of potentials; returns the name of its output."""
+    """List a block that adds sums to a stream of potentials; return the name of its output."""
     entering = _fired(plan, site, stream, "attn.in")
     q, k, v = (spiking_linear(plan, site, f"attn.{x}", entering, site.dim) for x in "qkv")
     mixed = attend(plan, site, q, k, v)
@@ -167,7 +167,7 @@ def potential_block(plan: NetworkListing, site: Site, stream: str, attend: Atten
 def spiking_linear(
     plan: NetworkListing, site: Site, layer: str, source: str, features: int, output: str = ""
 ) -> str:
-    """A linear layer with its neurons; `output` defaults to the layer's name."""
+    """List a linear layer with its neurons; `output` defaults to the layer's name."""
     current = _linear(plan, site, layer if output else f"{layer}_linear", source, features)
     timesteps = plan.config.timesteps
     spikes = plan.store(f"{site.name}.{output or layer}", timesteps, site.grid, features)

@@ -142,5 +142,5 @@ class NetworkListing:
 
 
 def half(grid: Grid) -> Grid:
-    """The grid behind a pool or a stride of 2."""
+    """Return the grid behind a pool or a stride of 2."""
     return grid[0] // POOL_STRIDE, grid[1] // POOL_STRIDE

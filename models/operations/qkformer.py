@@ -16,7 +16,7 @@ from models.operations.splitting import (
 
 
 def earlier_stages(plan: NetworkListing) -> str:
-    """All before the last stage's first block; returns the name of its input."""
+    """List all before the last stage's first block; return the name of its input."""
     config = plan.config
     late = config.isps == "late_sum"
     specs = embeddings(config)

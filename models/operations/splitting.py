@@ -65,7 +65,7 @@ def integrated_spikes(
 def first_convolution(
     plan: NetworkListing, name: str, source: str, channels: int, steps: int
 ) -> str:
-    """The convolution of the image: at every timestep of it, and else `steps` times.
+    """List the convolution of the image: at every timestep of it, and else `steps` times.
 
     Sums of more timesteps than its neurons run become one mean current.
     """
@@ -104,7 +104,7 @@ def _stage(plan: NetworkListing, stage: int, source: str, steps: int) -> tuple[s
 
 
 def spike_stream(plan: NetworkListing, spikes: str, current: str, steps: int) -> str:
-    """The relative position's spikes, added: an integer stream."""
+    """List the relative position's spikes, added: an integer stream."""
     config = plan.config
     _, position = _stage(plan, 4, spikes, steps)
     late = config.isps == "late_sum"
@@ -120,7 +120,7 @@ def spike_stream(plan: NetworkListing, spikes: str, current: str, steps: int) ->
 def potential_stream(
     plan: NetworkListing, spikes: str, current: str, steps: int, *, added: bool = False
 ) -> str:
-    """The relative position's sums; with `added`, plus the fourth stage's potential."""
+    """List the relative position's sums; with `added`, plus the fourth stage's potential."""
     config = plan.config
     dim, rows = config.size.embed_dim, config.tokens
     stream = plan.convolution("sps.4.conv", spikes, dim, steps)

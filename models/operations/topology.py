@@ -35,7 +35,7 @@ class Tensor(NamedTuple):
         return self.grid[0] * self.grid[1]
 
     def manifest(self) -> dict[str, Any]:
-        """The entry of a manifest, less the counts that the writer adds."""
+        """Return the entry of a manifest, less the counts that the writer adds."""
         entry = {**self._asdict(), "grid": list(self.grid), "rows": self.rows}
         del entry["unit"]  # an operation's `second_scale` tells it
         return entry

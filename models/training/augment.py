@@ -26,7 +26,7 @@ LARGEST_SEED = 2**62
 
 
 def draw(recipe: Augmentation, images: int, generator: torch.Generator) -> Drawn:
-    """What happens to each of `images` images."""
+    """Return what happens to each of `images` images."""
     drawn: Drawn = {}
     if recipe.affine is not None:
         reaches = _reaches(recipe.affine)
@@ -73,7 +73,7 @@ def draw_mixing(recipe: Augmentation, side: int, generator: torch.Generator) -> 
 
 
 def draw_weight(alpha: float, generator: torch.Generator) -> float:
-    """A weight from Beta(alpha, alpha), as a ratio of two Gamma(alpha) variables."""
+    """Return a weight from Beta(alpha, alpha), as a ratio of two Gamma(alpha) variables."""
     first, second = torch._standard_gamma(
         torch.full((2,), alpha, dtype=torch.float64), generator=generator
     ).tolist()
@@ -83,7 +83,7 @@ def draw_weight(alpha: float, generator: torch.Generator) -> float:
 def apply(
     recipe: Augmentation, pixels: Tensor, drawn: Drawn, mean: tuple[float, ...] = ()
 ) -> Tensor:
-    """The augmented images (image, channel, h, w); pixels stay integers 0..255.
+    """Return the augmented images (image, channel, h, w); pixels stay integers 0..255.
 
     `mean`: of the pixels by channel, 0..1, which fills what an operation leaves blank.
     """
@@ -100,7 +100,7 @@ def apply(
 
 
 def mixed(pixels: Tensor, mixing: Mixing) -> Tensor:
-    """Each image mixed with its partner, the one as far from the batch's other end."""
+    """Return each image mixed with its partner, the one as far from the batch's other end."""
     if mixing.box is None:
         return (mixing.weight * pixels + (1.0 - mixing.weight) * pixels.flip(0)).round()
     top, bottom, left, right = mixing.box
@@ -110,7 +110,7 @@ def mixed(pixels: Tensor, mixing: Mixing) -> Tensor:
 
 
 def mixed_labels(labels: Tensor, weight: float, classes: int) -> Tensor:
-    """The class probabilities (image, class) that belong to `mixed`."""
+    """Return the class probabilities (image, class) that belong to `mixed`."""
     own = F.one_hot(labels, classes).float()
     return weight * own + (1.0 - weight) * own.flip(0)
 

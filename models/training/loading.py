@@ -70,12 +70,12 @@ class Batches(Dataset[TrainingBatch]):
 
 
 def seed_of(*numbers: int) -> int:
-    """A seed of its own for a recipe's seed, an epoch and a step."""
+    """Return a seed of its own for a recipe's seed, an epoch and a step."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
 
 
 def load(batches: Batches, first: int, device: torch.device) -> Iterator[TrainingBatch]:
-    """The batches from `first` on; two a worker are prepared ahead."""
+    """Return the batches from `first` on; two a worker are prepared ahead."""
     workers = batches.recipe.workers
     loader: DataLoader[TrainingBatch] = DataLoader(
         batches,

@@ -322,7 +322,7 @@ class TrainingRun:
         return Trained(last, best, self.position.best_epoch, self.position.rows)
 
     def on_grid(self, state: dict[str, Tensor]) -> STAS:
-        """The network of a state with its weights on 8-bit grids, in evaluation mode."""
+        """Return the network of a state with its weights on 8-bit grids, in evaluation mode."""
         model = STAS(self.config)
         model.load_state_dict({name: tensor.cpu() for name, tensor in state.items()})
         round_weights(model)

@@ -23,7 +23,7 @@ def check_schedule(phase: Phase, steps: int) -> None:
 
 
 def make_optimizer(model: nn.Module, phase: Phase) -> Optimizer:
-    """The phase's optimizer; norms, biases and the halting's gamma and beta do not decay.
+    """Return the phase's optimizer; norms, biases and the halting's gamma and beta do not decay.
 
     They are the parameters of at most one axis, as timm groups them.
     """

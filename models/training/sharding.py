@@ -45,7 +45,7 @@ def leave_group(group: RankGroup) -> None:
 
 
 def share_of(images: int, group: RankGroup) -> Tensor:
-    """Which of a batch's images this process takes: int64 (image,), ascending.
+    """Return which of a batch's images this process takes: int64 (image,), ascending.
 
     The i-th and the i-th last go together: mixup blends them. Shares differ by at most two images.
     Raises ModelError for a batch that leaves a process without work.
@@ -58,7 +58,7 @@ def share_of(images: int, group: RankGroup) -> Tensor:
 
 
 def summed(values: Tensor, group: RankGroup) -> Tensor:
-    """The sum over all processes, without gradient."""
+    """Return the sum over all processes, without gradient."""
     if group.size > 1:
         values = values.detach().clone()
         dist.all_reduce(values)

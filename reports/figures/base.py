@@ -96,7 +96,7 @@ class Card(NamedTuple):
 
 
 def single(name: str, title: str, definition: str, plot: Plot) -> Card:
-    """A card with nothing to choose."""
+    """Return a card with nothing to choose."""
     return Card(name, title, definition, (), {(): plot})
 
 
@@ -107,13 +107,13 @@ def per_workload(
     runs: Sequence[Run],
     draw: Callable[[Sequence[Run]], Plot],
 ) -> Card:
-    """A card whose reader chooses the workload; `draw` gets the runs of it."""
+    """Return a card whose reader chooses the workload; `draw` gets the runs of it."""
     plots: Plots = {(workload,): draw(group) for workload, group in by_workload(runs).items()}
     return Card(name, title, definition, (WORKLOAD,), plots)
 
 
 def by_workload(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """The runs of each workload, both in the order in which they were given."""
+    """Return the runs of each workload, both in the order in which they were given."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
         groups.setdefault(run.workload, []).append(run)
@@ -126,7 +126,7 @@ def escaped(names: Any) -> list[str]:
 
 
 def words(name: str) -> str:
-    """A name of the code as words."""
+    """Return a name of the code as words."""
     return name.replace("_", " ")
 
 
@@ -187,7 +187,7 @@ def error_bars(found: Sequence[Estimate | None]) -> dict[str, Any]:
 
 
 def stacked(frame: pd.DataFrame, axis: str, colours: Mapping[str, str] | None = None) -> go.Figure:
-    """A row a bar, a column a colour; of many columns the largest, and the rest in grey."""
+    """Return a row a bar, a column a colour; of many columns the largest, and the rest in grey."""
     order = [str(column) for column in frame.columns if frame[column].any()]
     kept, rest = order[: len(PALETTE)], order[len(PALETTE) :]
     if colours is not None:
@@ -205,7 +205,7 @@ def stacked(frame: pd.DataFrame, axis: str, colours: Mapping[str, str] | None = 
 
 
 def grouped(frame: pd.DataFrame, axis: str) -> go.Figure:
-    """A row a group of bars, a column a colour."""
+    """Return a row a group of bars, a column a colour."""
     figure = go.Figure()
     for place, column in enumerate(frame.columns):
         colour = PALETTE[place] if place < len(PALETTE) else GREY
@@ -261,7 +261,7 @@ def _held_range(values: Sequence[float], *, logarithmic: bool) -> dict[str, Any]
 
 
 def axis_words(columns: Mapping[str, Sequence[float]]) -> list[str]:
-    """A sentence for each name whose values differ by too little to be drawn apart."""
+    """Return a sentence for each name whose values differ by too little to be drawn apart."""
     return [
         text("pareto", "flat", name=name, spread=f"{100 * spread(values):.2g} %")
         for name, values in columns.items()
@@ -270,7 +270,7 @@ def axis_words(columns: Mapping[str, Sequence[float]]) -> list[str]:
 
 
 def table(frame: pd.DataFrame, name: str, heading: Mapping[str, str] | str = "") -> pd.DataFrame:
-    """A frame as the table of a plot: its index as first column `name`, headings with units.
+    """Return a frame as the table of a plot: its index as first column `name`, headings with units.
 
     `heading`: new headings by column, or what is appended to all of them.
     """

@@ -16,12 +16,12 @@ STREAMS = "Streams"
 
 
 def has_batches(result: Result) -> bool:
-    """Whether some images of the result pass the machine together."""
+    """Return whether some images of the result pass the machine together."""
     return bool((result.tables["images"]["images_together"] > 1).any())
 
 
 def batches(result: Result) -> list[range]:
-    """The rows of `images` that pass the machine together, in order."""
+    """Return the rows of `images` that pass the machine together, in order."""
     sizes, found, at = result.tables["images"]["images_together"].tolist(), [], 0
     while at < len(sizes):
         found.append(range(at, at + sizes[at]))
@@ -30,7 +30,7 @@ def batches(result: Result) -> list[range]:
 
 
 def batch_cards(result: Result) -> list[Card]:
-    """What each batch is made of, where images pass the machine together."""
+    """Return what each batch is made of, where images pass the machine together."""
     if not has_batches(result):
         return []
     images, groups = result.tables["images"], batches(result)

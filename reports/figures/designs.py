@@ -66,7 +66,7 @@ UTILIZATION, OCCUPANCY = "utilization", "array occupancy"
 
 
 def headline(run: Run) -> dict[str, float]:
-    """The numbers of the overview, means per image."""
+    """Return the numbers of the overview, means per image."""
     facts, tokens = run.facts, run.facts["active_tokens"]
     by_habit = {entry["convention"]: entry["energy_uj"] for entry in facts["field_energy"]}
     return {
@@ -267,7 +267,7 @@ def _grid(
 def estimates(
     runs: Sequence[Run], metric: DesignMetric, baseline: str
 ) -> dict[tuple[str, str], Estimate]:
-    """The same by design and workload, with intervals; over the images that both ran.
+    """Return the same by design and workload, with intervals; over the images that both ran.
 
     Raises ResultError if a run and the baseline share no image.
     """
@@ -345,6 +345,6 @@ def _pareto(group: Sequence[Run]) -> Plot:
 
 
 def front(first: Sequence[float], second: Sequence[float]) -> list[bool]:
-    """Which points no other point beats: at most as large in both, and smaller in one."""
+    """Return which points no other point beats: at most as large in both, and smaller in one."""
     points = list(zip(first, second, strict=True))
     return [not any(a <= x and b <= y and (a < x or b < y) for a, b in points) for x, y in points]

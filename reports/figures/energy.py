@@ -55,7 +55,7 @@ def energy_card(result: Result, facts: dict[str, Any]) -> Card:
 
 
 def section_of_layers(result: Result, *, blocks: bool) -> dict[str, str]:
-    """The section of each layer: its stage, or its block where `blocks`."""
+    """Return the section of each layer: its stage, or its block where `blocks`."""
     layers = result.tables["layers"].drop_duplicates("layer")
     columns = (layers["layer"], layers["stage"], layers["block"].tolist())
     return {
@@ -159,7 +159,7 @@ def _side_by_side(columns: dict[str, dict[str, float]]) -> pd.DataFrame:
 
 
 def field_card(runs: Sequence[Run]) -> Card:
-    """What papers of this field would print for the workloads."""
+    """Return what papers of this field would print for the workloads."""
     firsts = {workload: group[0] for workload, group in by_workload(runs).items()}
     frame = pd.DataFrame.from_dict(
         {

@@ -108,7 +108,7 @@ class Efficiency(NamedTuple):
 
 
 def efficiency(result: Result, name: str = "") -> Efficiency | None:
-    """A run's additions per nJ; None without roofs, additions or DRAM traffic."""
+    """Return a run's additions per nJ; None without roofs, additions or DRAM traffic."""
     roofs, images = energy_roofs(result), result.tables["images"]
     layers = result.tables["layers"].groupby("layer", sort=False)
     frame = pd.DataFrame(

@@ -70,7 +70,7 @@ def _plot(group: Sequence[Run]) -> Plot:
 
 
 def kind_table(run: Run) -> pd.DataFrame:
-    """What the layers of each kind took of an image of one run, and what their work was."""
+    """Return what the layers of each kind took of an image of one run, and what their work was."""
     result = run.result
     layers = result.tables["layers"]
     waited = cycles_by_layer(result).sum(axis=1)

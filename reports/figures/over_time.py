@@ -23,14 +23,14 @@ WINDOWS = 120
 
 
 def over_time_cards(runs: Sequence[Run]) -> list[Card]:
-    """Each design on each workload."""
+    """Return the card of each design on each workload."""
     plots: Plots = {(run.workload, run.design): _plot(run.result) for run in runs}
     title = text("over-time", "title")
     return [Card("over-time", title, ARRAY, (WORKLOAD, DESIGN), plots)]
 
 
 def over_time_card(result: Result) -> Card:
-    """A single result."""
+    """Return the card of a single result."""
     return single("over-time", text("over-time", "title"), ARRAY, _plot(result))
 
 

@@ -41,7 +41,7 @@ HEADING = {
 
 
 def roofline_card(result: Result, facts: dict[str, Any]) -> Card:
-    """The machine's two roofs, the layers and the whole run; in cycles and in joules."""
+    """Return the machine's two roofs, the layers and the whole run; in cycles and in joules."""
     roof, layers = facts["roofline"], layer_points(result)
     figure = go.Figure()
     low, high = _span([(roof, layers)])
@@ -68,7 +68,7 @@ def _table(layers: pd.DataFrame) -> pd.DataFrame:
 
 
 def roofline_cards(runs: Sequence[Run]) -> list[Card]:
-    """All designs under their roofs, each layer a point."""
+    """Return all designs under their roofs, each layer a point."""
     plots: dict[tuple[str, ...], Plot] = {}
     for workload, group in by_workload(runs).items():
         plots[workload, CYCLES] = _together(group)

@@ -34,7 +34,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def parallel_card(result: SweepResult) -> Card:
-    """A line a point over all parameters and objectives, coloured by the first objective."""
+    """Return a line a point over all parameters and objectives, coloured by the first objective."""
     ok = result.points[result.points["status"] == "ok"]
     kept = ok.iloc[np.unique(np.linspace(0, len(ok) - 1, MOST_LINES).astype(int))]
     columns = [PARAMETER + name for name in result.parameters]
@@ -111,7 +111,7 @@ def _name(column: str) -> str:
 
 
 def findings_cards(result: SweepResult) -> list[Card]:
-    """How many points each check doubts, if any does."""
+    """Return how many points each check doubts, if any does."""
     doubts = result.doubts()
     if not doubts:
         return []
@@ -169,13 +169,13 @@ def _small(result: SweepResult, name: str) -> pd.Series:
 
 
 def best_so_far(result: SweepResult, name: str) -> pd.Series:
-    """The best value among the first trials."""
+    """Return the best value among the first trials."""
     sign = 1.0 if result.objectives[name] == "minimize" else -1.0
     return sign * _small(result, name).cummin()
 
 
 def hypervolume(result: SweepResult, x: str, y: str) -> pd.Series:
-    """The share of the box around all points that the first trials dominate.
+    """Return the share of the box around all points that the first trials dominate.
 
     The box runs from the best to the worst value of each objective, so the share needs no unit.
     """
@@ -192,7 +192,7 @@ def _scaled(values: pd.Series) -> pd.Series:
 
 
 def dominated(points: list[tuple[float, float]]) -> float:
-    """The area of the unit square that points dominate, with (1, 1) as the worst."""
+    """Return the area of the unit square that points dominate, with (1, 1) as the worst."""
     area, height = 0.0, 1.0
     for a, b in sorted(points):
         if b < height:

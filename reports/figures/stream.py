@@ -17,7 +17,7 @@ MOST_POINTS = 2000
 
 
 def stream_cards(result: Result, facts: dict[str, Any]) -> list[Card]:
-    """All views of a stream, for a result that holds one."""
+    """Return all views of a stream, for a result that holds one."""
     if not facts["stream"]:
         return []
     return [

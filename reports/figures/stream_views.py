@@ -54,12 +54,12 @@ def spans_ms(result: Result) -> dict[str, Floats]:
 
 
 def tail_card(result: Result) -> Card:
-    """How many images take longer than a time."""
+    """Return how many images take longer than a time."""
     return single("stream-tail", text("stream-tail", "title"), STREAMS, tails(spans_ms(result)))
 
 
 def tails(series: Mapping[str, Floats]) -> Plot:
-    """A falling line for each series, and its percentiles with their intervals."""
+    """Return a falling line for each series, and its percentiles with their intervals."""
     figure, rows = go.Figure(), []
     for place, (name, values) in enumerate(series.items()):
         colour, shown = PALETTE[place % len(PALETTE)], escaped([name])[0]

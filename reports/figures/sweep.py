@@ -49,7 +49,7 @@ ALSO_DRAWN = (
 
 
 def sweep_cards(result: SweepResult) -> list[Card]:
-    """All cards, in the order of the page."""
+    """Return all cards, in the order of the page."""
     cards = [_front_card(result)]
     if (result.points["status"] == "ok").sum() > 1:
         cards += [parallel_card(result), *progress_cards(result)]
@@ -283,7 +283,7 @@ def _table(result: SweepResult, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def as_yaml(result: SweepResult, row: dict[Any, Any]) -> str:
-    """The fields that a point sets, as one line of YAML to copy."""
+    """Return the fields that a point sets, as one line of YAML to copy."""
     varied = result.provenance["space"]["parameters"]
     values = {}
     for name in result.parameters:

@@ -59,7 +59,7 @@ def tokens_cards(runs: Sequence[Run]) -> list[Card]:
 
 
 def halting_cards(result: Result) -> list[Card]:
-    """The pictures of a result, if it kept any."""
+    """Return the pictures of a result, if it kept any."""
     plots: Plots = {(image,): plot for image, plot in _halting_plots(result).items()}
     return [Card("halting", TITLE, TOKENS, (IMAGE,), plots)] if plots else []
 

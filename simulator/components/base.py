@@ -172,7 +172,7 @@ class Component(BaseModel):
         return ()
 
     def simulated(self, clock_mhz: float) -> dict[str, Any]:
-        """All that the part's cycles and counts follow from.
+        """Return all that the part's cycles and counts follow from.
 
         A replay on parts that are equal in this has the same cycles and counts, so it need only be
         priced again (simulator/results/repricing.py). All fields, unless a part knows of some
@@ -230,7 +230,7 @@ def _discover() -> None:
 
 
 def build(slot: str, fields: Mapping[str, Any]) -> Component:
-    """The part that `fields` (its YAML mapping, with `kind`) describes.
+    """Return the part that `fields` (its YAML mapping, with `kind`) describes.
 
     Raises pydantic's ValidationError; architecture files report theirs with file and line.
     """

@@ -32,7 +32,7 @@ _BOUNDS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤", "multiple_of": "multi
 
 
 def parts_table() -> str:
-    """Every slot's parts with their fields: value, unit, default and meaning."""
+    """Return every slot's parts with their fields: value, unit, default and meaning."""
     rows = [
         ("part, and its fields", "value", "unit", "default", "meaning"),
         ("---",) * 5,

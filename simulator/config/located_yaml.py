@@ -59,7 +59,7 @@ class Document:
         return Place(line, f"{self.path}:{line}")
 
     def place(self, location: Location) -> Place:
-        """The place of a value, or of the innermost thing around it that has one."""
+        """Return the place of a value, or of the innermost thing around it that has one."""
         for length in range(len(location), -1, -1):
             if location[:length] in self.places:
                 return self.places[location[:length]]
@@ -69,7 +69,7 @@ class Document:
         self.problems.append(Problem(place, text, location))
 
     def message(self) -> str:
-        """All problems, one a line, in the order of the file."""
+        """Return all problems, one a line, in the order of the file."""
         ordered = sorted(self.problems, key=lambda problem: problem.place.line)
         lines = [f"{problem.place.text}: {problem.text}" for problem in ordered[:MOST_PROBLEMS]]
         if len(ordered) > MOST_PROBLEMS:
@@ -119,7 +119,7 @@ class Document:
 
 
 def dotted(location: Location) -> str:
-    """The location as the user writes it: `cores.0.pe_array.rows`."""
+    """Return the location as the user writes it: `cores.0.pe_array.rows`."""
     return ".".join(one_line(str(step)) for step in location)
 
 

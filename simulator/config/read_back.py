@@ -21,7 +21,7 @@ _PIECE = 1 << 20
 def read_bytes(
     path: Path, most: int, error: type[SimulatorError], what: str = "a regular file"
 ) -> bytes:
-    """The content of a regular file of at most so many bytes. Raises `error` for any other.
+    """Return the content of a regular file of at most so many bytes. Raises `error` for any other.
 
     `what`: the file that was looked for, in the message.
     """
@@ -69,7 +69,7 @@ def _broken(fault: OSError | ValueError, what: str) -> str:
 def read_text(
     path: Path, most: int, error: type[SimulatorError], what: str = "a regular file"
 ) -> str:
-    """The text of a regular file in UTF-8. Raises `error`."""
+    """Return the text of a regular file in UTF-8. Raises `error`."""
     try:
         return read_bytes(path, most, error, what).decode("utf-8")
     except UnicodeDecodeError:
@@ -79,7 +79,7 @@ def read_text(
 def read_object(
     path: Path, most: int, error: type[SimulatorError], schema: str, what: str = "a regular file"
 ) -> dict[str, Any]:
-    """The object of a JSON file that says it is of a schema. Raises `error`."""
+    """Return the object of a JSON file that says it is of a schema. Raises `error`."""
     content = parsed(read_text(path, most, error, what), str(path), error)
     found = content.get("schema") if isinstance(content, dict) else None
     if found != schema or not isinstance(content, dict):
@@ -88,7 +88,7 @@ def read_object(
 
 
 def parsed(text: str, place: str, error: type[SimulatorError]) -> Any:
-    """The value of a JSON text: names once in an object, finite numbers only.
+    """Return the value of a JSON text: names once in an object, finite numbers only.
 
     Raises `error`, which begins with the place.
     """

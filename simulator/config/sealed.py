@@ -24,12 +24,12 @@ def content_hash(content: Mapping[str, Any]) -> str:
 
 
 def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The object with its hash. Raises ValueError for NaN and infinity."""
+    """Return the object with its hash. Raises ValueError for NaN and infinity."""
     return {**content, SEAL: content_hash(content)}
 
 
 def is_sealed(content: Mapping[str, Any]) -> bool:
-    """Whether an object has a hash that fits the rest of it."""
+    """Return whether an object has a hash that fits the rest of it."""
     try:
         return content.get(SEAL) == content_hash(content)
     except ValueError:
@@ -37,7 +37,7 @@ def is_sealed(content: Mapping[str, Any]) -> bool:
 
 
 def sealed_tensors(content: bytes) -> bytes:
-    """A tensor file with its hash in it."""
+    """Return a tensor file with its hash in it."""
     header, data = _header_and_data(content)
     header.setdefault(_METADATA, {})[SEAL] = _tensors_hash(header, data)
     text = json.dumps(header, separators=(",", ":")).encode()

@@ -66,7 +66,7 @@ def replaceable(path: Path, ours: bytes | None = None) -> Path:
 
 
 def named(path: str | Path) -> str:
-    """The path for a message, with where it leads if it is a link."""
+    """Return the path for a message, with where it leads if it is a link."""
     return f"{path} -> {os.path.realpath(path)}" if os.path.islink(path) else str(path)
 
 
@@ -79,7 +79,7 @@ def _holds(path: Path, mark: bytes) -> bool:
 
 
 def hidden(target: Path) -> str:
-    """What the names of hidden things beside a target begin with."""
+    """Return what the names of hidden things beside a target begin with."""
     name = target.name
     if len(os.fsencode(name)) > _LONGEST_NAME:
         name = hashlib.sha256(os.fsencode(name)).hexdigest()
@@ -112,7 +112,7 @@ def lock(descriptor: int, *, wait: bool = False) -> bool:
 
 
 def leftovers(target: Path, ending: str = ".part") -> Iterator[Path]:
-    """What processes that were killed left beside the target: nobody holds it."""
+    """Yield what processes that were killed left beside the target: nobody holds it."""
     with contextlib.suppress(OSError):
         for entry in os.scandir(target.parent):
             if not entry.name.startswith(hidden(target)) or not entry.name.endswith(ending):

@@ -114,7 +114,7 @@ def _others(
 
 
 def read_manifest(folder: Path, name: str = MANIFEST) -> dict[str, Any] | None:
-    """The manifest of a folder, or of a part of it; None if it has none that can be read."""
+    """Return the manifest of a folder, or of a part of it; None if it has none that can be read."""
     try:
         with (folder / name).open("rb") as file:
             found = json.loads(file.read(MOST_BYTES))
@@ -152,7 +152,7 @@ def verify_folder(folder: Path) -> tuple[dict[str, Any], list[str]]:
 
 
 def changed_files(folder: Path, manifest: Mapping[str, Any]) -> list[str]:
-    """What is missing or changed of the files that a manifest names, a line a file."""
+    """Return what is missing or changed of the files that a manifest names, a line a file."""
     faults = {name: _fault(folder / name, facts) for name, facts in manifest["files"].items()}
     return [f"{folder / name}: {fault}" for name, fault in faults.items() if fault]
 
@@ -237,7 +237,7 @@ def _locked(folder: Path) -> Iterator[None]:
 def manifest_of(
     kind: str, contents: Mapping[str, bytes], kept: Mapping[str, Any] | None = None
 ) -> bytes:
-    """The text of a manifest; `kept`: entries of files that stay as they are."""
+    """Return the text of a manifest; `kept`: entries of files that stay as they are."""
     files = {
         name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         for name, content in contents.items()

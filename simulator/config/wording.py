@@ -10,7 +10,7 @@ LONGEST_VALUE = 60
 
 
 def suggestion(word: object, known: Iterable[str]) -> str:
-    """The tail of a message about an unknown name: `(did you mean 'x'?; known: a, b, c)`."""
+    """Return the tail of a message about an unknown name: `(did you mean 'x'?; known: a, b, c)`."""
     names = sorted(known)
     near = difflib.get_close_matches(str(word)[:LONGEST_VALUE], names, n=1, cutoff=0.6)
     hint = f"did you mean {near[0]!r}?; " if near else ""
@@ -18,12 +18,12 @@ def suggestion(word: object, known: Iterable[str]) -> str:
 
 
 def shown(value: object) -> str:
-    """The value on one line, as a file would write it, shortened."""
+    """Return the value on one line, as a file would write it, shortened."""
     return one_line(json.dumps(value, ensure_ascii=False, default=str))
 
 
 def one_line(text: str, longest: int = LONGEST_VALUE) -> str:
-    """The text without line breaks and control characters, shortened."""
+    """Return the text without line breaks and control characters, shortened."""
     text = text if len(text) <= longest else text[: longest - 3] + "..."
     return "".join(sign if sign.isprintable() else f"\\x{ord(sign):02x}" for sign in text)
 
@@ -35,7 +35,7 @@ _CONTROL = {
 
 
 def cell(value: object) -> object:
-    """A cell of a CSV file, which neither a spreadsheet nor a terminal obeys.
+    """Return a cell of a CSV file, which neither a spreadsheet nor a terminal obeys.
 
     A text that would be a formula begins with an apostrophe; control characters are spelled out.
     """
@@ -45,5 +45,5 @@ def cell(value: object) -> object:
 
 
 def visible(text: str) -> str:
-    """The text with control characters spelled out, which a terminal would obey."""
+    """Return the text with control characters spelled out, which a terminal would obey."""
     return text.translate(_CONTROL)

@@ -60,7 +60,7 @@ for _name, _pattern, _first in (
 
 
 def syntax_fault(error: yaml.YAMLError, text: str) -> tuple[int, str]:
-    """The line and the rule of what PyYAML refuses in a text."""
+    """Return the line and the rule of what PyYAML refuses in a text."""
     if isinstance(error, yaml.reader.ReaderError):
         line = text.count("\n", 0, error.position) + 1
         return line, f"character 0x{ord(text[error.position]):02x}: is not allowed in YAML"

@@ -121,15 +121,15 @@ class CourseSimulations:
         return Result(self.provenance(), tables)
 
     def record(self, index: int) -> TimelineRecording:
-        """An image of the trace as a timeline."""
+        """Return an image of the trace as a timeline."""
         return self._by_timesteps[self._taken[index]].record(index)
 
     def windows(self, together: Sequence[int], count: int) -> StateWindows:
-        """What the PE arrays do over time while an image is replayed."""
+        """Return what the PE arrays do over time while an image is replayed."""
         return self._by_timesteps[self._taken[together[0]]].windows(together, count)
 
     def provenance(self) -> dict[str, Any]:
-        """What was run on what: the network at its most timesteps."""
+        """Return what was run on what: the network at its most timesteps."""
         return self._by_timesteps[max(self._by_timesteps)].provenance()
 
 

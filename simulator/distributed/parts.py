@@ -32,7 +32,7 @@ class Part(NamedTuple):
 
 
 def simulate_part(part: Part, seen: Callable[[range], Iterator[int]] = iter) -> Result:
-    """The result of a part. `seen` walks over its images, to show progress."""
+    """Return the result of a part. `seen` walks over its images, to show progress."""
     with Trace.open(part.trace) as trace:
         architecture = as_architecture(part.arch, part.overrides)
         simulation = simulation_of(
@@ -47,7 +47,7 @@ def simulate_part(part: Part, seen: Callable[[range], Iterator[int]] = iter) -> 
 
 
 def provenance_of(part: Part) -> dict[str, Any]:
-    """What the provenance of the part's result will be; raises what makes it impossible."""
+    """Return what the provenance of the part's result will be; raises what makes it impossible."""
     with Trace.open(part.trace) as trace:
         architecture = as_architecture(part.arch, part.overrides)
         simulation = simulation_of(trace, architecture, engine=part.engine, command=part.command)
@@ -56,7 +56,7 @@ def provenance_of(part: Part) -> dict[str, Any]:
 
 
 def split(part: Part, size: int) -> list[Part]:
-    """The same work in parts of at most `size` images."""
+    """Return the same work in parts of at most `size` images."""
     return [
         part._replace(first=first, stop=min(first + size, part.stop))
         for first in range(part.first, part.stop, size)
@@ -66,7 +66,7 @@ def split(part: Part, size: int) -> list[Part]:
 def simulate_parts(
     parts: Sequence[Part], executor: Executor, done: Callable[[int], object]
 ) -> Result:
-    """One result of all parts, in their order; `done` gets the images of each that ends."""
+    """Return one result of all parts, in their order; `done` gets the images of each that ends."""
     results: dict[int, Result] = {}
     for position, result in executor.run(simulate_part, parts):
         results[position] = result

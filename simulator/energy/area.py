@@ -46,7 +46,7 @@ class Cell(NamedTuple):
 
 @lru_cache(maxsize=1)
 def cells() -> dict[str, Cell]:
-    """The logic cells by operation."""
+    """Return the logic cells by operation."""
     lines = (TABLES / "logic_area.csv").read_text("utf-8").splitlines()
     rows = csv.DictReader(line for line in lines if not line.startswith("#"))
     return {
@@ -63,7 +63,7 @@ def cells() -> dict[str, Cell]:
 
 @lru_cache(maxsize=256)
 def part_area(part: Component, table: EnergyTable) -> PartArea:
-    """The area of a part's SRAM banks and of the logic that it states.
+    """Return the area of a part's SRAM banks and of the logic that it states.
 
     Raises PricingError for a bank outside CACTI's grid, or logic that no cell is known for.
     """

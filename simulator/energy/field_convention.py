@@ -90,7 +90,7 @@ class FieldEnergy(NamedTuple):
     layers: tuple[LayerCount, ...]
 
     def stage_energy_pj(self, stage: str) -> float:
-        """The energy of the layers of one stage."""
+        """Return the energy of the layers of one stage."""
         return math.fsum(float(layer.energy_pj) for layer in self.layers if layer.stage == stage)
 
 
@@ -129,7 +129,7 @@ def count_layer(layer: FieldLayer | FieldAttention, convention: str) -> LayerCou
 def trace_field_energy(
     layers: Iterable[FieldLayer | FieldAttention], convention: str
 ) -> FieldEnergy:
-    """The field's energy of a network whose layers and input rates were taken from a trace.
+    """Return the field's energy of a network whose layers and input rates were taken from a trace.
 
     List convolutions, linear layers, the head and the attentions; what the field does not charge
     (LIF, pooling, residual, halting) is left out by not listing it.

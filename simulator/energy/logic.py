@@ -62,7 +62,7 @@ class LogicPrices(NamedTuple):
         return tuple(sorted(names | {rule.operation for rule in self.derived}))
 
     def price(self, operation: str, bits: int) -> Price:
-        """The energy of one operation; PricingError, with what is held, if there is none."""
+        """Return the energy of one operation; PricingError, with what is held, if there is none."""
         for price in (self._at_width(operation, bits), self._by_rule(operation, bits)):
             if price is not None:
                 return price

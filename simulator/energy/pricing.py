@@ -58,7 +58,7 @@ class EnergyTable:
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> EnergyTable:
-        """A table that comes with the simulator, by name, or one of the user's, by path.
+        """Return a table that comes with the simulator, by name, or one of the user's, by path.
 
         A text that ends in .yaml or .yml is a path. Raises PricingError for an unknown name, an
         unreadable file, and, all at once with their lines, for everything wrong in the file.
@@ -122,7 +122,7 @@ class EnergyTable:
             raise PricingError(self.name, "overrides", "unknown action", "; ".join(lines))
 
     def price(self, primitive: Primitive) -> Price:
-        """The energy of doing a primitive once; its `times` belong to the action.
+        """Return the energy of doing a primitive once; its `times` belong to the action.
 
         Raises PricingError if the table does not hold it.
         """
@@ -178,7 +178,7 @@ class EnergyTable:
         return Price(energy_pj, _joined(part.source for _, part in parts))
 
     def prices(self, actions: Mapping[str, Action]) -> dict[str, Price]:
-        """The price of each action by name; one PricingError for all actions without one."""
+        """Return the price of each action by name; one PricingError for all actions without one."""
         prices: dict[str, Price] = {}
         problems = []
         for name, action in actions.items():
@@ -207,7 +207,7 @@ class EnergyTable:
 
 
 def table_names() -> tuple[str, ...]:
-    """The names of the tables that come with the simulator."""
+    """Return the names of the tables that come with the simulator."""
     return tuple(sorted(path.stem for path in TABLES.glob("*.yaml")))
 
 

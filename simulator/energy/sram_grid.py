@@ -69,7 +69,7 @@ class SramGrid:
         return bank
 
     def is_listed(self, size_kib: float, width_bits: float) -> bool:
-        """Whether the bank is a point of the grid, not between points."""
+        """Return whether the bank is a point of the grid, not between points."""
         return size_kib in self.sizes_kib and width_bits in self.widths_bits
 
     def _outside(self, size_kib: float, width_bits: float) -> str:

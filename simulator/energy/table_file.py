@@ -30,7 +30,7 @@ class Reader:
     def mapping(
         self, value: Any, where: Location, required: Iterable[str], optional: Iterable[str] = ()
     ) -> dict[str, Any]:
-        """The value if it is a mapping with these keys and no other; else an empty one."""
+        """Return the value if it is a mapping with these keys and no other; else an empty one."""
         if not isinstance(value, dict):
             self.report(where, value, "must be a mapping")
             return {}

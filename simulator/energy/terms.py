@@ -90,7 +90,7 @@ class Setting(NamedTuple):
 
 
 def term_names() -> tuple[str, ...]:
-    """The names of all terms that `technology.terms` may list."""
+    """Return the names of all terms that `technology.terms` may list."""
     return tuple(_TERMS)
 
 

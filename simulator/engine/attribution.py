@@ -20,7 +20,7 @@ from simulator.program import JOIN, Program, Timeline
 def stalls(
     program: Program, timeline: Timeline, category: Int32s, unit: int, categories: int
 ) -> Ints:
-    """The idle cycles of a unit with one server, from cycle 0 to the makespan, by category.
+    """Return the idle cycles of a unit with one server, from cycle 0 to the makespan, by category.
 
     Args:
         program, timeline: a program and what an engine made of it.

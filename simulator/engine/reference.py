@@ -32,7 +32,7 @@ class ServedUnit:
         self._waiting: list[tuple[bool, int, tuple[int, int], simpy.Event]] = []
 
     def request(self, yields: bool, ready: int, op: tuple[int, int]) -> simpy.Event:
-        """An event that fires when a server takes the op (image, op)."""
+        """Return an event that fires when a server takes the op (image, op)."""
         taken = self._environment.event()
         heapq.heappush(self._waiting, (yields, ready, op, taken))
         self._serve_later()
@@ -56,7 +56,7 @@ class ServedUnit:
 
 
 def simulate(program: Program) -> Timeline:
-    """When each op runs, by SimPy; raises LoweringError if the program breaks a rule."""
+    """Return when each op runs, by SimPy; raises LoweringError if the program breaks a rule."""
     return simulate_stream([(program, 0)], places=1)[0].timeline
 
 
@@ -71,7 +71,7 @@ class Passage(NamedTuple):
 def simulate_stream(
     images: Sequence[tuple[Program, int | None]], places: int, alone: Collection[int] = ()
 ) -> list[Passage]:
-    """When each op of each image runs; an image is its program and the cycle of its arrival.
+    """Return when each op of each image runs; an image is its program and the cycle of its arrival.
 
     Images begin in order, each once it has arrived (None: at once) and fewer than `places` others
     are under way; none begins while one of `alone`, by position, is. Raises LoweringError if a

@@ -115,7 +115,7 @@ class State(NamedTuple):
 
 
 def replay(program: Program) -> Timeline:
-    """When each op runs: op for op what `reference.simulate` says, a thousand times faster.
+    """Return when each op runs: op for op what `reference.simulate` says, a thousand times faster.
 
     Raises LoweringError if the program breaks a rule.
     """
@@ -123,7 +123,7 @@ def replay(program: Program) -> Timeline:
 
 
 def replay_images(structure: Structure, busy_cycles: Iterable[Ints]) -> Iterator[Timeline]:
-    """The timelines of images of one structure, each alone on an idle machine.
+    """Yield the timelines of images of one structure, each alone on an idle machine.
 
     `busy_cycles`: int64 (ops,) of each image. Raises LoweringError if they break a rule.
     """
@@ -170,7 +170,7 @@ def _replay(structure: Structure, busy_cycles: Ints) -> Timeline:
 
 
 def new_state(unit_servers: Int32s, places: int, entries: int) -> State:
-    """An idle machine at cycle 0, with room for so many entries of ops."""
+    """Return an idle machine at cycle 0, with room for so many entries of ops."""
     units = len(unit_servers)
     lists = (np.full(size, _NONE, np.int32) for size in (3 * units, 3 * units, entries, entries))
     unit = np.arange(units, dtype=np.int32)

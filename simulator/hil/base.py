@@ -60,14 +60,14 @@ class Device(Protocol):
         """A new image starts on an idle machine: nothing of the last one is in the way."""
 
     def estimate(self, work: Work) -> Cost:
-        """The cost of the next piece of work. Raises DeviceError if there is no answer."""
+        """Return the cost of the next piece of work. Raises DeviceError if there is no answer."""
 
     def close(self) -> None:
         """Free what the device holds; it is asked nothing after that."""
 
 
 def checked(device: str, work: Work, cost: Cost) -> Cost:
-    """The cost, if it can be one. Raises DeviceError for an answer that makes no sense."""
+    """Return the cost, if it can be one. Raises DeviceError for an answer that makes no sense."""
     place = f"device {device}: {', '.join(work.layers)}, timestep {work.timestep}"
     if cost.cycles < 0 or any(count < 0 for count in cost.busy_cycles.values()):
         raise DeviceError(place, f"{cost.cycles} cycles", "no count of cycles is negative")

@@ -35,7 +35,7 @@ def array_parameters(array: SpikeSkip, **more: int) -> dict[str, int]:
 
 
 def skip_design(skip: Compact) -> RtlDesign:
-    """The token-skip unit alone. Raises DeviceError for one that the RTL cannot be."""
+    """Return the token-skip unit alone. Raises DeviceError for one that the RTL cannot be."""
     scan, queue = skip.scan_tokens_per_cycle, skip.queue_tokens
     problem = ""
     if scan < 2 or scan & (scan - 1) or scan > 32:
@@ -83,7 +83,7 @@ def pack_instruction(fields: Mapping[str, int], widths: Mapping[str, int]) -> Wo
 
 
 def unpack_fields(words: Words, bits: int, fields: int) -> Ints:
-    """The inverse of `field_words`: int64 (row, field), signed if wider than one bit."""
+    """Return the inverse of `field_words`: int64 (row, field), signed if wider than one bit."""
     contiguous = np.ascontiguousarray(words.astype("<i4"))
     digits = np.unpackbits(contiguous.view(np.uint8), axis=1, bitorder="little")
     digits = digits[:, : bits * fields].reshape(len(words), fields, bits)

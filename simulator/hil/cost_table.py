@@ -47,7 +47,7 @@ class StepCost(NamedTuple):
 def cost_table(
     device: SimulatedDevice, trace: Trace, images: Iterable[int]
 ) -> tuple[StepCost, ...]:
-    """The cost of every step of the trace's network on the device, timestep by timestep.
+    """Return the cost of every step of the trace's network on the device, timestep by timestep.
 
     Raises DeviceError for a step at which no image runs two tokens: its cost is not known.
     """
@@ -112,7 +112,7 @@ def _mean(costs: Sequence[StepCost]) -> StepCost:
 
 
 def document(device: SimulatedDevice, trace: Trace, costs: Sequence[StepCost]) -> dict[str, Any]:
-    """The table with its origin, as the file holds it."""
+    """Return the table with its origin, as the file holds it."""
     return {
         "schema": SCHEMA,
         "architecture": {

@@ -32,7 +32,7 @@ class DividedDevice:
         self.rest.begin_image()
 
     def estimate(self, work: Work) -> Cost:
-        """The answer of whose piece it is; raises DeviceError where the clocks differ."""
+        """Return the answer of whose piece it is; raises DeviceError where the clocks differ."""
         # What runs in a block names its mask.
         device = self.blocks if work.active else self.rest
         cost = device.estimate(work)

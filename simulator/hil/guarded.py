@@ -40,7 +40,7 @@ class GuardedDevice:
         self._ask(self.device.begin_image, "at the start of an image")
 
     def estimate(self, work: Work) -> Cost:
-        """The device's answer, checked."""
+        """Return the device's answer, checked."""
         place = f"{', '.join(work.layers)}, timestep {work.timestep}"
         cost = self._ask(lambda: self.device.estimate(work), place)
         try:

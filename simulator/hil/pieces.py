@@ -38,7 +38,7 @@ class Pieces(NamedTuple):
 
 
 def cut(trace: Trace | Outline) -> Pieces:
-    """The pieces of a trace's network."""
+    """Return the pieces of a trace's network."""
     network = read_network(trace)
     inside = {layer.index for layer in network.layers if layer.block is not None}
     last = max(inside, default=-1)

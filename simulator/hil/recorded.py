@@ -75,7 +75,7 @@ class Recorder:
         self.device.begin_image()
 
     def estimate(self, work: Work) -> Cost:
-        """The device's answer."""
+        """Return the device's answer."""
         cost = self.device.estimate(work)
         self._run = run_digest(self._run, work)
         self.answers[self._run.hex()] = Answer(

@@ -99,7 +99,7 @@ class RtlDevice:
 def rtl_device(
     trace: Trace | Outline, architecture: str | Path, overrides: Sequence[str] = ()
 ) -> RtlDevice:
-    """The device of an architecture file, some of its values replaced (`path=value`).
+    """Return the device of an architecture file, some of its values replaced (`path=value`).
 
     Raises ArchitectureError, and what RtlDevice raises.
     """

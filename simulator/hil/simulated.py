@@ -97,7 +97,7 @@ class SimulatedDevice:
         )
 
     def total_of(self, image: Image) -> RunningTotal:
-        """The total of an image of which everything is known."""
+        """Return the total of an image of which everything is known."""
         self.begin_image()
         self.estimate(Work(tuple(self._layers), 0, image.tensors, image.active))
         return self.total
@@ -142,7 +142,7 @@ class SimulatedDevice:
 def simulated_device(
     trace: Trace | Outline, architecture: str | Path, overrides: Sequence[str] = ()
 ) -> SimulatedDevice:
-    """The device of an architecture file, some of its values replaced (`path=value`).
+    """Return the device of an architecture file, some of its values replaced (`path=value`).
 
     Raises ArchitectureError, and what SimulatedDevice raises.
     """

@@ -79,7 +79,7 @@ def _version(program: Path, root: Path) -> str:
 
 
 def lint(design: RtlDesign) -> str:
-    """What `verilator --lint-only -Wall` says about a design; empty if it is clean."""
+    """Return what `verilator --lint-only -Wall` says about a design; empty if it is clean."""
     tool = find_verilator()
     command = [str(tool.program), "--lint-only", "-Wall", *_design_flags(design)]
     done = subprocess.run(
@@ -91,7 +91,7 @@ def lint(design: RtlDesign) -> str:
 
 
 def build(design: RtlDesign) -> Path:
-    """The program of a design, built unless the cache has it. Raises DeviceError."""
+    """Return the program of a design, built unless the cache has it. Raises DeviceError."""
     tool = find_verilator()
     folder = cache_folder() / _content_hash(design, tool)
     program = folder / "bench"
@@ -124,7 +124,7 @@ def run(design: RtlDesign, commands: Words) -> Words:
 
 
 def cache_folder() -> Path:
-    """Where builds are kept."""
+    """Return where builds are kept."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     return (Path(base) if base else Path.home() / ".cache") / "stasim" / "rtl"
 

@@ -19,7 +19,7 @@ from simulator.operations.windows import Window, line
 
 
 def by_inputs(network: Network, architecture: Architecture) -> Network:
-    """The same network with convolutions by input where their array walks them so."""
+    """Return the same network with convolutions by input where their array walks them so."""
     core = architecture.core
     layers = tuple(
         _by_inputs(layer)

@@ -199,7 +199,7 @@ def _rows_first(layer: Layer, cut: Cut, row_block: int, slots: int) -> bool:
 
 
 def share_of(layer: Layer, architecture: Architecture, home: int) -> int:
-    """What a core's part of a layer is cut from; attention is cut by heads in every split.
+    """Return what a core's part of a layer is cut from; attention is cut by heads in every split.
 
     A convolution in groups is cut by groups where others are cut by column tiles.
     """

@@ -63,7 +63,7 @@ def _check_time(network: Network, dataflow: str, slots: Sequence[Slot]) -> None:
 
 @lru_cache(maxsize=8)
 def schedule(network: Network, dataflow: Dataflow, skip: TokenSkip, cores: int) -> Schedule:
-    """The order of execution on all cores; machines of a search mostly share it."""
+    """Return the order of execution on all cores; machines of a search mostly share it."""
     layers = network.layers
     once = [layer.computed_timesteps(dataflow.reuse_static_input) == 1 for layer in layers]
     slots = dataflow.order([layer.role for layer in layers], network.timesteps, once)
@@ -118,7 +118,7 @@ class _Steps:
         self.decision_deps: tuple[int, ...] = ()
 
     def of(self, slots: Sequence[Slot]) -> tuple[Step, ...]:
-        """All steps, in order."""
+        """Return all steps, in order."""
         for index, timestep in slots:
             self._layer(index, timestep)
         return tuple(self.steps)

@@ -44,7 +44,7 @@ class Room(NamedTuple):
 
 
 def made_by(layer: Layer) -> list[str]:
-    """What a layer makes: its own result, and those of its element-wise operations."""
+    """Return what a layer makes: its own result, and those of its element-wise operations."""
     return [layer.output, *(op.output for op in layer.vector_ops)]
 
 
@@ -90,7 +90,7 @@ class Places:
         return steps * tensor.planes * tensor.rows * tensor.channels
 
     def outside(self, names: Iterable[str]) -> str:
-        """The one place for those of a layer's results that are not in its core."""
+        """Return the one place for those of a layer's results that are not in its core."""
         places = {self.tensors[name] for name in names} - {CORE}
         return OUTSIDE if OUTSIDE in places else GLOBAL
 
@@ -195,7 +195,7 @@ class Places:
         return tuple(found)
 
     def fetched_again(self, layer: Layer) -> bool:
-        """Whether a layer's weights are used at several timesteps, or by several cores."""
+        """Return whether a layer's weights are used at several timesteps, or by several cores."""
         array = self._array(layer)
         if layer.weight_bits == 0 or layer.kind == "head":
             return False

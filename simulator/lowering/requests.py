@@ -31,7 +31,7 @@ def _known_of(memory: Memory) -> _Known:
 
 
 def request(memory: Memory, bits: int, clock_mhz: float, *, write: bool = False) -> Transfer:
-    """A transfer, remembered: the same few sizes are asked for again and again."""
+    """Return a transfer, remembered: the same few sizes are asked for again and again."""
     known, key = _known_of(memory), (bits, clock_mhz, write)
     made = known.get(key)
     if made is None:

@@ -78,7 +78,7 @@ def _segments(first: int, last: int, channels: int) -> list[tuple[int, int, int]
 
 
 def block_ends(size: int, block: int, parts: int, together: int) -> list[int]:
-    """The last row, exclusive, of each block; no block is empty."""
+    """Return the last row, exclusive, of each block; no block is empty."""
     if parts == 1 or size == 0:
         return [*range(block, size, block), size] if size else []
     units = -(-size // together)
@@ -103,7 +103,7 @@ def of_groups(chunks: Chunks, groups: int, channels: int) -> Chunks:
 
 @lru_cache(maxsize=512)
 def cut_heads(heads: int, head_dim: int, chunk_inputs: int) -> Chunks:
-    """The chunks of all heads of a tensor, head by head; `inputs` are those of one head."""
+    """Return the chunks of all heads of a tensor, head by head; `inputs` are those of one head."""
     starts = range(0, head_dim, chunk_inputs)
     start = [head * head_dim + first for head in range(heads) for first in starts]
     stop = [

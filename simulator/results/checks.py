@@ -31,7 +31,7 @@ _STATED = 10
 
 
 def broken_sums(provenance: Mapping[str, Any], tables: Mapping[str, Table]) -> list[str]:
-    """Every rule that the tables break, one line each, the first few of them."""
+    """Return every rule that the tables break, one line each, the first few of them."""
     problems = [
         *_cycles(provenance, tables),
         *_counts(tables),

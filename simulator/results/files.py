@@ -24,7 +24,7 @@ _MARK = f'"schema": "{_FAMILY}/'
 
 
 def read_text(path: Path) -> tuple[Path, str]:
-    """The result.json of a folder, or the file itself, with its text. Raises ResultError."""
+    """Return the result.json of a folder, or the file itself, with its text. Raises ResultError."""
     with _one_error(path):
         restore(path)
         file = path / MAIN_FILE if path.is_dir() else path

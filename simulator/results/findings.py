@@ -123,17 +123,17 @@ def refuse_doubtful(found: Sequence[Finding]) -> None:
 
 
 def severity_of(name: str) -> str:
-    """The severity of a check; an error's where it is none of this version's."""
+    """Return the severity of a check; an error's where it is none of this version's."""
     return CHECKS[name][0] if name in CHECKS else SEVERITIES[0]
 
 
 def meaning_of(name: str) -> str:
-    """What a check finds, in a sentence; empty where it is none of this version's."""
+    """Return what a check finds, in a sentence; empty where it is none of this version's."""
     return (CHECKS[name][1].__doc__ or "").partition("\n")[0] if name in CHECKS else ""
 
 
 def split_findings(names: str) -> list[str]:
-    """The checks that a cell of a search's column `findings` names."""
+    """Return the checks that a cell of a search's column `findings` names."""
     return names.split(", ") if names else []
 
 

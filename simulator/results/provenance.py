@@ -14,7 +14,7 @@ from simulator.energy.machine import MachinePrices
 def machine_provenance(
     architecture: Architecture, prices: MachinePrices, granularity: str
 ) -> dict[str, Any]:
-    """The sections of the provenance on the machine and of its prices.
+    """Return the sections of the provenance on the machine and of its prices.
 
     `granularity`: of the trace's halting, on which the dataflow that ran may depend.
     """
@@ -50,7 +50,7 @@ def machine_provenance(
 
 
 def origin(weights: Mapping[str, Any]) -> str:
-    """How the weights of a trace came to be, in words, from its manifest's `weights`."""
+    """Return how the weights of a trace came to be, in words, from its manifest's `weights`."""
     if weights["origin"] == "calibrated":
         return (
             "calibrated: random weights whose batch norms are fitted to published firing rates; "

@@ -53,7 +53,7 @@ def _simulated(value: Any, clock_mhz: float) -> Any:
 
 
 def reprice(result: Result, architecture: Architecture) -> Result:
-    """The result that simulating the same images on `architecture` would give.
+    """Return the result that simulating the same images on `architecture` would give.
 
     `architecture` must have the simulation_key of the result's own machine; the caller knows that
     one. Raises ResultError if it has not even the parts, PricingError if an action has no price.

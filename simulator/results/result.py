@@ -190,7 +190,7 @@ class Result:
 
     @classmethod
     def load(cls, path: str | Path) -> Result:
-        """The result that was saved in a folder, or in a result.json. Raises ResultError.
+        """Return the result that was saved in a folder, or in a result.json. Raises ResultError.
 
         What `--stream` wrote is loaded too, for as many images as memory holds.
         """

@@ -25,7 +25,7 @@ PERCENTILES = (50, 95, 99)
 def stream_tables(
     passages: Mapping[str, Ints], units: Sequence[str], servers: Ints, busy_cycles: Ints
 ) -> dict[str, Table]:
-    """The tables of a stream.
+    """Return the tables of a stream.
 
     `passages`: position, image, place, arrival_cycle, start_cycle and finish_cycle of its images,
     in order of position.
@@ -69,7 +69,7 @@ def queue_of(arrival: Ints, start: Ints, finish: Ints) -> Table:
 
 
 def broken_stream(provenance: Mapping[str, Any], tables: Mapping[str, Table]) -> Iterator[str]:
-    """Every rule that the tables of a stream break, one line each."""
+    """Yield every rule that the tables of a stream break, one line each."""
     stream = tables["stream"]
     if not rows_of(stream):
         return

@@ -51,12 +51,12 @@ class StreamedResult:
         self.wanted = int(header["stop"]) - int(header["first"])
 
     def parts(self, table: str) -> Iterator[pd.DataFrame]:
-        """A table part by part, in the order of the images."""
+        """Yield a table part by part, in the order of the images."""
         for path in sorted((self.folder / table).glob("part-*.parquet")):
             yield frame(_checked(table, path))
 
     def images(self) -> pd.DataFrame:
-        """The table of images, whole."""
+        """Return the table of images, whole."""
         parts = list(self.parts(LAST_TABLE))
         if not parts:
             raise ResultError(self.folder, "holds no images yet")
@@ -73,7 +73,7 @@ class StreamedResult:
         return {key: sum(v) if type(v[0]) is int else math.fsum(v) for key, v in sums.items()}
 
     def findings(self) -> list[Finding]:
-        """What makes its numbers doubtful; of the tables of one part at a time."""
+        """Return what makes its numbers doubtful; of the tables of one part at a time."""
         return findings(facts_of(self.provenance, self._facts()))
 
     def _facts(self) -> Iterator[dict[str, Table]]:
@@ -83,7 +83,7 @@ class StreamedResult:
             yield {name: _checked(name, file) for name, file in there.items()}
 
     def text(self) -> str:
-        """The headline numbers, for a terminal; docs/metrics.md defines them."""
+        """Return the headline numbers, for a terminal; docs/metrics.md defines them."""
         images = self.images()
         latency = images["latency_ms"]
         count, cycles = len(images), int(images["latency_cycles"].sum())
@@ -123,7 +123,7 @@ def _shares(title: str, values: dict[str, float], entire: float | None = None) -
 
 
 def read_header(folder: Path) -> dict[str, Any] | None:
-    """The header of an earlier run; None if there is none."""
+    """Return the header of an earlier run; None if there is none."""
     path = folder / HEADER
     if not path.exists():
         return None
@@ -136,12 +136,12 @@ def read_header(folder: Path) -> dict[str, Any] | None:
 
 
 def part_name(table: str, number: int) -> str:
-    """The file of a part of a table, within its folder."""
+    """Return the file of a part of a table, within its folder."""
     return f"{table}/part-{number:05d}.parquet"
 
 
 def part_manifest(number: int) -> str:
-    """The file that names the others of a part."""
+    """Return the file that names the others of a part."""
     return f"manifests/part-{number:05d}.json"
 
 
@@ -176,7 +176,7 @@ def stream_problems(folder: Path) -> list[str]:
 
 
 def result_of(streamed: StreamedResult) -> Result:
-    """All parts as one Result, for as many images as memory holds. Raises ResultError."""
+    """Return all parts as one Result, for as many images as memory holds. Raises ResultError."""
     tables = {}
     for name, schema in SCHEMAS.items():
         parts = list(streamed.parts(name)) if schema.per_image else []

@@ -337,5 +337,5 @@ def _ratio(part: float, entire: float) -> float:
 
 
 def short(part: str) -> str:
-    """A part's path without what all parts of a core share."""
+    """Return a part's path without what all parts of a core share."""
     return part.removeprefix("cores.0.")

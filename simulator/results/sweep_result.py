@@ -73,7 +73,7 @@ class SweepResult:
     def of(
         cls, provenance: dict[str, Any], parameters: Sequence[str], rows: Sequence[Row]
     ) -> SweepResult:
-        """The result of these points."""
+        """Return the result of these points."""
         found = {name for _, _, outcome in rows for name in outcome["metrics"]}
         # Where no point has any, its objectives are columns all the same.
         metrics = sorted(found | set(provenance["space"]["objectives"]))
@@ -104,8 +104,8 @@ class SweepResult:
         return [name[len(PARAMETER) :] for name in names if name.startswith(PARAMETER)]
 
     def front(self) -> pd.DataFrame:
-        """The points that keep all limits and that no other such point beats; best first objective
-        first.
+        """Return the points that keep all limits and that no other such point beats; best first
+        objective first.
         """
         ok = self.points[self.points["status"] == "ok"]
         signs = [1.0 if way == "minimize" else -1.0 for way in self.objectives.values()]
@@ -146,7 +146,7 @@ class SweepResult:
 
     @classmethod
     def load(cls, folder: str | Path) -> SweepResult:
-        """The result in a folder; SpaceError if there is none that this program reads."""
+        """Return the result in a folder; SpaceError if there is none that this program reads."""
         path = Path(folder) / POINTS
         points, text = _unpacked(path)
         if not text:  # from before the table held it

@@ -28,7 +28,7 @@ _SHOWN = (("latency_ms", TIME.symbol), ("energy_uj", ENERGY.symbol))
 
 
 def terminal_table(result: Result) -> str:
-    """The summary as plain text, at most LINES lines of WIDTH columns."""
+    """Return the summary as plain text, at most LINES lines of WIDTH columns."""
     facts = summary(result)
     doubts, notes = (
         finding_lines([each for each in result.findings if (each.severity == "note") is noted])

@@ -50,7 +50,7 @@ def correlation_time(series: Floats) -> float:
 
 
 def mean_estimate(series: Sequence[float] | Floats, confidence: float = CONFIDENCE) -> Estimate:
-    """The mean, by Student's t with the degrees of freedom of the independent values."""
+    """Return the mean, by Student's t with the degrees of freedom of the independent values."""
     values = np.asarray(series, np.float64)
     mean = math.fsum(values.tolist()) / len(values)
     independent = len(values) / correlation_time(values)
@@ -71,7 +71,7 @@ def independent_mean(values: Sequence[float] | Floats) -> Estimate:
 
 
 def percentile_estimate(series: Sequence[float] | Floats, percent: int) -> Estimate:
-    """The nearest-rank percentile, between the order statistics that bound it."""
+    """Return the nearest-rank percentile, between the order statistics that bound it."""
     values = np.asarray(series, np.float64)
     ordered, count = np.sort(values), len(values)
     value = float(ordered[max(math.ceil(percent * count / 100), 1) - 1])

@@ -94,7 +94,7 @@ class _Progress:
 
 
 def report(result: SweepResult) -> str:
-    """The counts, the front and why points failed, for a terminal."""
+    """Return the counts, the front and why points failed, for a terminal."""
     points, front = result.points, result.front()
     counts = points["status"].value_counts()
     asked = ", ".join(f"{name} ({way})" for name, way in result.objectives.items())

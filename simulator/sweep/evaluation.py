@@ -64,7 +64,7 @@ class Outcome(NamedTuple):
 
 
 def evaluate_group(group: Group) -> list[Outcome]:
-    """The outcome of each point of the group, in its order; never raises for a bad point."""
+    """Return the outcome of each point of the group, in its order; never raises for a bad point."""
     replays = _Replays(group)
     return [_evaluate(group, candidate, replays) for candidate in group.candidates]
 
@@ -77,7 +77,7 @@ class _Replays:
         self._held: dict[str, Result] = {}
 
     def find(self, key: str) -> Result | None:
-        """The replay of a machine with this simulation key."""
+        """Return the replay of a machine with this simulation key."""
         if key not in self._held and self.group.replays is not None:
             with contextlib.suppress(ResultError):
                 self._held[key] = Result.load(self._file(key))

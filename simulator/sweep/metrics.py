@@ -58,7 +58,7 @@ def _accuracy(result: Result) -> float:
 
 
 def accuracy_of(weights: dict[str, Any], trace: str) -> float:
-    """What the trace says of the accuracy of its weights; SpaceError if it says nothing."""
+    """Return what the trace says of the accuracy of its weights; SpaceError if it says nothing."""
     stated = weights.get("accuracy")
     value = stated.get("test_top1") if isinstance(stated, dict) else None
     if not isinstance(value, int | float):

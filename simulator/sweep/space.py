@@ -141,15 +141,15 @@ class Space(NamedTuple):
         return self.traces.axes | self.parameters
 
     def trace_of(self, point: Point) -> Path:
-        """The trace that a point is simulated on."""
+        """Return the trace that a point is simulated on."""
         return self.traces.files[tuple(_text(point[name]) for name in self.traces.axes)]
 
     def overrides(self, point: Point) -> tuple[str, ...]:
-        """The point as --set takes it."""
+        """Return the point as --set takes it."""
         return tuple(override(name, point[name]) for name in self.parameters)
 
     def grid(self) -> Iterator[Point]:
-        """Every point, the last parameter fastest."""
+        """Yield every point, the last parameter fastest."""
         axes = self.axes
         for values in itertools.product(*(axes[name].values() or () for name in axes)):
             yield dict(zip(axes, values, strict=True))
@@ -172,12 +172,12 @@ class Space(NamedTuple):
 
 
 def override(name: str, value: Any) -> str:
-    """A value of the machine as --set takes it; JSON is YAML."""
+    """Return a value of the machine as --set takes it; JSON is YAML."""
     return f"{name}={_text(value)}"
 
 
 def point_key(point: Point) -> str:
-    """One spelling of a point."""
+    """Return one spelling of a point."""
     return json.dumps(point, sort_keys=True)
 
 

@@ -34,14 +34,14 @@ class Strategy(Protocol):
     total: int
 
     def ask(self) -> list[Proposal]:
-        """The next batch; empty when there is nothing left to try."""
+        """Return the next batch; empty when there is nothing left to try."""
 
     def tell(self, outcomes: Sequence[Outcome]) -> None:
         """What came of the batch, in its order."""
 
 
 def make_strategy(space: Space) -> Strategy:
-    """The strategy that the space names."""
+    """Return the strategy that the space names."""
     kind = space.file.search.strategy
     if kind == "grid":
         return _Listed(list(space.grid()))
@@ -79,7 +79,7 @@ def _drawn(space: Space) -> list[Point]:
 
 
 def draw(parameter: Parameter, rng: np.random.Generator) -> Any:
-    """A value of the parameter, all alike, or a range's logarithm evenly."""
+    """Return a value of the parameter, all alike, or a range's logarithm evenly."""
     values = parameter.values()
     if values is not None and not parameter.log:
         return values[int(rng.integers(len(values)))]

@@ -105,7 +105,7 @@ def record(
 def record_stream(
     name: str, clock_mhz: float, stream: Mapping[str, Any], queue: Mapping[str, Any]
 ) -> TimelineRecording:
-    """A stream: a track for each place with the images that were in it, and the queue.
+    """Return a stream: a track for each place with the images that were in it, and the queue.
 
     `stream`, `queue`: columns of the tables stream and stream_queue of a result.
     """
@@ -145,7 +145,7 @@ class _Operations:
         self.sends, self.receives = _arrows(lowered)
 
     def tracks(self, unit: int, name: str) -> Iterator[Track]:
-        """A track for each server of a unit that did anything."""
+        """Yield a track for each server of a unit that did anything."""
         servers = _by_server(self.program, self.timeline, unit)
         for server, ops in enumerate(servers):
             if ops:

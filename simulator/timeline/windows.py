@@ -69,7 +69,7 @@ def _spans(plan: Plan, lowered: Lowered, timeline: Timeline, unit: int) -> Ints:
 
 
 def place_of(plan: Plan, index: int) -> tuple[str, dict[str, int | str]]:
-    """The name of a step by layer, block and timestep, and the same as arguments."""
+    """Return the name of a step by layer, block and timestep, and the same as arguments."""
     step = plan.steps[index]
     layer = plan.layers[step.layer].layer
     arguments: dict[str, int | str] = {"layer": layer.name, "stage": layer.stage}

@@ -104,7 +104,7 @@ class Archive:
         self._file.close()
 
     def open_member(self, name: str) -> IO[bytes]:
-        """A new stream over a member, at its first byte."""
+        """Return a new stream over a member, at its first byte."""
         return self._zip.open(self.entries[name])
 
     def data_start(self, name: str) -> int:
@@ -149,7 +149,7 @@ class Archive:
         return ArrayStream(stream, found, header_bytes)
 
     def read_manifest(self) -> bytes:
-        """The bytes of the member `manifest`."""
+        """Return the bytes of the member `manifest`."""
         place = f"{self.path}: manifest.npy"
         if "manifest" not in self.entries:
             raise TraceError(
@@ -173,7 +173,7 @@ class Archive:
 
 
 def npy_header(dtype: str, shape: tuple[int, ...]) -> bytes:
-    """The header of a .npy 1.0 file, padded to 64 bytes as numpy does."""
+    """Return the header of a .npy 1.0 file, padded to 64 bytes as numpy does."""
     text = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}"
     start = len(_NPY_MAGIC) + 2
     padding = -(start + len(text) + 1) % 64

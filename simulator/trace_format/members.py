@@ -19,7 +19,7 @@ class ReadableArray(Protocol):
     """An array whose leading axis is the image."""
 
     def read(self, image: int) -> bytes:
-        """The bytes of one image."""
+        """Return the bytes of one image."""
 
 
 class Members:
@@ -64,7 +64,7 @@ class Member:
         self._next = 0
 
     def read(self, image: int) -> bytes:
-        """The bytes of one image; raises TraceError where the file has no more."""
+        """Return the bytes of one image; raises TraceError where the file has no more."""
         with one_error(self.archive.path, f"{self.name}.npy", "must be an intact member"):
             if image < self._next:
                 self._stream.close()

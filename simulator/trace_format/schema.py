@@ -82,26 +82,26 @@ class Problems:
 
 
 def entire(low: int, high: int = 2**31 - 1) -> Rule:
-    """An integer in a range."""
+    """Return an integer in a range."""
     # A bool is no number here, though Python counts it among the integers.
     text = f"an integer from {low} to {high}"
     return Rule(text, lambda value: type(value) is int and low <= value <= high)
 
 
 def one_of(words: Collection[str]) -> Rule:
-    """One of some words."""
+    """Return one of some words."""
     text = f"one of {', '.join(words)}"
     return Rule(text, lambda value: isinstance(value, str) and value in words)
 
 
 def pattern(text: str, regular_expression: str) -> Rule:
-    """A string that matches as a whole."""
+    """Return a string that matches as a whole."""
     match = re.compile(regular_expression).fullmatch
     return Rule(text, lambda value: isinstance(value, str) and match(value) is not None)
 
 
 def list_of(rule: Rule, size: int | None = None) -> Rule:
-    """A list of so many items, or of at least one."""
+    """Return a list of so many items, or of at least one."""
     text = f"a list of {size or 'at least one'}, each {rule.text}"
     return Rule(
         text,
@@ -114,7 +114,7 @@ def list_of(rule: Rule, size: int | None = None) -> Rule:
 
 
 def map_of(rule: Rule) -> Rule:
-    """An object with any keys."""
+    """Return an object with any keys."""
     text = f"an object, each value {rule.text}"
     return Rule(
         text, lambda value: isinstance(value, dict) and all(map(rule.holds, value.values()))
@@ -122,7 +122,7 @@ def map_of(rule: Rule) -> Rule:
 
 
 def or_null(rule: Rule) -> Rule:
-    """The same, or null."""
+    """Return the same, or null."""
     return Rule(f"null or {rule.text}", lambda value: value is None or rule.holds(value))
 
 

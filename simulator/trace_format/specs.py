@@ -110,13 +110,13 @@ def packed_bytes(channels: int) -> int:
 
 
 def reason(fault: Exception) -> str:
-    """What a fault of the standard library says, on one line of bounded length."""
+    """Return what a fault of the standard library says, on one line of bounded length."""
     text = fault.strerror if isinstance(fault, OSError) and fault.strerror else str(fault)
     return " ".join(text.split())[:200] or type(fault).__name__
 
 
 def canonical_json(manifest: Mapping[str, Any]) -> bytes:
-    """The one spelling of a manifest: keys sorted, no blanks, ASCII."""
+    """Return the one spelling of a manifest: keys sorted, no blanks, ASCII."""
     return json.dumps(manifest, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
@@ -153,7 +153,7 @@ def _objects(items: object) -> list[dict[str, Any]]:
 
 
 def parse_manifest(text: bytes, source: str) -> dict[str, Any]:
-    """The JSON object in `text`, if of a known version; TraceError names `source`."""
+    """Return the JSON object in `text`, if of a known version; TraceError names `source`."""
     try:
         manifest = json.loads(
             text.decode("utf-8"),

@@ -43,7 +43,7 @@ class OperationsWalk:
         self.produced: set[str | None] = set()
 
     def check(self, items: list[Any]) -> list[OperationSpec]:
-        """The operations that keep their own rules."""
+        """Return the operations that keep their own rules."""
         operations = []
         self.produced = {text_in(item, "output") for item in items if isinstance(item, dict)}
         for name, tensor in self.tensors.items():
@@ -282,6 +282,6 @@ def _below(block: int | None, blocks: int) -> bool:
 
 
 def text_in(item: dict[str, Any], key: str) -> str | None:
-    """The text in a field of an entry that may break every rule."""
+    """Return the text in a field of an entry that may break every rule."""
     value = item.get(key)
     return value if isinstance(value, str) else None

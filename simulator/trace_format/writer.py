@@ -159,7 +159,7 @@ class TraceWriter:
 
 
 def read_announcement(manifest: Mapping[str, Any], source: str) -> tuple[dict[str, Any], Layout]:
-    """A copy of a manifest whose images are still to come, in this version, and its layout.
+    """Return a copy of a manifest whose images are still to come, in this version, and its layout.
 
     Counts are 0 and hashes are placeholders in it. Raises TraceError, a line for each problem.
     """

@@ -76,7 +76,7 @@ class Dataflow(Component, slot="dataflows"):
         """
 
     def homes(self, work: list[int], cores: int) -> list[int]:
-        """The core of each layer, or SHARED; `work`: its dense multiply-accumulates."""
+        """Return the core of each layer, or SHARED; `work`: its dense multiply-accumulates."""
         return [SHARED] * len(work)
 
     @property

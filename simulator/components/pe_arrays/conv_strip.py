@@ -63,7 +63,7 @@ class ConvStrip(FiringArray, kind="conv_strip"):
         return self.channels * self.strip_rows * self.kernel**2 * self.timesteps
 
     def stored_weight_bits(self, inputs: int, outputs: int, weight_bits: int) -> int:
-        """A kernel takes whole words of 64 bits."""
+        """Return the bits of weights: a kernel takes whole words of 64 bits."""
         taps = self.kernel**2
         return -(-inputs // taps) * outputs * (-(-taps * weight_bits // 64) * 64)
 

@@ -49,7 +49,7 @@ class VectorUnit(Component, slot="vector_units"):
 
     @abstractmethod
     def element_counts(self, kind: str, window_inputs: int) -> dict[str, int]:
-        """What one result counts."""
+        """Return what one result counts."""
 
     @property
     def membrane_bits(self) -> int:

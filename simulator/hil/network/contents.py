@@ -70,7 +70,7 @@ class Contents:
         return base
 
     def head_vectors(self, network: FixedNetwork) -> Words:
-        """The head's weights, a tile of a class an entry."""
+        """Return the head's weights, a tile of a class an entry."""
         tiles = -(-network.dim // self.columns)
         head = np.zeros((len(network.head), tiles * self.columns), np.int64)
         head[:, : network.dim] = network.head
@@ -79,7 +79,7 @@ class Contents:
     def configuration(
         self, network: FixedNetwork, instructions: list[Words], classes: int
     ) -> Words:
-        """The configuration's words: instructions, constants, head, score table, biases."""
+        """Return the configuration's words: instructions, constants, head, score table, biases."""
         table = np.zeros(16, np.int64) if network.scores is None else network.scores
         shifts, bias = np.zeros(classes, np.int64), np.zeros(classes, np.int64)
         shifts[: len(network.head)] = network.head_shift
@@ -99,12 +99,12 @@ class Contents:
 
 
 def pixel_shift(channels: int) -> int:
-    """How far a pixel's number is shifted to its first byte: pixels have 1 or 4 bytes."""
+    """Return how far a pixel's number is shifted to its first byte: pixels have 1 or 4 bytes."""
     return 0 if channels == 1 else 2
 
 
 def image_words(pixels: npt.NDArray[np.uint8], beat_words: int) -> Words:
-    """An image (y, x) or (y, x, channel) as DRAM holds it, in whole beats."""
+    """Return an image (y, x) or (y, x, channel) as DRAM holds it, in whole beats."""
     values = pixels.reshape(*pixels.shape[:2], -1)
     padded = np.zeros((*values.shape[:2], 1 << pixel_shift(values.shape[2])), np.uint8)
     padded[:, :, : values.shape[2]] = values

@@ -133,7 +133,7 @@ class BoardRun(NamedTuple):
 
 
 def network_design(architecture: Architecture, sizes: Mapping[str, int] = SIZES) -> RtlDesign:
-    """The network engine of a machine. Raises DeviceError for one that the RTL cannot be."""
+    """Return the network engine of a machine. Raises DeviceError for one that the RTL cannot be."""
     layers = engine_design(architecture).parameters
     array, weights = architecture.core.pe_array, architecture.core.buffers.weights
     assert isinstance(array, SpikeSkip)
