@@ -73,6 +73,8 @@ def quantised(path: Path) -> FixedNetwork:
                 for part in BLOCK_LAYERS
             }
         )
+    if np.any(tensors.get("halting.offset", 0.0)):
+        raise ModelError("halting.offset: must be 0 everywhere: the engine has one score table")
     values = np.arange(SCORE_VALUES)
     score = 1.0 / (1.0 + np.exp(-(tensors["halting.gamma"] * values + tensors["halting.beta"])))
     one = 1 << SCORE_BITS

@@ -19,7 +19,7 @@ class Arm(NamedTuple):
     and HaltingConfig; `start`: the arm whose trained weights it begins from (None: from scratch);
     `budget_of`: the arm whose share of active tokens at every step it keeps; `phase`: fields of the
     recipe's phase with halting; `imposed`: whose masks an evaluation obeys without any training,
-    one of gap.ORACLES or `events` (experiments/study/events.py).
+    one of gap.ORACLES, `events` (experiments/study/events.py) or `thresholds` (thresholds.py).
     """
 
     name: str
@@ -89,6 +89,7 @@ STAS_CONTROLS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         {},
         {"survival": 1.0, "survival_target": 0.48, "ponder": 0.0},
     ),
+    "stas_offsets": ("STAS, an offset for each check", {"offsets": True}, {}),
     "stas_long": ("STAS, three times as long", {}, {"epochs": 18}),
 }
 GRANULARITIES = {"block": "block", "timestep": "timestep", "two_dimensional": "two-dimensional"}
@@ -189,6 +190,12 @@ ARMS = (
         "baseline_t4",
         "event_exit",
     ),
+    Arm(
+        "stas_thresholds",
+        "STAS, a threshold for each check, searched",
+        start="stas",
+        imposed="thresholds",
+    ),
     Arm("oracle_time", "until the square's frame", start="baseline_t4", imposed="time"),
     Arm("oracle_space", "tokens at or beside ink", start="baseline_t4", imposed="space"),
     Arm("oracle", "both", start="baseline_t4", imposed="both"),
@@ -243,6 +250,7 @@ STREAM = (
     "random_gate_exit",
     "random_event_exit",
     "entropy",
+    "stas_thresholds",
     "oracle_time",
     "oracle_space",
     "oracle",

@@ -17,6 +17,7 @@ import torch
 from experiments.study.arms import BY_NAME, Arm, Task
 from experiments.study.events import composites_to_choose_by, event_exit
 from experiments.study.gap import imposed_accuracy
+from experiments.study.thresholds import searched_thresholds
 from models.data.images import Images
 from models.data.sources import Source, read_source
 from models.evaluate import evaluate
@@ -108,6 +109,8 @@ def impose(work: Path, task: Task, seed: int, arm: Arm, source: Source) -> dict[
     if arm.imposed == "events":
         choose_by = composites_to_choose_by(len(held_out.labels), seed)
         found |= event_exit(model, choose_by, held_out)
+    elif arm.imposed == "thresholds":
+        found |= searched_thresholds(model, composites_to_choose_by(SAMPLE, seed), held_out)
     else:
         top1, masks = imposed_accuracy(model, held_out, arm.imposed)
         found |= {

@@ -115,7 +115,9 @@ class ImportantTokens(BudgetedTokens):
 
 
 KINDS: dict[str, Callable[[ModelConfig], Policy]] = {
-    "score": lambda config: Halting(config.halting, config.size.embed_dim),
+    "score": lambda config: Halting(
+        config.halting, config.size.embed_dim, config.timesteps * config.size.blocks
+    ),
     "gate": lambda config: GatePolicy(config.halting, config.size.embed_dim),
     # DT-SNN: nobody but whole images.
     "entropy_exit": lambda config: Policy(dataclasses.replace(config.halting, exit="entropy")),

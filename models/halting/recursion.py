@@ -28,6 +28,11 @@ class HaltingStep(NamedTuple):
     blocks: int
 
     @property
+    def check(self) -> int:
+        """Its place in the order in which the network runs."""
+        return self.timestep * self.blocks + self.block
+
+    @property
     def ends_timestep(self) -> bool:
         """Whether this is a timestep's last block."""
         return self.block == self.blocks - 1
@@ -123,14 +128,24 @@ class Policy(nn.Module):
 
 
 class Halting(Policy):
-    """A-SSA: the score h = sigmoid(gamma * s + beta) and what follows from it."""
+    """A-SSA: the score h = sigmoid(gamma * s + beta) and what follows from it.
+
+    `checks`: (timestep, block) steps of the network; with the switch `offsets` beta is shifted at
+    each by a number of its own, `offset` (check,), 0 at first.
+    """
 
     gamma: Tensor
     beta: Tensor
+    offset: Tensor | None
 
-    def __init__(self, config: HaltingConfig, channels: int) -> None:
+    def __init__(self, config: HaltingConfig, channels: int, checks: int = 0) -> None:
         super().__init__(config)
         add_numbers(self, config.learned, gamma=config.gamma, beta=config.beta)
+        offset = torch.zeros(checks) if config.offsets else None
+        if config.learned:
+            self.register_parameter("offset", None if offset is None else nn.Parameter(offset))
+        else:
+            self.register_buffer("offset", offset)
         self.readout = nn.Linear(channels, 1, bias=False) if config.score == "readout" else None
 
     def before(self, state: HaltingState, entering: Tensor, step: HaltingStep) -> HaltingState:
@@ -152,7 +167,7 @@ class Halting(Policy):
             state = follow(state, output, step)
         if self.config.granularity != "timestep" or step.ends_timestep:
             ends = step.ends_timestep if self.config.granularity == "block" else step.last
-            state = self.advance(state, output, ends)
+            state = self.advance(state, output, step, ends)
         return self.ending(state, step, head)
 
     def ponder(self, state: HaltingState) -> Tensor | None:
@@ -172,9 +187,10 @@ class Halting(Policy):
         )
         return (1.0 - (by_round.cumsum(2) - by_round)).flatten(1, 2)
 
-    def score(self, output: Tensor) -> Tensor:
-        """h (image, token) from tokens (image, token, channel)."""
-        return torch.sigmoid(self.logit(output))
+    def score(self, output: Tensor, step: HaltingStep) -> Tensor:
+        """h (image, token) from tokens (image, token, channel) at a step."""
+        logit = self.logit(output)
+        return torch.sigmoid(logit if self.offset is None else logit + self.offset[step.check])
 
     def logit(self, output: Tensor) -> Tensor:
         """Return what h is the sigmoid of: a token's channel 0, its mean or a read-out, scaled."""
@@ -184,9 +200,11 @@ class Halting(Policy):
             signal = output[..., 0] if self.config.score == "channel0" else output.mean(-1)
         return self.gamma * signal + self.beta
 
-    def advance(self, state: HaltingState, output: Tensor, last: bool) -> HaltingState:
+    def advance(
+        self, state: HaltingState, output: Tensor, step: HaltingStep, last: bool
+    ) -> HaltingState:
         """One step of the recursion; at the `last` step h is 1, so that every token left halts."""
-        score = self.score(output)
+        score = self.score(output, step)
         if last:
             score = torch.ones_like(score)
         return accumulate(state, output, score, self.config.eps)

@@ -158,9 +158,8 @@ class SteeredHalting(Halting):
     def __init__(self, halting: Halting, flight: ImageFlight) -> None:
         Policy.__init__(self, halting.config)
         self.exit, self.readout = halting.exit, halting.readout
-        self.gamma, self.beta = halting.gamma, halting.beta
+        self.gamma, self.beta, self.offset = halting.gamma, halting.beta, halting.offset
         self.flight = flight
-        self._step = HaltingStep(0, 0, 1, 1)
 
     def before(self, state: HaltingState, entering: Tensor, step: HaltingStep) -> HaltingState:
         """Before the first block, the stem's cost is asked for."""
@@ -172,20 +171,21 @@ class SteeredHalting(Halting):
         self, state: HaltingState, output: Tensor, step: HaltingStep, head: Head
     ) -> HaltingState:
         """Return the state; the block's cost comes back before its tokens are checked."""
-        self._step = step
         if bool(state.active.any()):
             self.flight.ask(self.flight.pieces.blocks[step.block], step, state.active)
         return super().after(state, output, step, head)
 
-    def advance(self, state: HaltingState, output: Tensor, last: bool) -> HaltingState:
+    def advance(
+        self, state: HaltingState, output: Tensor, step: HaltingStep, last: bool
+    ) -> HaltingState:
         """Return one step of the recursion, with the threshold that the budget allows."""
-        score = self.score(output)
+        score = self.score(output, step)
         if last:
             score = torch.ones_like(score)
         own = 1.0 - self.config.eps
         chosen = own
         if bool(state.active.any()) and not last:
-            chosen = self.flight.threshold(state, score, self._step, own)
+            chosen = self.flight.threshold(state, score, step, own)
         return accumulate(state, output, score, self.config.eps if chosen == own else 1.0 - chosen)
 
 

@@ -40,7 +40,8 @@ class HaltingConfig:
     chooses at every timestep who runs it, so that tokens may wake (granularity `waking`). `score`:
     what a score reads of a token: its channel 0, its channels' mean, or a learned `readout`.
     `exit`: whether images end beside their tokens, by `entropy` or by a `learned` level of it.
-    `learned` makes gamma and beta parameters of the network; `output` is what the head sees;
+    `learned` makes gamma and beta parameters of the network; `offsets` adds a number to beta for
+    each (timestep, block), a parameter too where those are; `output` is what the head sees;
     `membranes` what happens to those of a halted token; `seed` draws the random policy's tokens;
     `neighbourhood` is the side, in tokens, of token_importance's square.
     """
@@ -60,6 +61,7 @@ class HaltingConfig:
     neighbourhood: int = 3
     entropy: float = 0.1
     exit: str = "none"
+    offsets: bool = False
 
     def __post_init__(self) -> None:
         """Refuse values and pairings that no halting can have."""
@@ -90,6 +92,11 @@ class HaltingConfig:
             raise ModelError(
                 f"halting granularity {self.granularity} with policy {self.policy}: granularity "
                 "waking and policy gate must go together"
+            )
+        if self.offsets and (self.policy != "score" or self.granularity == "none"):
+            raise ModelError(
+                f"halting offsets with policy {self.policy}, granularity {self.granularity}: "
+                "only A-SSA accumulates a score that they can shift"
             )
         if self.policy == "entropy_exit" and self.granularity not in ("none", "timestep"):
             raise ModelError(

@@ -139,6 +139,8 @@ def _halting_section(model: STAS) -> dict[str, Any]:
         gamma, beta = _slope_and_offset(model)
         learning = {"learned": switches.learned, "eps": switches.eps, "score": switches.score}
         section |= {"gamma": gamma, "beta": beta, **learning}
+        if isinstance(model.halting, Halting) and model.halting.offset is not None:
+            section["offsets"] = model.halting.offset.tolist()
     if not model.config.scores:
         section["policy"] = switches.policy
     if switches.exit != "none":

@@ -37,7 +37,9 @@ def test_a_readout_scores_by_a_weighted_sum_of_channels() -> None:
     assert halting.readout is not None
     halting.readout.weight.data = torch.tensor([[1.0, 0.5, -1.0]])
     tokens = torch.tensor([[[2.0, 2.0, 1.0]]])
-    assert halting.score(tokens).item() == pytest.approx(torch.sigmoid(torch.tensor(3.0)).item())
+    assert halting.score(tokens, HaltingStep(0, 0, 1, 1)).item() == pytest.approx(
+        torch.sigmoid(torch.tensor(3.0)).item()
+    )
 
 
 def test_masks_of_a_gate_are_of_a_timestep_and_tokens_wake() -> None:

@@ -11,7 +11,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.halting.recursion import Halting, HaltingState, accumulate
+from models.errors import ModelError
+from models.halting.recursion import Halting, HaltingState, HaltingStep, accumulate
 from models.networks.config import HaltingConfig
 
 EPS = 0.01
@@ -120,7 +121,34 @@ def test_the_score_reads_what_its_switch_says(score: str) -> None:
     output = torch.tensor([[[1.0, 5.0, 0.0]]])
     signal = 1.0 if score == "channel0" else 2.0
     expected = 1.0 / (1.0 + math.exp(-(2.0 * signal - 3.0)))
-    assert float(halting.score(output)) == pytest.approx(expected)
+    assert float(halting.score(output, HaltingStep(0, 0, 1, 1))) == pytest.approx(expected)
+
+
+def test_an_offset_shifts_beta_at_its_own_check_alone() -> None:
+    """As the same network with another beta would score there."""
+    config = HaltingConfig("two_dimensional", gamma=2.0, beta=-3.0, learned=True, offsets=True)
+    halting, output = Halting(config, 8, checks=6), torch.rand(1, 3, 4)
+    assert halting.offset is not None
+    assert halting.offset.tolist() == [0.0] * 6
+    before = [halting.score(output, HaltingStep(t, b, 3, 2)) for t in range(3) for b in range(2)]
+    with torch.no_grad():
+        halting.offset[3] = 1.5
+    after = [halting.score(output, HaltingStep(t, b, 3, 2)) for t in range(3) for b in range(2)]
+    shifted = torch.sigmoid(halting.logit(output) + 1.5)
+    for check, (one, other) in enumerate(zip(before, after, strict=True)):
+        assert torch.equal(other, shifted if check == 3 else one)
+    after[3].sum().backward()
+    assert halting.offset.grad is not None
+    assert halting.offset.grad.nonzero().tolist() == [[3]]
+
+
+@pytest.mark.parametrize(
+    ("granularity", "policy"), [("two_dimensional", "random"), ("none", "score")]
+)
+def test_offsets_need_a_score_that_they_can_shift(granularity: str, policy: str) -> None:
+    with pytest.raises(ModelError) as raised:
+        HaltingConfig(granularity, policy=policy, output="last", offsets=True)
+    assert "halting offsets" in str(raised.value)
 
 
 def test_learned_gamma_and_beta_are_parameters_and_the_mask_carries_no_gradient() -> None:
@@ -131,7 +159,7 @@ def test_learned_gamma_and_beta_are_parameters_and_the_mask_carries_no_gradient(
     output = torch.rand(1, 3, 4, requires_grad=True)
     state = learned.start(1, 3, output)
     for number in range(4):
-        state = learned.advance(state, output, last=number == 3)
+        state = learned.advance(state, output, HaltingStep(number, 0, 4, 1), last=number == 3)
     state.ponder.sum().backward()
     assert learned.beta.grad is not None
     assert float(learned.beta.grad) < 0.0  # a larger score leaves a smaller remainder
