@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from experiments.fpga import (
+from simulator.errors import DeviceError
+from simulator.hil.fpga import (
     SMALL_CYCLES,
     SMALL_ENGINE,
     SMALL_MACHINE,
@@ -13,7 +14,6 @@ from experiments.fpga import (
     missing_tools,
     place,
 )
-from simulator.errors import DeviceError
 from simulator.hil.network.compare import wrong_values
 from simulator.hil.network.engine import network_design, run_images
 from simulator.hil.network.program import compile_network

