@@ -325,14 +325,16 @@ def test_verifying_says_what_is_not_whole(
     with pytest.raises(SystemExit) as ended:
         main(["--verify", str(out)])
     assert ended.value.code in (0, None)
-    (out / "page.html").write_text("edited")
-    (out / "gone.csv").unlink()
+    page, gone = out / "page.html", out / "gone.csv"
+    page.write_text("edited")
+    gone.unlink()
     assert main(["--verify", str(out)]) == 2
     printed = capsys.readouterr()
-    assert f"{out}: a result, 3 files, whole\n" in printed.out + printed.err
-    assert f"{out / 'page.html'}: has changed\n{out / 'gone.csv'}: is missing\n" in printed.err
+    assert f"{out}: {said('a result that is verified')}\n" in printed.out + printed.err
+    assert f"{page}: {said('a file that changed')}\n" in printed.err
+    assert f"{gone}: {said('a file that is gone')}\n" in printed.err
     assert main(["--verify", str(tmp_path)]) == 2
-    assert "nothing to verify by" in capsys.readouterr().err
+    assert said("a file without a manifest") in capsys.readouterr().err
     for damage in ('{"schema": "stasim-folder/1", "kind": "x", "files": {"../x": {}}}', "[" * 9999):
         (out / MANIFEST).write_text(damage)
         assert main(["--verify", str(out)]) == 2

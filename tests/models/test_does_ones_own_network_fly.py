@@ -114,7 +114,7 @@ def test_the_command_takes_it_too(
     with stasim.load_trace(tmp_path / "run.npz") as trace:
         assert trace.images == 2
     assert command.main([*words, "--device", "rtl"]) == 2
-    assert "must be simulated" in capsys.readouterr().err
+    assert said("RTL of a user's network") in capsys.readouterr().err
 
 
 def test_a_network_that_declares_nothing_is_refused(tmp_path: Path) -> None:

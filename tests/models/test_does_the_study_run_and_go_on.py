@@ -30,6 +30,7 @@ from models.networks.arms import Prepared
 from models.networks.config import ModelConfig
 from models.operations.writing import write_trace
 from simulator.trace import Trace
+from tests.messages import said
 from tests.models.tiny_networks import lively, pictures, tiny_config
 
 FEW = ("baseline_t4", "isps_early", "two_dim", "random", "entropy")
@@ -230,10 +231,10 @@ def test_numbers_are_written_as_meant() -> None:
 
 def test_a_wrong_option_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert study.main(["--seeds", "0", "--work", str(tmp_path / "w")]) == 2
-    assert "--seeds is 0" in capsys.readouterr().err
+    assert said("no seed") in capsys.readouterr().err
     with pytest.raises(SystemExit):
         study.main(["--tasks", "nothing"])
     words = ["--stages", "page", "--out", str(tmp_path), "--page", str(tmp_path / "p.md")]
     assert study.main([*words, "--work", str(tmp_path / "w")]) == 2
-    assert "spikingformer.csv" in capsys.readouterr().err
+    assert said("rates that are not published") in capsys.readouterr().err
     assert not (tmp_path / "p.md").exists()

@@ -17,7 +17,7 @@ from models.data.sources import SOURCES
 from models.training.loop import config_of
 from models.training.recipe import FOLDER as RECIPES
 from models.training.recipe import load_recipe
-from tests.messages import cases
+from tests.messages import cases, said
 
 CONFIGS = {
     "mnist5k": "mnist",
@@ -66,19 +66,19 @@ def test_a_baseline_has_no_switches_of_stas(
 ) -> None:
     asked = [*words({"--isps": "late_sum"}, tmp_path / "t.npz"), "--baseline"]
     assert capture.main(asked) == 2
-    assert "--baseline has neither I-SPS nor halting" in capsys.readouterr().err
+    assert said("a switch of the baseline") in capsys.readouterr().err
 
 
 def test_a_missing_output_folder_is_said_before_any_work(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert capture.main(words({}, tmp_path / "no" / "t.npz")) == 2
-    assert "its folder does not exist" in capsys.readouterr().err
+    assert said("an output without its folder") in capsys.readouterr().err
     assert make_traces.main(["--out", str(tmp_path / "no")]) == 2
-    assert "does not exist" in capsys.readouterr().err
+    assert said("a file that is not there") in capsys.readouterr().err
     recipe = RECIPES / "digits.yaml"
     assert train.main(["--recipe", str(recipe), "--out", str(tmp_path / "no" / "run")]) == 2
-    assert "its folder does not exist" in capsys.readouterr().err
+    assert said("an output without its folder") in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_an_interrupt_leaves_nothing(
 
     monkeypatch.setattr(RecordingProbe, "record", interrupted)
     assert capture.main(words({}, tmp_path / "t.npz")) == 130
-    assert "nothing was written" in capsys.readouterr().err
+    assert said("a command that a signal ends") in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from experiments.calibration import __main__ as calibration
 from experiments.calibration import measured
-from tests.messages import cases
+from tests.messages import cases, said
 from tests.rtl.rtl_cases import ROOT, needs_verilator
 
 PAGE = (ROOT / "docs" / "calibration.md").read_text()
@@ -88,5 +88,5 @@ def test_a_page_that_cannot_be_written_leaves_nothing(
     arguments = ["--arch", "arch_configs/sparse_pe.yaml", "--trace", "traces/mnist.npz"]
     code = calibration.main([*arguments, "--tiles", "4", "--no-gates", "--write", str(target)])
     assert code == 2
-    assert "cannot be written" in capsys.readouterr().err
+    assert said("a page that cannot be written") in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

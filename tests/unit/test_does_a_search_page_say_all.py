@@ -93,7 +93,7 @@ def test_what_is_no_sweep_is_one_message(
     result: SweepResult, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([str(tmp_path / "absent"), "--out", str(tmp_path / "page.html")]) == 2
-    assert "points.parquet: does not exist: must be a regular file" in capsys.readouterr().err
+    assert said("a sweep that is not there") in capsys.readouterr().err
     assert not (tmp_path / "page.html").exists()
     result.save(tmp_path)
     (tmp_path / POINTS).write_bytes(b"PAR1 no")

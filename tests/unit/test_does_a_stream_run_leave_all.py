@@ -151,4 +151,4 @@ def test_images_that_run_together_do_not_arrive_one_by_one(
     trace = str(tiny_trace(tmp_path / "tiny.npz", images=3))
     words = ["--arch", ARCH, "--trace", trace, "--set", "dataflow.images_together=2"]
     assert main([*words, "--arrivals", "closed"]) == 2
-    assert "dataflow.images_together: 2: must be 1" in capsys.readouterr().err
+    assert said("images together in a stream") in capsys.readouterr().err

@@ -10,6 +10,7 @@ import pytest
 
 from stasim.__main__ import COMMANDS, main
 from tests.factories import tiny_trace
+from tests.messages import said
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,7 +45,7 @@ def test_the_list_of_commands_is_printed(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_an_unknown_command_is_one_message(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["rum"]) == 2
-    assert "did you mean 'run'" in capsys.readouterr().err
+    assert said("a command almost right") in capsys.readouterr().err
 
 
 def test_a_run_and_its_comparison(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

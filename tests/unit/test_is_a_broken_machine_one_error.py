@@ -11,7 +11,7 @@ import pytest
 from simulator.architecture import load_architecture
 from simulator.components.dataflows.base import Dataflow
 from simulator.errors import ArchitectureError
-from tests.messages import rows
+from tests.messages import rows, said
 from tests.tiny_machine import TINY_MACHINE as VALID
 from tests.tiny_machine import define_parts
 
@@ -106,7 +106,7 @@ def test_a_thousand_problems_are_cut_short(tmp_path: Path) -> None:
     path.write_text(VALID + "".join(f"extra_{number}: 1\n" for number in range(1000)))
     lines = fault(path).splitlines()
     assert len(lines) == 101
-    assert lines[-1] == f"{path}: and 900 more problems"
+    assert lines[-1] == f"{path}: {said('more problems than are shown')}"
 
 
 def test_a_missing_file_is_one_message(tmp_path: Path) -> None:

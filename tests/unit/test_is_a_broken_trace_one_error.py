@@ -16,8 +16,8 @@ import pytest
 from simulator.errors import TraceError
 from simulator.trace import Trace
 from tests.broken_traces import Unzipped, npy, patch_directory, zipped
-from tests.factories import GRANULARITIES, first_trace, tiny_trace
-from tests.messages import rows
+from tests.factories import first_trace, tiny_trace
+from tests.messages import cases, refused, rows, said
 
 Break = Callable[[Path], object]
 Q = "spikes/blocks.0.attn.q"
@@ -241,27 +241,21 @@ def test_does_a_spike_in_a_halted_row_name_timestep_and_token(tmp_path: Path) ->
     image, step, token = np.argwhere(active == 0)[0]
     unzipped.arrays[Q][image, step, token, 1] = 0b101
     message = opened_and_verified(unzipped.seal().save(tmp_path / "broken.npz"))
-    assert f"image {image}: {Q}: 2 ones in timestep {step}, token {token}: must be zero" in message
-    assert "halted in active/0" in message
+    facts = {"image": image, "tensor": Q, "step": step, "token": token}
+    assert said("ones of a halted token").format(**facts) in message
+    assert said("a halted token that spikes") in message
 
 
-@pytest.mark.parametrize("halting", GRANULARITIES)
+@cases("mask_that_breaks_its_halting")
 def test_does_a_mask_that_breaks_its_halting_name_block_token_and_rule(
-    halting: str, tmp_path: Path
+    halting: str, found: str, tmp_path: Path
 ) -> None:
     path = tiny_trace(tmp_path / "broken.npz", halting=halting, timesteps=3, blocks=3)
     unzipped = Unzipped.load(path)
     for block in range(3):
         unzipped.arrays[f"active/{block}"][:] = 0xFF
     unzipped.arrays["active/1"][0, 1, 0] = 0b11110111  # halted in one block, active again after it
-    message = opened_and_verified(unzipped.seal().save(path))
-    found = {
-        "none": "active/1: token 3 is halted in timestep 1",
-        "block": "active/2: token 3 is active in timestep 1",
-        "timestep": "active/1: token 3 is halted in timestep 1",
-        "two_dimensional": "active/2: token 3 is active in timestep 1",
-    }
-    assert f"image 0: {found[halting]}: with halting '{halting}' it must " in message
+    assert found in opened_and_verified(unzipped.seal().save(path))
 
 
 def test_does_block_halting_start_anew_at_every_timestep(tmp_path: Path) -> None:
@@ -278,13 +272,13 @@ def test_does_a_mask_bit_beyond_the_tokens_name_its_byte(tmp_path: Path) -> None
     unzipped = Unzipped.load(path)
     unzipped.arrays["active/0"][0, 0, 1] |= 0x80
     message = opened_and_verified(unzipped.seal().save(path))
-    assert "image 0: active/0: byte 0x8" in message
-    assert "at timestep 0: must have no bit beyond the 12 that a row has" in message
+    assert said("a bit beyond a mask's tokens") in message
+    assert said("a bit beyond a row's channels") in message
 
 
 @pytest.mark.parametrize("index", [-1, 2, 10**9])
 def test_does_an_image_that_is_not_there_name_those_that_are(index: int, tmp_path: Path) -> None:
     path = tiny_trace(tmp_path / "fine.npz")
-    with Trace.open(path) as trace, pytest.raises(TraceError) as caught:
+    rule = said("an image that is not there")
+    with Trace.open(path) as trace, refused(TraceError, path, f"image {index}", rule=rule):
         trace.read(index)
-    assert str(caught.value) == f"{path}: image {index}: must be from 0 to 1, the trace's images"

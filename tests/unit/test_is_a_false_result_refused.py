@@ -48,7 +48,7 @@ def test_missing_and_unknown_tables_and_columns_are_told_together() -> None:
         Result(source.provenance, tables)
     lines = str(caught.value).splitlines()
     assert len(lines) == 4
-    assert "stals: unknown table (did you mean 'stalls'?" in lines[0]
+    assert said("a table almost right") in lines[0]
     assert "units: table is missing" in lines
     assert "prices.source: column is missing" in lines
     assert any(line.startswith("prices.sourse: unknown column") for line in lines)

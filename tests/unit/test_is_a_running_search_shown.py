@@ -157,7 +157,7 @@ def test_a_folder_without_a_search_is_one_message(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([str(tmp_path), "--out", str(tmp_path / "page.html"), "--watch"]) == 2
-    assert "points.parquet" in capsys.readouterr().err
+    assert said("a search without its points") in capsys.readouterr().err
 
 
 def test_the_command_writes_the_last_page(search: Search, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from tests.messages import TABLE, refused
 TESTS = Path(__file__).parents[1]
 LOOKUPS = {"said", "rows"}
 """Functions whose answers are texts of the table."""
+PRINTED = re.compile(r"\.err\b|\berr$|str\(\w+\.value\)|message_of\(")
+"""What holds a message: standard error, or an exception."""
 CHANGED_ONLY = {"escape", "strerror"}
 """Functions that say nothing of their own: of a pattern, and of the operating system."""
 
@@ -42,6 +45,17 @@ def _is_of_the_table(node: ast.expr, known: set[str]) -> bool:
     return bool(parts) and all(_is_of_the_table(each, known) for each in parts)
 
 
+def _own_words(node: ast.expr) -> Iterator[str]:
+    """Words in an expression that are no key of the table."""
+    if _called(node) in LOOKUPS:
+        return
+    if isinstance(node, ast.Constant) and any(letter.isalpha() for letter in str(node.value)):
+        yield str(node.value)
+    for each in ast.iter_child_nodes(node):
+        if isinstance(each, ast.expr):
+            yield from _own_words(each)
+
+
 def _names(scope: ast.AST) -> Iterator[str]:
     """Names that hold texts of the table in a function or module."""
     if isinstance(scope, ast.FunctionDef) and "cases" in map(_called, scope.decorator_list):
@@ -60,6 +74,11 @@ def _elsewhere(scope: ast.AST, known: set[str]) -> Iterator[str]:
         for keyword in scope.keywords:
             if asked and keyword.arg == asked and not _is_of_the_table(keyword.value, known):
                 yield f"line {scope.lineno}: {ast.unparse(keyword.value)}"
+    if isinstance(scope, ast.Compare) and isinstance(scope.ops[0], ast.In):
+        # Facts of the scene, as a path, may be names here; words may not.
+        printed = PRINTED.search(ast.unparse(scope.comparators[0]))
+        if printed and any(_own_words(scope.left)):
+            yield f"line {scope.lineno}: {ast.unparse(scope.left)}"
     for node in ast.iter_child_nodes(scope):
         yield from _elsewhere(node, known)
 
@@ -80,6 +99,9 @@ def test_no_text_is_expected_that_the_table_does_not_hold() -> None:
         ("for rule in RULES:\n    with pytest.raises(X, match=rule): pass", True),
         ("def test(message):\n    with pytest.raises(X, match=message): pass", True),
         ("with refused(X, 1, rule='holds'): pass", True),
+        ("assert 'holds' in capsys.readouterr().err", True),
+        ("assert f'{path}: holds' in str(caught.value)", True),
+        ("assert f'{path}: {said(\"a\")}' in str(caught.value)", False),
         ("with pytest.raises(X, match=said('a')): pass", False),
         ("with refused(X, 1, rule=os.strerror(2)): pass", False),
         ("@cases('a')\ndef test(message):\n    pytest.raises(X, match='^' + message)", False),

@@ -8,6 +8,7 @@ import pytest
 
 from experiments import peers
 from experiments.generated import replaced
+from tests.messages import said
 
 ROOT = Path(__file__).parents[2]
 ORACLES = ROOT.parent / "shared" / "oracles"
@@ -28,7 +29,7 @@ def test_without_figures_it_says_what_is_missing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert peers.main(["--oracles", str(tmp_path)]) == 2
-    assert "expected.json" in capsys.readouterr().err
+    assert said("a folder without a peer's figures") in capsys.readouterr().err
 
 
 def test_a_page_without_markers_stays_as_it_is(
@@ -38,5 +39,5 @@ def test_a_page_without_markers_stays_as_it_is(
     page.write_text("no markers")
     monkeypatch.setattr(peers, "made_sections", lambda oracles: {"scalesim": "a table"})
     assert peers.main(["--oracles", str(tmp_path), "--write", str(page)]) == 2
-    assert "<!-- scalesim: begin" in capsys.readouterr().err
+    assert said("a page without its marks") in capsys.readouterr().err
     assert page.read_text() == "no markers"
