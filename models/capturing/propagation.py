@@ -67,8 +67,7 @@ class DerivedValue:
             labels, size = self._inputs()[0], call.outputs[0].size
             kept = latest(labels, range(len(size) == 3, labels.dim()))
             return kept.reshape(-1, *[1] * (len(size) - 1)).expand(size)
-        begun = self._sequence()
-        if begun is not None:
+        if (begun := self._sequence()) is not None:
             return begun
         for dtype in (torch.int16, torch.float32):  # some are not for whole numbers
             args = [self._moved(value, at, dtype) for at, value in enumerate(call.args)]

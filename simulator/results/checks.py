@@ -80,8 +80,7 @@ def _cycles(provenance: Mapping[str, Any], tables: Mapping[str, Table]) -> Itera
     )
     for row in _where(by_cause != by_layer):
         place = f"image {both['image'][row]}, {words(both, 'cause').word(row)}"
-        facts = f"layer_stalls.stall_cycles: {place}: {by_layer[row]}"
-        yield f"{facts}: must sum to {by_cause[row]}"
+        yield f"layer_stalls.stall_cycles: {place}: {by_layer[row]}: must sum to {by_cause[row]}"
 
 
 def _counts(tables: Mapping[str, Table]) -> Iterator[str]:
