@@ -32,8 +32,9 @@ class Mapping(NamedTuple):
     places: of tensors and membranes. row_block: rows of a block. rows_outer: row blocks are the
     outer loop. pinned: chunks of the weights of a core's part that stay in its weight buffer.
     sum_blocks: row blocks of partial sums at once. prefetch_chunks: chunks that are fetched before
-    their use at most, 0 = as many as the weight buffer holds. demand_first: these fetches yield to
-    activations on DRAM, global buffer and links.
+    their use at most, 0 = as many as the weight buffer holds. weight_slots: places that chunks use
+    at most, besides pinned ones. demand_first: these fetches yield to activations on DRAM, global
+    buffer and links.
     """
 
     places: Places
@@ -42,6 +43,7 @@ class Mapping(NamedTuple):
     pinned: tuple[int, ...]
     sum_blocks: int
     prefetch_chunks: int
+    weight_slots: int
     demand_first: bool
 
 
@@ -169,7 +171,7 @@ def fixed_mapping(frame: Frame, sum_blocks: int = 0) -> Mapping:
         rows.append(frame.most_rows(layer, blocks) if on_array else 1)
         outside = layer.operand is not None and places.tensors[layer.operand] != CORE
         outer.append(outside and _rows_first(layer, cut, rows[-1], slots))
-    return Mapping(places, tuple(rows), tuple(outer), pinned, blocks, 0, demand_first=False)
+    return Mapping(places, tuple(rows), tuple(outer), pinned, blocks, 0, frame.slots, False)
 
 
 def _all_or_nothing(frame: Frame, places: Places) -> tuple[int, ...]:

@@ -202,7 +202,7 @@ def _machine(frame: Frame, mapping: Mapping) -> Machine:
     return Machine(
         cores=len(architecture.cores),
         port_bits=int(weights.bits_per_cycle(clock)),
-        weight_slots=frame.slots - frame.most_pinned(mapping.pinned),
+        weight_slots=min(mapping.weight_slots, frame.slots - frame.most_pinned(mapping.pinned)),
         prefetch_chunks=mapping.prefetch_chunks,
         demand_first=int(mapping.demand_first),
         local_chunks=dataflow.local_weight_chunks,

@@ -81,15 +81,15 @@ def _chunk_bits(frame: Frame) -> int:
     return max(frame.architecture.core.buffers.weights.capacity_bits // frame.slots, 1)
 
 
-def pins(frame: Frame, places: Places, streaming: int) -> Iterator[tuple[int, ...]]:
-    """Yield chunks to pin: none, half of what fits and all of it, small weights last.
+def pins(frame: Frame, mapping: Mapping, streaming: int) -> Iterator[Mapping]:
+    """Yield the mapping with no chunks pinned, half of what fits and all of it, small weights last.
 
     A chunk that stays saves its fetch at all timesteps but the first, so those with more bits come
     first, and of equals those of earlier layers. `streaming`: bits left to others, by the entire
     array: an array in part pins no more for having smaller chunks.
     """
     layers = frame.network.layers
-    again = [layer.index for layer in layers if places.fetched_again(layer)]
+    again = [layer.index for layer in layers if mapping.places.fetched_again(layer)]
 
     def bits(index: int) -> float:
         layer = layers[index]
@@ -103,7 +103,18 @@ def pins(frame: Frame, places: Places, streaming: int) -> Iterator[tuple[int, ..
             needed = max(own.get(index, 0) for own in frame.pieces)
             pinned[index] = min(needed, left)
             left -= pinned[index]
-        yield tuple(pinned)
+        yield mapping._replace(pinned=tuple(pinned))
+
+
+def streams(frame: Frame, mapping: Mapping) -> Iterator[Mapping]:
+    """Yield the mapping with other prefetch depths, and with fewer places for chunks to stream."""
+    for depth in PREFETCH_CHUNKS:
+        yield mapping._replace(prefetch_chunks=depth)
+    left = frame.slots - frame.most_pinned(mapping.pinned)
+    needed = max(sum(own.values()) for own in frame.pieces)
+    for slots in (left // 2, left // 4):
+        if 1 < slots < needed:
+            yield mapping._replace(weight_slots=slots)
 
 
 def row_blocks(frame: Frame, layer: Layer, sum_blocks: int) -> list[int]:

@@ -28,13 +28,13 @@ from simulator.lowering.mapping import Frame, Mapping, fixed_mapping, make_frame
 from simulator.lowering.places import CORE
 from simulator.lowering.plan import plan_of
 from simulator.mapping.candidates import (
-    PREFETCH_CHUNKS,
     combined,
     first_mapping,
     loops,
     pins,
     placements,
     streaming_bits,
+    streams,
 )
 from simulator.operations import Network
 from simulator.program import Timeline
@@ -196,15 +196,13 @@ class _Search:
         best = self._least(
             probe, found, (first._replace(places=places) for places in placements(frame))
         )
-        pinned = pins(frame, best.mapping.places, self.streaming)
-        best = self._least(probe, best, (best.mapping._replace(pinned=own) for own in pinned))
+        best = self._least(probe, best, pins(frame, best.mapping, self.streaming))
         mappings = list(loops(frame, best.mapping))
         costs = [self._cost(probe, each) for each in [best.mapping, *mappings]]
         by_layer = [(cost.layer_dram_bits.tolist(), cost.layer_cycles.tolist()) for cost in costs]
         joined = combined([best.mapping, *mappings], by_layer)
         best = self._least(probe, best, [joined, *mappings])
-        depths = (best.mapping._replace(prefetch_chunks=depth) for depth in PREFETCH_CHUNKS)
-        return self._least(probe, best, depths)
+        return self._least(probe, best, streams(frame, best.mapping))
 
     def _least(self, probe: MappingProbe, best: _Found, mappings: Iterable[Mapping]) -> _Found:
         """Return the best of some mappings and of the one so far."""
@@ -240,6 +238,7 @@ class _Search:
             "pe_array": in_part,
             "accumulator_blocks": mapping.sum_blocks,
             "prefetch_chunks": mapping.prefetch_chunks,
+            "weight_slots": mapping.weight_slots,
             "weight_chunks": frame.slots,
             "pinned_chunks": frame.most_pinned(mapping.pinned),
             "layers": layers,
