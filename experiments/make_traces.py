@@ -30,16 +30,26 @@ class TraceRecipe(NamedTuple):
     words: tuple[str, ...] = ()
 
 
-# DT-SNN's exit; its threshold is the highest that costs no accuracy on training pictures.
-EXIT = ("--policy", "entropy_exit", "--granularity", "timestep", "--entropy", "0.78")
+def of_task(name: str, images: int, words: tuple[str, ...]) -> TraceRecipe:
+    """The trace of a network that is stored under its name and its task's."""
+    model = name.rpartition("_")[0]
+    return TraceRecipe(model, images, str(FOLDER / f"{name}.safetensors"), words)
+
+
+# DT-SNN's exit; a threshold (relay's in tenths) is the highest that costs at most 0.2 points on
+# 500 training pictures.
+EXIT = ("--policy", "entropy_exit", "--granularity", "timestep", "--entropy")
+# TP-Spikformer's score: half of the tokens run the second block. Nothing of it was trained.
+HALF = ("--policy", "token_importance", "--granularity", "block", "--budget", "0.75")
 RECIPES = {
     "cifar10": TraceRecipe("stas_spikformer_4_384", 20, "calibrated"),
     "cifar100": TraceRecipe("stas_spikformer_4_384", 8, "calibrated"),
     "imagenet": TraceRecipe("stas_spikformer_8_512", 1, "calibrated"),
     "mnist": TraceRecipe("stas_spikformer_2_128", 64, str(WEIGHTS)),
-    "stream": TraceRecipe(
-        "spikformer_2_48", 64, str(FOLDER / "spikformer_2_48_stream.safetensors"), EXIT
-    ),
+    "stream": of_task("spikformer_2_48_stream", 64, (*EXIT, "0.78")),
+    "clutter": of_task("spikformer_2_48_clutter", 32, HALF),
+    "pointed": of_task("spikformer_2_48_pointed", 32, HALF),
+    "relay": of_task("spikformer_1_32_relay", 32, (*EXIT, "0.6")),
 }
 
 
