@@ -120,7 +120,9 @@ def controls(arms: pd.DataFrame) -> Iterator[str]:
             ("random", "random tokens at its budget"),
             ("importance", "TP-Spikformer's score at its budget"),
             ("isps_early", "no halting at all"),
+            ("early_long", "no halting, trained as long"),
             ("baseline_t4", "the baseline"),
+            ("static_long", "the baseline trained as long"),
             ("baseline_t1", "one timestep"),
         ):
             both = paired(of_task, "two_dim", name)

@@ -122,6 +122,19 @@ ARMS = (
     ),
     Arm("entropy", "DT-SNN, entropy exit", PLAIN, EXITING, "baseline_t4"),
     Arm("static_long", "baseline, trained as long as halting arms", start="baseline_t4"),
+    Arm("baseline_t8", "baseline, T = 8", timesteps=8),
+    # The other outputs of the arms that halt by a mean field.
+    Arm("block_last", "B + block, last output", EARLY, assa("block", "last"), "isps_early"),
+    Arm(
+        "timestep_last", "B + timestep, last output", EARLY, assa("timestep", "last"), "isps_early"
+    ),
+    Arm(
+        "sps_two_dim_last",
+        "SPS + two-dimensional, last output",
+        PLAIN,
+        assa("two_dimensional", "last"),
+        "baseline_t4",
+    ),
     # On the stream: A-SSA as reconstructed, then what is beyond it.
     Arm(
         "stas",
@@ -224,6 +237,15 @@ ARMS = (
 )
 BY_NAME = {arm.name: arm for arm in ARMS}
 STILL = tuple(BY_NAME)[: list(BY_NAME).index("entropy") + 1]
+DIGITS = (
+    *STILL,
+    "baseline_t8",
+    "static_long",
+    "early_long",
+    "block_last",
+    "timestep_last",
+    "sps_two_dim_last",
+)
 MAIN = (
     "baseline_t4",
     "baseline_t1",
@@ -269,7 +291,7 @@ class Task(NamedTuple):
 
 TASKS = (
     Task("mnist", "MNIST-5k at 32 x 32", "mnist5k", MAIN),
-    Task("digits", "digits at 16 x 16", "digits", STILL),
+    Task("digits", "digits at 16 x 16", "digits", DIGITS),
     # In a single timestep all rows would be shown at once: that is the task above.
     Task(
         "rows",
