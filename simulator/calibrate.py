@@ -25,13 +25,14 @@ EXAMPLE = """example:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
     from simulator.errors import DeviceError
-    from simulator.hil.network.calibrated import measure, write_calibrated
+    from simulator.hil.network.calibrated import measure, placed_clock, write_calibrated
 
     options = _parser().parse_args(arguments)
     check_counts(options, "images", error=DeviceError)
+    placed = placed_clock(Path(options.placed)) if options.placed else None
     found = measure(options.arch, Path(options.network), options.trace, options.images)
     if options.write:
-        write_calibrated(Path(options.arch), Path(options.write), found.table)
+        write_calibrated(Path(options.arch), Path(options.write), found.table, placed)
     print(_text(found))
 
 
@@ -48,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--trace", required=True, metavar="FILE", help="a trace of that network, for its layers")
     add("--images", type=int, default=20, metavar="N", help="of the network's (default 20)")
     add("--write", metavar="FILE", help="write the machine with what was measured there")
+    add("--placed", metavar="FILE", help="of simulator.hil.fpga --out: its clock is written too")
     return parser
 
 

@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from simulator.command import command
+from simulator.config.staged_file import staged_file
 from simulator.errors import DeviceError
+from simulator.hil.network.calibrated import PLACED_SCHEMA
 from simulator.hil.network.engine import SOURCES as ENGINE_SOURCES
 from simulator.hil.tools import run_tool
 from simulator.hil.verilator import SOURCES
@@ -119,6 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--unit", action="append", choices=UNITS, metavar="NAME", help=units)
     add("--cycles", type=int, metavar="N", help="of an image: its time at the slowest clock")
     add("--synthesize", action="store_true", help="only: count cells, and place nothing")
+    add("--out", metavar="FILE", help="write it as JSON, for simulator.calibrate --placed")
     options = parser.parse_args(arguments)
     names = options.unit or [name for name in UNITS if name not in SLOW]
     found = {name: place(UNITS[name], only_cells=options.synthesize) for name in names}
@@ -129,6 +132,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         counts = " | ".join(f"{count:,}" for count in placed[:4])
         clock = f"{placed.clock_mhz:.1f}" if placed.clock_mhz else "not placed"
         print(f"| {UNITS[name].top} | {sizes} | {counts} | {clock} |")
+    if options.out:
+        _write(Path(options.out), found)
     if options.synthesize:
         return
     for name, placed in found.items():
@@ -141,6 +146,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ):
         if cycles:
             print(f"\n{what}: {cycles:,} cycles at {slowest:.1f} MHz: {cycles / slowest:,.0f} us")
+
+
+def _write(path: Path, found: Mapping[str, Placed]) -> None:
+    units = [
+        {"unit": UNITS[name].top, "parameters": dict(UNITS[name].parameters), **placed._asdict()}
+        for name, placed in found.items()
+    ]
+    text = json.dumps({"schema": PLACED_SCHEMA, "device": "ECP5-85k", "units": units}, indent=1)
+    try:
+        with staged_file(path, PLACED_SCHEMA.encode()) as file:
+            file.write(text.encode())
+    except OSError as error:
+        raise DeviceError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def missing_tools(tools: Sequence[str] = (YOSYS, NEXTPNR)) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from simulator import calibrate
 from simulator.architecture import load_architecture
 from simulator.energy.machine import MachinePrices
 from simulator.errors import DeviceError
-from simulator.hil.network.calibrated import write_calibrated
+from simulator.hil.network.calibrated import placed_clock, write_calibrated
 from simulator.hil.network.files import FixedFile, read_fixed, write_fixed
 from simulator.hil.network.table import NetworkRow, NetworkTable, network_table
 from simulator.results.provenance import machine_provenance
@@ -44,6 +45,23 @@ def test_its_results_say_so(tmp_path: Path) -> None:
     # Nothing else has changed.
     lines = set(target.read_text().splitlines()) - set(ARCH.read_text().splitlines())
     assert len(lines) == 4
+
+
+def test_the_clock_of_a_placed_unit_becomes_the_machines(tmp_path: Path) -> None:
+    target, placed = tmp_path / "machine.yaml", tmp_path / "placed.json"
+    units = [{"unit": "fifo", "clock_mhz": 400.0}, {"unit": "network_top", "clock_mhz": 31.25}]
+    content = {"schema": "stasim-placed/1", "device": "ECP5-85k", "units": units}
+    placed.write_text(json.dumps(content))
+    write_calibrated(ARCH, target, TABLE, placed_clock(placed))
+    made = load_architecture(target)
+    assert made.clock_mhz == 31.25
+    assert "clock_mhz: 31.25, of network_top placed and routed on an ECP5-85k" in made.source
+    units[1]["clock_mhz"] = 0.0  # synthesized only
+    placed.write_text(json.dumps(content))
+    with pytest.raises(DeviceError) as raised:
+        placed_clock(placed)
+    assert raised.value.args[0] == placed
+    assert "clock_mhz: 0" in str(raised.value.args[1])
 
 
 def test_a_machine_without_the_field_is_refused(tmp_path: Path) -> None:

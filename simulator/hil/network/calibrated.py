@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from simulator.architecture import load_architecture
+from simulator.config.read_back import read_object
 from simulator.config.staged_file import staged_file
 from simulator.errors import DeviceError
 from simulator.hil.network.files import read_fixed
 from simulator.hil.network.table import NetworkTable, network_table
 
 LATENCY = "score_latency_cycles"
+PLACED_SCHEMA = "stasim-placed/1"
+MOST_BYTES = 1 << 20
 OURS = b"stasim-architecture"
 
 
@@ -49,27 +52,57 @@ def measure(arch: str, network: Path, trace: str, images: int) -> MeasuredNetwor
     )
 
 
-def write_calibrated(source: Path, target: Path, table: NetworkTable) -> None:
+class PlacedClock(NamedTuple):
+    """The routed clock of the slowest unit that was placed, and what it was placed on."""
+
+    clock_mhz: float
+    unit: str
+    device: str
+
+
+def placed_clock(path: Path) -> PlacedClock:
+    """Return the slowest clock of a file of simulator.hil.fpga. Raises DeviceError."""
+    content = read_object(path, MOST_BYTES, DeviceError, PLACED_SCHEMA)
+    try:
+        clocks = [(float(unit["clock_mhz"]), str(unit["unit"])) for unit in content["units"]]
+        slowest, unit = min(clocks)
+        device = str(content["device"])
+    except (KeyError, TypeError, ValueError):
+        rule = "must hold a device and units, each with unit and clock_mhz"
+        raise DeviceError(path, rule) from None
+    if slowest <= 0:
+        raise DeviceError(path, f"{unit}: clock_mhz: {slowest:g}: must be above 0: place it")
+    return PlacedClock(slowest, unit, device)
+
+
+def write_calibrated(
+    source: Path, target: Path, table: NetworkTable, placed: PlacedClock | None = None
+) -> None:
     """Copy an architecture file with the decision latency that was measured.
 
     Its `source`, which results and pages repeat, says what it was calibrated against and how far
-    off the model was. Raises DeviceError where the file cannot be changed, ArchitectureError where
-    it cannot be read.
+    off the model was. `placed`: its clock becomes the machine's. Raises DeviceError where the file
+    cannot be changed, ArchitectureError where it cannot be read.
     """
     latency = table.decision_cycles
     measured = (
         f"calibrated against its RTL (network_top): {LATENCY} {latency}, measured on "
         f"{table.images} images whose cycles the model gave with {table.rows[-1].deviation:+.2%}"
     )
+    clocks = 1
     load_architecture(source)
     text, names = re.subn(r"(?m)^name: *(\S+)", r"name: \1_calibrated", source.read_text())
+    if placed is not None:
+        clock = f"clock_mhz: {placed.clock_mhz:g}"
+        text, clocks = re.subn(r"(?m)^clock_mhz: *[0-9.]+", clock, text)
+        measured += f"; {clock}, of {placed.unit} placed and routed on an {placed.device}"
     folded = r"(?m)^(source: >-\n(?:[ \t]+\S.*\n)*[ \t]+\S.*)$"
     text, sources = re.subn(folded, rf"\1;\n  {measured}", text)
     text, latencies = re.subn(rf"\b{LATENCY}: *\d+", f"{LATENCY}: {latency}", text)
-    if (names, sources, latencies) != (1, 1, 1):
+    if (names, sources, latencies, clocks) != (1, 1, 1, 1):
         raise DeviceError(
-            f"{source}: must have one name, one folded source and one {LATENCY} to be calibrated: "
-            f"{names}, {sources} and {latencies} were found"
+            f"{source}: must have one name, one folded source, one {LATENCY} and one clock_mhz to "
+            f"be calibrated: {names}, {sources}, {latencies} and {clocks} were found"
         )
     try:
         with staged_file(target, OURS) as file:
