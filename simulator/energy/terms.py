@@ -58,7 +58,7 @@ TOKEN_SKIP_FLIP_FLOPS = 2695
 GATES_NODE_NM, GATES_V, GATES_BITS = 180, 1.8, 16
 GATES_PJ = {"accumulate": 9.62, "lif_update": 10.44}
 """What the gates of our RTL switch in osu018 (docs/calibration.md). An accumulate: 10.27 pJ of a PE
-row, less its FIFO and its queue of results, which have prices of their own: 0.0252 pJ at 28 nm."""
+row (10.19 of today's), less its FIFO and queue of results, priced apart: 0.0252 pJ at 28 nm."""
 GLITCHES = 0.4
 """Largest share of glitches in the power of logic (an EDA vendor's page, "What is glitch power?",
 synopsys.com/ai/what-is-glitch-power.html, second-hand):
