@@ -25,7 +25,7 @@ from simulator.hil.network.engine import SOURCES as ENGINE_SOURCES
 from simulator.hil.tools import run_tool
 from simulator.hil.verilator import SOURCES
 
-LIMIT_S = 1800
+LIMIT_S = 3600
 YOSYS, NEXTPNR = "yosys", "nextpnr-ecp5"
 TILE_SOURCES = ("spike_skip_tile.sv", "merge.sv", "pe_row.sv", "fifo.sv", "sram_1r1w.sv")
 _ROW = {"WORD_INPUTS": 32, "COLUMNS": 4, "FIFO_WORDS": 2, "PORT_INPUTS": 4, "LOCAL_CHUNKS": 2}
@@ -72,12 +72,15 @@ _LARGE = "-abc9 -run :check; blackbox =A:whitebox; rename -wire t:TRELLIS_FF; wr
 
 
 class PlacedUnit(NamedTuple):
-    """A module, its sources, the parameters that make it small, and how its synthesis ends."""
+    """A module, its sources, the parameters that make it small, how its synthesis ends, and what
+    routes it.
+    """
 
     top: str
     sources: tuple[str, ...]
     parameters: Mapping[str, int]
     ends: str = "-json unit.json"
+    router: str = "router1"
 
 
 UNITS = {
@@ -87,7 +90,7 @@ UNITS = {
     "row": PlacedUnit("pe_row", TILE_SOURCES[2:], _ROW),
     "staged_row": PlacedUnit("pe_row", TILE_SOURCES[2:], _ROW | {"ENCODE_STAGE": 1}),
     "array": PlacedUnit("spike_skip_tile", TILE_SOURCES, _ROW | {"ROWS": 2, "BLOCK_ITEMS": 16}),
-    "engine": PlacedUnit("network_top", ENGINE_SOURCES, _ENGINE | SMALL_ENGINE, _LARGE),
+    "engine": PlacedUnit("network_top", ENGINE_SOURCES, _ENGINE | SMALL_ENGINE, _LARGE, "router2"),
 }
 SLOW = ("engine",)
 """Units that take far longer, which are placed only if they are named."""
@@ -186,7 +189,7 @@ def place(unit: PlacedUnit, *, only_cells: bool = False) -> Placed:
             return _cells(json.loads((folder / "unit.json").read_text()))
         words = [_program(NEXTPNR), "--85k", "--package", "CABGA756"]
         words += ["--json", "unit.json", "--report", "report.json", "--freq", "100", "--seed", "1"]
-        words += ["--timing-allow-fail", "--out-of-context"]
+        words += ["--router", unit.router, "--timing-allow-fail", "--out-of-context"]
         run_tool(f"fpga: {unit.top}: {NEXTPNR}", words, LIMIT_S, folder=folder)
         report = json.loads((folder / "report.json").read_text())
     if not report["fmax"]:
