@@ -9,7 +9,7 @@ import pandas as pd
 from experiments import batch_map
 from experiments.study import stream
 from experiments.study.answers import PUBLISHED, TRAIN
-from experiments.study.arms import BY_NAME, Task
+from experiments.study.arms import BY_NAME, TASKS, Task
 from experiments.study.hardware import MACHINES
 from experiments.study.numbers import (
     Tables,
@@ -285,6 +285,19 @@ def hours(arms: pd.DataFrame) -> str:
     return f": training took {each.sum():.1f} hours of one core's time ({listed})"
 
 
+def not_run(tables: Tables) -> list[str]:
+    """Name the arms of each task of which the tables hold no run."""
+    if "arms" not in tables:
+        return []
+    run = set(zip(tables["arms"].task, tables["arms"].arm, strict=True))
+    without = {
+        task.name: ", ".join(f"`{arm}`" for arm in task.arms if (task.name, arm) not in run)
+        for task in TASKS
+    }
+    listed = "; ".join(f"{task}: {names}" for task, names in without.items() if names)
+    return [f"- Arms that the study has, without a run in these tables: {listed}."] if listed else []
+
+
 def made(tables: Tables, folder: str) -> str:
     """How far the figures carry, and how to make them again."""
     lines = [
@@ -292,7 +305,8 @@ def made(tables: Tables, folder: str) -> str:
         "- The trained networks have 2 blocks and are sized for two cores, not for accuracy"
         f"{hours(tables['arms']) if 'arms' in tables else ''}. With 2 blocks, `block` halting can skip one block only.",
         "- Halting arms, random tokens and TP-Spikformer's score among them, are fine-tuned from their static network, so they "
-        "have seen more epochs than the static arms.",
+        "have seen more epochs than the static arms; [the joint design](joint.md) has static ones trained as long.",
+        *not_run(tables),
         "- Random tokens and TP-Spikformer's score keep STAS's share of tokens at every step, measured on training images; "
         "tokens are whole, so their mean differs a little. Their head sees each token's last output, A-SSA's a mean field; "
         "the arm *the same, head sees last output* tells how much that is.",
