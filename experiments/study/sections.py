@@ -295,7 +295,9 @@ def not_run(tables: Tables) -> list[str]:
         for task in TASKS
     }
     listed = "; ".join(f"{task}: {names}" for task, names in without.items() if names)
-    return [f"- Arms that the study has, without a run in these tables: {listed}."] if listed else []
+    return (
+        [f"- Arms that the study has, without a run in these tables: {listed}."] if listed else []
+    )
 
 
 def made(tables: Tables, folder: str) -> str:
