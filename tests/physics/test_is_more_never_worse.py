@@ -16,7 +16,7 @@ import pytest
 
 from simulator.architecture import Architecture, load_architecture
 from simulator.engine.replay import replay
-from simulator.errors import LoweringError
+from simulator.errors import LoweringError, SimulatorError
 from simulator.lowering import Lowering, make_plan
 from simulator.mapping import plan_for
 from simulator.operations import read_network
@@ -142,6 +142,34 @@ def test_more_is_never_worse_for_a_small_network(machine: str, tiny: tuple[Path,
 def test_nor_for_a_trained_network(machine: str) -> None:
     names = ("mnist", "mnist_baseline")
     assert_lawful(tuple(ROOT / "traces" / f"{name}.npz" for name in names), machine)
+
+
+def values(resource: Resource) -> list[float]:
+    """A quarter of a resource up to four times it; of a time, four times down to a quarter."""
+    parts = (0.25, 0.5, 1, 2, 4) if resource.better > resource.value else (4, 2, 1, 0.5, 0.25)
+    found = [resource.value * part for part in parts]
+    if isinstance(resource.value, int):
+        found = [int(each) for each in found if each == int(each)]
+    return list(dict.fromkeys(found))
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("machine", MACHINES)
+def test_nor_from_a_quarter_to_four_times(machine: str, tiny: tuple[Path, ...]) -> None:
+    found = []
+    with Trace.open(next(path for path in tiny if runs(path, machine))) as trace:
+        for resource in resources(machine_of(machine)):
+            before = None
+            for value in values(resource):
+                try:
+                    after = cost(trace, machine, f"{resource.path}={value}")
+                except SimulatorError:  # too little, or more columns than weights fit of
+                    assert before is None or is_array(resource), resource
+                    continue
+                if before is not None and (rule := broken(before, after, resource)):
+                    found.append(f"{resource.path}={value} {rule}: {before} -> {after}")
+                before = after
+    assert not found, "\n".join([machine, *found])
 
 
 def test_the_fixed_rules_break_the_law() -> None:
