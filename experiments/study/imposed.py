@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.data.images import Images
-from models.halting.policies import kept_fractions
+from models.halting.budget import kept_fractions
 from models.networks.arms import Prepared
 from models.networks.config import HaltingConfig, ModelConfig
 from models.networks.stas import STAS

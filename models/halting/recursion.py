@@ -2,19 +2,20 @@
 
 A-SSA generalises A-ViT (CVPR 2022) to timesteps: one score accumulates in the order in which the
 network runs. STAS publishes no formula: the recursion and its granularities are our choice, written
-down in docs/stas.md. The controls that A-SSA is compared with stand in models/halting/policies.py.
+down in docs/stas.md. Each way of halting, A-SSA and what it is compared with, is a file of
+models/halting/policies.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from models.halting.exits import ImageExit, add_numbers
-from models.networks.config import HaltingConfig
+from models.networks.config import HaltingConfig, ModelConfig
 
 Head = Callable[[Tensor], Tensor]
 
@@ -72,13 +73,46 @@ class HaltingState(NamedTuple):
     survival: tuple[Tensor, ...] = ()
 
 
+class CheckParameters(NamedTuple):
+    """What a trace says of a check: the value that is compared with, and what the score reads."""
+
+    threshold: float
+    score: str
+
+
 class Policy(nn.Module):
-    """What every way of halting shares; this one halts nobody, but images may end."""
+    """What every way of halting shares; this one halts nobody, but images may end.
+
+    `granularities`: those that it takes. `accumulates`: whether a score is accumulated, whose
+    weights make a mean field and a ponder cost. `fits_beta`: whether the score's offset can be
+    solved for a budget. `budgeted`: whether it keeps the tokens that `profile` or `budget` allows.
+    `checks_ahead`: of which blocks a trace lists its check ahead; empty where it lists none there.
+    """
+
+    granularities: ClassVar[tuple[str, ...]] = ("block", "timestep", "two_dimensional")
+    accumulates: ClassVar[bool] = False
+    fits_beta: ClassVar[bool] = False
+    budgeted: ClassVar[bool] = False
+    checks_ahead: ClassVar[str] = ""
 
     def __init__(self, config: HaltingConfig) -> None:
         super().__init__()
         self.config = config
         self.exit = ImageExit(config) if config.exit != "none" else None
+
+    @classmethod
+    def of(cls, config: ModelConfig) -> Policy:
+        """Return the policy of a network."""
+        return cls(config.halting)
+
+    @classmethod
+    def check_parameters(cls, halting: HaltingConfig) -> CheckParameters:
+        """Return what a trace says of a check."""
+        return CheckParameters(1.0 - halting.eps, halting.score)
+
+    def stated(self) -> dict[str, Any]:
+        """Return what a trace's manifest states of this policy alone."""
+        return {}
 
     def start(self, images: int, tokens: int, like: Tensor) -> HaltingState:
         """Return every token active, nothing accumulated; `like` (..., channel) gives channels,
@@ -127,6 +161,20 @@ class Policy(nn.Module):
         return None
 
 
+POLICIES: dict[str, type[Policy]] = {}
+P = TypeVar("P", bound=type[Policy])
+
+
+def register(name: str) -> Callable[[P], P]:
+    """Put a class into the registry by the name of its file."""
+
+    def put(policy: P) -> P:
+        POLICIES[name] = policy
+        return policy
+
+    return put
+
+
 class Halting(Policy):
     """A-SSA: the score h = sigmoid(gamma * s + beta) and what follows from it.
 
@@ -134,9 +182,17 @@ class Halting(Policy):
     each by a number of its own, `offset` (check,), 0 at first.
     """
 
+    accumulates: ClassVar[bool] = True
+    fits_beta: ClassVar[bool] = True
     gamma: Tensor
     beta: Tensor
     offset: Tensor | None
+
+    @classmethod
+    def of(cls, config: ModelConfig) -> Policy:
+        """Return the policy of a network, whose score reads its channels."""
+        size = config.size
+        return cls(config.halting, size.embed_dim, config.timesteps * size.blocks)
 
     def __init__(self, config: HaltingConfig, channels: int, checks: int = 0) -> None:
         super().__init__(config)

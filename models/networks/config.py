@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from models.errors import ModelError
+from models.halting.policies import policy_named, policy_names
 from models.networks.families import FAMILIES, Family
 from models.networks.sizes import DATASETS as DATASETS
 from models.networks.sizes import Dataset as Dataset
@@ -17,11 +18,11 @@ from models.networks.sizes import Size as Size
 from models.neurons import neuron_named, neuron_names
 
 if TYPE_CHECKING:
+    from models.halting.recursion import Policy
     from models.neurons.base import Neuron
 
 ISPS_FORMS = ("none", "late_sum", "early_integration", "single_step")
 GRANULARITIES = ("none", "block", "timestep", "two_dimensional", "waking")
-POLICIES = ("score", "random", "token_importance", "entropy_exit", "gate")
 SCORES = ("channel0", "mean", "readout")
 EXITS = ("none", "entropy", "learned")
 OUTPUTS = ("mean_field", "last")
@@ -70,7 +71,7 @@ class HaltingConfig:
             ("halting granularity", self.granularity, GRANULARITIES),
             ("halting score", self.score, SCORES),
             ("halting exit", self.exit, EXITS),
-            ("halting policy", self.policy, POLICIES),
+            ("halting policy", self.policy, policy_names()),
             ("halting output", self.output, OUTPUTS),
             ("halting membranes", self.membranes, MEMBRANES),
         ):
@@ -81,27 +82,29 @@ class HaltingConfig:
             raise ModelError(f"halting entropy is {self.entropy}; it must lie in 0..1")
         if self.neighbourhood < 1 or self.neighbourhood % 2 == 0:
             raise ModelError(f"halting neighbourhood is {self.neighbourhood}; it must be odd")
-        if self.policy != "score" and self.output == "mean_field" and self.granularity != "none":
+        if self.exit != "none" and self.output == "mean_field":
+            raise ModelError(f"halting exit {self.exit} needs logits of a timestep: output last")
+        if self.offsets and self.granularity == "none":
+            raise ModelError("halting offsets with granularity none: nothing is checked there")
+        if self.granularity != "none":
+            self._check_policy(policy_named(self.policy))
+
+    def _check_policy(self, policy: type[Policy]) -> None:
+        """Raise ModelError for what the policy cannot do."""
+        if not policy.accumulates and self.output == "mean_field":
             raise ModelError(
                 f"halting policy {self.policy} gives no weights for the output mean_field; "
                 "it must go with output last"
             )
-        if self.exit != "none" and self.output == "mean_field":
-            raise ModelError(f"halting exit {self.exit} needs logits of a timestep: output last")
-        if (self.policy == "gate") != (self.granularity == "waking") and self.granularity != "none":
+        if self.granularity not in policy.granularities:
             raise ModelError(
-                f"halting granularity {self.granularity} with policy {self.policy}: granularity "
-                "waking and policy gate must go together"
+                f"halting granularity is {self.granularity}; with policy {self.policy} it must be "
+                f"{' or '.join(policy.granularities)}"
             )
-        if self.offsets and (self.policy != "score" or self.granularity == "none"):
+        if self.offsets and not policy.accumulates:
             raise ModelError(
-                f"halting offsets with policy {self.policy}, granularity {self.granularity}: "
-                "only A-SSA accumulates a score that they can shift"
-            )
-        if self.policy == "entropy_exit" and self.granularity not in ("none", "timestep"):
-            raise ModelError(
-                f"halting granularity is {self.granularity}; with policy entropy_exit it must be "
-                "timestep"
+                f"halting offsets with policy {self.policy}: "
+                "only a score that is accumulated can be shifted by them"
             )
 
 
@@ -208,12 +211,12 @@ class ModelConfig:
     @property
     def scores(self) -> bool:
         """Whether a score is accumulated, so that there is a ponder cost."""
-        return self.halts and self.halting.policy == "score"
+        return self.halts and policy_named(self.halting.policy).accumulates
 
     @property
     def fits_beta(self) -> bool:
         """Whether a score's offset can be solved for a budget of tokens."""
-        return self.halts and self.halting.policy in ("score", "gate")
+        return self.halts and policy_named(self.halting.policy).fits_beta
 
     @property
     def halting_steps(self) -> int:
@@ -228,7 +231,12 @@ class ModelConfig:
             name=self.name.removeprefix("stas_"),
             isps="none",
             halting=dataclasses.replace(
-                self.halting, granularity="none", policy="score", learned=False, exit="none"
+                self.halting,
+                granularity="none",
+                policy=HaltingConfig.policy,
+                learned=False,
+                offsets=False,
+                exit="none",
             ),
         )
 
@@ -279,7 +287,7 @@ def named_config(name: str, dataset: str, timesteps: int = 4) -> ModelConfig:
 
 def check_profile(halting: HaltingConfig, timesteps: int, blocks: int) -> None:
     """Raise ModelError for a profile or budget that no halting of this granularity can keep."""
-    if halting.policy not in ("random", "token_importance"):
+    if not policy_named(halting.policy).budgeted:
         return
     steps = timesteps if halting.granularity == "timestep" else timesteps * blocks
     profile, least = halting.profile, 1.0 / steps

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 from typing import Any, NamedTuple
 
+from models.halting.policies import policy_named, policy_names
 from models.networks.config import (
     ATTENTION_ORDERS,
     EXITS,
@@ -13,7 +14,6 @@ from models.networks.config import (
     ISPS_FORMS,
     MEMBRANES,
     OUTPUTS,
-    POLICIES,
     SCORES,
     HaltingConfig,
     ModelConfig,
@@ -53,7 +53,9 @@ class Switches(NamedTuple):
         A policy without weights for a mean field takes output `last` unless asked otherwise.
         """
         halting = dataclasses.asdict(config.halting) | self.halting
-        if halting["policy"] != "score" and "output" not in self.halting:
+        known = halting["policy"] in policy_names()
+        weighs = known and policy_named(halting["policy"]).accumulates
+        if known and not weighs and "output" not in self.halting:
             halting["output"] = "last"
         return dataclasses.replace(config, halting=HaltingConfig(**halting), **self.model)
 
@@ -83,7 +85,7 @@ def add_switches(parser: argparse.ArgumentParser) -> None:
     add("--granularity", choices=GRANULARITIES, help="where halting is checked and begins again")
     add(
         "--policy",
-        choices=POLICIES,
+        choices=policy_names(),
         help="who halts: A-SSA's score, or a control: random tokens, TP-Spikformer's importance, "
         "DT-SNN's entropy exit (with granularity timestep), or a gate (with granularity waking)",
     )

@@ -8,6 +8,7 @@ not stored; their name is that of their operation.
 
 from __future__ import annotations
 
+from models.halting.policies import policy_named
 from models.networks.config import ModelConfig
 from models.operations.blocks import list_halting, list_head
 from models.operations.plan import NetworkListing
@@ -21,8 +22,8 @@ def describe(config: ModelConfig, gamma: float = 0.0, beta: float = 0.0) -> Topo
     plan = NetworkListing(config)
     stream = config.kind.list_stem(plan)
     for index in range(config.size.blocks):
-        policy = config.halting.policy if config.halts else ""
-        if policy == "token_importance" or (policy == "gate" and not index):
+        ahead = policy_named(config.halting.policy).checks_ahead if config.halts else ""
+        if ahead == "of every block" or (ahead == "of the first block" and not index):
             list_halting(plan, index, stream, gamma, beta)
         stream = config.kind.list_block(plan, index, stream)
         ends = index + 1 == config.size.blocks

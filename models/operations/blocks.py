@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from models.halting.policies import policy_named
 from models.networks.spikformer import ATTENTION_SCALE
 from models.neurons.base import ATTENTION_THRESHOLD
 from models.operations.plan import Grid, NetworkListing
@@ -14,13 +15,13 @@ def list_halting(plan: NetworkListing, index: int, stream: str, gamma: float, be
     """Score, accumulate, compare, and add to the mean field."""
     config, plan.stage, plan.block = plan.config, "halting", index
     halting = config.halting
-    importance, gate = halting.policy == "token_importance", halting.policy == "gate"
+    check = policy_named(halting.policy).check_parameters(halting)
     parameters = {
         "gamma": gamma,
         "beta": beta,
-        "threshold": 0.0 if importance else 0.5 if gate else 1.0 - halting.eps,
+        "threshold": check.threshold,
         "mean_field": int(halting.output == "mean_field"),
-        "score": halting.policy if importance else halting.score,
+        "score": check.score,
     }
     shapes = {"tokens": config.tokens, "channels": config.size.embed_dim}
     name = f"blocks.{index}.halting"

@@ -13,7 +13,6 @@ from tqdm import tqdm
 import simulator
 from models.data.images import Images
 from models.evaluate import batches
-from models.halting.policies import BudgetedTokens
 from models.halting.recursion import Halting
 from models.networks.arms import Prepared
 from models.networks.stas import STAS
@@ -143,18 +142,11 @@ def _halting_section(model: STAS) -> dict[str, Any]:
             section["offsets"] = model.halting.offset.tolist()
     if not model.config.scores:
         section["policy"] = switches.policy
+    assert model.halting is not None
     if switches.exit != "none":
-        assert model.halting is not None
         assert model.halting.exit is not None
         section |= {"exit": switches.exit, "entropy": float(model.halting.exit.level.detach())}
-    if isinstance(model.halting, BudgetedTokens):
-        section["kept_fractions"] = list(model.halting.fractions)
-    if switches.policy == "random":
-        section["seed"] = switches.seed
-    if switches.policy == "token_importance":
-        section["neighbourhood"] = switches.neighbourhood
-    if switches.policy == "entropy_exit":
-        section["entropy"] = switches.entropy
+    section |= model.halting.stated()
     if switches.membranes != "frozen":
         section["membranes"] = switches.membranes
     return section

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from models.errors import ModelError
+from models.halting.budget import kept_fractions
 from models.halting.exits import normalised_entropy
-from models.halting.policies import kept_fractions
 from models.networks.config import HaltingConfig
 from models.networks.probes import SILENT
 from tests.messages import cases

@@ -14,9 +14,9 @@ from experiments.live.ponder import machine_ponder, machine_survival
 from models.data.images import sample_images
 from models.errors import ModelError
 from models.evaluate import evaluate, fit_beta
-from models.halting.gate import GatePolicy
 from models.halting.losses import LossConfig, total_loss
 from models.halting.machine_ponder import StepPrices
+from models.halting.policies.gate import GatePolicy
 from models.halting.recursion import Halting, HaltingStep
 from models.networks.arms import Prepared
 from models.networks.config import HaltingConfig

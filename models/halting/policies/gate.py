@@ -8,18 +8,37 @@ AdaViT): a token's part in the mean over tokens is weighed by 1, whose gradient 
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
-from models.halting.recursion import Halting, HaltingState, HaltingStep, Head
+from models.halting.recursion import (
+    CheckParameters,
+    Halting,
+    HaltingState,
+    HaltingStep,
+    Head,
+    register,
+)
+from models.networks.config import HaltingConfig
 
 LEAST_UNIFORM = 1e-6
 
 
+@register("gate")
 class GatePolicy(Halting):
     """Chooses the tokens of each timestep; what it leaves out gives zero to the head."""
 
+    granularities: ClassVar[tuple[str, ...]] = ("waking",)
+    accumulates: ClassVar[bool] = False
+    checks_ahead: ClassVar[str] = "of the first block"
     _share: Tensor
+
+    @classmethod
+    def check_parameters(cls, halting: HaltingConfig) -> CheckParameters:
+        """Return those of its score, compared with a half."""
+        return CheckParameters(0.5, halting.score)
 
     def before(self, state: HaltingState, entering: Tensor, step: HaltingStep) -> HaltingState:
         """Choose at a timestep's first block; record the probability of running every block."""
