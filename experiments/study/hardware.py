@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from experiments.study.numbers import interval
 from simulator.architecture import load_architecture
 from simulator.errors import LoweringError
 from simulator.results.result import Result
@@ -90,7 +91,15 @@ def cost_of(result: Result) -> Row:
         "halting_busy_cycles": halting.vector_busy_cycles.sum() / count,
         "halting_energy_pj": halting.energy_pj.sum() / count,
         "active_tokens": images.active_tokens.sum() / images.token_slots.sum(),
+        "latency_reach_ms": reach(images.latency_ms),
+        "energy_reach_pj": reach(images.energy_pj),
     }
+
+
+def reach(values: pd.Series) -> float | None:
+    """Half of Student's 95 % interval of the mean over images; None of a single image."""
+    low, high = interval(values)
+    return (high - low) / 2 if len(values) > 1 else None
 
 
 def counts_of(result: Result) -> Iterator[Row]:

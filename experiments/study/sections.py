@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import pandas as pd
@@ -200,9 +201,16 @@ def published(tables: Tables, networks: Sequence[PublishedNetwork], folder: str)
                         title,
                         dataflow,
                         percent(found[0].active_tokens),
-                        *(f"{each.latency_ms:.2f}" for each in found),
+                        *(
+                            f"{each.latency_ms:.2f}{over_images(each.latency_reach_ms, 2)}"
+                            for each in found
+                        ),
                         *(f"{each.utilization:.3f}" for each in found),
-                        *(f"{ENERGY.of(each.energy_pj):,.0f}" for each in found),
+                        *(
+                            f"{ENERGY.of(each.energy_pj):,.0f}"
+                            f"{over_images(ENERGY.of(each.energy_reach_pj))}"
+                            for each in found
+                        ),
                         f"{energy[ACS]:,.0f}",
                         f"{energy[MACS]:,.0f}",
                     ]
@@ -222,13 +230,19 @@ def published(tables: Tables, networks: Sequence[PublishedNetwork], folder: str)
         [
             "## Published sizes at published rates\n",
             "Spikformers whose batch-norms are fitted so that firing rates meet published ones, each arm by itself; "
-            f"CIFAR-10: 4 pictures, ImageNet: 1 picture. There is no accuracy. {priced(costs)}\n",
+            f"CIFAR-10: 4 pictures, ± half of Student's 95 % interval over them; ImageNet: 1 picture, so none. There is no accuracy. "
+            f"{priced(costs)}\n",
             grid(head, rows),
             f"![latency and energy over active tokens]({folder}/break_even.png)\n",
             "Halting imposed at random on I-SPS's trace, with A-SSA's check; relative to the same network without halting, "
             f"timestep by timestep ([sweep.csv]({folder}/sweep.csv)). {priced(costs)} Made by {PUBLISHED}.\n",
         ]
     )
+
+
+def over_images(reach: float, digits: int = 0) -> str:
+    """How far the mean over images reaches, where there were several."""
+    return "" if math.isnan(reach) else f" ± {reach:,.{digits}f}"
 
 
 def arithmetic(savings: pd.DataFrame) -> str:
