@@ -1,16 +1,12 @@
 """What images cost in the checkout whose `simulator` is found first; run by experiments.speed.
 
-python experiments/checkout_speed.py MACHINE TRACE IMAGES REPEATS
-
-Prints CPU milliseconds, medians: an image of a batch, an image alone, and an image alone with the
-trace opened and the machine planned for it. Of the simulator it takes only what all versions have.
+Of the simulator it takes only what all versions have.
 """
 
 from __future__ import annotations
 
 import json
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +26,11 @@ def median_ms(run: Callable[[int], object], repeats: int) -> float:
     return statistics.median(found)
 
 
-def main(machine: str, trace: str, images: int, repeats: int) -> None:
+def measure(machine: str, trace: str, images: int, repeats: int) -> None:
+    """Print CPU milliseconds, medians, of an image of a batch, alone, and alone with all opened.
+
+    The last has its trace opened and the machine planned for it.
+    """
     path = Path("traces") / f"{trace}.npz"
     architecture = load_architecture(Path("arch_configs") / f"{machine}.yaml")
     every = range(images)
@@ -46,7 +46,3 @@ def main(machine: str, trace: str, images: int, repeats: int) -> None:
         alone = median_ms(lambda number: simulation.run([number % images]), 3 * repeats)
     opened(0)
     print(json.dumps([batch, alone, median_ms(opened, repeats)]))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
