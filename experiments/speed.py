@@ -170,13 +170,17 @@ def made(old: Path) -> dict[str, str]:
     return {"state": state, **tables}
 
 
-if __name__ == "__main__":
-    sys.exit(
-        command(
-            "experiments.speed",
-            "measure speed against an older commit",
-            "docs/speed.md",
-            made,
-            paths={"old": (None, "checkout of the older commit")},
-        )
+def main(arguments: list[str] | None = None) -> int:
+    """Print the tables, or write them into the page."""
+    return command(
+        "experiments.speed",
+        "measure speed against an older commit",
+        "docs/speed.md",
+        made,
+        arguments,
+        {"old": (None, "checkout of the older commit")},
     )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
