@@ -106,5 +106,5 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 
 $(VENV)/.all: pyproject.toml | $(BIN)/python
 	@echo "installing the simulator, its developers' tools and torch (some minutes the first time)"
-	@$(PIP_INSTALL) -e ".[dev,models,search,cluster,rtl,cocotb,docs]"
+	@$(PIP_INSTALL) -e ".[dev,models,search,cluster,rtl,fpga,cocotb,docs]"
 	@touch $@ $(VENV)/.dev $(VENV)/.core
