@@ -7,7 +7,6 @@ keep the accuracy of the network as trained, within a point, on training composi
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from typing import Any
 
@@ -27,16 +26,14 @@ def with_offsets(model: STAS) -> STAS:
     """Return a copy of a network with A-SSA whose checks have offsets of their own, all 0."""
     halting = dataclasses.replace(model.config.halting, offsets=True)
     copied = STAS(dataclasses.replace(model.config, halting=halting))
-    state = copy.deepcopy(model.state_dict())
-    own = copied.state_dict()
-    copied.load_state_dict({"halting.offset": own["halting.offset"], **state})
+    copied.load_state_dict(copied.state_dict() | model.state_dict())
     copied.eval()
     return copied
 
 
 @torch.no_grad()
 def searched_thresholds(model: STAS, training: Images, held_out: Images) -> dict[str, Any]:
-    """What the searched offsets give on held-out images, and which they are."""
+    """Return what the searched offsets give on held-out images, and which they are."""
     shifted = with_offsets(model)
     halting = shifted.halting
     assert isinstance(halting, Halting)

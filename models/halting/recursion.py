@@ -86,14 +86,12 @@ class Policy(nn.Module):
     `granularities`: those that it takes. `accumulates`: whether a score is accumulated, whose
     weights make a mean field and a ponder cost. `fits_beta`: whether the score's offset can be
     solved for a budget. `budgeted`: whether it keeps the tokens that `profile` or `budget` allows.
-    `checks_ahead`: of which blocks a trace lists its check ahead; empty where it lists none there.
     """
 
     granularities: ClassVar[tuple[str, ...]] = ("block", "timestep", "two_dimensional")
     accumulates: ClassVar[bool] = False
     fits_beta: ClassVar[bool] = False
     budgeted: ClassVar[bool] = False
-    checks_ahead: ClassVar[str] = ""
 
     def __init__(self, config: HaltingConfig) -> None:
         super().__init__()
@@ -104,6 +102,11 @@ class Policy(nn.Module):
     def of(cls, config: ModelConfig) -> Policy:
         """Return the policy of a network."""
         return cls(config.halting)
+
+    @classmethod
+    def is_checked_ahead(cls, block: int) -> bool:
+        """Return whether a trace lists a check ahead of a block."""
+        return False
 
     @classmethod
     def check_parameters(cls, halting: HaltingConfig) -> CheckParameters:
@@ -169,6 +172,8 @@ def register(name: str) -> Callable[[P], P]:
     """Put a class into the registry by the name of its file."""
 
     def put(policy: P) -> P:
+        if name in POLICIES:
+            raise ValueError(f"policy {name} is registered twice")
         POLICIES[name] = policy
         return policy
 

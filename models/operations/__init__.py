@@ -22,8 +22,7 @@ def describe(config: ModelConfig, gamma: float = 0.0, beta: float = 0.0) -> Topo
     plan = NetworkListing(config)
     stream = config.kind.list_stem(plan)
     for index in range(config.size.blocks):
-        ahead = policy_named(config.halting.policy).checks_ahead if config.halts else ""
-        if ahead == "of every block" or (ahead == "of the first block" and not index):
+        if config.halts and policy_named(config.halting.policy).is_checked_ahead(index):
             list_halting(plan, index, stream, gamma, beta)
         stream = config.kind.list_block(plan, index, stream)
         ends = index + 1 == config.size.blocks

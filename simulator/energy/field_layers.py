@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from itertools import zip_longest
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +12,6 @@ from simulator.energy.field_convention import (
     CONVENTIONS,
     FieldAttention,
     FieldLayer,
-    LayerCount,
     count_layer,
     field_energy,
 )
@@ -42,12 +40,12 @@ def field_columns(network: Network, rates: Rates) -> FieldColumns:
     images = len(rates.images)
     shape = (images, len(CONVENTIONS), len(stages))
     macs, acs, energy_pj = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-    counts: list[LayerCount] = []
+    known = [count_layer(layer, CONVENTIONS[0]) for layer in layers]
     for place, convention in enumerate(CONVENTIONS):
         # Conventions differ in layers that read integers alone.
         counts = [
-            count_layer(layer, convention) if place == 0 or _reads_integers(layer) else known
-            for layer, known in zip_longest(layers, counts)
+            count_layer(layer, convention) if _reads_integers(layer) else count
+            for layer, count in zip(layers, known, strict=True)
         ]
         mac, ac = (np.empty((len(layers), images)) for _ in range(2))
         for row, count in enumerate(counts):

@@ -11,10 +11,10 @@ import torch
 from models.errors import ModelError
 from models.halting import policies
 from models.halting.policies import policy_named, policy_names
-from models.halting.recursion import POLICIES
+from models.halting.recursion import POLICIES, register
 from models.networks.config import GRANULARITIES, HaltingConfig
 from models.operations import describe
-from tests.messages import refused
+from tests.messages import refused, said
 from tests.models.tiny_networks import lively, noise, tiny_config
 
 NAME = "first_tokens"
@@ -56,6 +56,8 @@ def test_a_new_file_is_named_checked_and_run(first_tokens: str) -> None:
     tokens = model.config.tokens
     assert active.sum() == active.numel() // 2
     assert bool(active[..., : tokens // 2].all())
+    with pytest.raises(ValueError, match=said("a policy twice")):
+        register(first_tokens)(policy_named(first_tokens))
 
 
 @pytest.mark.parametrize(("name", "granularity"), CHECKED)
@@ -76,5 +78,5 @@ def test_each_runs_with_its_granularities_and_no_other(name: str, granularity: s
     assert (found.weights is not None) == policy.accumulates
     listed = sum(each["kind"] == "halting" for each in describe(config).operations)
     ends = 1 if granularity == "timestep" else config.size.blocks
-    ahead = {"": 0, "of the first block": 1, "of every block": config.size.blocks}
-    assert listed == (ends if policy.accumulates else ahead[policy.checks_ahead])
+    ahead = {"gate": 1, "token_importance": config.size.blocks}
+    assert listed == (ends if policy.accumulates else ahead.get(name, 0))

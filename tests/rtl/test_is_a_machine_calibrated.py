@@ -56,6 +56,11 @@ def test_the_clock_of_a_placed_unit_becomes_the_machines(tmp_path: Path) -> None
     made = load_architecture(target)
     assert made.clock_mhz == 31.25
     assert "clock_mhz: 31.25, of network_top placed and routed on an ECP5-85k" in made.source
+    units[1]["unit"] = "top\\1\nname: other"  # text, whatever it says
+    placed.write_text(json.dumps(content))
+    write_calibrated(ARCH, target, TABLE, placed_clock(placed))
+    assert load_architecture(target).name == "sparse_pe_calibrated"
+    assert "of top\\1\\x0aname: other placed" in load_architecture(target).source
     units[1]["clock_mhz"] = 0.0  # synthesized only
     placed.write_text(json.dumps(content))
     with pytest.raises(DeviceError) as raised:

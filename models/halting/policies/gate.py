@@ -32,8 +32,12 @@ class GatePolicy(Halting):
 
     granularities: ClassVar[tuple[str, ...]] = ("waking",)
     accumulates: ClassVar[bool] = False
-    checks_ahead: ClassVar[str] = "of the first block"
     _share: Tensor
+
+    @classmethod
+    def is_checked_ahead(cls, block: int) -> bool:
+        """Return whether it is the first block, where a timestep begins."""
+        return block == 0
 
     @classmethod
     def check_parameters(cls, halting: HaltingConfig) -> CheckParameters:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +21,10 @@ class ImportantTokens(BudgetedTokens):
     timestep has no second term, and a halted token counts with its latest value.
     """
 
-    checks_ahead: ClassVar[str] = "of every block"
+    @classmethod
+    def is_checked_ahead(cls, block: int) -> bool:
+        """Return true: its score is of what enters a block."""
+        return True
 
     @classmethod
     def check_parameters(cls, halting: HaltingConfig) -> CheckParameters:

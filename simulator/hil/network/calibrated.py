@@ -9,6 +9,7 @@ from typing import NamedTuple
 from simulator.architecture import load_architecture
 from simulator.config.read_back import read_object
 from simulator.config.staged_file import staged_file
+from simulator.config.wording import one_line
 from simulator.errors import DeviceError
 from simulator.hil.network.files import read_fixed
 from simulator.hil.network.table import NetworkTable, network_table
@@ -64,9 +65,11 @@ def placed_clock(path: Path) -> PlacedClock:
     """Return the slowest clock of a file of simulator.hil.fpga. Raises DeviceError."""
     content = read_object(path, MOST_BYTES, DeviceError, PLACED_SCHEMA)
     try:
-        clocks = [(float(unit["clock_mhz"]), str(unit["unit"])) for unit in content["units"]]
+        clocks = [
+            (float(unit["clock_mhz"]), one_line(str(unit["unit"]))) for unit in content["units"]
+        ]
         slowest, unit = min(clocks)
-        device = str(content["device"])
+        device = one_line(str(content["device"]))
     except (KeyError, TypeError, ValueError):
         rule = "must hold a device and units, each with unit and clock_mhz"
         raise DeviceError(path, rule) from None
@@ -95,9 +98,10 @@ def write_calibrated(
     if placed is not None:
         clock = f"clock_mhz: {placed.clock_mhz:g}"
         text, clocks = re.subn(r"(?m)^clock_mhz: *[0-9.]+", clock, text)
-        measured += f"; {clock}, of {placed.unit} placed and routed on an {placed.device}"
+        measured += f"; {clock}, of {placed.unit} placed and routed on an {placed.device}, of the "
+        measured += "sizes that were placed"
     folded = r"(?m)^(source: >-\n(?:[ \t]+\S.*\n)*[ \t]+\S.*)$"
-    text, sources = re.subn(folded, rf"\1;\n  {measured}", text)
+    text, sources = re.subn(folded, lambda found: f"{found[1]};\n  {measured}", text)
     text, latencies = re.subn(rf"\b{LATENCY}: *\d+", f"{LATENCY}: {latency}", text)
     if (names, sources, latencies, clocks) != (1, 1, 1, 1):
         raise DeviceError(
