@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 
 from models.capturing.coding import Spool
 from models.capturing.courses import CaptureRuns
-from models.capturing.inputs import Form, InputSample, described, samples_of
+from models.capturing.inputs import Form, described, samples_of
 from models.capturing.manifests import CaptureFacts, manifest_of
 from models.capturing.marks import masks_of_modules
 from models.capturing.masking import padded_masks
@@ -73,22 +74,21 @@ def capture(
         prepare = _repeating(timesteps, prepare)
     runs = CaptureRuns(network, prepare, reset, form, timesteps, ragged)
     label = name or getattr(network, "__name__", type(network).__name__)
-    given = _limited(iter(samples_of(images, labels)), limit)
+    most = None if limit is None else max(limit, 0)
     with (
         tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder,
         evaluating(network),
         masks_of_modules(network, masks or {}),
     ):
         spool = Spool(Path(folder))
-        kept = runs.run_all(given, spool)
+        kept = runs.run_all(islice(samples_of(images, labels), most), spool)
         if not kept:
             raise ModelError("images", "there is none; give at least one")
-        where = described(images)
         silent = [runs.longest.named[name] for name in spool.silent()]
         facts = CaptureFacts(
-            label, network, dataset, where.split, where.source, origin, kept, silent, runs.courses
+            label, network, dataset, *described(images), origin, kept, silent, runs.courses
         )
-        runs.samples = _limited(iter(samples_of(images, labels)), limit)
+        runs.samples = islice(samples_of(images, labels), most)
         (finish or _write)(path, runs, spool, facts)
     if silent:
         warnings.warn(f"{label}: never fires on these images: {', '.join(silent)}", stacklevel=2)
@@ -131,16 +131,6 @@ def _repeating(timesteps: int | None, prepare: Callable[..., Any] | None) -> Cal
     )
 
 
-def _limited(samples: Iterator[InputSample], limit: int | None) -> Iterator[InputSample]:
-    for index, sample in enumerate(samples):
-        if limit is not None and index >= limit:
-            return
-        yield sample
-
-
 def _precision(network: Any) -> torch.dtype:
-    for root in modules_of(network):
-        for parameter in root.parameters():
-            if parameter.dtype in (torch.float64, torch.float32):
-                return parameter.dtype
-    return torch.float32
+    found = (each.dtype for root in modules_of(network) for each in root.parameters())
+    return next((each for each in found if each in (torch.float64, torch.float32)), torch.float32)

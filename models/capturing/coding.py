@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from models.capturing.operands import Coded
+from models.capturing.operands import Coded, Scale
 from simulator.trace import pack_bits
 
 REAL_PLANES = 8
@@ -21,7 +21,6 @@ _AFFINE = 1e-5
 _FITTED = 1e-4
 
 Numbers = npt.NDArray[Any]
-Scale = float | list[float]
 
 
 class Coding(NamedTuple):
@@ -37,32 +36,17 @@ class Coding(NamedTuple):
     error: float
 
 
-class Arranged(NamedTuple):
-    """One image's numbers (timestep, row, channel) of a stored tensor, and what they mean."""
-
-    kind: str
-    numbers: Numbers
-    scale: Scale
-    zero: Scale
-    silent: bool
-
-
-def arranged(coded: Coded, numbers: Numbers) -> Arranged:
-    """Return an operand's numbers in their stored order."""
-    return Arranged(coded.kind, numbers, coded.scale, coded.zero, coded.silent)
-
-
 class Spool:
     """The numbers of all images so far, in a folder, and what all of a tensor's have in common."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.images = 0
-        self._known: dict[str, list[Arranged]] = {}
+        self._known: dict[str, list[Coded]] = {}
         self._fired: dict[str, bool] = {}
         self._forms: dict[str, list[tuple[np.dtype[Any], tuple[int, ...]]]] = {}
 
-    def add(self, tensors: dict[str, Arranged]) -> None:
+    def add(self, tensors: dict[str, Coded]) -> None:
         """Keep one image."""
         kept = {}
         for name, each in tensors.items():
@@ -99,23 +83,23 @@ class Spool:
         return integers or self._real(known)
 
     @staticmethod
-    def _integers(known: list[Arranged]) -> Coding | None:
+    def _integers(known: list[Coded]) -> Coding | None:
         """Spikes and integers of several units: multiples of the smallest."""
         if any(each.kind == "real" or isinstance(each.scale, list) for each in known):
             return None
-        unit = min(float(each.scale) for each in known)  # type: ignore[arg-type]
+        unit = min(float(each.scale) for each in known)
         low = high = 0
         for each in known:
-            times = float(each.scale) / unit  # type: ignore[arg-type]
+            times = float(each.scale) / unit
             if abs(times - round(times)) > _SAME * times:
                 return None
-            zero = int(each.zero)  # type: ignore[arg-type]
+            zero = int(each.zero)
             low = min(low, round(times) * (int(each.numbers[0]) - zero))
             high = max(high, round(times) * (int(each.numbers[1]) - zero))
         return Coding("integer", max(1, (high - low).bit_length()), unit, -low, 0.0)
 
     @staticmethod
-    def _real(known: list[Arranged]) -> Coding:
+    def _real(known: list[Coded]) -> Coding:
         """Real values at REAL_PLANES bits; zero stays zero."""
         values = [bound for each in known for bound in _values(each, each.numbers[:2])]
         low, high = min(0.0, *values), max(0.0, *values)
@@ -148,7 +132,7 @@ class Spool:
         return found
 
     @staticmethod
-    def planes(known: Arranged, array: Numbers, coding: Coding) -> npt.NDArray[np.uint8]:
+    def planes(known: Coded, array: Numbers, coding: Coding) -> npt.NDArray[np.uint8]:
         """Return one image's tensor in the planes of a coding."""
         if known.kind == "spikes" and coding.kind == "spikes":
             return array[:, None]
@@ -160,7 +144,7 @@ class Spool:
         return np.stack(planes, axis=1)
 
 
-def frame(known: Arranged, coding: Coding) -> Numbers | None:
+def frame(known: Coded, coding: Coding) -> Numbers | None:
     """Return one frame (1, row, channel) as (plane, row, byte); None where a coding of whole
     numbers does not hold it.
     """
@@ -177,7 +161,7 @@ def frame(known: Arranged, coding: Coding) -> Numbers | None:
     return Spool.planes(shape, array, coding)[0]
 
 
-def _alike(first: Arranged, second: Arranged) -> bool:
+def _alike(first: Coded, second: Coded) -> bool:
     if first.kind != second.kind or isinstance(first.scale, list) != isinstance(second.scale, list):
         return False
     # Scales by channel are fitted to each image's pixels, as far as their last digits tell.
@@ -187,7 +171,7 @@ def _alike(first: Arranged, second: Arranged) -> bool:
     )
 
 
-def _recoded(known: Arranged, array: Numbers, coding: Coding) -> npt.NDArray[np.int64]:
+def _recoded(known: Coded, array: Numbers, coding: Coding) -> npt.NDArray[np.int64]:
     """Numbers of one image in the coding of all."""
     if _alike(known, known._replace(kind=coding.kind, scale=coding.scale, zero=coding.zero)):
         return array.astype(np.int64)
@@ -197,7 +181,7 @@ def _recoded(known: Arranged, array: Numbers, coding: Coding) -> npt.NDArray[np.
     return np.clip(numbers, 0, 2**coding.planes - 1).astype(np.int64)
 
 
-def _values(each: Arranged, numbers: Numbers) -> Numbers:
+def _values(each: Coded, numbers: Numbers) -> Numbers:
     """What numbers mean."""
     if each.kind == "real":
         return numbers.astype(np.float64)
@@ -208,7 +192,7 @@ def _values(each: Arranged, numbers: Numbers) -> Numbers:
     return (numbers.astype(np.float64) - each.zero) * each.scale
 
 
-def _range(each: Arranged) -> tuple[float, float]:
+def _range(each: Coded) -> tuple[float, float]:
     if each.numbers.size == 0:
         return 0.0, 0.0
     return float(each.numbers.min()), float(each.numbers.max())

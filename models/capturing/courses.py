@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import chain, islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from models.capturing.coding import Arranged, Spool, arranged, by_channel
+from models.capturing.coding import Spool, by_channel
 from models.capturing.inputs import Form, InputSample, network_inputs
 from models.capturing.layers import Stored
 from models.capturing.marks import Bits, Marks
+from models.capturing.masking import block_masks, check_halted
+from models.capturing.operands import Coded
 from models.capturing.plan import CapturePlan, make_plan
 from models.capturing.proofs import ProofRun, replay_equals
 from models.capturing.refusals import CaptureError, OtherCourse, refused_images
@@ -25,14 +27,14 @@ from models.capturing.runs import first_run, later_run
 from models.errors import ModelError
 
 
-class Kept:
+class Kept(NamedTuple):
     """What is kept of an image beside its tensors."""
 
-    def __init__(
-        self, label: int, prediction: int, name: str, masks: dict[str, Bits], timesteps: int
-    ) -> None:
-        self.label, self.prediction, self.name, self.masks = label, prediction, name, masks
-        self.timesteps = timesteps
+    label: int
+    prediction: int
+    name: str
+    masks: dict[str, Bits]
+    timesteps: int
 
 
 class Course:
@@ -95,9 +97,9 @@ class CaptureRuns:
         for sample in chain(ahead, samples):
             inputs = network_inputs(sample, self.form)
             course, run, marks = next(runs, None) or self._run(inputs, len(kept))
-            masks = course.plan.masks(marks, sample.name)
+            masks = block_masks(course.plan, marks, sample.name)
             tensors = self._stored(course.plan, run, sample)
-            course.plan.check_halted(tensors, masks, sample.name)
+            check_halted(course.plan, tensors, masks, sample.name)
             spool.add({course.names[name]: each for name, each in tensors.items()})
             steps = course.plan.timesteps
             kept.append(Kept(sample.label, prediction_of(run.result), sample.name, masks, steps))
@@ -201,7 +203,7 @@ class CaptureRuns:
             return self.network(**made)
         return self.network(*made) if isinstance(made, tuple) else self.network(made)
 
-    def _stored(self, plan: CapturePlan, run: ProofRun, sample: InputSample) -> dict[str, Arranged]:
+    def _stored(self, plan: CapturePlan, run: ProofRun, sample: InputSample) -> dict[str, Coded]:
         """The operands of a run in their stored order; pixels as the whole numbers they were."""
         numbers = {key: coded.numbers for key, coded in run.coded.items()}
         found = {}
@@ -210,7 +212,7 @@ class CaptureRuns:
             own = stored.arranged(numbers)
             if stored.name in plan.listing.input_names and codes[0].kind == "real":
                 pixels = _pixels(sample, own, self.form.time_axis)
-                found[stored.name] = pixels or arranged(codes[0], own)
+                found[stored.name] = pixels or codes[0]._replace(numbers=own)
                 continue
             first = next((code for code in codes if not code.silent), codes[0])
             if any(
@@ -225,7 +227,7 @@ class CaptureRuns:
                     }
                 )
                 first = first._replace(kind="real", scale=1.0, zero=0)
-            found[stored.name] = arranged(first, own)
+            found[stored.name] = first._replace(numbers=own)
         return found
 
 
@@ -271,7 +273,7 @@ def _unmatched(layer: Any, other: CapturePlan) -> CaptureError:
     )
 
 
-def _pixels(sample: InputSample, own: Any, time_axis: int | None) -> Arranged | None:
+def _pixels(sample: InputSample, own: Any, time_axis: int | None) -> Coded | None:
     """The sample's whole numbers, where the network's input is affine in them by channel."""
     tensor = sample.inputs[0]
     if len(sample.inputs) != 1 or tensor.dtype != torch.uint8 or own.ndim != 3:
@@ -287,7 +289,7 @@ def _pixels(sample: InputSample, own: Any, time_axis: int | None) -> Arranged | 
     if found is None:
         return None
     scales, zeros = found
-    return Arranged("integer", rows, scales, zeros, False)
+    return Coded("integer", rows, scales, zeros)
 
 
 def prediction_of(result: list[Tensor]) -> int:

@@ -12,7 +12,7 @@ from models.capturing.operands import Coded, encode
 from models.capturing.recorder import product_of
 from models.capturing.refusals import CaptureError, OtherCourse
 from models.capturing.replaying import TapedProduct
-from models.capturing.rules import rule_of
+from models.capturing.rules import OperatorRule
 from models.capturing.running import DispatchMode
 from models.capturing.tape import Tape
 
@@ -33,8 +33,6 @@ class Follower(DispatchMode):
         super().__init__()
         self.tape, self.image = tape, image
         self.coded: dict[tuple[int, int], Coded] = {}
-        self.generators: dict[Any, torch.Tensor] = {}
-        self.random_state = torch.get_rng_state()
         self.marks = Marks()
         self._at = 0
         self.products: dict[int, TapedProduct] = {}
@@ -43,23 +41,16 @@ class Follower(DispatchMode):
         for call, at in wanted | {(call, at) for call, own in proven.items() for at in own}:
             self._wanted.setdefault(tape.positions[call], []).append((call, at))
 
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    def dispatched(
+        self, func: Any, rule: OperatorRule, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        kwargs = kwargs or {}
-        parts = rule_of(func).parts
-        if parts is not None:
-            with self:
-                made = parts(*args, **kwargs)
-            if made is not NotImplemented:
-                return made
+        """Compare an operation with the tape's next one, keep its operands, and run it."""
         at = self._at
         self._at += 1
         if at >= len(self.tape.functions) or self.tape.functions[at] is not func:
             raise self._other(at)
-        generator = kwargs.get("generator")
-        if generator is not None and generator not in self.generators:
-            self.generators[generator] = generator.get_state()
+        if kwargs.get("generator") is not None:
+            self.keep_generator(kwargs["generator"])
         for key in self._wanted.get(at, ()):
             self._keep(key, args[key[1]])
         made = func(*args, **kwargs)

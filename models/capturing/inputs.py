@@ -31,13 +31,6 @@ class InputSample(NamedTuple):
     keywords: tuple[str, ...] = ()
 
 
-class DescribedInput(NamedTuple):
-    """Where images come from, as a trace's manifest states it."""
-
-    split: str
-    source: str
-
-
 def samples_of(images: Any, labels: Any = None) -> Iterator[InputSample]:
     """Return the samples of a tensor or array (image, ...), a tuple of such (several inputs),
     a Dataset, a DataLoader or other iterable of batches, a folder of pictures, an .npy or .npz of
@@ -61,13 +54,11 @@ def samples_of(images: Any, labels: Any = None) -> Iterator[InputSample]:
         )
 
 
-def described(images: Any) -> DescribedInput:
-    """Return the split and source of a manifest."""
+def described(images: Any) -> tuple[str, str]:
+    """Return the split and source of images, as a trace's manifest states them."""
     if isinstance(images, Images):
-        return DescribedInput(images.split, images.source)
-    if isinstance(images, str | Path):
-        return DescribedInput("", str(Path(images).name))
-    return DescribedInput("", type(images).__name__)
+        return images.split, images.source
+    return "", Path(images).name if isinstance(images, str | Path) else type(images).__name__
 
 
 def _of_arrays(inputs: list[Tensor], labels: Any, names: Any) -> Iterator[InputSample]:

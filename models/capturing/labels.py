@@ -18,7 +18,7 @@ from torch import Tensor
 
 from models.capturing.blocks import BlockLabels, UniformLabel
 from models.capturing.propagation import NEVER, DerivedValue, Values, compact, once
-from models.capturing.rules import COMPARISONS, MATRIX, SOFTMAX
+from models.capturing.rules import COMPARISONS, SOFTMAX
 from models.capturing.sequences import along, firing_keys
 from models.capturing.tape import INPUT, RANDOM, Call, Spec, Tape
 
@@ -261,7 +261,7 @@ class Labels:
         key = self._weights_of(call)
         step = self._at[key]
         self._at[key] += 1
-        for at in MATRIX[call.rule.name]:
+        for at in call.rule.factors:
             labels = self.timed(call.args[at])
             if self._calls[key] == self.timesteps > 1 and not self.has_time(labels):
                 labels = torch.tensor(step, dtype=torch.int16).expand(labels.shape)
@@ -280,7 +280,7 @@ class Labels:
         """What tells layers apart whose calls follow one another in time."""
         if call.rule.group != "matrix":
             return None
-        weights = self.tape.weights(call, MATRIX[call.rule.name])
+        weights = self.tape.weights(call)
         return (call.place.module, weights[0] if weights else call.place.site)
 
     def _is_equal(self, call: Call, low: int, high: int) -> bool:

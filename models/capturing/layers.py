@@ -17,7 +17,6 @@ from models.capturing.matrices import Arrangement, TapeProduct, describe
 from models.capturing.propagation import NEVER
 from models.capturing.recorder import Entered
 from models.capturing.refusals import CaptureError
-from models.capturing.rules import MATRIX
 from models.capturing.tape import Call, Spec, Tape
 
 _COPYING = ("clone", "_to_copy", "contiguous")
@@ -125,7 +124,7 @@ class _Finder:
 
     def _key(self, call: Call, product: TapeProduct) -> tuple[Any, ...]:
         """What calls of one layer at several timesteps have in common: weights, or their place."""
-        known = self.tape.weights(call, MATRIX[call.rule.name])
+        known = self.tape.weights(call)
         shape = (product.rows, product.inputs, product.outputs, product.groups)
         return (call.place.module, known or call.place.site, shape)
 

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from models.capturing.entries import clean
+from models.capturing.entries import clean, entry
 from models.capturing.flow import Node, TapeFlow
 from models.capturing.layers import CapturedLayer, Stored
 from models.capturing.neurons import NeuronGroup
@@ -41,7 +41,10 @@ class Listing:
 
 
 class Ledger:
-    """The operations listed so far. A value is named by the operation that makes it."""
+    """The operations listed so far. A value is named by the operation that makes it, in the end.
+
+    Until then an operation's inputs are the makers themselves: nodes and neurons.
+    """
 
     def __init__(
         self,
@@ -58,7 +61,6 @@ class Ledger:
         self.listing = Listing()
         self._names: Counter[str] = Counter()
         self._folded: set[Node] = set()
-        self._awaited: dict[str, Any] = {}
         self._stored: dict[Stored, str] = {}
 
     def _makers(self, nodes: list[Node]) -> list[Any]:
@@ -80,36 +82,34 @@ class Ledger:
                 found.append(node)
         return list(dict.fromkeys(found))
 
-    def _values(self, makers: list[Any]) -> tuple[list[str], bool]:
-        """The names of what some makers make; whether one of them is still to come."""
-        names, delayed = [], False
-        for maker in makers:
-            made = self.made.get(maker)
-            if made is None:
-                names.append(self._later(maker))
-                delayed = True
-            else:
-                names.append(made.operation["output"])
-        return names, delayed
+    def _entry(
+        self,
+        name: str,
+        kind: str,
+        makers: list[Any],
+        timesteps: int,
+        shapes: dict[str, Any],
+        parameters: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Return an operation on what some makers make, of which one may be still to come."""
+        operation = entry(name, kind, makers, timesteps, shapes)
+        operation["parameters"] = parameters or {}
+        if any(maker not in self.made for maker in makers):
+            operation["parameters"]["delayed"] = 1
+        return operation
 
-    def _later(self, maker: Any) -> str:
-        """A name in place of that of an operation which is not yet listed."""
-        name = f"<{len(self._awaited)}>"
-        self._awaited[name] = maker
-        return name
-
-    def _name_delayed(self) -> None:
-        """Put in the names of what has been listed since."""
+    def _name_inputs(self) -> None:
+        """Put names in the makers' place, once all of them are listed."""
         for operation in self.listing.operations:
             for key in ("input", "second_input"):
-                operation[key] = self._known(operation[key])
+                operation[key] = self._name_of(operation[key])
             if "more_inputs" in operation:
-                operation["more_inputs"] = [self._known(each) for each in operation["more_inputs"]]
+                operation["more_inputs"] = list(map(self._name_of, operation["more_inputs"]))
 
-    def _known(self, name: Any) -> Any:
-        maker = self._awaited.get(name)
-        if maker is None:
-            return name
+    def _name_of(self, maker: Any) -> Any:
+        """The output of a maker; a stored tensor's name as it is."""
+        if maker is None or isinstance(maker, str):
+            return maker
         if maker not in self.made:  # folded since, into what it follows
             maker = self._makers([maker])[0]
         return self.made[maker].operation["output"]

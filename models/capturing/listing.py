@@ -50,7 +50,7 @@ class _Lister(Ledger):
                 self._layer(node)
             elif node.group not in _FREE:
                 self._work(node)
-        self._name_delayed()
+        self._name_inputs()
         return self.listing
 
     # Layers.
@@ -124,11 +124,11 @@ class _Lister(Ledger):
         parameters: dict[str, Any] = {"input_by": "inputs" if by_inputs else "rows"}
         if other in kept:
             self._store(layer, second)
-            second_name = self._stored[second]
+            factor = self._stored[second]
             parameters["second_by"] = "inputs" if layer.by_inputs[other] else "outputs"
         else:
             makers = self._makers(self.flow.made_by.get((layer.calls[0].index, other), []))
-            second_name = self._values(makers)[0][0]
+            factor = makers[0]
             parameters["second_by"] = "product"
         shapes = {
             "rows": rows,
@@ -136,13 +136,8 @@ class _Lister(Ledger):
             "outputs": outputs,
             "groups": product.groups,
         }
-        operation = entry(
-            name,
-            "product",
-            [self._stored[layer.operands[walked]], second_name],
-            layer.timesteps,
-            shapes,
-        )
+        factors = [self._stored[layer.operands[walked]], factor]
+        operation = entry(name, "product", factors, layer.timesteps, shapes)
         operation["parameters"] = parameters
         return operation
 
@@ -182,18 +177,9 @@ class _Lister(Ledger):
 
     def _rename(self, made: Made, name: str, stored: Stored) -> None:
         """The operation makes the stored tensor, so it has the tensor's rows and channels."""
-        before = made.operation["output"]
         made.operation["output"] = name
         if made.size != stored.arrangement.shape[1:]:
             made.grid = ()
-        for operation in self.listing.operations:
-            for key in ("input", "second_input"):
-                if operation[key] == before:
-                    operation[key] = name
-            if before in operation.get("more_inputs", ()):
-                operation["more_inputs"] = [
-                    name if n == before else n for n in operation["more_inputs"]
-                ]
         rows, channels = stored.arrangement.shape[1:]
         if "rows" in made.operation["shapes"] and "channels" in made.operation["shapes"]:
             made.operation["shapes"] |= {"rows": rows, "channels": channels}
@@ -203,15 +189,10 @@ class _Lister(Ledger):
         self, makers: list[Any], name: str, stored: Stored, layer: CapturedLayer
     ) -> None:
         """A stored tensor that is cut out of others, joins them, or holds their last timestep."""
-        names, delayed = self._values(makers)
         rows, channels = stored.arrangement.shape[1:]
-        shapes = {"rows": rows, "channels": channels}
-        operation = entry(
-            self._unique(f"{layer.name}.rearranged"), "rearrange", names, layer.timesteps, shapes
-        )
+        shapes, own = {"rows": rows, "channels": channels}, self._unique(f"{layer.name}.rearranged")
+        operation = self._entry(own, "rearrange", makers, layer.timesteps, shapes)
         operation["output"] = name
-        if delayed:
-            operation["parameters"]["delayed"] = 1
         self.listing.operations.append(operation)
 
     # Neurons and the rest.
@@ -223,14 +204,10 @@ class _Lister(Ledger):
         steps = self._steps(neuron.fires)
         elements = max(1, neuron.fires.elements // steps)
         size = self._size(makers, elements)
-        names, delayed = self._values(makers)
         name = self._unique(neuron.name)
         shapes = {"rows": size[0], "channels": size[1]}
-        operation = entry(name, "neuron", names, steps, shapes)
-        operation["parameters"] = {"states": neuron.states, **neuron.operations}
-        operation["parameters"] |= neuron.parameters
-        if delayed:
-            operation["parameters"]["delayed"] = 1
+        parameters = {"states": neuron.states, **neuron.operations, **neuron.parameters}
+        operation = self._entry(name, "neuron", makers, steps, shapes, parameters)
         self.listing.neurons[name] = neuron
         self._add(neuron, operation, elements, size, neuron.nodes)
 
@@ -244,12 +221,9 @@ class _Lister(Ledger):
             return
         steps = self._steps(node)
         results = max(1, node.elements // steps)
-        names, delayed = self._values(makers)
         shapes, kind, counts = self._shapes(node, makers, results, steps)
-        operation = entry(self._unique(f"{place_of(node)}.{node.name}"), kind, names, steps, shapes)
-        operation["parameters"] |= counts
-        if delayed:
-            operation["parameters"]["delayed"] = 1
+        name = self._unique(f"{place_of(node)}.{node.name}")
+        operation = self._entry(name, kind, makers, steps, shapes, counts)
         size = self._size(makers, results)
         if kind == "pool":
             size = (math.prod(shapes["out_grid"]), shapes["channels"])

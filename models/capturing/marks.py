@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
+
+# Nothing public lifts the modes that are on, as that of the recorder.
 from torch.utils._python_dispatch import _disable_current_modes
 
 from models.capturing.running import modules_of
@@ -83,19 +86,8 @@ def threshold(own: float, accumulated: Tensor) -> float:
 def noted_masks() -> Iterator[list[Tensor]]:
     """Note what `active` is given meanwhile, as tensors with their gradients."""
     kept: list[Tensor] = []
-    with noting(_Kept(kept)):
+    with noting(SimpleNamespace(mark=lambda name, alive, tokens: kept.append(alive))):
         yield kept
-
-
-class _Kept:
-    """Notes the tensors themselves."""
-
-    def __init__(self, kept: list[Tensor]) -> None:
-        self.kept = kept
-
-    def mark(self, name: str, alive: Tensor, tokens: Bits) -> None:
-        """Keep a mask."""
-        self.kept.append(alive)
 
 
 @contextlib.contextmanager
@@ -124,14 +116,11 @@ def _noting_output(block: str) -> Callable[[Any, Any, Any], None]:
     return note
 
 
-class noting:
-    """While it runs, `active` notes its masks with a recorder."""
-
-    def __init__(self, recorder: Any) -> None:
-        self.recorder = recorder
-
-    def __enter__(self) -> None:
-        _RUNNING.append(self.recorder)
-
-    def __exit__(self, *exception: object) -> None:
+@contextlib.contextmanager
+def noting(recorder: Any) -> Iterator[None]:
+    """Let `active` note its masks with a recorder meanwhile."""
+    _RUNNING.append(recorder)
+    try:
+        yield
+    finally:
         _RUNNING.pop()

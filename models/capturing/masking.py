@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models.capturing.coding import Arranged
-from models.capturing.ledger import Listing
 from models.capturing.marks import Bits, Marks
+from models.capturing.operands import Coded
 from models.errors import ModelError
 
 if TYPE_CHECKING:
@@ -66,13 +65,15 @@ def _rows(operation: dict[str, Any]) -> int | None:
     return operation["shapes"]["inputs" if by_inputs else "rows"]
 
 
-def block_masks(
-    marks: Marks, blocks: list[str], timesteps: int, tokens: int, image: str
-) -> dict[str, Bits]:
-    """The masks of an image by number; without marks all of the one token is always active."""
+def block_masks(plan: CapturePlan, marks: Marks, image: str) -> dict[str, Bits]:
+    """Return the masks (timestep, token) of an image by number of the block.
+
+    Without marks all of the one token is always active.
+    """
+    blocks, tokens = plan.blocks, plan.tokens
     if not blocks:
-        return {"0": np.ones((timesteps, tokens), np.bool_)}
-    found = marks.masks(timesteps)
+        return {"0": np.ones((plan.timesteps, tokens), np.bool_)}
+    found = marks.masks(plan.timesteps)
     if list(found) != blocks or any(mask.shape[1] != tokens for mask in found.values()):
         raise ModelError(
             f"image {image}: active() was called for {list(found)} of {tokens} tokens: must be "
@@ -82,14 +83,10 @@ def block_masks(
 
 
 def check_halted(
-    listing: Listing,
-    tensors: dict[str, Arranged],
-    masks: dict[str, Bits],
-    blocks: list[str],
-    image: str,
+    plan: CapturePlan, tensors: dict[str, Coded], masks: dict[str, Bits], image: str
 ) -> None:
     """Raise if what a masked layer reads carries spikes in rows of halted tokens."""
-    for operation in listing.operations:
+    for operation in plan.listing.operations:
         name, mask = operation["input"], operation["mask"]
         if mask is None or operation["weight_bits"] == 0 or name not in tensors:
             continue
@@ -100,14 +97,15 @@ def check_halted(
             raise ModelError(
                 f"image {image}",
                 f"{operation['name']} reads spikes of token {token} at timestep {step}, "
-                f"which active(..., {blocks[int(mask)]!r}) says has halted; mask what "
+                f"which active(..., {plan.blocks[int(mask)]!r}) says has halted; mask what "
                 "the block reads, or mark the token as active",
             )
 
 
 def padded_masks(masks: dict[str, Bits], timesteps: int, halting: str) -> dict[str, Bits]:
-    """Masks of all timesteps of a trace; nothing is active in those that an image did not take,
-    unless the trace has no masks.
+    """Return masks of all timesteps of a trace.
+
+    Nothing is active in those that an image did not take, unless the trace has no masks.
     """
     return {
         block: np.concatenate(

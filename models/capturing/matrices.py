@@ -86,14 +86,10 @@ def describe(call: Call, labels: dict[int, Tensor], origin: Origin, tokens: int 
     name = call.rule.name
     if name == "convolution":
         return _convolution(call, labels, made)
-    first, second = (call.args[at] for at in _positions(name))
+    first, second = (call.args[at] for at in call.rule.factors)
     if name in ("bmm", "baddbmm"):
         return _batched(call, labels, (first, second), origin, tokens)
     return _matmul(call, labels, first, second)
-
-
-def _positions(name: str) -> tuple[int, int]:
-    return (1, 2) if name in ("addmm", "baddbmm", "addmv") else (0, 1)
 
 
 def _convolution(call: Call, labels: dict[int, Tensor], made: Spec) -> Described:
@@ -152,7 +148,7 @@ def _convolution(call: Call, labels: dict[int, Tensor], made: Spec) -> Described
 
 def _matmul(call: Call, labels: dict[int, Tensor], first: Spec, second: Spec) -> Described:
     """(rows, inputs) by (inputs, outputs); with the data on the right the rows are its columns."""
-    left, right = _positions(call.rule.name)
+    left, right = call.rule.factors
     one: tuple[int, ...] = first.size if len(first.size) == 2 else (1, *first.size)
     two: tuple[int, ...] = second.size if len(second.size) == 2 else (*second.size, 1)
     found: dict[int, Arrangement] = {}
@@ -188,7 +184,7 @@ def _batched(
 ) -> Described:
     """Products side by side: those of one timestep are groups, such as heads."""
     first, second = factors
-    left, _ = _positions(call.rule.name)
+    left, _ = call.rule.factors
     batch, rows, inputs = first.size
     outputs = second.size[2]
     only = next(iter(labels)) if len(labels) == 1 else None
@@ -212,7 +208,7 @@ def _batched(
 
 def _shared(call: Call, labels: Tensor, at: int, factors: tuple[Spec, Spec]) -> Described:
     """All products have the same weights: one product of all rows."""
-    left, _ = _positions(call.rule.name)
+    left, _ = call.rule.factors
     first, second = factors
     swap = at != left
     own = labels.swapaxes(-1, -2) if swap else labels

@@ -17,18 +17,23 @@ _PIXELS = (1 / 255, 1 / 256)
 _ROUNDING = 4.0
 
 
+# By channel where it is a list.
+Scale = Any
+
+
 class Coded(NamedTuple):
-    """An operand: value = (numbers - zero) * scale, to its last digits.
+    """Numbers of an operand: value = (numbers - zero) * scale, to its last digits.
 
     `kind`: `spikes` (0 and one other value) or `integer`, whose `numbers` are uint8 or int32, or
-    `real`, whose numbers are the values themselves. All are in the operand's own shape.
+    `real`, whose numbers are the values themselves. All are in the operand's own shape, or
+    (timestep, row, channel) once they are arranged to be stored.
     `silent`: nothing but zeros, whose scale means nothing.
     """
 
     kind: str
     numbers: npt.NDArray[Any]
-    scale: float
-    zero: int = 0
+    scale: Scale
+    zero: Scale = 0
     silent: bool = False
 
 

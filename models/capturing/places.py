@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import inspect
 import sysconfig
 from collections import Counter
 from collections.abc import Callable
@@ -26,7 +26,7 @@ _SITE = tuple({sysconfig.get_paths()[key] for key in ("purelib", "platlib", "std
 _OWN = str(Path(__file__).parent)
 # Runs an operation by others, for what calls it.
 _RULES = str(Path(__file__).with_name("rules.py"))
-_MODULE_CALL = nn.Module._call_impl.__code__
+_MODULE_CALL: CodeType = vars(nn.Module)["__call__"].__code__
 # Further down than any network's own calls.
 _DEEPEST = 200
 
@@ -88,17 +88,26 @@ class RowPlaces:
     def here(self) -> SourcePlace:
         """Walk up the Python stack: to the module's call for the site, to the user for the line."""
         module = self.modules.running[-1]
-        frame: FrameType | None = sys._getframe(2)
-        site, line, fallback, entered = 0, "", "", False
+        site, line, fallback = self._walk(inspect.currentframe(), module)
+        return SourcePlace(module.name, line or fallback or "?", site, module.kind)
+
+    def _walk(
+        self, frame: FrameType | None, module: RunningModule | None = None
+    ) -> tuple[int, str, str]:
+        """Return the site, the innermost line of the user's and that of an installed package.
+
+        `module`: at whose call the site ends; else what is above one is looked for lines alone.
+        """
+        site, line, fallback, entered = 0, "", "", module is None
         for _ in range(_DEEPEST):
-            if frame is None:
+            if frame is None or (module is None and line):
                 break
             code = frame.f_code
-            if code is _MODULE_CALL:
+            if module is not None and code is _MODULE_CALL:
                 # Above the call of a module the stack is one for all that the module calls.
                 if not line:
                     if module.lines is None:
-                        module.lines = self._lines_above(frame.f_back)
+                        module.lines = self._walk(frame.f_back)[1:]
                     line, fallback = module.lines[0], fallback or module.lines[1]
                 break
             kind = self._kind(code)
@@ -113,7 +122,7 @@ class RowPlaces:
                 if kind == 1 and not fallback:
                     fallback = _spoken(frame)
             frame = frame.f_back
-        return SourcePlace(module.name, line or fallback or "?", site, module.kind)
+        return site, line, fallback
 
     def _kind(self, code: CodeType) -> int:
         """Whose code it is, by its identity: the hash of code goes over all that it holds."""
@@ -121,22 +130,6 @@ class RowPlaces:
         if known is None:
             known = self._kinds[id(code)] = (_kind_of(code), code)
         return known[0]
-
-    def _lines_above(self, frame: FrameType | None) -> tuple[str, str]:
-        """The innermost line of the user's and of an installed package; "" where there is none."""
-        fallback = ""
-        for _ in range(_DEEPEST):
-            if frame is None:
-                break
-            kind = self._kind(frame.f_code)
-            if kind == 3:
-                break
-            if kind == 0:
-                return _spoken(frame), fallback
-            if kind == 1 and not fallback:
-                fallback = _spoken(frame)
-            frame = frame.f_back
-        return "", fallback
 
 
 def _kind_of(code: CodeType) -> int:

@@ -8,20 +8,18 @@ from typing import Any
 
 import torch
 
-from models.capturing.coding import Arranged
 from models.capturing.flow import TapeFlow
 from models.capturing.labels import Labels
 from models.capturing.layers import CapturedLayer, find_layers
 from models.capturing.ledger import Listing
 from models.capturing.listing import list_operations
-from models.capturing.marks import Bits, Marks
-from models.capturing.masking import block_masks, check_halted, put_under_masks
+from models.capturing.marks import Marks
+from models.capturing.masking import put_under_masks
 from models.capturing.matrices import describe
 from models.capturing.neurons import NeuronGroup, find_neurons
 from models.capturing.probing import parameters_of
-from models.capturing.proofs import causality, replay_equals, totals_agree, unknown_origins
+from models.capturing.proofs import causality, replay_equals, totals_agree
 from models.capturing.refusals import CaptureError
-from models.capturing.rules import MATRIX
 from models.capturing.runs import Recorded
 from models.capturing.sequences import timesteps_of
 from models.capturing.tape import Tape
@@ -47,16 +45,6 @@ class CapturePlan:
     proof: dict[str, Any] = field(default_factory=dict)
     blocks: list[str] = field(default_factory=list)
     tokens: int = 1
-
-    def masks(self, marks: Marks, image: str) -> dict[str, Bits]:
-        """Return the masks (timestep, token) of one image by number of the block."""
-        return block_masks(marks, self.blocks, self.timesteps, self.tokens, image)
-
-    def check_halted(
-        self, tensors: dict[str, Arranged], masks: dict[str, Bits], image: str
-    ) -> None:
-        """Raise if a row of a halted token carries spikes."""
-        check_halted(self.listing, tensors, masks, self.blocks, image)
 
 
 def make_plan(
@@ -96,17 +84,18 @@ def make_plan(
     found = sum(each.product.macs * len(each.product.steps) for each in described.values())
     found += _constant_macs(tape, set(described))
     totals_agree(found, recorded.flops)
-    verdict = causality(tape, changes, labels, described)
+    verdict, not_causal = causality(tape, changes, labels, described)
     proof = {
         "replay": f"{equal} operands and the result equal the network's",
         "macs": found,
         "flop_counter": "equal",
         "unknown_origins": 0,
-        "blank_operands": unknown_origins(recorded.entered),
-        "causality": verdict.verdict,
+        # zeros of the run's own, as a recurrent layer's first input
+        "blank_operands": sum(each.blank for each in recorded.entered),
+        "causality": verdict,
     }
-    if verdict.layers:
-        proof["not_causal"] = list(verdict.layers)
+    if not_causal:
+        proof["not_causal"] = not_causal
     wanted = {(read.call, read.at) for stored in listing.stored for read in stored.reads}
     compared = {index: tuple(each.operands) for index, each in entered.items()}
     plan = CapturePlan(
@@ -147,8 +136,7 @@ def _constant_macs(tape: Tape, known: set[int]) -> int:
         if call.rule.group != "matrix" or call.index in known:
             continue
         labels = {
-            at: torch.zeros(call.args[at].size, dtype=torch.int16)
-            for at in MATRIX[call.rule.name][:1]
+            at: torch.zeros(call.args[at].size, dtype=torch.int16) for at in call.rule.factors[:1]
         }
         try:
             product = describe(call, labels, lambda spec: spec.stride).product

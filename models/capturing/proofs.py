@@ -11,7 +11,6 @@ from models.capturing.labels import Labels
 from models.capturing.matrices import Described
 from models.capturing.operands import Coded, holds
 from models.capturing.propagation import NEVER
-from models.capturing.recorder import Entered
 from models.capturing.refusals import CaptureError
 from models.capturing.replaying import ChangedReplay, Randomness, TapedProduct, TapeReplay
 from models.capturing.running import plainly
@@ -131,29 +130,18 @@ def totals_agree(macs: int, flops: int) -> None:
         )
 
 
-def unknown_origins(entered: list[Entered]) -> int:
-    """How many blank operands a run had: zeros of its own, as a recurrent layer's first input."""
-    return sum(each.blank for each in entered)
-
-
-class Causality(NamedTuple):
-    """`verdict`: `causal`, `not causal` or `not tested`; `layers`: those that saw the future."""
-
-    verdict: str
-    layers: tuple[str, ...]
-
-
 def causality(
     tape: Tape, changes: ChangedReplay | None, labels: Labels, described: dict[int, Described]
-) -> Causality:
+) -> tuple[str, list[str]]:
     """Judge what changed with the input of the last timestep; nothing before may.
 
-    That is an operand of a weighted sum, or its result, as where it runs over time. In a loop over
-    an input without time each timestep runs after the one before it: there is nothing to test.
+    Return `causal`, `not causal` or `not tested`, and the layers that saw the future. What changed
+    is an operand of a weighted sum, or its result, as where it runs over time. In a loop over an
+    input without time each timestep runs after the one before it: there is nothing to test.
     """
     last = labels.timesteps - 1
     if changes is None:
-        return Causality("not tested", ())
+        return "not tested", []
     found = list(changes.early)
     late = False
     for (index, at), differs in changes.changed.items():
@@ -167,8 +155,8 @@ def causality(
     if found:
         found.sort(key=lambda call: call.index)
         names = dict.fromkeys(call.place.module or call.place.kind for call in found)
-        return Causality("not causal", tuple(names))
-    return Causality("causal" if late else "not tested", ())
+        return "not causal", list(names)
+    return "causal" if late else "not tested", []
 
 
 def _disturbed(values: Tensor, axis: int, step: int) -> Tensor:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from models.capturing.rules import MATRIX, SOFTMAX
+from models.capturing.rules import SOFTMAX
 from models.capturing.sequences import along, sequence_axis
 from models.capturing.tape import INPUT, Call, Spec
 
@@ -133,7 +133,7 @@ class DerivedValue:
         return made if tuple(made.shape) == spec.size else made.max().expand(spec.size)
 
     def _matrix(self) -> Tensor:
-        first, second = (self.labels_of.timed(self.call.args[at]) for at in self._factors())
+        first, second = (self.labels_of.timed(self.call.args[at]) for at in self.call.rule.factors)
         size = self.call.outputs[0].size
         if self.call.rule.name == "convolution":
             return self._convolved(first, size)
@@ -143,9 +143,6 @@ class DerivedValue:
         mixed = self._mixed_axis(first, second, size)
         made = made.expand(size) if made.dim() == len(size) else made.max().expand(size)
         return made if mixed is None else along(size, mixed, self.labels_of.timesteps)
-
-    def _factors(self) -> tuple[int, int]:
-        return MATRIX[self.call.rule.name]
 
     def _mixed_axis(self, first: Tensor, second: Tensor, size: tuple[int, ...]) -> int | None:
         """The output's axis that is time again, where the sum runs over time (a T x T weight)."""
@@ -235,10 +232,10 @@ def _axes(call: Call) -> tuple[tuple[int, ...] | None, bool]:
     """The axes of a reduction, None for all, and whether they are kept."""
     dims: object = call.kwargs.get("dim")
     keep = bool(call.kwargs.get("keepdim", False))
-    for argument, value in zip(call.func._schema.arguments, call.args, strict=False):
-        if argument.name in ("dim", "dims"):
+    for argument, value in zip(call.rule.arguments, call.args, strict=False):
+        if argument in ("dim", "dims"):
             dims = value
-        elif argument.name == "keepdim":
+        elif argument == "keepdim":
             keep = bool(value)
     if dims is None or dims == ():
         return None, keep

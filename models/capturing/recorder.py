@@ -14,14 +14,7 @@ from models.capturing.operands import Coded, encode
 from models.capturing.places import RowPlaces
 from models.capturing.refusals import CaptureError, SourcePlace
 from models.capturing.replaying import TapedProduct
-from models.capturing.rules import (
-    BATCH_NORMS,
-    MATRIX,
-    SHAPES_ONLY,
-    VECTOR_SUMS,
-    OperatorRule,
-    rule_of,
-)
+from models.capturing.rules import BATCH_NORMS, SHAPES_ONLY, VECTOR_SUMS, OperatorRule
 from models.capturing.running import DispatchMode, modules_of
 from models.capturing.tape import (
     BEHIND,
@@ -59,61 +52,34 @@ class TapeRecorder(DispatchMode):
         """`known`: the network's parameters, buffers and other tensors; `inputs`: its input."""
         super().__init__()
         self.places = places
-        self.calls: list[Call] = []
-        self.functions: list[Any] = []
+        self.tape = Tape(random_state=self.random_state, generators=self.generators)
         self.entered: list[Entered] = []
-        self.initial: dict[int, Tensor] = {}
-        self.origins: list[int] = []
-        self.generators: dict[Any, Tensor] = {}
-        self.random_state = torch.get_rng_state()
-        self.positions: list[int] = []
         self.marks = Marks()
         self.products: dict[int, TapedProduct] = {}
-        self.fixed: dict[int, Tensor] = {}
         self.flops = 0
         self.refusal: CaptureError | None = None
         self._numbers: dict[int, int] = {}
         self._references: list[Any] = []
         self._versions: list[int] = []
         self._random_places: dict[int, SourcePlace] = {}
-        self._known: set[int] = set()
         self._coded: dict[tuple[Any, ...], Coded] = {}
-        for tensor in known:
-            if _has_storage(tensor):
-                self._known.add(tensor.untyped_storage()._cdata)
-        self.inputs = [self._input(tensor) for tensor in inputs]
+        self._known = {_identity(each.untyped_storage()) for each in known if _has_storage(each)}
+        self.tape.inputs += map(self._input, inputs)
 
     def mark(self, name: str, alive: Tensor, tokens: Any) -> None:
         """Note a mask that the network declares."""
-        self.marks.append(Mark(name, len(self.calls), tokens, self._spec(alive)))
+        self.marks.append(Mark(name, len(self.tape.calls), tokens, self._spec(alive)))
 
-    def tape(self, result: list[Tensor]) -> Tape:
+    def finish(self, result: list[Tensor]) -> Tape:
         """Return the tape; `result`: the tensors that the network returned."""
-        returned = [self._spec(tensor) for tensor in result if _has_storage(tensor)]
-        return Tape(
-            self.calls,
-            self.functions,
-            self.positions,
-            self.initial,
-            self.origins,
-            self.inputs,
-            returned,
-            self.random_state,
-            self.generators,
-            self.fixed,
-        )
+        self.tape.result += [self._spec(tensor) for tensor in result if _has_storage(tensor)]
+        return self.tape
 
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    def dispatched(
+        self, func: Any, rule: OperatorRule, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        kwargs = kwargs or {}
-        rule = rule_of(func)
-        if rule.parts is not None:
-            with self:
-                made = rule.parts(*args, **kwargs)
-            if made is not NotImplemented:
-                return made
-        self.functions.append(func)
+        """Write an operation down and run it."""
+        self.tape.functions.append(func)
         if rule.is_view or rule.group == "peek":
             return func(*args, **kwargs)
         try:
@@ -125,7 +91,7 @@ class TapeRecorder(DispatchMode):
         if rule.flops is not None:
             self.flops += rule.flops(*args, **kwargs, out_val=made)
         elif rule.name in VECTOR_SUMS:  # torch has no formula of these
-            self.flops += 2 * args[MATRIX[rule.name][0]].numel()
+            self.flops += 2 * args[rule.factors[0]].numel()
         return made
 
     def _record(
@@ -137,8 +103,9 @@ class TapeRecorder(DispatchMode):
         named = {key: self._listed(value, place, reads) for key, value in kwargs.items()}
         changed = [named.get(key) if isinstance(key, str) else listed[key] for key in rule.writes]
         written = tuple(specs_in(changed))
-        call = Call(len(self.calls), func, rule, listed, named, place, tuple(reads), written)
-        self.positions.append(len(self.functions) - 1)
+        tape = self.tape
+        call = Call(len(tape.calls), func, rule, listed, named, place, tuple(reads), written)
+        tape.positions.append(len(tape.functions) - 1)
         flags = self._flags(call)
         if not rule.group and flags & INPUT:
             raise _unknown(place, func)
@@ -158,11 +125,11 @@ class TapeRecorder(DispatchMode):
         )
         for spec in written:
             self._versions[spec.storage] += 1
-            self.origins[spec.storage] |= flags
+            tape.origins[spec.storage] |= flags
         if flags & RANDOM:
             for spec in (*call.outputs, *written):
                 self._random_places.setdefault(spec.storage, place)
-        self.calls.append(call)
+        tape.calls.append(call)
         return made
 
     def _flags(self, call: Call) -> int:
@@ -170,7 +137,7 @@ class TapeRecorder(DispatchMode):
         flags = RANDOM if call.rule.is_random else 0
         if call.rule.name not in SHAPES_ONLY:
             for spec in call.reads:
-                flags |= self.origins[spec.storage]
+                flags |= self.tape.origins[spec.storage]
         return flags
 
     def _refuse(self, call: Call, flags: int) -> None:
@@ -185,13 +152,9 @@ class TapeRecorder(DispatchMode):
             )
         if not flags & RANDOM and not call.rule.is_random:
             return
-        origins = [self.origins[spec.storage] for spec in call.reads]
-        behind = any(origin & BEHIND for origin in origins)
-        joins = [
-            spec
-            for spec, origin in zip(call.reads, origins, strict=True)
-            if origin & RANDOM and not origin & BEHIND
-        ]
+        origins = self.tape.origins
+        behind = any(origins[spec.storage] & BEHIND for spec in call.reads)
+        joins = [s for s in call.reads if origins[s.storage] & (RANDOM | BEHIND) == RANDOM]
         if behind and (call.rule.is_random or (joins and call.rule.group != "matrix")):
             place = next((self._random_places[s.storage] for s in joins), call.place)
             raise CaptureError(
@@ -203,8 +166,8 @@ class TapeRecorder(DispatchMode):
 
     def _enter(self, call: Call, args: tuple[Any, ...]) -> Entered | None:
         """Pack the factors that are data; None where there are none."""
-        positions = MATRIX[call.rule.name]
-        origins = {at: self.origins[call.args[at].storage] for at in positions}
+        tape, positions = self.tape, call.rule.factors
+        origins = {at: tape.origins[call.args[at].storage] for at in positions}
         data = [at for at in positions if origins[at] & INPUT]
         blank = False
         if not data:
@@ -230,20 +193,14 @@ class TapeRecorder(DispatchMode):
                 coded = encode(args[at])
                 if coded is None:
                     raise CaptureError(
-                        call.place,
-                        "reads NaN or infinity",
-                        "check the weights and the input",
+                        call.place, "reads NaN or infinity", "check the weights and the input"
                     )
                 self._coded[key] = coded
             operands[at], keys[at] = self._coded[key], key
         for spec in call.reads:
-            number = spec.storage
-            if (
-                number in self.initial
-                and number not in self.fixed
-                and not (self.origins[number] & INPUT)
-            ):
-                self.fixed[number] = self.initial[number].clone()
+            number, found = spec.storage, spec.storage in tape.initial
+            if found and number not in tape.fixed and not tape.origins[number] & INPUT:
+                tape.fixed[number] = tape.initial[number].clone()
         self.entered.append(Entered(call.index, operands, keys, blank))
         return self.entered[-1]
 
@@ -259,38 +216,38 @@ class TapeRecorder(DispatchMode):
             return reads[-1]
         if isinstance(value, list | tuple):
             return tuple([self._listed(each, place, reads) for each in value])
-        if isinstance(value, torch.Generator) and value not in self.generators:
-            self.generators[value] = value.get_state()
+        if isinstance(value, torch.Generator):
+            self.keep_generator(value)
         return value
 
     def _spec(self, tensor: Tensor, flags: int | None = None) -> Spec:
         """Number a tensor's storage; `flags`: of one that a call made, else it was found."""
         storage = tensor.untyped_storage()
-        address = storage._cdata
+        address = _identity(storage)
         number = self._numbers.get(address)
         if number is None:
-            number = self._numbers[address] = len(self.origins)
+            number = self._numbers[address] = len(self.tape.origins)
             # The weak reference keeps the address from being given to another storage.
             self._references.append(StorageWeakRef(storage))
             self._versions.append(0)
             if flags is None:
                 flags = PARAMETER if address in self._known else FOUND
-                flat = torch.empty(0, dtype=tensor.dtype).set_(storage)
-                self.initial[number] = flat
-            self.origins.append(flags)
+                self.tape.initial[number] = torch.empty(0, dtype=tensor.dtype).set_(storage)
+            self.tape.origins.append(flags)
         size, stride = tuple(tensor.shape), tensor.stride()
         return Spec(number, tensor.dtype, size, stride, tensor.storage_offset())
 
     def _input(self, tensor: Tensor) -> Spec:
         spec = self._spec(tensor)
-        self.origins[spec.storage] = INPUT
-        self.initial[spec.storage] = self.initial[spec.storage].clone()
+        self.tape.origins[spec.storage] = INPUT
+        self._keep(spec)
         return spec
 
     def _keep(self, spec: Spec) -> None:
         """Copy a storage that the run found, before the run changes it for the first time."""
-        if self._versions[spec.storage] == 0 and spec.storage in self.initial:
-            self.initial[spec.storage] = self.initial[spec.storage].clone()
+        initial, number = self.tape.initial, spec.storage
+        if self._versions[number] == 0 and number in initial:
+            initial[number] = initial[number].clone()
 
 
 def product_of(made: Tensor, args: tuple[Any, ...], operands: dict[int, Coded]) -> TapedProduct:
@@ -299,13 +256,17 @@ def product_of(made: Tensor, args: tuple[Any, ...], operands: dict[int, Coded]) 
     return TapedProduct(made.clone(), inexact)
 
 
+def _identity(storage: torch.UntypedStorage) -> int:
+    """A storage's own number: all empty ones share a data_ptr(), and a weak reference is slow."""
+    return int(storage._cdata)
+
+
 def _has_storage(tensor: Tensor) -> bool:
     return tensor.layout is torch.strided and not tensor.is_quantized
 
 
 def _unknown(place: SourcePlace, func: Any) -> CaptureError:
-    name = getattr(func, "_schema", None)
-    name = name.name if name is not None else str(func)
+    name = func.name().partition(".")[0]
     if not name.startswith("aten::"):
         return CaptureError(
             place,

@@ -9,17 +9,52 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+
+# PyTorch documents the class ("Extending PyTorch") and exports it nowhere else.
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from models.capturing.rules import OperatorRule, rule_of
 
 
 class DispatchMode(TorchDispatchMode):
-    """A dispatch mode that does not load the compiler; `plainly` keeps that from running."""
+    """Hand on each operation that is not made of others, and keep what was random at the start.
+
+    It does not load the compiler; `plainly` keeps that from running.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.random_state = torch.get_rng_state()
+        self.generators: dict[Any, Tensor] = {}
+
+    def dispatched(
+        self, func: Any, rule: OperatorRule, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Run an operation; return its result."""
+        raise NotImplementedError
+
+    def keep_generator(self, generator: Any) -> None:
+        """Note the state of a generator that is used for the first time."""
+        if generator not in self.generators:
+            self.generators[generator] = generator.get_state()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        rule = rule_of(func)
+        if rule.parts is not None:
+            with self:
+                made = rule.parts(*args, **kwargs)
+            if made is not NotImplemented:
+                return made
+        return self.dispatched(func, rule, args, kwargs)
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """Whether PyTorch wraps each dispatched call so that it is never compiled."""
+        """Whether PyTorch wraps each call so that it is never compiled: a hook of its own only."""
         return False
 
 
@@ -30,7 +65,7 @@ def plainly() -> Iterator[None]:
     Under inference mode some libraries call kernels of their own, so it is switched off. Compiled
     modules run as they are written, those of TorchScript too, which else change between runs.
     """
-    compiles = "torch._dynamo" in sys.modules
+    compiles = "torch._dynamo" in sys.modules  # set_stance would load it
     uncompiled = torch.compiler.set_stance("force_eager") if compiles else contextlib.nullcontext()
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
@@ -90,6 +125,7 @@ def reset(network: Any) -> None:
     """
     for root in modules_of(network):
         for module in root.modules():
+            # SpikingJelly's MemoryModule, known by its attribute without importing the library.
             own = getattr(module, "reset", None) if hasattr(module, "_memories") else None
             own = own or getattr(module, "reset_mem", None)
             if callable(own):

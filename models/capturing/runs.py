@@ -43,7 +43,7 @@ def first_run(call: Callable[..., Any], network: Any, inputs: list[Tensor]) -> R
             if recorder.refusal is not None:
                 raise recorder.refusal from None
             raise
-        tape = recorder.tape(result)
+        tape = recorder.finish(result)
         kept = [tensor.clone() for tensor in result]
     coded = {
         (each.call, at): code for each in recorder.entered for at, code in each.operands.items()

@@ -7,7 +7,7 @@ from collections import Counter
 import torch
 from torch import Tensor
 
-from models.capturing.rules import COMPARISONS, MATRIX
+from models.capturing.rules import COMPARISONS
 from models.capturing.tape import INPUT, Call, Tape
 
 
@@ -51,7 +51,7 @@ def firing_keys(tape: Tape, timesteps: int | None = None) -> dict[int, object]:
         sources = [last[spec.storage] for spec in call.reads if spec.storage in last]
         own = max(sources, key=lambda each: each[0], default=(-1, None))
         if call.rule.group == "matrix":
-            own = (call.index, tape.weights(call, MATRIX[call.rule.name]) or call.place.site)
+            own = (call.index, tape.weights(call) or call.place.site)
             runs[own[1]] += 1
         for spec in (*call.written, *call.outputs):
             last[spec.storage] = own
@@ -89,7 +89,7 @@ def timesteps_of(tape: Tape, frames: bool = True) -> int | None:
         if call.rule.name in COMPARISONS:
             compared[firing[call.index]] += 1
         if call.rule.group == "matrix":
-            layers[(call.place.module, *tape.weights(call, MATRIX[call.rule.name]))] += 1
+            layers[(call.place.module, *tape.weights(call))] += 1
     for counts in (compared, layers):
         several = Counter(count for count in counts.values() if count > 1)
         if several:

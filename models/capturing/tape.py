@@ -7,7 +7,7 @@ call in place stays in place, and replaying the tape has the aliasing that the n
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
@@ -81,15 +81,15 @@ class Tape:
     `fixed`: copies of what weighted sums read beside data, as it was when first read.
     """
 
-    calls: list[Call]
-    functions: list[Any]
-    positions: list[int]
-    initial: dict[int, Tensor]
-    origins: list[int]
-    inputs: list[Spec]
-    result: list[Spec]
     random_state: Tensor
     generators: dict[Any, Tensor]
+    calls: list[Call] = field(default_factory=list)
+    functions: list[Any] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+    initial: dict[int, Tensor] = field(default_factory=dict)
+    origins: list[int] = field(default_factory=list)
+    inputs: list[Spec] = field(default_factory=list)
+    result: list[Spec] = field(default_factory=list)
     fixed: dict[int, Tensor] = field(default_factory=dict)
 
     @cached_property
@@ -121,12 +121,12 @@ class Tape:
             return tuple(self._recipe(each, known) for each in value)
         return value
 
-    def weights(self, call: Call, positions: Sequence[int]) -> tuple[Spec, ...]:
+    def weights(self, call: Call) -> tuple[Spec, ...]:
         """Return the factors of a weighted sum that no input reaches, less zeros and the like that
         the run itself made; equal ones, made at each timestep of the same constants, as masked
         weights are, are one.
         """
-        specs = [call.args[at] for at in positions]
+        specs = [call.args[at] for at in call.rule.factors]
         own = [s for s in specs if self.origins[s.storage] and not self.origins[s.storage] & INPUT]
         return tuple(s._replace(storage=self._twins.get(s.storage, s.storage)) for s in own)
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 
 from models.capturing import capture
-from models.capturing.coding import Arranged, Coding, Spool, frame
+from models.capturing.coding import Coding, Spool, frame
 from models.capturing.courses import CaptureRuns, Course, prediction_of
 from models.capturing.following import Follower
 from models.capturing.inputs import InputSample, network_inputs, samples_of
@@ -217,8 +217,7 @@ class LiveFollower(Follower):
             if id(stored) not in arranged:
                 arranged[id(stored)] = stored.arrangement.apply(coded.numbers)
             numbers = arranged[id(stored)][part][None]
-            known = Arranged(coded.kind, numbers, coded.scale, coded.zero, coded.silent)
-            bits = frame(known, self.codings[stored.name])
+            bits = frame(coded._replace(numbers=numbers), self.codings[stored.name])
             if bits is None:
                 raise ModelError(
                     f"image {self.image}: {stored.name}: holds other numbers in the steered run "

@@ -74,6 +74,7 @@ def draw_mixing(recipe: Augmentation, side: int, generator: torch.Generator) -> 
 
 def draw_weight(alpha: float, generator: torch.Generator) -> float:
     """Return a weight from Beta(alpha, alpha), as a ratio of two Gamma(alpha) variables."""
+    # The public Gamma and Beta of torch.distributions draw from the default generator only.
     first, second = torch._standard_gamma(
         torch.full((2,), alpha, dtype=torch.float64), generator=generator
     ).tolist()
