@@ -97,6 +97,13 @@ def event_exit(model: STAS, training: Images, held_out: Images) -> dict[str, Any
     }
 
 
+def plan_masks(model: STAS, images: Images, kept: int, entropy: float) -> npt.NDArray[np.bool_]:
+    """Masks (image, timestep, token) of who runs by a plan."""
+    frames = outcomes(model, images).frames[KEPT.index(kept), ENTROPIES.index(entropy)]
+    until = np.arange(model.config.timesteps) < frames[:, None]
+    return (order_by_ink(images, model.config.grid[0]) < kept) & until[:, :, None]
+
+
 def tokens_of(outcome: PlanOutcomes, config: ModelConfig) -> Floats:
     """The mean share of active tokens of each plan, float64 (k, e)."""
     shares = np.array(KEPT)[:, None] / config.tokens

@@ -24,6 +24,13 @@ KINDS = {
     "sparse_pe_resident": (),
     "small weight buffer": ("cores.0.buffers.weights.size_kib=16",),
     "16 images together": ("dataflow.images_together=16",),
+    # The mapper keeps what fits: two thirds of both blocks' weights, and fetches the rest anew.
+    "a third of weights off chip": (
+        "dataflow.mapping=auto",
+        "cores.0.buffers.weights.size_kib=112",
+    ),
+    # 4 us at 500 MHz, as if something off the chip decided.
+    "slow decisions": ("cores.0.vector_unit.score_latency_cycles=2048",),
 }
 DATAFLOWS = ("timestep_serial", "tick_batched")
 DRAM = "memories.dram"

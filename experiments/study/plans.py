@@ -28,6 +28,7 @@ from experiments.study.events import (
     order_by_ink,
     outcomes,
 )
+from experiments.study.hardware import KINDS
 from experiments.study.imposed import write_masked
 from experiments.study.jobs import Extent, arm_of, folder_of, load
 from models.data.composites import HELD_OUT
@@ -58,10 +59,13 @@ class PricedMachine(NamedTuple):
     exits: bool = True
 
 
+STREAMING = KINDS["small weight buffer"]
 MACHINES = (
-    PricedMachine("streaming", ("cores.0.buffers.weights.size_kib=16",)),
+    PricedMachine("streaming", STREAMING),
     PricedMachine("resident", ()),
     PricedMachine("tick-batched", ("dataflow.kind=tick_batched",), exits=False),
+    PricedMachine("a third off chip", KINDS["a third of weights off chip"]),
+    PricedMachine("4 images together", (*STREAMING, "dataflow.images_together=4")),
     PricedMachine("tiles of 32", ("cores.0.pe_array.rows=32", "cores.0.pe_array.columns=8")),
 )
 

@@ -33,6 +33,7 @@ class ArmJob(NamedTuple):
         return {self._replace(arm=name) for name in (arm.start, arm.budget_of) if name is not None}
 
 
+PRICED = ("events", "both")
 Work = Callable[[Path, ArmJob, Extent], None]
 
 
@@ -86,10 +87,10 @@ def train(work: Path, job: ArmJob, extent: Extent) -> None:
 
 
 def simulate(work: Path, job: ArmJob, extent: Extent) -> None:
-    """Trace an arm and run the trace on the machines, and price plans where tokens do not halt; an
-    oracle has no machine.
+    """Trace an arm and run the trace on the machines, and price plans where tokens do not halt; of
+    what is imposed, the optimum and the count of events alone.
     """
-    if BY_NAME[job.arm].imposed:
+    if (imposed := BY_NAME[job.arm].imposed) and imposed not in PRICED:
         return
     use_threads(1)
     run_machines(work, TASK_BY_NAME[job.task], job.seed, job.arm, extent)

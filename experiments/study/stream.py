@@ -50,6 +50,7 @@ def answers(tables: Tables) -> Iterator[str]:
         f"entropy exit keeps {percent(tokens['entropy'].mean())}. {clock(tables)} Made by {made_by(arms.seed)}."
     )
     yield from reconstruction(tables)
+    yield from beyond(tables)
     yield from fronts(tables)
     yield from interaction(tables)
 
@@ -96,6 +97,40 @@ def reconstruction(tables: Tables) -> Iterator[str]:
         )
 
 
+def beyond(tables: Tables) -> Iterator[str]:
+    """What the ways of halting that go beyond STAS keep, follow and cost."""
+    machines, arms = _of_stream(tables, "machines"), _of_stream(tables, "arms")
+    for name in ("readout", "gate", "gate_exit", "event_exit"):
+        both = paired(arms, name, "baseline_t4")
+        if len(both) < 2:
+            continue
+        parts = [
+            f"{points(arms, name, other)} points against {words} ({len(paired(arms, name, other))} seeds)"
+            for other, words in (
+                ("baseline_t4", "the static network"),
+                ("entropy", "the entropy exit"),
+                ("stas", "STAS"),
+                (f"random_{name}", "random tokens at its budget"),
+            )
+            if len(paired(arms, name, other)) > 1
+        ]
+        costs = [
+            f"{found} of {words}"
+            for other, words in (
+                ("stas", "STAS"),
+                ("baseline_t1", "T = 1"),
+                ("entropy", "the entropy exit"),
+            )
+            if (found := _ratios(machines, name, other, "sparse_pe")) is not None
+        ]
+        priced_as = f" On sparse_pe it takes {'; '.join(costs)}." if costs else ""
+        follows = clock(tables, name)
+        yield (
+            f"- **Beyond STAS: {BY_NAME[name].title}** (`{name}`). {'; '.join(parts)}, with "
+            f"{spread(both.active_tokens_x, 100)} % of the tokens.{priced_as} {follows}".rstrip()
+        )
+
+
 def fronts(tables: Tables) -> Iterator[str]:
     """Where STAS lies against its controls in accuracy, time and energy."""
     machines, arms = _of_stream(tables, "machines"), _of_stream(tables, "arms")
@@ -129,9 +164,13 @@ def interaction(tables: Tables) -> Iterator[str]:
     parts = []
     for own, other in (
         ("streaming", "resident"),
+        ("a third off chip", "resident"),
+        ("4 images together", "streaming"),
         ("tick-batched", "resident"),
         ("resident", "tick-batched"),
     ):
+        if own not in set(energy.run_on):
+            continue
         ratio, accuracy = own_over_other(energy[energy.given_up == 1.0], own, other)
         parts.append(
             f"{own} {signed(100 * (ratio - 1))} % at {signed(100 * accuracy)} points against the plan for {other}"
@@ -153,7 +192,10 @@ def section(tables: Tables, folder: str) -> str:
         parts.append(
             f"On simulated machines, each under its faster dataflow (b: tick-batched, else timestep by timestep), 16 images "
             f"an arm and seed. `small weight buffer` is sparse_pe with 16 KiB for weights, `16 images together` shares each "
-            f"fetched weight over them, so an image waits for the others. The interval of an energy is that of its prices "
+            f"fetched weight over them, so an image waits for the others; `a third of weights off chip` has 112 KiB for them and "
+            f"a searched mapping; on `slow decisions` A-SSA's check takes 2,048 cycles, as if something off the chip decided. Not "
+            f"priced are counting ink and what an exit of images computes and waits for; where masks are imposed (count of "
+            f"events, optimum) rows that run keep the spikes that they have with all tokens. The interval of an energy is that of its prices "
             f"(low to high), of an accuracy that of seeds. **Front**: no arm of the table has a higher mean accuracy at no "
             f"more time (t), or energy (e). {priced(machines)} All rows: [machines.csv]({folder}/machines.csv).\n"
         )
@@ -243,7 +285,7 @@ def front_table(arms: pd.DataFrame, machines: pd.DataFrame) -> str:
 def plan_table(plans: pd.DataFrame) -> str:
     """Own against other, for each pair of machines that differ, cost and allowed loss."""
     rows = []
-    names = [machine.name for machine in MACHINES]
+    names = [machine.name for machine in MACHINES if machine.name in set(plans.run_on)]
     for cost, unit in (("energy_pj", "energy"), ("latency_cycles", "time")):
         for own in names:
             for other in names:
@@ -282,7 +324,7 @@ def own_over_other(plans: pd.DataFrame, own: str, other: str) -> tuple[pd.Series
     """By seed, on machine `own`: its plan's cost over that of `other`'s, and accuracy less."""
     on_own = plans[plans.run_on == own].set_index("seed")
     mine, its = (on_own[on_own.chosen_for == name] for name in (own, other))
-    return mine.value / its.value, mine.test_top1 - its.test_top1
+    return (mine.value / its.value).dropna(), (mine.test_top1 - its.test_top1).dropna()
 
 
 def points(arms: pd.DataFrame, first: str, second: str) -> str:
