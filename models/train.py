@@ -88,7 +88,7 @@ def run(options: argparse.Namespace) -> dict[str, Any] | None:
         from models.data.sources import read_source
         from models.training.loop import RunPlace, TrainingRun
 
-        source = read_source(recipe.dataset, options.data)
+        source = read_source(recipe.dataset, options.data, recipe.network.timesteps)
         began = time.monotonic()
         job = TrainingRun(recipe, source, RunPlace(options.out, device, group, options.start))
         if group.leads:

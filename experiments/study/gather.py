@@ -15,7 +15,7 @@ from experiments.study.jobs import FOUND, folder_of, load
 from experiments.study.plans import PLANS
 from experiments.study.tables import TABLES, write_tables
 from experiments.study.tracing import COSTS
-from models.data.sources import SOURCES
+from models.data.sources import read_source
 from models.errors import ModelError
 from models.networks.config import ModelConfig, named_config
 from models.training.curves import METRICS
@@ -95,7 +95,7 @@ def config_of(task: str, arm: Arm) -> ModelConfig:
 @functools.cache
 def _dataset(source: str) -> str:
     """The data set that a source's networks fit."""
-    return SOURCES[source](None).dataset
+    return read_source(source, None).dataset
 
 
 def halting_counts(arm: Arm, config: ModelConfig, profile: Sequence[float]) -> Iterator[Row]:

@@ -10,6 +10,7 @@ cut. The first 100 of each class are held out, as is usual (TEBN's split).
 
 from __future__ import annotations
 
+import functools
 import io
 import zipfile
 from pathlib import Path
@@ -19,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.data.images import Images
+from models.data.unread import Unread
 from models.errors import ModelError
 
 CLASSES = [
@@ -49,6 +51,12 @@ class Events(NamedTuple):
 
 def event_frames(folder: Path, timesteps: int, count: int | None, train: bool = False) -> Images:
     """`count` samples (None: all), evenly spaced, as counts (image, timestep, polarity, h, w)."""
+    images = unread_frames(folder, timesteps, count, train)
+    return images._replace(pixels=images.pixels.astype(np.uint8))
+
+
+def unread_frames(folder: Path, timesteps: int, count: int | None, train: bool) -> Images:
+    """Return those samples while their counts are still in the files."""
     if not folder.is_dir():
         raise ModelError(f"data folder {folder} does not exist")
     root, suffix = _root(folder, timesteps)
@@ -63,8 +71,10 @@ def event_frames(folder: Path, timesteps: int, count: int | None, train: bool = 
     if not 1 <= count <= found:
         raise ModelError(f"{count} images asked for; {folder} holds {found}")
     chosen = [files[at * found // count] for at in range(count)]
+    read = functools.partial(_frames, timesteps=timesteps)
+    paths = [path for path, _ in chosen]
     return Images(
-        np.stack([_frames(path, timesteps) for path, _ in chosen]),
+        Unread(paths, (timesteps, 2, SIDE, SIDE), read),  # type: ignore[arg-type]
         np.array([label for _, label in chosen], dtype=np.int64),
         tuple(f"{path.parent.name}/{path.name}" for path, _ in chosen),
         "train" if train else "first 100 of each class",

@@ -4,16 +4,16 @@ from a folder.
 
 from __future__ import annotations
 
+import functools
 import gzip
 import importlib.util
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from models.data.unread import Unread
 from models.errors import ModelError
 from models.networks.config import DATASETS
 
@@ -246,42 +246,6 @@ def _spaced(found: int, count: int | None, folder: Path) -> npt.NDArray[np.int64
     return np.arange(count, dtype=np.int64) * found // count
 
 
-READERS = 8
-
-
-class Pictures:
-    """Takes the place of the pixels (image, channel, h, w) of Images; `astype` reads the files.
-
-    All of ImageNet's would fill 190 GB, so files are read when a batch asks for them. Cutting and
-    choosing with [...] reads nothing. Each picture is fitted: short side to 256, centre crop 224.
-    """
-
-    def __init__(self, paths: Sequence[Path], dataset: str) -> None:
-        self.paths = paths
-        self.dataset = dataset
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """Images, channels, height, width."""
-        known = DATASETS[self.dataset]
-        return len(self.paths), known.image_channels, known.image_size, known.image_size
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, chosen: slice | npt.NDArray[np.int64]) -> Pictures:
-        """Some of the pictures, still unread."""
-        if isinstance(chosen, slice):
-            return Pictures(self.paths[chosen], self.dataset)
-        return Pictures([self.paths[int(index)] for index in chosen], self.dataset)
-
-    def astype(self, kind: npt.DTypeLike) -> npt.NDArray[Any]:
-        """Read the files, several at a time (Pillow decodes without the interpreter's lock)."""
-        with ThreadPoolExecutor(READERS) as pool:
-            read = list(pool.map(lambda path: fitted_picture(path, self.dataset), self.paths))
-        return np.stack(read).astype(kind)
-
-
 def imagenet_folder(folder: Path, split: str) -> Images:
     """The pictures of `folder`/`split`, a folder per class; raises ModelError without 1000."""
     files, classes = picture_files(folder / split)
@@ -291,8 +255,11 @@ def imagenet_folder(folder: Path, split: str) -> Images:
             f"{DATASETS['imagenet'].classes}"
         )
     paths = [path for path, _ in files]
+    known = DATASETS["imagenet"]
+    of_one = (known.image_channels, known.image_size, known.image_size)
+    read = functools.partial(fitted_picture, dataset="imagenet")
     return Images(
-        Pictures(paths, "imagenet"),  # type: ignore[arg-type]
+        Unread(paths, of_one, read),  # type: ignore[arg-type]
         np.array([label for _, label in files], dtype=np.int64),
         tuple(f"{path.parent.name}/{path.name}" for path in paths),
         split,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from models.data import composites
+from models.data.events import unread_frames
 from models.data.images import Images, full_images, imagenet_folder, mnist_digits, small_digits
 from models.data.sequences import in_time
 from models.errors import ModelError
@@ -38,17 +39,21 @@ class Source(NamedTuple):
         return images if self.task is None else in_time(images, self.task, timesteps)
 
 
+Reader = Callable[[Path | None, int], Source]
+"""From a data folder, where one is needed, and the timesteps T to a data set."""
+
+
 def _bundled(
     dataset: str, read: Callable[[], tuple[Images, Images]], task: str | None = None
-) -> Callable[[Path | None], Source]:
+) -> Reader:
     """Images that an installed package brings; they need no folder."""
-    return lambda folder: Source(dataset, *read(), task)
+    return lambda folder, timesteps: Source(dataset, *read(), task)
 
 
-def _composed(task: str) -> Callable[[Path | None], Source]:
+def _composed(task: str) -> Reader:
     """A task composed from digits: training images by seed and epoch, held-out ones fixed."""
 
-    def read(folder: Path | None) -> Source:
+    def read(folder: Path | None, timesteps: int) -> Source:
         training, held_out = composites.TASKS[task].digits()
 
         def draw(seed: int, epoch: int) -> Images:
@@ -60,12 +65,17 @@ def _composed(task: str) -> Callable[[Path | None], Source]:
     return read
 
 
-def _full(dataset: str) -> Callable[[Path | None], Source]:
-    """All images of a data set from torchvision's layout under a folder."""
+def _full(dataset: str) -> Reader:
+    """All images of a data set from a folder, in torchvision's layout or that of events."""
 
-    def read(folder: Path | None) -> Source:
+    def read(folder: Path | None, timesteps: int) -> Source:
         if folder is None:
             raise ModelError(f"{dataset} is not bundled by any package: give its folder by --data")
+        if dataset == "cifar10dvs":
+            training, held_out = (
+                unread_frames(folder, timesteps, None, train) for train in (True, False)
+            )
+            return Source(dataset, training, held_out)
         if dataset == "imagenet":
             return Source(dataset, imagenet_folder(folder, "train"), imagenet_folder(folder, "val"))
         training, held_out = (full_images(dataset, folder, None, train=t) for t in (True, False))
@@ -74,7 +84,7 @@ def _full(dataset: str) -> Callable[[Path | None], Source]:
     return read
 
 
-SOURCES: dict[str, Callable[[Path | None], Source]] = {
+SOURCES: dict[str, Reader] = {
     "digits": _bundled("digits", small_digits),
     "digits_rows": _bundled("digits_sequential", small_digits, "rows"),
     "digits_patches": _bundled("digits_sequential", small_digits, "patches"),
@@ -84,11 +94,15 @@ SOURCES: dict[str, Callable[[Path | None], Source]] = {
     "cifar10": _full("cifar10"),
     "cifar100": _full("cifar100"),
     "imagenet": _full("imagenet"),
+    "cifar10dvs": _full("cifar10dvs"),
 }
 
 
-def read_source(name: str, folder: Path | None) -> Source:
-    """Return the images of a data set; raises ModelError for one that is unknown or not at hand."""
+def read_source(name: str, folder: Path | None, timesteps: int = 4) -> Source:
+    """Return the images of a data set; raises ModelError for one that is unknown or not at hand.
+
+    timesteps: the parts that recordings of events are cut into; images know no time.
+    """
     if name not in SOURCES:
         raise ModelError("dataset", shown(name), f"unknown data set {suggestion(name, SOURCES)}")
-    return SOURCES[name](folder)
+    return SOURCES[name](folder, timesteps)

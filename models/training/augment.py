@@ -38,7 +38,7 @@ def draw(recipe: Augmentation, images: int, generator: torch.Generator) -> Drawn
         drawn["crop"] = torch.randint(most, (images, 2), generator=generator)
     if recipe.flip:
         drawn["flip"] = torch.rand(images, generator=generator) < 0.5
-    if recipe.rand_augment or recipe.erasing or recipe.resized_crop:
+    if recipe.rand_augment or recipe.erasing or recipe.resized_crop or recipe.event_moves:
         drawn["seed"] = torch.randint(LARGEST_SEED, (images,), generator=generator)
     return drawn
 
@@ -93,7 +93,8 @@ def apply(
     if "crop" in drawn:
         pixels = _cropped(pixels, drawn["crop"], recipe.crop_padding)
     if "flip" in drawn:
-        pixels = torch.where(drawn["flip"].view(-1, 1, 1, 1), pixels.flip(3), pixels)
+        flipped = drawn["flip"].view(-1, *[1] * (pixels.ndim - 1))
+        pixels = torch.where(flipped, pixels.flip(-1), pixels)
     if "seed" in drawn:
         transform = _transform(recipe, pixels.shape[-1], mean)
         pixels = _by_image(pixels, drawn["seed"], transform)
@@ -103,7 +104,9 @@ def apply(
 def mixed(pixels: Tensor, mixing: Mixing) -> Tensor:
     """Return each image mixed with its partner, the one as far from the batch's other end."""
     if mixing.box is None:
-        return (mixing.weight * pixels + (1.0 - mixing.weight) * pixels.flip(0)).round()
+        mix = mixing.weight * pixels + (1.0 - mixing.weight) * pixels.flip(0)
+        # Rounded, most counts of events would be lost: they are few.
+        return mix.round() if pixels.ndim == 4 else mix
     top, bottom, left, right = mixing.box
     pixels, partner = pixels.clone(), pixels.flip(0)
     pixels[..., top:bottom, left:right] = partner[..., top:bottom, left:right]
@@ -151,12 +154,12 @@ def _cropped(pixels: Tensor, corners: Tensor, padding: int) -> Tensor:
 def _transform(
     recipe: Augmentation, side: int, mean: tuple[float, ...]
 ) -> Callable[[Tensor], Tensor]:
-    """Resized crop, RandAugment and random erasing of one 8-bit image."""
+    """Moves of events, resized crop, RandAugment and random erasing of one 8-bit image."""
     from torchvision.transforms import v2
 
     fill = [round(255.0 * value) for value in mean] or [0]
 
-    steps: list[Callable[[Tensor], Tensor]] = []
+    steps: list[Callable[[Tensor], Tensor]] = [moved_events] if recipe.event_moves else []
     if recipe.resized_crop:
         steps.append(v2.RandomResizedCrop(side, (recipe.resized_crop, 1.0), antialias=True))
     if recipe.rand_augment:
@@ -171,6 +174,28 @@ def _transform(
     if recipe.erasing:
         steps.append(v2.RandomErasing(recipe.erasing, value=fill))
     return v2.Compose(steps)
+
+
+def moved_events(counts: Tensor) -> Tensor:
+    """Return counts (timestep, polarity, h, w) after one of six moves, the same at every timestep.
+
+    Nothing, a shear, a shift to a side or down, a turn, or a square without events, each as likely,
+    with 31 strengths; Spikformer's for CIFAR10-DVS (ZK-Zhou/spikformer, cifar10dvs/autoaugment.py).
+    """
+    from torchvision.transforms import v2
+
+    move = int(torch.randint(6, ()))
+    strength = float(torch.linspace(-1.0, 1.0, 31)[torch.randint(31, ())])
+    if move == 5:
+        return v2.RandomErasing(1.0, scale=(0.001, 0.11), ratio=(1.0, 1.0))(counts)
+    shear, right, down, turn = (strength * (move == number) for number in (1, 2, 3, 4))
+    return v2.functional.affine(
+        counts,
+        angle=30.0 * turn,
+        translate=[int(5.0 * right), int(5.0 * down)],
+        scale=1.0,
+        shear=[math.degrees(0.3 * shear), 0.0],
+    )
 
 
 def _by_image(pixels: Tensor, seeds: Tensor, transform: Callable[[Tensor], Tensor]) -> Tensor:

@@ -21,8 +21,9 @@ from models.training.sharding import RankGroup, share_of
 class TrainingBatch(NamedTuple):
     """This process's share of a global batch.
 
-    `pixels` uint8 as the network takes them; `labels` int64 (image,), or class probabilities
-    (image, class); `portion`: what the share's mean loss counts in the mean over processes.
+    pixels: as the network takes them, uint8, of mixed events float32.
+    labels: int64 (image,), or class probabilities (image, class).
+    portion: what the share's mean loss counts in the mean over processes.
     """
 
     pixels: Tensor
@@ -62,7 +63,8 @@ class Batches(Dataset[TrainingBatch]):
             mixing = augment.draw_mixing(recipe, pixels.shape[-1], generator)
             pixels = augment.mixed(pixels, mixing)
             labels = augment.mixed_labels(labels, mixing.weight, self.config.dataset.classes)
-        pixels_of_part = part._replace(pixels=pixels.to(torch.uint8).numpy())
+        counts = pixels if pixels.ndim == 5 else pixels.to(torch.uint8)  # events mix in parts
+        pixels_of_part = part._replace(pixels=counts.numpy())
         shown = self.source.shown(pixels_of_part, self.config.timesteps).pixels
         # Gradients are averaged over processes, whose shares may differ in size.
         portion = len(share) * self.group.size / len(place)

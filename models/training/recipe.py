@@ -52,6 +52,9 @@ class Augmentation(_Section):
         pattern=r"^(rand(-(m\d+(\.\d+)?|n\d+|w\d|mstd\d+(\.\d+)?|inc[01]|mmax\d+|p\d+(\.\d+)?))*)?$",
         description="timm's RandAugment policy, such as rand-m9-n1-mstd0.4-inc1",
     )
+    event_moves: bool = Field(
+        False, description="move a recording: shear, shift, turn or a square without events"
+    )
     erasing: float = Field(
         0.0, ge=0.0, le=1.0, description="chance of a rectangle of the mean pixel"
     )

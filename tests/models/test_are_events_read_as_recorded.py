@@ -7,11 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from spikingjelly.datasets import cifar10_dvs, utils
 
 from models import capture
 from models.data.events import CLASSES, event_frames, read_aedat
+from models.data.sources import read_source
 from models.errors import ModelError
+from models.training.augment import Mixing, apply, mixed, moved_events
+from models.training.loop import RunPlace, TrainingRun
+from models.training.recipe import FOLDER, Augmentation, load_recipe
 from simulator.trace import Trace
 from tests.messages import cases, said
 
@@ -140,3 +145,41 @@ def test_events_are_captured(tmp_path: Path) -> None:
         assert trace.tensors["sps.image"].channels == 2
         convs = [o.timesteps for o in trace.operations if o.kind == "conv2d"]
         assert convs == [2, 1, 1, 1, 1]
+
+
+def test_a_recipe_trains_on_recordings(tmp_path: Path) -> None:
+    recipe = load_recipe(FOLDER / "spikformer_cifar10dvs.yaml")
+    network = recipe.network.model_copy(update={"timesteps": 2})
+    shorter = {"epochs": 1, "warm_up": 0.0, "warm_up_rate": 0.0, "cool_down_epochs": 0}
+    short = {"network": network, "batch": 3, "workers": 0, "static": None}
+    assert recipe.static is not None
+    short["static"] = recipe.static.model_copy(update=shorter)
+    source = read_source(recipe.dataset, folder(tmp_path / "data", (0, 100)), 2)
+    (tmp_path / "run").mkdir()
+    run = TrainingRun(
+        recipe.model_copy(update=short), source, RunPlace(tmp_path / "run", torch.device("cpu"))
+    )
+    rows: list[dict[str, float]] = []
+    run.train(False, rows.append)
+    assert np.isfinite(rows[0]["train_loss"])
+
+
+def test_events_move_alike_at_every_timestep() -> None:
+    counts = torch.zeros(2, 2, 128, 128, dtype=torch.uint8)
+    counts[:, :, 60:68, 60:68] = 3
+    moved = set()
+    for seed in range(40):
+        torch.manual_seed(seed)
+        found = moved_events(counts)
+        assert torch.equal(found[0], found[1])
+        assert set(found.unique().tolist()) <= {0, 3}
+        moved.add(tuple(torch.nonzero(found[0, 0]).double().mean(0).tolist()))
+    assert len(moved) > 10
+
+
+def test_few_events_survive_a_mixing_and_a_mirror() -> None:
+    counts = torch.zeros(2, 4, 2, 8, 8)
+    counts[0, 0, 0, 1, 2] = 1.0
+    assert mixed(counts, Mixing(0.5)).sum() == 1.0
+    mirrored = apply(Augmentation(flip=True), counts, {"flip": torch.tensor([True, False])})
+    assert mirrored[0, 0, 0, 1, 5] == 1.0

@@ -40,7 +40,6 @@ def imagenet(folder: Path, classes: int) -> Path:
 def test_pictures_are_read_when_a_batch_asks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    images = imagenet_folder(imagenet(tmp_path, 1000), "train")
     read: list[Path] = []
 
     def counted(path: Path, dataset: str):
@@ -48,7 +47,9 @@ def test_pictures_are_read_when_a_batch_asks(
         return fitted_picture(path, dataset)
 
     monkeypatch.setattr("models.data.images.fitted_picture", counted)
-    chosen = images.take(np.array([1], dtype=np.int64))
+    source = read_source("imagenet", imagenet(tmp_path, 1000))
+    images = source.training
+    chosen = source.shown(images.take(np.array([1], dtype=np.int64)), 4)
     assert images.pixels.shape == (2, 3, 224, 224)
     assert chosen.labels.tolist() == [999]
     assert not read
