@@ -17,6 +17,8 @@ from models.data.sources import read_source
 from models.errors import ModelError
 from models.evaluate import pixels_of
 from models.halting.losses import LossConfig, total_loss
+from models.networks.probes import Probe
+from models.networks.rows import Rows
 from models.networks.weights import weight_tensors
 from models.training.recipe import Phase
 from models.training.schedule import make_optimizer, make_schedule, rate_of_epoch
@@ -152,6 +154,23 @@ def test_similarity_is_the_cosine_of_what_blocks_read(isps: bool) -> None:
         pairs = [F.cosine_similarity(stream[t], stream[t - 1], dim=-1).mean() for t in steps]
         assert found == pytest.approx(float(torch.stack(pairs).mean()) if pairs else 1.0, abs=1e-6)
     assert (timestep_similarity(model, images)[0] == 1.0) == isps
+
+
+@pytest.mark.parametrize("family", ["spikingformer", "sdt"])
+def test_similarity_is_that_of_potentials(family: str) -> None:
+    """Whose residual stream is no stored tensor; a block hands its probe two, first its input."""
+    seen: list[torch.Tensor] = []
+
+    class Potentials(Probe):
+        def potential(self, values: torch.Tensor, rows: Rows | None) -> None:
+            seen.extend(() if rows is None else [rows.restore(values)])
+
+    model, images = lively(tiny_config(halting=False, isps=False, family=family)), sample(3)
+    with torch.no_grad():
+        model(pixels_of(images), Potentials(), path="layers")
+    wanted = [float(F.cosine_similarity(x[1:], x[:-1], dim=-1).mean()) for x in seen[::2]]
+    assert timestep_similarity(model, images) == pytest.approx(wanted, abs=1e-6)
+    assert wanted[0] != wanted[1]
 
 
 @pytest.mark.parametrize("halting", [True, False])
