@@ -6,10 +6,9 @@ a batch, train on the very images that one process would.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.training.recipe import Affine, Augmentation
+from models.training.recipe import Augmentation
 
 Drawn = dict[str, Tensor]
 """Parameters by name, one entry an image (image, ...)."""
@@ -28,14 +27,15 @@ LARGEST_SEED = 2**62
 def draw(recipe: Augmentation, images: int, generator: torch.Generator) -> Drawn:
     """Return what happens to each of `images` images."""
     drawn: Drawn = {}
-    if recipe.affine is not None:
-        reaches = _reaches(recipe.affine)
+    if (most := recipe.affine) is not None:
+        reaches = [math.radians(most.rotation_degrees), most.scaling, most.shear]
+        reaches += 2 * [most.shift_pixels]
         drawn["affine"] = torch.stack(
             [(torch.rand(images, generator=generator) * 2.0 - 1.0) * reach for reach in reaches], 1
         )
     if recipe.crop_padding:
-        most = 2 * recipe.crop_padding + 1
-        drawn["crop"] = torch.randint(most, (images, 2), generator=generator)
+        places = 2 * recipe.crop_padding + 1
+        drawn["crop"] = torch.randint(places, (images, 2), generator=generator)
     if recipe.flip:
         drawn["flip"] = torch.rand(images, generator=generator) < 0.5
     if recipe.rand_augment or recipe.erasing or recipe.resized_crop or recipe.event_moves:
@@ -53,7 +53,9 @@ class Mixing(NamedTuple):
 
 
 def draw_mixing(recipe: Augmentation, side: int, generator: torch.Generator) -> Mixing:
-    """One mixing for a batch: mixup (Zhang et al., ICLR 2018) or cutmix (Yun et al., ICCV 2019)."""
+    """Draw a batch's mixing: mixup (Zhang et al., ICLR 2018) or cutmix (Yun et al., ICCV 2019)."""
+    # timm's Mixup draws from numpy's global generator, so its weights would be others; it wants an
+    # even batch and blends pixels that are no longer integers.
 
     def chance() -> float:
         return float(torch.rand((), generator=generator))
@@ -113,23 +115,6 @@ def mixed(pixels: Tensor, mixing: Mixing) -> Tensor:
     return pixels
 
 
-def mixed_labels(labels: Tensor, weight: float, classes: int) -> Tensor:
-    """Return the class probabilities (image, class) that belong to `mixed`."""
-    own = F.one_hot(labels, classes).float()
-    return weight * own + (1.0 - weight) * own.flip(0)
-
-
-def _reaches(affine: Affine) -> tuple[float, ...]:
-    """Largest angle, scaling, shear and shift (twice), in the order they are drawn."""
-    return (
-        math.radians(affine.rotation_degrees),
-        affine.scaling,
-        affine.shear,
-        affine.shift_pixels,
-        affine.shift_pixels,
-    )
-
-
 def _affine(pixels: Tensor, drawn: Tensor) -> Tensor:
     angle, scaling, shear, right, down = drawn.unbind(1)
     scale = 1.0 + scaling
@@ -143,22 +128,17 @@ def _affine(pixels: Tensor, drawn: Tensor) -> Tensor:
 
 def _cropped(pixels: Tensor, corners: Tensor, padding: int) -> Tensor:
     height, width = pixels.shape[-2:]
-    padded = F.pad(pixels, (padding,) * 4)
-    crops = [
-        image[:, top : top + height, left : left + width]
-        for image, (top, left) in zip(padded, corners.tolist(), strict=True)
-    ]
-    return torch.stack(crops)
+    places = zip(F.pad(pixels, (padding,) * 4), corners.tolist(), strict=True)
+    return torch.stack([each[:, y : y + height, x : x + width] for each, (y, x) in places])
 
 
 def _transform(
     recipe: Augmentation, side: int, mean: tuple[float, ...]
 ) -> Callable[[Tensor], Tensor]:
-    """Moves of events, resized crop, RandAugment and random erasing of one 8-bit image."""
+    """Return moves of events, resized crop, RandAugment and random erasing of one 8-bit image."""
     from torchvision.transforms import v2
 
     fill = [round(255.0 * value) for value in mean] or [0]
-
     steps: list[Callable[[Tensor], Tensor]] = [moved_events] if recipe.event_moves else []
     if recipe.resized_crop:
         steps.append(v2.RandomResizedCrop(side, (recipe.resized_crop, 1.0), antialias=True))
@@ -167,8 +147,8 @@ def _transform(
         from timm.data.auto_augment import rand_augment_transform
 
         # As timm's create_transform sets them.
-        settings = {"img_mean": tuple(fill) if len(fill) > 1 else fill[0]}
-        settings["translate_const"] = int(side * 0.45)
+        blank = tuple(fill) if len(fill) > 1 else fill[0]
+        settings = {"img_mean": blank, "translate_const": int(side * 0.45)}
         chosen = rand_augment_transform(recipe.rand_augment, settings)
         steps += [v2.ToPILImage(), chosen, v2.PILToTensor()]
     if recipe.erasing:
@@ -199,27 +179,20 @@ def moved_events(counts: Tensor) -> Tensor:
 
 
 def _by_image(pixels: Tensor, seeds: Tensor, transform: Callable[[Tensor], Tensor]) -> Tensor:
-    """Each image transformed under its own seed; global generators are left as they were.
+    """Transform each image under its own seed; global generators are left as they were.
 
     torchvision draws from torch's, timm from Python's and numpy's.
     """
     changed = []
-    with _generators_kept():
-        for image, seed in zip(pixels.to(torch.uint8), seeds.tolist(), strict=True):
-            torch.manual_seed(seed)
-            random.seed(seed)
-            np.random.seed(seed % 2**32)  # noqa: NPY002
-            changed.append(transform(image))
-    return torch.stack(changed).to(pixels.dtype)
-
-
-@contextlib.contextmanager
-def _generators_kept() -> Iterator[None]:
-    """Put the global generators of torch, Python and numpy back at the end."""
     python, arrays = random.getstate(), np.random.get_state()  # noqa: NPY002
     try:
         with torch.random.fork_rng(devices=[]):
-            yield
+            for image, seed in zip(pixels.to(torch.uint8), seeds.tolist(), strict=True):
+                torch.manual_seed(seed)
+                random.seed(seed)
+                np.random.seed(seed % 2**32)  # noqa: NPY002
+                changed.append(transform(image))
     finally:
         random.setstate(python)
         np.random.set_state(arrays)  # noqa: NPY002
+    return torch.stack(changed).to(pixels.dtype)

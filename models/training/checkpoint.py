@@ -7,6 +7,7 @@ whole, so a run that is killed, at any moment, leaves its last one.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +27,7 @@ MODEL, BEST, OPTIMIZER, AVERAGE = "model.", "best.", "optimizer.", "average."
 
 
 class Position(NamedTuple):
-    """How far a run has come.
+    """Hold how far a run has come.
 
     `epoch`, `step`: the next batch, from 0; `loss`: summed over this epoch's batches; `rows`: the
     metrics of whole epochs; `best_epoch`: that of the weights kept as best, 0 for none.
@@ -40,7 +41,7 @@ class Position(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """What a checkpoint reads and writes in place: everything that changes while training."""
+    """Hold what a checkpoint reads and writes in place: everything that changes while training."""
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
@@ -50,7 +51,7 @@ class Parts(NamedTuple):
 
 
 class ResumeState(NamedTuple):
-    """Tensors beside the parts: the epoch's order int64 (image,), the best weights by name."""
+    """Hold tensors beside the parts: the epoch's order int64 (image,), the best weights by name."""
 
     order: Tensor
     best: dict[str, Tensor]
@@ -81,7 +82,7 @@ def save_checkpoint(
 
 
 def read_checkpoint(path: Path, recipe: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and header of a checkpoint of this recipe; raises ModelError for any other file."""
+    """Return tensors and header of a checkpoint of this recipe; raises ModelError for any other."""
     tensors, metadata = read_weights(path)
     if metadata.get("schema") != SCHEMA:
         raise ModelError(f"{path} is not a checkpoint of training ({SCHEMA})")
@@ -93,37 +94,31 @@ def read_checkpoint(path: Path, recipe: str) -> tuple[dict[str, Tensor], dict[st
 def restore(
     path: Path, parts: Parts, saved: tuple[dict[str, Tensor], dict[str, Any]], *, optimizer: bool
 ) -> ResumeState:
-    """Put what `read_checkpoint` gave into the parts; returns what is kept beside them.
+    """Put what `read_checkpoint` gave into the parts; return what is kept beside them.
 
     `optimizer`: whether optimizer and schedule are restored too.
     """
+    tensors, metadata = saved
     try:
-        return _restored(path, parts, saved, optimizer=optimizer)
+        load_weights(parts.model, _under(MODEL, tensors), path)
+        parts.generator.set_state(tensors["generator"])
+        if parts.average is not None:
+            parts.average.load_state_dict(_under(AVERAGE, tensors))
+        if optimizer:
+            state: dict[int, dict[str, Tensor]] = defaultdict(dict)
+            for name, tensor in _under(OPTIMIZER, tensors).items():
+                index, _, value = name.partition(".")
+                state[int(index)][value] = tensor
+            groups = [group | {"betas": tuple(group["betas"])} for group in metadata["groups"]]
+            parts.optimizer.load_state_dict({"state": state, "param_groups": groups})
+            parts.schedule.load_state_dict(metadata["schedule"])
+        return ResumeState(tensors["order"], _under(BEST, tensors))
     except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise ModelError(
             f"{path} is a damaged checkpoint: {type(error).__name__}: {error}"
         ) from None
 
 
-def _restored(
-    path: Path, parts: Parts, saved: tuple[dict[str, Tensor], dict[str, Any]], *, optimizer: bool
-) -> ResumeState:
-    tensors, metadata = saved
-    load_weights(parts.model, _under(MODEL, tensors), path)
-    parts.generator.set_state(tensors["generator"])
-    if parts.average is not None:
-        parts.average.load_state_dict(_under(AVERAGE, tensors))
-    if optimizer:
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in _under(OPTIMIZER, tensors).items():
-            index, _, value = name.partition(".")
-            state.setdefault(int(index), {})[value] = tensor
-        groups = [group | {"betas": tuple(group["betas"])} for group in metadata["groups"]]
-        parts.optimizer.load_state_dict({"state": state, "param_groups": groups})
-        parts.schedule.load_state_dict(metadata["schedule"])
-    return ResumeState(tensors["order"], _under(BEST, tensors))
-
-
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors whose names begin so, without that beginning."""
+    """Return the tensors whose names begin with `prefix`, without it."""
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}

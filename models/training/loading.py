@@ -19,7 +19,7 @@ from models.training.sharding import RankGroup, share_of
 
 
 class TrainingBatch(NamedTuple):
-    """This process's share of a global batch.
+    """Hold this process's share of a global batch.
 
     pixels: as the network takes them, uint8, of mixed events float32.
     labels: int64 (image,), or class probabilities (image, class).
@@ -32,7 +32,7 @@ class TrainingBatch(NamedTuple):
 
 
 class Batches(Dataset[TrainingBatch]):
-    """The batches of one epoch.
+    """Hold the batches of one epoch.
 
     What is drawn for a batch depends on the recipe's seed, the epoch and the step alone, so that
     the number of workers, or going on from a checkpoint, changes nothing.
@@ -60,9 +60,11 @@ class Batches(Dataset[TrainingBatch]):
         pixels = augment.apply(recipe, pixels_of(part), ours, self.config.image_mean)
         labels = torch.from_numpy(part.labels)
         if self.mixes and (recipe.mixup or recipe.cutmix):
+            from timm.data.mixup import mixup_target
+
             mixing = augment.draw_mixing(recipe, pixels.shape[-1], generator)
             pixels = augment.mixed(pixels, mixing)
-            labels = augment.mixed_labels(labels, mixing.weight, self.config.dataset.classes)
+            labels = mixup_target(labels, self.config.dataset.classes, mixing.weight)
         counts = pixels if pixels.ndim == 5 else pixels.to(torch.uint8)  # events mix in parts
         pixels_of_part = part._replace(pixels=counts.numpy())
         shown = self.source.shown(pixels_of_part, self.config.timesteps).pixels
@@ -79,12 +81,13 @@ def seed_of(*numbers: int) -> int:
 def load(batches: Batches, first: int, device: torch.device) -> Iterator[TrainingBatch]:
     """Return the batches from `first` on; two a worker are prepared ahead."""
     workers = batches.recipe.workers
-    loader: DataLoader[TrainingBatch] = DataLoader(
-        batches,
-        batch_size=None,
-        sampler=range(first, len(batches)),
-        num_workers=workers,
-        pin_memory=device.type == "cuda",
-        multiprocessing_context="fork" if workers else None,
+    return iter(
+        DataLoader(
+            batches,
+            batch_size=None,
+            sampler=range(first, len(batches)),
+            num_workers=workers,
+            pin_memory=device.type == "cuda",
+            multiprocessing_context="fork" if workers else None,
+        )
     )
-    return iter(loader)

@@ -13,6 +13,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,7 +56,7 @@ CURVES = "curves.png"
 
 
 class RunPlace(NamedTuple):
-    """Where a run runs: its folder, device and processes; `start`: weights to begin from."""
+    """Describe where a run runs: folder, device, processes; `start`: weights to begin from."""
 
     folder: Path
     device: torch.device
@@ -64,7 +65,7 @@ class RunPlace(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """Both networks in evaluation mode, on their grids, and the epoch of the better one."""
+    """Hold both networks in evaluation mode, on their grids, and the epoch of the better one."""
 
     last: STAS
     best: STAS
@@ -73,26 +74,26 @@ class Trained(NamedTuple):
 
 
 def config_of(recipe: Recipe, dataset: str) -> ModelConfig:
-    """The network that a recipe asks for; raises ModelError for switches that do not exist."""
+    """Return the network of a recipe; raises ModelError for switches that do not exist."""
     network = recipe.network
     config = named_config(network.name, dataset, network.timesteps)
     try:
         halting = dataclasses.replace(config.halting, **network.halting)
-        # YAML knows no tuples.
-        switches: dict[str, Any] = {"halting": halting}
-        for name, value in network.switches.items():
-            switches[name] = tuple(value) if isinstance(value, list) else value
-        return dataclasses.replace(config, **switches)
+        switches: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value  # YAML knows no tuples
+            for name, value in network.switches.items()
+        }
+        return dataclasses.replace(config, halting=halting, **switches)
     except TypeError as error:
         kinds = (ModelConfig, HaltingConfig)
-        known = [field.name for kind in kinds for field in dataclasses.fields(kind)]
+        known = [field.name for kind in kinds for field in fields(kind)]
         raise ModelError(
             "network", "unknown switch", f"{error}; known are {', '.join(known)}"
         ) from error
 
 
 class TrainingRun:
-    """A training run in progress."""
+    """Hold a training run in progress."""
 
     def __init__(self, recipe: Recipe, source: Source, place: RunPlace) -> None:
         self.recipe, self.source, self.place = recipe, source, place
@@ -115,18 +116,18 @@ class TrainingRun:
 
     @property
     def steps(self) -> int:
-        """Batches an epoch."""
+        """Count the batches of an epoch."""
         return math.ceil(len(self.source.training.labels) / self.recipe.batch)
 
     @property
     def phase(self) -> Phase:
-        """The phase of the epoch at hand."""
+        """Return the phase of the epoch at hand."""
         first = self.recipe.phases[0]
         return first if self.position.epoch < first.length else self.recipe.phases[-1]
 
     @property
     def halts(self) -> bool:
-        """Whether tokens halt at the epoch at hand."""
+        """Return whether tokens halt at the epoch at hand."""
         return isinstance(self.phase, HaltingPhase)
 
     def train(self, resume: bool, report: Callable[[dict[str, Any]], None]) -> Trained:
@@ -155,7 +156,7 @@ class TrainingRun:
         self.kept = restore(path, self.parts, saved, optimizer=not self._at_phase_start)
 
     def _begin_phase(self, fresh: bool) -> None:
-        """An optimizer and a schedule; where tokens begin to halt, a beta that meets the budget."""
+        """Make optimizer and schedule; where tokens begin to halt, a beta that meets the budget."""
         if isinstance(self.phase, HaltingPhase):
             # Timesteps run one after another now: see layers.Norm.
             for module in self.model.modules():
@@ -168,6 +169,8 @@ class TrainingRun:
         schedule = make_schedule(optimizer, self.phase, self.steps)
         average = None
         if self.recipe.average:
+            # Not timm's ModelEmaV3: it takes the first step's weights for one part of many, and its
+            # state lacks the count that checkpoints hold.
             update = get_ema_multi_avg_fn(self.recipe.average)
             average = AveragedModel(self.model, multi_avg_fn=update, use_buffers=True)
         self.parts = Parts(self.model, optimizer, schedule, self.generator, average)
@@ -181,12 +184,12 @@ class TrainingRun:
             self.network = torch.compile(self.network)
 
     def _epoch(self, report: Callable[[dict[str, Any]], None]) -> None:
-        """One epoch, or the rest of one."""
+        """Train an epoch, or the rest of one."""
         began = time.monotonic()
-        images, repeats = len(self.source.training.labels), self.recipe.repeats
         if self.position.step == 0:
+            images = len(self.source.training.labels)
             order = torch.randperm(images, generator=self.generator)
-            order = order.repeat_interleave(repeats)[:images]
+            order = order.repeat_interleave(self.recipe.repeats)[:images]
             self.kept = self.kept._replace(order=order)
         batches = Batches(self.recipe, self.source, self.config, self.place.group, self.kept.order)
         batches.epoch, batches.mixes = self.position.epoch, self._mixes
@@ -208,14 +211,13 @@ class TrainingRun:
 
     @property
     def _mixes(self) -> bool:
-        """Whether images are mixed at the epoch at hand."""
-        first = self.recipe.phases[0].length
-        of_phase = self.position.epoch - (first if self.phase is not self.recipe.phases[0] else 0)
-        off = self.recipe.augmentation.mix_off_epoch
-        return not off or of_phase < off
+        """Return whether images are mixed at the epoch at hand."""
+        first, off = self.recipe.phases[0], self.recipe.augmentation.mix_off_epoch
+        begun = 0 if self.phase is first else first.length
+        return not off or self.position.epoch - begun < off
 
     def _step(self, batch: TrainingBatch) -> float:
-        """One optimizer step; the loss of the global batch. Raises ModelError where it is none."""
+        """Step the optimizer; return the global batch's loss. Raises ModelError if it is none."""
         recipe, device, group = self.recipe, self.place.device, self.place.group
         self.parts.optimizer.zero_grad()
         self.model.train()
@@ -248,31 +250,27 @@ class TrainingRun:
         return loss_of_all
 
     def _between(self, more: bool) -> contextlib.AbstractContextManager[Any]:
-        """Gradients are shared among processes after the last part of a batch alone."""
+        """Share gradients among processes after the last part of a batch alone."""
         waits = more and isinstance(self.network, nn.parallel.DistributedDataParallel)
         return self.network.no_sync() if waits else contextlib.nullcontext()
 
     def _losses(self) -> LossConfig:
-        """The weights of the losses in this phase."""
-        if not isinstance(self.phase, HaltingPhase):
-            return LossConfig(smoothing=self.recipe.smoothing)
-        names = ("ponder", "prior", "prior_mean", "prior_deviation", "survival", "survival_target")
-        weights = {name: getattr(self.phase, name) for name in names}
+        """Return the weights of the losses in this phase: those of its fields that are any."""
+        weights = self.phase.model_dump(include={each.name for each in fields(LossConfig)})
         return LossConfig(**weights, smoothing=self.recipe.smoothing)
 
     def _precision(self) -> contextlib.AbstractContextManager[Any]:
-        """bfloat16 products on a GPU where the recipe asks for it; it needs no loss scaling."""
-        if self.recipe.amp and self.place.device.type == "cuda":
-            return torch.autocast("cuda", torch.bfloat16)
-        return contextlib.nullcontext()
+        """Take bfloat16 products on a GPU if the recipe says so; they need no loss scaling."""
+        kind = self.place.device.type
+        return torch.autocast(kind, torch.bfloat16, enabled=self.recipe.amp and kind == "cuda")
 
     def _kernels(self) -> contextlib.AbstractContextManager[Any]:
-        """Fused kernels of neurons where the recipe asks for them."""
+        """Take fused kernels of neurons where the recipe asks for them."""
         wanted = self.recipe.fused_neurons
         return fused_kernels(self.config.neurons) if wanted else contextlib.nullcontext()
 
     def _row(self, seconds: float) -> dict[str, Any]:
-        """The metrics of the epoch at hand; each process evaluates its share of the images."""
+        """Measure the epoch at hand; each process evaluates its share of the images."""
         held_out, group = self._shown(self.source.held_out), self.place.group
         ours = np.arange(group.rank, len(held_out.labels), group.size)
         counts = tally(self.shown_model, held_out.take(ours), "halting" if self.halts else "layers")
@@ -290,7 +288,7 @@ class TrainingRun:
 
     @property
     def shown_model(self) -> STAS:
-        """The network that is evaluated and kept: the moving average where there is one."""
+        """Return the network that is evaluated and kept: the moving average if there is one."""
         average = self.parts.average
         return self.model if average is None else average.module
 
@@ -312,13 +310,12 @@ class TrainingRun:
         self.on_save(self)
 
     def _finished(self) -> Trained:
-        """Last and best epoch on their grids, norms settled on training images; the curves."""
+        """Return last and best epoch on their grids, norms settled; draw the curves."""
         if self.place.group.leads:
             draw_curves(self.place.folder / CURVES, self.position.rows)
-        last = self._settled(self.shown_model.state_dict())
-        if self.position.best_epoch == self.position.epoch:
-            return Trained(last, last, self.position.epoch, self.position.rows)
-        best = self._settled(self.kept.best)
+        last = best = self._settled(self.shown_model.state_dict())
+        if self.position.best_epoch != self.position.epoch:
+            best = self._settled(self.kept.best)
         return Trained(last, best, self.position.best_epoch, self.position.rows)
 
     def on_grid(self, state: dict[str, Tensor]) -> STAS:
@@ -334,7 +331,7 @@ class TrainingRun:
         return model.eval()
 
     def _shown(self, images: Images) -> Images:
-        """The images as the network takes them."""
+        """Return the images as the network takes them."""
         return self.source.shown(images, self.config.timesteps)
 
     def _bar(self, batches: Iterator[TrainingBatch]) -> Iterator[TrainingBatch]:
@@ -344,7 +341,7 @@ class TrainingRun:
 
 
 def spread(images: Images, count: int) -> Images:
-    """At most `count` images, evenly spaced."""
+    """Return at most `count` images, evenly spaced."""
     found = len(images.labels)
     count = min(count, found)
     return images.take((torch.arange(count) * found // count).numpy())

@@ -77,6 +77,19 @@ def test_workers_prepare_the_batches_of_the_main_process(source: Source) -> None
         assert torch.equal(ours.labels, theirs.labels)
 
 
+def test_labels_are_mixed_as_their_images(source: Source) -> None:
+    asked = recipe(augmentation=recipe().augmentation.model_copy(update={"mixup": 0.5}))
+    batches = Batches(asked, source, loop.config_of(asked, "digits"), RankGroup(), torch.arange(24))
+    batch, own = batches[0], source.training.first(8)
+    assert own.labels[0] != own.labels[7]
+    weight = float(batch.labels[0, own.labels[0]])
+    hot = torch.eye(10)[own.labels]
+    assert torch.allclose(batch.labels, weight * hot + (1.0 - weight) * hot.flip(0))
+    pixels = torch.from_numpy(own.pixels).float()
+    mixed = (weight * pixels + (1.0 - weight) * pixels.flip(0)).round()
+    assert torch.equal(batch.pixels, mixed.to(torch.uint8))
+
+
 def test_the_average_of_the_weights_is_what_is_kept(tmp_path: Path, source: Source) -> None:
     job, _ = run(tmp_path, source, recipe(average=0.5, halting=None))
     mean, now = job.shown_model.head.weight, job.model.head.weight
