@@ -16,7 +16,7 @@ Version 1 (`stasim-trace/1`) is read as well: a member for each of these arrays,
 image as leading axis. The same content has the same content hash in every form.
 `python -m simulator.trace convert OLD NEW` writes version 2.
 
-Needs numpy, zstandard and the standard library only. Everything wrong with a file is one
+Needs numpy, pydantic, zstandard and the standard library only. Everything wrong with a file is one
 `TraceError`.
 """
 
@@ -52,13 +52,8 @@ from simulator.trace_format.layout import Layout, Packed
 from simulator.trace_format.manifest import check_manifest
 from simulator.trace_format.members import Members, archived_members
 from simulator.trace_format.records import Records
-from simulator.trace_format.specs import (
-    FIRST_SCHEMA,
-    SCHEMA,
-    OperationSpec,
-    TensorSpec,
-    parse_manifest,
-)
+from simulator.trace_format.schema import OperationSpec, TensorSpec
+from simulator.trace_format.specs import FIRST_SCHEMA, SCHEMA, parse_manifest
 from simulator.trace_format.writer import TraceWriter, read_announcement
 
 __all__ = [

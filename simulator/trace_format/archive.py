@@ -22,7 +22,7 @@ import zstandard
 
 from simulator.config.wording import one_line, shown
 from simulator.errors import TraceError
-from simulator.trace_format.schema import hint
+from simulator.trace_format.problems import hint
 from simulator.trace_format.specs import MANIFEST_LIMIT_BYTES, MEMBER_LIMIT, reason
 
 # Deflate's best: 258 bytes from 2 bits, less the block's headers (RFC 1951).

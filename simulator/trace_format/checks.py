@@ -12,7 +12,7 @@ from simulator.config.wording import shown
 from simulator.errors import TraceError
 from simulator.trace_format.image import Image, ImageBatch
 from simulator.trace_format.layout import Layout, Packed
-from simulator.trace_format.schema import hint
+from simulator.trace_format.problems import hint
 
 
 def check_sizes(layout: Layout, image: Image, place: str) -> None:

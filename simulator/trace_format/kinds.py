@@ -44,24 +44,23 @@ the largest difference to the network's own value, where real values were rounde
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
+from typing import Annotated, Any, Literal, NamedTuple
 
+from pydantic import BaseModel, StrictBool, StrictFloat, create_model
+
+from simulator.trace_format.problems import Broken
 from simulator.trace_format.schema import (
-    BITS,
-    COUNT,
-    MASK,
-    NAME,
-    NUMBER,
-    OBJECT,
-    PAIR,
-    PLAIN,
-    Rule,
+    WHOLE,
+    Closed,
+    Count,
+    Open,
+    Pair,
+    Plain,
+    Whole,
     entire,
-    list_of,
-    map_of,
-    one_of,
-    or_null,
+    said,
 )
 
 # (rows, channels); channels None: any number; (0, None): any size.
@@ -84,22 +83,16 @@ class Kind(NamedTuple):
 
     `parameters`: those that must be there. `second`: whether there is a second input; None: maybe.
     `sums_tokens`: the output has one row for all tokens, so that a mask is one over the input's.
+    `check`: what the shapes break among themselves.
     """
 
-    shapes: dict[str, Rule]
+    shapes: dict[str, Any]
     flow: Callable[[Mapping[str, Any]], Flow]
-    parameters: dict[str, Rule]
+    parameters: dict[str, Any]
     second: bool | None = False
     weighted: bool = False
     sums_tokens: bool = False
-
-
-def _length(value: object) -> int:
-    return len(value) if isinstance(value, list) else 0
-
-
-def _all(values: list[Any], least: int) -> bool:
-    return all(type(value) is int and least <= value < 2**31 for value in values)
+    check: Callable[[Mapping[str, Any]], Iterable[Broken]] = lambda shapes: ()
 
 
 def _conv2d_flow(shapes: Mapping[str, Any]) -> Flow:
@@ -186,81 +179,121 @@ def _reduce_flow(shapes: Mapping[str, Any]) -> Flow:
     return Flow(ANY, ANY, (1, shapes["results"]))
 
 
+def _check_window(shapes: Mapping[str, Any]) -> Iterator[Broken]:
+    """Yield an output grid that the window does not leave."""
+    axes = zip(*(shapes[key] for key in ("in_grid", "padding", "kernel", "stride")), strict=True)
+    grid = tuple((size + 2 * padding - kernel) // step + 1 for size, padding, kernel, step in axes)
+    if shapes["out_grid"] != grid:
+        rule = f"{list(grid)}, (in_grid + 2 padding - kernel) // stride + 1"
+        yield "out_grid", shapes["out_grid"], rule
+
+
+def _check_convolution(shapes: Mapping[str, Any]) -> Iterator[Broken]:
+    """Yield wrong axes, groups, or a grid that a window of any number of axes does not leave."""
+    names = ("kernel", "stride", "padding", "dilation", "in_grid", "out_grid")
+    axes = len(shapes["kernel"])
+    for key in names:
+        if len(shapes[key]) != axes:
+            yield key, shapes[key], f"a list of {axes}, as the kernel is"
+            return
+    for key in ("in_channels", "out_channels"):
+        if shapes[key] % shapes["groups"]:
+            yield key, shapes[key], f"a multiple of its groups, {shapes['groups']}"
+    for kernel, step, pad, dilation, before, after in zip(
+        *(shapes[key] for key in names), strict=True
+    ):
+        reach = dilation * (kernel - 1) + 1
+        least = (before + 2 * pad - reach) // step + 1
+        most = least
+        if shapes["transposed"]:
+            least = (before - 1) * step - 2 * pad + reach
+            most = least + max(step, dilation) - 1
+        if not least <= after <= most:
+            yield "out_grid", after, f"from {least} to {most} for in_grid {before}, by the window"
+
+
+def _check_gate(shapes: Mapping[str, Any]) -> Iterator[Broken]:
+    """Yield rows or channels of a gate that do not serve those of what they gate evenly."""
+    if shapes["gate_rows"] not in (1, shapes["rows"]):
+        yield "gate_rows", shapes["gate_rows"], f"1 or its rows, {shapes['rows']}"
+    if shapes["channels"] % shapes["gate_channels"]:
+        rule = f"a divisor of its channels, {shapes['channels']}"
+        yield "gate_channels", shapes["gate_channels"], rule
+
+
 _WINDOW = {
-    **dict.fromkeys(("kernel", "stride", "in_grid", "out_grid"), PAIR),
-    "padding": list_of(entire(0), 2),
+    **dict.fromkeys(("kernel", "stride", "in_grid", "out_grid"), Pair),
+    "padding": Annotated[tuple[Whole, Whole], said(f"a list of 2, each {WHOLE}")],
 }
-_CONV2D = {"in_channels": COUNT, "out_channels": COUNT, **_WINDOW}
-_GRID = Rule(
-    "a list of 1 to 4, each an integer from 1",
-    lambda value: 0 < _length(value) <= 4 and _all(value, 1),
-)
-_PADDING = Rule(
-    "a list of 1 to 4, each an integer from 0",
-    lambda value: 0 < _length(value) <= 4 and _all(value, 0),
-)
+_CONV2D = {"in_channels": Count, "out_channels": Count, **_WINDOW}
+_UP_TO_4 = {"min_length": 1, "max_length": 4}
+_GRID = Annotated[tuple[Count, ...], said("a list of 1 to 4, each an integer from 1", **_UP_TO_4)]
+_PADDING = Annotated[
+    tuple[Whole, ...], said("a list of 1 to 4, each an integer from 0", **_UP_TO_4)
+]
 _CONVOLUTION = {
-    "in_channels": COUNT,
-    "out_channels": COUNT,
-    "groups": COUNT,
-    "transposed": entire(0, 1),
+    "in_channels": Count,
+    "out_channels": Count,
+    "groups": Count,
+    "transposed": Annotated[int, entire(0, 1)],
     **dict.fromkeys(("kernel", "stride", "dilation", "in_grid", "out_grid"), _GRID),
     "padding": _PADDING,
 }
-_PRODUCT = dict.fromkeys(("rows", "inputs", "outputs", "groups"), COUNT)
+_NUMBER = Annotated[StrictBool | StrictFloat, said("a number")]
+_PLAIN = Annotated[Plain, said("a number or a string")]
+_PRODUCT = dict.fromkeys(("rows", "inputs", "outputs", "groups"), Count)
 _PRODUCT_PARAMETERS = {
-    "input_by": one_of(("rows", "inputs")),
-    "second_by": one_of(("outputs", "inputs", "product")),
+    "input_by": Literal["rows", "inputs"],
+    "second_by": Literal["outputs", "inputs", "product"],
 }
-_LINEAR = {"in_features": COUNT, "out_features": COUNT, "rows": COUNT}
-_HEADS = {"heads": COUNT, "head_dim": COUNT, "tokens": COUNT}
-_ROWS = {"rows": COUNT, "channels": COUNT}
-_GATE = {**_ROWS, "gate_rows": COUNT, "gate_channels": COUNT}
-_HALTING = {"tokens": COUNT, "channels": COUNT}
-_HEAD = {"in_features": COUNT, "classes": COUNT, "tokens": COUNT}
-_LIF_PARAMETERS = dict.fromkeys(("tau", "threshold", "reset", "decay_input"), NUMBER)
-_SCORE_PARAMETERS = dict.fromkeys(("gamma", "beta", "threshold"), NUMBER) | {"mean_field": PLAIN}
+_LINEAR = {"in_features": Count, "out_features": Count, "rows": Count}
+_HEADS = {"heads": Count, "head_dim": Count, "tokens": Count}
+_ROWS = {"rows": Count, "channels": Count}
+_GATE = {**_ROWS, "gate_rows": Count, "gate_channels": Count}
+_HALTING = {"tokens": Count, "channels": Count}
+_HEAD = {"in_features": Count, "classes": Count, "tokens": Count}
+_LIF_PARAMETERS = dict.fromkeys(("tau", "threshold", "reset", "decay_input"), _NUMBER)
+_SCORE_PARAMETERS = dict.fromkeys(("gamma", "beta", "threshold"), _NUMBER) | {"mean_field": _PLAIN}
 # K^T V first: no network here is captured so, and which inputs are stored is not settled.
 _LINEAR_ATTENTION = Kind(_HEADS, _attention_flow, {}, second=None)
 
 KINDS = {
-    "conv2d": Kind(_CONV2D, _conv2d_flow, {}, weighted=True),
+    "conv2d": Kind(_CONV2D, _conv2d_flow, {}, weighted=True, check=_check_window),
     "linear": Kind(_LINEAR, _linear_flow, {}, weighted=True),
     "attention_scores": Kind(_HEADS, _scores_flow, {}, second=True),
     "attention_context": Kind(_HEADS, _context_flow, {}, second=True),
     "linear_attention": _LINEAR_ATTENTION,
     "spike_driven_attention": Kind(_HEADS, _column_flow, {}, second=True, sums_tokens=True),
     "token_qk_attention": Kind(_HEADS, _token_sum_flow, {}),
-    "spike_gate": Kind(_GATE, _gate_flow, {}, second=True),
+    "spike_gate": Kind(_GATE, _gate_flow, {}, second=True, check=_check_gate),
     "lif": Kind(_ROWS, _rows_flow, _LIF_PARAMETERS),
-    "pool": Kind({"channels": COUNT, **_WINDOW}, _pool_flow, {"type": one_of(("max", "sum"))}),
+    "pool": Kind(
+        {"channels": Count, **_WINDOW},
+        _pool_flow,
+        {"type": Literal["max", "sum"]},
+        check=_check_window,
+    ),
     "integrate": Kind(_ROWS, _rows_flow, {}),
     "residual": Kind(_ROWS, _rows_flow, {}, second=True),
     "token_mean": Kind(_HALTING, _mean_flow, {}, sums_tokens=True),
     "halting": Kind(_HALTING, _halting_flow, _SCORE_PARAMETERS),
     "head": Kind(_HEAD, _head_flow, {}, weighted=True),
-    "convolution": Kind(_CONVOLUTION, _convolution_flow, {}, weighted=True),
+    "convolution": Kind(
+        _CONVOLUTION, _convolution_flow, {}, weighted=True, check=_check_convolution
+    ),
     "product": Kind(_PRODUCT, _product_flow, _PRODUCT_PARAMETERS, second=True),
-    "neuron": Kind(_ROWS, _free_flow, {"states": COUNT}, second=None),
+    "neuron": Kind(_ROWS, _free_flow, {"states": Count}, second=None),
     "elementwise": Kind(_ROWS, _free_flow, {}, second=None),
-    "reduce": Kind({**_ROWS, "results": COUNT}, _reduce_flow, {}, second=None),
+    "reduce": Kind({**_ROWS, "results": Count}, _reduce_flow, {}, second=None),
     "rearrange": Kind(_ROWS, _free_flow, {}, second=None),
 }
-OPTIONAL = ("more_inputs",)
-"""Fields that an operation may leave out."""
-OPERATION = {
-    "name": NAME,
-    "kind": one_of(KINDS),
-    "stage": one_of(("layers", "sps", "blocks", "halting", "head")),
-    "block": or_null(entire(0, 1023)),
-    "input": NAME,
-    "second_input": or_null(NAME),
-    "more_inputs": list_of(NAME),
-    "output": NAME,
-    "timesteps": COUNT,
-    "shapes": OBJECT,
-    "parameters": map_of(PLAIN),
-    "weight_bits": BITS,
-    "input_bits": BITS,
-    "mask": MASK,
-}
+
+
+@cache
+def model_of(kind: str, field: Literal["shapes", "parameters"]) -> type[BaseModel]:
+    """Return the model of what a kind has; shapes have no other keys, parameters may."""
+    base = Closed if field == "shapes" else Open
+    fields: dict[str, Any] = {
+        name: (rule, ...) for name, rule in getattr(KINDS[kind], field).items()
+    }
+    return create_model(f"{kind}_{field}", __base__=base, **fields)

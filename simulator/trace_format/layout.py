@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.config.arrays import Ints
-from simulator.trace_format.specs import OperationSpec, TensorSpec, packed_bytes
+from simulator.trace_format.schema import OperationSpec, TensorSpec, packed_bytes
 
 Packed = npt.NDArray[np.uint8]
 
@@ -27,8 +27,8 @@ ROW_ALIGNMENT_BYTES = 64
 class Layout:
     """What a valid manifest says of the data: enough to read, to check and to write images.
 
-    `stages`: the role of each stage of the operations, one of `specs.ROLES`. `image_timesteps`: how
-    many each image took, where some leave before the last; else empty.
+    `stages`: the role of each stage of the operations, one of ROLES. `image_timesteps`: how many
+    each image took, where some leave before the last; else empty.
     """
 
     tensors: dict[str, TensorSpec]

@@ -1,4 +1,4 @@
-"""What a trace's manifest lists, how it is parsed, and how it is hashed."""
+"""How the manifest of a trace is parsed and hashed, and the limits of a trace."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from simulator.config.wording import one_line, shown
@@ -15,14 +14,6 @@ from simulator.errors import TraceError
 SCHEMA = "stasim-trace/2"
 FIRST_SCHEMA = "stasim-trace/1"
 SCHEMAS = (FIRST_SCHEMA, SCHEMA)
-ROLES = {
-    "stem": "everything ahead of the blocks",
-    "blocks": "the blocks, whose tokens may halt; its operations have a block",
-    "halting": "the halting decisions between blocks; its operations have a block",
-    "head": "the classifier behind everything else",
-    "layers": "layers of a network without blocks",
-}
-"""What a stage of operations is in the network. A trace has `layers`, or `stem` and `blocks`."""
 # The roles of the four stages that version 1 knows; without blocks its stem is plain layers.
 FIRST_ROLES = {"sps": "stem", "blocks": "blocks", "halting": "halting", "head": "head"}
 # Limits that keep a hostile file cheap. The largest published network (8 blocks of 768 channels,
@@ -33,80 +24,6 @@ IMAGE_LIMIT_BYTES = 256 << 20
 MEMBER_LIMIT = 4096
 _NESTING_LIMIT = 16
 _JSON_RULE = "must be JSON in UTF-8 with finite numbers of 64 bits and no key twice"
-
-
-@dataclass(frozen=True)
-class TensorSpec:
-    """A stored tensor, as the manifest lists it.
-
-    `kind`: `spikes` (one plane) or `integer` (bit-planes, least significant first). `timesteps`: 1
-    where one value feeds every timestep. `rows`: tokens or pixels, row-major over `grid`. `mask`:
-    the block whose halted rows are zero. `ones`, `nonzero`: set bits and non-zero values over all
-    images. `scale`, `zero_point`, `error`: what a number means, see kinds.py; a tuple: by channel.
-    """
-
-    name: str
-    kind: str
-    timesteps: int
-    planes: int
-    grid: tuple[int, int]
-    rows: int
-    channels: int
-    mask: str | None
-    ones: int
-    nonzero: int
-    scale: float | tuple[float, ...] = 1.0
-    zero_point: float | tuple[float, ...] = 0
-    error: float = 0.0
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """(timestep, plane, row, byte) of one image."""
-        return self.timesteps, self.planes, self.rows, packed_bytes(self.channels)
-
-    @property
-    def stored_shape(self) -> tuple[int, ...]:
-        """The same as it lies in the file, where spikes have no plane axis."""
-        timesteps, planes, rows, size = self.shape
-        return (timesteps, rows, size) if self.kind == "spikes" else (timesteps, planes, rows, size)
-
-
-@dataclass(frozen=True)
-class OperationSpec:
-    """An operation, as the manifest lists it.
-
-    `stage`: a name that the trace chooses; `role`: what it declares the stage to be, one of ROLES.
-    `input`, `second_input`: a stored tensor or the `output` of an earlier operation. `shapes`:
-    whole numbers, or tuples of them, by kind. `weight_bits`, `input_bits`: 0 where there are none.
-    `mask`: the block whose halted rows are not computed. `more_inputs`: those after the second.
-    """
-
-    name: str
-    kind: str
-    stage: str
-    role: str
-    block: int | None
-    input: str
-    second_input: str | None
-    output: str
-    timesteps: int
-    shapes: Mapping[str, int | tuple[int, ...]]
-    parameters: Mapping[str, float | str]
-    weight_bits: int
-    input_bits: int
-    mask: str | None
-    more_inputs: tuple[str, ...] = ()
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """The names of all inputs."""
-        second = () if self.second_input is None else (self.second_input,)
-        return (self.input, *second, *self.more_inputs)
-
-
-def packed_bytes(channels: int) -> int:
-    """Bytes that hold so many bits."""
-    return -(-channels // 8)
 
 
 def reason(fault: Exception) -> str:

@@ -10,7 +10,8 @@ import pytest
 from simulator.errors import TraceError
 from simulator.trace import Trace
 from simulator.trace_format.manifest import check_manifest
-from simulator.trace_format.specs import ROLES, content_hash, implied_stages
+from simulator.trace_format.schema import ROLES
+from simulator.trace_format.specs import content_hash, implied_stages
 from tests.broken_traces import Unzipped
 from tests.factories import first_trace, tiny_content, tiny_trace
 from tests.messages import cases, said
