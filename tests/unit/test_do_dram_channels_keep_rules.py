@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from simulator.components.memories import dram_controller as controller
 from simulator.components.memories.dram_channels import DramChannels
 from simulator.components.memories.dram_gaps import place_bursts
 from simulator.components.memories.dram_standards import STANDARDS
+from simulator.components.memories.dram_state import ACTIVE, ACTIVE_DOWN, DOWN_ENTRIES, REFRESHED
 from tests.messages import said
 
 ROW = "row_bank_column"
@@ -71,7 +71,7 @@ def test_refresh_comes_each_interval_and_takes_its_time() -> None:
     # Mapped so that the bus is the limit: what a refresh takes is then lost.
     without = memory(mapping="four_burst_xor").serve(addresses, sizes, reads, 0.0)
     served = memory(mapping="four_burst_xor", refresh=True).serve(addresses, sizes, reads, 0.0)
-    refreshes = int(served.counts[0, controller.REFRESHED])
+    refreshes = int(served.counts[0, REFRESHED])
     assert 0 <= served.done_ns.max() / timing.tck_ns // timing.refi - refreshes <= 1
     added = (served.done_ns.max() - without.done_ns.max()) / timing.tck_ns
     assert refreshes * timing.rfc <= added <= refreshes * (timing.rfc + 4 * timing.rc)
@@ -89,11 +89,11 @@ def test_an_idle_channel_powers_down_and_wakes_late() -> None:
         times.append((served.done_ns[1] / timing.tck_ns, served.counts[0]))
     (awake, quiet), (woken, counts) = times
     assert round(woken - awake) == timing.xp
-    assert quiet[controller.DOWN_ENTRIES] == 0
-    assert counts[controller.DOWN_ENTRIES] == 1
+    assert quiet[DOWN_ENTRIES] == 0
+    assert counts[DOWN_ENTRIES] == 1
     # The bank of the first read stays open, so this is active power-down.
-    assert 850 <= counts[controller.ACTIVE_DOWN] <= 900
-    assert counts[controller.ACTIVE] + counts[controller.ACTIVE_DOWN] <= woken
+    assert 850 <= counts[ACTIVE_DOWN] <= 900
+    assert counts[ACTIVE] + counts[ACTIVE_DOWN] <= woken
 
 
 @pytest.mark.parametrize("mapping", [ROW, "four_burst_xor"])

@@ -59,7 +59,6 @@ def test_tests_have_short_names() -> None:
 
 TABLES = {"simulator/results/schema.py"}
 KERNELS = {
-    "simulator/components/memories/dram_controller.py",
     "simulator/engine/replay.py",
     "simulator/lowering/structure.py",
     "simulator/lowering/tiles.py",

@@ -11,17 +11,17 @@ import numpy.typing as npt
 from pydantic import Field
 
 from simulator.components.memories.base import DramMemory, PowerDown, Transfer
-from simulator.components.memories.dram_controller import (
+from simulator.components.memories.dram_controller import serve
+from simulator.components.memories.dram_gaps import gaps_of, place_bursts
+from simulator.components.memories.dram_standards import STANDARDS, DramStandard
+from simulator.components.memories.dram_state import (
     ACTIVATES,
     HITS,
     READS,
     WRITES,
-    ControllerState,
-    new_state,
-    serve,
+    Controllers,
+    new_controllers,
 )
-from simulator.components.memories.dram_gaps import gaps_of, place_bursts
-from simulator.components.memories.dram_standards import STANDARDS, DramStandard
 from simulator.config.arrays import Floats, Ints
 
 STREAM_BURSTS = 512
@@ -113,11 +113,11 @@ class DramChannels(DramMemory, kind="dram_channels"):
         All arrays (requests,). An arrival is in nanoseconds; 0 for all asks for them back to back.
         """
         arrivals = np.broadcast_to(np.asarray(arrivals_ns, np.float64), addresses.shape)
-        return self._serve(addresses, sizes_bytes, writes, arrivals, self._new_state())
+        return self._serve(addresses, sizes_bytes, writes, arrivals, self._controllers())
 
     def serve_in_turn(self, addresses: Ints, size_bytes: int) -> Served:
         """Return when each read is complete, where one begins when the one before is complete."""
-        state, now_ns = self._new_state(), 0.0
+        state, now_ns = self._controllers(), 0.0
         done_ns = np.zeros(len(addresses))
         size, read = np.array([size_bytes]), np.zeros(1, np.bool_)
         for index in range(len(addresses)):
@@ -126,12 +126,12 @@ class DramChannels(DramMemory, kind="dram_channels"):
             now_ns = done_ns[index] = served.done_ns[0]
         return Served(done_ns, state.counts)
 
-    def _new_state(self) -> ControllerState:
+    def _controllers(self) -> Controllers:
         timing = self.timing
         groups = timing.pseudo_channels * timing.bank_groups
         gaps = gaps_of(timing, self.refresh, self.power_down_after_cycles)
         banks = groups * timing.banks
-        return new_state(self.channels, timing.pseudo_channels, groups, banks, gaps)
+        return new_controllers(self.channels, timing.pseudo_channels, groups, banks, gaps)
 
     def _serve(
         self,
@@ -139,7 +139,7 @@ class DramChannels(DramMemory, kind="dram_channels"):
         sizes_bytes: Ints,
         writes: npt.NDArray[Any],
         arrivals_ns: Floats,
-        state: ControllerState,
+        state: Controllers,
     ) -> Served:
         timing = self.timing
         first = addresses // timing.burst_bytes
@@ -151,8 +151,7 @@ class DramChannels(DramMemory, kind="dram_channels"):
         arrivals = np.ceil(arrivals_ns / timing.tck_ns).astype(np.int64)
         columns = (*places, burst, np.asarray(writes, np.int64)[request], arrivals[request])
         done = np.zeros(len(request), np.int64)
-        gaps = gaps_of(timing, self.refresh, self.power_down_after_cycles)
-        serve(np.stack(columns, axis=1).astype(np.int64), gaps, state, done)
+        serve(state._replace(bursts=np.stack(columns, axis=1).astype(np.int64), done=done))
         return Served(np.maximum.reduceat(done, begins) * timing.tck_ns, state.counts)
 
     def standard_name(self) -> str:

@@ -2,64 +2,92 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from simulator.components.memories.dram_standards import DramStandard
 from simulator.config.arrays import Ints
 
 NEVER = 1 << 60
-# Places of a gap; `_s` to another bank group, `_l` within one.
-ACT_READ, ACT_WRITE, ACT_PRE, ACT_ACT, ACT_ACT_S, ACT_ACT_L = range(0, 6)
-FOUR_ACTS, PRE_ACT, PRE_ALL_ACT, PRE_PRE, PRE_REFRESH, ACT_REFRESH = range(6, 12)
-REFRESH_ACT, READ_READ_S, READ_READ_L, WRITE_WRITE_S, WRITE_WRITE_L, READ_WRITE = range(12, 18)
-WRITE_READ_S, WRITE_READ_L, READ_PRE, WRITE_PRE, READ_DONE, REFRESH = range(18, 24)
-REFRESH_EVERY, ACT_BUS, CAS_BUS, TWO_BUSES, SPLIT_ACTIVATE, READ_SYNC = range(24, 30)
-WRITE_SYNC, WAKE, DOWN_AFTER = range(30, 33)
+READ, WRITE, ACTIVATE, PRECHARGE, REFRESH, PRECHARGE_ALL = range(6)
+IN_BANK, IN_GROUP, IN_HALF = range(3)
+"""Levels: commands to the same bank, bank group, half of a channel."""
+LATER = 5
+"""Commands that are kept from earlier ones: all but the last, which waits as PRECHARGE does."""
 
 
-def gaps_of(standard: DramStandard, refresh: bool, power_down_after: int) -> Ints:
+class Gaps(NamedTuple):
+    """Hold the cycles that commands keep from each other.
+
+    after: int64 (level, command, later command), 0 where any time will do.
+    four_acts: from an activate to the fourth one after it. read_done: from a read to the cycle
+    after its data. refresh_every: between refreshes.
+    act_bus, cas_bus: how long a command holds its bus; two_buses: rows and columns have their own.
+    split_activate: within which the second half of an activate follows, 0 where it is one command.
+    read_sync, write_sync: how long the data clock runs on, 0 where it always runs. wake: from the
+    end of power-down to a command. down_after: idle cycles before power-down.
+    """
+
+    after: Ints
+    four_acts: int
+    read_done: int
+    refresh_every: int
+    act_bus: int
+    cas_bus: int
+    two_buses: int
+    split_activate: int
+    read_sync: int
+    write_sync: int
+    wake: int
+    down_after: int
+
+
+def gaps_of(standard: DramStandard, refresh: bool, power_down_after: int) -> Gaps:
     """Return the gaps of a standard; `power_down_after` idle cycles, 0 for never.
 
     A command that holds the bus for several cycles counts from its last one, so a gap grows by the
     first command's further cycles and shrinks by the second one's.
     """
     act, cas = standard.act_cycles - 1, standard.cas_cycles - 1
-    burst, sync = standard.bl, standard.clock_sync
-    gaps = np.zeros(DOWN_AFTER + 1, np.int64)
-    gaps[ACT_READ] = standard.rcd_read + act - cas
-    gaps[ACT_WRITE] = standard.rcd_write + act - cas
-    gaps[ACT_PRE] = standard.ras + act
-    gaps[ACT_ACT] = standard.rc
-    gaps[ACT_ACT_S] = standard.rrd_s
-    gaps[ACT_ACT_L] = standard.rrd_l
-    gaps[FOUR_ACTS] = standard.faw
-    gaps[PRE_ACT] = standard.rp - act
-    gaps[PRE_ALL_ACT] = standard.rp_all - act
-    gaps[PRE_PRE] = standard.ppd
-    gaps[PRE_REFRESH] = standard.rp
-    gaps[ACT_REFRESH] = standard.rc + act
-    gaps[REFRESH_ACT] = standard.rfc - act
-    gaps[READ_READ_S] = max(burst, standard.ccd_s)
-    gaps[READ_READ_L] = standard.ccd_l
-    gaps[WRITE_WRITE_S] = max(burst, standard.ccd_s_write)
-    gaps[WRITE_WRITE_L] = standard.ccd_l_write
-    gaps[READ_WRITE] = standard.read_to_write
-    gaps[WRITE_READ_S] = standard.cwl + burst + standard.wtr_s
-    gaps[WRITE_READ_L] = standard.cwl + (standard.bl_group or burst) + standard.wtr_l
-    gaps[READ_PRE] = standard.rtp + cas
-    gaps[WRITE_PRE] = standard.cwl + burst + standard.wr + cas
-    gaps[READ_DONE] = standard.cl + burst
-    gaps[REFRESH] = standard.rfc
-    gaps[REFRESH_EVERY] = standard.refi if refresh else NEVER
-    gaps[ACT_BUS] = standard.act_cycles
-    gaps[CAS_BUS] = standard.cas_cycles
-    gaps[TWO_BUSES] = standard.two_buses
-    gaps[SPLIT_ACTIVATE] = standard.split_activate
-    gaps[READ_SYNC] = standard.cl + burst + sync if sync else 0
-    gaps[WRITE_SYNC] = standard.cwl + burst + sync if sync else 0
-    gaps[WAKE] = standard.xp
-    gaps[DOWN_AFTER] = power_down_after or NEVER
-    return gaps
+    read_ends, write_ends = standard.cl + standard.bl, standard.cwl + standard.bl
+    bank, group, half = after = np.zeros((3, 6, LATER), np.int64)
+    bank[READ, PRECHARGE] = standard.rtp + cas
+    bank[WRITE, PRECHARGE] = write_ends + standard.wr + cas
+    bank[ACTIVATE, READ] = standard.rcd_read + act - cas
+    bank[ACTIVATE, WRITE] = standard.rcd_write + act - cas
+    bank[ACTIVATE, ACTIVATE] = standard.rc
+    bank[ACTIVATE, PRECHARGE] = standard.ras + act
+    bank[PRECHARGE, ACTIVATE] = standard.rp - act
+    group[READ, READ] = standard.ccd_l
+    group[WRITE, READ] = standard.cwl + (standard.bl_group or standard.bl) + standard.wtr_l
+    group[WRITE, WRITE] = standard.ccd_l_write
+    group[ACTIVATE, ACTIVATE] = standard.rrd_l
+    half[READ, READ] = max(standard.bl, standard.ccd_s)
+    half[READ, WRITE] = standard.read_to_write
+    half[WRITE, READ] = write_ends + standard.wtr_s
+    half[WRITE, WRITE] = max(standard.bl, standard.ccd_s_write)
+    half[ACTIVATE, ACTIVATE] = standard.rrd_s
+    half[ACTIVATE, REFRESH] = standard.rc + act
+    half[[PRECHARGE, PRECHARGE_ALL], PRECHARGE] = standard.ppd
+    half[[PRECHARGE, PRECHARGE_ALL], REFRESH] = standard.rp
+    half[PRECHARGE_ALL, ACTIVATE] = standard.rp_all - act
+    half[REFRESH, ACTIVATE] = standard.rfc - act
+    half[REFRESH, PRECHARGE] = standard.rfc
+    return Gaps(
+        after=after,
+        four_acts=standard.faw,
+        read_done=read_ends,
+        refresh_every=standard.refi if refresh else NEVER,
+        act_bus=standard.act_cycles,
+        cas_bus=standard.cas_cycles,
+        two_buses=standard.two_buses,
+        split_activate=standard.split_activate,
+        read_sync=read_ends + standard.clock_sync if standard.clock_sync else 0,
+        write_sync=write_ends + standard.clock_sync if standard.clock_sync else 0,
+        wake=standard.xp,
+        down_after=power_down_after or NEVER,
+    )
 
 
 def place_bursts(
