@@ -204,6 +204,12 @@ ARMS = (
         "event_exit",
     ),
     Arm(
+        "block_exit",
+        "exit of images after a block, by entropy, untrained",
+        start="baseline_t4",
+        imposed="depth",
+    ),
+    Arm(
         "stas_thresholds",
         "STAS, a threshold for each check, searched",
         start="stas",
@@ -272,6 +278,7 @@ STREAM = (
     "random_gate_exit",
     "random_event_exit",
     "entropy",
+    "block_exit",
     "stas_thresholds",
     "oracle_time",
     "oracle_space",

@@ -98,10 +98,11 @@ def event_exit(model: STAS, training: Images, held_out: Images) -> dict[str, Any
 
 
 def plan_masks(model: STAS, images: Images, kept: int, entropy: float) -> npt.NDArray[np.bool_]:
-    """Masks (image, timestep, token) of who runs by a plan."""
+    """Masks (image, timestep, block, token) of who runs by a plan."""
     frames = outcomes(model, images).frames[KEPT.index(kept), ENTROPIES.index(entropy)]
     until = np.arange(model.config.timesteps) < frames[:, None]
-    return (order_by_ink(images, model.config.grid[0]) < kept) & until[:, :, None]
+    masks = (order_by_ink(images, model.config.grid[0]) < kept) & until[:, :, None]
+    return np.repeat(masks[:, :, None], model.config.size.blocks, 2)
 
 
 def tokens_of(outcome: PlanOutcomes, config: ModelConfig) -> Floats:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from experiments.study.arms import BY_NAME, Arm, Task
+from experiments.study.depth import block_exit
 from experiments.study.events import composites_to_choose_by, event_exit
 from experiments.study.gap import imposed_accuracy
 from experiments.study.thresholds import searched_thresholds
@@ -109,6 +110,9 @@ def impose(work: Path, task: Task, seed: int, arm: Arm, source: Source) -> dict[
     if arm.imposed == "events":
         choose_by = composites_to_choose_by(len(held_out.labels), seed)
         found |= event_exit(model, choose_by, held_out)
+    elif arm.imposed == "depth":
+        choose_by = composites_to_choose_by(len(held_out.labels), seed)
+        found |= block_exit(model, choose_by, held_out)
     elif arm.imposed == "thresholds":
         found |= searched_thresholds(model, composites_to_choose_by(SAMPLE, seed), held_out)
     else:

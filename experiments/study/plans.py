@@ -98,7 +98,8 @@ def price(folder: Path, arm: Prepared, images: Images, dataset: str) -> dict[str
     prices = {machine.name: np.full(shape, np.inf) for machine in MACHINES}
     for place, kept in enumerate(KEPT):
         for frames in range(1, timesteps + 1):
-            masks = (order < kept) & (np.arange(timesteps) < frames)[:, None]
+            runs = (order < kept) & (np.arange(timesteps) < frames)[:, None]
+            masks = np.repeat(runs[:, :, None], arm.model.config.size.blocks, 2)
             for exits in (True, False) if frames == timesteps else (True,):
                 impose(full, imposed, arm, images, masks, "waking" if exits else "block")
                 for machine in MACHINES:
@@ -117,13 +118,16 @@ def impose(
     masks: npt.NDArray[np.bool_],
     granularity: str,
 ) -> None:
-    """Write the trace `path`: `source` with masks (image, timestep, token) in every block."""
+    """Write the trace `path`: `source` with masks (image, timestep, block, token)."""
     policy = "gate" if granularity == "waking" else "token_importance"
     halting = HaltingConfig(granularity=granularity, policy=policy, output="last")
     config = dataclasses.replace(arm.model.config, halting=halting)
-    blocks = [str(block) for block in range(config.size.blocks)]
     halts = Prepared(STAS(config), arm.weights)
-    write_masked(source, path, halts, images, lambda index: dict.fromkeys(blocks, masks[index]))
+
+    def of_image(index: int) -> dict[str, npt.NDArray[np.bool_]]:
+        return {str(block): masks[index, :, block] for block in range(config.size.blocks)}
+
+    write_masked(source, path, halts, images, of_image)
 
 
 def mean_cost(trace: Path, machine: PricedMachine) -> Floats:

@@ -33,7 +33,7 @@ class ArmJob(NamedTuple):
         return {self._replace(arm=name) for name in (arm.start, arm.budget_of) if name is not None}
 
 
-PRICED = ("events", "both")
+PRICED = ("events", "depth", "both")
 Work = Callable[[Path, ArmJob, Extent], None]
 
 
@@ -88,7 +88,7 @@ def train(work: Path, job: ArmJob, extent: Extent) -> None:
 
 def simulate(work: Path, job: ArmJob, extent: Extent) -> None:
     """Trace an arm and run the trace on the machines, and price plans where tokens do not halt; of
-    what is imposed, the optimum and the count of events alone.
+    what is imposed, the optimum in time and space and the exits alone.
     """
     if (imposed := BY_NAME[job.arm].imposed) and imposed not in PRICED:
         return

@@ -100,7 +100,7 @@ def reconstruction(tables: Tables) -> Iterator[str]:
 def beyond(tables: Tables) -> Iterator[str]:
     """What the ways of halting that go beyond STAS keep, follow and cost."""
     machines, arms = _of_stream(tables, "machines"), _of_stream(tables, "arms")
-    for name in ("readout", "gate", "gate_exit", "event_exit"):
+    for name in ("readout", "gate", "gate_exit", "event_exit", "block_exit"):
         both = paired(arms, name, "baseline_t4")
         if len(both) < 2:
             continue

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from experiments.study.arms import BY_NAME, Task
 from experiments.study.clock import by_cue, scores
+from experiments.study.depth import depth_masks
 from experiments.study.events import plan_masks
 from experiments.study.gap import oracle_masks
 from experiments.study.hardware import KINDS, MACHINES, simulate
@@ -25,14 +26,17 @@ BATCH = 8
 
 def impose_on(folder: Path, imposed: str, arm: Prepared, images: Images) -> None:
     """Take the tokens that an arm without a policy of its own halts out of the trace of all."""
+    found = json.loads((folder / FOUND).read_text("utf-8"))
     if imposed == "events":
-        plan = json.loads((folder / FOUND).read_text("utf-8"))
-        masks = plan_masks(arm.model, images, plan["kept"], plan["entropy"])
+        masks = plan_masks(arm.model, images, found["kept"], found["entropy"])
+    elif imposed == "depth":
+        masks = depth_masks(arm.model, images, found["entropy"])
     else:
-        masks = oracle_masks(images, arm.model.config, imposed)[:, :, 0]
+        masks = oracle_masks(images, arm.model.config, imposed)
     full = folder / "all_tokens.npz"
     (folder / TRACE).replace(full)
-    impose(full, folder / TRACE, arm, images, masks, "waking")
+    granularity = "block" if imposed == "depth" else "waking"
+    impose(full, folder / TRACE, arm, images, masks, granularity)
     full.unlink()
 
 

@@ -13,10 +13,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from experiments.study import __main__ as study
 from experiments.study import arms, gap, gather
 from experiments.study.arithmetic import savings
+from experiments.study.depth import depth_masks, depth_outcomes
+from experiments.study.events import ENTROPIES
 from experiments.study.imposed import impose, random_masks
 from experiments.study.jobs import FOUND, Extent
 from experiments.study.numbers import crossing, interval, percent, signed
@@ -25,9 +28,11 @@ from experiments.study.page import write_page
 from experiments.study.schedule import ArmJob, jobs_of, simulate, spread, train
 from experiments.study.tables import write_tables
 from experiments.study.tracing import COSTS, TRACE
+from models.data.sources import read_source
 from models.files import write_staged
 from models.networks.arms import Prepared
-from models.networks.config import ModelConfig
+from models.networks.config import ModelConfig, named_config
+from models.networks.stas import STAS
 from models.operations.writing import write_trace
 from simulator.trace import Trace
 from tests.messages import said
@@ -37,11 +42,12 @@ FEW = ("baseline_t4", "isps_early", "two_dim", "random", "entropy")
 EXTENT = Extent(epochs=1, images=60, traced=1)
 
 
-STREAM = ("baseline_t4", "static_long", "gate_exit", "random_gate_exit", "event_exit", "oracle")
+IMPOSED = ("event_exit", "block_exit", "oracle")
+STREAM = ("baseline_t4", "static_long", "gate_exit", "random_gate_exit", *IMPOSED)
 
 
 def test_the_arms_of_the_stream_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A gate with exits from the static network, random tokens of its profile, the optimum."""
+    """A gate with exits from the static network, random tokens of its profile, exits, optimum."""
     task = arms.TASK_BY_NAME["stream"]._replace(arms=STREAM)
     monkeypatch.setitem(arms.TASK_BY_NAME, "stream", task)
     jobs = jobs_of(["stream"], [0])
@@ -56,6 +62,31 @@ def test_the_arms_of_the_stream_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     # Told by training images, kept on held-out ones: as many tokens, to a token a step.
     twin = made.active_tokens.random_gate_exit
     assert twin == pytest.approx(made.active_tokens.gate_exit, abs=0.15)
+    for arm, dataflows in zip(IMPOSED, (1, 2, 1), strict=True):  # only depth knows no time
+        simulate(tmp_path, ArmJob("stream", 0, arm), Extent(epochs=1, images=50, traced=2))
+        with Trace.open(tmp_path / "stream" / "seed0" / arm / TRACE) as trace:
+            active = np.mean([list(image.active.values()) for image in trace])
+        costs = json.loads((tmp_path / "stream" / "seed0" / arm / COSTS).read_text())["costs"]
+        assert len({row["dataflow"] for row in costs}) == dataflows
+        assert costs[0]["active_tokens"] == pytest.approx(active)
+
+
+def test_images_leave_behind_the_first_certain_block() -> None:
+    """A network whose classifier sees one class behind block 1 leaves there, whatever the level."""
+    model = STAS(named_config("spikformer_2_48", "stream", 4)).eval()
+    torch.nn.init.zeros_(model.head.weight)
+    images = read_source("stream", None).held_out.first(8)
+    never = depth_outcomes(model, images)
+    assert (never.blocks == 2).all()
+    with torch.no_grad():
+        model.head.bias[3] = 50.0
+    found = depth_outcomes(model, images)
+    assert (found.blocks[0] == 2).all()
+    assert (found.blocks[1:] == 1).all()
+    assert found.accuracy == pytest.approx(np.mean(images.labels == 3))
+    masks = depth_masks(model, images, ENTROPIES[1])
+    assert masks[:, :, 0].all()
+    assert not masks[:, :, 1].any()
 
 
 def test_a_gap_is_a_share_of_what_lies_between_random_and_the_optimum() -> None:
