@@ -51,8 +51,8 @@ class Problems:
         if not isinstance(value, dict):
             return None  # a problem of what holds it
         try:
-            sound: T = _adapter(model).validate_python(value)
-            return sound
+            adapter: TypeAdapter[T] = _adapter(model)
+            return adapter.validate_python(value)
         except ValidationError as error:
             broken = [str(each["loc"][0]) for each in error.errors(include_url=False)]
         infos: dict[str, FieldInfo] = model.__pydantic_fields__  # type: ignore[attr-defined]
@@ -74,7 +74,7 @@ class Problems:
 
 
 @cache
-def _adapter(model: type[T]) -> TypeAdapter[T]:
+def _adapter(model: Any) -> TypeAdapter[Any]:
     return TypeAdapter(model)
 
 
