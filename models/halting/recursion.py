@@ -9,12 +9,13 @@ models/halting/policies.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from models.halting.exits import ImageExit, add_numbers
+from models.halting.policies import POLICIES
 from models.networks.config import HaltingConfig, ModelConfig
 
 Head = Callable[[Tensor], Tensor]
@@ -164,20 +165,7 @@ class Policy(nn.Module):
         return None
 
 
-POLICIES: dict[str, type[Policy]] = {}
-P = TypeVar("P", bound=type[Policy])
-
-
-def register(name: str) -> Callable[[P], P]:
-    """Put a class into the registry by the name of its file."""
-
-    def put(policy: P) -> P:
-        if name in POLICIES:
-            raise ValueError(f"policy {name} is registered twice")
-        POLICIES[name] = policy
-        return policy
-
-    return put
+register = POLICIES.register
 
 
 class Halting(Policy):

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from models.networks.layers import Context
 from models.networks.probes import SILENT
-from models.networks.rows import AllRows, DroppedRows, Membranes, Rows
+from models.networks.rows import DroppedRows, Membranes, Rows
 from models.networks.stas import STAS
 from models.operations.recording import Packed
 from models.operations.topology import Topology
@@ -100,9 +100,9 @@ class HostDevice:
         if name in work.tensors and self.topology.tensors[name].channels == shape[-1]:
             stream = self._values(name, work.tensors[name])[:1].unsqueeze(1)
         # Else a stream of real values, which no trace stores: time depends on the shape alone.
-        rows: Rows = DroppedRows(live.unsqueeze(0), 1.0, self.config.neurons)
-        if bool(live.all()):
-            rows = AllRows(*shape[:3], neuron=self.config.neurons)
+        rows = Rows(*shape[:3], neuron=self.config.neurons)
+        if not bool(live.all()):
+            rows = DroppedRows(live.unsqueeze(0), 1.0, self.config.neurons)
         context = Context(rows, Membranes(), SILENT)
         return lambda: self.blocks[block](stream, context)
 

@@ -1,6 +1,4 @@
-"""An arm: a network made ready to run (its weights drawn, fitted or loaded), and what a trace says
-of them.
-"""
+"""An arm: a network made ready to run, its weights drawn, fitted or loaded, with what they are."""
 
 from __future__ import annotations
 
@@ -20,22 +18,11 @@ from models.networks.checkpoints import adopt, read_checkpoint
 from models.networks.config import HaltingConfig, ModelConfig
 from models.networks.norms import settle_norms
 from models.networks.stas import STAS
-from models.networks.switches import Switches
+from models.networks.switches import OF_MODEL, Switches
 from models.networks.weights import load_weights, read_weights, weights_sha256
 
 SETTLING_IMAGES = 4000
-SWITCHES = (
-    "timesteps",
-    "isps",
-    "integration",
-    "pool",
-    "pixel_scale",
-    "image_mean",
-    "image_std",
-    "membrane_leak",
-    "attention_order",
-    "neuron",
-)
+SWITCHES = ("timesteps", "pixel_scale", "image_mean", "image_std", *OF_MODEL)
 TWIN_NOTE = (
     "A network and its baseline twin (no I-SPS, no halting) share every convolution and linear "
     "weight; batch-norms are set for each arm, since one pass and T passes of the patch splitting "
@@ -86,11 +73,11 @@ UNTRAINED_TWIN_NOTE = (
 
 
 class Setup(NamedTuple):
-    """What to make ready.
+    """Describe what to make ready.
 
-    `weights`: `calibrated`, `random` or the path of a safetensors file; `data`: folder of the full
-    data set, if given; `halting_threshold`, `timesteps`, `switches`: others than the weights
-    file's (`config` has the switches already).
+    weights: `calibrated`, `random` or the path of a safetensors file.
+    data: folder of the full data set, if given.
+    halting_threshold, timesteps, switches: others than the file's; `config` has the switches.
     """
 
     config: ModelConfig
@@ -106,7 +93,7 @@ class Setup(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """A network in evaluation mode, and the manifest's section `weights`."""
+    """Hold a network in evaluation mode, and the manifest's section `weights`."""
 
     model: STAS
     weights: dict[str, Any]
@@ -123,19 +110,16 @@ def prepare(setup: Setup, images: Images) -> Prepared:
     if setup.halting_threshold is not None:
         raise ModelError("--halting-threshold needs a weights file: --weights FILE.safetensors")
     model = STAS(setup.config.baseline() if setup.baseline else setup.config)
-    extra: dict[str, Any] = {}
-    if setup.weights == "calibrated":
-        report = calibrate(model, images, setup.dataset, setup.seed, setup.active_tokens)
-        extra["calibration"] = report
-        note = CALIBRATED_NOTE
-    else:
+    if setup.weights == "random":
         random_weights(model, images, setup.seed)
-        note = RANDOM_NOTE
-    return Prepared(model.eval(), _section(model, setup.weights, setup.seed, None, note) | extra)
+        return Prepared(model.eval(), _section(model, "random", setup.seed, None, RANDOM_NOTE))
+    report = calibrate(model, images, setup.dataset, setup.seed, setup.active_tokens)
+    section = _section(model, "calibrated", setup.seed, None, CALIBRATED_NOTE)
+    return Prepared(model.eval(), section | {"calibration": report})
 
 
 def _loaded(setup: Setup) -> Prepared:
-    """The network of a weights file, or its baseline twin with norms settled on training images."""
+    """Load a weights file's network, or its baseline twin, norms settled on training images."""
     path = Path(setup.weights)
     state, metadata, trained, note = _read(setup, path)
     config = setup.switches.applied(_switched(trained, setup))
@@ -156,7 +140,7 @@ def _loaded(setup: Setup) -> Prepared:
 
 
 def _read(setup: Setup, path: Path) -> tuple[dict[str, Tensor], dict[str, Any], ModelConfig, str]:
-    """A weights file's state under our names, its metadata, the config it fits, and a note."""
+    """Return a weights file's state under our names, metadata, the config it fits, and a note."""
     if path.suffix == ".safetensors":
         state, metadata = read_weights(path)
         note = TRAINED_NOTE if metadata else FOREIGN_NOTE
@@ -176,7 +160,7 @@ def _read(setup: Setup, path: Path) -> tuple[dict[str, Tensor], dict[str, Any], 
 
 
 def _config_of_file(setup: Setup, path: Path, metadata: dict[str, Any]) -> ModelConfig:
-    """The config of the setup with the switches that the file was trained with."""
+    """Return the config of the setup with the switches that the file was trained with."""
     stated = (metadata.get("model", setup.config.name), metadata.get("dataset", setup.dataset))
     if stated != (setup.config.name, setup.dataset):
         raise ModelError(
@@ -196,7 +180,7 @@ def _config_of_file(setup: Setup, path: Path, metadata: dict[str, Any]) -> Model
 
 
 def _switched(config: ModelConfig, setup: Setup) -> ModelConfig:
-    """The config with the halting threshold and the timesteps that were asked for."""
+    """Return the config with the halting threshold and the timesteps that were asked for."""
     if setup.timesteps is not None:
         config = dataclasses.replace(config, timesteps=setup.timesteps)
     if setup.halting_threshold is None:
@@ -210,7 +194,7 @@ def _switched(config: ModelConfig, setup: Setup) -> ModelConfig:
 
 
 def _measured(setup: Setup, model: STAS) -> dict[str, Any] | None:
-    """Accuracy over held-out digits; None for a data set of which no test images are at hand."""
+    """Measure accuracy over held-out digits; None where no test images are at hand."""
     if setup.dataset == "mnist":
         return accuracy_of(model, mnist_digits()[1])
     if setup.dataset in TASKS:
@@ -227,7 +211,7 @@ def switches_of(config: ModelConfig) -> dict[str, Any]:
 
 
 def training_images(setup: Setup) -> Images:
-    """Training images to settle batch-norms on; raises ModelError where there are none at hand."""
+    """Return training images to settle batch-norms on; raises ModelError where there are none."""
     if setup.data is not None:
         return full_images(setup.dataset, setup.data, SETTLING_IMAGES, train=True)
     if setup.dataset == "mnist":
@@ -238,7 +222,7 @@ def training_images(setup: Setup) -> Images:
 
 
 def accuracy_of(model: STAS, held_out: Images) -> dict[str, Any]:
-    """Accuracy and active tokens over the held-out digits, as files and traces state them."""
+    """Measure accuracy and active tokens over held-out digits, as files and traces state them."""
     metrics = evaluate(model, held_out)
     return {
         "test_top1": metrics.accuracy,
@@ -250,17 +234,12 @@ def accuracy_of(model: STAS, held_out: Images) -> dict[str, Any]:
 def _section(
     model: STAS, origin: str, seed: int, accuracy: dict[str, Any] | None, note: str
 ) -> dict[str, Any]:
-    """The manifest's section `weights`."""
+    """Return the manifest's section `weights`."""
+    plain = model.config.pixel_scale == 1.0 / 256.0 and not model.config.image_mean
     return {
         "origin": origin,
         "seed": seed,
         "accuracy": accuracy,
         "sha256": weights_sha256(model),
-        "notes": f"{note} {TWIN_NOTE} {_image_note(model.config)}",
+        "notes": f"{note} {TWIN_NOTE} {IMAGE_NOTE if plain else NORMALISED_NOTE}",
     }
-
-
-def _image_note(config: ModelConfig) -> str:
-    """How the stored image relates to what the network sees."""
-    plain = config.pixel_scale == 1.0 / 256.0 and not config.image_mean
-    return IMAGE_NOTE if plain else NORMALISED_NOTE

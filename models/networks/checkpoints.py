@@ -2,8 +2,8 @@
 
 Known are the repositories of Spikformer, Spikingformer, the Spike-Driven Transformer and QKFormer
 (the CIFAR and the ImageNet form of each) and SpikingJelly 2.0's Spikformer, SpikeDrivenTransformer
-and QKFormer. Biases ahead of batch-norms,
-which ours do without, move into the running means: w x + b - mean = w x - (mean - b).
+and QKFormer. Biases ahead of batch-norms, which ours do without, move into the running means:
+w x + b - mean = w x - (mean - b).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from models.errors import ModelError
 from models.networks.config import ModelConfig
 from models.networks.families import FAMILIES
 from models.networks.layouts import WeightSource
-from models.networks.weights import MAX_FILE_BYTES
+from models.networks.weights import MAX_FILE_BYTES, first_of
 
 NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 LINEARS = ("q", "k", "v", "proj", "fc1", "fc2")
@@ -59,7 +59,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
 
 
 def adopt(state: Mapping[str, Tensor], config: ModelConfig, path: Path) -> dict[str, Tensor]:
-    """`state` under our names, for the network of `config`.
+    """Return `state` under our names, for the network of `config`.
 
     Raises ModelError for a layout that is not known, naming the tensors that are missing or have
     no place.
@@ -72,7 +72,6 @@ def adopt(state: Mapping[str, Tensor], config: ModelConfig, path: Path) -> dict[
             f"weights file {path}: no known layout of a {config.family} has tensors such as {some}"
         )
     used = {"head.weight", "head.bias"}
-    ours: dict[str, Tensor] = {}
     try:
         ours = {name: state[name] for name in sorted(used)}
         for layer, source in found[0].sources(state, config).items():
@@ -83,15 +82,16 @@ def adopt(state: Mapping[str, Tensor], config: ModelConfig, path: Path) -> dict[
         ) from None
     left = sorted(name for name in state.keys() - used if not UNUSED.search(name))
     if left:
-        shown = ", ".join(left[:4]) + (", ..." if len(left) > 4 else "")
-        raise ModelError(f"weights file {path} does not fit {config.name}: no place for {shown}")
+        raise ModelError(
+            f"weights file {path} does not fit {config.name}: no place for {first_of(left)}"
+        )
     return ours
 
 
 def _layer(
     state: Mapping[str, Tensor], layer: str, source: WeightSource, used: set[str]
 ) -> dict[str, Tensor]:
-    """Weights and norm of one layer; the bias moves into the running mean."""
+    """Return weights and norm of one layer; the bias moves into the running mean."""
 
     def part(name: str) -> Tensor:
         used.add(name)

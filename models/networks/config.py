@@ -1,21 +1,19 @@
-"""The switches of a network: one frozen dataclass, built from a name such as
-`stas_spikformer_4_384`.
-"""
+"""The switches of a network: a frozen dataclass, built from names as `stas_spikformer_4_384`."""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from models.errors import ModelError
-from models.halting.policies import policy_named, policy_names
+from models.halting.policies import POLICIES
 from models.networks.families import FAMILIES, Family
 from models.networks.sizes import DATASETS as DATASETS
 from models.networks.sizes import Dataset as Dataset
 from models.networks.sizes import Size as Size
-from models.neurons import neuron_named, neuron_names
+from models.neurons import DEFAULT_NEURON, NEURONS
 
 if TYPE_CHECKING:
     from models.halting.recursion import Policy
@@ -32,7 +30,7 @@ ATTENTION_ORDERS = ("scores_first", "key_values_first")
 
 @dataclass(frozen=True)
 class HaltingConfig:
-    """The switches of halting: A-SSA's, and those of the controls it is compared with.
+    """Hold the switches of halting: A-SSA's, and those of the controls it is compared with.
 
     `granularity`: where the score is checked and when it begins again (docs/stas.md). `policy`:
     `score` is A-SSA; `random` and `token_importance` (TP-Spikformer's score) keep so many tokens as
@@ -71,7 +69,7 @@ class HaltingConfig:
             ("halting granularity", self.granularity, GRANULARITIES),
             ("halting score", self.score, SCORES),
             ("halting exit", self.exit, EXITS),
-            ("halting policy", self.policy, policy_names()),
+            ("halting policy", self.policy, POLICIES.names()),
             ("halting output", self.output, OUTPUTS),
             ("halting membranes", self.membranes, MEMBRANES),
         ):
@@ -87,7 +85,7 @@ class HaltingConfig:
         if self.offsets and self.granularity == "none":
             raise ModelError("halting offsets with granularity none: nothing is checked there")
         if self.granularity != "none":
-            self._check_policy(policy_named(self.policy))
+            self._check_policy(POLICIES.named(self.policy))
 
     def _check_policy(self, policy: type[Policy]) -> None:
         """Raise ModelError for what the policy cannot do."""
@@ -110,7 +108,7 @@ class HaltingConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Everything that shapes a network.
+    """Hold everything that shapes a network.
 
     `isps`: form of I-SPS; `integration`: `mean` feeds what follows the integration with sum/T, so
     that it sees the scale of one spike map, `sum` with the graded map itself. `pool`: max-pooling
@@ -140,7 +138,7 @@ class ModelConfig:
     earlier_blocks: tuple[int, ...] = ()
     membrane_leak: bool = False
     attention_order: str = ""
-    neuron: str = "lif"
+    neuron: str = DEFAULT_NEURON
 
     def __post_init__(self) -> None:
         """Refuse values that no network can have."""
@@ -156,89 +154,81 @@ class ModelConfig:
                 f"embed_dim is {self.size.embed_dim}; it must be a multiple of 8 and of heads "
                 f"({self.size.heads})"
             )
-        _one_of("neuron", self.neuron, neuron_names())
+        _one_of("neuron", self.neuron, NEURONS.names())
         self.kind.check(self)
         if self.halts:
             check_profile(self.halting, self.timesteps, self.size.blocks)
 
     @property
     def kind(self) -> Family:
-        """Its family: what it is made of."""
+        """Return its family: what it is made of."""
         return FAMILIES[self.family]
 
     @property
     def neurons(self) -> Neuron:
-        """The neuron of every layer."""
-        return neuron_named(self.neuron)
+        """Return the neuron of every layer."""
+        return NEURONS.named(self.neuron)
 
     @property
     def order_of_attention(self) -> str:
-        """Which product of self-attention comes first: its own choice, or the original's."""
+        """Return which product of self-attention comes first: its choice, or the original's."""
         return self.attention_order or self.kind.attention_order(self)
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Height and width of the token grid."""
+        """Return height and width of the token grid."""
         side = self.dataset.image_size >> len(self.dataset.pooled_stages)
         return side, side
 
     @property
     def tokens(self) -> int:
-        """Number of tokens."""
+        """Count the tokens."""
         return self.grid[0] * self.grid[1]
 
     @property
     def head_dim(self) -> int:
-        """Channels of one attention head."""
+        """Count the channels of one attention head."""
         return self.size.embed_dim // self.size.heads
 
     @property
     def spike_stream(self) -> bool:
-        """Whether the residual stream adds spikes, and so is an integer; else it is a potential."""
+        """Return whether the residual stream is an integer, of spikes; else it is a potential."""
         return self.kind.spike_stream
 
     @property
     def stage_channels(self) -> tuple[int, ...]:
-        """Output channels of the five SPS stages; the last is the relative position convolution."""
+        """Return the output channels of the five SPS stages; the last is the relative position."""
         dim = self.size.embed_dim
         return dim // 8, dim // 4, dim // 2, dim, dim
 
     @property
     def halts(self) -> bool:
-        """Whether tokens halt."""
+        """Return whether tokens halt."""
         return self.halting.granularity != "none"
 
     @property
     def scores(self) -> bool:
-        """Whether a score is accumulated, so that there is a ponder cost."""
-        return self.halts and policy_named(self.halting.policy).accumulates
+        """Return whether a score is accumulated, so that there is a ponder cost."""
+        return self.halts and POLICIES.named(self.halting.policy).accumulates
 
     @property
     def fits_beta(self) -> bool:
-        """Whether a score's offset can be solved for a budget of tokens."""
-        return self.halts and policy_named(self.halting.policy).fits_beta
+        """Return whether a score's offset can be solved for a budget of tokens."""
+        return self.halts and POLICIES.named(self.halting.policy).fits_beta
 
     @property
     def halting_steps(self) -> int:
-        """Checks that a token can pass: a ponder cost counts these."""
+        """Count the checks that a token can pass, as a ponder cost does."""
         each = 1 if self.halting.granularity == "timestep" else self.size.blocks
         return self.timesteps * each
 
     def baseline(self) -> ModelConfig:
         """Return the twin without I-SPS and without halting: the same weights fit it."""
-        return dataclasses.replace(
-            self,
-            name=self.name.removeprefix("stas_"),
-            isps="none",
-            halting=dataclasses.replace(
-                self.halting,
-                granularity="none",
-                policy=HaltingConfig.policy,
-                learned=False,
-                offsets=False,
-                exit="none",
-            ),
-        )
+        none: dict[str, Any] = {"granularity": "none", "exit": "none"}
+        none |= {"policy": HaltingConfig.policy, "learned": False, "offsets": False}
+        halting = dataclasses.replace(self.halting, **none)
+        name = self.name.removeprefix("stas_")
+        return dataclasses.replace(self, name=name, isps="none", halting=halting)
 
 
 def model_names(family: str | None = None) -> tuple[str, ...]:
@@ -251,9 +241,7 @@ def model_names(family: str | None = None) -> tuple[str, ...]:
 
 
 def named_config(name: str, dataset: str, timesteps: int = 4) -> ModelConfig:
-    """Return the network `name` for `dataset`; raises ModelError for a name or a pairing that does
-    not exist.
-    """
+    """Return the network `name` for `dataset`; raises ModelError where there is none."""
     if dataset not in DATASETS:
         raise ModelError(unknown("dataset", dataset, tuple(DATASETS)))
     if name not in model_names():
@@ -280,31 +268,28 @@ def named_config(name: str, dataset: str, timesteps: int = 4) -> ModelConfig:
     )
     if base == name:
         return plain
-    return dataclasses.replace(
-        plain, isps="early_integration", halting=HaltingConfig(granularity="two_dimensional")
-    )
+    halting = HaltingConfig("two_dimensional")
+    return dataclasses.replace(plain, isps="early_integration", halting=halting)
 
 
 def check_profile(halting: HaltingConfig, timesteps: int, blocks: int) -> None:
     """Raise ModelError for a profile or budget that no halting of this granularity can keep."""
-    if not policy_named(halting.policy).budgeted:
+    if not POLICIES.named(halting.policy).budgeted:
         return
     steps = timesteps if halting.granularity == "timestep" else timesteps * blocks
-    profile, least = halting.profile, 1.0 / steps
-    if halting.granularity == "block":
-        least = 1.0 / blocks
-    if not profile and not least <= halting.budget <= 1.0:
-        raise ModelError(
-            f"halting budget is {halting.budget}; with granularity {halting.granularity} it must "
-            f"lie in {least:.4g}..1"
-        )
+    restart = blocks if halting.granularity == "block" else steps
+    profile, least = halting.profile, 1.0 / restart
     if not profile:
+        if not least <= halting.budget <= 1.0:
+            raise ModelError(
+                f"halting budget is {halting.budget}; with granularity {halting.granularity} it "
+                f"must lie in {least:.4g}..1"
+            )
         return
     if len(profile) != steps or not all(0.0 <= value <= 1.0 for value in profile):
         raise ModelError(
             f"halting profile has {len(profile)} values; it must have {steps}, each in 0..1"
         )
-    restart = blocks if halting.granularity == "block" else steps
     for at in range(1, steps):
         if at % restart and profile[at] > profile[at - 1]:
             raise ModelError(

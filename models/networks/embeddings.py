@@ -10,8 +10,11 @@ if TYPE_CHECKING:
 
 
 class Embedding(NamedTuple):
-    """A patch embedding: `channels` in, then out of each 3x3 convolution, whether each pools, and
-    the layer whose output (0: the input) the shortcut reads.
+    """Describe a patch embedding.
+
+    channels: in, then out of each 3x3 convolution.
+    pooled: whether each of them pools.
+    shortcut_from: the layer whose output (0: the input) the shortcut reads.
     """
 
     channels: tuple[int, ...]
@@ -20,7 +23,7 @@ class Embedding(NamedTuple):
 
     @property
     def shortcut_stride(self) -> int:
-        """How far the shortcut's 1x1 convolution must step to meet the main path's grid."""
+        """Return how far the shortcut's 1x1 convolution steps to meet the main path's grid."""
         return 1 << sum(self.pooled[self.shortcut_from :])
 
 

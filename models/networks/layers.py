@@ -12,7 +12,6 @@ from models.errors import ModelError
 from models.networks.probes import Probe
 from models.networks.rows import Membranes, Rows
 from models.neurons.base import THRESHOLD, Neuron, full_precision
-from models.neurons.lif import LIF
 
 # On one thread torch leaves a 1x1 convolution to oneDNN only if it has that many images.
 MANY_IMAGES = 16
@@ -21,7 +20,7 @@ POOL_KERNEL, POOL_STRIDE, POOL_PADDING = 3, 2, 1
 
 
 class Context(NamedTuple):
-    """What a block needs beside its input: rows to compute, its neurons' membranes, a probe."""
+    """Hold what a block needs beside its input: rows to compute, membranes, a probe."""
 
     rows: Rows
     membranes: Membranes
@@ -29,8 +28,7 @@ class Context(NamedTuple):
 
 
 class Norm(nn.BatchNorm1d):
-    """Batch-norm over (row, channel) or (image, channel, height, width) that never sees a halted
-    row.
+    """Normalise over (row, channel) or (image, channel, h, w), without halted rows.
 
     With `from_running` set, training normalises with the running statistics too and lets every
     batch move them: with halting, timesteps run one after another and per-timestep batch statistics
@@ -49,7 +47,8 @@ class Norm(nn.BatchNorm1d):
         """Normalise over every axis but axis 1; `live` (bool, per row): the rows that count."""
         # Under autocast the sums are bfloat16, the statistics float32.
         input = full_precision(input)
-        counted = input if live is None else input[live.nonzero().squeeze(1)]
+        index = None if live is None else live.nonzero().squeeze(1)
+        counted = input if index is None else input[index]
         too_few = self.rows_of(counted) <= 1
         if self.training and self.from_running and not too_few:
             self._follow(counted)
@@ -57,9 +56,8 @@ class Norm(nn.BatchNorm1d):
             scale, shift = self.affine_map()
             view = (1, -1, *[1] * (input.dim() - 2))
             return input * scale.view(view) + shift.view(view)
-        if live is None:
+        if index is None:
             return self.by_batch(input)
-        index = live.nonzero().squeeze(1)
         return torch.zeros_like(input).index_copy(0, index, self.by_batch(counted))
 
     def rows_of(self, counted: Tensor) -> int:
@@ -71,7 +69,7 @@ class Norm(nn.BatchNorm1d):
         return torch.as_tensor(super().forward(counted))
 
     def affine_map(self) -> tuple[Tensor, Tensor]:
-        """Scale and shift (channel,) that evaluation applies."""
+        """Return the scale and shift (channel,) that evaluation applies."""
         mean = self.running_mean.clone()  # a later call may move it before this one's backward
         scale = self.weight / torch.sqrt(self.running_var + self.eps)
         return scale, self.bias - mean * scale
@@ -87,13 +85,13 @@ class Norm(nn.BatchNorm1d):
         self.running_var.copy_((second - self.running_mean**2).clamp_min(0.0))
 
     def first_moments(self, input: Tensor) -> tuple[Tensor, Tensor]:
-        """Means (channel,) of the values and of their squares."""
+        """Return means (channel,) of the values and of their squares."""
         axes = [axis for axis in range(input.dim()) if axis != 1]
         return input.mean(axes), (input**2).mean(axes)
 
 
 class SpikingLinear(nn.Module):
-    """Linear without bias, batch-norm, LIF, on the computed token rows."""
+    """Apply a linear layer without bias, batch-norm and neurons to the computed token rows."""
 
     def __init__(self, name: str, in_features: int, out_features: int) -> None:
         super().__init__()
@@ -102,7 +100,7 @@ class SpikingLinear(nn.Module):
         self.norm = Norm(out_features)
 
     def forward(self, rows: Tensor, context: Context) -> Tensor:
-        """From rows (row, in_features) to their spikes (row, out_features)."""
+        """Return the spikes (row, out_features) of rows (row, in_features)."""
         return fire(self.current(rows, context), context, self.name)
 
     def current(self, rows: Tensor, context: Context) -> Tensor:
@@ -121,29 +119,25 @@ def fire(current: Tensor, context: Context, name: str, threshold: float = THRESH
 
 
 class SpikingConv(nn.Module):
-    """Convolution without bias, batch-norm, optional max-pool, LIF, on maps of any number of
-    timesteps.
-    """
+    """Apply a convolution without bias, batch-norm, neurons and, if asked, a max-pool to maps."""
 
     def __init__(
         self,
         name: str,
         channels: tuple[int, int],
         pool: str | None,
+        neuron: Neuron,
         kernel: int = 3,
         stride: int = 1,
-        neuron: Neuron = LIF,
     ) -> None:
         """`channels`: in and out; `pool`: None, `before_lif` or `after_lif`."""
         super().__init__()
-        self.neuron = neuron
-        self.name = name
-        self.pool = pool
+        self.name, self.pool, self.neuron = name, pool, neuron
         self.conv = nn.Conv2d(*channels, kernel, stride, padding=kernel // 2, bias=False)
         self.norm = Norm(channels[1])
 
     def forward(self, maps: Tensor, timesteps: int, probe: Probe) -> Tensor:
-        """Spikes (timestep, image, channel, h, w) from maps (step, image, channel, h, w).
+        """Return spikes (timestep, image, channel, h, w) of maps (step, image, channel, h, w).
 
         One map for several timesteps (step 1) is a constant current; several maps for one timestep
         enter as their mean current.
@@ -167,7 +161,7 @@ class SpikingConv(nn.Module):
         return torch.as_tensor(current.unflatten(0, (steps, images)))
 
     def fire(self, current: Tensor, timesteps: int, probe: Probe) -> Tensor:
-        """The neurons' spikes over so many timesteps, pooled where the pool is behind them."""
+        """Return the neurons' spikes over the timesteps, pooled if the pool is behind them."""
         spikes, _ = self.neuron.fire(current.expand(timesteps, *current.shape[1:]))
         if self.pool == "after_lif":
             probe.record_maps(f"{self.name}.unpooled", spikes)
@@ -188,10 +182,10 @@ def check_sums(layer: SpikingConv | SpikingLinear, current: Tensor) -> None:
 
 
 def linear_rows(rows: Tensor, weight: Tensor) -> Tensor:
-    """rows (row, in) times weight (out, in) transposed, as a 1x1 convolution over a channels-last
-    image.
+    """Return rows (row, in) times weight^T (out, in), by a 1x1 convolution over an image.
 
-    Seldom is a copy made; on CPUs whose BLAS is slow, oneDNN's convolution is the faster product.
+    The image is channels-last, so a copy is seldom made; on CPUs whose BLAS is slow, oneDNN's
+    convolution is the faster product.
     """
     count = len(rows)
     if not count:

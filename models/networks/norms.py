@@ -17,7 +17,7 @@ FOLLOWING_MOMENTUM, FOLLOWING_ROUNDS = 0.05, 3
 
 
 class MomentsProbe(Probe):
-    """Sets every batch-norm's running statistics to the moments of the one batch it sees."""
+    """Set every batch-norm's running statistics to the moments of the one batch it sees."""
 
     def before_norm(
         self,
@@ -53,14 +53,13 @@ def settle_norms(model: STAS, images: Images) -> None:
     """
     norms = [module for module in model.modules() if isinstance(module, Norm)]
     kept = [(norm.momentum, norm.from_running) for norm in norms]
+    halts = model.halting is not None
     for norm in norms:
-        norm.from_running = model.halting is not None
-        norm.momentum = FOLLOWING_MOMENTUM
-        if model.halting is None:
+        norm.from_running, norm.momentum = halts, FOLLOWING_MOMENTUM if halts else None
+        if not halts:
             norm.reset_running_stats()
-            norm.momentum = None
     model.train()
-    for _ in range(1 if model.halting is None else FOLLOWING_ROUNDS):
+    for _ in range(FOLLOWING_ROUNDS if halts else 1):
         for pixels, _ in batches(images, SETTLING_BATCH):
             model(pixels)
     model.eval()

@@ -1,6 +1,6 @@
 """Blocks whose residual stream is a membrane potential: Spikingformer and Spike-Driven Transformer.
 
-Neurons stand ahead of every weighted sum, so that each sum reads spikes and each residual adds
+Neurons are ahead of every weighted sum, so that each sum reads spikes and each residual adds
 potentials. Spikingformer (2023) keeps Spikformer's self-attention; the Spike-Driven Transformer
 (NeurIPS 2023, SDSA) replaces it by a gate on channels: q where LIF_0.5 of the number of tokens with
 k and v both spiking fires.
@@ -17,7 +17,7 @@ from models.neurons.base import ATTENTION_THRESHOLD
 
 
 class PotentialBlock(nn.Module):
-    """x + attention(LIF(x)), then + MLP(LIF(x))."""
+    """Compute x + attention(LIF(x)), then + MLP(LIF(x))."""
 
     def __init__(self, index: int, config: ModelConfig, *, spike_driven: bool) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class PotentialBlock(nn.Module):
         self.fc2 = SpikingLinear(f"{self.name}.mlp.fc2", hidden, dim)
 
     def forward(self, dense: Tensor, context: Context) -> Tensor:
-        """The potentials (step, image, token, channel) one block later, zero for halted tokens."""
+        """Return the potentials (step, image, token, channel) a block later, zero where halted."""
         stream = context.rows.select(dense)
         out = self._attended(fire(stream, context, f"{self.name}.attn.in"), context)
         context.probe.potential(stream, context.rows)
@@ -44,7 +44,7 @@ class PotentialBlock(nn.Module):
         return context.rows.restore(stream)
 
     def _attended(self, entering: Tensor, context: Context) -> Tensor:
-        """The attention's spikes (row, channel)."""
+        """Return the attention's spikes (row, channel)."""
         q, k, v = (layer(entering, context) for layer in (self.q, self.k, self.v))
         name = f"{self.name}.attn.out"
         if not self.spike_driven:
@@ -57,7 +57,7 @@ class PotentialBlock(nn.Module):
 
 
 def channel_gate(k: Tensor, v: Tensor, context: Context, name: str) -> Tensor:
-    """SDSA's gate (step, image, channel): neurons on the number of tokens with both k and v.
+    """Return SDSA's gate (step, image, channel): neurons on the number of tokens with k and v.
 
     Halted tokens have zero rows and add nothing; the gate's neurons belong to no token and run at
     every timestep.

@@ -1,6 +1,4 @@
-"""Probes: what watches a network while it runs. A network calls its probe explicitly; the silent
-one does nothing.
-"""
+"""Probes: what watches a network while it runs, which calls its probe explicitly."""
 
 from __future__ import annotations
 
@@ -14,12 +12,10 @@ if TYPE_CHECKING:
 
 
 class Probe:
-    """The silent probe, and the interface of all others."""
+    """Do nothing: the silent probe, and the interface of all others."""
 
     def record(self, name: str, values: Tensor, rows: Rows) -> None:
-        """Take the stored tensor `name`: computed rows (row, channel) of spikes or of an integer
-        stream.
-        """
+        """Take the stored tensor `name`: rows (row, channel) of spikes or of an integer stream."""
 
     def record_maps(self, name: str, maps: Tensor) -> None:
         """Take the stored tensor `name`: maps (step, image, channel, height, width)."""
@@ -28,8 +24,9 @@ class Probe:
         """Take the mask bool (image, token) with which `block` runs one timestep."""
 
     def potential(self, values: Tensor, rows: Rows | None) -> None:
-        """See the residual potentials that the next layer adds its sums to: computed rows (row,
-        channel), or, where `rows` is None, maps (step, image, channel, height, width).
+        """See the residual potentials that the next layer adds its sums to.
+
+        Rows (row, channel), or, where `rows` is None, maps (step, image, channel, height, width).
         """
 
     def before_norm(
@@ -39,8 +36,7 @@ class Probe:
         timesteps: int,
         rows: Rows | None,
     ) -> None:
-        """See a layer's weighted sums before its batch-norm, and for how many timesteps its neurons
-        run.
+        """See a layer's sums before its batch-norm, and for how many timesteps its neurons run.
 
         `current` is (row, channel) of the rows given, or, in the patch splitting, where `rows` is
         None, (step, image, channel, height, width).

@@ -17,28 +17,26 @@ from models.networks.config import ModelConfig
 from models.networks.embeddings import Embedding, embeddings
 from models.networks.layers import Context, SpikingConv, SpikingLinear, fire
 from models.networks.probes import Probe
-from models.networks.rows import AllRows
+from models.networks.rows import Rows
 from models.neurons.base import ATTENTION_THRESHOLD, Neuron
 
 
 class PatchEmbedding(nn.Module):
-    """3x3 convolutions with neurons, plus a 1x1 convolution with neurons from an earlier layer."""
+    """Add a 1x1 convolution with neurons from an earlier layer to 3x3 ones with neurons."""
 
     def __init__(self, name: str, spec: Embedding, neuron: Neuron) -> None:
         super().__init__()
         self.name = name
         self.spec = spec
         self.layers = nn.ModuleList(
-            SpikingConv(
-                f"{name}.{at}", pair, "before_lif" if spec.pooled[at] else None, neuron=neuron
-            )
+            SpikingConv(f"{name}.{at}", pair, "before_lif" if spec.pooled[at] else None, neuron)
             for at, pair in enumerate(itertools.pairwise(spec.channels))
         )
         ends = (spec.channels[spec.shortcut_from], spec.channels[-1])
-        self.shortcut = SpikingConv(f"{name}.shortcut", ends, None, 1, spec.shortcut_stride, neuron)
+        self.shortcut = SpikingConv(f"{name}.shortcut", ends, None, neuron, 1, spec.shortcut_stride)
 
     def forward(self, maps: Tensor, steps: int, probe: Probe) -> Tensor:
-        """Integers 0..2 (step, image, channel, h, w) from maps of spikes or small integers."""
+        """Return integers 0..2 (step, image, channel, h, w) of maps of spikes or integers."""
         for at, layer in enumerate(self.layers):
             if at == self.spec.shortcut_from:
                 kept = maps
@@ -57,12 +55,12 @@ class PatchEmbedding(nn.Module):
 
 
 class TokenBlock(nn.Module):
-    """x + token attention(x), then + MLP."""
+    """Compute x + token attention(x), then + MLP."""
 
-    def __init__(self, name: str, dim: int, heads: int, hidden: int) -> None:
+    def __init__(self, name: str, dim: int, config: ModelConfig) -> None:
         super().__init__()
-        self.name = name
-        self.heads = heads
+        hidden = dim * config.mlp_ratio
+        self.name, self.heads = name, config.size.heads
         self.q, self.k = (SpikingLinear(f"{name}.attn.{part}", dim, dim) for part in "qk")
         self.proj = SpikingLinear(f"{name}.attn.proj_out", dim, dim)
         self.fc1 = SpikingLinear(f"{name}.mlp.hidden", dim, hidden)
@@ -81,7 +79,7 @@ class TokenBlock(nn.Module):
 
 
 class EarlierStages(nn.Module):
-    """From the images to the tokens of the last stage's first block."""
+    """Lead from the images to the tokens of the last stage's first block."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -93,19 +91,14 @@ class EarlierStages(nn.Module):
         )
         self.stages = nn.ModuleList(
             nn.ModuleList(
-                TokenBlock(
-                    f"stages.{stage}.blocks.{block}",
-                    specs[stage].channels[-1],
-                    config.size.heads,
-                    specs[stage].channels[-1] * config.mlp_ratio,
-                )
+                TokenBlock(f"stages.{stage}.blocks.{block}", specs[stage].channels[-1], config)
                 for block in range(depth)
             )
             for stage, depth in enumerate(config.earlier_blocks)
         )
 
     def forward(self, frames: Tensor, probe: Probe) -> Tensor:
-        """Tokens (timestep, image, token, channel), integers 0..2.
+        """Return tokens (timestep, image, token, channel), integers 0..2.
 
         `frames` (step, image, channel, h, w): one step where the image is constant, else T.
         """
@@ -117,7 +110,7 @@ class EarlierStages(nn.Module):
             maps = maps.expand(timesteps, *maps.shape[1:])
             grid = maps.shape[-2:]
             tokens = maps.flatten(3).transpose(2, 3)
-            context = Context(AllRows(*tokens.shape[:3], neuron=self.config.neurons), {}, probe)
+            context = Context(Rows(*tokens.shape[:3], neuron=self.config.neurons), {}, probe)
             rows = context.rows.select(tokens)
             for at, block in enumerate(blocks):
                 rows = block(rows, context)
@@ -133,7 +126,7 @@ class EarlierStages(nn.Module):
         return self.config.timesteps if late and not stage else 1
 
     def _first(self, frames: Tensor, probe: Probe) -> Tensor:
-        """Maps (step, image, channel, h, w) of the first patch embedding, in its form of I-SPS."""
+        """Return the first patch embedding's maps (step, image, channel, h, w), by I-SPS form."""
         config, first = self.config, self.embeddings[0]
         if config.isps == "early_integration":
             mean = config.integration == "mean"

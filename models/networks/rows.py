@@ -8,68 +8,44 @@ softmax, so a zero K or V row adds nothing).
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import torch
 from torch import Tensor
 
 from models.neurons.base import Neuron
-from models.neurons.lif import LIF
 
 Membranes = dict[str, Tensor]
 
 
-class Rows(Protocol):
-    """A policy over the rows of `steps` timesteps."""
+class Rows:
+    """Compute every row of `steps` timesteps: every token is active."""
 
-    steps: int
-    images: int
-    tokens: int
-    neuron: Neuron
-
-    def select(self, dense: Tensor) -> Tensor:
-        """From (step, image, token, channel) to the computed rows (row, channel)."""
-
-    def restore(self, rows: Tensor) -> Tensor:
-        """From computed rows to the dense form, zero where a token is halted."""
-
-    def live(self) -> Tensor | None:
-        """Return which computed rows are active, bool (row,); None when all are."""
-
-    def fire(self, current: Tensor, membranes: Membranes, name: str, threshold: float) -> Tensor:
-        """Spikes of the computed rows; the membranes of halted tokens at most leak."""
-
-
-class AllRows:
-    """Every token is active; one call may span several timesteps."""
-
-    def __init__(self, steps: int, images: int, tokens: int, *, neuron: Neuron = LIF) -> None:
+    def __init__(self, steps: int, images: int, tokens: int, *, neuron: Neuron) -> None:
         self.steps, self.images, self.tokens = steps, images, tokens
         self.neuron = neuron
 
     def select(self, dense: Tensor) -> Tensor:
-        """Flatten step, image and token."""
+        """Take the computed rows (row, channel) from (step, image, token, channel)."""
         return dense.reshape(-1, dense.shape[-1])
 
     def restore(self, rows: Tensor) -> Tensor:
-        """Unflatten."""
+        """Return computed rows in the dense form, zero where a token is halted."""
         return rows.view(self.steps, self.images, self.tokens, rows.shape[-1])
 
     def live(self) -> Tensor | None:
-        """Return None: all of them are."""
+        """Return which computed rows are active, bool (row,); None when all are."""
         return None
 
     def fire(self, current: Tensor, membranes: Membranes, name: str, threshold: float) -> Tensor:
-        """Step the neurons through the call's timesteps."""
+        """Return the spikes of the computed rows; the membranes of halted tokens at most leak."""
         by_step = current.view(self.steps, -1, current.shape[-1])
         spikes, membranes[name] = self.neuron.fire(by_step, membranes.get(name), threshold)
         return spikes.flatten(0, 1)
 
 
-class MaskedRows(AllRows):
-    """Every row is computed; halted rows are then set to zero and their membranes leak at most."""
+class MaskedRows(Rows):
+    """Compute every row, then set the halted ones to zero; their membranes at most leak."""
 
-    def __init__(self, active: Tensor, leak: float = 1.0, neuron: Neuron = LIF) -> None:
+    def __init__(self, active: Tensor, leak: float, neuron: Neuron) -> None:
         """`active`: bool (step, image, token); `leak`: what a step leaves of a halted membrane."""
         super().__init__(*active.shape, neuron=neuron)
         self.leak = leak
@@ -96,14 +72,13 @@ class MaskedRows(AllRows):
         return torch.cat(spikes)
 
 
-class DroppedRows:
-    """Only active rows of one timestep are computed: gather, compute, scatter."""
+class DroppedRows(Rows):
+    """Compute the active rows of one timestep only: gather, compute, scatter."""
 
-    def __init__(self, active: Tensor, leak: float = 1.0, neuron: Neuron = LIF) -> None:
+    def __init__(self, active: Tensor, leak: float, neuron: Neuron) -> None:
         """`active`: bool (1, image, token); `leak`: what a step leaves of a halted membrane."""
+        super().__init__(*active.shape, neuron=neuron)
         self.leak = leak
-        self.neuron = neuron
-        self.steps, self.images, self.tokens = active.shape
         self.total = active.numel()
         self.index = active.flatten().nonzero().squeeze(1)
 
@@ -114,11 +89,7 @@ class DroppedRows:
     def restore(self, rows: Tensor) -> Tensor:
         """Scatter into zeros."""
         dense = rows.new_zeros(self.total, rows.shape[-1]).index_copy(0, self.index, rows)
-        return dense.view(self.steps, self.images, self.tokens, rows.shape[-1])
-
-    def live(self) -> Tensor | None:
-        """Return None: all computed rows are active."""
-        return None
+        return super().restore(dense)
 
     def fire(self, current: Tensor, membranes: Membranes, name: str, threshold: float) -> Tensor:
         """Gather the active membranes, step them, scatter them back."""

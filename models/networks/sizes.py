@@ -1,6 +1,4 @@
-"""What data sets show and sizes that several families share: facts of publications, and where
-those are silent our choices.
-"""
+"""What data sets show, and sizes that families share: published, or where nothing is our choice."""
 
 from __future__ import annotations
 
@@ -8,7 +6,7 @@ from typing import NamedTuple
 
 
 class Size(NamedTuple):
-    """Depth, width and heads of a Spikformer."""
+    """Hold depth, width and heads of a Spikformer."""
 
     blocks: int
     embed_dim: int
@@ -16,7 +14,7 @@ class Size(NamedTuple):
 
 
 class Dataset(NamedTuple):
-    """What a network must know of a data set: its classes, and the images it is shown.
+    """Describe what a network must know of a data set: its classes, and the images it is shown.
 
     `sequential`: an image has a picture for each timestep, (timestep, channel, h, w).
     """

@@ -12,28 +12,26 @@ from torch import Tensor, nn
 from models.errors import ModelError
 from models.networks.config import ModelConfig
 from models.networks.layers import Context, SpikingLinear, fire
-from models.networks.rows import AllRows, Rows
+from models.networks.rows import DroppedRows, Rows
 from models.neurons.base import ATTENTION_THRESHOLD
 
 ATTENTION_SCALE = 0.125
 
 
 class SpikingSelfAttention(nn.Module):
-    """q, k, v = spikes; LIF_0.5((q k^T) v * 0.125); projection. No softmax."""
+    """Attend: q, k, v = spikes; LIF_0.5((q k^T) v * 0.125); projection. No softmax."""
 
     def __init__(self, name: str, config: ModelConfig) -> None:
         super().__init__()
         dim = config.size.embed_dim
         self.name = name
         self.heads = config.size.heads
-        self.q = SpikingLinear(f"{name}.q", dim, dim)
-        self.k = SpikingLinear(f"{name}.k", dim, dim)
-        self.v = SpikingLinear(f"{name}.v", dim, dim)
+        self.q, self.k, self.v = (SpikingLinear(f"{name}.{part}", dim, dim) for part in "qkv")
         self.proj = SpikingLinear(f"{name}.proj_out", dim, dim)
         self.leaks = config.membrane_leak
 
     def forward(self, rows: Tensor, context: Context) -> Tensor:
-        """Spikes (row, channel) from the stream (row, channel)."""
+        """Return spikes (row, channel) from the stream (row, channel)."""
         q, k, v = (layer(rows, context) for layer in (self.q, self.k, self.v))
         mixed = attention(q, k, v, self.heads, context.rows)
         out = fire(mixed, context, f"{self.name}.out", ATTENTION_THRESHOLD)
@@ -43,26 +41,25 @@ class SpikingSelfAttention(nn.Module):
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, heads: int, rows: Rows) -> Tensor:
-    """The current (row, channel) of the attention's neurons from spikes q, k, v (row, channel).
+    """Return the current (row, channel) of the attention's neurons of q, k, v (row, channel).
 
     Halted tokens have zero rows, so that their keys and values add nothing. k^T v comes first: the
     sums are integers, so the order changes nothing but the time.
     """
-    by_head = (
+    queries, keys, values = (
         rows.restore(spikes).unflatten(3, (heads, -1)).transpose(2, 3) for spikes in (q, k, v)
     )
-    queries, keys, values = by_head
     mixed = queries @ (keys.transpose(-2, -1) @ values)
     return rows.select(mixed.transpose(2, 3).flatten(3)) * ATTENTION_SCALE
 
 
 def fire_across(current: Tensor, context: Context, name: str) -> Tensor:
-    """The spikes (row, channel) of neurons that run over (timestep x image) one after another.
+    """Return spikes (row, channel) of neurons that run over (timestep x image) in turn.
 
     See ModelConfig.membrane_leak. Raises ModelError where a call spans no whole batch.
     """
     rows = context.rows
-    if name in context.membranes or not isinstance(rows, AllRows):
+    if name in context.membranes or isinstance(rows, DroppedRows):
         raise ModelError("membrane_leak needs all timesteps of a batch at once: path layers")
     by_step = current.view(rows.steps * rows.images, rows.tokens, -1)
     spikes, context.membranes[name] = rows.neuron.fire(by_step)
@@ -71,7 +68,7 @@ def fire_across(current: Tensor, context: Context, name: str) -> Tensor:
 
 
 class SpikformerBlock(nn.Module):
-    """x + SSA(x), then + MLP."""
+    """Compute x + SSA(x), then + MLP."""
 
     def __init__(self, index: int, config: ModelConfig) -> None:
         super().__init__()
@@ -84,7 +81,7 @@ class SpikformerBlock(nn.Module):
         self.fc2 = SpikingLinear(f"{self.name}.mlp.out", hidden, dim)
 
     def forward(self, dense: Tensor, context: Context) -> Tensor:
-        """The stream (step, image, token, channel) one block later, zero for halted tokens."""
+        """Return the stream (step, image, token, channel) one block later, zero where halted."""
         stream = context.rows.select(dense)
         stream = stream + self.attn(stream, context)
         context.probe.record(f"{self.name}.mlp.x", stream, context.rows)

@@ -18,6 +18,8 @@ share one result:
 
 from __future__ import annotations
 
+import itertools
+
 from torch import Tensor, nn
 
 from models.networks.config import ModelConfig
@@ -33,24 +35,19 @@ def pool_of(config: ModelConfig, stage: int) -> str | None:
 
 
 class PatchSplitting(nn.Module):
-    """From images (image, channel, h, w) to the tokens of the first block."""
+    """Lead from images (image, channel, h, w) to the tokens of the first block."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
         channels = (config.dataset.image_channels, *config.stage_channels)
         self.stages = nn.ModuleList(
-            SpikingConv(
-                f"sps.{stage}",
-                (channels[stage], channels[stage + 1]),
-                pool_of(config, stage),
-                neuron=config.neurons,
-            )
-            for stage in range(5)
+            SpikingConv(f"sps.{stage}", pair, pool_of(config, stage), config.neurons)
+            for stage, pair in enumerate(itertools.pairwise(channels))
         )
 
     def forward(self, frames: Tensor, probe: Probe) -> Tensor:
-        """Tokens (step, image, token, channel): T steps, or one step with I-SPS.
+        """Return tokens (step, image, token, channel): T steps, or one step with I-SPS.
 
         `frames` (step, image, channel, h, w): one step where the image is constant, else T.
         Spikformer's tokens are integers (without I-SPS 0..2), the others' potentials.
@@ -67,9 +64,9 @@ class PatchSplitting(nn.Module):
             maps = stage(maps, steps, probe)
         stream = self._stream(maps, steps, probe)
         late, spikes = form == "late_sum", self.config.spike_stream
-        if late and spikes:
-            probe.record_maps("sps.x", stream)
         if late:
+            if spikes:
+                probe.record_maps("sps.x", stream)
             stream = stream.sum(0, keepdim=True)
         if spikes:
             probe.record_maps("blocks.0.x", stream)
@@ -78,16 +75,14 @@ class PatchSplitting(nn.Module):
         return stream.flatten(3).transpose(2, 3).contiguous()
 
     def _stream(self, maps: Tensor, steps: int, probe: Probe) -> Tensor:
-        """The last two stages and what is added: (step, image, channel, h, w)."""
+        """Return the last two stages and what is added: (step, image, channel, h, w)."""
         fourth, last = self.stages[3], self.stages[4]
         current = fourth.current(maps, steps, probe)
         spikes = fourth.fire(current, steps, probe)
         return self.config.kind.join(last, current, spikes, steps, probe)
 
     def _integrated(self, frames: Tensor, probe: Probe) -> Tensor:
-        """One graded map (1, image, channel, h, w): the sum over T of the first stage's spikes, or
-        its mean.
-        """
+        """Return the sum over T of the first stage's spikes, or its mean: a graded map."""
         spikes = self.stages[0](frames, self.config.timesteps, probe)
         total = spikes.sum(0, keepdim=True)
         probe.record_maps("sps.0.integrated", total)

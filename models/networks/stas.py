@@ -8,19 +8,19 @@ import torch
 from torch import Tensor, nn
 
 from models.errors import ModelError
-from models.halting.policies import make_policy
+from models.halting.policies import POLICIES
 from models.halting.recursion import HaltingState, HaltingStep
 from models.networks.config import ModelConfig
 from models.networks.layers import Context, SpikingConv, SpikingLinear
 from models.networks.probes import SILENT, Probe
-from models.networks.rows import AllRows, DroppedRows, MaskedRows, Membranes, Rows
+from models.networks.rows import DroppedRows, MaskedRows, Membranes, Rows
 from models.neurons.base import Neuron
 
 INITIAL_STD = 0.02
 
 
 class Output(NamedTuple):
-    """What a forward pass gives.
+    """Hold what a forward pass gives.
 
     `logits` (image, class); `active` bool (image, timestep, block, token), None without halting;
     `ponder` (image, token): A-ViT's rho, and `weights` (image, check, token): the weights of the
@@ -36,7 +36,7 @@ class Output(NamedTuple):
 
 
 class STAS(nn.Module):
-    """A network of one of the families with the switches of its config.
+    """Build a network of one of the families with the switches of its config.
 
     Without I-SPS and halting, Spikformer, the Spike-Driven Transformer and QKFormer are those of
     SpikingJelly.
@@ -49,7 +49,7 @@ class STAS(nn.Module):
         self.blocks = nn.ModuleList(
             config.kind.block(index, config) for index in range(config.size.blocks)
         )
-        self.halting = make_policy(config)
+        self.halting = POLICIES.named(config.halting.policy).of(config) if config.halts else None
         self.head = nn.Linear(config.size.embed_dim, config.dataset.classes)
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Conv2d):
@@ -65,8 +65,7 @@ class STAS(nn.Module):
         rows: str = "dropped",
         imposed: Tensor | None = None,
     ) -> Output:
-        """Classify images (image, channel, h, w) of pixel values 0..255, or, of a sequential data
-        set, (image, timestep, channel, h, w).
+        """Classify images (image, [timestep,] channel, h, w) of pixel values 0..255.
 
         `path`: `layers` (each layer over all timesteps at once), `serial` (one timestep after
         another) or `halting` (serial, tokens halt); None takes `halting` where the config halts,
@@ -88,20 +87,17 @@ class STAS(nn.Module):
         return Output(self.head(features.mean((0, 2))), None, None)
 
     def _frames(self, images: Tensor) -> Tensor:
-        """Normalised pictures (step, image, channel, h, w), one step where images are constant."""
+        """Normalise pictures (step, image, channel, h, w), one step where images are constant."""
         dataset, timesteps = self.config.dataset, self.config.timesteps
-        picture = (dataset.image_channels, dataset.image_size, dataset.image_size)
-        expected = (timesteps, *picture) if dataset.sequential else picture
-        if images.dim() != len(expected) + 1 or tuple(images.shape[1:]) != expected:
-            named = (
-                "(image, timestep, channel, h, w)"
-                if dataset.sequential
-                else "(image, channel, h, w)"
-            )
+        expected: tuple[int, ...] = (dataset.image_channels, *2 * [dataset.image_size])
+        named, rule = "(image, channel, h, w)", ""
+        if dataset.sequential:
+            expected, named = (timesteps, *expected), "(image, timestep, channel, h, w)"
+            rule = f"; a sequence must give {timesteps} timesteps"
+        if tuple(images.shape[1:]) != expected:
             raise ModelError(
                 f"images of shape {tuple(images.shape)}: {self.config.name} takes {named} with "
-                f"{expected} for each image"
-                + (f"; a sequence must give {timesteps} timesteps" if dataset.sequential else "")
+                f"{expected} for each image{rule}"
             )
         if not torch.compiler.is_compiling() and not bool(images.isfinite().all()):
             raise ModelError("images hold pixels that are not finite; pixels must lie in 0..255")
@@ -109,7 +105,7 @@ class STAS(nn.Module):
         return frames.transpose(0, 1) if dataset.sequential else frames.unsqueeze(0)
 
     def classify(self, features: Tensor, probe: Probe = SILENT) -> Tensor:
-        """Logits (image, class) from features (timestep, image, channel), means over tokens.
+        """Return logits (image, class) of features (timestep, image, channel), means over tokens.
 
         The Spike-Driven Transformer's features pass through neurons first.
         """
@@ -119,9 +115,7 @@ class STAS(nn.Module):
         return torch.as_tensor(self.head(features.mean(0)))
 
     def normalised(self, images: Tensor) -> Tensor:
-        """Scale pixels (0..255); by our choice with 1/256 and no mean, so that the first sums are
-        exact.
-        """
+        """Scale pixels 0..255; by our choice with 1/256 and no mean, for exact first sums."""
         scaled = images * self.config.pixel_scale
         if not self.config.image_mean:
             return scaled
@@ -136,30 +130,28 @@ class STAS(nn.Module):
         return [m for m in self.modules() if isinstance(m, SpikingConv | SpikingLinear)]
 
     def _layer_by_layer(self, stream: Tensor, probe: Probe, imposed: Tensor | None) -> Tensor:
-        """Each block over all timesteps at once (as SpikingJelly): (timestep, image, token,
-        channel).
-        """
+        """Run each block over all timesteps at once, as SpikingJelly does."""
         for index, block in enumerate(self.blocks):
-            rows: Rows = AllRows(*stream.shape[:3], neuron=self.config.neurons)
+            rows = Rows(*stream.shape[:3], neuron=self.config.neurons)
             if imposed is not None:
                 rows = MaskedRows(imposed[:, :, index].transpose(0, 1), *self._leak)
             stream = block(stream, Context(rows, {}, probe))
         return stream
 
     def _serial(self, stream: Tensor, probe: Probe) -> Tensor:
-        """Each timestep through all blocks, membranes kept between timesteps."""
+        """Run each timestep through all blocks, membranes kept between timesteps."""
         membranes: list[Membranes] = [{} for _ in self.blocks]
         outputs = []
         for step in range(stream.shape[0]):
             current = stream[step : step + 1]
-            rows = AllRows(*current.shape[:3], neuron=self.config.neurons)
+            rows = Rows(*current.shape[:3], neuron=self.config.neurons)
             for block, kept in zip(self.blocks, membranes, strict=True):
                 current = block(current, Context(rows, kept, probe))
             outputs.append(current)
         return torch.cat(outputs)
 
     def _halting_serially(self, images: Tensor, stream: Tensor, probe: Probe, rows: str) -> Output:
-        """Timesteps outside, blocks inside; the policy says who runs."""
+        """Run timesteps outside, blocks inside; the policy says who runs."""
         policy = self.halting
         assert policy is not None
         timesteps, count, tokens, _ = stream.shape
@@ -178,17 +170,12 @@ class STAS(nn.Module):
                 current = block(current, Context(chosen, membranes[index], probe))
                 state = policy.after(state, current[0], step, self.classify)
         active = torch.stack(masks, 1).unflatten(1, (timesteps, len(self.blocks)))
-        logits = self._logits(state, probe)
-        return Output(
-            logits,
-            active,
-            policy.ponder(state),
-            policy.weights(state, timesteps),
-            policy.survival(state, timesteps),
-        )
+        logits, ponder = self._logits(state, probe), policy.ponder(state)
+        weights, survival = policy.weights(state, timesteps), policy.survival(state, timesteps)
+        return Output(logits, active, ponder, weights, survival)
 
     def _logits(self, state: HaltingState, probe: Probe) -> Tensor:
-        """What the head makes of the tokens at the end."""
+        """Return what the head makes of the tokens at the end."""
         halting, timesteps = self.config.halting, self.config.timesteps
         if state.logits is not None:
             self.classify(torch.stack(state.features), probe)  # for the probe alone
@@ -204,14 +191,14 @@ class STAS(nn.Module):
 
     @property
     def _leak(self) -> tuple[float, Neuron]:
-        """What a timestep leaves of a halted token's membrane, and the neuron."""
+        """Return what a timestep leaves of a halted token's membrane, and the neuron."""
         neuron = self.config.neurons
         return neuron.keep if self.config.halting.membranes == "zero_input" else 1.0, neuron
 
     def _rows(self, rows: str, active: Tensor) -> Rows:
-        """The row policy for a mask (image, token) of one timestep."""
+        """Return the rows to compute for a mask (image, token) of one timestep."""
         if rows == "masked":
             return MaskedRows(active.unsqueeze(0), *self._leak)
         if bool(active.all()):
-            return AllRows(1, *active.shape, neuron=self.config.neurons)
+            return Rows(1, *active.shape, neuron=self.config.neurons)
         return DroppedRows(active.unsqueeze(0), *self._leak)

@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 from typing import Any, NamedTuple
 
-from models.halting.policies import policy_named, policy_names
+from models.halting.policies import POLICIES
 from models.networks.config import (
     ATTENTION_ORDERS,
     EXITS,
@@ -18,7 +18,7 @@ from models.networks.config import (
     HaltingConfig,
     ModelConfig,
 )
-from models.neurons import neuron_names
+from models.neurons import NEURONS
 
 OF_MODEL = ("isps", "integration", "pool", "membrane_leak", "attention_order", "neuron")
 OF_HALTING = (
@@ -37,14 +37,14 @@ OF_HALTING = (
 
 
 class Switches(NamedTuple):
-    """Fields of ModelConfig and of its HaltingConfig that were asked for; all others stay."""
+    """Hold fields of ModelConfig and of its HaltingConfig that were asked for."""
 
     model: dict[str, Any]
     halting: dict[str, Any]
 
     @property
     def given(self) -> bool:
-        """Whether any was asked for."""
+        """Return whether any was asked for."""
         return bool(self.model or self.halting)
 
     def applied(self, config: ModelConfig) -> ModelConfig:
@@ -53,10 +53,9 @@ class Switches(NamedTuple):
         A policy without weights for a mean field takes output `last` unless asked otherwise.
         """
         halting = dataclasses.asdict(config.halting) | self.halting
-        known = halting["policy"] in policy_names()
-        weighs = known and policy_named(halting["policy"]).accumulates
-        if known and not weighs and "output" not in self.halting:
-            halting["output"] = "last"
+        known, policy = POLICIES.names(), halting["policy"]
+        if policy in known and not POLICIES.named(policy).accumulates:
+            halting["output"] = self.halting.get("output", "last")
         return dataclasses.replace(config, halting=HaltingConfig(**halting), **self.model)
 
 
@@ -81,11 +80,11 @@ def add_switches(parser: argparse.ArgumentParser) -> None:
         choices=ATTENTION_ORDERS,
         help="(q k^T) v or q (k^T v): the same spikes, other work; default: the original's",
     )
-    add("--neuron", choices=neuron_names(), help="of every layer")
+    add("--neuron", choices=NEURONS.names(), help="of every layer")
     add("--granularity", choices=GRANULARITIES, help="where halting is checked and begins again")
     add(
         "--policy",
-        choices=policy_names(),
+        choices=POLICIES.names(),
         help="who halts: A-SSA's score, or a control: random tokens, TP-Spikformer's importance, "
         "DT-SNN's entropy exit (with granularity timestep), or a gate (with granularity waking)",
     )
@@ -103,9 +102,8 @@ def add_switches(parser: argparse.ArgumentParser) -> None:
 
 def switches_asked(options: argparse.Namespace) -> Switches:
     """Return the switches that the options give."""
-    asked = {name: getattr(options, name) for name in (*OF_MODEL, *OF_HALTING)}
-    given = {name: value for name, value in asked.items() if value is not None}
+    given = {name: value for name, value in vars(options).items() if value is not None}
     halting = {name: given[name] for name in OF_HALTING if name in given}
-    if options.seed_of_halting is not None:
-        halting["seed"] = options.seed_of_halting
+    if "seed_of_halting" in given:
+        halting["seed"] = given["seed_of_halting"]
     return Switches({name: given[name] for name in OF_MODEL if name in given}, halting)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,7 @@ MAX_FILE_BYTES = 1 << 30
 
 
 def weight_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Return the convolution and linear weights by name, head included; no batch-norm, no bias, no
-    halting.
-    """
+    """Return the convolution and linear weights by name, the head's included, without biases."""
     return {
         f"{name}.weight": module.weight
         for name, module in model.named_modules()
@@ -37,9 +35,7 @@ def weight_tensors(model: nn.Module) -> dict[str, Tensor]:
 
 
 def weights_sha256(model: nn.Module) -> str:
-    """Hash over the names and the little-endian float32 values of `weight_tensors`, in order of
-    name.
-    """
+    """Hash names and little-endian float32 values of `weight_tensors`, in order of name."""
     digest = hashlib.sha256()
     for name, tensor in sorted(weight_tensors(model).items()):
         digest.update(name.encode())
@@ -49,11 +45,10 @@ def weights_sha256(model: nn.Module) -> str:
 
 
 def to_grid(weight: Tensor) -> Tensor:
-    """Return the nearest 8-bit weights: integers -127..127 times one power of two for each output
-    channel (axis 0).
+    """Return the nearest 8-bit weights: integers -127..127 times a power of two by output channel.
 
-    The powers fold into the batch-norm. Sums of such weights times spikes or small integers are
-    exact in float32, in whatever order they are added.
+    Output channels are axis 0. The powers fold into the batch-norm. Sums of such weights times
+    spikes or small integers are exact in float32, in whatever order they are added.
     """
     limit = float(2 ** (WEIGHT_BITS - 1) - 1)
     largest = weight.abs().flatten(1).amax(1).clamp_min(LEAST_WEIGHT)
@@ -70,8 +65,7 @@ def round_weights(model: nn.Module) -> None:
 
 
 def save_weights(path: Path, model: nn.Module, metadata: Mapping[str, Any]) -> None:
-    """Write the whole state as safetensors, `metadata` as JSON in its header; the file appears
-    whole or not at all.
+    """Write the state as safetensors, at once or not at all, `metadata` as JSON in its header.
 
     8-bit weights are stored as float16, which holds them exactly.
     """
@@ -86,7 +80,7 @@ def save_weights(path: Path, model: nn.Module, metadata: Mapping[str, Any]) -> N
 
 
 class _Header(BaseModel):
-    """What a weights file may tell of itself, by type; more may stand beside it."""
+    """Describe what a weights file may say of itself, by type; more may be there."""
 
     model: str | None = None
     dataset: str | None = None
@@ -98,9 +92,7 @@ class _Header(BaseModel):
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the float32 state and the metadata of a safetensors file; raises ModelError for
-    anything else.
-    """
+    """Return a safetensors file's float32 state and metadata; raises ModelError for any other."""
     check_regular(path, MAX_FILE_BYTES, ModelError)
     try:
         with safe_open(str(path), framework="pt") as file:
@@ -132,9 +124,8 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> N
     wrong = sorted(own.keys() ^ state.keys())
     wrong += [n for n in sorted(own.keys() & state.keys()) if own[n].shape != state[n].shape]
     if wrong:
-        shown = ", ".join(wrong[:4]) + (", ..." if len(wrong) > 4 else "")
         raise ModelError(
-            f"weights file {path} does not fit the model: {len(wrong)} tensors ({shown})"
+            f"weights file {path} does not fit the model: {len(wrong)} tensors ({first_of(wrong)})"
         )
     check_finite(state, path)
     model.load_state_dict(dict(state))
@@ -144,7 +135,12 @@ def check_finite(state: Mapping[str, Tensor], path: Path) -> None:
     """Raise ModelError naming the first tensors that hold values that are not finite."""
     wrong = sorted(n for n, t in state.items() if t.is_floating_point() and not t.isfinite().all())
     if wrong:
-        shown = ", ".join(wrong[:4]) + (", ..." if len(wrong) > 4 else "")
         raise ModelError(
-            f"weights file {path}: {len(wrong)} tensors hold values that are not finite ({shown})"
+            f"weights file {path}: {len(wrong)} tensors hold values that are not finite "
+            f"({first_of(wrong)})"
         )
+
+
+def first_of(names: Sequence[str]) -> str:
+    """Return the first four names, and whether there are more."""
+    return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")

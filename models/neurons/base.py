@@ -7,7 +7,7 @@ from the gradient; the surrogate is a sigmoid with alpha 4, as in SpikingJelly 2
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -15,12 +15,13 @@ import torch
 from torch import Tensor
 
 from models.errors import ModelError
+from models.neurons import NEURONS
 
 THRESHOLD = 1.0
 ATTENTION_THRESHOLD = 0.5
 SURROGATE_ALPHA = 4.0
 
-NEURONS: dict[str, Neuron] = {}
+register = NEURONS.register
 
 
 class Neuron(ABC):
@@ -124,13 +125,3 @@ def surrogate() -> Any:
 def full_precision(values: Tensor) -> Tensor:
     """Return `values`, in float32 where they are of half precision."""
     return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
-
-
-def register(name: str) -> Callable[[type[Neuron]], type[Neuron]]:
-    """Register a neuron by the name of its file."""
-
-    def add(neuron: type[Neuron]) -> type[Neuron]:
-        NEURONS[name] = neuron()
-        return neuron
-
-    return add

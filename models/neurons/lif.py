@@ -10,7 +10,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from models.neurons.base import NEURONS, Neuron, register, surrogate
+from models.neurons import NEURONS
+from models.neurons.base import Neuron, register, surrogate
 
 TAU = 2.0
 

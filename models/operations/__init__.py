@@ -8,7 +8,7 @@ not stored; their name is that of their operation.
 
 from __future__ import annotations
 
-from models.halting.policies import policy_named
+from models.halting.policies import POLICIES
 from models.networks.config import ModelConfig
 from models.operations.blocks import list_halting, list_head
 from models.operations.plan import NetworkListing
@@ -22,7 +22,7 @@ def describe(config: ModelConfig, gamma: float = 0.0, beta: float = 0.0) -> Topo
     plan = NetworkListing(config)
     stream = config.kind.list_stem(plan)
     for index in range(config.size.blocks):
-        if config.halts and policy_named(config.halting.policy).is_checked_ahead(index):
+        if config.halts and POLICIES.named(config.halting.policy).is_checked_ahead(index):
             list_halting(plan, index, stream, gamma, beta)
         stream = config.kind.list_block(plan, index, stream)
         ends = index + 1 == config.size.blocks

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from models.halting.policies import policy_named
+from models.halting.policies import POLICIES
 from models.networks.spikformer import ATTENTION_SCALE
 from models.neurons.base import ATTENTION_THRESHOLD
 from models.operations.plan import Grid, NetworkListing
@@ -15,7 +15,7 @@ def list_halting(plan: NetworkListing, index: int, stream: str, gamma: float, be
     """Score, accumulate, compare, and add to the mean field."""
     config, plan.stage, plan.block = plan.config, "halting", index
     halting = config.halting
-    check = policy_named(halting.policy).check_parameters(halting)
+    check = POLICIES.named(halting.policy).check_parameters(halting)
     parameters = {
         "gamma": gamma,
         "beta": beta,

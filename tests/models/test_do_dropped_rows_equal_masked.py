@@ -12,7 +12,7 @@ from models.data.images import Images
 from models.evaluate import fit_beta
 from models.networks.config import HaltingConfig
 from models.networks.families import FAMILIES
-from models.networks.rows import AllRows, DroppedRows, MaskedRows, Membranes
+from models.networks.rows import DroppedRows, MaskedRows, Membranes, Rows
 from models.neurons.lif import LIF
 from models.operations import describe
 from tests.models.tiny_networks import Keeper, lively, noise, tiny_config
@@ -146,9 +146,9 @@ def test_membranes_of_halted_tokens_are_frozen_or_leak(policy: type, leak: float
     current = torch.full((4, 2), 1.2)
     active = torch.tensor([[[True, False, True, False]]])
     membranes: Membranes = {}
-    AllRows(1, 1, 4).fire(current, membranes, "n", 1.0)
+    Rows(1, 1, 4, neuron=LIF).fire(current, membranes, "n", 1.0)
     before = membranes["n"].clone()
-    rows = policy(active, leak)
+    rows = policy(active, leak, LIF)
     fired = rows.restore(rows.fire(rows.select(current.view(1, 1, 4, 2)), membranes, "n", 1.0))
     _, charged = LIF.fire(current.unsqueeze(0), before)
     silent, leaked = LIF.fire(torch.zeros(1, 4, 2), before)

@@ -12,9 +12,10 @@ from models.errors import ModelError
 from models.networks.config import named_config
 from models.networks.layers import Context
 from models.networks.probes import SILENT
-from models.networks.rows import AllRows
+from models.networks.rows import Rows
 from models.networks.spikformer import fire_across
 from models.networks.stas import STAS
+from models.neurons.lif import LIF
 from tests.messages import said
 from tests.models.tiny_networks import lively
 
@@ -27,7 +28,7 @@ def test_the_neurons_are_those_of_spikingjelly_over_timesteps_times_images() -> 
     current = 2.0 * torch.randn(3, 2, 5, 8)  # timestep, image, token, channel
     twin = neuron.LIFNode(tau=2.0, detach_reset=True, step_mode="m")
     wanted = twin(current.flatten(0, 1))  # as the repository hands it over
-    context = Context(AllRows(3, 2, 5), {}, SILENT)
+    context = Context(Rows(3, 2, 5, neuron=LIF), {}, SILENT)
     found = fire_across(current.view(-1, 8), context, "proj")
     assert torch.equal(found, wanted.reshape(-1, 8))
 

@@ -219,9 +219,9 @@ def test_the_host_computes_what_the_network_computed(live: LiveRun, free: list[F
     spikes = device._values("blocks.0.attn.q", recording.tensors["blocks.0.attn.q"])[:1]
     from models.networks.layers import Context
     from models.networks.probes import SILENT
-    from models.networks.rows import AllRows
+    from models.networks.rows import Rows
 
-    rows = AllRows(1, 1, live.model.config.tokens)
+    rows = Rows(1, 1, live.model.config.tokens, neuron=live.model.config.neurons)
     q = live.model.blocks[0].attn.q(stream[0], Context(rows, {}, SILENT))
     assert torch.equal(q, spikes[0])
 

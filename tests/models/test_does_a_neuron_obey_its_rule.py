@@ -13,13 +13,13 @@ from models import neurons
 from models.capture import main
 from models.errors import ModelError
 from models.networks.stas import STAS
-from models.neurons import neuron_named, neuron_names
-from models.neurons.base import NEURONS, Neuron, fused_kernels
+from models.neurons import NEURONS
+from models.neurons.base import Neuron, fused_kernels
 from simulator.trace import Trace
 from tests.messages import said
 from tests.models.tiny_networks import Keeper, lively, noise, tiny_config
 
-NAMES = neuron_names()
+NAMES = NEURONS.names()
 TWINS = {
     "lif": lambda: jelly.LIFNode(tau=2.0, detach_reset=True, step_mode="m"),
     "integrate_and_fire": lambda: jelly.IFNode(detach_reset=True, step_mode="m"),
@@ -29,7 +29,7 @@ TWINS = {
 @pytest.mark.parametrize("name", NAMES)
 def test_it_fires_by_its_shares_of_membrane_and_current(name: str) -> None:
     torch.manual_seed(0)
-    neuron, current = neuron_named(name), torch.randn(5, 40).double()
+    neuron, current = NEURONS.named(name), torch.randn(5, 40).double()
     membrane, spikes = torch.zeros(40).double(), []
     for at_step in current:
         charged = neuron.keep * membrane + neuron.take * at_step
@@ -46,7 +46,7 @@ def test_spikes_and_gradients_are_those_of_spikingjelly(name: str) -> None:
     results = []
     currents = 2.0 * torch.randn(4, 3, 8)
     weights = torch.randn(4, 3, 8)
-    for run in (lambda x: neuron_named(name).fire(x)[0], TWINS[name]()):
+    for run in (lambda x: NEURONS.named(name).fire(x)[0], TWINS[name]()):
         current = currents.clone().requires_grad_()
         spikes = run(current)
         (spikes * weights).sum().backward()
@@ -63,7 +63,7 @@ def test_a_fused_kernel_gives_the_same(name: str, membrane: bool, device: str) -
     if device == "cuda" and not torch.cuda.is_available():
         pytest.skip("no GPU here")
     torch.manual_seed(2)
-    neuron, currents = neuron_named(name), 2.0 * torch.randn(4, 3, 8, device=device)
+    neuron, currents = NEURONS.named(name), 2.0 * torch.randn(4, 3, 8, device=device)
     before = 0.5 * torch.randn(3, 8, device=device) if membrane else None
     found = []
     for kernels in (contextlib.nullcontext(), fused_kernels(neuron)):
@@ -84,8 +84,8 @@ def test_a_fused_kernel_gives_the_same(name: str, membrane: bool, device: str) -
 def test_a_neuron_without_a_fused_kernel_says_so() -> None:
     class Plain(Neuron):
         keep, take = 1.0, 1.0
-        charge = neuron_named("lif").charge
-        listed = neuron_named("lif").listed
+        charge = NEURONS.named("lif").charge
+        listed = NEURONS.named("lif").listed
 
     neuron = Plain()
     with (
@@ -130,7 +130,7 @@ def test_a_trace_says_what_an_update_takes(name: str, tmp_path: Path) -> None:
     words += ["--images", "2", "--timesteps", "2", "--neuron", name, "--out", str(out)]
     assert main(words) == 0
     with Trace.open(out) as trace:
-        kind, parameters = neuron_named(name).listed(1.0)
+        kind, parameters = NEURONS.named(name).listed(1.0)
         found = next(each for each in trace.operations if each.name == "blocks.0.attn.q_lif")
         assert (found.kind, dict(found.parameters)) == (kind, parameters)
 
@@ -160,7 +160,7 @@ def test_a_neuron_of_another_folder_runs_in_a_network(
 ) -> None:
     (tmp_path / "slow_leak.py").write_text(SLOW_LEAK)
     monkeypatch.setattr(neurons, "__path__", [*neurons.__path__, str(tmp_path)])
-    assert neuron_names() == (*NAMES, "slow_leak")
+    assert NEURONS.names() == (*NAMES, "slow_leak")
     test_it_fires_by_its_shares_of_membrane_and_current("slow_leak")
     model = lively(tiny_config(neuron="slow_leak"))
     with torch.no_grad():

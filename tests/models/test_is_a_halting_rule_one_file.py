@@ -10,8 +10,8 @@ import torch
 
 from models.errors import ModelError
 from models.halting import policies
-from models.halting.policies import policy_named, policy_names
-from models.halting.recursion import POLICIES, register
+from models.halting.policies import POLICIES
+from models.halting.recursion import register
 from models.networks.config import GRANULARITIES, HaltingConfig
 from models.operations import describe
 from tests.messages import refused, said
@@ -33,7 +33,7 @@ class FirstTokens(Policy):
         kept = torch.arange(entering.shape[1]) < self.config.budget * entering.shape[1]
         return state._replace(active=state.active & kept)
 '''
-CHECKED = [(name, each) for name in policy_names() for each in GRANULARITIES[1:]]
+CHECKED = [(name, each) for name in POLICIES.names() for each in GRANULARITIES[1:]]
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def first_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[st
 
 
 def test_a_new_file_is_named_checked_and_run(first_tokens: str) -> None:
-    assert first_tokens in policy_names()
+    assert first_tokens in POLICIES.names()
     with refused(ModelError):
         HaltingConfig("block", policy=first_tokens)  # it gives no weights for a mean field
     halting = HaltingConfig("two_dimensional", policy=first_tokens, output="last", budget=0.5)
@@ -57,13 +57,13 @@ def test_a_new_file_is_named_checked_and_run(first_tokens: str) -> None:
     assert active.sum() == active.numel() // 2
     assert bool(active[..., : tokens // 2].all())
     with pytest.raises(ValueError, match=said("a policy twice")):
-        register(first_tokens)(policy_named(first_tokens))
+        register(first_tokens)(POLICIES.named(first_tokens))
 
 
 @pytest.mark.parametrize(("name", "granularity"), CHECKED)
 def test_each_runs_with_its_granularities_and_no_other(name: str, granularity: str) -> None:
     """A trace lists as many checks as it has: none of what halts no token by a score."""
-    policy = policy_named(name)
+    policy = POLICIES.named(name)
     output = "mean_field" if policy.accumulates else "last"
     if granularity not in policy.granularities:
         with refused(ModelError):

@@ -8,11 +8,8 @@ builds something.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-
 from models.networks.families.base import FAMILIES as FAMILIES
 from models.networks.families.base import Family as Family
 
-for _found in pkgutil.iter_modules(__path__):
-    importlib.import_module(f"{__name__}.{_found.name}")
+for _name in FAMILIES.names():
+    FAMILIES.named(_name)

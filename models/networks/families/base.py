@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from models.errors import ModelError
 from models.networks.layouts import Sources
 from models.networks.sizes import Size
+from models.registry import Registry
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -19,15 +20,14 @@ if TYPE_CHECKING:
     from models.networks.probes import Probe
     from models.operations.plan import NetworkListing
 
-FAMILIES: dict[str, Family] = {}
 State = Mapping[str, Any]
 
 
 class CheckpointLayout(NamedTuple):
-    """A layout of another code base's checkpoint.
+    """Describe the layout of another code base's checkpoint.
 
-    `marks`: tensors whose presence tells the layout. `sources`: where each of our layers finds its
-    weights, from the state and the config.
+    marks: tensors whose presence tells the layout.
+    sources: where each of our layers finds its weights, from the state and the config.
     """
 
     marks: tuple[str, ...]
@@ -35,20 +35,23 @@ class CheckpointLayout(NamedTuple):
 
 
 class Family(ABC):
-    """A family of spiking Transformers.
+    """Describe a family of spiking Transformers.
 
-    `sizes`: by data set, those that are published or chosen by us. `spike_stream`: the residual
-    stream adds spikes, so that it is an integer; else it is a potential. `head_neurons`: neurons
-    stand between the mean over tokens and the classifier. `chooses_pool`: the config's `pool` says
-    where pooling happens. `layouts`: checkpoints that are read.
+    sizes: by data set, those that are published or chosen by us.
+    spike_stream: the residual stream adds spikes, so it is an integer; else it is a potential.
+    head_neurons: neurons are between the mean over tokens and the classifier.
+    chooses_pool: the config's `pool` says where pooling happens.
+    layouts: checkpoints that are read.
     """
 
-    name: str
     sizes: ClassVar[Mapping[str, tuple[Size, ...]]]
     spike_stream: ClassVar[bool] = True
     head_neurons: ClassVar[bool] = False
     chooses_pool: ClassVar[bool] = False
     layouts: ClassVar[tuple[CheckpointLayout, ...]] = ()
+
+    def __init__(self, name: str) -> None:
+        self.name = name
 
     def check(self, config: ModelConfig) -> None:
         """Raise ModelError for switches that this family does not have."""
@@ -115,15 +118,5 @@ class Family(ABC):
         return None
 
 
-def register(name: str) -> Callable[[type[Family]], type[Family]]:
-    """Register a family by the name that its networks begin with."""
-
-    def add(family: type[Family]) -> type[Family]:
-        if name in FAMILIES:
-            raise ValueError(f"family {name} is registered twice")
-        made = family()
-        made.name = name
-        FAMILIES[name] = made
-        return family
-
-    return add
+FAMILIES: Registry[Family] = Registry("family", __package__, lambda name, kind: kind(name))
+register = FAMILIES.register

@@ -22,32 +22,26 @@ EARLIER_BLOCKS = {4: (1, 1), 10: (1, 2)}
 
 
 def _repository(state: State, config: ModelConfig) -> Sources:
-    """CIFAR and ImageNet name a block's parts differently."""
-    sources: Sources = {}
-
-    def pair(own: str, place: str) -> None:
-        sources[own] = WeightSource(f"{place}_conv", f"{place}_bn")
-
+    # CIFAR and ImageNet name a block's parts differently.
+    places: dict[str, str] = {}
     for stage, spec in enumerate(embeddings(config)):
         own, their = f"sps.embeddings.{stage}", f"patch_embed{stage + 1}"
         names = ("proj", "proj1", "proj2") if stage == 0 else ("proj3", "proj4")
         for at, name in zip(range(len(spec.channels) - 1), names, strict=False):
-            pair(f"{own}.layers.{at}", f"{their}.{name}")
-        pair(f"{own}.shortcut", f"{their}.proj_res")
+            places[f"{own}.layers.{at}"] = f"{their}.{name}"
+        places[f"{own}.shortcut"] = f"{their}.proj_res"
     for stage, depth in enumerate((*config.earlier_blocks, config.size.blocks)):
         for block in range(depth):
             their, last = f"stage{stage + 1}.{block}", stage == 2
-            own = f"blocks.{block}" if last else f"sps.stages.{stage}.{block}"
-            within = f"{own}.attn" if last else own
-            room = (
-                "tssa" if not last else "ssa" if f"{their}.ssa.q_conv.weight" in state else "attn"
-            )
-            for part in ("q", "k", "v", "proj") if last else ("q", "k", "proj"):
-                pair(f"{within}.{part}", f"{their}.{room}.{part}")
+            own = within = f"sps.stages.{stage}.{block}"
+            room, parts = "tssa", ("q", "k", "proj")
+            if last:
+                own, within, parts = f"blocks.{block}", f"blocks.{block}.attn", (*"qkv", "proj")
+                room = "ssa" if f"{their}.ssa.q_conv.weight" in state else "attn"
+            places |= {f"{within}.{part}": f"{their}.{room}.{part}" for part in parts}
             mlp = "fc" if f"{their}.mlp.fc1_conv.weight" in state else "mlp"
-            for number in (1, 2):
-                pair(f"{own}.fc{number}", f"{their}.mlp.{mlp}{number}")
-    return sources
+            places |= {f"{own}.fc{number}": f"{their}.mlp.{mlp}{number}" for number in (1, 2)}
+    return {own: WeightSource(f"{place}_conv", f"{place}_bn") for own, place in places.items()}
 
 
 def _jelly(state: State, config: ModelConfig) -> Sources:

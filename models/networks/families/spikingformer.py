@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from models.networks.families.base import CheckpointLayout, Family, State, register
@@ -22,14 +23,9 @@ CIFAR_CONVS = [(f"block{i}_conv", f"block{i}_bn") for i in range(5)]
 IMAGENET_CONVS = [(f"proj{i}_conv", f"proj{i}_bn") for i in ("", 1, 2, 3, 4)]
 
 
-def _cifar(state: State, config: ModelConfig) -> Sources:
+def _repository(convs: Sequence[tuple[str, str]], state: State, config: ModelConfig) -> Sources:
     blocks = repository_blocks(state, config.size.blocks, ("mlp1", "mlp2"))
-    return stages(CIFAR_CONVS) | blocks
-
-
-def _imagenet(state: State, config: ModelConfig) -> Sources:
-    blocks = repository_blocks(state, config.size.blocks, ("mlp1", "mlp2"))
-    return stages(IMAGENET_CONVS) | blocks
+    return stages(convs) | blocks
 
 
 @register("spikingformer")
@@ -39,8 +35,8 @@ class Spikingformer(Family):
     sizes = SIZES
     spike_stream = False
     layouts = (
-        CheckpointLayout(("patch_embed.block0_conv.weight",), _cifar),
-        CheckpointLayout(("patch_embed.proj4_conv.weight",), _imagenet),
+        CheckpointLayout(("patch_embed.block0_conv.weight",), partial(_repository, CIFAR_CONVS)),
+        CheckpointLayout(("patch_embed.proj4_conv.weight",), partial(_repository, IMAGENET_CONVS)),
     )
 
     def join(
