@@ -138,13 +138,6 @@ def _prices(runs: Sequence[Run]) -> list[tuple[dict[str, Any], str]]:
     ]
 
 
-@command(interrupted="nothing more was written")
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line."""
-    options = _parser().parse_args(arguments)
-    _run(options)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=program("reports.compare"),
@@ -174,7 +167,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(options: argparse.Namespace) -> None:
+@command(interrupted="nothing more was written")
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    options = _parser().parse_args(arguments)
     for name in options.tables:
         if Path(name).suffix not in SUFFIXES:
             raise ResultError(f"--tables {name}", f"must end with {' or '.join(SUFFIXES)}")

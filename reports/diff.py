@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from reports.figures.cycles import cycles_by_layer
+from reports.figures.energy import AT_REST, by_action
 from reports.runs import load_runs, priced
 from simulator.command import check_counts, command, program
 from simulator.config.staged_file import named
@@ -27,7 +28,6 @@ from simulator.results.units import EDP, ENERGY, TIME, TRAFFIC, number
 from simulator.streams.statistics import CONFIDENCE, Estimate
 
 EXAMPLE = "python -m reports.diff reports/out/sparse_pe_noskip reports/out/sparse_pe"
-AT_REST = "at rest"
 WIDTH = 100
 _PROVENANCE_LINES = 24
 # A machine's fields are in its document; the command is in the heading.
@@ -55,10 +55,10 @@ class Change(NamedTuple):
 def changes(one: Result, other: Result) -> list[Change]:
     """Means per image, taken apart: cycles by cause and by layer, energy by part, action, layer."""
     views = (
-        ("Latency by cause", "cycles", _cycles_by_cause),
-        ("Latency by layer", "cycles", _cycles_by_layer),
+        ("Latency by cause", "cycles", lambda result: cycles_by_layer(result).sum()),
+        ("Latency by layer", "cycles", lambda result: cycles_by_layer(result).sum(axis=1)),
         ("Energy by part", ENERGY.symbol, _energy_by_part),
-        ("Energy by action", ENERGY.symbol, _energy_by_action),
+        ("Energy by action", ENERGY.symbol, lambda each: _with_leakage(each, by_action(each))),
         ("Energy by layer", ENERGY.symbol, _energy_by_layer),
         ("DRAM traffic by layer", TRAFFIC.symbol, _dram_by_layer),
     )
@@ -76,32 +76,18 @@ def _change(title: str, unit: str, one: pd.Series, other: pd.Series) -> Change:
     return Change(title, unit, sorted(rows, key=lambda row: -abs(row[3])))
 
 
-def _cycles_by_cause(result: Result) -> pd.Series:
-    return cycles_by_layer(result).sum()
-
-
-def _cycles_by_layer(result: Result) -> pd.Series:
-    return cycles_by_layer(result).sum(axis=1)
-
-
 def _energy_by_part(result: Result) -> pd.Series:
     parts = summary(result)["energy_by_part"]
     return pd.Series({short(part["part"]): part["energy_uj"] for part in parts}, dtype=float)
 
 
-def _energy_by_action(result: Result) -> pd.Series:
-    actions = result.tables["actions"]
-    names = actions["part"].map(short) + "." + actions["action"]
-    return _with_leakage(result, actions.groupby(names, sort=False)["energy_pj"].sum())
-
-
 def _energy_by_layer(result: Result) -> pd.Series:
     layers = result.tables["layers"]
-    return _with_leakage(result, layers.groupby("layer", sort=False)["energy_pj"].sum())
+    sums_pj = layers.groupby("layer", sort=False)["energy_pj"].sum()
+    return _with_leakage(result, sums_pj / (1e6 * result.images))
 
 
-def _with_leakage(result: Result, sums_pj: pd.Series) -> pd.Series:
-    facts = sums_pj / (1e6 * result.images)
+def _with_leakage(result: Result, facts: pd.Series) -> pd.Series:
     facts[AT_REST] = result.tables["images"]["leakage_energy_pj"].sum() / (1e6 * result.images)
     return facts
 
@@ -312,24 +298,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.add_argument("--out", metavar="FILE", help="write the page of the two, from A to B, too")
     options = parser.parse_args(arguments)
-    _run(options)
-
-
-def _run(options: argparse.Namespace) -> None:
     check_counts(options, "rows", error=ResultError)
     one, other, left_out = paired(Result.load(options.a), Result.load(options.b))
     shown = as_json(one, other) if options.json else text(one, other, options.rows, left_out)
     if options.out:
-        _write_page([options.a, options.b], options.out)
+        from reports.compare import compare_page
+        from reports.html import write_html
+
+        write_html(compare_page(load_runs([options.a, options.b])), options.out)
+        print(f"written: {named(options.out)}", file=sys.stderr)
     print(shown)
-
-
-def _write_page(paths: Sequence[str], page: str) -> None:
-    from reports.compare import compare_page
-    from reports.html import write_html
-
-    write_html(compare_page(load_runs(paths)), page)
-    print(f"written: {named(page)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -14,23 +14,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import markdown
 import pandas as pd
 import plotly.offline
 from markupsafe import Markup
 
 from reports.figures.base import Card, Plot
-from reports.texts import texts
+from reports.texts import TEMPLATES, template
 from simulator.config.staged_file import staged_file
 from simulator.errors import ResultError
-from simulator.results.provenance import proofs
-from simulator.results.summary import short
-from simulator.results.units import between, number
 from simulator.streams.statistics import Estimate
 
 # A link in the tree, the page itself in an installed package.
-METRICS = Path(__file__).parent / "templates" / "metrics.md"
+METRICS = TEMPLATES / "metrics.md"
 
 
 @cache
@@ -50,7 +46,6 @@ def _html(heading: str, body: str) -> Markup:
     )
 
 
-TEMPLATES = Path(__file__).parent / "templates"
 DIGITS = 7
 SCRIPTS = ("page.js", "tables.js", "designs.js", "prices.js", "why.js", "cards.js", "live.js")
 """Modules of the page, in the order in which they run."""
@@ -79,7 +74,7 @@ def write_html(text: str, path: str | Path, *, ours: bool = False) -> None:
 
 
 def render(
-    template: str,
+    name: str,
     cards: Sequence[Card],
     data: Mapping[str, Any] | None = None,
     movable: Mapping[str, Any] | None = None,
@@ -90,21 +85,9 @@ def render(
     `data`: what the page's scripts share beside the cards, as plain JSON; `movable`: counts and
     prices, with all their digits.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = number
-    environment.filters["short"] = short
-    environment.filters["between"] = between
-    environment.filters["proofs"] = proofs
-    environment.globals["texts"] = texts()
     known = definitions()
     headings = list(dict.fromkeys(card.definition for card in cards))
-    return environment.get_template(template).render(
+    return template(name).render(
         cards=[(card, _data(card)) for card in cards],
         heights={card.name: _height(card) for card in cards},
         definitions=[(heading, known[heading]) for heading in headings],

@@ -113,10 +113,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("result", metavar="RESULT", help="folder of a result, or its result.json")
     parser.add_argument("--out", required=True, metavar="FILE", help="page to write")
     options = parser.parse_args(arguments)
-    _run(options)
-
-
-def _run(options: argparse.Namespace) -> None:
     write_page(Result.load(options.result), options.out)
     print(f"written: {named(options.out)}", file=sys.stderr)
 

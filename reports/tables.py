@@ -14,20 +14,22 @@ from simulator.streams.statistics import Estimate
 
 SUFFIXES = (".md", ".tex")
 
-_TEX = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "µ": r"\textmu{}",
-    "×": r"$\times$",
-}
+_TEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "&": r"\&",
+        "%": r"\%",
+        "$": r"\$",
+        "#": r"\#",
+        "_": r"\_",
+        "{": r"\{",
+        "}": r"\}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "µ": r"\textmu{}",
+        "×": r"$\times$",
+    }
+)
 
 
 def paper_tables(runs: Sequence[Run], baseline: str, suffix: str) -> str:
@@ -38,13 +40,7 @@ def paper_tables(runs: Sequence[Run], baseline: str, suffix: str) -> str:
         frame.insert(0, "design", frame.index)
         titled.append((f"{metric.name}: times better than {baseline}", frame))
     write = _markdown if suffix == ".md" else _latex
-    return "\n".join(write(title, _formatted(frame)) for title, frame in titled)
-
-
-def _formatted(frame: pd.DataFrame) -> list[list[str]]:
-    """Heading and rows as text."""
-    cells = [[_cell(value) for value in row] for row in frame.to_numpy(dtype=object).tolist()]
-    return [[str(column) for column in frame.columns], *cells]
+    return "\n".join(write(title, frame.map(_cell)) for title, frame in titled)
 
 
 def _cell(value: object) -> str:
@@ -56,9 +52,10 @@ def _cell(value: object) -> str:
     return str(value)
 
 
-def _markdown(title: str, rows: list[list[str]]) -> str:
+def _markdown(title: str, frame: pd.DataFrame) -> str:
+    rows = [[*frame.columns], *frame.to_numpy().tolist()]
     lines = ["| " + " | ".join(map(_plain, row)) + " |" for row in rows]
-    lines.insert(1, "|---" * len(rows[0]) + "|")
+    lines.insert(1, "|---" * len(frame.columns) + "|")
     return f"{_plain(title)}\n\n" + "\n".join(lines) + "\n"
 
 
@@ -67,17 +64,12 @@ def _plain(text: str) -> str:
     return html.escape(" ".join(text.split()), quote=False).replace("|", r"\|")
 
 
-def _latex(title: str, rows: list[list[str]]) -> str:
+def _latex(title: str, frame: pd.DataFrame) -> str:
     """With the rules of the package booktabs; needs textcomp for the micro sign."""
-    lines = [" & ".join(_tex(cell) for cell in row) + r" \\" for row in rows]
-    text_columns = sum(not cell[:1].isdigit() for cell in rows[1])
-    columns = "l" * text_columns + "r" * (len(rows[0]) - text_columns)
-    body = "\n".join(["\\toprule", lines[0], "\\midrule", *lines[1:], "\\bottomrule"])
-    return (
-        f"\\begin{{table}}\n\\caption{{{_tex(title)}}}\n"
-        f"\\begin{{tabular}}{{{columns}}}\n{body}\n\\end{{tabular}}\n\\end{{table}}\n"
-    )
+    columns = "".join("r" if cell[:1].isdigit() else "l" for cell in frame.iloc[0])
+    style = frame.map(_tex).rename(columns=_tex).style.hide(axis="index")
+    return style.to_latex(hrules=True, column_format=columns, caption=_tex(title))
 
 
 def _tex(text: str) -> str:
-    return "".join(_TEX.get(sign, sign) for sign in text)
+    return text.translate(_TEX)

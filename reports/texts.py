@@ -1,4 +1,4 @@
-"""Titles and notes of the cards, out of templates/texts.yaml."""
+"""Templates of the pages, and the titles and notes of the cards, out of templates/texts.yaml."""
 
 from __future__ import annotations
 
@@ -6,9 +6,31 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import yaml
 
-TEXTS = Path(__file__).parent / "templates" / "texts.yaml"
+from simulator.results.provenance import proofs
+from simulator.results.summary import short
+from simulator.results.units import between, number
+
+TEMPLATES = Path(__file__).parent / "templates"
+TEXTS = TEMPLATES / "texts.yaml"
+FILTERS = {"number": number, "short": short, "between": between, "proofs": proofs}
+
+
+@cache
+def template(name: str) -> jinja2.Template:
+    """Return a template; what it is rendered with is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= FILTERS
+    environment.globals["texts"] = texts()
+    return environment.get_template(name)
 
 
 @cache

@@ -95,21 +95,42 @@ class Card(NamedTuple):
     open: bool = False
 
 
-def single(name: str, title: str, definition: str, plot: Plot) -> Card:
+def single(name: str, definition: str, plot: Plot, title: str = "") -> Card:
     """Return a card with nothing to choose."""
-    return Card(name, title, definition, (), {(): plot})
+    return Card(name, title or text(name, "title"), definition, (), {(): plot})
 
 
 def per_workload(
     name: str,
-    title: str,
     definition: str,
     runs: Sequence[Run],
     draw: Callable[[Sequence[Run]], Plot],
+    title: str = "",
 ) -> Card:
     """Return a card whose reader chooses the workload; `draw` gets the runs of it."""
     plots: Plots = {(workload,): draw(group) for workload, group in by_workload(runs).items()}
-    return Card(name, title, definition, (WORKLOAD,), plots)
+    return Card(name, title or text(name, "title"), definition, (WORKLOAD,), plots)
+
+
+def stacked_by_design(
+    name: str,
+    definition: str,
+    runs: Sequence[Run],
+    measure: Callable[[Run], dict[str, float]],
+    axis: str,
+    unit: str,
+    largest_first: bool = False,
+) -> Card:
+    """Return a card with a bar a design of what `measure` says of its run, and the sums."""
+
+    def draw(group: Sequence[Run]) -> Plot:
+        rows = {run.design: measure(run) for run in group}
+        frame = pd.DataFrame.from_dict(rows, orient="index").fillna(0.0)
+        if largest_first:  # over all designs
+            frame = frame[frame.sum().sort_values(ascending=False, kind="stable").index]
+        return with_sums(text(name), stacked(frame, f"{axis} ({unit})"), frame, "design", unit)
+
+    return per_workload(name, definition, runs, draw)
 
 
 def by_workload(runs: Sequence[Run]) -> dict[str, list[Run]]:
@@ -150,29 +171,47 @@ def bar(
     )
 
 
-def add_marks(
+def marks(
     figure: go.Figure,
     xs: Any,
     ys: Any,
-    texts: Any,
     name: str,
     style: Mapping[str, Any],
     hover: str,
-    *,
-    legend: bool = True,
+    **more: Any,
 ) -> None:
-    """Marks of one name, each with a text of its own under the mouse."""
-    shown = html.escape(name)
+    """Add marks of one name; `hover`: the template of their texts under the mouse."""
+    hovers = {"hovertemplate": hover if "<extra>" in hover else f"{hover}<extra></extra>"}
     figure.add_scatter(
-        x=[*xs],
-        y=[*ys],
-        text=escaped(texts),
-        name=shown,
+        x=[*xs], y=[*ys], name=html.escape(name), mode="markers", marker=style, **hovers, **more
+    )
+
+
+def line(
+    figure: go.Figure, xs: Any, ys: Any, name: str, style: Mapping[str, Any], **more: Any
+) -> None:
+    """Add a line; nothing appears under the mouse unless `more` has a template of it."""
+    quiet = {} if "hovertemplate" in more else {"hoverinfo": "skip"}
+    figure.add_scatter(
+        x=[*xs], y=[*ys], name=html.escape(name), mode="lines", line=style, **quiet, **more
+    )
+
+
+def group_marks(
+    figure: go.Figure, frame: pd.DataFrame, name: str, style: Any, hover: str, legend: bool = True
+) -> None:
+    """Add the rows of a frame at (intensity, achieved), each with its name under the mouse."""
+    shown = html.escape(name)
+    marks(
+        figure,
+        frame["intensity"],
+        frame["achieved"],
+        name,
+        style,
+        f"{hover}<extra>{shown}</extra>",
+        text=escaped(frame.index),
         legendgroup=shown,
         showlegend=legend,
-        mode="markers",
-        marker=style,
-        hovertemplate=f"{hover}<extra>{shown}</extra>",
     )
 
 
@@ -267,6 +306,11 @@ def axis_words(columns: Mapping[str, Sequence[float]]) -> list[str]:
         for name, values in columns.items()
         if len(values) > 1 and min(values) > 0 and spread(values) < LEAST_SPAN / 10
     ]
+
+
+def with_sums(note: str, figure: go.Figure, frame: pd.DataFrame, name: str, unit: str) -> Plot:
+    """Return the plot of a frame in a unit, whose table has the sum of each row too."""
+    return Plot(note, figure, table(frame.assign(all=frame.sum(axis=1)), name, f" ({unit})"))
 
 
 def table(frame: pd.DataFrame, name: str, heading: Mapping[str, str] | str = "") -> pd.DataFrame:

@@ -51,7 +51,7 @@ def batch_cards(result: Result) -> list[Card]:
     figure.update_xaxes(title=text("batches", "across"), type="category")
     figure.update_yaxes(title=text("batches", "up"))
     plot = Plot(text("batches"), figure, pd.DataFrame(rows))
-    return [single("batches", text("batches", "title"), STREAMS, plot)]
+    return [single("batches", STREAMS, plot)]
 
 
 def _batch_row(images: pd.DataFrame, place: int, group: range) -> dict[str, Any]:

@@ -26,34 +26,32 @@ from reports.figures.base import (
     escaped,
     grouped,
     many_rows,
+    marks,
     per_workload,
     single,
     stacked,
     table,
     upside_down,
+    with_sums,
 )
+from reports.texts import text
 from simulator.results.result import CAUSES, Result
 
 ARRAY = "The PE array: utilization, occupancy, stalls"
 _OF_CAUSES = (*PALETTE[1:], GREY, WINE, TEAL, OLIVE, INDIGO, BLACK)
 COLOURS = {"busy": BLUE, **dict(zip(CAUSES, _OF_CAUSES, strict=True))}
-CYCLES_NOTE = (
-    "Mean per image. Busy cycles of the PE array, and its idle cycles by the layer that was waited "
-    "for and what it was busy with; all bars together are the latency, once for each core."
-)
 
 
 def cycles_card(result: Result) -> Card:
     """Mean cycles of the PE array by layer: busy, and idle by cause."""
-    return single("cycles", "Cycles by layer and cause", ARRAY, _cycles_plot(result))
+    return single("cycles", ARRAY, _cycles_plot(result))
 
 
 def _cycles_plot(result: Result) -> Plot:
     grid = cycles_by_layer(result)
     figure = stacked(grid, "cycles of the PE array per image", COLOURS)
     many_rows(figure, len(grid))
-    facts = table(grid.assign(all=grid.sum(axis=1)), "layer", " (cycles)")
-    return Plot(CYCLES_NOTE, figure, facts)
+    return with_sums(text("cycles"), figure, grid, "layer", "cycles")
 
 
 def cycles_by_layer(result: Result) -> pd.DataFrame:
@@ -70,12 +68,11 @@ def cycles_by_layer(result: Result) -> pd.DataFrame:
 def cycles_cards(runs: Sequence[Run]) -> list[Card]:
     """Designs side by side: occupancy, stalls, cycles of each layer, and each design by itself."""
     own: Plots = {(run.workload, run.design): _cycles_plot(run.result) for run in runs}
-    title = "Cycles by layer and cause, one design"
     return [
-        per_workload("occupancy", "Utilization and occupancy", ARRAY, runs, _occupancy_plot),
-        per_workload("stalls", "Stalls by cause", ARRAY, runs, _stalls_plot),
-        per_workload("layers", "Cycles by layer, all designs", ARRAY, runs, _layers_plot),
-        Card("cycles", title, ARRAY, (WORKLOAD, DESIGN), own),
+        per_workload("occupancy", ARRAY, runs, _occupancy_plot),
+        per_workload("stalls", ARRAY, runs, _stalls_plot),
+        per_workload("layers", ARRAY, runs, _layers_plot),
+        Card("cycles", text("cycles", "one"), ARRAY, (WORKLOAD, DESIGN), own),
     ]
 
 
@@ -87,13 +84,9 @@ def _occupancy_plot(group: Sequence[Run]) -> Plot:
     }
     frame = pd.DataFrame.from_dict(rows, orient="index").fillna(0.0)
     frame = frame.loc[:, frame.any()]
-    note = (
-        "Utilization: share of the array's adders that add what is needed. Occupancy: share of the "
-        "latency in which a unit was held, by useful work or not."
-    )
     figure = grouped(frame, "share of the latency")
     figure.update_xaxes(tickformat=".0%")
-    return Plot(note, figure, table(frame, "design"))
+    return Plot(text("occupancy"), figure, table(frame, "design"))
 
 
 def _stalls_plot(group: Sequence[Run]) -> Plot:
@@ -102,13 +95,9 @@ def _stalls_plot(group: Sequence[Run]) -> Plot:
         shares = {entry["cause"]: entry["share"] for entry in run.facts["stalls"]}
         rows[run.design] = {"busy": 1 - sum(shares.values())} | shares
     frame = pd.DataFrame.from_dict(rows, orient="index")[["busy", *CAUSES]]
-    note = (
-        "Share of the latency in which the PE array was busy, and in which it waited, by cause. "
-        "Removing a cause does not save all of its share: what was second then decides."
-    )
     figure = stacked(frame, "share of the latency", COLOURS)
     figure.update_xaxes(tickformat=".0%", range=[0, 1])
-    return Plot(note, figure, table(frame, "design"))
+    return Plot(text("stalls"), figure, table(frame, "design"))
 
 
 def _layers_plot(group: Sequence[Run]) -> Plot:
@@ -120,21 +109,12 @@ def _layers_plot(group: Sequence[Run]) -> Plot:
     figure = go.Figure()
     for place, design in enumerate(frame.columns):
         kept = frame[design].dropna()
-        figure.add_scatter(
-            x=kept.tolist(),
-            y=escaped(kept.index),
-            name=escaped([design])[0],
-            mode="markers",
-            marker=marker(place, 8),
-            hovertemplate="%{y}: %{x:,.0f} cycles<extra>" + escaped([design])[0] + "</extra>",
-        )
+        hover = f"%{{y}}: %{{x:,.0f}} cycles<extra>{escaped([design])[0]}</extra>"
+        marks(figure, kept.tolist(), escaped(kept.index), design, marker(place, 8), hover)
     many_rows(figure, len(frame))
     upside_down(figure)
     figure.update_xaxes(title="cycles per image, busy and waited for")
-    note = (
-        "Mean per image: busy cycles of the PE array for a layer, and idle ones that waited for it."
-    )
-    return Plot(note, figure, table(frame, "layer", " (cycles)"))
+    return Plot(text("layers"), figure, table(frame, "layer", " (cycles)"))
 
 
 def marker(place: int, size: int) -> dict[str, object]:

@@ -19,7 +19,9 @@ from reports.figures.base import (
     error_bars,
     escaped,
     height_px,
+    line,
     log_axis,
+    marks,
     per_workload,
     single,
     table,
@@ -135,12 +137,10 @@ def _area_mm2(area: Mapping[str, Any]) -> float:
 def design_cards(runs: Sequence[Run], baseline: str | None = None) -> list[Card]:
     """Overview, improvement over each possible baseline, Pareto front; `baseline` comes first."""
     plot = Plot(text("overview"), None, overview(runs))
-    entire = single("overview", text("overview", "title"), COMPARING, plot)._replace(open=True)
-    title = text("pareto", "title")
     return [
-        entire,
+        single("overview", COMPARING, plot)._replace(open=True),
         *improvement_cards(runs, baseline),
-        per_workload("pareto", title, COMPARING, runs, _pareto),
+        per_workload("pareto", COMPARING, runs, _pareto),
     ]
 
 
@@ -312,24 +312,12 @@ def _pareto(group: Sequence[Run]) -> Plot:
     edge = frame[frame["on the front"]].sort_values(["latency", "energy"])
     figure = go.Figure()
     # Steps: between two designs nothing is known to exist.
-    figure.add_scatter(
-        x=edge["latency"].tolist(),
-        y=edge["energy"].tolist(),
-        name="Pareto front",
-        mode="lines",
-        line={"shape": "hv", "color": GREY, "width": 2, "dash": "dot"},
-        hoverinfo="skip",
-    )
+    dotted = {"shape": "hv", "color": GREY, "width": 2, "dash": "dot"}
+    line(figure, edge["latency"], edge["energy"], "Pareto front", dotted)
     for place, (design, row) in enumerate(frame.iterrows()):
-        shown = escaped([design])[0]
-        figure.add_scatter(
-            x=[row["latency"]],
-            y=[row["energy"]],
-            name=shown,
-            mode="markers",
-            marker=marker(place, 13),
-            hovertemplate=f"{shown}: %{{x:,.4~r}} ms, %{{y:,.4~r}} µJ<extra></extra>",
-        )
+        hover = f"{escaped([design])[0]}: %{{x:,.4~r}} ms, %{{y:,.4~r}} µJ"
+        at = [row["latency"]], [row["energy"]]
+        marks(figure, *at, str(design), marker(place, 13), hover)
     figure.update_xaxes(**log_axis(frame["latency"].tolist()), title=TIME.head("mean latency"))
     figure.update_yaxes(**log_axis(frame["energy"].tolist()), title=ENERGY.head("mean energy"))
     figure.update_layout(height=440)

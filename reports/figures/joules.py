@@ -20,8 +20,8 @@ from reports.figures.base import (
     GREY,
     VERMILION,
     Plot,
-    add_marks,
-    escaped,
+    group_marks,
+    line,
     log_axis,
     table,
 )
@@ -161,14 +161,8 @@ def _add_roofs(figure: go.Figure, each: Efficiency, low: float, high: float, das
     named = f" of {each.name}" if each.name else ""
     lines = (each.roofs.dynamic(xs), each.roofs.total(xs))
     for name, colour, ys in zip(("roof", "all"), (GREY, BLUE), lines, strict=True):
-        figure.add_scatter(
-            x=xs.tolist(),
-            y=ys.tolist(),
-            name=escaped([text("joules", name) + named])[0],
-            mode="lines",
-            line={"color": colour, "width": 2, "dash": dash},
-            hoverinfo="skip",
-        )
+        style = {"color": colour, "width": 2, "dash": dash}
+        line(figure, xs.tolist(), ys.tolist(), text("joules", name) + named, style)
     return np.concatenate(lines)
 
 
@@ -176,10 +170,9 @@ def _add_points(figure: go.Figure, each: Efficiency, place: int) -> list[float]:
     """The layers and the whole run; return what they achieve."""
     layers, name = each.layers, each.name or "layers"
     entire = marker(place, 16) | {"line": {"width": 2, "color": VERMILION}}
-    points = (layers["intensity"], layers["achieved"], layers.index)
-    add_marks(figure, *points, name, marker(place, 7), HOVER)
-    full = ([each.intensity], [each.achieved], ["whole run"])
-    add_marks(figure, *full, name, entire, HOVER, legend=False)
+    group_marks(figure, layers, name, marker(place, 7), HOVER)
+    run = pd.DataFrame({"intensity": [each.intensity], "achieved": [each.achieved]}, ["whole run"])
+    group_marks(figure, run, name, entire, HOVER, legend=False)
     return [*layers["achieved"].tolist(), each.achieved]
 
 

@@ -21,6 +21,7 @@ from reports.figures.base import (
     stacked,
 )
 from reports.figures.cycles import cycles_by_layer
+from reports.texts import text
 from simulator.results.units import ENERGY, TRAFFIC
 
 LAYERS = "Layers"
@@ -28,12 +29,6 @@ CONVOLUTION, LINEAR, ATTENTION, OTHER = "convolution", "linear", "attention", "h
 _KINDS = {"conv2d": CONVOLUTION, "linear": LINEAR, "head": LINEAR}
 _ATTENTION = ("attention_", "product_of_", "spike_driven_attention", "token_qk_attention")
 COLOURS = {CONVOLUTION: BLUE, LINEAR: ORANGE, ATTENTION: GREEN, OTHER: PURPLE, "idle at ends": GREY}
-NOTE = (
-    "Mean per image of one design, a bar a workload: cycles of the PE array, busy and waited for, "
-    "by kind of layer. Layers of two networks have no names in common, so kinds are compared; "
-    "energy per accumulation says which network a kind serves better. Attention is every product "
-    "of two activations; a classifier counts as linear. Energy is dynamic, that of a layer."
-)
 
 
 def kind_of(kind: str) -> str:
@@ -51,7 +46,7 @@ def kind_cards(runs: Sequence[Run]) -> list[Card]:
     plots: Plots = {(name,): _plot(group) for name, group in designs.items() if len(group) > 1}
     if not plots:
         return []
-    return [Card("kinds", "Cost by kind of layer, all workloads", LAYERS, (DESIGN,), plots)]
+    return [Card("kinds", text("kinds", "title"), LAYERS, (DESIGN,), plots)]
 
 
 def _plot(group: Sequence[Run]) -> Plot:
@@ -66,7 +61,7 @@ def _plot(group: Sequence[Run]) -> Plot:
     every = every.assign(place=places).sort_values("place", kind="stable")
     first = ["kind", "workload"]
     rest = [name for name in every.columns if name not in (*first, "place")]
-    return Plot(NOTE, figure, every[[*first, *rest]].reset_index(drop=True))
+    return Plot(text("kinds"), figure, every[[*first, *rest]].reset_index(drop=True))
 
 
 def kind_table(run: Run) -> pd.DataFrame:

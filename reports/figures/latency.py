@@ -20,11 +20,13 @@ from reports.figures.base import (
     Run,
     escaped,
     height_px,
+    marks,
     per_workload,
     single,
     table,
     upside_down,
 )
+from reports.texts import text
 from simulator.results.result import Result
 from simulator.results.summary import PERCENTILES
 
@@ -58,12 +60,8 @@ def latency_card(result: Result, facts: dict[str, Any]) -> Card:
         "floor_cycles": "floor (cycles)",
         "ceiling_cycles": "ceiling (cycles)",
     }
-    note = (
-        "Each point is an image, run alone; percentiles are latencies of images (nearest rank). "
-        "The floor is below any schedule's latency, the ceiling is one operation after another."
-    )
-    plot = Plot(note, figure, images[[*heading]].rename(columns=heading))
-    return single("latency", "Latency of the images", TIME, plot)
+    plot = Plot(text("latency"), figure, images[[*heading]].rename(columns=heading))
+    return single("latency", TIME, plot, text("latency", "one"))
 
 
 def _percentile_lines(figure: go.Figure, facts: dict[str, float]) -> None:
@@ -86,7 +84,7 @@ def _percentile_lines(figure: go.Figure, facts: dict[str, float]) -> None:
 
 def latency_cards(runs: Sequence[Run]) -> list[Card]:
     """Designs side by side: quartiles, extremes, mean and tail of the latency."""
-    return [per_workload("latency", "Latency", TIME, runs, _boxes)]
+    return [per_workload("latency", TIME, runs, _boxes)]
 
 
 def _boxes(group: Sequence[Run]) -> Plot:
@@ -107,26 +105,17 @@ def _boxes(group: Sequence[Run]) -> Plot:
         "lowerfence": frame["min"].tolist(),
         "upperfence": frame["max"].tolist(),
     }
-    style = {"line": {"color": BLUE, "width": 1.5}, "fillcolor": SKY, "name": "min, quartiles, max"}
-    figure.add_box(**box, y=names, orientation="h", **style)
+    look = {"line": {"color": BLUE, "width": 1.5}, "fillcolor": SKY, "name": "min, quartiles, max"}
+    figure.add_box(**box, y=names, orientation="h", **look)
     for column, symbol, colour in (
         ("mean", "diamond", ORANGE),
         ("p95", "triangle-up", VERMILION),
         ("p99", "triangle-down", GREY),
     ):
-        figure.add_scatter(
-            x=frame[column].tolist(),
-            y=names,
-            name=column,
-            mode="markers",
-            marker={"symbol": symbol, "color": colour, "size": 9},
-            hovertemplate=f"%{{y}}: {column} %{{x:,.4~r}} ms<extra></extra>",
-        )
+        style = {"symbol": symbol, "color": colour, "size": 9}
+        marks(figure, frame[column], names, column, style, f"%{{y}}: {column} %{{x:,.4~r}} ms")
     figure.update_layout(height=height_px(len(frame), 34))
     figure.update_xaxes(title="latency of an image (ms)", rangemode="tozero")
     upside_down(figure)
-    note = (
-        f"{group[0].result.images} images, each run alone. Percentiles are latencies of images "
-        "(nearest rank); the box spans p25 to p75."
-    )
+    note = text("latency", "boxes", images=group[0].result.images)
     return Plot(note, figure, table(frame, "design", " (ms)"))

@@ -31,7 +31,7 @@ def over_time_cards(runs: Sequence[Run]) -> list[Card]:
 
 def over_time_card(result: Result) -> Card:
     """Return the card of a single result."""
-    return single("over-time", text("over-time", "title"), ARRAY, _plot(result))
+    return single("over-time", ARRAY, _plot(result))
 
 
 def _plot(result: Result) -> Plot:

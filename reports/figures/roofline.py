@@ -18,13 +18,15 @@ from reports.figures.base import (
     Card,
     Plot,
     Run,
-    add_marks,
     by_workload,
+    group_marks,
+    line,
     log_axis,
     table,
 )
 from reports.figures.cycles import cycles_by_layer, marker
 from reports.figures.joules import efficiency, joules_plot
+from reports.texts import text
 from simulator.results.result import Result
 from simulator.results.units import number
 
@@ -47,16 +49,13 @@ def roofline_card(result: Result, facts: dict[str, Any]) -> Card:
     low, high = _span([(roof, layers)])
     _add_roofs(figure, roof, low, high, "roofs", {"color": BLUE, "width": 2.5})
     style = {"color": ORANGE, "size": 8, "line": {"width": 1, "color": GREY}}
-    _add_layers(figure, layers, "layers", style)
+    group_marks(figure, layers, "layers", style, HOVER)
     _add_entire(figure, roof, "whole run", {"symbol": "star", "size": 17, "color": VERMILION})
     _axes(figure, [(roof, layers)])
     peak, bandwidth = roof["peak_accumulations_per_cycle"], roof["dram_bytes_per_cycle"]
-    note = (
-        f"Roofs: {number(peak)} additions a cycle and {number(bandwidth)} bytes a cycle from "
-        f"DRAM. The whole run is {roof['bound_by']}-bound and reaches {roof['achieved_share']:.1%} "
-        "of what is attainable there. A layer whose data came while another was computing may "
-        "lie above the slanted roof; a layer without DRAM traffic has no place here."
-    )
+    share = f"{roof['achieved_share']:.1%}"
+    roofs = {"peak": number(peak), "bandwidth": number(bandwidth)}
+    note = text("roofline", bound=roof["bound_by"], share=share, **roofs)
     plots: dict[tuple[str, ...], Plot] = {(CYCLES,): Plot(note, figure, _table(layers))}
     if found := efficiency(result):
         plots[JOULES,] = joules_plot([found])
@@ -86,7 +85,7 @@ def _together(group: Sequence[Run]) -> Plot:
     for place, (run, (roof, layers)) in enumerate(zip(group, points, strict=True)):
         style = marker(place, 7)
         entire = marker(place, 16) | {"line": {"width": 2, "color": VERMILION}}
-        _add_layers(figure, layers, run.design, style)
+        group_marks(figure, layers, run.design, style, HOVER)
         _add_entire(figure, roof, run.design, entire, legend=False)
         roofs = (roof["peak_accumulations_per_cycle"], roof["dram_bytes_per_cycle"])
         if roofs not in drawn:
@@ -98,12 +97,7 @@ def _together(group: Sequence[Run]) -> Plot:
     _axes(figure, points)
     facts = pd.concat(tables, ignore_index=True)
     facts.insert(0, "design", facts.pop("design"))
-    note = (
-        "Each small mark is a layer, the large one of the same shape the whole run. A layer whose "
-        "data came while another was computing may lie above the slanted roof; a layer without "
-        "DRAM traffic has no place here."
-    )
-    return Plot(note, figure, facts)
+    return Plot(text("roofline", "together"), figure, facts)
 
 
 def _span(points: Sequence[tuple[dict[str, Any], pd.DataFrame]]) -> tuple[float, float]:
@@ -117,17 +111,12 @@ def _span(points: Sequence[tuple[dict[str, Any], pd.DataFrame]]) -> tuple[float,
 
 
 def _add_roofs(
-    figure: go.Figure, roof: dict[str, Any], low: float, high: float, name: str, line: Any
+    figure: go.Figure, roof: dict[str, Any], low: float, high: float, name: str, style: Any
 ) -> None:
     peak, bandwidth = roof["peak_accumulations_per_cycle"], roof["dram_bytes_per_cycle"]
     xs = [low, roof["ridge_accumulations_per_byte"], high]
     ys = [low * bandwidth, peak, peak]
-    figure.add_scatter(x=xs, y=ys, name=name, mode="lines", line=line, hoverinfo="skip")
-
-
-def _add_layers(figure: go.Figure, layers: pd.DataFrame, name: str, style: Any) -> None:
-    points = (layers["intensity"], layers["achieved"], layers.index)
-    add_marks(figure, *points, name, style, HOVER)
+    line(figure, xs, ys, name, style)
 
 
 def _add_entire(
@@ -137,7 +126,8 @@ def _add_entire(
     if intensity is None:
         return
     achieved = roof["achieved_accumulations_per_cycle"]
-    add_marks(figure, [intensity], [achieved], ["whole run"], name, style, HOVER, legend=legend)
+    run = pd.DataFrame({"intensity": [intensity], "achieved": [achieved]}, ["whole run"])
+    group_marks(figure, run, name, style, HOVER, legend=legend)
 
 
 def _axes(figure: go.Figure, points: Sequence[tuple[dict[str, Any], pd.DataFrame]]) -> None:

@@ -20,6 +20,7 @@ from reports.figures.base import (
     Plots,
     bar,
     height_px,
+    line,
     single,
     upside_down,
 )
@@ -57,7 +58,7 @@ def parallel_card(result: SweepResult) -> Card:
     figure.update_layout(height=460)
     table = kept[["number", *columns]].rename(columns=dict(zip(columns, names, strict=True)))
     plot = Plot(text("parallel"), figure, table.reset_index(drop=True))
-    return single("parallel", text("parallel", "title"), SEARCH, plot)
+    return single("parallel", SEARCH, plot)
 
 
 def _lines(
@@ -70,16 +71,9 @@ def _lines(
         xs += [*range(width), None]
         ys += [*values, None]
         names += [f"point {point}"] * (width + 1)
-    figure.add_scatter(
-        x=xs,
-        y=ys,
-        text=names,
-        mode="lines",
-        name=text("parallel", "fifth", place=place + 1),
-        line={"color": colour, "width": 1},
-        opacity=0.6,
-        hovertemplate="%{text}<extra></extra>",
-    )
+    style, hover = {"color": colour, "width": 1}, "%{text}<extra></extra>"
+    name = text("parallel", "fifth", place=place + 1)
+    line(figure, xs, ys, name, style, text=names, opacity=0.6, hovertemplate=hover)
 
 
 def _fifths(values: pd.Series) -> npt.NDArray[np.int64]:
@@ -126,8 +120,7 @@ def findings_cards(result: SweepResult) -> list[Card]:
     table = pd.DataFrame(doubts).rename(
         columns={"on_front": "of the front", "example": "for example point"}
     )
-    plot = Plot(text("findings"), figure, table)
-    return [single("findings", text("findings", "title"), SEARCH, plot)]
+    return [single("findings", SEARCH, Plot(text("findings"), figure, table))]
 
 
 def progress_cards(result: SweepResult) -> list[Card]:

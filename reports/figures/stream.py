@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from plotly.subplots import make_subplots
 
-from reports.figures.base import BLUE, GREY, ORANGE, VERMILION, Card, Plot, single
+from reports.figures.base import BLUE, GREY, ORANGE, VERMILION, Card, Plot, marks, single
 from reports.figures.stream_views import STREAMS, crowd_card, met_card, tail_card
+from reports.texts import text
 from simulator.results.result import Result
 
 MOST_POINTS = 2000
@@ -39,16 +40,8 @@ def _time_card(result: Result, facts: dict[str, Any]) -> Card:
         ("latency_cycles", "latency", BLUE),
         ("queueing_cycles", "of it queueing", ORANGE),
     ):
-        figure.add_scatter(
-            x=arrival_ms,
-            y=(kept[column] / per_ms).tolist(),
-            name=name,
-            mode="markers",
-            marker={"color": colour, "size": 4},
-            hovertemplate=f"{name} %{{y:,.4~r}} ms<extra></extra>",
-            row=1,
-            col=1,
-        )
+        style, hover = {"color": colour, "size": 4}, f"{name} %{{y:,.4~r}} ms"
+        marks(figure, arrival_ms, kept[column] / per_ms, name, style, hover, row=1, col=1)
     p99 = facts["stream"]["latency_ms"]["p99"]["value"]
     figure.add_hline(y=p99, line_dash="dot", line_color=GREY, annotation_text="p99", row=1, col=1)
     for column, colour in (("waiting", VERMILION), ("in_flight", BLUE)):
@@ -65,12 +58,9 @@ def _time_card(result: Result, facts: dict[str, Any]) -> Card:
     figure.update_xaxes(title="time (ms)", row=2, col=1)
     figure.update_yaxes(title="latency (ms)", rangemode="tozero", row=1, col=1)
     figure.update_yaxes(title="images", rangemode="tozero", row=2, col=1)
-    note = (
-        f"{facts['stream']['images']} images, {facts['stream']['arrivals']}; at most "
-        f"{facts['stream']['in_flight']} in flight. A point is an image at its arrival. Below: "
-        "images that have arrived and not begun, and images under way."
-    )
-    return single("stream", "The stream", STREAMS, Plot(note, figure, _numbers(facts["stream"])))
+    named = {name: facts["stream"][name] for name in ("images", "arrivals", "in_flight")}
+    plot = Plot(text("stream", **named), figure, _numbers(facts["stream"]))
+    return single("stream", STREAMS, plot)
 
 
 def _numbers(facts: dict[str, Any]) -> pd.DataFrame:

@@ -21,10 +21,10 @@ def stream_comparison_cards(runs: Sequence[Run]) -> list[Card]:
     kept = [run for run in runs if run.facts["stream"]]
     if not kept:
         return []
-    title = text("stream-load", "title")
-    load = per_workload("stream-load", title, STREAMS, kept, _load_plot)
-    tails = per_workload("stream-tail", text("stream-tail", "title"), STREAMS, kept, _tails_of)
-    return [load, tails]
+    return [
+        per_workload("stream-load", STREAMS, kept, _load_plot),
+        per_workload("stream-tail", STREAMS, kept, _tails_of),
+    ]
 
 
 def _tails_of(group: Sequence[Run]) -> Plot:

@@ -23,6 +23,8 @@ from reports.figures.base import (
     bar,
     error_bars,
     escaped,
+    line,
+    marks,
     single,
     table,
 )
@@ -55,7 +57,7 @@ def spans_ms(result: Result) -> dict[str, Floats]:
 
 def tail_card(result: Result) -> Card:
     """Return how many images take longer than a time."""
-    return single("stream-tail", text("stream-tail", "title"), STREAMS, tails(spans_ms(result)))
+    return single("stream-tail", STREAMS, tails(spans_ms(result)))
 
 
 def tails(series: Mapping[str, Floats]) -> Plot:
@@ -64,27 +66,21 @@ def tails(series: Mapping[str, Floats]) -> Plot:
     for place, (name, values) in enumerate(series.items()):
         colour, shown = PALETTE[place % len(PALETTE)], escaped([name])[0]
         xs, ys = tail(values)
-        figure.add_scatter(
-            x=xs.tolist(),
-            y=ys.tolist(),
-            name=shown,
-            legendgroup=shown,
-            mode="lines",
-            line={"shape": "vh", "color": colour, "width": 2},
-            hovertemplate="%{y:.3~p} take %{x:,.4~r} ms or more<extra>" + shown + "</extra>",
-        )
+        style, extra = {"shape": "vh", "color": colour, "width": 2}, f"<extra>{shown}</extra>"
+        hover = "%{y:.3~p} take %{x:,.4~r} ms or more" + extra
+        line(figure, xs, ys, name, style, legendgroup=shown, hovertemplate=hover)
         found = {percent: percentile_estimate(values, percent) for percent in PERCENTILES}
-        figure.add_scatter(
-            x=[each.value for each in found.values()],
-            y=[1 - percent / 100 for percent in found],
-            name=shown,
+        marks(
+            figure,
+            [each.value for each in found.values()],
+            [1 - percent / 100 for percent in found],
+            name,
+            marker(place, 8),
+            "%{text}: %{x:,.4~r} ms" + extra,
             legendgroup=shown,
             showlegend=False,
-            mode="markers",
-            marker=marker(place, 8),
             error_x=error_bars([*found.values()]),
             text=[f"p{percent}" for percent in found],
-            hovertemplate="%{text}: %{x:,.4~r} ms<extra>" + shown + "</extra>",
         )
         estimates: dict[str, Any] = {TIME.head(f"p{each}"): value for each, value in found.items()}
         longest = {TIME.head("longest"): float(values.max())}
@@ -136,20 +132,13 @@ def met_card(result: Result) -> Card:
             hovertemplate=f"{name} %{{y:,.4~r}} ms, n = %{{customdata}}<extra></extra>",
         )
     totals = frame[TIME.head("latency")].tolist()
-    figure.add_scatter(
-        x=frame["images met"].tolist(),
-        y=[each.value for each in totals],
-        error_y=error_bars(totals),
-        name="latency",
-        mode="markers",
-        marker={"color": GREY, "size": 7},
-        hovertemplate="latency %{y:,.4~r} ms<extra></extra>",
-    )
+    style, hover = {"color": GREY, "size": 7}, "latency %{y:,.4~r} ms"
+    values, bars = [each.value for each in totals], error_bars(totals)
+    marks(figure, frame["images met"], values, "latency", style, hover, error_y=bars)
     figure.update_layout(barmode="stack", height=380)
     figure.update_xaxes(title=text("stream-met", "across"), type="category")
     figure.update_yaxes(title=text("stream-met", "up"), rangemode="tozero")
-    plot = Plot(text("stream-met"), figure, frame)
-    return single("stream-met", text("stream-met", "title"), STREAMS, plot)
+    return single("stream-met", STREAMS, Plot(text("stream-met"), figure, frame))
 
 
 def crowd(result: Result) -> pd.DataFrame:
@@ -187,4 +176,4 @@ def crowd_card(result: Result) -> Card:
     figure.update_yaxes(autorange="reversed")
     facts = frame.assign(all=frame.sum(axis=1)).set_axis(names)
     plot = Plot(text("stream-crowd"), figure, table(facts, "images", " (share of time)"))
-    return single("stream-crowd", text("stream-crowd", "title"), STREAMS, plot)
+    return single("stream-crowd", STREAMS, plot)

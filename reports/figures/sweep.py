@@ -25,10 +25,12 @@ from reports.figures.base import (
     bar,
     height_px,
     log_axis,
+    marks,
     single,
     upside_down,
 )
 from reports.figures.search import findings_cards, parallel_card, progress_cards
+from reports.texts import text
 from simulator.results.sweep_result import FINDINGS, METRIC, PARAMETER, SweepResult
 from simulator.results.units import headed
 
@@ -63,7 +65,7 @@ def _front_card(result: SweepResult) -> Card:
     pairs = [*itertools.combinations(names, 2)] or [("number", names[0])]
     pairs += [pair for pair in ALSO_DRAWN if {*pair} - {*names} and _both_vary(result, pair)]
     plots: Plots = {(f"{headed(y)} over {headed(x)}",): _scatter(result, x, y) for x, y in pairs}
-    return Card("front", "Pareto front", SEARCH, (PAIR,), plots)
+    return Card("front", text("front", "title"), SEARCH, (PAIR,), plots)
 
 
 def _both_vary(result: SweepResult, pair: tuple[str, str]) -> bool:
@@ -89,12 +91,11 @@ def _scatter(result: SweepResult, x: str, y: str) -> Plot:
         values = points[_column(name)].dropna().tolist()
         scale = log_axis(values) if values and min(values) > 0 and name != "number" else {}
         update(title=headed(name), **scale)
-    facts = (
-        f"{len(front)} of {len(points)} points are on the front of {', '.join(result.objectives)}."
-    )
+    counts = {"front": len(front), "points": len(points), "of": ", ".join(result.objectives)}
+    notes = [text("front", **counts)]
     if len(ok) + len(broken) > MOST_DRAWN:
-        facts += f" Of the others {MOST_DRAWN} of each kind at most are drawn."
-    return Plot(facts, figure, _table(result, front))
+        notes.append(text("front", "drawn", most=MOST_DRAWN))
+    return Plot(" ".join(notes), figure, _table(result, front))
 
 
 def _down(result: SweepResult, name: str) -> bool:
@@ -111,15 +112,10 @@ def _dots(
     symbol: str,
     size: int = 7,
 ) -> None:
-    figure.add_scatter(
-        x=rows[_column(axes[0])].tolist(),
-        y=rows[_column(axes[1])].tolist(),
-        text=[_named(result, row) for row in rows.to_dict("records")],
-        name=name,
-        mode="markers",
-        marker={"color": colour, "symbol": symbol, "size": size},
-        hovertemplate="%{text}<br>%{x:,.4~r}, %{y:,.4~r}<extra></extra>",
-    )
+    style = {"color": colour, "symbol": symbol, "size": size}
+    texts = [_named(result, row) for row in rows.to_dict("records")]
+    xs, ys = (rows[_column(axis)].tolist() for axis in axes)
+    marks(figure, xs, ys, name, style, "%{text}<br>%{x:,.4~r}, %{y:,.4~r}", text=texts)
 
 
 def _named(result: SweepResult, row: dict[Any, Any]) -> str:
@@ -145,13 +141,10 @@ def _importance_card(result: SweepResult) -> Card:
         figure.update_xaxes(title=f"share of the variance of {headed(objective)}", range=[0, 1])
         upside_down(figure)
         rest = max(0.0, 1.0 - float(shares.sum()))
-        note = (
-            f"How much of the variance of {headed(objective)} each parameter explains by itself; "
-            f"{rest:.0%} is left to their interaction."
-        )
+        note = text("importance", of=headed(objective), rest=f"{rest:.0%}")
         table = pd.DataFrame({"parameter": [*shares.index], "share of variance": shares.tolist()})
         plots[(headed(objective),)] = Plot(note, figure, table)
-    return Card("importance", "What matters", SEARCH, (OBJECTIVE,), plots)
+    return Card("importance", text("importance", "title"), SEARCH, (OBJECTIVE,), plots)
 
 
 def importance(result: SweepResult, objective: str) -> pd.Series:
@@ -183,7 +176,7 @@ def _effects_card(result: SweepResult) -> Card:
         for objective in result.objectives
         for name in importance(result, objective).index
     }
-    return Card("effects", "One parameter at a time", SEARCH, (OBJECTIVE, VARIED), plots)
+    return Card("effects", text("effects", "title"), SEARCH, (OBJECTIVE, VARIED), plots)
 
 
 def _effect(result: SweepResult, objective: str, name: str) -> Plot:
@@ -191,14 +184,9 @@ def _effect(result: SweepResult, objective: str, name: str) -> Plot:
     x, y = ok[PARAMETER + name], ok[METRIC + objective]
     figure = go.Figure()
     shown = _spread(ok)
-    figure.add_scatter(
-        x=[_short(value) for value in shown[PARAMETER + name]],
-        y=shown[METRIC + objective].tolist(),
-        name="points",
-        mode="markers",
-        marker={"color": BLUE, "size": 6, "opacity": 0.6},
-        hovertemplate="%{x}: %{y:,.4~r}<extra></extra>",
-    )
+    style = {"color": BLUE, "size": 6, "opacity": 0.6}
+    xs = map(_short, shown[PARAMETER + name])
+    marks(figure, xs, shown[METRIC + objective].tolist(), "points", style, "%{x}: %{y:,.4~r}")
     levels = _levels(x)
     means = pd.DataFrame({"x": x.to_numpy(), "y": y.to_numpy(), "level": levels}).groupby("level")
     numeric = pd.api.types.is_numeric_dtype(x)
@@ -218,7 +206,7 @@ def _effect(result: SweepResult, objective: str, name: str) -> Plot:
     figure.update_xaxes(title=html.escape(name), **({} if numeric else {"type": "category"}))
     figure.update_yaxes(title=headed(objective))
     table = facts.rename(columns={"x": name, "mean": f"mean {objective}"}).reset_index(drop=True)
-    return Plot("Every point that keeps the limits, and their mean at each value.", figure, table)
+    return Plot(text("effects"), figure, table)
 
 
 def _points_card(result: SweepResult) -> Card:
@@ -236,14 +224,10 @@ def _points_card(result: SweepResult) -> Card:
         )
     figure.update_layout(height=340, barmode="group")
     figure.update_yaxes(title="of the front's median")
-    note = (
-        f"The first {min(len(front), len(PALETTE) + 1)} points of the front side by side, each "
-        "objective relative to its median over the front. The table holds "
-    )
-    many = len(result.points) > MOST_LISTED
-    note += f"the first {MOST_LISTED} points, points.parquet all." if many else "all points."
+    held = text("points", "many" if len(result.points) > MOST_LISTED else "all", most=MOST_LISTED)
+    note = text("points", first=min(len(front), len(PALETTE) + 1), held=held)
     listed = _table(result, result.points.head(MOST_LISTED))
-    return single("points", "Points of the front", SEARCH, Plot(note, figure, listed))
+    return single("points", SEARCH, Plot(note, figure, listed))
 
 
 def _relative(front: pd.DataFrame, name: str, value: float) -> float:
@@ -267,8 +251,8 @@ def _failures_card(result: SweepResult) -> Card:
     ]
     table = pd.DataFrame(rows, columns=["status", "why", "points", "for example point"])
     repriced = int((points["replay"] == "repriced").sum())
-    note = f"{len(points)} points, {repriced} of them priced from the replay of another."
-    return single("outcomes", "What became of the points", SEARCH, Plot(note, figure, table))
+    note = text("outcomes", points=len(points), repriced=repriced)
+    return single("outcomes", SEARCH, Plot(note, figure, table))
 
 
 def _table(result: SweepResult, rows: pd.DataFrame) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import plotly.graph_objects as go
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from reports.figures.base import (
     IMAGE,
@@ -22,11 +22,11 @@ from reports.figures.base import (
     per_workload,
     single,
 )
+from reports.texts import template, text
 from simulator.results.result import Result
 from simulator.results.units import number
 
 TOKENS = "Traffic and tokens"
-TITLE = "Which patch halted when"
 Masks = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
@@ -35,7 +35,7 @@ def token_cards(facts: dict[str, Any]) -> list[Card]:
     """Mean active tokens by block and timestep; none for a network without blocks."""
     if not facts["active_tokens"]["by_timestep_and_block"]:
         return []
-    return [single("tokens", "Active tokens", TOKENS, _tokens_plot(facts))]
+    return [single("tokens", TOKENS, _tokens_plot(facts))]
 
 
 def tokens_cards(runs: Sequence[Run]) -> list[Card]:
@@ -44,24 +44,21 @@ def tokens_cards(runs: Sequence[Run]) -> list[Card]:
     firsts = {workload: group[0] for workload, group in by_workload(runs).items()}
     if not firsts:
         return []
-    title = "Active tokens"
-    cards = [
-        per_workload("tokens", title, TOKENS, runs, lambda group: _tokens_plot(group[0].facts))
-    ]
+    cards = [per_workload("tokens", TOKENS, runs, lambda group: _tokens_plot(group[0].facts))]
     drawn: Plots = {
         (workload, image): plot
         for workload, run in firsts.items()
         for image, plot in _halting_plots(run.result).items()
     }
     if drawn:
-        cards.append(Card("halting", TITLE, TOKENS, (WORKLOAD, IMAGE), drawn))
+        cards.append(Card("halting", text("halting", "title"), TOKENS, (WORKLOAD, IMAGE), drawn))
     return cards
 
 
 def halting_cards(result: Result) -> list[Card]:
     """Return the pictures of a result, if it kept any."""
     plots: Plots = {(image,): plot for image, plot in _halting_plots(result).items()}
-    return [Card("halting", TITLE, TOKENS, (IMAGE,), plots)] if plots else []
+    return [Card("halting", text("halting", "title"), TOKENS, (IMAGE,), plots)] if plots else []
 
 
 def _tokens_plot(facts: dict[str, Any]) -> Plot:
@@ -87,10 +84,8 @@ def _tokens_plot(facts: dict[str, Any]) -> Plot:
     figure.update_layout(yaxis_autorange="reversed", height=150 + 44 * len(grid))
     figure.update_xaxes(showgrid=False)
     figure.update_yaxes(showgrid=False)
-    note = (
-        f"Mean per image. {number(tokens['mean'])} of {number(tokens['slots'])} tokens are "
-        f"computed ({tokens['share']:.1%}); the others are halted."
-    )
+    counts = {"mean": number(tokens["mean"]), "slots": number(tokens["slots"])}
+    note = text("tokens", share=f"{tokens['share']:.1%}", **counts)
     frame = pd.DataFrame(grid, columns=[f"{block} (tokens)" for block in blocks])
     frame.insert(0, "timestep", range(len(grid)))
     return Plot(note, figure, frame)
@@ -130,11 +125,9 @@ def _note(facts: Any, active: Masks) -> str:
     seen = f"class {facts['label']}" if facts["label"] >= 0 else "class unknown"
     answered = f", answered {facts['prediction']}" if facts["prediction"] >= 0 else ""
     steps, blocks = active.shape[:2]
-    return (
-        f"{seen}{answered}; {int(active.sum()):,} of {active.size:,} tokens computed. Left: in how "
-        f"many of the {steps * blocks} steps ({steps} timesteps of {blocks} blocks) each patch was "
-        "computed. Right: the picture as each step saw it; halted patches are blank."
-    )
+    computed, slots = f"{int(active.sum()):,}", f"{active.size:,}"
+    shape = {"timesteps": steps, "blocks": blocks, "steps": steps * blocks}
+    return text("halting", seen=f"{seen}{answered}", computed=computed, slots=slots, **shape)
 
 
 def _steps(active: Masks) -> tuple[Ints, Ints]:
@@ -193,45 +186,22 @@ def _halting_table(active: Masks) -> pd.DataFrame:
 
 
 def _mosaic(active: Masks, source: str) -> Markup:
-    """The picture once for each step, blocks across and timesteps down, halted patches blank.
-
-    SVG in units of a patch; the blanks take the colour of the page's cards.
-    """
-    steps, blocks, rows, columns = active.shape
+    """The picture as each step saw it; SVG, which holds it once and takes the page's colours."""
+    timesteps, blocks, rows, columns = active.shape
     gap, left, top = 0.08 * columns, 0.42 * columns, 0.28 * rows
-    width, height = left + blocks * (columns + gap), top + steps * (rows + gap)
     size = 0.16 * min(rows, columns)
-    picture = "picture-seen"
-    parts = [
-        Markup(
-            '<svg class="mosaic" viewBox="0 0 {:.4g} {:.4g}" role="img">'
-            "<title>The picture at each timestep and block, halted patches blank</title><defs>"
-        ).format(width, height)
+    xs = [left + block * (columns + gap) for block in range(blocks)]
+    ys = [top + step * (rows + gap) for step in range(timesteps)]
+    labels = [
+        *((x + columns / 2, top - 0.08 * rows, "middle", f"block {i}") for i, x in enumerate(xs)),
+        *((left - gap, y + rows / 2 + size / 3, "end", f"t = {i}") for i, y in enumerate(ys)),
     ]
-    entire = Markup('width="{}" height="{}"').format(columns, rows)
-    if source:
-        shape = Markup(
-            '<image id="{}" {} preserveAspectRatio="none" href="data:image/png;base64,{}"/>'
-        ).format(picture, entire, source)
-    else:
-        shape = Markup('<rect id="{}" {} fill="#56B4E9"/>').format(picture, entire)
-    parts += [shape, Markup("</defs>")]
-    text = Markup('<text x="{:.4g}" y="{:.4g}" font-size="{:.3g}" {}>{}</text>')
-    middle, end = Markup('text-anchor="middle"'), Markup('text-anchor="end"')
-    for block in range(blocks):
-        x = left + block * (columns + gap) + columns / 2
-        parts.append(text.format(x, top - 0.08 * rows, size, middle, f"block {block}"))
-    for step in range(steps):
-        y = top + step * (rows + gap)
-        parts.append(text.format(left - gap, y + rows / 2 + size / 3, size, end, f"t = {step}"))
-        for block in range(blocks):
-            mask = active[step, block]
-            title = escape(f"timestep {step}, block {block}: {mask.sum()} of {mask.size} tokens")
-            blanks = "".join(f"M{x} {y}h1v1h-1z" for y, x in np.argwhere(~mask).tolist())
-            parts.append(
-                Markup(
-                    '<g transform="translate({:.4g} {:.4g})"><title>{}</title><use href="#{}"/>'
-                    '<path class="halted" d="{}"/></g>'
-                ).format(left + block * (columns + gap), y, title, picture, blanks)
-            )
-    return Markup("").join([*parts, Markup("</svg>")])
+    steps = []
+    for step, block in np.ndindex(timesteps, blocks):
+        mask = active[step, block]
+        title = f"timestep {step}, block {block}: {mask.sum()} of {mask.size} tokens"
+        steps.append((xs[block], ys[step], title, np.argwhere(~mask).tolist()))
+    width, height = left + blocks * (columns + gap), top + timesteps * (rows + gap)
+    shape = {"rows": rows, "columns": columns, "width": width, "height": height, "size": size}
+    drawn = template("mosaic.svg.j2").render(source=source, labels=labels, steps=steps, **shape)
+    return Markup(drawn)

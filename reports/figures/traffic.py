@@ -5,50 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pandas as pd
-
-from reports.figures.base import Card, Plot, Run, per_workload, stacked, table
-from reports.figures.energy import section_of_layers
+from reports.figures.base import Card, Run, stacked_by_design
 from simulator.results.summary import short
 
 TRAFFIC = "Traffic and tokens"
 
 
 def traffic_cards(runs: Sequence[Run]) -> list[Card]:
-    """Designs side by side: DRAM traffic by stage, SRAM traffic by buffer."""
-    cards = [per_workload("dram", "DRAM traffic by stage", TRAFFIC, runs, _dram_plot)]
-    if any(_sram_mb(run) for run in runs):
-        cards.append(per_workload("sram", "SRAM traffic by buffer", TRAFFIC, runs, _sram_plot))
-    return cards
-
-
-def _dram_plot(group: Sequence[Run]) -> Plot:
-    frame = pd.DataFrame.from_dict(
-        {run.design: _dram_mb(run) for run in group}, orient="index"
-    ).fillna(0.0)
-    figure = stacked(frame, "DRAM traffic per image (MB)")
-    facts = table(frame.assign(all=frame.sum(axis=1)), "design", " (MB)")
-    return Plot("Mean per image, reads and writes, 1 MB = 10⁶ bytes.", figure, facts)
+    """Draw designs side by side: DRAM traffic by stage, SRAM traffic by buffer."""
+    views = {"dram": _dram_mb} | ({"sram": _sram_mb} if any(map(_sram_mb, runs)) else {})
+    return [
+        stacked_by_design(name, TRAFFIC, runs, measure, f"{name.upper()} traffic per image", "MB")
+        for name, measure in views.items()
+    ]
 
 
 def _dram_mb(run: Run) -> dict[str, float]:
-    sections = section_of_layers(run.result, blocks=False)
     layers = run.result.tables["layers"]
-    sums = layers.groupby(layers["layer"].map(sections), sort=False)["dram_bytes"].sum()
+    sums = layers.groupby("stage", sort=False)["dram_bytes"].sum()
     return {str(name): value / (1e6 * run.result.images) for name, value in sums.items()}
-
-
-def _sram_plot(group: Sequence[Run]) -> Plot:
-    frame = pd.DataFrame.from_dict(
-        {run.design: _sram_mb(run) for run in group}, orient="index"
-    ).fillna(0.0)
-    figure = stacked(frame, "SRAM traffic per image (MB)")
-    facts = table(frame.assign(all=frame.sum(axis=1)), "design", " (MB)")
-    note = (
-        "Mean per image, reads and writes of each buffer; an access moves the full width of its "
-        "buffer, so this is accesses × width, 1 MB = 10⁶ bytes."
-    )
-    return Plot(note, figure, facts)
 
 
 def _sram_mb(run: Run) -> dict[str, float]:
