@@ -51,7 +51,8 @@ class Problems:
         if not isinstance(value, dict):
             return None  # a problem of what holds it
         try:
-            adapter: TypeAdapter[T] = _adapter(model)
+            hashed: Any = model  # a class is; its type does not say so
+            adapter: TypeAdapter[T] = _adapter(hashed)
             return adapter.validate_python(value)
         except ValidationError as error:
             broken = [str(each["loc"][0]) for each in error.errors(include_url=False)]
