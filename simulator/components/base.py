@@ -41,7 +41,7 @@ ENTRY_POINT_GROUP = "stasim.components"
 
 
 class Primitive(NamedTuple):
-    """A priceable piece of an action, in the words of an energy table.
+    """Describe a priceable piece of an action, in the words of an energy table.
 
     `bits`: width of the operands; `size_kib`: capacity of one bank; `width_bits`: bits of one
     access; `technology`: e.g. a DRAM standard; `times`: how often one action does it. A field that
@@ -76,14 +76,14 @@ def small_bank(operation: str, size_kib: float, width_bits: int, times: int = 1)
 
 
 class Action(NamedTuple):
-    """Something a part does and counts: its meaning in words and the primitives it is priced by."""
+    """Describe what a part does and counts: in words, and by the primitives that price it."""
 
     meaning: str
     primitives: tuple[Primitive, ...]
 
 
 class Component(BaseModel):
-    """A part of a machine: frozen, with strict fields, known by its slot and kind.
+    """Describe a part of a machine: frozen, with strict fields, known by its slot and kind.
 
     Numbers are strict: an int is never a bool or a float, a float is finite. A list in the YAML is
     a field `tuple[int, ...] = Field(strict=False, description=...)`. Every field has a description
@@ -157,15 +157,15 @@ class Component(BaseModel):
         return {"kind": self.kind} | {name: getattr(self, name) for name in type(self).model_fields}
 
     def actions(self) -> dict[str, Action]:
-        """Everything the part counts, by the name that its counts use."""
+        """Return everything the part counts, by the name that its counts use."""
         return {}
 
     def leakage(self) -> tuple[Primitive, ...]:
-        """What leaks as long as the machine is on, as primitives of power: its SRAM banks."""
+        """Return what leaks while the machine is on, as primitives of power: its SRAM banks."""
         return ()
 
     def logic(self) -> tuple[Primitive, ...]:
-        """The adders, comparators, multipliers and registers whose area is known, each `times`.
+        """Return adders, comparators, multipliers, registers whose area is known, each `times`.
 
         What no source states (control, queues, networks) is left out, and said to be.
         """

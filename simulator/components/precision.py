@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 
 class Precision(BaseModel):
-    """Bits of each kind of number that the machine moves, stores and computes with.
+    """Hold the bits of each kind of number that the machine moves, stores and computes with.
 
     Spikes take one bit. A tensor of integers takes the bit-planes that its values need, of which a
     narrower machine keeps the upper ones.

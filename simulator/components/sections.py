@@ -21,7 +21,7 @@ def _single_line(text: str) -> str:
 
 
 class Section(BaseModel):
-    """A mapping of the file: frozen, no unknown fields, numbers strict and finite."""
+    """Describe a mapping of the file: frozen, no unknown fields, numbers strict and finite."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True
@@ -45,7 +45,7 @@ SingleLine = Annotated[str, Field(max_length=200), AfterValidator(_single_line)]
 
 
 class Technology(Section):
-    """The process that the machine is made in, and the table that prices its actions."""
+    """Name the process that the machine is made in, and the table that prices its actions."""
 
     node_nm: int = Field(gt=0, le=10_000, description="technology node")
     voltage_v: float | None = Field(
@@ -74,7 +74,7 @@ class Technology(Section):
 
 
 class Buffers(Section):
-    """The local buffers of a core, one a kind of data."""
+    """Hold the local buffers of a core, one a kind of data."""
 
     weights: Memory = Field(description="weights, shared by all rows of a tile")
     spikes: Memory = Field(description="input spikes, bit-packed")
@@ -84,7 +84,7 @@ class Buffers(Section):
 
 
 class Engines(Section):
-    """Arrays of their own for some classes of products; `pe_array` takes all others."""
+    """Hold arrays of their own for some classes of products; `pe_array` takes all others."""
 
     input: PEArray | None = Field(
         default=None, description="products of the network's input, which is integers"
@@ -95,7 +95,7 @@ class Engines(Section):
 
 
 class Core(Section):
-    """A PE array, or several, with a vector unit and local buffers."""
+    """Hold a PE array, or several, with a vector unit and local buffers."""
 
     pe_array: PEArray = Field(description="multiplies weights and spikes")
     engines: Engines | None = Field(
@@ -128,13 +128,13 @@ class Core(Section):
 
 
 class EqualCores(Core):
-    """Several equal cores, described once."""
+    """Describe several equal cores once."""
 
     count: int = Field(ge=1, le=MOST_CORES, description="number of equal cores")
 
 
 class Memories(Section):
-    """The memories that all cores share."""
+    """Hold the memories that all cores share."""
 
     dram: Memory = Field(description="memory outside the chip")
     global_buffer: Memory | None = Field(
@@ -143,7 +143,7 @@ class Memories(Section):
 
 
 class Published(Section):
-    """What the design's own authors state, to stand beside our figures."""
+    """Hold what the design's own authors state, beside our figures."""
 
     area_mm2: float | None = Field(default=None, gt=0, le=1e4, description="area of the chip")
     power_mw: float | None = Field(default=None, gt=0, le=1e6, description="power")

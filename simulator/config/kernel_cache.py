@@ -96,11 +96,11 @@ def _load_overload(self: Any, signature: Any, target_context: Any) -> Any:
 
 
 class KernelCache:
-    """What Numba calls a locator: it names the folder of a function's compiled code."""
+    """Name the folder of a function's compiled code: what Numba calls a locator."""
 
     @classmethod
     def from_function(cls, function: Callable[..., Any], file: str) -> Any:
-        """Numba's own choice of a folder, else one of this user among the temporary files."""
+        """Return Numba's own choice of a folder, else one of this user among temporary files."""
         for locator in caching.CacheImpl._locator_classes:
             found = locator.from_function(function, file)
             if found is not None:

@@ -16,7 +16,7 @@ from numba.core.compiler import Compiler
 
 
 class PartCompiler(Compiler):  # type: ignore[misc]
-    """Numba's compiler, for a function that kernels alone call."""
+    """Compile, as Numba does, a function that kernels alone call."""
 
     def __init__(self, typing: Any, target: Any, library: Any, args: Any, *others: Any) -> None:
         """Take what Numba's compiler takes."""

@@ -25,14 +25,14 @@ Location = tuple[str | int, ...]
 
 
 class Place(NamedTuple):
-    """Where a value was written: `line` orders the problems, `text` names the place."""
+    """Say where a value was written: `line` orders the problems, `text` names the place."""
 
     line: int
     text: str
 
 
 class Problem(NamedTuple):
-    """One broken rule: where, and in the words the user reads after the place.
+    """Hold one broken rule: where, and in the words the user reads after the place.
 
     `location` names the value that is unusable; of it nothing more need be said.
     """
@@ -43,7 +43,7 @@ class Problem(NamedTuple):
 
 
 class Document:
-    """A file's data, the place of each of its values, and what is wrong with it so far.
+    """Hold a file's data, the place of each of its values, and what is wrong with it so far.
 
     `data` is made of dict, list, str, int, float, bool and None; None also when it is unreadable.
     """

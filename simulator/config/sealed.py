@@ -17,7 +17,7 @@ _METADATA = "__metadata__"
 
 
 def content_hash(content: Mapping[str, Any]) -> str:
-    """sha256 of the canonical JSON of the other keys. Raises ValueError for NaN and infinity."""
+    """Return sha256 of the canonical JSON of the other keys. Raises ValueError for NaN."""
     rest = {key: value for key, value in content.items() if key != SEAL}
     text = json.dumps(rest, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
@@ -46,7 +46,7 @@ def sealed_tensors(content: bytes) -> bytes:
 
 
 def are_tensors_sealed(content: bytes) -> bool:
-    """Whether a tensor file has a hash that fits it. Raises ValueError for any other file."""
+    """Return whether a tensor file's hash fits it. Raises ValueError for any other file."""
     header, data = _header_and_data(content)
     metadata = header.get(_METADATA)
     stated = metadata.get(SEAL) if isinstance(metadata, dict) else None

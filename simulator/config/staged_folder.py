@@ -185,7 +185,7 @@ def restore(folder: Path) -> None:
 
 @contextlib.contextmanager
 def staged(target: Path) -> Iterator[Path]:
-    """A hidden folder beside the target, locked; deleted at the end with what it then holds.
+    """Give a hidden folder beside the target, locked; deleted at the end with what it then holds.
 
     Those that killed processes left are deleted first.
     """

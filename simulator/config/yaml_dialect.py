@@ -19,7 +19,7 @@ TAG = "tag:yaml.org,2002:"
 
 
 class Composer(yaml.SafeLoader):
-    """Composes nodes, with the scalars of YAML 1.2's core schema and bounded depth and number."""
+    """Compose nodes, with the scalars of YAML 1.2's core schema and bounded depth and number."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
 

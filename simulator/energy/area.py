@@ -22,7 +22,7 @@ SCALING = "ideal_square"
 
 
 class PartArea(NamedTuple):
-    """Area of a part at the machine's node, 0 where there is none of a kind, and its sources."""
+    """Hold the area of a part at the machine's node, 0 where it has none, and its sources."""
 
     sram_mm2: float
     logic_mm2: float
@@ -30,7 +30,7 @@ class PartArea(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A logic cell as its source lists it."""
+    """Describe a logic cell as its source lists it."""
 
     bits: int
     area_um2: float
@@ -39,7 +39,7 @@ class Cell(NamedTuple):
     source: str
 
     def scaled_um2(self, bits: int, node_nm: int) -> float:
-        """Area at another width, by the source's rule, and at another node, by SCALING."""
+        """Return the area at another width, by the source's rule, and another node, by SCALING."""
         power = 2 if self.width_rule == "quadratic" else 1
         return self.area_um2 * (bits / self.bits) ** power * (node_nm / self.node_nm) ** 2
 
@@ -78,7 +78,7 @@ def part_area(part: Component, table: EnergyTable) -> PartArea:
 
 
 def machine_area(architecture: Architecture, table: EnergyTable) -> dict[str, Any]:
-    """Area by part and in all, ready for JSON: see EXCLUDED for what it leaves out."""
+    """Return the area by part and in all, for JSON: see EXCLUDED for what it leaves out."""
     parts = {
         path: area for path, part in architecture.parts() if (area := part_area(part, table)).source
     }

@@ -19,7 +19,7 @@ PJ_PER_MW_MS = 1e6
 
 
 class Design(NamedTuple):
-    """A design's mean image. Energies in pJ with their bounds.
+    """Hold a design's mean image. Energies in pJ with their bounds.
 
     `causes`: all of it by cause, so that two designs pay for a cause at the same price.
     `chip`: actions on chip; `dram`: those of the DRAM; `power`: always-on power times latency.
@@ -49,7 +49,7 @@ class Design(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """The value of a quantity at which two designs cost the same, all else nominal.
+    """Hold the value of a quantity at which two designs cost the same, all else nominal.
 
     `value` is None where it lies at no value above 0; `bounds`: what is known of the quantity.
     `first_below`: the first design is the cheaper one below the value.
@@ -68,7 +68,7 @@ class Turn(NamedTuple):
 
 
 class BreakEven(NamedTuple):
-    """Two designs by energy: `difference` of the first over the second between all bounds."""
+    """Compare two designs by energy: `difference` of first over second between all bounds."""
 
     difference_pj: Span
     turns: tuple[Turn, ...]

@@ -38,7 +38,7 @@ Rate: TypeAlias = Any
 
 
 class FieldLayer(NamedTuple):
-    """A convolution or linear layer as the field counts it.
+    """Describe a convolution or linear layer as the field counts it.
 
     `dense_macs`: its MACs of one timestep, zeros included (counters that charge the bias add it
     here); `input_rate`: fraction of its input values that are not zero, over all timesteps and
@@ -54,7 +54,7 @@ class FieldLayer(NamedTuple):
 
 
 class FieldAttention(NamedTuple):
-    """Spiking self-attention, scores and context together; rates are fractions of ones."""
+    """Describe spiking self-attention, scores and context; rates are fractions of ones."""
 
     name: str
     timesteps: int
@@ -68,7 +68,7 @@ class FieldAttention(NamedTuple):
 
 
 class LayerCount(NamedTuple):
-    """Operations of one layer over all timesteps; fractional, as rates are means."""
+    """Count operations of one layer over all timesteps; fractional, as rates are means."""
 
     name: str
     stage: str
@@ -81,7 +81,7 @@ class LayerCount(NamedTuple):
 
 
 class FieldEnergy(NamedTuple):
-    """A network by the field's habit under one of the CONVENTIONS."""
+    """Hold a network by the field's habit under one of the CONVENTIONS."""
 
     convention: str
     mac_count: float
@@ -95,12 +95,12 @@ class FieldEnergy(NamedTuple):
 
 
 def field_energy(mac_count: Rate, ac_count: Rate) -> Rate:
-    """Energy in pJ of so many MACs and ACs. Source: Horowitz, ISSCC 2014, fp32 at 45 nm."""
+    """Return the pJ of so many MACs and ACs. Source: Horowitz, ISSCC 2014, fp32, 45 nm."""
     return MAC_PJ * mac_count + AC_PJ * ac_count
 
 
 def attention_ac_count(attention: FieldAttention) -> Rate:
-    """ACs of spiking self-attention in Spikingformer's count, over all timesteps.
+    """Count ACs of spiking self-attention as Spikingformer does, over all timesteps.
 
     T * heads * N * d_h^2 * (min(r_k, r_v) + r_q): K^T V first, as if an AC were done wherever the
     rarer of the two spikes, then Q (K^T V), an AC for each spike of Q. Linear in the tokens N.
@@ -110,7 +110,7 @@ def attention_ac_count(attention: FieldAttention) -> Rate:
 
 
 def count_layer(layer: FieldLayer | FieldAttention, convention: str) -> LayerCount:
-    """MACs and ACs of one layer. Raises PricingError for a value outside its range."""
+    """Count MACs and ACs of one layer. Raises PricingError for a value outside its range."""
     if convention not in CONVENTIONS:
         known = suggestion(convention, CONVENTIONS)
         raise PricingError(f"field convention {shown(convention)}", f"unknown {known}")

@@ -20,7 +20,7 @@ from simulator.operations import Network
 
 
 class FieldColumns(NamedTuple):
-    """The field's counts and energy of I images, float64 (I, conventions, stages).
+    """Hold the field's counts and energy of I images, float64 (I, conventions, stages).
 
     input_rate: float64 (I, layers), share of the values entering each layer that are not zero.
     """

@@ -17,14 +17,14 @@ DERIVATIONS = (SAME_AS, LINEAR_IN_BITS)
 
 
 class Price(NamedTuple):
-    """Energy of one event and where the number comes from."""
+    """Hold the energy of one event and where the number comes from."""
 
     energy_pj: float
     source: str
 
 
 class LogicPrice(NamedTuple):
-    """The energy of one logic operation on operands of `bits` bits, and where it comes from."""
+    """Hold the energy of a logic operation on operands of `bits` bits, and its source."""
 
     operation: str
     bits: int
@@ -33,7 +33,7 @@ class LogicPrice(NamedTuple):
 
 
 class Derivation(NamedTuple):
-    """A named rule by which a table prices an operation, or a width, that its family lacks.
+    """Name a rule by which a table prices an operation, or a width, that its family lacks.
 
     same_as: `operation` on n bits costs `of` on n bits. linear_in_bits: from the listed price at
     `from_bits` in proportion to the width, inside `min_bits` to `max_bits`.
@@ -49,7 +49,7 @@ class Derivation(NamedTuple):
 
 
 class LogicPrices(NamedTuple):
-    """The logic of one table, listed by (operation, bits); `label` begins its error messages."""
+    """Hold a table's logic, listed by (operation, bits); `label` begins its error messages."""
 
     label: str
     listed: Mapping[tuple[str, int], LogicPrice]

@@ -27,7 +27,7 @@ _OF_A_CORE = re.compile(r"^cores\.\d+\.")
 
 
 class ActionPrice(NamedTuple):
-    """Energy of an action done once: nominal, its bounds, by cause, and where it comes from."""
+    """Hold the energy of an action done once: nominal, its bounds, by cause, and its source."""
 
     energy_pj: float
     low_pj: float
@@ -40,7 +40,7 @@ NOT_PRICED = ActionPrice(0.0, 0.0, 0.0, {}, "not priced")
 
 
 class Power(NamedTuple):
-    """What a part draws as long as the machine is on, by cause."""
+    """Hold what a part draws as long as the machine is on, by cause."""
 
     part: str
     cause: str
@@ -49,7 +49,7 @@ class Power(NamedTuple):
 
 
 class MachinePrices:
-    """The prices of a machine's actions and its power, each with bounds and its source.
+    """Hold the prices of a machine's actions and its power, with bounds and sources.
 
     `actions`: price by "part.action"; `price_pj`: the bare number by (part, action); `meanings`:
     each action in words; `always_on`: power x time. Raises PricingError if the table is of another

@@ -30,7 +30,7 @@ LEAKAGE_OPERATION = "sram_leakage"
 
 
 class Leakage(NamedTuple):
-    """Power that is drawn as long as the machine is on, and where the number comes from."""
+    """Hold power that is drawn as long as the machine is on, and its source."""
 
     power_uw: float
     source: str
@@ -38,7 +38,7 @@ class Leakage(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class EnergyTable:
-    """Prices of one family of sources at one node and voltage; never scaled silently.
+    """Hold prices of one family of sources at one node and voltage; never scaled silently.
 
     Equal to itself alone, so that what follows from it can be kept.
 
@@ -150,7 +150,7 @@ class EnergyTable:
         return price._replace(source=f"{price.source} [{self.node_nm} nm, {self.voltage_v:g} V]")
 
     def leakage_uw(self, primitive: Primitive) -> Leakage:
-        """The power at rest of one SRAM bank; its `times`, the banks, are counted by the caller."""
+        """Return the power at rest of one SRAM bank; the caller counts its `times`, the banks."""
         if primitive.operation != LEAKAGE_OPERATION:
             raise PricingError(
                 f"{self.name}: {primitive.operation} has no leakage: only {LEAKAGE_OPERATION} has"
@@ -159,17 +159,17 @@ class EnergyTable:
         return Leakage(bank.leakage_uw, self._sram_provenance(primitive))
 
     def total_leakage(self, primitives: Iterable[Primitive]) -> Leakage:
-        """The power at rest of all these banks together, each as often as its `times` says."""
+        """Return the power at rest of all these banks, each as often as its `times` says."""
         parts = [(primitive.times, self.leakage_uw(primitive)) for primitive in primitives]
         power_uw = math.fsum(times * part.power_uw for times, part in parts)
         return Leakage(power_uw, _joined(part.source for _, part in parts))
 
     def sram_bank(self, size_kib: float, width_bits: int) -> SramBank:
-        """Energy per access, leakage and area of one bank; PricingError outside CACTI's grid."""
+        """Return a bank's energy, leakage and area; PricingError outside CACTI's grid."""
         return self.sram.bank(size_kib, width_bits)
 
     def price_action(self, action: Action, name: str = "") -> Price:
-        """The energy of an action: its override, if `name` has one, else the sum of its parts."""
+        """Return the energy of an action: the override of `name`, else the sum of its parts."""
         if name in self.overrides:
             override = self.overrides[name]
             return Price(override.energy_pj, f"{override.source} [override of {name}]")

@@ -12,7 +12,7 @@ from simulator.trace import Image
 
 
 class Rates:
-    """Counts of the tensors of I images, each made when it is first asked for."""
+    """Count the values of I images' tensors, each when it is first asked for."""
 
     def __init__(self, network: Network, images: Sequence[Image]) -> None:
         self.network = network

@@ -21,7 +21,7 @@ OVERRIDE = "override"
 
 
 class Span(NamedTuple):
-    """A quantity with what bounds it; each of its own unit."""
+    """Hold a quantity with what bounds it; each of its own unit."""
 
     low: float
     nominal: float
@@ -42,7 +42,7 @@ def total(spans: Iterable[Span]) -> Span:
 
 
 class Bound(NamedTuple):
-    """Lowest and highest over nominal, and where both are from."""
+    """Hold lowest and highest over nominal, and where both are from."""
 
     low: float
     high: float
@@ -51,7 +51,7 @@ class Bound(NamedTuple):
 
 
 class DramPower(NamedTuple):
-    """A channel by its state, from IDD currents: pJ a bit, pJ a row, mW."""
+    """Describe a channel by its state, from IDD currents: pJ a bit, pJ a row, mW."""
 
     technology: str
     read_pj_per_bit: float
@@ -65,7 +65,7 @@ class DramPower(NamedTuple):
 
 
 class SramCells(NamedTuple):
-    """Leakage of SRAM cells at a temperature, over that of the tables' own, with its bounds."""
+    """Hold the leakage of SRAM cells over that of the tables' own, with its bounds."""
 
     factor: Span
     source: str

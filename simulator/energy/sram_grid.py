@@ -19,7 +19,7 @@ LARGEST_FILE_BYTES = 1 << 20
 
 
 class SramBank(NamedTuple):
-    """One bank with one port: energy of one access of its full width, power at rest, area."""
+    """Hold one bank with one port: energy of a full-width access, power at rest, area."""
 
     read_pj: float
     write_pj: float
@@ -33,7 +33,7 @@ COLUMNS = ("node_nm", "size_kib", "width_bits", *SramBank._fields)
 
 @dataclass(frozen=True, eq=False)
 class SramGrid:
-    """Banks of one node by size and width; `values` is NaN where CACTI has no such bank.
+    """Hold banks of one node by size and width; `values` is NaN where CACTI has no such bank.
 
     Shapes: sizes_kib (sizes,) and widths_bits (widths,) ascending; values (sizes, widths, 5) in the
     order of SramBank.
@@ -49,7 +49,7 @@ class SramGrid:
         return {}
 
     def bank(self, size_kib: float, width_bits: float) -> SramBank:
-        """The bank, bilinear in log2(size) and log2(width); a point of the grid is met exactly.
+        """Return a bank, bilinear in log2(size) and log2(width); a point of the grid exactly.
 
         Every point of the grid that the interpolation weighs must exist: nothing is extrapolated.
         Raises PricingError with the allowed range.

@@ -18,7 +18,7 @@ WIDEST_BITS = 4096
 
 
 class Reader:
-    """Takes values out of a document; a value that breaks a rule is reported and replaced."""
+    """Take values out of a document; a value that breaks a rule is reported and replaced."""
 
     def __init__(self, document: Document) -> None:
         self.document = document
@@ -85,7 +85,7 @@ SCHEMA = "stasim-energy/1"
 
 
 class SramReference(NamedTuple):
-    """Which rows of which grid price the SRAM; `voltage_v` is None where the source has none."""
+    """Name the rows of a grid that price SRAM; `voltage_v`: None where the source has none."""
 
     csv: str
     node_nm: int
@@ -94,21 +94,21 @@ class SramReference(NamedTuple):
 
 
 class DramPrice(NamedTuple):
-    """The energy to move one bit to or from DRAM, and where it comes from."""
+    """Hold the energy to move one bit to or from DRAM, and where it comes from."""
 
     energy_pj_per_bit: float
     source: str
 
 
 class Override(NamedTuple):
-    """The energy of one action as a whole, in place of the sum over its primitives."""
+    """Hold the energy of one action, in place of the sum over its primitives."""
 
     energy_pj: float
     source: str
 
 
 class TableFile(NamedTuple):
-    """A table as written. With a `base`, only the name, the summary and the overrides are set."""
+    """Hold a table as written. With a `base`, only name, summary and overrides are set."""
 
     path: Path
     name: str

@@ -66,7 +66,7 @@ the gates are simulated without delays, so without glitches."""
 
 
 class Term(NamedTuple):
-    """What a term does to the prices of actions, in pJ, and the power it draws by part, in uW."""
+    """Hold what a term does to the prices of actions, in pJ, and the power by part, in uW."""
 
     source: str
     replaced_pj: Mapping[str, Span] = {}
@@ -75,7 +75,7 @@ class Term(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """The machine that a term is of, and the table that prices it."""
+    """Hold the machine that a term is of, and the table that prices it."""
 
     architecture: Architecture
     table: EnergyTable

@@ -17,7 +17,7 @@ from simulator.errors import DeviceError
 
 
 class Work(NamedTuple):
-    """Some layers of one image in order of execution, with the spikes that they read.
+    """Hold some layers of one image in order of execution, with the spikes that they read.
 
     `layers`: names of matrix operations, as in the trace, each with the element-wise operations
     that follow it; `timestep`: the first one, at which the first axis of every array begins.
@@ -32,7 +32,7 @@ class Work(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """What a piece of work adds to the run so far.
+    """Hold what a piece of work adds to the run before it.
 
     `cycles` of a clock of `clock_mhz` (a host that measures nanoseconds says 1000); `energy_pj`:
     None from a device that cannot tell; `busy_cycles`: by unit.
@@ -50,14 +50,14 @@ class Cost(NamedTuple):
 
 
 class Device(Protocol):
-    """Answers what pieces of work cost, in the order in which a network does them."""
+    """Answer what pieces of work cost, in the order in which a network does them."""
 
     @property
     def name(self) -> str:
         """For messages and recordings."""
 
     def begin_image(self) -> None:
-        """A new image starts on an idle machine: nothing of the last one is in the way."""
+        """Start an image on an idle machine: nothing of the last one is in the way."""
 
     def estimate(self, work: Work) -> Cost:
         """Return the cost of the next piece of work. Raises DeviceError if there is no answer."""

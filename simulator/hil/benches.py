@@ -20,7 +20,7 @@ _SCAN_LATENCY_CYCLES = 2
 
 
 def array_parameters(array: SpikeSkip, **more: int) -> dict[str, int]:
-    """Parameters of the array's RTL. Raises DeviceError for an array that the RTL cannot be."""
+    """Return the parameters of an array's RTL. Raises DeviceError where there is none."""
     shortest, longest = _ARRAY_LATENCY_CYCLES
     problem = ""
     if not shortest <= array.latency_cycles <= longest:
@@ -51,7 +51,7 @@ def skip_design(skip: Compact) -> RtlDesign:
 
 
 def bit_words(bits: Bools) -> Words:
-    """Bits (row, bit) packed into 32-bit words, the first bit lowest; 64-bit ports take two."""
+    """Pack bits (row, bit) into 32-bit words, the first bit lowest; 64-bit ports take two."""
     bytes_ = np.packbits(bits, axis=1, bitorder="little")
     width = -(-bits.shape[1] // 32) * 4
     padded = np.zeros((len(bits), width), np.uint8)
@@ -61,14 +61,14 @@ def bit_words(bits: Bools) -> Words:
 
 
 def field_words(values: Ints, bits: int) -> Words:
-    """Whole numbers (row, field) packed as a port of fields of so many bits each."""
+    """Pack whole numbers (row, field) as a port of fields of so many bits each."""
     shifts = np.arange(bits)
     digits = (values[..., None] >> shifts) & 1
     return bit_words(digits.reshape(len(values), -1).astype(np.bool_))
 
 
 def pack_instruction(fields: Mapping[str, int], widths: Mapping[str, int]) -> Words:
-    """Fields as a packed struct of the RTL, the last one lowest, in 32-bit words.
+    """Pack fields as a struct of the RTL, the last one lowest, in 32-bit words.
 
     Raises DeviceError for one that its width in bits does not hold.
     """
@@ -94,7 +94,7 @@ def unpack_fields(words: Words, bits: int, fields: int) -> Ints:
 
 
 def port_words(weights: Ints, array: SpikeSkip, port_inputs: int, one_bit: bool) -> Words:
-    """Weights (input, column) as words of the weight port, (word, 32-bit word)."""
+    """Return weights (input, column) as words of the weight port, (word, 32-bit word)."""
     inputs, columns = weights.shape
     full = np.zeros((inputs, array.columns), np.int64)
     full[:, :columns] = weights

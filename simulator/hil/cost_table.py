@@ -28,7 +28,7 @@ EXAMPLE = """python -m simulator.hil.cost_table --arch arch_configs/sparse_pe.ya
 
 
 class StepCost(NamedTuple):
-    """The costs of a step, means over `images`: those in which two tokens or more run there.
+    """Hold the costs of a step, means over `images`: those in which two tokens or more run.
 
     `token_*`: of one more live token; `step_*`: of the first, less what a token costs. They can be
     negative where the cost is not affine.

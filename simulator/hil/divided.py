@@ -11,7 +11,7 @@ from simulator.hil.base import Cost, Device, Work
 
 
 class DividedDevice:
-    """A device for pieces of one block each, `rest` for all others; both at the same clock.
+    """Ask one device for pieces of a block, `rest` for all others; both at the same clock.
 
     An energy that one of the two lacks is in no answer.
     """
@@ -27,7 +27,7 @@ class DividedDevice:
         return f"{self.blocks.name} with {self.rest.name} outside the blocks"
 
     def begin_image(self) -> None:
-        """A new image starts."""
+        """Start an image."""
         self.blocks.begin_image()
         self.rest.begin_image()
 

@@ -72,9 +72,7 @@ _LARGE = "-abc9 -run :check; blackbox =A:whitebox; rename -wire t:TRELLIS_FF; wr
 
 
 class PlacedUnit(NamedTuple):
-    """A module, its sources, the parameters that make it small, how its synthesis ends, and what
-    routes it.
-    """
+    """Describe a module: its sources, small parameters, end of its synthesis, and router."""
 
     top: str
     sources: tuple[str, ...]
@@ -98,7 +96,7 @@ CELL_LUTS = {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 4}
 
 
 class Placed(NamedTuple):
-    """What a unit takes on the FPGA, and the clock that its routes allow: 0 if there are none.
+    """Hold what a unit takes on the FPGA, and the clock that its routes allow: 0 without any.
 
     slowest_path: the cells between which that clock is lost.
     """
@@ -165,7 +163,7 @@ def _write(path: Path, found: Mapping[str, Placed]) -> None:
 
 
 def missing_tools(tools: Sequence[str] = (YOSYS, NEXTPNR)) -> str:
-    """What keeps units from being placed; empty if nothing does."""
+    """Return what keeps units from being placed; empty if nothing does."""
     absent = [name for name in tools if not _program(name)]
     return f"{', '.join(absent)}: not there: pip install 'stasim[fpga]'" if absent else ""
 

@@ -22,7 +22,7 @@ TIMEOUT_S = 60.0
 
 
 class GuardedDevice:
-    """A device whose failures are one DeviceError each; `timeout_s`: for one answer."""
+    """Make the failures of a device one DeviceError each; `timeout_s`: for one answer."""
 
     def __init__(self, device: Device, timeout_s: float = TIMEOUT_S) -> None:
         if not (math.isfinite(timeout_s) and timeout_s > 0):
@@ -36,7 +36,7 @@ class GuardedDevice:
         self._answers: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
 
     def begin_image(self) -> None:
-        """A new image starts."""
+        """Start an image."""
         self._ask(self.device.begin_image, "at the start of an image")
 
     def estimate(self, work: Work) -> Cost:

@@ -25,7 +25,7 @@ FRACTION_BITS = 4
 
 
 class Job(NamedTuple):
-    """A layer, or one head of attention, at one timestep.
+    """Describe a layer, or one head of attention, at one timestep.
 
     `operand`: bool (row, plane, input) of every row there is; `live`: those that run, in order;
     `listed`: they are the list of the mask scan, else all; `mask`: bool (token,) to be scanned
@@ -59,7 +59,7 @@ class Job(NamedTuple):
 def layer_jobs(
     plan: Plan, image: Image, layers: Collection[str], timesteps: Collection[int], seed: int = 0
 ) -> list[Job]:
-    """The jobs of some layers at some timesteps. Raises DeviceError for a layer of another kind.
+    """Return the jobs of layers at some timesteps. Raises DeviceError for another kind.
 
     A timestep at which none of a block's tokens is alive gives no jobs: the issuer of layers
     knows that from the halting decision.

@@ -29,7 +29,7 @@ LAYER_BITS = 8
 
 
 def engine_design(architecture: Architecture) -> RtlDesign:
-    """The layer engine of a machine. Raises DeviceError for a machine that the RTL cannot be."""
+    """Return the layer engine of a machine. Raises DeviceError where the RTL cannot be it."""
     if len(architecture.cores) > 1 or architecture.core.engines is not None:
         raise DeviceError(
             "device rtl", architecture.name, "the layer engine is a single core with one array"

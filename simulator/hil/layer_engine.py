@@ -55,7 +55,7 @@ _FIELDS = {
 
 
 class EngineRun(NamedTuple):
-    """What the layer engine did. `busy_cycles` by unit; `counts` by what was counted.
+    """Hold what the layer engine did. `busy_cycles` by unit; `counts` by what was counted.
 
     `ended`: cycle at which each job had ended; `outputs`: of each job, int (live row, output), its
     spikes or scores; `membranes`, `streams`: likewise, None where it has none. Of jobs that share

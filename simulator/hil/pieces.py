@@ -14,7 +14,7 @@ from simulator.trace import Outline, Trace
 
 
 class Piece(NamedTuple):
-    """Layers that run together, and the stored tensors that they or what follows them read.
+    """Hold layers that run together, and the stored tensors that they or later ones read.
 
     `block`: None for what is outside the blocks.
     """
@@ -25,7 +25,7 @@ class Piece(NamedTuple):
 
 
 class Pieces(NamedTuple):
-    """A run in pieces, in the order in which they can be asked for.
+    """Hold a run in pieces, in the order in which they can be asked for.
 
     `outside`: the stem, and the head where it reads nothing that is stored; `blocks`: asked for at
     each timestep; `ending`: layers that read what the blocks have stored, such as a head behind
@@ -68,7 +68,7 @@ def work_of(
     tensors: Mapping[str, npt.NDArray[np.uint8]],
     live: npt.NDArray[np.bool_] | None,
 ) -> Work:
-    """The work of a piece: a block at one `timestep`, whose tokens `live` (token,) run there.
+    """Return the work of a piece: a block at one `timestep`, with its tokens `live` (token,).
 
     `tensors`: as in an image, or this timestep of them alone.
     """

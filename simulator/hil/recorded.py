@@ -36,7 +36,7 @@ class _Strict(pydantic.BaseModel):
 
 
 class Answer(_Strict):
-    """A cost, and for readers where it was given: `layers` of the work and its `timestep`."""
+    """Hold a cost, and for readers where it was given: `layers` of the work, its `timestep`."""
 
     layers: list[str]
     timestep: _Count
@@ -47,7 +47,7 @@ class Answer(_Strict):
 
 
 class Recording(_Strict):
-    """What a recording's file holds; `answers` by the hash of the run so far."""
+    """Hold what a recording's file does; `answers` by the hash of the run before them."""
 
     schema_: Annotated[str, pydantic.Field(alias="schema")]
     device: str
@@ -57,7 +57,7 @@ class Recording(_Strict):
 
 
 class Recorder:
-    """A device that passes another one's answers on and keeps them."""
+    """Pass another device's answers on and keep them."""
 
     def __init__(self, device: Device) -> None:
         self.device = device
@@ -70,7 +70,7 @@ class Recorder:
         return self.device.name
 
     def begin_image(self) -> None:
-        """A new image starts."""
+        """Start an image."""
         self._run = b""
         self.device.begin_image()
 
@@ -112,7 +112,7 @@ class Recorder:
 
 
 class RecordedDevice:
-    """Answers from a recording; it needs neither the device nor its tools."""
+    """Answer from a recording, with neither the device nor its tools."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Read and check the file; raises DeviceError for whatever is wrong with it."""
@@ -126,11 +126,11 @@ class RecordedDevice:
         return f"recorded {self.recording.device} ({self.path.name})"
 
     def begin_image(self) -> None:
-        """A new image starts."""
+        """Start an image."""
         self._run = b""
 
     def estimate(self, work: Work) -> Cost:
-        """The recorded answer; raises DeviceError where the run departs from the recorded one."""
+        """Return the recorded answer; DeviceError where the run departs from the recorded one."""
         self._run = run_digest(self._run, work)
         answer = self.recording.answers.get(self._run.hex())
         if answer is None:
@@ -142,11 +142,11 @@ class RecordedDevice:
         return Cost(answer.cycles, answer.clock_mhz, answer.energy_pj, answer.busy_cycles)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: nothing is held."""
 
 
 def run_digest(before: bytes, work: Work) -> bytes:
-    """sha256 of a run: `before`, that of the image's earlier work, and the work with all bits."""
+    """Return sha256 of a run: `before`, that of the image's earlier work, and this work's bits."""
     digest = hashlib.sha256(before)
     digest.update(json.dumps([work.layers, work.timestep]).encode())
     for arrays in (work.tensors, work.active):

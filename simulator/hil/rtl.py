@@ -26,7 +26,7 @@ from simulator.trace import Outline, Trace
 
 
 class RtlDevice:
-    """The layer engine of an architecture file's machine."""
+    """Run layers on the layer engine of an architecture file's machine."""
 
     def __init__(self, trace: Trace | Outline, architecture: Architecture) -> None:
         """Plan the trace's network and build the RTL, which takes some seconds the first time.
@@ -54,7 +54,7 @@ class RtlDevice:
         self._known: set[tuple[str, int]] = set()
 
     def estimate(self, work: Work) -> Cost:
-        """Cycles and busy cycles of the piece alone; raises DeviceError if the RTL has no such."""
+        """Return cycles and busy cycles of the piece alone; DeviceError if the RTL has no such."""
         take_in(self.name, self._layers, self.image, work)
         for name, array in (*work.tensors.items(), *work.active.items()):
             first = work.timestep if len(self._stored(name)) > 1 else 0
@@ -70,7 +70,7 @@ class RtlDevice:
         return Cost(run.cycles, self.architecture.clock_mhz, None, run.busy_cycles)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: nothing is held."""
 
     def _stored(self, name: str) -> Sized:
         return self.image.tensors[name] if name in self.image.tensors else self.image.active[name]

@@ -33,7 +33,7 @@ Bits = npt.NDArray[np.bool_]
 
 
 class RunningTotal(NamedTuple):
-    """What an image has cost so far, leakage included; `busy_cycles` by unit."""
+    """Hold what an image has cost so far, leakage included; `busy_cycles` by unit."""
 
     cycles: int
     energy_pj: float
@@ -44,7 +44,7 @@ NOTHING = RunningTotal(0, 0.0, {})
 
 
 class SimulatedDevice:
-    """A machine of an architecture file; its clock stops between two pieces of work.
+    """Simulate an architecture file's machine; its clock stops between two pieces of work.
 
     The costs of an image, added in the order in which they came, give its running total. A piece
     may in principle make a total smaller (who halts later may use a unit at another time); no
@@ -77,7 +77,7 @@ class SimulatedDevice:
         self.total = self.answered = NOTHING
 
     def estimate(self, work: Work) -> Cost:
-        """What the piece adds to the image's total; raises DeviceError for work of another net."""
+        """Return what the piece adds to the image's total; DeviceError for another net's work."""
         take_in(self.name, self._layers, self.image, work)
         self.total = self._measured()
         before, busy = self.answered, self.total.busy_cycles
@@ -103,7 +103,7 @@ class SimulatedDevice:
         return self.total
 
     def again(self, image: Image, timestep: int, block: int, live: Bits) -> RunningTotal:
-        """The total with other live tokens, bool (token,), at one step of an image taken in whole.
+        """Return the total with other live tokens, bool (token,), at one step of a known image.
 
         What the step hands on to other blocks stays as it was.
         """
@@ -118,7 +118,7 @@ class SimulatedDevice:
         return self.total
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: nothing is held."""
 
     def _measured(self) -> RunningTotal:
         """Lower and replay the image as far as it is known."""
@@ -176,7 +176,7 @@ def take_in(device: str, layers: Collection[str], image: Image, work: Work) -> N
 
 
 def blank_image(network: Network) -> Image:
-    """An image whose tokens all halted before the first block, and whose spikes are all zero."""
+    """Return an image whose tokens halted before the first block, with no spike."""
     return Image(
         0,
         {name: np.zeros(tensor.shape, np.uint8) for name, tensor in network.tensors.items()},

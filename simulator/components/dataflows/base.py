@@ -16,14 +16,14 @@ SHARED = -1
 
 
 class Slot(NamedTuple):
-    """A layer in the order of execution, at one timestep or at all of them together."""
+    """Name a layer in the order of execution, at one timestep or at all of them together."""
 
     layer: int
     timestep: int
 
 
 class Dataflow(Component, slot="dataflows"):
-    """The order of the loops, and what may overlap."""
+    """Order the loops, and say what may overlap."""
 
     neurons_last: ClassVar[bool] = False
     """Whether the element-wise work of a step waits for its last tile, not for its own."""
@@ -95,9 +95,9 @@ class Dataflow(Component, slot="dataflows"):
         return 1
 
     def for_halting(self, granularity: str) -> Dataflow:
-        """The dataflow that runs a trace with this halting: itself, but for a choice of several."""
+        """Return the dataflow for a trace with this halting: itself, unless it is a choice."""
         return self
 
     @abstractmethod
     def refusal(self, granularity: str) -> str:
-        """Why a trace with this halting granularity cannot be executed; empty if it can."""
+        """Return why a trace with this halting granularity cannot be run; empty if it can."""

@@ -15,7 +15,7 @@ End = int | Literal["dram", "global_buffer"]
 
 
 class Interconnect(Component, slot="interconnects"):
-    """Links between cores, the global buffer and DRAM.
+    """Join cores, the global buffer and DRAM by links.
 
     A transfer is cut into flits and holds each link of its route for a cycle a flit, all links at
     the same time, as a worm does; its head takes `hop_cycles` a hop. It has ended when the memory
@@ -45,7 +45,7 @@ class Interconnect(Component, slot="interconnects"):
         return -(-bits // self.width_bits)
 
     def actions(self) -> dict[str, Action]:
-        """Flits by hops. The wires are priced; no source states a router, so it is left out."""
+        """Count flits by hops: wires are priced; no source states a router, so it is left out."""
         wire = Primitive("wire", bits=1, times=self.width_bits * self.link_um)
         return {"flit_hop": Action("moves a flit over a link, random data on its wires", (wire,))}
 

@@ -15,7 +15,7 @@ AWAKE = "awake_cycle"
 
 
 class Transfer(NamedTuple):
-    """One request: how long it holds the memory, how much longer it takes, and what it counts."""
+    """Describe a request: how long it holds the memory, how much longer it takes, its counts."""
 
     busy_cycles: int
     latency_cycles: int
@@ -23,14 +23,14 @@ class Transfer(NamedTuple):
 
 
 class PowerDown(NamedTuple):
-    """When channels that are idle power down, and how long they wake for the next request."""
+    """Say when idle channels power down, and how long they wake for the next request."""
 
     after_cycles: int
     wake_cycles: int
 
 
 class Memory(Component, slot="memories"):
-    """A memory: a local buffer, a global one, or DRAM."""
+    """Describe a memory: a local buffer, a global one, or DRAM."""
 
     @property
     @abstractmethod
@@ -44,10 +44,10 @@ class Memory(Component, slot="memories"):
 
     @abstractmethod
     def bits_per_cycle(self, clock_mhz: float) -> float:
-        """Sustained bandwidth."""
+        """Return the sustained bandwidth."""
 
     def gather_cycles(self, rows: Int32s, row_ptr: Ints, row_bits: int) -> tuple[Ints, Ints]:
-        """Cycles to read runs of rows, `row_bits` each, and how many of them are lost to conflicts.
+        """Return cycles to read runs of rows, `row_bits` each, and those lost to conflicts.
 
         `rows`: numbers of rows that lie one after another, `row_ptr` (runs + 1,). int64 (runs,).
         Here whole words of a run pass at full bandwidth, wherever its rows lie.
@@ -73,7 +73,7 @@ class Memory(Component, slot="memories"):
 
 
 class DramMemory(Memory, base=True):
-    """What every DRAM has: room for everything, and a price of each bit of its bursts."""
+    """Hold what every DRAM has: room for everything, and a price of each bit of its bursts."""
 
     @property
     def capacity_bits(self) -> int:

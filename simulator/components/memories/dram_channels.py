@@ -29,7 +29,7 @@ STREAM_BURSTS = 512
 
 
 class Served(NamedTuple):
-    """When each request is complete, and what each channel did.
+    """Hold when each request is complete, and what each channel did.
 
     `counts` (channel, 9): reads, writes, activates, refreshes, bursts that found their page open,
     entries into power-down; then cycles of the DRAM's clock with a bank open, powered down with
@@ -159,7 +159,7 @@ class DramChannels(DramMemory, kind="dram_channels"):
 
 
 class BlockCost(NamedTuple):
-    """Mean time of a block in a stream of its like, what it takes alone beyond that, its rows."""
+    """Hold the mean time of a block among its like, what it takes alone beyond that, its rows."""
 
     busy_ns: float
     latency_ns: float

@@ -14,7 +14,7 @@ from simulator.components.memories.dram import Dram
 
 
 class DramPreset(Dram, base=True):
-    """A DRAM standard: channels are free, the rest has the standard's values."""
+    """Describe a DRAM standard: channels are free, the rest has the standard's values."""
 
     controller_ns: float = Field(
         default=30.0, ge=0, le=1e6, description="queue and controller, on top of latency_ns"

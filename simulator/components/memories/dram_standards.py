@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class DramStandard(NamedTuple):
-    """One speed grade: its organisation, then its minimum times between commands.
+    """Describe a speed grade: its organisation, then its minimum times between commands.
 
     Times are in cycles of the command clock (`tck_ns`), named as JEDEC names them. `columns` is
     the bursts of a row; `act_cycles` and `cas_cycles` are how long a command holds the bus.

@@ -22,7 +22,7 @@ class Gather(Protocol):
 
 
 class RowLists(NamedTuple):
-    """The operand rows of all blocks.
+    """Hold the operand rows of all blocks.
 
     ptr: int64 (blocks + 1,), rows of each block.
     timestep, row: int32 (rows,), rows of one `row` are the timesteps of one token or pixel.
@@ -34,7 +34,7 @@ class RowLists(NamedTuple):
 
 
 class Tiles(NamedTuple):
-    """The tiles of some layers of some images: what each operand row asks for in its chunk.
+    """Hold the tiles of some layers of some images: what each operand row asks for in its chunk.
 
     A block is a run of operand rows that run together; a tile is one chunk of the inputs of one
     group of a block. Tiles come in the order (product, group, block, chunk).
@@ -121,7 +121,7 @@ class Tiles(NamedTuple):
 
 
 class ArrayCost(NamedTuple):
-    """What tiles cost on an array.
+    """Hold what tiles cost on an array.
 
     cycles: int64 (tiles,), for one column tile.
     The rest is int64 (blocks,), summed over the groups and chunks of a block:
@@ -152,7 +152,7 @@ def sum_words(ones: npt.NDArray[Any], ptr: Ints, total: Ints) -> None:
 
 
 class PEArray(Component, slot="pe_arrays"):
-    """An array of processing elements."""
+    """Describe an array of processing elements."""
 
     monotone: ClassVar[bool] = True
     """Whether a piece with more spikes never takes less time; false where rows share results."""
@@ -237,7 +237,7 @@ class PEArray(Component, slot="pe_arrays"):
         return self.adders
 
     def logic(self) -> tuple[Primitive, ...]:
-        """Adders, registers of sums, and a multiplier an adder if it multiplies at all."""
+        """Return adders, registers of sums, and a multiplier an adder if it multiplies at all."""
         count, bits = self.adders, self.sum_bits
         found = [Primitive("add", bits=bits, times=count)]
         found.append(Primitive("register", bits=bits, times=self.accumulators))
@@ -248,7 +248,7 @@ class PEArray(Component, slot="pe_arrays"):
         return tuple(found)
 
     def stored_weight_bits(self, inputs: int, outputs: int, weight_bits: int) -> int:
-        """Bits that the weights of a piece take in memory, as the array stores them."""
+        """Return the bits that a piece's weights take in memory, as the array stores them."""
         return inputs * outputs * weight_bits
 
     def in_part(self) -> Iterator[PEArray]:
@@ -265,7 +265,7 @@ class PEArray(Component, slot="pe_arrays"):
 
 
 class AccumulatorArray(PEArray, base=True):
-    """What all arrays of this library state: their pipeline, and an accumulation."""
+    """Hold what all arrays of this library state: their pipeline, and an accumulation."""
 
     accumulates: ClassVar[str] = "adds one weight to one accumulator"
     """What an accumulation is, in words."""
@@ -281,7 +281,7 @@ class AccumulatorArray(PEArray, base=True):
 
 
 class ColumnArray(AccumulatorArray, base=True):
-    """An array whose field `columns` is the outputs of a tile; an adder each, or as it says."""
+    """Describe an array whose field `columns` is the outputs of a tile, with an adder each."""
 
     if TYPE_CHECKING:
         columns: int

@@ -11,7 +11,7 @@ from simulator.config.arrays import Ints
 
 
 class FiringArray(AccumulatorArray, base=True):
-    """What these arrays share: they move as one, and spikes leave them."""
+    """Hold what these arrays share: they move as one, and spikes leave them."""
 
     accumulates: ClassVar[str] = "adds the weight of an input, or 0"
     computes_zeros: ClassVar[bool] = True

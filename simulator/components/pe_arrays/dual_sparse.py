@@ -108,7 +108,7 @@ class DualSparse(AccumulatorArray, kind="dual_sparse"):
 
 @lru_cache(maxsize=64)
 def drawn_masks(seed: int, inputs: int, columns: int, density: float) -> Words:
-    """uint64 (column, word): which inputs have a weight, drawn for each number of inputs."""
+    """Return uint64 (column, word), which inputs have a weight, drawn by number of inputs."""
     kept = np.ones((columns, inputs), np.bool_)
     if density < 1:
         kept = np.random.default_rng([seed, inputs]).random((columns, inputs)) < density

@@ -13,7 +13,7 @@ from simulator.config.kernels import kernel
 
 
 class Windows(NamedTuple):
-    """The windows of all blocks.
+    """Hold the windows of all blocks.
 
     ptr: int64 (blocks + 1,), windows of each block.
     row_ptr: int64 (windows + 1,), rows of each window.
@@ -24,7 +24,7 @@ class Windows(NamedTuple):
 
 
 class WindowRun(NamedTuple):
-    """A run of tiles, with their bits and the windows of their blocks, for one kernel.
+    """Hold a run of tiles, with their bits and the windows of their blocks, for one kernel.
 
     words, word_ptr: bits of the run, as `Tiles.word_runs` gives them.
     block, inputs: int64 (tiles of the run,).

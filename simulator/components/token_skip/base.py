@@ -9,7 +9,7 @@ from simulator.components.base import Component
 
 
 class Scan(NamedTuple):
-    """What it takes to know a block's live tokens, before its first tile can start.
+    """Hold what it takes to know a block's live tokens, before its first tile can start.
 
     `busy_cycles` 0: no step of its own. `mask_reads`: tokens whose mask bit is read.
     """
@@ -21,7 +21,7 @@ class Scan(NamedTuple):
 
 
 class TokenSkip(Component, slot="token_skip"):
-    """What the machine does with tokens that have halted."""
+    """Describe what the machine does with tokens that have halted."""
 
     @property
     @abstractmethod
@@ -40,4 +40,4 @@ class TokenSkip(Component, slot="token_skip"):
 
     @abstractmethod
     def scan(self, tokens: int, live_tokens: int, passes: int) -> Scan:
-        """The cost of finding `live_tokens` among `tokens` for a layer of so many column passes."""
+        """Return the cost of finding `live_tokens` among `tokens` for so many column passes."""

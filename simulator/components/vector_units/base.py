@@ -9,7 +9,7 @@ from simulator.components.base import Component, Primitive
 
 
 class ElementWork(NamedTuple):
-    """An element-wise operation of a layer: its results, and the class of the product before it."""
+    """Describe the element-wise results of a layer, and the class of the product before them."""
 
     kind: str
     rows: int
@@ -20,7 +20,7 @@ class ElementWork(NamedTuple):
 
 
 class VectorUnit(Component, slot="vector_units"):
-    """Does what is element-wise: neurons, residuals, pools, halting scores."""
+    """Do what is element-wise: neurons, residuals, pools, halting scores."""
 
     @property
     @abstractmethod
@@ -28,7 +28,7 @@ class VectorUnit(Component, slot="vector_units"):
         """Element-cycles that pass in one cycle."""
 
     def logic(self) -> tuple[Primitive, ...]:
-        """For each lane what its widest action takes of each kind of arithmetic, once."""
+        """Return for each lane what its widest action takes of each kind of arithmetic, once."""
         lanes = self.elements_per_cycle
         found: dict[str, Primitive] = {}
         for action in self.actions().values():
@@ -40,10 +40,10 @@ class VectorUnit(Component, slot="vector_units"):
 
     @abstractmethod
     def element_cycles(self, kind: str, window_inputs: int) -> int:
-        """Element-cycles of one result of an operation kind (of trace.py)."""
+        """Return the element-cycles of one result of an operation kind (of trace.py)."""
 
     def element_work(self, work: ElementWork) -> int:
-        """Element-cycles of all results of an operation."""
+        """Return the element-cycles of all results of an operation."""
         results = work.rows * work.channels * work.timesteps
         return results * self.element_cycles(work.kind, work.window_inputs)
 

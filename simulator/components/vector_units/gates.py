@@ -9,7 +9,7 @@ from simulator.components.vector_units.base import VectorUnit
 
 
 class GateUnit(VectorUnit, base=True):
-    """Neurons, and gates for what is bitwise; a halting score, which it lacks, costs a neuron."""
+    """Do neurons, and gates for what is bitwise; a halting score, which it lacks, is a neuron."""
 
     latency_cycles: int = Field(default=4, ge=0, description="from a layer's last sum to its end")
 

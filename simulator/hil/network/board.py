@@ -20,7 +20,7 @@ _FILL, _READ, _WRITE_REGISTER, _READ_REGISTER, _PASS, _LOG, _MEMORY = range(1, 8
 
 
 class RtlBoard:
-    """The engine and a memory of a latency and a gap between beats, in cycles."""
+    """Run the engine, and a memory of a latency and a gap between beats, in cycles."""
 
     def __init__(self, design: RtlDesign, latency_cycles: int, gap_cycles: int = 0) -> None:
         """Build the RTL unless the cache has it, and start it. Raises DeviceError."""

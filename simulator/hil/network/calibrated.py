@@ -21,7 +21,7 @@ OURS = b"stasim-architecture"
 
 
 class MeasuredNetwork(NamedTuple):
-    """A network's error tables. `calibrated`: of the machine with the decision latency measured.
+    """Hold error tables. `calibrated`: of the machine with the decision latency measured.
 
     right, judged: held-out images that its twin classifies rightly, and how many there were.
     decision_cycles: halting latency that the architecture file states.
@@ -54,7 +54,7 @@ def measure(arch: str, network: Path, trace: str, images: int) -> MeasuredNetwor
 
 
 class PlacedClock(NamedTuple):
-    """The routed clock of the slowest unit that was placed, and what it was placed on."""
+    """Hold the routed clock of the slowest unit that was placed, and what it was placed on."""
 
     clock_mhz: float
     unit: str

@@ -18,7 +18,7 @@ from simulator.trace import Image
 
 
 class LayerCycles(NamedTuple):
-    """Cycles of a layer, over all timesteps: from the end of what ran before it to its own end."""
+    """Count cycles of a layer, over all timesteps: from the end of what ran before to its own."""
 
     rtl: int
     model: int
@@ -30,7 +30,7 @@ class LayerCycles(NamedTuple):
 
 
 class Cycles(NamedTuple):
-    """Cycles of an image on both sides; by layer, halting decisions and head included.
+    """Count cycles of an image on both sides; by layer, halting decisions and head included.
 
     idle_scans: cycles of the model for masks of which the RTL knows that no token lives.
     decisions: of the image.
@@ -113,7 +113,7 @@ def _place(
 
 
 def twin_image(network: Network, twin: TwinRun) -> Image:
-    """The twin's image as the simulator reads it: packed planes by tensor, masks by block."""
+    """Return the twin's image as the simulator reads it: packed planes, masks by block."""
     tensors = {}
     for name, spec in network.tensors.items():
         shifts = np.arange(spec.planes)[None, :, None, None]

@@ -14,7 +14,7 @@ HIGHEST = (1 << 15) - 1
 
 
 class Contents:
-    """Collects weights and constants while a program is written.
+    """Collect weights and constants while a program is written.
 
     `columns`, `word`, `port`: columns of the array, inputs of a chunk and of a beat.
     """

@@ -39,7 +39,7 @@ MOST_WAITS = 4000
 
 
 class Board(Protocol):
-    """Where the engine is."""
+    """Hold memory that the engine reads and registers that it obeys."""
 
     def allocate(self, words: int) -> int:
         """Reserve so many 32-bit words of DRAM; return their address, a multiple of 4096."""
@@ -61,14 +61,14 @@ class Board(Protocol):
 
 
 class BoardOutcome(NamedTuple):
-    """What the engine gave for an image: int (class,) logits, and its counters by name."""
+    """Hold what the engine gave for an image: int (class,) logits, and its counters by name."""
 
     logits: Ints
     counters: dict[str, int]
 
 
 class Driver:
-    """A network on a board, ready to classify."""
+    """Classify images by a network on a board."""
 
     def __init__(self, board: Board, compiled: Compiled) -> None:
         """Put the network into DRAM and configure the engine. Raises DeviceError if it hangs."""

@@ -100,7 +100,7 @@ _OF_LAYERS = (
 
 
 class Results(NamedTuple):
-    """Vectors that the engine wrote, in order.
+    """Hold vectors that the engine wrote, in order.
 
     issued, tile, token, row: int (vector,): instruction in the order of issue, column tile, and
     row: of a head's channels where columns are places in the list. spikes: bool (vector, column).
@@ -116,7 +116,7 @@ class Results(NamedTuple):
 
 
 class BoardRun(NamedTuple):
-    """What the engine did with an image.
+    """Hold what the engine did with an image.
 
     steps: the single steps of early integration. ended: cycle at which each issued instruction had
     ended. masks: bool (decision, token), live behind each decision. head_cycle: at which the logits
@@ -156,7 +156,7 @@ def network_design(architecture: Architecture, sizes: Mapping[str, int] = SIZES)
 
 
 def dram_latency_cycles(architecture: Architecture) -> int:
-    """Cycles from a request of the machine's DRAM to its first data."""
+    """Return the cycles from a request of the machine's DRAM to its first data."""
     dram, weights = architecture.memories.dram, architecture.core.buffers.weights
     bits = CHUNK_BEATS * int(weights.bits_per_cycle(architecture.clock_mhz))
     chunk = dram.read(bits, architecture.clock_mhz)

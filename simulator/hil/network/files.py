@@ -21,8 +21,9 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 
 class FixedFile(NamedTuple):
-    """What a file holds. images: uint8 (image, y, x); labels: int (image,). origin: what the
-    network and images are, and how often the twin is right.
+    """Hold a network and images, uint8 (image, y, x), with labels, int (image,).
+
+    origin: what network and images are, and how often the twin is right.
     """
 
     network: FixedNetwork

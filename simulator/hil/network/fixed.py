@@ -24,8 +24,9 @@ BLOCK_LAYERS = ("q", "k", "v", "proj", "fc1", "fc2")
 
 
 class FixedLayer(NamedTuple):
-    """Weights int (input, output) of 8 bits, inputs tap-major for a convolution; bias (output,) in
-    weights; threshold (output,) with WEIGHT_FRACTION bits behind the point.
+    """Hold weights, int (input, output) of 8 bits, inputs tap-major for a convolution.
+
+    bias: (output,), in weights. threshold: (output,), WEIGHT_FRACTION bits behind the point.
     """
 
     weights: Ints
@@ -34,7 +35,7 @@ class FixedLayer(NamedTuple):
 
 
 class FixedStage(NamedTuple):
-    """A 3x3 convolution of the patch splitting; what its sums meet: a pool or not, then neurons.
+    """Hold a 3x3 convolution of the patch splitting; a pool or not, then neurons.
 
     `integrated`: the neurons run for all timesteps on a constant current, and their spikes are
     counted; else they run once.
@@ -46,7 +47,7 @@ class FixedStage(NamedTuple):
 
 
 class FixedNetwork(NamedTuple):
-    """A network with halting granularity two_dimensional (or none) and early integration.
+    """Hold a network with halting granularity two_dimensional (or none), early integration.
 
     `side`: of the square image; `scores` int (value,): halting score of each value of channel 0 of
     the stream, None where nothing halts; `limit`: accumulated score at which a token halts. Logits

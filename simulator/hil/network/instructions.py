@@ -62,6 +62,6 @@ FIELDS = {
 
 
 def bits_of(values: Ints, bits: int) -> Bools:
-    """Whole numbers as bits, the lowest first, one number after the other."""
+    """Return whole numbers as bits, the lowest first, one number after the other."""
     digits: Bools = ((values[:, None] >> np.arange(bits)) & 1).reshape(-1).astype(np.bool_)
     return digits

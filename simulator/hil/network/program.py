@@ -24,7 +24,7 @@ IMAGE_CHANNELS = 4
 
 
 class Compiled(NamedTuple):
-    """A network for the engine.
+    """Hold a network for the engine.
 
     program: instructions as fields. made: of each instruction. loop: the first one of a timestep.
     configuration, weights: words of DRAM, weights a chunk after another. beat_words: of the DRAM

@@ -22,7 +22,7 @@ SECONDS_A_WAIT = 0.001
 
 
 class Registers(Protocol):
-    """What `pynq.MMIO` has."""
+    """Read and write registers, as `pynq.MMIO` does."""
 
     def read(self, offset: int) -> int:
         """Read a 32-bit register."""
@@ -32,7 +32,7 @@ class Registers(Protocol):
 
 
 class PynqBoard:
-    """Buffers of `allocate` and registers behind `mmio`, those of PYNQ or what acts like them."""
+    """Hold buffers of `allocate` and registers behind `mmio`, of PYNQ or what acts like it."""
 
     def __init__(
         self,

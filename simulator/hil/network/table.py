@@ -18,7 +18,7 @@ from simulator.trace import Trace
 
 
 class NetworkRow(NamedTuple):
-    """A line: a layer (or all of them) over all images; `worst`: its largest deviation in one."""
+    """Hold a line: a layer (or all) over all images; `worst`: its largest deviation in one."""
 
     case: str
     rtl: int
@@ -32,10 +32,11 @@ class NetworkRow(NamedTuple):
 
 
 class NetworkTable(NamedTuple):
-    """Layers in order, then the whole image. `right`: images classified as their label says;
-    `wrong`: values, masks and logits that are not the twin's; `idle_scans`: cycles of the model for
-    masks without a live token, which the RTL does not scan; `decision_cycles`: of the RTL behind a
-    decision's last vector, as the machine states them.
+    """Hold layers in order, then the image.
+
+    right: images classified as their label says. wrong: values, masks and logits that are not the
+    twin's. idle_scans: cycles of the model for masks without a live token, which the RTL does not
+    scan. decision_cycles: of the RTL behind a decision's last vector, as the machine states them.
     """
 
     images: int

@@ -22,7 +22,7 @@ ONE = 1 << SCORE_BITS
 
 
 class TwinRun(NamedTuple):
-    """What an image makes in each layer.
+    """Hold what an image makes in each layer.
 
     tensors: int (timestep, row, channel) by the trace's names: spikes, or whole numbers of the
     residual stream. active: bool (timestep, token) by block. logits: int (class,).
@@ -173,7 +173,7 @@ class _Twin:
 
 
 def convolved(maps: Ints, weights: Ints) -> Ints:
-    """3x3 convolution, padded by 1, of maps (y, x, channel) with weights (tap x channel, out)."""
+    """Convolve maps (y, x, channel), padded by 1, with 3x3 weights (tap x channel, out)."""
     height, width, _ = maps.shape
     padded = np.pad(maps, ((1, 1), (1, 1), (0, 0)))
     taps = [padded[y : y + height, x : x + width] for y in range(3) for x in range(3)]
@@ -182,13 +182,13 @@ def convolved(maps: Ints, weights: Ints) -> Ints:
 
 
 def product(left: Ints, right: Ints) -> Ints:
-    """A matrix product of whole numbers below 2^53, exact in float64, for which BLAS is quick."""
+    """Multiply matrices of whole numbers below 2^53, exact in float64, for which BLAS is quick."""
     result: Ints = (left.astype(np.float64) @ right.astype(np.float64)).astype(np.int64)
     return result
 
 
 def pooled(sums: Ints) -> Ints:
-    """Max pool 3x3, stride 2, padding 1, of sums (y, x, channel)."""
+    """Pool sums (y, x, channel) by their maximum: 3x3, stride 2, padding 1."""
     height, width, _ = sums.shape
     lowest = np.iinfo(np.int64).min
     padded = np.pad(sums, ((1, 1), (1, 1), (0, 0)), constant_values=lowest)

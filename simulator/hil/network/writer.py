@@ -16,7 +16,7 @@ DEPTHS = ("MAP_DEPTH", "TOKEN_DEPTH", "STREAM_DEPTH", "MEMBRANE_DEPTH", "ATTENTI
 
 
 class WrittenLayer(NamedTuple):
-    """What an instruction makes: tensors by the trace's name, empty where nothing has one."""
+    """Name what an instruction makes: tensors of the trace, empty where nothing has one."""
 
     layer: str
     tensor: str = ""
@@ -24,14 +24,14 @@ class WrittenLayer(NamedTuple):
 
 
 class RowSpan(NamedTuple):
-    """Where rows of tokens lie: the first entry of their words and of their residual stream."""
+    """Say where rows of tokens lie: first entry of their words and of their residual stream."""
 
     words: int
     stream: int
 
 
 class Writer:
-    """A program that is being written. `parameters`: of the RTL."""
+    """Write a program. `parameters`: of the RTL."""
 
     def __init__(self, network: FixedNetwork, parameters: Mapping[str, int]) -> None:
         self.network = network
