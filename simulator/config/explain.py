@@ -55,7 +55,7 @@ def _rule(details: ErrorDetails, around: type[BaseModel] | None) -> str:
             return f"must be one of these {suggestion(details['input'], known)}"
         case "value_error":
             return one_line(str(context["error"]))
-    return details["msg"].replace("Input should be", "must be")
+    return re.sub(r"^(Input|String|List) should", "must", details["msg"])
 
 
 def _model_at(

@@ -1,4 +1,4 @@
-"""The machines, spaces and traces that come with STASim, by name.
+"""The machines, spaces and traces that come with STASim, by name, and its tables of numbers.
 
 `sparse_pe` is `arch_configs/sparse_pe.yaml` and `mnist` is `traces/mnist.npz`, in whatever folder a
 command runs. A file of the user comes first; a folder does not, since data sets are called so.
@@ -6,8 +6,10 @@ command runs. A file of the user comes first; a folder does not, since data sets
 
 from __future__ import annotations
 
+import csv
 import os
 from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
 
 from simulator.config.wording import shown, suggestion
 from simulator.errors import SimulatorError
@@ -21,6 +23,7 @@ MACHINES, SPACES, TRACES = (
 )
 
 Named = str | os.PathLike[str]
+Row = TypeVar("Row", bound=tuple[Any, ...])
 
 
 def names_in(folder: Path) -> tuple[str, ...]:
@@ -43,3 +46,19 @@ def file_of(name: Named, folder: Path, what: str, error: type[SimulatorError]) -
         return path
     known = suggestion(str(name), names_in(folder))
     raise error(shown(str(name)), f"is no file, and no {what} that is shipped {known}")
+
+
+def records(path: Path, kind: type[Row], *keys: str) -> dict[Any, Row]:
+    """Return the rows of a shipped CSV file as NamedTuples of a kind, by their column of one key.
+
+    Of several keys: by the tuple of their columns. A cell takes the type of its field; columns
+    without a field, and lines that begin with #, are left out.
+    """
+    lines = [line for line in path.read_text("utf-8").splitlines() if not line.startswith("#")]
+    types = get_type_hints(kind)
+    return {
+        row[keys[0]] if len(keys) == 1 else tuple(row[key] for key in keys): kind(
+            **{name: types[name](cell) for name, cell in row.items() if name in types}
+        )
+        for row in csv.DictReader(lines)
+    }

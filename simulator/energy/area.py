@@ -6,12 +6,12 @@ pads. So this is a floor, to be read beside the area that a design's authors sta
 
 from __future__ import annotations
 
-import csv
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from simulator.architecture import Architecture
 from simulator.components.base import Component, Primitive
+from simulator.config.shipped import records
 from simulator.config.wording import suggestion
 from simulator.energy.pricing import TABLES, EnergyTable
 from simulator.errors import PricingError
@@ -47,18 +47,7 @@ class Cell(NamedTuple):
 @lru_cache(maxsize=1)
 def cells() -> dict[str, Cell]:
     """Return the logic cells by operation."""
-    lines = (TABLES / "logic_area.csv").read_text("utf-8").splitlines()
-    rows = csv.DictReader(line for line in lines if not line.startswith("#"))
-    return {
-        row["operation"]: Cell(
-            int(row["bits"]),
-            float(row["area_um2"]),
-            row["width_rule"],
-            int(row["node_nm"]),
-            row["source"],
-        )
-        for row in rows
-    }
+    return records(TABLES / "logic_area.csv", Cell, "operation")
 
 
 @lru_cache(maxsize=256)

@@ -86,10 +86,10 @@ class BreakEven(NamedTuple):
 
 def compare(one: Design, other: Design) -> BreakEven:
     """Return how two designs differ, and what turns their order: power, DRAM price, causes."""
-    causes = one.causes.keys() | other.causes.keys()
+    # Between the prices of a cause the difference is linear, so its extremes are among them.
     differences = {
-        cause: _differences(one.causes.get(cause, NOTHING), other.causes.get(cause, NOTHING))
-        for cause in sorted(causes)
+        cause: tuple(first - second for first, second in zip(*pair, strict=True))
+        for cause, pair in _by_cause(one, other).items()
     }
     nominal = one.energy.nominal - other.energy.nominal
     span = Span(
@@ -97,12 +97,9 @@ def compare(one: Design, other: Design) -> BreakEven:
         nominal,
         sum(max(each) for each in differences.values()),
     )
-    turns = [_power_turn(one, other), _dram_turn(one, other)]
-    for cause, each in differences.items():
-        turn = _cause_turn(cause, each, nominal)
-        if turn is not None:
-            turns.append(turn)
-    return BreakEven(span, tuple(turns))
+    by_cause = (_cause_turn(cause, each, nominal) for cause, each in differences.items())
+    turns = (_power_turn(one, other), _dram_turn(one, other), *filter(None, by_cause))
+    return BreakEven(span, turns)
 
 
 def ratio_span(one: Design, other: Design) -> Span:
@@ -111,8 +108,7 @@ def ratio_span(one: Design, other: Design) -> Span:
     A cause costs both the same, anywhere between its bounds. Between two of low, nominal and high
     the ratio's parts are linear, so its extremes are among them, by Dinkelbach's iteration.
     """
-    causes = sorted(one.causes.keys() | other.causes.keys())
-    pairs = [(one.causes.get(cause, NOTHING), other.causes.get(cause, NOTHING)) for cause in causes]
+    pairs = [*_by_cause(one, other).values()]
     nominal = one.energy.nominal / other.energy.nominal
     return Span(_extreme_ratio(pairs, nominal, -1), nominal, _extreme_ratio(pairs, nominal, 1))
 
@@ -132,13 +128,13 @@ def _extreme_ratio(pairs: Sequence[tuple[Span, Span]], start: float, sign: int) 
     return ratio
 
 
-def _differences(one: Span, other: Span) -> tuple[float, float, float]:
-    """Return first less second at the low, nominal and high price of one cause.
-
-    Between these the difference is linear, so its extremes are among them.
-    """
-    low, nominal, high = (first - second for first, second in zip(one, other, strict=True))
-    return low, nominal, high
+def _by_cause(one: Design, other: Design) -> dict[str, tuple[Span, Span]]:
+    """Return what both pay for each cause of either."""
+    causes = sorted(one.causes.keys() | other.causes.keys())
+    return {
+        cause: (one.causes.get(cause, NOTHING), other.causes.get(cause, NOTHING))
+        for cause in causes
+    }
 
 
 def _power_turn(one: Design, other: Design) -> Turn:
@@ -167,7 +163,7 @@ def _turn(quantity: str, unit: str, at_zero: float, slope: float, bounds: Span) 
     return Turn(quantity, unit, value if turns else None, bounds, first_below)
 
 
-def _cause_turn(cause: str, each: tuple[float, float, float], nominal: float) -> Turn | None:
+def _cause_turn(cause: str, each: tuple[float, ...], nominal: float) -> Turn | None:
     """Return at which place between its bounds a cause alone turns the order; None if at none.
 
     The place is -1 at the low, 0 at the nominal, 1 at the high price.
@@ -187,17 +183,12 @@ def sentences(
     if found.is_tie:
         return [f"{names[0]} and {names[1]} take the same energy, whatever the prices"]
     cheaper, dearer = names if found.difference_pj.nominal < 0 else names[::-1]
-    ratio = min(one.energy.nominal, other.energy.nominal) / max(
-        one.energy.nominal, other.energy.nominal
-    )
+    less, more = sorted((one.energy.nominal, other.energy.nominal))
     verdict = "robust over all bounds" if found.is_robust else "not robust: bounds turn it"
-    lines = [f"{cheaper} takes {ratio:.2f} of the energy of {dearer} ({verdict})"]
-    return lines + [_sentence(names, turn, number) for turn in _shown(found)]
-
-
-def _shown(found: BreakEven) -> Sequence[Turn]:
-    """Return the two axes of the map always, a cause only where it turns the order alone."""
-    return [turn for turn in found.turns if turn.unit or turn.is_within]
+    lines = [f"{cheaper} takes {less / more:.2f} of the energy of {dearer} ({verdict})"]
+    # The two axes of the map always, a cause only where it turns the order alone.
+    shown = [turn for turn in found.turns if turn.unit or turn.is_within]
+    return lines + [_sentence(names, turn, number) for turn in shown]
 
 
 def _sentence(names: tuple[str, str], turn: Turn, number: Callable[[float], str]) -> str:

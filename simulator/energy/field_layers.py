@@ -16,7 +16,7 @@ from simulator.energy.field_convention import (
     field_energy,
 )
 from simulator.energy.rates import Rates
-from simulator.operations import Network
+from simulator.operations import Layer, Network
 
 
 class FieldColumns(NamedTuple):
@@ -44,7 +44,9 @@ def field_columns(network: Network, rates: Rates) -> FieldColumns:
     for place, convention in enumerate(CONVENTIONS):
         # Conventions differ in layers that read integers alone.
         counts = [
-            count_layer(layer, convention) if _reads_integers(layer) else count
+            count_layer(layer, convention)
+            if getattr(layer, "input_kind", "") == "integer"
+            else count
             for layer, count in zip(layers, known, strict=True)
         ]
         mac, ac = (np.empty((len(layers), images)) for _ in range(2))
@@ -64,53 +66,35 @@ def field_columns(network: Network, rates: Rates) -> FieldColumns:
     return FieldColumns(stages, CONVENTIONS, macs, acs, energy_pj, np.stack(firing, axis=1))
 
 
-def _reads_integers(layer: FieldLayer | FieldAttention) -> bool:
-    return isinstance(layer, FieldLayer) and layer.input_kind == "integer"
-
-
 def field_layers(network: Network, rates: Rates) -> list[FieldLayer | FieldAttention]:
     """Return the layers as the field counts them, with the rates of each image's tensors (I,)."""
-    found: list[FieldLayer | FieldAttention] = []
-    for layer in network.layers:
-        if layer.kind == "head":
-            found.append(FieldLayer(layer.name, 1, layer.dense_macs, "real", 1.0, layer.stage))
-            continue
-        if layer.kind == "attention_scores":
-            continue
-        if layer.is_elementwise:
-            # Masked sums: one AC for each spike of the first operand, as SDT's own count.
-            rate = rates.rate(layer.operand or "", layer.mask)
-            dense = layer.rows * layer.inputs
-            found.append(
-                FieldLayer(layer.name, layer.timesteps, dense, "spikes", rate, layer.stage)
-            )
-            continue
-        if layer.kind == "attention_context":
-            makers = [network.layers[producer] for producer in layer.producers]
-            scores = next(maker for maker in makers if maker.kind == "attention_scores")
-            q, k, v = (
-                rates.rate(name or "", layer.mask)
-                for name in (scores.operand, scores.second, layer.operand)
-            )
-            found.append(
-                FieldAttention(
-                    layer.name,
-                    layer.timesteps,
-                    layer.groups,
-                    network.tokens,
-                    layer.rows,
-                    q,
-                    k,
-                    v,
-                    layer.stage,
-                )
-            )
-            continue
-        kind = "spikes" if not layer.integer_input else "integer"
-        maker = any(op.output == layer.operand for each in network.layers for op in each.vector_ops)
-        kind = kind if maker else "image"
-        rate = rates.rate(layer.operand or "", layer.mask)
-        found.append(
-            FieldLayer(layer.name, layer.timesteps, layer.dense_macs, kind, rate, layer.stage)
-        )
-    return found
+    layers = (_field_layer(network, rates, layer) for layer in network.layers)
+    return [layer for layer in layers if layer is not None]
+
+
+def _field_layer(
+    network: Network, rates: Rates, layer: Layer
+) -> FieldLayer | FieldAttention | None:
+    """Return a layer as the field counts it; scores are None, counted with their context."""
+
+    def rate(name: str | None) -> Floats:
+        return rates.rate(name or "", layer.mask)
+
+    name, steps, stage = layer.name, layer.timesteps, layer.stage
+    if layer.kind == "attention_scores":
+        return None
+    if layer.kind == "head":
+        return FieldLayer(name, 1, layer.dense_macs, "real", 1.0, stage)
+    if layer.is_elementwise:
+        # Masked sums: one AC for each spike of the first operand, as SDT's own count.
+        dense = layer.rows * layer.inputs
+        return FieldLayer(name, steps, dense, "spikes", rate(layer.operand), stage)
+    if layer.kind == "attention_context":
+        makers = [network.layers[producer] for producer in layer.producers]
+        scores = next(maker for maker in makers if maker.kind == "attention_scores")
+        q, k, v = (rate(tensor) for tensor in (scores.operand, scores.second, layer.operand))
+        sizes = layer.groups, network.tokens, layer.rows
+        return FieldAttention(name, steps, *sizes, q, k, v, stage)
+    maker = any(op.output == layer.operand for each in network.layers for op in each.vector_ops)
+    kind = ("integer" if layer.integer_input else "spikes") if maker else "image"
+    return FieldLayer(name, steps, layer.dense_macs, kind, rate(layer.operand), stage)

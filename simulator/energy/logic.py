@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from simulator.config.wording import shown, suggestion
 from simulator.errors import PricingError
@@ -13,7 +15,6 @@ INTERPOLATED_OPERATIONS = ("add", "multiply")
 """Between listed widths an adder's energy is taken as linear, a multiplier's as a power of them."""
 SAME_AS = "same_as"
 LINEAR_IN_BITS = "linear_in_bits"
-DERIVATIONS = (SAME_AS, LINEAR_IN_BITS)
 
 
 class Price(NamedTuple):
@@ -32,20 +33,41 @@ class LogicPrice(NamedTuple):
     source: str
 
 
-class Derivation(NamedTuple):
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Bits = Annotated[int, Field(ge=1, le=4096)]
+
+
+class Record(BaseModel):
+    """Describe a mapping of a table's file: frozen, no unknown keys, numbers strict and finite."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True
+    )
+
+
+class Derivation(Record):
     """Name a rule by which a table prices an operation, or a width, that its family lacks.
 
     same_as: `operation` on n bits costs `of` on n bits. linear_in_bits: from the listed price at
     `from_bits` in proportion to the width, inside `min_bits` to `max_bits`.
     """
 
-    operation: str
-    rule: str
-    of: str
-    from_bits: int
-    min_bits: int
-    max_bits: int
-    reason: str
+    operation: Text
+    rule: Literal["same_as", "linear_in_bits"]
+    of: Text = ""
+    from_bits: Bits = 0
+    min_bits: Bits = 0
+    max_bits: Bits = 0
+    reason: Text
+
+    @model_validator(mode="after")
+    def _has_the_keys_of_its_rule(self) -> Derivation:
+        keys = ("of",) if self.rule == SAME_AS else ("from_bits", "min_bits", "max_bits")
+        if self.model_fields_set != {"operation", "rule", "reason", *keys}:
+            raise ValueError(f"the rule {self.rule} needs the keys {', '.join(keys)}, and no other")
+        if self.max_bits < self.min_bits:
+            raise ValueError(f"max_bits must be at least min_bits ({self.min_bits})")
+        return self
 
 
 class LogicPrices(NamedTuple):

@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from simulator.config.wording import shown, suggestion
 from simulator.energy.logic import LogicPrices, Price
 from simulator.energy.sram_grid import SramBank, SramGrid, read_sram_grid
-from simulator.energy.table_file import DramPrice, Override, TableFile, read_table_file
+from simulator.energy.table_file import (
+    CompleteTable,
+    DramPrice,
+    Override,
+    TableOnBase,
+    read_table_file,
+)
 from simulator.errors import PricingError
 
 if TYPE_CHECKING:
@@ -70,48 +76,48 @@ class EnergyTable:
                 raise PricingError(f"energy table {shown(str(name_or_path))}", f"unknown {known}")
             path = TABLES / f"{name_or_path}.yaml"
         written = read_table_file(path)
-        return cls._on_base(written) if written.base else cls._entire(written)
+        if isinstance(written, CompleteTable):
+            table = cls._complete(written, path.parent)
+        else:
+            if written.base not in table_names():
+                known = suggestion(written.base, table_names())
+                raise PricingError(path, "base", shown(written.base), f"unknown {known}")
+            base = cls.load(written.base)
+            table = dataclasses.replace(base, name=written.name, summary=written.summary)
+        return table._overridden(written, path)
 
     @classmethod
-    def _entire(cls, written: TableFile) -> EnergyTable:
-        beside = written.path.parent / written.sram.csv
+    def _complete(cls, written: CompleteTable, folder: Path) -> EnergyTable:
+        beside = folder / written.sram.csv
         grid = beside if beside.is_file() else TABLES / written.sram.csv
         voltage = written.sram.voltage_v
         supply = "supply not stated" if voltage is None else f"{voltage:g} V"
-        table = cls(
+        logic = (each.price(written.scaling) for each in written.logic)
+        listed = {(price.operation, price.bits): price for price in logic}
+        return cls(
             name=written.name,
             summary=written.summary,
             family=written.family,
             node_nm=written.node_nm,
             voltage_v=written.voltage_v,
-            logic=LogicPrices(
-                written.name,
-                {(price.operation, price.bits): price for price in written.logic},
-                written.derived,
-            ),
+            logic=LogicPrices(written.name, listed, tuple(written.derived)),
             sram=read_sram_grid(grid, written.sram.node_nm, written.name),
             sram_source=f"{written.sram.source} [{written.sram.node_nm} nm, {supply}]",
-            dram=written.dram,
+            dram={each.technology: each for each in written.dram},
             overrides={},
         )
-        return table._overridden(written)
 
-    @classmethod
-    def _on_base(cls, written: TableFile) -> EnergyTable:
-        if written.base not in table_names():
-            known = suggestion(written.base, table_names())
-            raise PricingError(written.path, "base", shown(written.base), f"unknown {known}")
-        base = cls.load(written.base)
-        named = dataclasses.replace(base, name=written.name, summary=written.summary)
-        return named._overridden(written)
-
-    def _overridden(self, written: TableFile) -> EnergyTable:
-        if written.overrides_node_nm not in (0, self.node_nm):
+    def _overridden(self, written: TableOnBase | CompleteTable, path: Path) -> EnergyTable:
+        given = written.overrides
+        if given is None:
+            return self
+        if given.node_nm not in (None, self.node_nm):
             raise PricingError(
-                f"{written.path}: overrides.node_nm: {written.overrides_node_nm}: must be the "
+                f"{path}: overrides.node_nm: {given.node_nm}: must be the "
                 f"table's {self.node_nm}: numbers of different nodes are never mixed"
             )
-        return dataclasses.replace(self, overrides=dict(written.overrides))
+        overrides = {name: override for _, name, override in given.named()}
+        return dataclasses.replace(self, overrides=overrides)
 
     def check_overrides(self, names: Iterable[str]) -> None:
         """Raise PricingError if an override names an action that is not among `names`."""

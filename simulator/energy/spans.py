@@ -6,13 +6,13 @@ for a cause at the same place between its bounds, so what turns their order can 
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
 from simulator.components.base import Action, Primitive
+from simulator.config.shipped import records
 from simulator.energy.pricing import DRAM_OPERATIONS, TABLES, EnergyTable
 from simulator.errors import PricingError
 
@@ -67,50 +67,33 @@ class DramPower(NamedTuple):
 class SramCells(NamedTuple):
     """Hold the leakage of SRAM cells over that of the tables' own, with its bounds."""
 
-    factor: Span
+    low: float
+    nominal: float
+    high: float
     source: str
+
+    @property
+    def factor(self) -> Span:
+        """What the tables' leakage is multiplied by."""
+        return Span(self.low, self.nominal, self.high)
 
 
 @lru_cache(maxsize=1)
 def bounds() -> dict[tuple[str, str, str], Bound]:
     """Return the bounds by (operation, technology, family); an empty text is any."""
-    return {
-        (row["operation"], row["technology"], row["family"]): Bound(
-            float(row["low"]), float(row["high"]), row["low_source"], row["high_source"]
-        )
-        for row in _rows("bounds.csv")
-    }
+    return records(TABLES / "bounds.csv", Bound, "operation", "technology", "family")
 
 
 @lru_cache(maxsize=1)
 def dram_parts() -> dict[str, DramPower]:
     """Return the named DRAM parts; the first of a standard is its default."""
-    return {row["part"]: _dram_power(row) for row in _rows("dram_power.csv")}
-
-
-def _dram_power(row: Mapping[str, str]) -> DramPower:
-    return DramPower(
-        technology=row["technology"],
-        read_pj_per_bit=float(row["read_pj_per_bit"]),
-        write_pj_per_bit=float(row["write_pj_per_bit"]),
-        activate_pj=float(row["activate_pj"]),
-        refresh_mw=float(row["refresh_mw"]),
-        active_mw=float(row["active_mw"]),
-        precharged_mw=float(row["precharged_mw"]),
-        power_down_mw=float(row["power_down_mw"]),
-        source=row["source"],
-    )
+    return records(TABLES / "dram_power.csv", DramPower, "part")
 
 
 @lru_cache(maxsize=1)
 def sram_cells() -> dict[str, SramCells]:
     """Return the leakage of each kind of cells."""
-    return {
-        row["cells"]: SramCells(
-            Span(float(row["low"]), float(row["factor"]), float(row["high"])), row["source"]
-        )
-        for row in _rows("sram_cells.csv")
-    }
+    return records(TABLES / "sram_cells.csv", SramCells, "cells")
 
 
 def bound_of(primitive: Primitive, family: str) -> Bound:
@@ -143,8 +126,3 @@ def price_causes(table: EnergyTable, action: Action, name: str) -> dict[str, Spa
         span = Span(bound.low * energy_pj, energy_pj, bound.high * energy_pj)
         found.setdefault(cause_of(primitive), []).append(span)
     return {cause: total(each) for cause, each in found.items()}
-
-
-def _rows(name: str) -> list[dict[str, str]]:
-    lines = (TABLES / name).read_text("utf-8").splitlines()
-    return list(csv.DictReader(line for line in lines if not line.startswith("#")))

@@ -16,7 +16,7 @@ from simulator.components.memories.base import AWAKE
 from simulator.components.pe_arrays.base import PEArray
 from simulator.config.wording import suggestion
 from simulator.energy.area import cells, part_area
-from simulator.energy.pricing import EnergyTable
+from simulator.energy.pricing import SRAM_OPERATIONS, EnergyTable
 from simulator.energy.spans import DramPower, Span, dram_parts, price_causes, total
 from simulator.errors import PricingError
 
@@ -100,10 +100,8 @@ def terms_of(architecture: Architecture, table: EnergyTable) -> dict[str, Term]:
     Raises PricingError for a combination that counts something twice, and for a term without a
     figure at the node.
     """
-    names, setting = (
-        architecture.technology.terms,
-        Setting(architecture, table, tuple(architecture.parts())),
-    )
+    names = architecture.technology.terms
+    setting = Setting(architecture, table, tuple(architecture.parts()))
     if {"gates", "operand_registers"} <= set(names):
         raise PricingError("technology.terms: gates holds operand_registers: choose one")
     if len(set(names)) < len(names):
@@ -121,7 +119,8 @@ def dram_part(architecture: Architecture) -> str:
     Raises PricingError for a part of another standard.
     """
     wanted = architecture.technology.dram_power
-    technology = _dram_technology(architecture)
+    read = architecture.memories.dram.actions()["read_bit"].primitives
+    technology = read[0].technology if read else ""
     fitting = [name for name, part in dram_parts().items() if part.technology == technology]
     if wanted == "table" or (wanted == "states" and not fitting):
         return ""
@@ -133,12 +132,6 @@ def dram_part(architecture: Architecture) -> str:
             "technology.dram_power", wanted, f"must be of the DRAM's standard {technology} {known}"
         )
     return wanted
-
-
-def _dram_technology(architecture: Architecture) -> str:
-    for primitive in architecture.memories.dram.actions()["read_bit"].primitives:
-        return primitive.technology
-    return ""
 
 
 def _at_node(values: Mapping[int, Span], setting: Setting, name: str) -> Span:
@@ -154,23 +147,23 @@ def _at_node(values: Mapping[int, Span], setting: Setting, name: str) -> Span:
 
 def _logic_leakage(setting: Setting) -> Term:
     per_mm2 = _at_node(LOGIC_LEAKAGE_UW_PER_MM2, setting, "logic_leakage")
-    power = {}
-    for path, part in setting.parts:
-        area = part_area(part, setting.table).logic_mm2 if part.logic() else 0.0
-        if area:
-            power[path] = per_mm2.times(area)
+    power = {
+        path: per_mm2.times(area)
+        for path, part in setting.parts
+        if part.logic() and (area := part_area(part, setting.table).logic_mm2)
+    }
     return Term("Aladdin's cells (hwcomponents-library 1.0.58); low: ELSA, HVT", power_uw=power)
 
 
 def _clock(setting: Setting) -> Term:
     """Clock pins of flip-flops: power x time, whether or not anything is computed."""
     pin = _at_node(CLOCK_PIN_PJ, setting, "clock")
-    power = {}
-    for path, part in setting.parts:
-        flip_flops = _flip_flops(part)
-        if flip_flops:
-            # pJ x MHz = uW.
-            power[path] = pin.times(flip_flops * setting.architecture.clock_mhz)
+    power = {
+        # pJ x MHz = uW.
+        path: pin.times(flip_flops * setting.architecture.clock_mhz)
+        for path, part in setting.parts
+        if (flip_flops := _flip_flops(part))
+    }
     return Term(
         "flip-flops of our RTL (docs/calibration.md) x Aladdin's clock pin; low: gated",
         power_uw=power,
@@ -186,8 +179,7 @@ def _clock_tree(setting: Setting) -> Term:
     cell_mm2 = cells()["register"].scaled_um2(1, setting.table.node_nm) / 1e6
     power = {}
     for path, part in setting.parts:
-        flip_flops = _flip_flops(part)
-        if flip_flops:
+        if flip_flops := _flip_flops(part):
             area_mm2 = part_area(part, setting.table).logic_mm2 + flip_flops * cell_mm2
             length_mm = math.sqrt(flip_flops * area_mm2)
             power[path] = wire.times(length_mm * setting.architecture.clock_mhz)
@@ -217,13 +209,9 @@ def _wires(setting: Setting) -> Term:
     bit = _at_node(WIRE_PJ_PER_BIT_MM, setting, "wires").times(side_mm / 2)
     added = {}
     for _, name, action in setting.actions("memories"):
-        bits = sum(
-            primitive.times * primitive.width_bits
-            for primitive in action.primitives
-            if primitive.operation in ("sram_read", "sram_write")
-        )
-        if bits:
-            added[name] = bit.times(bits)
+        accesses = [each for each in action.primitives if each.operation in SRAM_OPERATIONS]
+        if accesses:
+            added[name] = bit.times(sum(each.times * each.width_bits for each in accesses))
     way = f"{bit.nominal:.3g} pJ a bit over {side_mm / 2:.2f} mm, half the side of the known area"
     return Term(f"{way} (Dally, SC10 keynote, second-hand)", added_pj=added)
 
@@ -231,11 +219,11 @@ def _wires(setting: Setting) -> Term:
 def _operand_registers(setting: Setting) -> Term:
     """An accumulate latches a weight and a sum."""
     bit = _at_node(REGISTER_PJ_PER_BIT, setting, "operand_registers")
-    added = {}
-    for part, name, action in setting.actions("pe_arrays"):
-        bits = _added_bits(action)
-        if bits:
-            added[name] = bit.times(part.precision.weights_bits + bits)
+    added = {
+        name: bit.times(part.precision.weights_bits + bits)
+        for part, name, action in setting.actions("pe_arrays")
+        if (bits := _added_bits(action))
+    }
     return Term("Aladdin's register (hwcomponents-library 1.0.58)", added_pj=added)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import NamedTuple
+
+from simulator.config.shipped import records
 
 
 class DramStandard(NamedTuple):
@@ -62,15 +63,5 @@ class DramStandard(NamedTuple):
     """Burst cycles within a bank group, where they differ from `bl`."""
 
 
-def _standards() -> dict[str, DramStandard]:
-    """Read the table: a row a standard, a column a parameter."""
-    found, exact = {}, {"source": str, "tck_ns": float}
-    with (Path(__file__).parent / "dram_standards.csv").open(encoding="utf-8", newline="") as table:
-        for row in csv.DictReader(table):
-            name = row.pop("name")
-            found[name] = DramStandard(**{key: exact.get(key, int)(row[key]) for key in row})
-    return found
-
-
-STANDARDS = _standards()
+STANDARDS = records(Path(__file__).with_suffix(".csv"), DramStandard, "name")
 """By the name that a machine's file uses."""
