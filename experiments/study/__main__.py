@@ -10,7 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.study.arms import SEEDS, TASK_BY_NAME, TASKS
+from experiments.study.arms import BY_NAME, SEEDS, TASK_BY_NAME
+from models.errors import ModelError
 from simulator.command import check_counts, command
 
 EXAMPLE = """examples:
@@ -37,6 +38,8 @@ def parser() -> argparse.ArgumentParser:
     add("--page", type=Path, help=f"the page to write (default {PAGE}; quick: OUT/{PAGE.name})")
     add("--tasks", nargs="+", choices=TASK_BY_NAME, help="default: all; quick: digits")
     add("--seeds", type=int, default=len(SEEDS), help=f"how many (default {len(SEEDS)})")
+    add("--arms", nargs="+", choices=BY_NAME, metavar="ARM", help="default: all of a task")
+    add("--first-seed", type=int, default=0, help="of those (default 0); rows of others are kept")
     add("--stages", nargs="+", choices=STAGES, default=list(STAGES), help="default: all")
     add("--workers", type=int, default=2, help="processes, one thread each (default 2)")
     add(
@@ -55,6 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(options: argparse.Namespace) -> None:
     """Every stage that was asked for, in order. Raises SimulatorError for bad input."""
     check_counts(options, "seeds", "workers")
+    if options.first_seed < 0:
+        raise ModelError("--first-seed", str(options.first_seed), "must be at least 0")
     from experiments.study.gather import write_arms
     from experiments.study.jobs import QUICK, Extent
     from experiments.study.page import write_page
@@ -62,20 +67,20 @@ def run(options: argparse.Namespace) -> None:
     from experiments.study.schedule import jobs_of, simulate, spread, train
 
     extent = QUICK if options.quick else Extent()
-    tasks, seeds = options.tasks or [task.name for task in TASKS], range(options.seeds)
-    if options.quick:
-        tasks, seeds = options.tasks or ["digits"], range(1)
+    every = ["digits"] if options.quick else list(TASK_BY_NAME)
+    tasks, end = options.tasks or every, options.first_seed + options.seeds
+    seeds = range(1) if options.quick else range(options.first_seed, end)
     work = options.work or (QUICK_WORK if options.quick else WORK)
     out = options.out or (work / "out" if options.quick else TABLES)
     page = options.page or (out / PAGE.name if options.quick else PAGE)
     work.mkdir(parents=True, exist_ok=True)
     for stage, task in (("train", train), ("simulate", simulate)):
         if stage in options.stages:
-            spread(task, jobs_of(tasks, seeds), work, extent, options.workers)
+            jobs = jobs_of(tasks, seeds, options.arms or BY_NAME)
+            spread(task, jobs, work, extent, options.workers)
     if "train" in options.stages or "simulate" in options.stages:
         # What earlier calls left is told too, whatever this one was asked for.
-        most = max(options.seeds, len(SEEDS))
-        write_arms(work, out, jobs_of([task.name for task in TASKS], range(most)))
+        write_arms(work, out, jobs_of(list(TASK_BY_NAME), range(max(end, len(SEEDS)))))
     if "published" in options.stages:
         write_published(work, out, quick=options.quick)
     if "page" in options.stages:

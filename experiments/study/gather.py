@@ -22,10 +22,11 @@ from models.training.curves import METRICS
 from simulator.energy.field_convention import CONVENTIONS, MAC_PJ
 
 Row = dict[str, Any]
+KEY = ("task", "arm", "seed")
 
 
 def write_arms(work: Path, out: Path, jobs: Sequence[tuple[str, int, str]]) -> None:
-    """Write the tables of every arm that is trained; other tasks keep the rows that they have.
+    """Write the tables of every arm that is trained; other tasks, arms and seeds keep their rows.
 
     `jobs`: task, seed and arm each. Machines and counts have those only that were simulated.
     Raises ModelError if no arm is there.
@@ -53,12 +54,13 @@ def write_arms(work: Path, out: Path, jobs: Sequence[tuple[str, int, str]]) -> N
 
 
 def kept(out: Path, name: str, rows: list[Row]) -> list[Row]:
-    """The rows, after those of the table that is there of tasks that these have none of."""
-    path, made = out / f"{name}.csv", {row.get("task") for row in rows}
-    if not path.exists() or None in made:
+    """The rows, after those that the table that is there has of other tasks, arms and seeds."""
+    path, key = out / f"{name}.csv", [each for each in KEY if each in rows[0]]
+    if not path.exists():
         return rows
-    earlier = pd.read_csv(path, dtype=str, keep_default_na=False)
-    others = earlier[~earlier.task.isin(made)].to_dict("records")
+    made = {tuple(str(row[each]) for each in key) for row in rows}
+    earlier = pd.read_csv(path, dtype=str, keep_default_na=False).to_dict("records")
+    others = [row for row in earlier if tuple(row[each] for each in key) not in made]
     return [*({str(column): value for column, value in row.items()} for row in others), *rows]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from graphlib import TopologicalSorter
 from multiprocessing import get_context, parent_process
@@ -37,13 +37,16 @@ PRICED = ("events", "depth", "both")
 Work = Callable[[Path, ArmJob, Extent], None]
 
 
-def jobs_of(tasks: Sequence[str], seeds: Sequence[int]) -> list[ArmJob]:
-    """Every arm of the tasks; seeds outside, so that a study stopped early compares whole ones."""
+def jobs_of(
+    tasks: Sequence[str], seeds: Sequence[int], arms: Container[str] = BY_NAME
+) -> list[ArmJob]:
+    """Those arms of the tasks; seeds outside, so that a study stopped early compares whole ones."""
     return [
         ArmJob(task, seed, arm)
         for seed in seeds
         for task in tasks
         for arm in TASK_BY_NAME[task].arms
+        if arm in arms
     ]
 
 

@@ -89,6 +89,13 @@ def test_images_leave_behind_the_first_certain_block() -> None:
     assert not masks[:, :, 1].any()
 
 
+def test_rows_of_other_seeds_and_arms_stay(tmp_path: Path) -> None:
+    told = "task,arm,seed,value\nstream,stas,0,1.50\nstream,stas,1,2\norder,stas,0,3\n"
+    (tmp_path / "arms.csv").write_text(told)
+    rows = gather.kept(tmp_path, "arms", [{"task": "stream", "arm": "stas", "seed": 1, "value": 9}])
+    assert [row["value"] for row in rows] == ["1.50", "3", 9]
+
+
 def test_a_gap_is_a_share_of_what_lies_between_random_and_the_optimum() -> None:
     rows = [("random_gate", 0.6, 0.5), ("oracle", 0.8, 0.37), ("gate", 0.75, 0.5)]
     rows += [("stas", 0.7, 0.2), ("random_stas", 0.5, 0.2)]  # fewer tokens: a lower bound
