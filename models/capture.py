@@ -15,8 +15,6 @@ from models.threads import use_threads
 from simulator.command import check_counts, check_target, command, program
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from models.data.images import Images
 
 EXAMPLE = """example:
@@ -162,9 +160,7 @@ def capture(options: argparse.Namespace) -> Path:
         raise ModelError("--model needs --dataset")
     if not own and options.dataset not in DATASETS:
         raise ModelError(unknown("dataset", options.dataset, tuple(DATASETS)))
-    if own:
-        return capture_own(options)
-    if options.mean or options.std or options.time_axis is not None:
+    if not own and (options.mean or options.std or options.time_axis is not None):
         raise ModelError("--mean, --std and --time-axis are of images of --data, without --dataset")
     if options.model is None:
         return capture_foreign(options)
@@ -197,13 +193,22 @@ def capture(options: argparse.Namespace) -> Path:
     return Path(options.out)
 
 
-def capture_own(options: argparse.Namespace) -> Path:
-    """Make one trace of a network that is not ours, on images that are not ours either."""
-    network, name = loaded_network(options)
+def capture_foreign(options: argparse.Namespace) -> Path:
+    """Make one trace of a network that is not ours, on images of its own or of a known data set."""
+    if switches_asked(options).given or options.baseline:
+        raise ModelError("--network and --nir have none of the switches of our networks")
+    network, name = foreign_network_of(options)
     from models.capturing import capture as capture_any
 
-    asked = {**own_asked(options), "name": name, "ragged": options.ragged}
-    return capture_any(network, options.data, options.out, **asked)
+    images, asked = options.data, own_asked(options)
+    if options.dataset is not None:
+        images = load_images(options)
+        asked["sequence"] &= images.pixels.ndim == 4
+        asked["timesteps"] = options.timesteps
+        if options.timesteps is None and (asked["sequence"] or images.pixels.ndim == 5):
+            asked["timesteps"] = TIMESTEPS
+        asked |= {"dataset": options.dataset, "divisor": 256.0, "seed": 0}
+    return capture_any(network, images, options.out, name=name, ragged=options.ragged, **asked)
 
 
 def own_asked(options: argparse.Namespace) -> dict[str, Any]:
@@ -216,7 +221,7 @@ def own_asked(options: argparse.Namespace) -> dict[str, Any]:
         "masks": masks_asked(options),
         "mean": options.mean,
         "std": options.std,
-        "dataset": options.data.stem,
+        "dataset": options.data.stem if options.data is not None else "",
         "origin": "trained" if options.weights == "trained" else "random",
         "limit": options.images,
         "seed": options.seed,
@@ -231,13 +236,6 @@ def masks_asked(options: argparse.Namespace) -> dict[str, str]:
     return found
 
 
-def loaded_network(options: argparse.Namespace) -> tuple[Any, str]:
-    """Return the network of --network or --nir, with its name."""
-    if switches_asked(options).given or options.baseline:
-        raise ModelError("--network and --nir have none of the switches of our networks")
-    return foreign_network_of(options)
-
-
 def foreign_network_of(options: argparse.Namespace) -> tuple[Any, str]:
     """Return the network of --network or --nir, with its name, whose weights are its own."""
     if options.weights not in ("calibrated", "random", "trained"):
@@ -246,36 +244,6 @@ def foreign_network_of(options: argparse.Namespace) -> tuple[Any, str]:
     from models.foreign.loading import foreign_network
 
     return foreign_network(options.network, options.nir, options.nir_step_s)
-
-
-def capture_foreign(options: argparse.Namespace) -> Path:
-    """Make one trace of a network that is not ours, on images of a known data set."""
-    network, name = loaded_network(options)
-    from models.capturing import capture as capture_any
-
-    images = load_images(options)
-    repeats = (options.sequence or options.nir is not None) and images.pixels.ndim == 4
-    timesteps = options.timesteps
-    if repeats or images.pixels.ndim == 5:
-        timesteps = TIMESTEPS if timesteps is None else timesteps
-    return capture_any(
-        network,
-        images,
-        options.out,
-        timesteps=timesteps,
-        prepare=(lambda pixels: repeated(pixels, timesteps)) if repeats else None,
-        ragged=options.ragged,
-        masks=masks_asked(options),
-        name=name,
-        dataset=options.dataset,
-        origin="trained" if options.weights == "trained" else "random",
-        divisor=256.0,
-    )
-
-
-def repeated(pixels: Tensor, timesteps: int | None) -> Tensor:
-    """Return the sequence (timestep, image, channel, h, w) of an image that does not change."""
-    return pixels.unsqueeze(0).repeat(timesteps or 1, 1, 1, 1, 1)
 
 
 def load_images(options: argparse.Namespace) -> Images:

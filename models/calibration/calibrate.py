@@ -43,7 +43,7 @@ HALTING_ROUNDS = 6
 
 
 def draw_weights(model: STAS, seed: int) -> None:
-    """Normal weights of standard deviation 1/sqrt(fan-in) on their 8-bit grids, zero head bias."""
+    """Draw normal weights of deviation 1/sqrt(fan-in) on their 8-bit grids, and no head bias."""
     with torch.no_grad():
         for name, tensor in weight_tensors(model).items():
             fan_in = tensor[0].numel()
@@ -53,7 +53,7 @@ def draw_weights(model: STAS, seed: int) -> None:
 
 
 def channel_spread(seed: int) -> Callable[[str, int], tuple[Tensor, Tensor]]:
-    """Scale and offset of each channel's batch-norm, by layer name and channel count.
+    """Return the scale and offset of each channel's batch-norm, by layer name and channel count.
 
     Layers that write the residual stream share their offsets, and so do a block's Q and K, so that
     a channel is busy or quiet in all of them, as in trained networks; channel 0, which the halting
@@ -120,7 +120,7 @@ def calibrate(
 
 
 def random_weights(model: STAS, images: Images, seed: int) -> None:
-    """Random weights whose batch-norms only take the measured moments (scale 1, shift 0)."""
+    """Draw weights and let the batch-norms only take the measured moments (scale 1, shift 0)."""
     draw_weights(model, seed)
     model.eval()
     with torch.no_grad():

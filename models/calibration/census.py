@@ -14,19 +14,19 @@ from models.networks.rows import Rows
 
 
 class FiredCount(NamedTuple):
-    """Non-zero values, and all values of live rows."""
+    """Count non-zero values, and all values of live rows."""
 
     nonzero: int = 0
     values: int = 0
 
     @property
     def density(self) -> float:
-        """Non-zero fraction over live rows."""
+        """Return the non-zero fraction over live rows."""
         return self.nonzero / self.values if self.values else 0.0
 
 
 class Census(Probe):
-    """Counts every recorded tensor, halted rows left out."""
+    """Count every recorded tensor, halted rows left out."""
 
     def __init__(self) -> None:
         self.counts: dict[str, FiredCount] = {}
@@ -41,7 +41,7 @@ class Census(Probe):
         self._add(name, maps)
 
     def density(self, names: Iterable[str]) -> float:
-        """Non-zero fraction of several tensors together."""
+        """Return the non-zero fraction of several tensors together."""
         counts = [self.counts[name] for name in names]
         return FiredCount(sum(c.nonzero for c in counts), sum(c.values for c in counts)).density
 

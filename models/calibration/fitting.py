@@ -22,7 +22,7 @@ WIDTH_BISECTIONS = 5
 
 
 class FittingProbe(Census):
-    """Sets each batch-norm it meets: running statistics to the measured moments, shift to meet the
+    """Set each batch-norm it meets: running statistics to the measured moments, shift to meet the
     layer's target.
 
     `spread` gives each layer's channels their own scale and offset; the shift found is added to the
@@ -175,5 +175,5 @@ class FittingProbe(Census):
 
 
 def by_rows(maps: Tensor) -> Tensor:
-    """Maps (step, image, channel, height, width) as (step, row, channel)."""
+    """Return maps (step, image, channel, height, width) as (step, row, channel)."""
     return maps.flatten(3).transpose(2, 3).flatten(1, 2)

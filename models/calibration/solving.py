@@ -24,7 +24,7 @@ LEAST_SLOPE = 1e-4
 
 
 class Sums(NamedTuple):
-    """A layer's weighted sums, pooled where its neurons see them pooled.
+    """Hold a layer's weighted sums, pooled where its neurons see them pooled.
 
     `values` (timestep, row, channel); `live` bool (timestep, row) or None; `stream`, of the shape
     of the spikes: the residual stream they are added to, or None. `pooled`: the maps' height and
@@ -74,8 +74,8 @@ def _solve(sums: Sums, target: float) -> float:
 
 
 def activity(sums: Sums, shift: float) -> float:
-    """Mean rate of neurons shifted by `shift`; with a stream, the non-zero fraction of stream plus
-    spikes.
+    """Return the mean rate of neurons shifted by `shift`; with a stream, the non-zero fraction of
+    stream plus spikes.
     """
     spikes, _ = sums.neuron.fire(sums.values + shift)
     if sums.pooled is not None:
@@ -114,7 +114,7 @@ def secant(
 
 
 def live_mean(values: Tensor, live: Tensor | None) -> float:
-    """Mean over live rows of values (timestep, row, channel)."""
+    """Return the mean over live rows of values (timestep, row, channel)."""
     if live is None:
         return float(values.mean(dtype=torch.float64))
     total = float((values * live.unsqueeze(-1)).sum(dtype=torch.float64))

@@ -22,7 +22,7 @@ SPS_CONSUMERS = ("proj_conv1", "proj_conv2", "proj_conv3", "rpe_conv")
 
 
 class Target(NamedTuple):
-    """What one layer's neurons should do.
+    """Describe what one layer's neurons should do.
 
     `of` `spikes`: their mean rate, behind a pool where one follows; `potential`: the mean rate of
     the neurons that see the residual stream with the layer's sums added; `stream`: the non-zero
@@ -38,7 +38,7 @@ class Target(NamedTuple):
 
 
 class Targets(NamedTuple):
-    """Targets by layer; layers in `common` share one rate, fitted until the overall density is
+    """Hold targets by layer; layers in `common` share one rate, fitted until the overall density is
     `density`.
 
     `table` and `origin` name where the rates come from; layers in `potential` are targets of that
@@ -62,7 +62,7 @@ class Targets(NamedTuple):
 
 
 def published_targets(config: ModelConfig, dataset: str) -> Targets:
-    """The targets for a network on a data set; raises ModelError where nothing is published."""
+    """Return the targets for a network on a data set; raises ModelError without published ones."""
     found = config.kind.targets(config, dataset, firing_rates())
     if found is not None:
         return found
@@ -73,8 +73,9 @@ def published_targets(config: ModelConfig, dataset: str) -> Targets:
 
 
 def cifar_targets(config: ModelConfig, tables: Mapping[str, Any], dataset: str) -> Targets:
-    """Q, K and V per block as published for 4-384 on CIFAR-10; one common rate for all other
-    neurons.
+    """Return Q, K and V per block as published for 4-384 on CIFAR-10.
+
+    All other neurons have one common rate.
     """
     table = tables[CIFAR_TABLE]
     layers = {}
@@ -106,26 +107,19 @@ def density_targets(config: ModelConfig, tables: Mapping[str, Any], dataset: str
 
 
 def spikingformer_targets(config: ModelConfig, tables: Mapping[str, Any]) -> Targets:
-    """The complete tables of Spikingformer-8-512 (also for 8-384) and 8-768: this very network."""
-    table_name = IMAGENET_TABLES.get(config.size.embed_dim, IMAGENET_TABLE)
-    table = tables[table_name]
-    sps, blocks = table["sps_conv_inputs"], table["blocks"]
-    layers = {f"sps.{i}": Target(sps[name], PUBLISHED) for i, name in enumerate(SPS_CONSUMERS)}
+    """Return the complete tables of Spikingformer-8-512 (also for 8-384) and 8-768, this network.
 
-    def potential(part: str, index: int) -> Target:
-        return Target(blocks[part][index], PUBLISHED, "potential")
-
-    layers["sps.4"] = potential("qkv_input", 0)
+    The neurons that see the residual stream have targets of the potential.
+    """
+    layers, rates, origin = _complete_table(config, tables)
+    layers["sps.4"] = Target(rates["qkv_input"][0], PUBLISHED, "potential")
     for index in range(config.size.blocks):
         name = f"blocks.{index}"
-        for part in "qkv":
-            layers[f"{name}.attn.{part}"] = Target(blocks[part][index], PUBLISHED)
-        layers[f"{name}.attn.out"] = Target(blocks["proj_input"][index], PUBLISHED, "attention")
-        layers[f"{name}.attn.proj"] = potential("fc1_input", index)
-        layers[f"{name}.mlp.hidden"] = Target(blocks["fc2_input"][index], PUBLISHED)
+        layers[f"{name}.attn.proj"] = Target(rates["fc1_input"][index], PUBLISHED, "potential")
         if index + 1 < config.size.blocks:
-            layers[f"{name}.mlp.fc2"] = potential("qkv_input", index + 1)
-    return Targets(layers, (), None, table_name, table["source"])
+            rate = rates["qkv_input"][index + 1]
+            layers[f"{name}.mlp.fc2"] = Target(rate, PUBLISHED, "potential")
+    return Targets(layers, (), None, *origin)
 
 
 def imagenet_targets(config: ModelConfig, tables: Mapping[str, Any]) -> Targets:
@@ -134,23 +128,32 @@ def imagenet_targets(config: ModelConfig, tables: Mapping[str, Any]) -> Targets:
     Its residual stream is one of spikes and may shrink; Spikformer's integer stream cannot, so its
     non-zero fraction follows the running maximum of the published one.
     """
+    layers, rates, origin = _complete_table(config, tables)
+    highest = rates["qkv_input"][0]
+    layers["sps.4"] = Target(highest, PUBLISHED, "stream")
+    for index in range(config.size.blocks):
+        last = index + 1 == config.size.blocks
+        after = None if last else rates["qkv_input"][index + 1]
+        for part, published in (("attn.proj_out", rates["fc1_input"][index]), ("mlp.out", after)):
+            highest = max(highest, published or 0.0)
+            layers[f"blocks.{index}.{part}"] = Target(highest, FOLLOWED, "stream", published)
+    return Targets(layers, (), None, *origin)
+
+
+def _complete_table(
+    config: ModelConfig, tables: Mapping[str, Any]
+) -> tuple[dict[str, Target], Mapping[str, Any], tuple[str, str]]:
+    """The targets of all layers that do not write the residual stream; the table's rates by part of
+    a block; its name and source.
+    """
     table_name = IMAGENET_TABLES.get(config.size.embed_dim, IMAGENET_TABLE)
     table = tables[table_name]
-    sps, blocks = table["sps_conv_inputs"], table["blocks"]
+    sps, rates = table["sps_conv_inputs"], table["blocks"]
     layers = {f"sps.{i}": Target(sps[name], PUBLISHED) for i, name in enumerate(SPS_CONSUMERS)}
-    highest = blocks["qkv_input"][0]
-    layers["sps.4"] = Target(highest, PUBLISHED, "stream")
     for index in range(config.size.blocks):
         name = f"blocks.{index}"
         for part in "qkv":
-            layers[f"{name}.attn.{part}"] = Target(blocks[part][index], PUBLISHED)
-        layers[f"{name}.attn.out"] = Target(blocks["proj_input"][index], PUBLISHED, "attention")
-        layers[f"{name}.mlp.hidden"] = Target(blocks["fc2_input"][index], PUBLISHED)
-        published = blocks["fc1_input"][index]
-        highest = max(highest, published)
-        layers[f"{name}.attn.proj_out"] = Target(highest, FOLLOWED, "stream", published)
-        last = index + 1 == config.size.blocks
-        published = None if last else blocks["qkv_input"][index + 1]
-        highest = max(highest, published or 0.0)
-        layers[f"{name}.mlp.out"] = Target(highest, FOLLOWED, "stream", published)
-    return Targets(layers, (), None, table_name, table["source"])
+            layers[f"{name}.attn.{part}"] = Target(rates[part][index], PUBLISHED)
+        layers[f"{name}.attn.out"] = Target(rates["proj_input"][index], PUBLISHED, "attention")
+        layers[f"{name}.mlp.hidden"] = Target(rates["fc2_input"][index], PUBLISHED)
+    return layers, rates, (table_name, table["source"])

@@ -14,7 +14,7 @@ from models.capturing.tape import Spec
 
 
 class UniformLabel(NamedTuple):
-    """The one label of a storage's first `elements`, each of `width` bytes."""
+    """Hold the one label of a storage's first `elements`, each of `width` bytes."""
 
     label: int
     elements: int
@@ -26,7 +26,7 @@ class UniformLabel(NamedTuple):
 
 
 class BlockLabels:
-    """Labels of a storage: one for each block of elements, each of `width` bytes."""
+    """Hold labels of a storage: one for each block of elements, each of `width` bytes."""
 
     def __init__(self, label: int, block: int, width: int) -> None:
         self.labels = torch.tensor([label], dtype=torch.int16)

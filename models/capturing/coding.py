@@ -24,7 +24,7 @@ Numbers = npt.NDArray[Any]
 
 
 class Coding(NamedTuple):
-    """How a tensor is stored: value = (number - zero) * scale, by channel where they are lists.
+    """Describe how a tensor is stored: value = (number - zero) * scale, lists by channel.
 
     `error`: the largest of real values that were rounded to the planes, 0 for whole numbers.
     """
@@ -37,7 +37,7 @@ class Coding(NamedTuple):
 
 
 class Spool:
-    """The numbers of all images so far, in a folder, and what all of a tensor's have in common."""
+    """Hold the numbers of all images in a folder, and what all of a tensor's have in common."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -206,9 +206,9 @@ def _narrow(numbers: Numbers) -> Numbers:
 
 
 def by_channel(values: Numbers, pixels: Numbers) -> tuple[list[float], list[float]] | None:
-    """Scale and zero of each channel where values (timestep, row, channel) are affine in pixels.
+    """Return scale and zero of each channel of values (timestep, row, channel) affine in pixels.
 
-    None where they are not: to the last digits of single precision.
+    None where they are not, to the last digits of single precision.
     """
     scales: list[float] = []
     zeros: list[float] = []

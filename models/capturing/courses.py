@@ -28,7 +28,7 @@ from models.errors import ModelError
 
 
 class Kept(NamedTuple):
-    """What is kept of an image beside its tensors."""
+    """Hold what is kept of an image beside its tensors."""
 
     label: int
     prediction: int
@@ -38,7 +38,7 @@ class Kept(NamedTuple):
 
 
 class Course:
-    """The images that take the same operations: their plan, how many there are, one's inputs.
+    """Describe images that take the same operations: their plan, how many they are, one's inputs.
 
     `names`: by its own name of a stored tensor, the first course's.
     """
@@ -49,7 +49,7 @@ class Course:
 
     @property
     def named(self) -> dict[str, str]:
-        """By the first course's name of a stored tensor, its own."""
+        """Return its own name of a stored tensor by the first course's."""
         return {first: own for own, first in self.names.items()}
 
     def prove(self, run: ProofRun) -> None:
@@ -60,7 +60,7 @@ class Course:
 
 
 class CaptureRuns:
-    """Runs images one at a time. `ragged`: they may leave after different timesteps.
+    """Run images one at a time. `ragged`: they may leave after different timesteps.
 
     `samples`: the same images once more, for what follows a capture; `keywords`: the names of the
     inputs, where they have names.
@@ -83,7 +83,7 @@ class CaptureRuns:
 
     @property
     def longest(self) -> Course:
-        """The course of the most timesteps, which the trace lists."""
+        """Return the course of the most timesteps, which the trace lists."""
         return max(self.courses, key=lambda each: each.plan.timesteps)
 
     def run_all(self, samples: Iterator[InputSample], spool: Spool) -> list[Kept]:
@@ -116,22 +116,18 @@ class CaptureRuns:
         What a network makes on its first use only, as cached positions, makes the second run
         differ from the first one or keeps that from being recorded: then both run once more.
         """
-        try:
-            if self.ragged:  # where the second image may differ for another reason
-                self._warm(first)
-            return iter(self._first_runs(first, second))
+        try:  # where images may leave, the second one may differ for another reason
+            return self._first_runs(first, second, warm=self.ragged)
         except ModelError:
             self.courses.clear()
-            self._warm(first)
-            return iter(self._first_runs(first, second))
-
-    def _warm(self, inputs: list[Tensor]) -> None:
-        with plainly():
-            self._tried(*[each.clone() for each in inputs])
+            return self._first_runs(first, second, warm=True)
 
     def _first_runs(
-        self, first: list[Tensor], second: list[Tensor] | None
-    ) -> list[tuple[Course, ProofRun, Marks]]:
+        self, first: list[Tensor], second: list[Tensor] | None, warm: bool
+    ) -> Iterator[tuple[Course, ProofRun, Marks]]:
+        if warm:
+            with plainly():
+                self._tried(*[each.clone() for each in first])
         with uncollected():
             runs = [self._record(first)]
             if not self.ragged:
@@ -139,7 +135,7 @@ class CaptureRuns:
                     self._prove_by_turning(self.courses[0])
                 else:
                     runs.append(self._run(second, 1))
-        return runs
+        return iter(runs)
 
     def _record(self, inputs: list[Tensor]) -> tuple[Course, ProofRun, Marks]:
         """Run an image for the first course of its kind."""
@@ -147,8 +143,7 @@ class CaptureRuns:
         with uncollected():
             recorded = first_run(self._tried, self.network, inputs)
             plan = make_plan(recorded, self.timesteps, timed, self.ragged)
-        own = [each.name for each in plan.listing.stored]
-        names = dict(zip(own, own, strict=True))
+        names = {each.name: each.name for each in plan.listing.stored}
         if self.courses:
             found = matched(self.courses[0].plan, plan)
             names = {stored.name: name for name, stored in found.items()}
@@ -191,9 +186,10 @@ class CaptureRuns:
         try:
             return self.call(*inputs)
         except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
-            raise refused_images(error, [*map(tuple, (each.shape for each in inputs))]) from error
+            raise refused_images(error, [tuple(each.shape) for each in inputs]) from error
 
     def call(self, *inputs: Tensor) -> Any:
+        """Run the network once on prepared inputs, its neurons reset."""
         self.reset(self.network)
         named = dict(zip(self.keywords, inputs, strict=False))
         made: Any = named or inputs
@@ -208,25 +204,20 @@ class CaptureRuns:
         numbers = {key: coded.numbers for key, coded in run.coded.items()}
         found = {}
         for stored in plan.listing.stored:
-            codes = [run.coded[read.call, read.at] for read in stored.reads]
-            own = stored.arranged(numbers)
-            if stored.name in plan.listing.input_names and codes[0].kind == "real":
+            codes = {(r.call, r.at): run.coded[r.call, r.at] for r in stored.reads}
+            first, own = next(iter(codes.values())), stored.arranged(numbers)
+            if stored.name in plan.listing.input_names and first.kind == "real":
                 pixels = _pixels(sample, own, self.form.time_axis)
-                found[stored.name] = pixels or codes[0]._replace(numbers=own)
+                found[stored.name] = pixels or first._replace(numbers=own)
                 continue
-            first = next((code for code in codes if not code.silent), codes[0])
-            if any(
-                not c.silent and (c.kind, c.scale, c.zero) != (first.kind, first.scale, first.zero)
-                for c in codes
-            ):
-                own = stored.arranged(
-                    {
-                        k: c.numbers if c.kind == "real" else (c.numbers - float(c.zero)) * c.scale
-                        for k, c in run.coded.items()
-                        if k in {(r.call, r.at) for r in stored.reads}
-                    }
-                )
-                first = first._replace(kind="real", scale=1.0, zero=0)
+            forms = {(c.kind, c.scale, c.zero): c for c in codes.values() if not c.silent}
+            first = next(iter(forms.values()), first)
+            if len(forms) > 1:
+                values = {
+                    key: c.numbers if c.kind == "real" else (c.numbers - float(c.zero)) * c.scale
+                    for key, c in codes.items()
+                }
+                first, own = first._replace(kind="real", scale=1.0, zero=0), stored.arranged(values)
             found[stored.name] = first._replace(numbers=own)
         return found
 
@@ -237,23 +228,23 @@ def matched(first: CapturePlan, other: CapturePlan) -> dict[str, Stored]:
     Raises CaptureError where a layer runs in one of them only, or is of another shape.
     """
     found: dict[str, Stored] = {}
-    theirs: dict[str, list[Any]] = {}
-    for layer in other.layers:
-        theirs.setdefault(layer.name, []).append(layer)
+    theirs = list(other.layers)
     for layer in first.layers:
-        twin = next(iter(theirs.get(layer.name, ())), None)
+        twin = next((each for each in theirs if each.name == layer.name), None)
         if twin is None or not _alike(layer, first.timesteps, twin, other.timesteps):
             raise _unmatched(layer, other)
-        theirs[layer.name].pop(0)
+        theirs.remove(twin)
         for at, stored in layer.operands.items():
             own = twin.operands.get(at)
-            shapes = own is not None and own.arrangement.shape[1:] == stored.arrangement.shape[1:]
-            frames = other.timesteps == 1 or (own is not None and own.once == stored.once)
-            if not shapes or not frames or found.setdefault(stored.name, own) is not own:
+            if (
+                own is None
+                or own.arrangement.shape[1:] != stored.arrangement.shape[1:]
+                or (other.timesteps > 1 and own.once != stored.once)
+                or found.setdefault(stored.name, own) is not own
+            ):
                 raise _unmatched(layer, other)
-    for left in theirs.values():
-        if left:
-            raise _unmatched(left[0], first)
+    if theirs:
+        raise _unmatched(theirs[0], first)
     return found
 
 
@@ -286,10 +277,7 @@ def _pixels(sample: InputSample, own: Any, time_axis: int | None) -> Coded | Non
     if rows.shape[1:] != own.shape[1:] or rows.shape[0] not in (1, own.shape[0]):
         return None
     found = by_channel(own, rows)
-    if found is None:
-        return None
-    scales, zeros = found
-    return Coded("integer", rows, scales, zeros)
+    return None if found is None else Coded("integer", rows, *found)
 
 
 def prediction_of(result: list[Tensor]) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 from models.capturing.flow import Node
 from models.capturing.layers import CapturedLayer
+from models.capturing.matrices import MatrixWindow
 
 WEIGHT_BITS = 8
 
@@ -22,55 +23,36 @@ def layer_width(layer: CapturedLayer) -> int:
 def weighted_entry(layer: CapturedLayer, name: str, source: str) -> dict[str, Any]:
     """Return a layer with weights, in the narrowest kind that holds it."""
     product, window = layer.product, layer.product.window
+    inputs, outputs = product.inputs * product.groups, product.outputs * product.groups
     if window is None and product.groups == 1:
-        plain_shapes = {
-            "in_features": product.inputs,
-            "out_features": product.outputs,
-            "rows": product.rows,
-        }
-        return entry(name, "linear", [source], layer.timesteps, plain_shapes, WEIGHT_BITS)
+        flat = {"in_features": inputs, "out_features": outputs, "rows": product.rows}
+        return entry(name, "linear", [source], layer.timesteps, flat, WEIGHT_BITS)
     if window is None:
-        flat: dict[str, Any] = {
-            "in_channels": product.inputs * product.groups,
-            "out_channels": product.outputs * product.groups,
-            "groups": product.groups,
-            "transposed": 0,
-            "in_grid": [product.rows],
-            "out_grid": [product.rows],
-            **{key: [1] for key in ("kernel", "stride", "dilation")},
-            "padding": [0],
-        }
-        return entry(name, "convolution", [source], layer.timesteps, flat, WEIGHT_BITS)
-    taps = math.prod(window.kernel)
-    inputs = product.inputs * product.groups // (1 if window.transposed else taps)
-    outputs = layer_width(layer) if window.transposed else product.outputs * product.groups
+        grid = (product.rows,)
+        window = MatrixWindow((1,), (1,), (0,), (1,), grid, grid, transposed=False)
     shapes: dict[str, Any] = {
-        "in_channels": inputs,
-        "out_channels": outputs,
-        **{
-            key: list(getattr(window, key))
-            for key in ("kernel", "stride", "padding", "in_grid", "out_grid")
-        },
+        "in_channels": inputs // (1 if window.transposed else math.prod(window.kernel)),
+        "out_channels": layer_width(layer) if window.transposed else outputs,
     }
+    for key in ("kernel", "stride", "padding", "in_grid", "out_grid"):
+        shapes[key] = list(getattr(window, key))
     plain = len(window.kernel) == 2 and set(window.dilation) == {1} and not window.transposed
     if plain and product.groups == 1:
         return entry(name, "conv2d", [source], layer.timesteps, shapes, WEIGHT_BITS)
-    shapes |= {
-        "groups": product.groups,
-        "dilation": list(window.dilation),
-        "transposed": int(window.transposed),
-    }
+    shapes |= {"groups": product.groups, "transposed": int(window.transposed)}
+    shapes["dilation"] = list(window.dilation)
     return entry(name, "convolution", [source], layer.timesteps, shapes, WEIGHT_BITS)
 
 
 def entry(
     name: str,
     kind: str,
-    inputs: list[str],
+    inputs: list[Any],
     timesteps: int,
     shapes: dict[str, Any],
     weight_bits: int = 0,
 ) -> dict[str, Any]:
+    """Return an operation of a manifest; `inputs`: names, or what names will follow from."""
     operation: dict[str, Any] = {
         "name": name,
         "kind": kind,
@@ -92,6 +74,7 @@ def entry(
 
 
 def place_of(node: Node) -> str:
+    """Return the module that a node's calls are in, by its name or else its class."""
     return node.module or node.kind or "network"
 
 

@@ -12,7 +12,7 @@ from models.capturing.tape import BEHIND, INPUT, Call, Spec, Tape, specs_in
 
 @dataclass(eq=False)
 class Node:
-    """Calls of one place in the network, one or several for each of its timesteps.
+    """Group the calls of one place in the network, one or several for each of its timesteps.
 
     `group`: as in rules.py; `layer`: of weighted sums. `sources`: the nodes that it reads, in the
     order of its arguments.
@@ -32,7 +32,7 @@ class Node:
 
     @property
     def elements(self) -> int:
-        """Results of all its calls."""
+        """Count the results of all its calls."""
         return sum(spec.elements for call in self.calls for spec in results_of(call)[:1])
 
 
@@ -42,7 +42,7 @@ def results_of(call: Call) -> list[Spec]:
 
 
 class Writers:
-    """The calls that wrote each byte of the storages last."""
+    """Keep the calls that wrote each byte of the storages last."""
 
     def __init__(self) -> None:
         self._writers: dict[int, list[tuple[int, int, Call]]] = defaultdict(list)
@@ -58,7 +58,7 @@ class Writers:
         return list({call.index: call for call in found}.values())
 
     def write(self, spec: Spec, call: Call) -> None:
-        """From now on `call` made this tensor."""
+        """Note that `call` made a tensor."""
         low, high = spec.span()
         dense = spec.elements * spec.dtype.itemsize == high - low + 1
         kept = self._writers[spec.storage]
@@ -69,7 +69,7 @@ class Writers:
 
 
 class TapeFlow:
-    """The nodes of a tape's calls on data behind the first weighted sum, in order.
+    """Hold the nodes of a tape's calls on data behind the first weighted sum, in order.
 
     `made_by`: by (call, position of a factor), the nodes that made a weighted sum's operand.
     `marked`: the nodes that made the masks which the network declares. `reads`: by call, its
@@ -104,7 +104,7 @@ class TapeFlow:
             data = call.flags & INPUT
             layer = layers.get(call.index)
             if data or layer is not None:
-                self._add(call, writers, tape, layer, times.get(call.index, (-1, -1)))
+                self._add(call, writers, layer, times.get(call.index, (-1, -1)))
             if call.rule.group != "peek":
                 for spec in results_of(call):
                     writers.write(spec, call)
@@ -112,12 +112,7 @@ class TapeFlow:
             node.sources = list({id(source): source for source in node.sources}.values())
 
     def _add(
-        self,
-        call: Call,
-        writers: Writers,
-        tape: Tape,
-        layer: CapturedLayer | None,
-        time: tuple[int, int],
+        self, call: Call, writers: Writers, layer: CapturedLayer | None, time: tuple[int, int]
     ) -> None:
         sources: list[Node] = []
         reads: list[tuple[Spec, list[int]]] = []

@@ -18,7 +18,7 @@ from models.capturing.tape import Tape
 
 
 class Follower(DispatchMode):
-    """Compares a run, call by call, with a tape, and packs the operands that are stored."""
+    """Compare a run, call by call, with a tape, and pack the operands that are stored."""
 
     def __init__(
         self,

@@ -20,7 +20,7 @@ LABELS = ("label", "labels", "target", "targets")
 
 
 class InputSample(NamedTuple):
-    """One image: the tensors of the network's inputs without a batch axis, label and name.
+    """Hold one image: the tensors of the network's inputs without a batch axis, label and name.
 
     `keywords`: of the inputs, where the network takes them by name.
     """
@@ -174,9 +174,9 @@ def _tensor(values: Any) -> Tensor:
 
 
 class Form(NamedTuple):
-    """How samples enter a network: their time axis, the network's precision, and what 8-bit pixels
-    are divided by. `mean`, `std`: then subtracted and divided by, for all or for each channel, the
-    third axis from the end.
+    """Describe how samples enter a network: their time axis, the network's precision, and what
+    8-bit pixels are divided by. `mean`, `std`: then subtracted and divided by, for all or for each
+    channel, the third axis from the end.
     """
 
     time_axis: int | None

@@ -19,7 +19,7 @@ from torch import Tensor
 from models.capturing.blocks import BlockLabels, UniformLabel
 from models.capturing.propagation import NEVER, DerivedValue, Values, compact, once
 from models.capturing.rules import COMPARISONS, SOFTMAX
-from models.capturing.sequences import along, firing_keys
+from models.capturing.sequences import along, firing_keys, joint
 from models.capturing.tape import INPUT, RANDOM, Call, Spec, Tape
 
 _COPIES = ("clone", "_to_copy", "contiguous", "alias_copy")
@@ -28,7 +28,7 @@ _UNLABELLED = ("fill", "zero")
 
 
 class Labels:
-    """Labels of one tape's values; a replay walks them, call by call.
+    """Hold the labels of one tape's values; a replay walks them, call by call.
 
     `of_operand`: by (call, position of a factor), the labels as they were when the call ran.
     `of_call`: by call, the lowest and highest label of what it made. `equal_operands`: factors
@@ -63,7 +63,11 @@ class Labels:
 
     def walk(self, call: Call, values: Values) -> None:
         """Label what a call makes; `values`: reads its arguments, before it runs."""
-        labelled = call.flags & INPUT or self._any(call) or call.rule.group == "matrix"
+        labelled = (
+            call.flags & INPUT
+            or call.rule.group == "matrix"
+            or any(s.storage in self._blocks or s.storage in self._uniform for s in call.reads)
+        )
         if labelled and not self._label_alike(call):
             self._label(call, DerivedValue(self, call, values).labels())
         for storage in self._last.get(call.index, ()):
@@ -115,10 +119,9 @@ class Labels:
         if len(found) < len(alike) or max(found) == NEVER:
             return False
         made = call.outputs[0]
-        axis = (call.args[1] if len(call.args) > 1 else call.kwargs.get("dim", 0)) % len(made.size)
         blocks = BlockLabels(NEVER, made.elements // len(found), made.dtype.itemsize)
         blocks.labels = torch.tensor(found, dtype=torch.int16)
-        if math.prod(made.size[:axis]) != 1 or not blocks.covered(made):
+        if math.prod(made.size[: joint(call)]) != 1 or not blocks.covered(made):
             return False
         self._blocks[made.storage] = blocks
         low, high = self.of_call[call.index] = min(found), max(found)
@@ -170,33 +173,26 @@ class Labels:
             self._blocks[storage] = BlockLabels(known.label, known.elements, known.width)
 
     def _label(self, call: Call, made: Tensor | None) -> None:
-        targets = [*call.written, *call.outputs]
         if call.rule.name in COMPARISONS and not self._begun and made is not None:
             made = self._next_firing(call, made)
         if call.rule.group == "matrix":
             made = self._next_call(call, made)
+        if made is None:
+            return
         low = high = NEVER
-        if made is not None and made.numel():
+        if made.numel():
             made = compact(made)
             low, high = (int(each) for each in torch.aminmax(made))
-        equal = made is not None and self._is_equal(call, low, high)
-        if made is not None:
-            self.of_call[call.index] = (low, high) if made.numel() else (0, 0)
-        for spec in targets:
-            labels = made
-            if labels is None:
-                continue
+        self.of_call[call.index] = (low, high) if made.numel() else (0, 0)
+        equal = self._is_equal(call, low, high)
+        for spec in (*call.written, *call.outputs):
             if low == high:
                 self._write_alike(spec, low)
-                (self._equal.add if equal else self._equal.discard)(spec.storage)
-                continue
-            if tuple(labels.shape) != spec.size:
-                fits = labels.dim() <= len(spec.size)
+            else:
                 try:
-                    labels = labels.expand(spec.size) if fits else labels.max().expand(spec.size)
+                    self._write(spec, made.expand(spec.size))
                 except RuntimeError:
-                    labels = labels.max().expand(spec.size)
-            self._write(spec, labels)
+                    self._write(spec, made.max().expand(spec.size))
             (self._equal.add if equal else self._equal.discard)(spec.storage)
 
     def read(self, spec: Spec) -> Tensor:
@@ -209,12 +205,6 @@ class Labels:
         if own is None:
             return torch.tensor(NEVER, dtype=torch.int16).expand(spec.size)
         return own.read(spec)
-
-    def _any(self, call: Call) -> bool:
-        return any(self._has_labels(spec) for spec in call.reads)
-
-    def _has_labels(self, spec: Spec) -> bool:
-        return spec.storage in self._blocks or spec.storage in self._uniform
 
     def timed(self, spec: Spec) -> Tensor:
         """Return labels, of equal frames along a leading axis without strides as a new time."""
@@ -266,15 +256,13 @@ class Labels:
             if self._calls[key] == self.timesteps > 1 and not self.has_time(labels):
                 labels = torch.tensor(step, dtype=torch.int16).expand(labels.shape)
             self.of_operand[call.index, at] = once(labels).clone().expand(labels.shape)
-            if call.args[at].storage in self._equal or self._repeated_now(call.args[at]):
+            spec = call.args[at]
+            if spec.storage in self._equal or self._repeated(spec, self.read(spec)) is not None:
                 self.equal_operands.add((call.index, at))
         untimed = made is None or not self.has_time(made)
         if untimed and self._calls[key] == self.timesteps > 1:
             return torch.tensor(step, dtype=torch.int16).expand(call.outputs[0].size)
         return made
-
-    def _repeated_now(self, spec: Spec) -> bool:
-        return self._repeated(spec, self.read(spec)) is not None
 
     def _weights_of(self, call: Call) -> object:
         """What tells layers apart whose calls follow one another in time."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections import defaultdict
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from models.capturing.labels import Labels
-from models.capturing.matrices import Arrangement, TapeProduct, describe
+from models.capturing.matrices import Arrangement, Described, TapeProduct, describe
 from models.capturing.propagation import NEVER
 from models.capturing.recorder import Entered
 from models.capturing.refusals import CaptureError
@@ -23,7 +23,7 @@ _COPYING = ("clone", "_to_copy", "contiguous")
 
 
 class Read(NamedTuple):
-    """One part of a stored operand: a factor of a call, arranged, and the part of it."""
+    """Name one part of a stored operand: a factor of a call, arranged, and the part of it."""
 
     call: int
     at: int
@@ -32,7 +32,7 @@ class Read(NamedTuple):
 
 @dataclass(eq=False)
 class Stored:
-    """An operand as a trace stores it: (timestep, row, channel), from one read a timestep.
+    """Describe an operand as a trace stores it: (timestep, row, channel), from one read a timestep.
 
     `once`: the same frame serves every timestep, so that only the first is stored.
     """
@@ -44,7 +44,7 @@ class Stored:
 
     @property
     def kept(self) -> list[Read]:
-        """The reads whose frames are stored."""
+        """Return the reads whose frames are stored."""
         return self.reads[:1] if self.once else self.reads
 
     def arranged(self, numbers: dict[tuple[int, int], npt.NDArray[Any]]) -> npt.NDArray[Any]:
@@ -61,10 +61,10 @@ class Stored:
 
 @dataclass(eq=False)
 class CapturedLayer:
-    """A weighted sum at all its timesteps. `operands`: by the factor's position;
-    `by_inputs`: whether the rows of one are the product's inputs.
+    """Describe a weighted sum at all its timesteps.
 
-    `blank`: timesteps whose operand is zeros that the run made itself.
+    `operands`: by the factor's position; `by_inputs`: whether the rows of one are the product's
+    inputs; `blank`: timesteps whose operand is zeros that the run made itself.
     """
 
     index: int
@@ -76,13 +76,12 @@ class CapturedLayer:
     by_inputs: dict[int, bool] = field(default_factory=dict)
     timesteps: int = 1
     blank: int = 0
-    weights: int = 0
 
 
 def find_layers(
     tape: Tape, entered: list[Entered], labels: Labels
-) -> tuple[list[CapturedLayer], list[Stored], dict[int, CapturedLayer]]:
-    """Group the weighted sums of a tape: the layers, what they read, and each call's layer."""
+) -> tuple[list[CapturedLayer], dict[int, CapturedLayer]]:
+    """Group the weighted sums of a tape: return the layers, and each call's layer."""
     finder = _Finder(tape, labels)
     for each in entered:
         finder.add(each)
@@ -107,26 +106,21 @@ class _Finder:
         call = self.tape.calls[entered.call]
         own = {at: self.labels.of_operand[call.index, at] for at in entered.operands}
         described = describe(call, own, self._origin, self.tokens)
+        product = described.product
         if len(own) == 1:
-            window = described.product.window
-            grid = (described.product.rows,) if window is None else window.out_grid
-            self.tokens = math.prod(grid)
-        steps = set(described.product.steps)
-        key = self._key(call, described.product)
-        for building in self.by_key[key]:
-            if entered.blank or building.awaits_blank or not building.steps & steps:
-                building.add(call, described, entered)
-                return
-        building = _Building(len(self.building), key)
-        building.add(call, described, entered)
-        self.by_key[key].append(building)
-        self.building.append(building)
-
-    def _key(self, call: Call, product: TapeProduct) -> tuple[Any, ...]:
-        """What calls of one layer at several timesteps have in common: weights, or their place."""
-        known = self.tape.weights(call)
+            self.tokens = product.rows if product.window is None else prod(product.window.out_grid)
+        # What calls of one layer at several timesteps have in common: weights, or their place.
         shape = (product.rows, product.inputs, product.outputs, product.groups)
-        return (call.place.module, known or call.place.site, shape)
+        key = (call.place.module, self.tape.weights(call) or call.place.site, shape)
+        steps = set(product.steps)
+        fitting = (b for b in self.by_key[key] if b.takes(steps, entered.blank))
+        building = next(fitting, None)
+        if building is None:
+            building = _Building(len(self.building), key)
+            self.by_key[key].append(building)
+            self.building.append(building)
+        building.parts.append((call, described, entered))
+        building.steps |= set() if entered.blank else steps
 
     def _origin(self, spec: Spec) -> tuple[int, ...]:
         """Strides before a copy, if the copy kept the last two axes."""
@@ -135,15 +129,15 @@ class _Finder:
             return spec.stride
         return source.stride
 
-    def finish(self) -> tuple[list[CapturedLayer], list[Stored], dict[int, CapturedLayer]]:
+    def finish(self) -> tuple[list[CapturedLayer], dict[int, CapturedLayer]]:
         """Complete the layers; equal operands are stored once."""
-        versions = self._versions()
         known: dict[object, list[Stored]] = defaultdict(list)
         layers: list[CapturedLayer] = []
-        of_call: dict[int, CapturedLayer] = {}
         for building in self.building:
             self._check_rows(building)
             layer = building.finish(self.labels.timesteps)
+            entered = [each for _, _, each in building.parts]
+            versions = {(each.call, at): key for each in entered for at, key in each.keys.items()}
             for at in building.operands:
                 reads, arrangement = building.reads(at)
                 once = layer.timesteps > 1 and all(
@@ -154,8 +148,7 @@ class _Finder:
                 layer.by_inputs[at] = arrangement.by_inputs
                 layer.operands[at] = self._shared(made, known[value])
             layers.append(layer)
-            of_call |= {call.index: layer for call in layer.calls}
-        return layers, [each for alike in known.values() for each in alike], of_call
+        return layers, {call.index: layer for layer in layers for call in layer.calls}
 
     def _check_rows(self, building: _Building) -> None:
         """Raise where one place computes another number of rows at another timestep."""
@@ -166,19 +159,10 @@ class _Finder:
                 parts = len(building.steps) + len(other.steps)
                 if len(rows) > 1 and parts <= self.labels.timesteps > len(building.steps):
                     raise CaptureError(
-                        building.calls[0].place,
+                        building.parts[0][0].place,
                         f"computes {min(rows)} rows at one timestep and {max(rows)} at another",
                         "keep the rows, and mark those that halted with active()",
                     )
-
-    def _versions(self) -> dict[tuple[int, int], object]:
-        """By (call, position), the storage and how often it had been written."""
-        return {
-            (entered.call, at): (key[0].storage, key[1])
-            for building in self.building
-            for entered in building.entered
-            for at, key in entered.keys.items()
-        }
 
     def _shared(self, made: Stored, alike: list[Stored]) -> Stored:
         """The one that holds the same elements in the same order; else this one, from now on."""
@@ -205,68 +189,54 @@ class _Finder:
         return digest.digest()
 
 
+@dataclass
 class _Building:
-    """A layer whose calls are still coming."""
+    """A layer whose calls are still coming; `steps`: the timesteps of those that are not blank."""
 
-    def __init__(self, index: int, key: tuple[Any, ...]) -> None:
-        self.index, self.key = index, key
-        self.calls: list[Call] = []
-        self.entered: list[Entered] = []
-        self.described: list[Any] = []
-        self.steps: set[int] = set()
-        self.blanks: list[int] = []
+    index: int
+    key: tuple[Any, ...]
+    parts: list[tuple[Call, Described, Entered]] = field(default_factory=list)
+    steps: set[int] = field(default_factory=set)
 
-    @property
-    def awaits_blank(self) -> bool:
-        """Whether nothing but blank calls came so far."""
-        return bool(self.calls) and len(self.blanks) == len(self.calls)
+    def takes(self, steps: set[int], blank: bool) -> bool:
+        """Whether a call can be the layer's at timesteps that it does not have yet."""
+        return blank or all(e.blank for _, _, e in self.parts) or not self.steps & steps
 
     @property
     def operands(self) -> list[int]:
         """The positions of the factors that are data."""
-        return sorted({at for each in self.entered if not each.blank for at in each.operands})
-
-    def add(self, call: Call, described: Any, entered: Entered) -> None:
-        """Take one more call."""
-        if entered.blank:
-            self.blanks.append(len(self.calls))
-        else:
-            self.steps |= set(described.product.steps)
-        self.calls.append(call)
-        self.described.append(described)
-        self.entered.append(entered)
+        return sorted({at for _, _, e in self.parts if not e.blank for at in e.operands})
 
     def finish(self, timesteps: int) -> CapturedLayer:
         """Check that the timesteps are all there."""
-        product: TapeProduct = next(
-            (d.product for d, e in zip(self.described, self.entered, strict=True) if not e.blank),
-            self.described[0].product,
-        )
-        place = self.calls[0].place
-        parts = len(self.steps) + len(self.blanks)
-        if parts not in (1, timesteps):
+        products = [d.product for _, d, e in self.parts if not e.blank]
+        place = self.parts[0][0].place
+        blanks = len(self.parts) - len(products)
+        steps = len(self.steps) + blanks
+        if steps not in (1, timesteps):
             raise CaptureError(
                 place,
-                f"runs at {parts} of {timesteps} timesteps",
-                f"give timesteps={parts} (--timesteps {parts}), if that is how many there are, or "
+                f"runs at {steps} of {timesteps} timesteps",
+                f"give timesteps={steps} (--timesteps {steps}), if that is how many there are, or "
                 "ragged=True (--ragged) for images that leave early",
             )
-        layer = CapturedLayer(self.index, place.module or place.kind, place, product, self.calls)
-        layer.timesteps = parts
-        layer.blank = len(self.blanks)
-        return layer
+        return CapturedLayer(
+            self.index,
+            place.module or place.kind,
+            place,
+            (products or [self.parts[0][1].product])[0],
+            [call for call, _, _ in self.parts],
+            timesteps=steps,
+            blank=blanks,
+        )
 
     def reads(self, at: int) -> tuple[list[Read], Arrangement]:
         """Return the reads of a factor in the order of their timesteps; blank calls come first."""
-        found: list[tuple[int, Read]] = []
-        arrangement: Arrangement | None = None
-        for number, (call, described, entered) in enumerate(
-            zip(self.calls, self.described, self.entered, strict=True)
-        ):
-            for part, step in enumerate(described.product.steps):
-                order = number - len(self.calls) + NEVER if entered.blank else step
-                found.append((order, Read(call.index, at, part)))
-            if not entered.blank:
-                arrangement = described.arrangements[at]
-        assert arrangement is not None
+        first = NEVER - len(self.parts)
+        found = [
+            (first + number if entered.blank else step, Read(call.index, at, part))
+            for number, (call, described, entered) in enumerate(self.parts)
+            for part, step in enumerate(described.product.steps)
+        ]
+        arrangement = [d.arrangements[at] for _, d, e in self.parts if not e.blank][-1]
         return [read for _, read in sorted(found)], arrangement

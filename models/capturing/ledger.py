@@ -16,7 +16,7 @@ _FREE = ("move", "factory", "peek")
 
 @dataclass
 class Made:
-    """What one listed operation makes: its name, elements a timestep, and how they are laid out."""
+    """Describe what one operation makes: its name, elements a timestep, how they are laid out."""
 
     operation: dict[str, Any]
     elements: int
@@ -27,7 +27,7 @@ class Made:
 
 @dataclass
 class Listing:
-    """A network as a trace lists it.
+    """Hold a network as a trace lists it.
 
     `folded`: what folds into the weights ahead of it, with its arithmetic; `stored`: the operands
     that the trace holds, named; `names`: by neuron, the listed name.
@@ -41,7 +41,7 @@ class Listing:
 
 
 class Ledger:
-    """The operations listed so far. A value is named by the operation that makes it, in the end.
+    """Keep the operations listed so far; in the end a value is named by what makes it.
 
     Until then an operation's inputs are the makers themselves: nodes and neurons.
     """

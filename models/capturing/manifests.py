@@ -5,17 +5,15 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from torch import nn
 
-import simulator
 from models.capturing.coding import Coding
 from models.capturing.courses import Course, Kept
 from models.capturing.masking import granularity
 from models.capturing.plan import CapturePlan, share_of_real
 from models.capturing.running import modules_of
 from models.networks.weights import weights_sha256
-from simulator.trace import SCHEMA
+from models.operations.topology import manifest_head
 
 NOTE = (
     "A network of another code base, captured as it runs; its weights are not rounded to the 8 "
@@ -26,7 +24,7 @@ _NONE = "0" * 64
 
 
 class CaptureFacts(NamedTuple):
-    """What a manifest tells beside the network: names, origins, and what is kept of each image.
+    """Hold what a manifest says beside the network: names, origins, and what is kept of each image.
 
     `silent`: the tensors that are zero in all images; `courses`: of images that leave early.
     """
@@ -47,28 +45,14 @@ def manifest_of(
 ) -> dict[str, Any]:
     """Return the manifest, less what the writer counts and hashes."""
     tensors = [_tensor(plan, name, coding) for name, coding in codings.items()]
-    planes = {each["name"]: each["planes"] for each in tensors}
-    for operation in plan.listing.operations:
-        operation["input_bits"] = planes.get(operation["input"], 0)
     by_name = {each["name"]: each for each in tensors}
     for operation in plan.listing.operations:
+        operation["input_bits"] = by_name.get(operation["input"], {}).get("planes", 0)
         if operation["mask"] is not None and operation["output"] in by_name:
             by_name[operation["output"]]["mask"] = operation["mask"]
-    manifest: dict[str, Any] = {
-        "schema": SCHEMA,
-        "created_by": {
-            "stasim": simulator.__version__,
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-        },
-        "model": _model(plan, facts),
-        "dataset": {
-            "name": facts.dataset,
-            "split": facts.split,
-            "source": facts.source,
-            "images": len(facts.kept),
-            "image_ids": [each.name for each in facts.kept],
-        },
+    ids = [each.name for each in facts.kept]
+    head = manifest_head(_model(plan, facts), facts.dataset, facts.split, facts.source, ids)
+    manifest: dict[str, Any] = head | {
         "weights": {
             "origin": facts.origin,
             "seed": 0,
@@ -88,37 +72,32 @@ def manifest_of(
 
 def _tensor(plan: CapturePlan, name: str, coding: Coding) -> dict[str, Any]:
     stored = next(each for each in plan.listing.stored if each.name == name)
-    steps, rows, channels = 1 if stored.once else len(stored.reads), *stored.arrangement.shape[1:]
+    _, rows, channels = stored.arrangement.shape
     grid = [1, *stored.arrangement.grid]
     entry = {
         "name": name,
         "kind": coding.kind,
-        "timesteps": steps,
+        "timesteps": len(stored.kept),
         "planes": coding.planes,
         "grid": [int(np.prod(grid[:-1])), grid[-1]],
         "rows": rows,
         "channels": channels,
         "mask": None,
     }
-    if coding.scale != 1.0:
-        entry["scale"] = coding.scale
-    if coding.zero != 0:
-        entry["zero_point"] = coding.zero
-    if coding.error:
-        entry["error"] = coding.error
-    return entry
+    optional = {"scale": (coding.scale, 1.0), "zero_point": (coding.zero, 0)}
+    optional["error"] = (coding.error, 0.0)
+    return entry | {key: value for key, (value, default) in optional.items() if value != default}
 
 
 def _model(plan: CapturePlan, facts: CaptureFacts) -> dict[str, Any]:
     products = [each.product for each in plan.layers]
     roots = modules_of(facts.network)
     parameters = sum(each.numel() for root in roots for each in root.parameters())
-    blocks = max(1, len(plan.blocks))
     return {
         "name": facts.name,
         "family": type(facts.network).__name__,
         "timesteps": plan.timesteps,
-        "blocks": blocks,
+        "blocks": max(1, len(plan.blocks)),
         "embed_dim": max(each.outputs * each.groups for each in products),
         "heads": max((each.groups for each in products if each.window is None), default=1),
         "tokens": plan.tokens,

@@ -22,7 +22,7 @@ Bits = npt.NDArray[np.bool_]
 
 
 class Mark(NamedTuple):
-    """One call of `active`: the block's name, how many calls had been recorded, the tokens.
+    """Hold one call of `active`: the block's name, how many calls had been recorded, the tokens.
 
     `spec`: the tensor on the tape, where one is recorded.
     """
@@ -34,7 +34,7 @@ class Mark(NamedTuple):
 
 
 class Marks(list[Mark]):
-    """The marks of one run."""
+    """Hold the marks of one run."""
 
     def masks(self, timesteps: int) -> dict[str, Bits]:
         """Return the mask (timestep, token) of each block, in the order of its first mark."""

@@ -19,7 +19,7 @@ Origin = Callable[[Spec], tuple[int, ...]]
 
 
 class MatrixWindow(NamedTuple):
-    """How a convolution reads maps of one to four axes; `transposed`: it spreads instead."""
+    """Describe how a convolution reads maps of one to four axes, or (`transposed`) spreads them."""
 
     kernel: tuple[int, ...]
     stride: tuple[int, ...]
@@ -31,8 +31,10 @@ class MatrixWindow(NamedTuple):
 
 
 class TapeProduct(NamedTuple):
-    """A weighted sum of one call and one timestep: `groups` products of (rows, inputs) by (inputs,
-    outputs). `steps`: the timestep of each part of the call, in order; [NEVER]: no time.
+    """Describe a weighted sum of one call and one timestep.
+
+    It is `groups` products of (rows, inputs) by (inputs, outputs). `steps`: the timestep of each
+    part of the call, in order; [NEVER]: no time.
     """
 
     rows: int
@@ -44,13 +46,15 @@ class TapeProduct(NamedTuple):
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of one timestep."""
+        """Count multiply-accumulates of one timestep."""
         return self.rows * self.inputs * self.outputs * self.groups
 
 
 class Arrangement(NamedTuple):
-    """The way from an operand to (part, row, channel): swap the last two axes, order and split the
-    first axis, permute, and join. `by_inputs`: its rows are the product's inputs.
+    """Describe the way from an operand to (part, row, channel).
+
+    Swap the last two axes, order and split the first, permute, and join. `by_inputs`: its rows are
+    the product's inputs.
     """
 
     swap: bool
@@ -72,7 +76,7 @@ class Arrangement(NamedTuple):
 
 
 class Described(NamedTuple):
-    """A product and how each of its factors that is data is stored, by position."""
+    """Hold a product and how each of its factors that is data is stored, by position."""
 
     product: TapeProduct
     arrangements: dict[int, Arrangement]
@@ -253,7 +257,7 @@ def _channels_last(spec: Spec, strides: tuple[int, ...], heads: int, tokens: int
 
 
 def by_time(steps: npt.NDArray[Any], call: Call) -> tuple[Ints, tuple[int, ...], int]:
-    """Order parts by timestep: their order, the timesteps, and how many parts each has."""
+    """Return parts in order of time: their order, the timesteps, and how many each has."""
     found, counts = np.unique(steps, return_counts=True)
     if len(set(counts.tolist())) > 1:
         raise CaptureError(

@@ -20,7 +20,7 @@ _FREE = ("move", "factory")
 
 @dataclass(eq=False)
 class NeuronGroup:
-    """A group of neurons: the nodes of its update and, first, the one that fires.
+    """Describe a group of neurons: the nodes of its update and, first, the one that fires.
 
     `operations`: how often each of them is done for one neuron and timestep. `states`: values
     that a neuron keeps from one timestep to the next. `parameters`: tau and the like, if probing
@@ -44,15 +44,13 @@ def find_neurons(flow: TapeFlow) -> list[NeuronGroup]:
     taken: dict[Node, NeuronGroup] = {}
     found: list[NeuronGroup] = []
     for node in flow.nodes:
-        if (
-            node.name not in FIRING
-            or node in taken
-            or node in deciding
-            or node.group != "pointwise"
-        ):
+        fires = node.name in FIRING and node.group == "pointwise"
+        if not fires or node in taken or node in deciding:
             continue
         sources = [source for source in node.sources if source not in discrete]
-        if not sources or (node.name not in COMPARISONS and not _rounds(node, sources)):
+        # A rounding, too, fires: it makes an integer of a potential, as multi-valued spikes are.
+        rounds = any(source.group == "pointwise" for source in sources)
+        if not sources or (node.name not in COMPARISONS and not rounds):
             continue
         computing = _computing(sources)
         module = computing.module
@@ -113,11 +111,6 @@ def _known(sources: list[Node], taken: dict[Node, NeuronGroup], module: str) -> 
             waiting += [each for each in node.sources if each not in seen]
             seen.update(node.sources)
     return None
-
-
-def _rounds(node: Node, sources: list[Node]) -> bool:
-    """Whether a rounding makes an integer of a potential, as multi-valued spikes do."""
-    return any(source.group == "pointwise" for source in sources)
 
 
 def _discrete(flow: TapeFlow) -> set[Node]:

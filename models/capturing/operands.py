@@ -22,7 +22,7 @@ Scale = Any
 
 
 class Coded(NamedTuple):
-    """Numbers of an operand: value = (numbers - zero) * scale, to its last digits.
+    """Hold an operand's numbers: value = (numbers - zero) * scale, to its last digits.
 
     `kind`: `spikes` (0 and one other value) or `integer`, whose `numbers` are uint8 or int32, or
     `real`, whose numbers are the values themselves. All are in the operand's own shape, or
@@ -90,7 +90,7 @@ def _integers(values: Tensor, low: float, high: float) -> Coded | None:
 
 
 def holds(coded: Coded, values: Tensor) -> bool:
-    """Whether values are what was coded, without coding them: another run's, to be compared."""
+    """Return whether values, another run's, are what was coded, without coding them."""
     values = values.detach()
     if tuple(values.shape) != coded.numbers.shape:
         return False

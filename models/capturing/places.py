@@ -32,7 +32,7 @@ _DEEPEST = 200
 
 
 class RunningModule:
-    """A module that is running: its name in the network, and its class.
+    """Describe a module that is running: its name in the network, and its class.
 
     `lines`: the user's line and an installed package's above its call, once they are looked up.
     """
@@ -45,7 +45,7 @@ class RunningModule:
 
 
 class ModuleStack:
-    """The modules that are running, innermost last, by their names in the network."""
+    """Keep the modules that are running, innermost last, by their names in the network."""
 
     def __init__(self, network: Callable[..., Any]) -> None:
         self.names: dict[int, str] = {}
@@ -79,7 +79,7 @@ class ModuleStack:
 
 
 class RowPlaces:
-    """Finds the place of the call that is being dispatched."""
+    """Find the place of the call that is being dispatched."""
 
     def __init__(self, modules: ModuleStack) -> None:
         self.modules = modules

@@ -28,7 +28,7 @@ from models.errors import ModelError
 
 @dataclass
 class CapturePlan:
-    """The network as its trace lists it. `wanted`: the operands that later runs keep.
+    """Hold the network as its trace lists it. `wanted`: the operands that later runs keep.
 
     `entered`: all that a proof compares, by call. `blocks`: the names that `active` was given.
     """
@@ -60,7 +60,7 @@ def make_plan(
     steps = _timesteps(recorded, timesteps, time_axis, ragged)
     labels = Labels(tape, steps, time_axis)
     equal, changes = replay_equals(tape, run, "the replay of the tape", labels, time_axis)
-    layers, _, of_call = find_layers(tape, recorded.entered, labels)
+    layers, of_call = find_layers(tape, recorded.entered, labels)
     flow = TapeFlow(tape, of_call, labels.of_call, recorded.marks)
     neurons = find_neurons(flow)
     if not neurons:

@@ -18,7 +18,7 @@ from models.capturing.tape import Call, Spec, Tape
 
 
 class ProofRun(NamedTuple):
-    """One run of the network: its inputs, operands by (call, position), and what it returned.
+    """Hold one run of the network: its inputs, operands by (call, position), and what it returned.
 
     `products`: results of weighted sums, by call.
     """

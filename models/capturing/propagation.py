@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from models.capturing.rules import SOFTMAX
-from models.capturing.sequences import along, sequence_axis
+from models.capturing.sequences import along, joint, sequence_axis
 from models.capturing.tape import INPUT, Call, Spec
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ Values = Callable[[Spec], Tensor]
 
 
 class DerivedValue:
-    """Labels of a call's results from those of its arguments."""
+    """Derive the labels of a call's results from those of its arguments."""
 
     def __init__(self, labels: Labels, call: Call, values: Values) -> None:
         self.labels_of, self.call, self.values = labels, call, values
@@ -74,7 +74,7 @@ class DerivedValue:
             if name == "constant_pad_nd":
                 args = [*args[:2], NEVER]
             if name in ("cat", "stack"):
-                args[0] = _joined(args[0], None if name == "stack" else _joint(call))
+                args[0] = _joined(args[0], None if name == "stack" else joint(call))
             if call.rule.writes:
                 args[0] = args[0].clone()
             named = {key: self._moved(value, 1, dtype) for key, value in call.kwargs.items()}
@@ -165,12 +165,6 @@ class DerivedValue:
         lead = 1 if batched else 0
         kept = latest(labels, range(lead, labels.dim()))
         return kept.reshape(*size[:lead], *[1] * (len(size) - lead)).expand(size)
-
-
-def _joint(call: Call) -> int:
-    """The axis along which a call joins tensors."""
-    axis = int(call.args[1]) if len(call.args) > 1 else int(call.kwargs.get("dim", 0))
-    return axis % max(len(call.outputs[0].size), 1)
 
 
 def _joined(parts: list[Tensor], joint: int | None) -> list[Tensor]:

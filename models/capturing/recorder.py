@@ -33,7 +33,7 @@ _PLAIN = frozenset((int, float, bool, type(None), str, torch.dtype, torch.device
 
 
 class Entered(NamedTuple):
-    """A weighted sum that data entered: which call, which factors are data, their numbers.
+    """Describe a weighted sum that data entered: which call, which factors are data, their numbers.
 
     `blank`: no data, but zeros that the run itself made, as a recurrent layer's first input.
     `operands`: by the factor's position; `keys`: the same value has the same key.
@@ -46,7 +46,7 @@ class Entered(NamedTuple):
 
 
 class TapeRecorder(DispatchMode):
-    """Writes down every call of one run, and packs what enters each weighted sum before it runs."""
+    """Write down every call of one run, and pack what enters each weighted sum before it runs."""
 
     def __init__(self, places: RowPlaces, known: Iterable[Tensor], inputs: list[Tensor]) -> None:
         """`known`: the network's parameters, buffers and other tensors; `inputs`: its input."""
@@ -196,7 +196,7 @@ class TapeRecorder(DispatchMode):
                         call.place, "reads NaN or infinity", "check the weights and the input"
                     )
                 self._coded[key] = coded
-            operands[at], keys[at] = self._coded[key], key
+            operands[at], keys[at] = self._coded[key], (spec.storage, key[1])
         for spec in call.reads:
             number, found = spec.storage, spec.storage in tape.initial
             if found and number not in tape.fixed and not tape.origins[number] & INPUT:

@@ -12,7 +12,7 @@ from models.errors import ModelError
 
 
 class SourcePlace(NamedTuple):
-    """Where an operation was called: the module's name, the user's line, the way into the module.
+    """Name where an operation was called: module, the user's line, the way into the module.
 
     `site` is equal for calls from the same lines of the same module, as in a loop over time.
     """
@@ -27,7 +27,7 @@ class SourcePlace(NamedTuple):
 
 
 class CaptureError(ModelError):
-    """A network that cannot be captured as it is run; says where, why, and what to do."""
+    """Refuse a network that cannot be captured as it is run: where, why, and a way out."""
 
     def __init__(self, place: SourcePlace | str, what: str, way_out: str) -> None:
         where = f"{place} at {place.line}" if isinstance(place, SourcePlace) else place
@@ -35,7 +35,7 @@ class CaptureError(ModelError):
 
 
 class OtherCourse(CaptureError):
-    """An image that takes other operations than those of a tape."""
+    """Refuse an image that takes other operations than those of a tape."""
 
 
 _CHANNELS = re.compile(r"to have (\d+) channels, but got (\d+) channels")

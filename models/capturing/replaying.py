@@ -20,7 +20,7 @@ _DIGITS = 1e-5
 
 
 class TapedProduct(NamedTuple):
-    """What a weighted sum gave in a run of the network.
+    """Hold what a weighted sum gave in a run of the network.
 
     `operands`: copies, by position, of those whose coding holds no more than all but last digits.
     """
@@ -30,7 +30,7 @@ class TapedProduct(NamedTuple):
 
 
 class TensorMemory:
-    """The storages of a run by number, each with the tensors that were read of it."""
+    """Hold the storages of a run by number, each with the tensors that were read of it."""
 
     def __init__(self) -> None:
         self._storages: dict[int, Any] = {}
@@ -77,7 +77,7 @@ class TensorMemory:
 
 
 class TapeReplay:
-    """Runs a tape on storages of its own.
+    """Run a tape on storages of its own.
 
     `products`: of the run that is replayed. Where the operands are equal bit for bit a weighted
     sum is not computed once more. They are used up.
@@ -139,13 +139,9 @@ class TapeReplay:
         """Return the tensor that a Spec is in this replay, as it is now."""
         return self.memory.tensor(spec)
 
-    def results(self) -> list[Tensor]:
-        """Return what the network returns."""
-        return [self.tensor(spec) for spec in self.tape.result]
-
 
 class ChangedReplay:
-    """The same tape on other inputs, beside a replay: only what then differs is computed.
+    """Run the same tape on other inputs, beside a replay: only what differs is computed.
 
     `operands`: the positions of the data of each weighted sum, by call. `changed`: by call and
     position, which elements differ by more than another unit's last digits; `early`: the weighted

@@ -130,7 +130,7 @@ _PARTS = {
 
 
 class OperatorRule(NamedTuple):
-    """One operation: its short name, class, mutated arguments and marks.
+    """Describe one operation: its short name, class, mutated arguments and marks.
 
     `factors`: the positions of a weighted sum's factors; `arguments`: all arguments' names;
     `parts`: does it by other operations, or returns NotImplemented; `flops`: torch's formula.

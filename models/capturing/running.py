@@ -60,7 +60,7 @@ class DispatchMode(TorchDispatchMode):
 
 @contextlib.contextmanager
 def plainly() -> Iterator[None]:
-    """Without gradients, and without the fused kernels whose insides a dispatch mode cannot see.
+    """Run without gradients and the fused kernels whose insides a dispatch mode cannot see.
 
     Under inference mode some libraries call kernels of their own, so it is switched off. Compiled
     modules run as they are written, those of TorchScript too, which else change between runs.
@@ -84,7 +84,7 @@ def plainly() -> Iterator[None]:
 
 @contextlib.contextmanager
 def uncollected() -> Iterator[None]:
-    """Without garbage collection: what is made stays, and searching it takes as long as a run."""
+    """Run without garbage collection: what is made stays, and searching it is slow."""
     before = gc.isenabled()
     gc.disable()
     try:

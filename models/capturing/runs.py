@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Recorded(NamedTuple):
-    """The first run: its tape, what entered the weighted sums, and torch's own count of FLOPs."""
+    """Hold the first run: its tape, what entered the weighted sums, and torch's count of FLOPs."""
 
     run: ProofRun
     tape: Tape

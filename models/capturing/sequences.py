@@ -12,14 +12,20 @@ from models.capturing.tape import INPUT, Call, Tape
 
 
 def along(size: tuple[int, ...], axis: int, steps: int) -> Tensor:
-    """Labels 0, 1, ... along one axis."""
+    """Return labels 0, 1, ... along one axis."""
     shape = [1] * len(size)
     shape[axis] = steps
     return torch.arange(steps, dtype=torch.int16).reshape(shape).expand(size)
 
 
+def joint(call: Call) -> int:
+    """Return the axis along which a call joins tensors."""
+    axis = int(call.args[1]) if len(call.args) > 1 else int(call.kwargs.get("dim", 0))
+    return axis % max(len(call.outputs[0].size), 1)
+
+
 def sequence_axis(call: Call, steps: int | None) -> int | None:
-    """The axis along which a call lays `steps` (None: any number of) equal frames, if it does."""
+    """Return the axis along which a call lays `steps` (None: any number of) equal frames."""
     if call.rule.name == "repeat":
         repeats = [int(each) for each in call.args[1]]
         many = [axis for axis, count in enumerate(repeats) if count > 1]
@@ -28,9 +34,7 @@ def sequence_axis(call: Call, steps: int | None) -> int | None:
         if len(many) == 1 and many[0] < 2 and grown[many[0]] == 1:
             return many[0] if steps in (None, repeats[many[0]]) else None
     if call.rule.name in ("stack", "cat"):
-        frames = list(call.args[0])
-        axis = int(call.args[1]) if len(call.args) > 1 else int(call.kwargs.get("dim", 0))
-        axis %= len(call.outputs[0].size)
+        frames, axis = list(call.args[0]), joint(call)
         equal = len(set(frames)) == 1 and (call.rule.name == "stack" or frames[0].size[axis] == 1)
         if equal and len(frames) > 1 and axis < 2 and steps in (None, len(frames)):
             return axis
@@ -38,7 +42,7 @@ def sequence_axis(call: Call, steps: int | None) -> int | None:
 
 
 def firing_keys(tape: Tape, timesteps: int | None = None) -> dict[int, object]:
-    """By comparison, what is the same for all firings of one neuron: its place in the network.
+    """Return by comparison what all firings of one neuron share: its place in the network.
 
     Several neurons may fire at one place, as in a loop over layers: there each is known by the
     layer that ran last of those that lead to it, if all of them fire equally often. `timesteps`:

@@ -23,7 +23,7 @@ INPUT, PARAMETER, FOUND, RANDOM, BEHIND = 1, 2, 4, 8, 16
 
 
 class Spec(NamedTuple):
-    """A tensor: where it lies in which storage."""
+    """Describe a tensor: where it lies in which storage."""
 
     storage: int
     dtype: torch.dtype
@@ -33,11 +33,11 @@ class Spec(NamedTuple):
 
     @property
     def elements(self) -> int:
-        """Number of elements."""
+        """Count its elements."""
         return math.prod(self.size)
 
     def span(self) -> tuple[int, int]:
-        """First and last byte that the tensor may touch."""
+        """Return the first and last byte that the tensor may touch."""
         return _span(self.size, self.stride, self.offset, self.dtype.itemsize)
 
 
@@ -53,7 +53,7 @@ def _span(
 
 @dataclass(eq=False, slots=True)
 class Call:
-    """One computing call; tensors in `args` and `kwargs` are Specs.
+    """Describe one computing call; tensors in `args` and `kwargs` are Specs.
 
     `reads`: the tensors among the arguments; `written`: those that the call changes; `flags`: of
     its results, as `outputs` known once it has run.
@@ -73,7 +73,7 @@ class Call:
 
 @dataclass(eq=False)
 class Tape:
-    """What one run did.
+    """Hold what one run did.
 
     `functions`: of all dispatched calls, views among them; `positions`: of each computing call
     among these. `initial`: values of the storages that no call made; `origins`: where each
@@ -94,7 +94,7 @@ class Tape:
 
     @cached_property
     def written(self) -> set[int]:
-        """The storages that a call changes in place."""
+        """Return the storages that a call changes in place."""
         return {spec.storage for call in self.calls for spec in call.written}
 
     @cached_property
@@ -144,12 +144,12 @@ class Tape:
 
     @cached_property
     def makers(self) -> dict[int, Call]:
-        """By storage, the call that made it."""
+        """Return the call that made each storage."""
         return {spec.storage: call for call in reversed(self.calls) for spec in call.outputs}
 
     @cached_property
     def frees(self) -> dict[int, list[int]]:
-        """By call, the storages that no later one needs."""
+        """Return by call the storages that no later one needs."""
         last: dict[int, int] = {}
         for call in self.calls:
             for spec in (*call.reads, *call.outputs):

@@ -12,7 +12,7 @@ _ADAPTIVE = {"_adaptive_avg_pool2d": "sum", "adaptive_max_pool2d": "max"}
 
 
 def pool_shapes(call: Call, results: int) -> tuple[dict[str, Any], str] | None:
-    """Shapes and type of a two-dimensional pool whose windows are equal; else None.
+    """Return shapes and type of a two-dimensional pool with equal windows; else None.
 
     `results`: of one timestep; several maps of one timestep count as channels.
     """

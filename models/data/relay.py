@@ -35,7 +35,7 @@ def compose(
     rng: np.random.Generator,
     canvas: int,
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Pixels (image, frame, 1, h, w), labels, and how many look-ups each takes."""
+    """Return pixels (image, frame, 1, h, w), labels, and how many look-ups each takes."""
     every = np.arange(count)
     named = rng.permuted(np.tile(np.arange(CORNERS), (count, 1)), axis=1)
     start = rng.integers(0, CORNERS, count)

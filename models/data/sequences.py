@@ -21,7 +21,7 @@ SECOND_PICTURE_SEED = 0
 
 
 def in_time(images: Images, task: str, timesteps: int) -> Images:
-    """The sequential form `task` of still images; raises ModelError for one that does not exist."""
+    """Return the sequential form `task` of still images; raises ModelError for an unknown one."""
     if task not in TASKS:
         raise ModelError(f"unknown sequential task {task!r}; known: {', '.join(TASKS)}")
     if images.pixels.ndim != 4:

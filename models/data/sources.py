@@ -15,7 +15,7 @@ from simulator.config.wording import shown, suggestion
 
 
 class Source(NamedTuple):
-    """Training and held-out pictures, and how they are shown.
+    """Hold training and held-out pictures, and how they are shown.
 
     `dataset`: the name whose networks fit; `task`: None where a picture is shown whole at every
     timestep, else one of models.data.sequences.TASKS. `draw`: where every epoch has images of its

@@ -31,7 +31,7 @@ MOST_BYTES = 1 << 31
 
 
 class NIRNetwork(nn.Module):
-    """A graph's network on sequences (timestep, image, ...)."""
+    """Run a graph's network on sequences (timestep, image, ...)."""
 
     def __init__(self, graph: nn.Module) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ from models.operations.plan import Grid, NetworkListing
 
 
 def list_halting(plan: NetworkListing, index: int, stream: str, gamma: float, beta: float) -> None:
-    """Score, accumulate, compare, and add to the mean field."""
+    """List the halting: score, accumulate, compare, and add to the mean field."""
     config, plan.stage, plan.block = plan.config, "halting", index
     halting = config.halting
     check = POLICIES.named(halting.policy).check_parameters(halting)
@@ -29,8 +29,9 @@ def list_halting(plan: NetworkListing, index: int, stream: str, gamma: float, be
 
 
 def list_head(plan: NetworkListing, stream: str) -> None:
-    """Mean over tokens (and, without a mean field, over timesteps), then the classifier; where
-    the family has neurons ahead of the classifier, they are listed between.
+    """List the mean over tokens (and, without a mean field, timesteps), then the classifier.
+
+    Where the family has neurons ahead of the classifier, they are listed between.
     """
     config = plan.config
     plan.stage, plan.block = "head", None
@@ -41,15 +42,15 @@ def list_head(plan: NetworkListing, stream: str) -> None:
     if config.kind.head_neurons:
         shapes = {"tokens": tokens, "channels": dim}
         mean = plan.run("head.mean", "token_mean", (source,), timesteps, shapes)
-        source, tokens, timesteps = plan.store("head.in", config.timesteps, (1, 1), dim), 1, 1
-        plan.neuron("head.lif", mean, source, config.timesteps)
+        source = plan.neuron("head.lif", mean, "head.in", config.timesteps, ((1, 1), dim))
+        tokens, timesteps = 1, 1
     shapes = {"in_features": dim, "classes": config.dataset.classes, "tokens": tokens}
     plan.run("head", "head", (source,), timesteps, shapes, output="logits")
 
 
 class Site(NamedTuple):
-    """A block's place: its name, its output's, its tokens' grid, its sizes, and of its integer
-    stream the largest value that enters and what a 1 is stored as.
+    """Describe a block's place: its name, its output's, its tokens' grid, its sizes, and of its
+    integer stream the largest value that enters and what a 1 is stored as.
     """
 
     name: str
@@ -63,12 +64,12 @@ class Site(NamedTuple):
 
     @property
     def rows(self) -> int:
-        """Tokens."""
+        """Count the tokens."""
         return self.grid[0] * self.grid[1]
 
     @property
     def head_sizes(self) -> dict[str, int]:
-        """The shapes of an attention."""
+        """Return the shapes of an attention."""
         return {"heads": self.heads, "head_dim": self.dim // self.heads, "tokens": self.rows}
 
 
@@ -104,35 +105,38 @@ def spike_block(plan: NetworkListing, site: Site, stream: str) -> str:
 
 
 def self_attention(plan: NetworkListing, site: Site, q: str, k: str, v: str) -> str:
-    """Scores, context, neurons."""
-    name, timesteps, heads = site.name, plan.config.timesteps, site.head_sizes
-    scores = plan.run(f"{name}.attn.scores", "attention_scores", (q, k), timesteps, heads)
+    """List scores, context, neurons."""
+    name, timesteps, heads = f"{site.name}.attn", plan.config.timesteps, site.head_sizes
+    scores = plan.run(f"{name}.scores", "attention_scores", (q, k), timesteps, heads)
     scale = {"scale": ATTENTION_SCALE}
     context = plan.run(
-        f"{name}.attn.context", "attention_context", (scores, v), timesteps, heads, parameters=scale
+        f"{name}.context", "attention_context", (scores, v), timesteps, heads, parameters=scale
     )
-    mixed = plan.store(f"{name}.attn.out", timesteps, site.grid, site.dim)
-    return plan.neuron(f"{name}.attn.lif", context, mixed, timesteps, threshold=ATTENTION_THRESHOLD)
+    return _attended(plan, site, context, "out", (site.grid, site.dim))
+
+
+def _attended(
+    plan: NetworkListing, site: Site, sums: str, output: str, size: tuple[Grid, int]
+) -> str:
+    """The neurons of an attention."""
+    name, timesteps = f"{site.name}.attn", plan.config.timesteps
+    return plan.neuron(
+        f"{name}.lif", sums, f"{name}.{output}", timesteps, size, threshold=ATTENTION_THRESHOLD
+    )
 
 
 def spike_driven_attention(plan: NetworkListing, site: Site, q: str, k: str, v: str) -> str:
-    """Column sums of k and v, the channel gate's neurons, q where the gate is open."""
-    name, timesteps = site.name, plan.config.timesteps
-    sums = plan.run(
-        f"{name}.attn.columns", "spike_driven_attention", (k, v), timesteps, site.head_sizes
-    )
-    gate = plan.store(f"{name}.attn.gate", timesteps, (1, 1), site.dim)
-    plan.neuron(f"{name}.attn.lif", sums, gate, timesteps, threshold=ATTENTION_THRESHOLD)
-    return _gated(plan, site, q, gate)
+    """List column sums of k and v, the channel gate's neurons, q where the gate is open."""
+    name, timesteps = f"{site.name}.attn.columns", plan.config.timesteps
+    sums = plan.run(name, "spike_driven_attention", (k, v), timesteps, site.head_sizes)
+    return _gated(plan, site, q, _attended(plan, site, sums, "gate", ((1, 1), site.dim)))
 
 
 def token_attention(plan: NetworkListing, site: Site, q: str, k: str) -> str:
-    """Token sums of q, the token gate's neurons, k where the gate is open."""
-    name, timesteps = site.name, plan.config.timesteps
-    sums = plan.run(f"{name}.attn.tokens", "token_qk_attention", (q,), timesteps, site.head_sizes)
-    gate = plan.store(f"{name}.attn.gate", timesteps, site.grid, site.heads)
-    plan.neuron(f"{name}.attn.lif", sums, gate, timesteps, threshold=ATTENTION_THRESHOLD)
-    return _gated(plan, site, k, gate)
+    """List token sums of q, the token gate's neurons, k where the gate is open."""
+    name, timesteps = f"{site.name}.attn.tokens", plan.config.timesteps
+    sums = plan.run(name, "token_qk_attention", (q,), timesteps, site.head_sizes)
+    return _gated(plan, site, k, _attended(plan, site, sums, "gate", (site.grid, site.heads)))
 
 
 def _gated(plan: NetworkListing, site: Site, spikes: str, gate: str) -> str:
@@ -146,7 +150,7 @@ def _gated(plan: NetworkListing, site: Site, spikes: str, gate: str) -> str:
 
 
 def close_spike_block(plan: NetworkListing, site: Site, stream: str, mixed: str) -> str:
-    """Projection, residual, MLP, residual."""
+    """List projection, residual, MLP, residual."""
     projected = spiking_linear(plan, site, "attn.proj", mixed, site.dim, "attn.proj_out")
     middle = _residual(plan, site, "attn", (stream, projected), f"{site.name}.mlp.x", 1)
     hidden = spiking_linear(plan, site, "mlp.fc1", middle, site.hidden, "mlp.hidden")
@@ -170,9 +174,8 @@ def spiking_linear(
 ) -> str:
     """List a linear layer with its neurons; `output` defaults to the layer's name."""
     current = _linear(plan, site, layer if output else f"{layer}_linear", source, features)
-    timesteps = plan.config.timesteps
-    spikes = plan.store(f"{site.name}.{output or layer}", timesteps, site.grid, features)
-    return plan.neuron(f"{site.name}.{layer}_lif", current, spikes, timesteps)
+    spikes, size = f"{site.name}.{output or layer}", (site.grid, features)
+    return plan.neuron(f"{site.name}.{layer}_lif", current, spikes, plan.config.timesteps, size)
 
 
 def _linear(plan: NetworkListing, site: Site, layer: str, source: str, features: int) -> str:
@@ -183,16 +186,15 @@ def _linear(plan: NetworkListing, site: Site, layer: str, source: str, features:
 
 def _fired(plan: NetworkListing, site: Site, stream: str, output: str) -> str:
     """The neurons ahead of a weighted sum."""
-    timesteps = plan.config.timesteps
-    spikes = plan.store(f"{site.name}.{output}", timesteps, site.grid, site.dim)
-    return plan.neuron(f"{site.name}.{output}_lif", stream, spikes, timesteps)
+    spikes, size = f"{site.name}.{output}", (site.grid, site.dim)
+    return plan.neuron(f"{spikes}_lif", stream, spikes, plan.config.timesteps, size)
 
 
 def _added(plan: NetworkListing, site: Site, part: str, stream: str, current: str) -> str:
     """A residual of potentials, not stored."""
-    shapes = {"rows": site.rows, "channels": site.dim}
+    size = (site.rows, site.dim)
     name = f"{site.name}.{part}.residual"
-    return plan.run(name, "residual", (stream, current), plan.config.timesteps, shapes)
+    return plan.residual(name, (stream, current), plan.config.timesteps, size)
 
 
 def _residual(
@@ -202,12 +204,11 @@ def _residual(
     timesteps = plan.config.timesteps
     largest = site.entering + added * site.unit
     total = plan.store(output, timesteps, site.grid, site.dim, largest, site.unit)
-    return plan.run(
+    return plan.residual(
         f"{site.name}.{part}.residual",
-        "residual",
         inputs,
         timesteps,
-        {"rows": site.rows, "channels": site.dim},
+        (site.rows, site.dim),
         output=total,
         parameters={"second_scale": site.unit} if site.unit > 1 else None,
     )

@@ -17,7 +17,7 @@ Grid = tuple[int, int]
 
 
 class NetworkListing:
-    """Collects tensors and operations; the open stage and block fill in what all entries share."""
+    """List tensors and operations; the open stage and block fill in what all entries share."""
 
     def __init__(self, config: ModelConfig) -> None:
         self.config = config
@@ -28,7 +28,7 @@ class NetworkListing:
 
     @property
     def mask(self) -> str | None:
-        """The open block, whose halted rows are not computed; None where nobody halts."""
+        """Return the open block, whose halted rows are not computed; None where nobody halts."""
         return str(self.block) if self.config.halts and self.block is not None else None
 
     def store(
@@ -83,15 +83,33 @@ class NetworkListing:
         return output or name
 
     def neuron(
-        self, name: str, current: str, output: str, timesteps: int, *, threshold: float = THRESHOLD
+        self,
+        name: str,
+        current: str,
+        output: str,
+        timesteps: int,
+        size: tuple[Grid, int],
+        *,
+        threshold: float = THRESHOLD,
     ) -> str:
-        """List the neurons that turn `current` into the listed tensor `output`."""
-        tensor = self.tensors[output]
-        shapes = {"rows": tensor.rows, "channels": tensor.channels}
+        """List the neurons that turn `current` into spikes, and store these as `output`.
+
+        `size`: their grid and channels.
+        """
+        (height, width), channels = size
+        self.store(output, timesteps, size[0], channels)
+        shapes = {"rows": height * width, "channels": channels}
         kind, parameters = self.config.neurons.listed(threshold)
         return self.run(
             name, kind, (current,), timesteps, shapes, output=output, parameters=parameters
         )
+
+    def residual(
+        self, name: str, inputs: tuple[str, str], timesteps: int, size: tuple[int, int], **more: Any
+    ) -> str:
+        """List an addition; `size`: rows and channels; `more`: as `run` takes it."""
+        shapes = {"rows": size[0], "channels": size[1]}
+        return self.run(name, "residual", inputs, timesteps, shapes, **more)
 
     def convolution(
         self,
@@ -119,11 +137,11 @@ class NetworkListing:
         name: str,
         source: str,
         timesteps: int,
-        geometry: tuple[Grid, int],
+        size: tuple[Grid, int],
         output: str = "",
     ) -> str:
-        """List a max-pool that halves the grid; `geometry`: the grid before it, channels."""
-        before, channels = geometry
+        """List a max-pool that halves the grid; `size`: the grid before it, and its channels."""
+        before, channels = size
         shapes = {
             "channels": channels,
             "kernel": [POOL_KERNEL, POOL_KERNEL],

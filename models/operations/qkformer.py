@@ -55,8 +55,7 @@ def _embedding(plan: NetworkListing, name: str, spec: Embedding, source: str, ou
             seen = fires if config.dataset.sequential else steps
             current = plan.max_pool(f"{layer}.pool", current, seen, (grid, channels))
             grid = half(grid)
-        spikes = plan.store(f"{layer}.out", fires, grid, channels)
-        plan.neuron(f"{layer}.lif", current, spikes, fires)
+        spikes = plan.neuron(f"{layer}.lif", current, f"{layer}.out", fires, (grid, channels))
         if early:
             spikes = integrated_spikes(plan, f"{name}.integrate", spikes, f"{layer}.integrated")
         if at + 1 == spec.shortcut_from:
@@ -64,26 +63,18 @@ def _embedding(plan: NetworkListing, name: str, spec: Embedding, source: str, ou
     end = plan.tensors[spikes]
     window = (1, spec.shortcut_stride)
     current = plan.convolution(f"{name}.shortcut.conv", kept, end.channels, steps, window)
-    short = plan.store(f"{name}.shortcut.out", steps, end.grid, end.channels)
-    plan.neuron(f"{name}.shortcut.lif", current, short, steps)
+    short, size = f"{name}.shortcut", (end.grid, end.channels)
+    added = (spikes, plan.neuron(f"{short}.lif", current, f"{short}.out", steps, size))
     stream = plan.store(output, steps, end.grid, end.channels, largest=2)
-    shapes = {"rows": end.rows, "channels": end.channels}
-    return plan.run(f"{name}.residual", "residual", (spikes, short), steps, shapes, output=stream)
+    rows = (end.rows, end.channels)
+    return plan.residual(f"{name}.residual", added, steps, rows, output=stream)
 
 
 def _token_block(plan: NetworkListing, name: str, stream: str, entering: int, unit: int) -> str:
     """A block with token attention; returns the name of its output."""
     config, before = plan.config, plan.tensors[stream]
     dim = before.channels
-    site = Site(
-        name,
-        f"{name}.x",
-        before.grid,
-        dim,
-        config.size.heads,
-        dim * config.mlp_ratio,
-        entering,
-        unit,
-    )
+    heads, hidden = config.size.heads, dim * config.mlp_ratio
+    site = Site(name, f"{name}.x", before.grid, dim, heads, hidden, entering, unit)
     q, k = (spiking_linear(plan, site, f"attn.{part}", stream, dim) for part in "qk")
     return close_spike_block(plan, site, stream, token_attention(plan, site, q, k))

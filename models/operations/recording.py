@@ -17,18 +17,14 @@ Packed = npt.NDArray[np.uint8]
 
 
 class ImageRecording(NamedTuple):
-    """One image: tensors uint8 (timestep, plane, row, byte) and masks bool (timestep, token) by
-    name.
-    """
+    """Hold an image's tensors uint8 (timestep, plane, row, byte), masks bool (timestep, token)."""
 
     tensors: dict[str, Packed]
     active: dict[str, npt.NDArray[np.bool_]]
 
 
 class RecordingProbe(Probe):
-    """Packs every tensor of a batch on the fly; refuses one that the topology does not list as it
-    comes.
-    """
+    """Pack every tensor of a batch on the fly; refuse one that is not listed as it comes."""
 
     def __init__(self, topology: Topology) -> None:
         self.topology = topology
@@ -97,8 +93,9 @@ class RecordingProbe(Probe):
 
 
 def pack(listed: Tensor | None, name: str, values: torch.Tensor) -> Packed:
-    """Values (step, image, row, channel) of a listed tensor, packed as (step, image, plane, row,
-    byte); refuses values that are not listed as they come.
+    """Return values (step, image, row, channel) packed as (step, image, plane, row, byte).
+
+    Refuses values that are not listed as they come.
     """
     if listed is None or tuple(values.shape[2:]) != (listed.rows, listed.channels):
         raise RuntimeError(f"{name}: the topology does not list a tensor of {values.shape[2:]}")

@@ -18,44 +18,44 @@ def store_image(plan: NetworkListing) -> str:
 
 
 def steps_of(config: ModelConfig) -> int:
-    """How many timesteps the patch splitting runs, but for the neurons that integration sums."""
+    """Return how many timesteps the patch splitting runs, but for the neurons that integration
+    sums.
+    """
     return config.timesteps if config.isps in ("none", "late_sum") else 1
 
 
 def stream_unit(config: ModelConfig) -> int:
-    """What a 1 of the residual stream is stored as: T where the blocks are fed a sum over T."""
+    """Return what a 1 of the residual stream is stored as: T where the blocks get a sum over T."""
     mean = config.isps == "late_sum" and config.integration == "mean"
     return config.timesteps if mean else 1
 
 
 def largest_entering(config: ModelConfig) -> int:
-    """The largest stored value of an integer stream behind the (integrated) patch splitting."""
+    """Return the largest stored value of an integer stream behind the patch splitting."""
     return 2 * config.timesteps if config.isps == "late_sum" else 2
 
 
 def patch_splitting(
     plan: NetworkListing, close: Callable[[NetworkListing, str, str, int], str]
 ) -> str:
-    """SPS or I-SPS; returns the name of the first block's input.
+    """List SPS or I-SPS; return the name of the first block's input.
 
     `close` lists the end from the fourth stage's spikes and current, and the steps that are run.
     """
     config = plan.config
     steps = steps_of(config)
-    currents: list[str] = []
     spikes = store_image(plan)
     for stage in range(4):
         current, spikes = _stage(plan, stage, spikes, steps)
-        currents.append(current)
         if stage == 0 and config.isps == "early_integration":
             spikes = integrated_spikes(plan, "sps.integrate", spikes, "sps.0.integrated")
-    return close(plan, spikes, currents[3], steps)
+    return close(plan, spikes, current, steps)
 
 
 def integrated_spikes(
     plan: NetworkListing, name: str, source: str, output: str, largest: int = 0
 ) -> str:
-    """T spike maps become one map of 0..T, or of 0..`largest`."""
+    """List the sum of T spike maps, one map of 0..T or of 0..`largest`; return its name."""
     tensor = plan.tensors[source]
     largest = largest or plan.config.timesteps
     total = plan.store(output, 1, tensor.grid, tensor.channels, largest)
@@ -91,16 +91,15 @@ def _stage(plan: NetworkListing, stage: int, source: str, steps: int) -> tuple[s
         current = first_convolution(plan, name, source, channels, steps)
     pool = pool_of(config, stage)
     if pool == "after_lif":
-        spikes = plan.store(f"{name}.unpooled", fires, grid, channels)
-        plan.neuron(f"{name}.lif", current, spikes, fires)
+        spikes = plan.neuron(f"{name}.lif", current, f"{name}.unpooled", fires, (grid, channels))
         output = plan.store(f"{name}.out", fires, half(grid), channels)
         return current, plan.max_pool(f"{name}.pool", spikes, fires, (grid, channels), output)
     if pool:
         seen = fires if config.dataset.sequential else steps
         current = plan.max_pool(f"{name}.pool", current, seen, (grid, channels))
         grid = half(grid)
-    output = plan.store(f"{name}.out", fires, grid, channels)
-    return current, plan.neuron(f"{name}.lif", current, output, fires)
+    size = (grid, channels)
+    return current, plan.neuron(f"{name}.lif", current, f"{name}.out", fires, size)
 
 
 def spike_stream(plan: NetworkListing, spikes: str, current: str, steps: int) -> str:
@@ -110,8 +109,7 @@ def spike_stream(plan: NetworkListing, spikes: str, current: str, steps: int) ->
     late = config.isps == "late_sum"
     dim = config.size.embed_dim
     stream = plan.store("sps.x" if late else "blocks.0.x", steps, config.grid, dim, largest=2)
-    shapes = {"rows": config.tokens, "channels": dim}
-    plan.run("sps.residual", "residual", (spikes, position), steps, shapes, output=stream)
+    plan.residual("sps.residual", (spikes, position), steps, (config.tokens, dim), output=stream)
     if not late:
         return stream
     return integrated_spikes(plan, "sps.integrate", stream, "blocks.0.x", largest_entering(config))
@@ -125,8 +123,7 @@ def potential_stream(
     dim, rows = config.size.embed_dim, config.tokens
     stream = plan.convolution("sps.4.conv", spikes, dim, steps)
     if added:
-        shapes = {"rows": rows, "channels": dim}
-        stream = plan.run("sps.residual", "residual", (stream, current), steps, shapes)
+        stream = plan.residual("sps.residual", (stream, current), steps, (rows, dim))
     if config.isps == "late_sum":
         stream = plan.integrate("sps.integrate", stream, (rows, dim))
     return stream

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
+
+import numpy as np
+
+import simulator
+from simulator.trace import SCHEMA
 
 PRODUCTS = (
     "conv2d",
@@ -16,8 +21,10 @@ PRODUCTS = (
 
 
 class Tensor(NamedTuple):
-    """A stored tensor; `planes` is 1 for spikes, else the bit length of the largest value possible
-    there. `unit`: what a 1 of the network is stored as.
+    """Describe a stored tensor.
+
+    `planes`: 1 for spikes, else the bit length of the largest value possible there; `unit`: what a
+    1 of the network is stored as.
     """
 
     name: str
@@ -31,7 +38,7 @@ class Tensor(NamedTuple):
 
     @property
     def rows(self) -> int:
-        """Tokens or pixels."""
+        """Count tokens or pixels."""
         return self.grid[0] * self.grid[1]
 
     def manifest(self) -> dict[str, Any]:
@@ -41,16 +48,41 @@ class Tensor(NamedTuple):
         return entry
 
 
+def manifest_head(
+    model: dict[str, Any], name: str, split: str, source: str, ids: Sequence[str]
+) -> dict[str, Any]:
+    """Return what each manifest begins with: versions, its section `model`, and the data set.
+
+    `ids`: where each image came from.
+    """
+    import torch  # which a topology alone does not need
+
+    versions = {"stasim": simulator, "torch": torch, "numpy": np}
+    return {
+        "schema": SCHEMA,
+        "created_by": {package: made.__version__ for package, made in versions.items()},
+        "model": model,
+        "dataset": {
+            "name": name,
+            "split": split,
+            "source": source,
+            "images": len(ids),
+            "image_ids": list(ids),
+        },
+    }
+
+
 class Topology(NamedTuple):
-    """All tensors and operations of a network."""
+    """Hold all tensors and operations of a network."""
 
     tensors: dict[str, Tensor]
     operations: list[dict[str, Any]]
 
 
 def stored_matrices(topology: Topology) -> Iterator[str]:
-    """Names of the stored tensors that enter a product: inputs of convolutions (less the image) and
-    linears, q, k, v.
+    """Return the names of the stored tensors that enter a product.
+
+    They are inputs of convolutions (less the image) and linears, q, k and v.
     """
     seen: set[str | None] = set()
     for operation in topology.operations:

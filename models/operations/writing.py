@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-import simulator
 from models.data.images import Images
 from models.evaluate import batches
 from models.halting.recursion import Halting
@@ -18,8 +17,8 @@ from models.networks.arms import Prepared
 from models.networks.stas import STAS
 from models.operations import describe
 from models.operations.recording import RecordingProbe
-from models.operations.topology import Topology
-from simulator.trace import SCHEMA, open_writer
+from models.operations.topology import Topology, manifest_head
+from simulator.trace import open_writer
 
 
 @torch.no_grad()
@@ -50,10 +49,17 @@ def write_trace(path: Path, arm: Prepared, images: Images, dataset: str, batch: 
 
 
 def announce(arm: Prepared, images: Images, dataset: str) -> tuple[Topology, dict[str, Any]]:
-    """What a trace of the arm on `images` will list, and its manifest before they have run."""
+    """Return what a trace of the arm on `images` will list, and its manifest before they have run.
+
+    The manifest lacks what the writer counts and hashes.
+    """
     topology = describe(arm.model.config, *_slope_and_offset(arm.model))
-    section = _model_section(arm.model)
-    return topology, manifest_of(section, arm.weights, topology, images, dataset)
+    manifest = manifest_head(
+        _model_section(arm.model), dataset, images.split, images.source, images.ids
+    )
+    tensors = [tensor.manifest() for tensor in topology.tensors.values()]
+    listed = {"tensors": tensors, "operations": topology.operations}
+    return topology, {**manifest, "weights": arm.weights, **listed}
 
 
 def _slope_and_offset(model: STAS) -> tuple[float, float]:
@@ -71,35 +77,6 @@ def _masks(active: dict[str, Any], model: STAS) -> dict[str, Any]:
     config = model.config
     everything = np.ones((config.timesteps, config.tokens), dtype=np.bool_)
     return {str(block): everything for block in range(config.size.blocks)}
-
-
-def manifest_of(
-    model: dict[str, Any],
-    weights: dict[str, Any],
-    topology: Topology,
-    images: Images,
-    dataset: str,
-) -> dict[str, Any]:
-    """The manifest, less what the writer counts and hashes; `model`, `weights`: its sections."""
-    return {
-        "schema": SCHEMA,
-        "created_by": {
-            "stasim": simulator.__version__,
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-        },
-        "model": model,
-        "dataset": {
-            "name": dataset,
-            "split": images.split,
-            "source": images.source,
-            "images": len(images.labels),
-            "image_ids": list(images.ids),
-        },
-        "weights": weights,
-        "tensors": [tensor.manifest() for tensor in topology.tensors.values()],
-        "operations": topology.operations,
-    }
 
 
 def _model_section(model: STAS) -> dict[str, Any]:
