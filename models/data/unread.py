@@ -30,12 +30,12 @@ class Unread:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Images, then the shape of one."""
+        """Return how many images, then the shape of one."""
         return len(self.paths), *self.of_one
 
     @property
     def ndim(self) -> int:
-        """The number of dimensions, that of images included."""
+        """Return the number of dimensions, that of images included."""
         return len(self.shape)
 
     def __len__(self) -> int:
