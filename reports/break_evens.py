@@ -15,7 +15,7 @@ MOST_PAIRS = 24
 
 
 class Pair(NamedTuple):
-    """Two designs on the same images, each between the bounds of its prices."""
+    """Hold two designs on the same images, each between the bounds of its prices."""
 
     names: tuple[str, str]
     designs: tuple[str, str]
@@ -26,7 +26,7 @@ class Pair(NamedTuple):
 
     @property
     def lines(self) -> list[str]:
-        """The pair in words: a heading, then a line for each value that turns it."""
+        """Return the pair in words: a heading, then a line for each value that turns it."""
         return sentences(self.names, self.one, self.other, number)
 
 

@@ -43,7 +43,7 @@ EXAMPLE = "python -m reports.compare reports/out --baseline dense_pe --out repor
 def compare_page(
     runs: Sequence[Run], baseline: str | None = None, left_out: Sequence[str] = ()
 ) -> str:
-    """The page as text; equal runs give equal pages. `left_out`: what is not here, and why."""
+    """Return the page as text; equal runs give equal pages. `left_out`: absent pairs, and why."""
     designs = list(dict.fromkeys(run.design for run in runs))
     first = (baseline or designs[0]).partition("@")[0]
     compared = [first, *(name for name in designs if name != first)] if len(designs) > 1 else []

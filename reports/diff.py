@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -37,9 +37,9 @@ _NAMES = (f"{_DOCUMENT}name", f"{_DOCUMENT}source")
 
 
 class Change(NamedTuple):
-    """A quantity split into entries; `rows`: name, in A, in B, change, share of the whole change.
+    """Hold a quantity by entries; `rows`: name, in A, in B, change, share of all change.
 
-    The rows are sorted by the size of their change; together they are exactly the whole.
+    The rows are sorted by the size of their change; their changes add up to that of the quantity.
     """
 
     title: str
@@ -48,12 +48,12 @@ class Change(NamedTuple):
 
     @property
     def entire(self) -> tuple[float, float]:
-        """The sum over all entries, in A and in B."""
+        """Return the sum over all entries, in A and in B."""
         return sum(row[1] for row in self.rows), sum(row[2] for row in self.rows)
 
 
 def changes(one: Result, other: Result) -> list[Change]:
-    """Means per image, taken apart: cycles by cause and by layer, energy by part, action, layer."""
+    """Compare means per image: cycles by cause and layer, energy by part, action and layer."""
     views = (
         ("Latency by cause", "cycles", lambda result: cycles_by_layer(result).sum()),
         ("Latency by layer", "cycles", lambda result: cycles_by_layer(result).sum(axis=1)),
@@ -97,38 +97,32 @@ def _dram_by_layer(result: Result) -> pd.Series:
     return TRAFFIC.of(layers / result.images)
 
 
+_METRICS: tuple[tuple[str, Callable[[dict[str, Any]], float], str], ...] = (
+    (TIME.head("latency"), lambda facts: facts["latency_ms"]["mean"], "latency_ms"),
+    (TIME.head("latency p99"), lambda facts: facts["latency_ms"]["p99"], ""),
+    (ENERGY.head("energy"), lambda facts: facts["energy_uj"], "energy_pj"),
+    (EDP.head("EDP"), lambda facts: facts["energy_delay_uj_ms"], "energy_delay_pj_ms"),
+    ("utilization", lambda facts: facts["utilization"], ""),
+    ("array occupancy", lambda facts: facts["array_occupancy"], ""),
+    (TRAFFIC.head("DRAM traffic"), lambda f: TRAFFIC.of(f["dram_bytes_mean"]), "dram_bytes"),
+    ("active tokens", lambda facts: facts["active_tokens"]["mean"], "active_tokens"),
+)
+"""Name, value in a summary, and the column of `images` whose mean it is."""
+
+
 def headline(one: Result, other: Result) -> list[tuple[str, float, float]]:
-    """Metrics of both results, means per image."""
+    """Return metrics of both results, means per image."""
     a, b = summary(one), summary(other)
-    picks = {
-        TIME.head("latency"): lambda facts: facts["latency_ms"]["mean"],
-        TIME.head("latency p99"): lambda facts: facts["latency_ms"]["p99"],
-        ENERGY.head("energy"): lambda facts: facts["energy_uj"],
-        EDP.head("EDP"): lambda facts: facts["energy_delay_uj_ms"],
-        "utilization": lambda facts: facts["utilization"],
-        "array occupancy": lambda facts: facts["array_occupancy"],
-        TRAFFIC.head("DRAM traffic"): lambda facts: TRAFFIC.of(facts["dram_bytes_mean"]),
-        "active tokens": lambda facts: facts["active_tokens"]["mean"],
-    }
-    return [(name, pick(a), pick(b)) for name, pick in picks.items()]
-
-
-_COLUMNS = {
-    TIME.head("latency"): "latency_ms",
-    ENERGY.head("energy"): "energy_pj",
-    EDP.head("EDP"): "energy_delay_pj_ms",
-    TRAFFIC.head("DRAM traffic"): "dram_bytes",
-    "active tokens": "active_tokens",
-}
+    return [(name, pick(a), pick(b)) for name, pick, _ in _METRICS]
 
 
 def ratios(one: Result, other: Result) -> dict[str, Estimate]:
-    """B / A of the means in `headline`, with their intervals; images are paired."""
-    return {name: ratio(other, one, column) for name, column in _COLUMNS.items()}
+    """Return B / A of the means in `headline`, with their intervals; images are paired."""
+    return {name: ratio(other, one, column) for name, _, column in _METRICS if column}
 
 
 def paired(one: Result, other: Result) -> tuple[Result, Result, list[str]]:
-    """Both over the images that they share, and a line about the others."""
+    """Return both over the images that they share, and a line about the others."""
     a, b = shared([one, other], ["A", "B"])
     fewer = [entire.images - kept.images for entire, kept in ((one, a), (other, b))]
     facts = f"!  Images that only one of them ran are left out: {fewer[0]} of A, {fewer[1]} of B."
@@ -144,7 +138,7 @@ def break_even(one: Result, other: Result) -> list[str]:
 
 
 def provenance_changes(one: Result, other: Result) -> list[tuple[str, Any, Any]]:
-    """Where the results come from differs: path, in A, in B; None where a path is missing."""
+    """Return entries of the provenance that differ: path, in A, in B; None: missing."""
     a, b = (dict(_leaves("", result.provenance)) for result in (one, other))
     paths = [*a, *(path for path in b if path not in a)]
     return [(path, a.get(path), b.get(path)) for path in paths if a.get(path) != b.get(path)]
@@ -255,7 +249,7 @@ def _ratio(one: float, other: float) -> str:
 
 
 def as_json(one: Result, other: Result) -> str:
-    """Everything, unshortened."""
+    """Return all of it as JSON, nothing shortened."""
     keys = ("name", "a", "b", "change", "share_of_change")
     facts = {
         "a": _who(one),

@@ -31,7 +31,7 @@ METRICS = TEMPLATES / "metrics.md"
 
 @cache
 def definitions() -> dict[str, Markup]:
-    """The sections of the page as HTML by their heading; links lead nowhere here and are text."""
+    """Return the page's sections as HTML by heading; links, which lead nowhere here, are text."""
     text = METRICS.read_text(encoding="utf-8")
     pieces = re.split(r"^## (.+)$", text, flags=re.MULTILINE)
     sections = zip(pieces[1::2], pieces[2::2], strict=True)

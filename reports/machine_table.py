@@ -162,7 +162,7 @@ def _dram(document: Mapping[str, Any]) -> str:
 
 
 def differing_fields(results: Mapping[str, Result]) -> pd.DataFrame:
-    """A row a field in which the machines differ, a column a design; "–" where one has no such."""
+    """Return a row a field in which machines differ, a column a design; "–": no such field."""
     documents = {
         name: dict(_leaves("", result.provenance["architecture"]["document"]))
         for name, result in results.items()

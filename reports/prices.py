@@ -27,7 +27,7 @@ _Places = dict[tuple[str, str, str], int]
 
 
 def price_data(runs: Sequence[Run]) -> dict[str, Any]:
-    """What the page computes energies from: for each run its entries under each energy table.
+    """Return each run's entries under each energy table: the page computes energies of them.
 
     An entry is the place of its part, action and cause among `names`, its low, nominal and high
     mean energy in pJ, and whether it is logic of a PE array. "same": a table that changes nothing.
@@ -101,7 +101,7 @@ def _entries(result: Result, switches: Mapping[str, Any], places: _Places) -> di
 
 
 def price_cards(runs: Sequence[Run]) -> list[Card]:
-    """Ranking, break-evens and the map of a ratio; the page draws them at the prices it shows."""
+    """Return ranking, break-evens and map of a ratio, drawn at the prices that the page shows."""
     priced = [run for run in runs if run.priced]
     groups = {name: group for name, group in by_workload(priced).items() if len(group) > 1}
     found = pairs(priced)

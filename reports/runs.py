@@ -40,7 +40,7 @@ def found_at(path: str, label: str = "") -> list[Named]:
 
 
 def runs_of(found: Sequence[Named]) -> list[Run]:
-    """Results with their names.
+    """Name results.
 
     A design is named by its label, else as its architecture is, with what its command replaced in
     it; a workload as its trace's file. Where that is not enough a stream is named by its arrivals
@@ -90,7 +90,7 @@ def _on_shared_images(
 
 
 def priced(result: Result) -> Design | None:
-    """A result as a design between its bounds; None where it does not say enough of its machine."""
+    """Return a result as a design between bounds; None where it states too little."""
     try:
         return design_of(with_bounds(result))
     except SimulatorError:

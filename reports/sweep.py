@@ -64,7 +64,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="least time from one page to the next with --watch (default: 5)",
     )
     options = parser.parse_args(arguments)
-    _run(options)
+    if options.watch:
+        _watch(options)
+    else:
+        write_html(sweep_page(SweepResult.load(options.sweep)), options.out)
+    print(f"written: {named(options.out)}", file=sys.stderr)
 
 
 def _seconds(text: str) -> float:
@@ -72,14 +76,6 @@ def _seconds(text: str) -> float:
     if not 0.1 <= value <= 86_400:
         raise argparse.ArgumentTypeError(f"{text}: must be 0.1 to 86400")
     return value
-
-
-def _run(options: argparse.Namespace) -> None:
-    if options.watch:
-        _watch(options)
-    else:
-        write_html(sweep_page(SweepResult.load(options.sweep)), options.out)
-    print(f"written: {named(options.out)}", file=sys.stderr)
 
 
 def _watch(options: argparse.Namespace) -> None:

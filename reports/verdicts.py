@@ -12,7 +12,7 @@ from simulator.streams.statistics import Estimate
 
 
 class Claim(NamedTuple):
-    """How many times better one design is than another, with the interval of that."""
+    """Hold how many times better one design is than another, with its interval."""
 
     design: str
     other: str
@@ -22,18 +22,18 @@ class Claim(NamedTuple):
 
     @property
     def sure(self) -> bool:
-        """Whether the interval lies on one side of 1."""
+        """Return whether the interval lies on one side of 1."""
         low, high = self.times.low, self.times.high
         return low is not None and high is not None and (low > 1 or high < 1)
 
     @property
     def equal(self) -> bool:
-        """Whether there is nothing to tell the two apart, to four digits."""
+        """Return whether the two are the same to four digits."""
         return abs(self.times.value - 1) < 5e-5
 
 
 class Verdict(NamedTuple):
-    """What a workload says: the fastest and the cheapest design, each against another."""
+    """Hold the fastest and the cheapest design of a workload, each against another."""
 
     workload: str
     against: str

@@ -14,7 +14,7 @@ _SURE_S = 3.0
 
 
 class Found(NamedTuple):
-    """What a search has found, and whether it still runs or ended before its end."""
+    """Hold what a search has found, and whether it still runs or was cut short."""
 
     result: SweepResult
     runs: bool = True

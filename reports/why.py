@@ -37,7 +37,7 @@ def _roofs(run: Run) -> str:
 
 
 def layer_table(run: Run) -> pd.DataFrame:
-    """A row a layer: what entered it, what it took, why it waited, its place under the roofs."""
+    """Return a row a layer: its inputs, costs, waits, and its place under the roofs."""
     result = run.result
     cycles = cycles_by_layer(result)
     facts = {entry["layer"]: entry for entry in run.facts["layers"]}
@@ -77,7 +77,7 @@ def _mean(values: pd.Series) -> Estimate:
 
 
 def waterfall_cards(runs: Sequence[Run]) -> list[Card]:
-    """From one design to another by cause and by part; the page draws the pair that is chosen."""
+    """Return the pieces by cause and by part from which the page draws the chosen pair."""
     groups = {name: group for name, group in by_workload(runs).items() if len(group) > 1}
     if not groups:
         return []

@@ -41,7 +41,6 @@ from simulator.trace_format.image import (
     ImageBatch,
     add_counts,
     batch_of,
-    batch_of_images,
     fill_row,
     image_of,
     pack_bits,
@@ -67,7 +66,6 @@ __all__ = [
     "Trace",
     "TraceWriter",
     "batch_of",
-    "batch_of_images",
     "convert",
     "fill_row",
     "image_of",
@@ -83,7 +81,7 @@ T = TypeVar("T")
 
 
 class Outline:
-    """A trace whose images are still to come: its network, before anything has run.
+    """Describe a trace whose images are still to come: its network, before anything has run.
 
     `path` names it in messages; `manifest`, `layout`, `tensors` and `operations` are those of a
     Trace, with counts of 0.
@@ -98,7 +96,7 @@ class Outline:
 
 
 class Container(Protocol):
-    """What a trace lies in."""
+    """Hold a trace's members."""
 
     def read_manifest(self) -> bytes:
         """Return the bytes of the manifest."""
@@ -108,7 +106,7 @@ class Container(Protocol):
 
 
 class Trace:
-    """An open trace; holds the manifest and what is asked of it, however long the file is.
+    """Read an open trace; hold the manifest and no more images than are asked of it.
 
     Any image of version 2 is one read away. In an archive of version 1, an earlier image than the
     last one restarts the file and inflates everything before it, as does a first read far inside;
@@ -190,22 +188,22 @@ class Trace:
 
     @property
     def tensors(self) -> dict[str, TensorSpec]:
-        """The stored tensors by name, in the manifest's order."""
+        """Return the stored tensors by name, in the manifest's order."""
         return self.layout.tensors
 
     @property
     def operations(self) -> tuple[OperationSpec, ...]:
-        """The operations in order of execution."""
+        """Return the operations in order of execution."""
         return self.layout.operations
 
     @property
     def images(self) -> int:
-        """Number of images."""
+        """Count the images."""
         return self.layout.images
 
     @property
     def content_hash(self) -> str:
-        """`sha256:` and the hash of the content."""
+        """Return `sha256:` and the hash of the content."""
         return str(self.manifest["content_hash"])
 
     def close(self) -> None:

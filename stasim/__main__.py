@@ -11,7 +11,7 @@ from stasim.house import require
 
 
 class Command(NamedTuple):
-    """What `stasim NAME` runs."""
+    """Describe what `stasim NAME` runs."""
 
     package: str
     module: str

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Comparison:
-    """Runs with the names of their design and workload, in the order in which they were given."""
+    """Hold runs with the names of design and workload, in the order in which they were given."""
 
     def __init__(self, runs: Iterable[Run], baseline: str | None = None) -> None:
         self.runs = tuple(runs)
@@ -44,7 +44,7 @@ class Comparison:
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row a run: latency, energy, traffic and rates, means of its images."""
+        """Return a row a run: latency, energy, traffic and rates, means of its images."""
         from reports.figures.designs import overview
 
         return overview(self.runs)

@@ -24,7 +24,7 @@ EXAMPLE = "stasim matrix --arch dense_pe sparse_pe --trace mnist --images 0:8 --
 
 
 class MatrixRun(NamedTuple):
-    """A machine and a trace as they were given, and the folder of their result."""
+    """Hold a machine and a trace as they were given, and the folder of their result."""
 
     arch: str
     trace: str
@@ -32,7 +32,7 @@ class MatrixRun(NamedTuple):
 
     @property
     def design(self) -> str:
-        """What the machine is called on the page."""
+        """Return the machine's name on the page."""
         return self.folder.name
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain, repeat
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -38,7 +39,7 @@ _ROW_PX = 17
 
 
 class Run(NamedTuple):
-    """A result among others: what it is called, what it holds, and its summary."""
+    """Hold a result among others: its names, and its summary."""
 
     design: str
     workload: str
@@ -51,18 +52,18 @@ class Run(NamedTuple):
 
     @property
     def image_ids(self) -> list[str]:
-        """The names of its images."""
+        """Return the names of its images."""
         names: list[str] = self.result.tables["images"]["image_id"].tolist()
         return names
 
     @property
     def latencies_ms(self) -> Floats:
-        """The latency of each image."""
+        """Return the latency of each image."""
         return self.result.tables["images"]["latency_ms"].to_numpy(float)
 
 
 class Plot(NamedTuple):
-    """A figure, what it says, and its numbers: raw values under headings with units.
+    """Hold a figure, its note, and its numbers: raw values under headings with units.
 
     `drawing`: SVG beside the figure; `marked`: cells that differ from what most rows
     have are marked.
@@ -79,7 +80,7 @@ Plots = Mapping[tuple[str, ...], Plot]
 
 
 class Card(NamedTuple):
-    """A plot for each choice that its reader can make, under one title.
+    """Hold a plot for each choice that its reader can make, under one title.
 
     `definition`: the heading in docs/metrics.md that defines what is shown; `choices`: names of
     what can be chosen; `plots`: by the chosen values, in that order; the first is shown first.
@@ -142,7 +143,7 @@ def by_workload(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 
 def escaped(names: Any) -> list[str]:
-    """Names as plotly shows them: it takes a little HTML in its texts."""
+    """Return names as plotly shows them: it takes a little HTML in its texts."""
     return [html.escape(str(name)) for name in names]
 
 
@@ -159,7 +160,7 @@ def bar(
     colour: str,
     **more: Any,
 ) -> None:
-    """One colour of a chart of horizontal bars."""
+    """Add one colour of a chart of horizontal bars."""
     figure.add_bar(
         x=[*values],
         y=escaped(labels),
@@ -216,7 +217,7 @@ def group_marks(
 
 
 def error_bars(found: Sequence[Estimate | None]) -> dict[str, Any]:
-    """Bars of values to the bounds that there are."""
+    """Return bars of values to the bounds that there are."""
     above, below = [], []
     for each in found:
         value, low, high = each or (0.0, None, None)
@@ -231,43 +232,46 @@ def stacked(frame: pd.DataFrame, axis: str, colours: Mapping[str, str] | None = 
     kept, rest = order[: len(PALETTE)], order[len(PALETTE) :]
     if colours is not None:
         kept, rest = order, []
-    figure = go.Figure()
-    for place, column in enumerate(kept):
-        colour = colours[column] if colours else PALETTE[place]
-        bar(figure, words(column), frame.index, frame[column].tolist(), colour)
+    drawn = {words(column): frame[column] for column in kept}
     if rest:
-        bar(figure, OTHERS, frame.index, frame[rest].sum(axis=1).tolist(), GREY)
-    figure.update_layout(barmode="stack", height=height_px(len(frame)))
-    figure.update_xaxes(title=axis)
-    upside_down(figure)
-    return figure
+        drawn[OTHERS] = frame[rest].sum(axis=1)
+    return _bars(
+        drawn, [colours[c] for c in kept] if colours else PALETTE, "stack", len(frame), axis
+    )
 
 
 def grouped(frame: pd.DataFrame, axis: str) -> go.Figure:
     """Return a row a group of bars, a column a colour."""
-    figure = go.Figure()
-    for place, column in enumerate(frame.columns):
-        colour = PALETTE[place] if place < len(PALETTE) else GREY
-        bar(figure, words(str(column)), frame.index, frame[column].tolist(), colour)
+    drawn = {words(str(column)): frame[column] for column in frame.columns}
     rows = max(len(frame) * len(frame.columns) * 0.6, len(frame))
-    figure.update_layout(barmode="group", height=height_px(rows))
+    return _bars(drawn, PALETTE, "group", rows, axis)
+
+
+def _bars(
+    series: Mapping[str, pd.Series], colours: Sequence[str], mode: str, rows: float, axis: str
+) -> go.Figure:
+    """Bars of several series, grey where there is no colour left."""
+    figure = go.Figure()
+    for (name, values), colour in zip(series.items(), chain(colours, repeat(GREY)), strict=False):
+        bar(figure, name, values.index, values.tolist(), colour)
+    figure.update_layout(barmode=mode, height=height_px(rows))
     figure.update_xaxes(title=axis)
     upside_down(figure)
     return figure
 
 
 def height_px(rows: float, row_px: int = 30) -> int:
-    """Height of a chart of `rows` bars with its axis and legend."""
+    """Return the height of a chart of `rows` bars with its axis and legend."""
     return round(170 + row_px * rows)
 
 
 def upside_down(figure: go.Figure) -> None:
-    """The first name on top."""
+    """Put the first name on top."""
     figure.update_yaxes(autorange="reversed")
 
 
 def many_rows(figure: go.Figure, rows: int) -> None:
-    """Narrow bars, each with its name."""
+    """Make bars narrow, each with its name."""
     figure.update_layout(height=height_px(rows, _ROW_PX))
     figure.update_yaxes(dtick=1, tickfont={"size": 10})
 
@@ -277,7 +281,7 @@ LEAST_SPAN = 0.1
 
 
 def log_axis(values: Sequence[float]) -> dict[str, Any]:
-    """A logarithmic axis with 1, 2 and 5 of each power of ten, if the values span that much."""
+    """Return a logarithmic axis, with 1, 2 and 5 of each power of ten for a wide span."""
     if max(values) < 8 * min(values):
         return {"type": "log", **_held_range(values, logarithmic=True)}
     ticks = [mantissa * 10.0**power for power in range(-9, 16) for mantissa in (1, 2, 5)]
@@ -286,7 +290,7 @@ def log_axis(values: Sequence[float]) -> dict[str, Any]:
 
 
 def spread(values: Sequence[float]) -> float:
-    """By how much the largest exceeds the smallest, of the smallest; values above 0."""
+    """Return (largest - smallest) / smallest of values above 0."""
     return max(values) / min(values) - 1
 
 

@@ -66,7 +66,7 @@ def cycles_by_layer(result: Result) -> pd.DataFrame:
 
 
 def cycles_cards(runs: Sequence[Run]) -> list[Card]:
-    """Designs side by side: occupancy, stalls, cycles of each layer, and each design by itself."""
+    """Draw designs side by side: occupancy, stalls, cycles by layer; and each by itself."""
     own: Plots = {(run.workload, run.design): _cycles_plot(run.result) for run in runs}
     return [
         per_workload("occupancy", ARRAY, runs, _occupancy_plot),
@@ -118,7 +118,7 @@ def _layers_plot(group: Sequence[Run]) -> Plot:
 
 
 def marker(place: int, size: int) -> dict[str, object]:
-    """Colour and symbol of the design at a place; no two of the first 56 are alike."""
+    """Return colour and symbol of the design at a place; no two of the first 56 are alike."""
     line = {"width": 1, "color": GREY}
     colour = PALETTE[place % len(PALETTE)]
     return {"color": colour, "symbol": SYMBOLS[place % len(SYMBOLS)], "size": size, "line": line}

@@ -45,7 +45,7 @@ GEOMEAN = "geometric mean"
 
 
 class DesignMetric(NamedTuple):
-    """A headline number of which less is better.
+    """Describe a headline number of which less is better.
 
     Its name in `headline`, how to speak of it, and the column of `images` whose mean it is.
     """
@@ -90,7 +90,7 @@ def headline(run: Run) -> dict[str, float]:
 
 
 def overview(runs: Sequence[Run]) -> pd.DataFrame:
-    """A row for each run: design, workload, and its headline numbers, with intervals if it has."""
+    """Return a row a run: design, workload, headline numbers with the intervals they have."""
     rows = [
         {"design": run.design, "workload": run.workload, "n": run.result.images}
         | headline(run)
@@ -101,7 +101,7 @@ def overview(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def intervals(run: Run) -> dict[str, Estimate]:
-    """Headline numbers with their intervals: of energy the bounds of prices, else over images."""
+    """Return headline numbers with intervals: of energy by price bounds, else over images."""
     images, facts = run.result.tables["images"], run.facts
     latency = independent_mean(run.latencies_ms)
     times, cycles = facts["throughput_images_per_s"] * latency.value, images["latency_cycles"]
@@ -135,7 +135,7 @@ def _area_mm2(area: Mapping[str, Any]) -> float:
 
 
 def design_cards(runs: Sequence[Run], baseline: str | None = None) -> list[Card]:
-    """Overview, improvement over each possible baseline, Pareto front; `baseline` comes first."""
+    """Draw overview, improvement over each baseline (`baseline` first), Pareto front."""
     plot = Plot(text("overview"), None, overview(runs))
     return [
         single("overview", COMPARING, plot)._replace(open=True),
@@ -145,7 +145,7 @@ def design_cards(runs: Sequence[Run], baseline: str | None = None) -> list[Card]
 
 
 def improvement_cards(runs: Sequence[Run], baseline: str | None = None) -> list[Card]:
-    """For each metric, how many times smaller it is than that of a baseline."""
+    """Draw, for each metric, how many times smaller it is than that of a baseline."""
     designs = list(dict.fromkeys(run.design for run in runs))
     if baseline is not None:
         if baseline not in [*designs, *_spots(runs)]:
@@ -241,7 +241,7 @@ def _add_marks(
 
 
 def ratios(runs: Sequence[Run], metric: DesignMetric, baseline: str) -> pd.DataFrame:
-    """Designs x workloads: the baseline's value / the design's; with a mean if there are several.
+    """Return baseline / design, designs x workloads; with a mean of several workloads.
 
     `baseline`: a design, taken on each workload, or `DESIGN@WORKLOAD`, one run for all workloads of
     its data set: a network and its twin differ in method, two data sets in the task.

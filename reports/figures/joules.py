@@ -43,7 +43,7 @@ Floats = npt.NDArray[np.float64]
 
 
 class EnergyRoofs(NamedTuple):
-    """The least energy of an addition, of a byte from DRAM, and of a cycle (pJ); and the peaks."""
+    """Hold the least energy of an addition, a DRAM byte and a cycle (pJ), and the peaks."""
 
     addition_pj: float
     byte_pj: float
@@ -63,12 +63,12 @@ class EnergyRoofs(NamedTuple):
 
     @property
     def balance(self) -> float:
-        """Additions per byte at which the byte costs as much as its additions."""
+        """Return the additions per byte at which the byte costs as much as its additions."""
         return self.byte_pj / self.addition_pj
 
 
 def energy_roofs(result: Result) -> EnergyRoofs | None:
-    """The roofs at the result's own prices; None where it does not state or price the machine."""
+    """Return the roofs at the result's own prices; None where it states no machine or price."""
     try:
         # Which actions add does not depend on the table; that of the result may be a user's own.
         name = table_names()[0]
@@ -98,7 +98,7 @@ def energy_roofs(result: Result) -> EnergyRoofs | None:
 
 
 class Efficiency(NamedTuple):
-    """A run under its roofs: layers by additions per byte and per nJ, and all of it."""
+    """Hold a run under its roofs: additions per byte and per nJ of its layers and of it all."""
 
     name: str
     roofs: EnergyRoofs
@@ -111,13 +111,8 @@ def efficiency(result: Result, name: str = "") -> Efficiency | None:
     """Return a run's additions per nJ; None without roofs, additions or DRAM traffic."""
     roofs, images = energy_roofs(result), result.tables["images"]
     layers = result.tables["layers"].groupby("layer", sort=False)
-    frame = pd.DataFrame(
-        {
-            "added": layers["additions"].sum(),
-            "bytes": layers["dram_bytes"].sum(),
-            "energy_pj": layers["energy_pj"].sum(),
-        }
-    )
+    frame = layers[["additions", "dram_bytes", "energy_pj"]].sum()
+    frame = frame.set_axis(["added", "bytes", "energy_pj"], axis=1)
     frame = frame[(frame > 0).all(axis=1)]
     added, moved = int(images["additions"].sum()), int(images["dram_bytes"].sum())
     if roofs is None or not moved or added <= 0 or frame.empty:
@@ -130,7 +125,7 @@ def efficiency(result: Result, name: str = "") -> Efficiency | None:
 
 
 def joules_plot(found: Sequence[Efficiency]) -> Plot:
-    """Runs under their roofs, the layers as small marks."""
+    """Draw runs under their roofs, the layers as small marks."""
     figure = go.Figure()
     xs = [x for each in found for x in (*each.layers["intensity"], each.roofs.balance)]
     low, high = min(xs) / 3, max(xs) * 3

@@ -37,7 +37,7 @@ def kind_of(kind: str) -> str:
 
 
 def kind_cards(runs: Sequence[Run]) -> list[Card]:
-    """Kinds of layers side by side, for each design that ran several workloads."""
+    """Draw kinds of layers side by side, for each design that ran several workloads."""
     designs: dict[str, list[Run]] = {}
     for run in runs:
         designs.setdefault(run.design, []).append(run)

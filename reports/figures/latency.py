@@ -36,7 +36,7 @@ MOST_POINTS = 500
 
 
 def latency_card(result: Result, facts: dict[str, Any]) -> Card:
-    """Latency of every image, with its percentiles."""
+    """Draw the latency of every image, with its percentiles."""
     images = result.tables["images"]
     ordered = images.sort_values("latency_cycles", kind="stable")
     ranks = np.unique(np.linspace(0, len(images) - 1, MOST_POINTS).astype(int))
@@ -83,7 +83,7 @@ def _percentile_lines(figure: go.Figure, facts: dict[str, float]) -> None:
 
 
 def latency_cards(runs: Sequence[Run]) -> list[Card]:
-    """Designs side by side: quartiles, extremes, mean and tail of the latency."""
+    """Draw designs side by side: quartiles, extremes, mean and tail of the latency."""
     return [per_workload("latency", TIME, runs, _boxes)]
 
 

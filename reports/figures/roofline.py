@@ -141,17 +141,12 @@ def _axes(figure: go.Figure, points: Sequence[tuple[dict[str, Any], pd.DataFrame
 
 
 def layer_points(result: Result) -> pd.DataFrame:
-    """Layers that have both useful work and DRAM traffic: their intensity and achieved rate."""
+    """Return intensity and rate of the layers with useful work and DRAM traffic."""
     layers = result.tables["layers"].groupby("layer", sort=False)
-    frame = pd.DataFrame(
-        {
-            "added": layers["additions"].sum(),
-            "bytes": layers["dram_bytes"].sum(),
-        }
-    )
+    frame = layers[["additions", "dram_bytes"]].sum().set_axis(["added", "bytes"], axis=1)
     cycles = cycles_by_layer(result).sum(axis=1) * result.images
     frame["cycles"] = cycles.reindex(frame.index)
-    frame = frame[(frame["added"] > 0) & (frame["bytes"] > 0) & (frame["cycles"] > 0)]
+    frame = frame[(frame > 0).all(axis=1)]
     frame = frame.assign(
         intensity=frame["added"] / frame["bytes"], achieved=frame["added"] / frame["cycles"]
     )

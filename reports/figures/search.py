@@ -124,7 +124,7 @@ def findings_cards(result: SweepResult) -> list[Card]:
 
 
 def progress_cards(result: SweepResult) -> list[Card]:
-    """How much of each pair of objectives the trials had won so far; with one, the best so far."""
+    """Draw how much of each pair of objectives the trials won so far; of one, the best."""
     names = [*result.objectives]
     if len(names) == 1:
         series = {("objectives",): (headed(names[0]), best_so_far(result, names[0]))}

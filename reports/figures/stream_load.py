@@ -17,7 +17,7 @@ from simulator.streams.statistics import Estimate
 
 
 def stream_comparison_cards(runs: Sequence[Run]) -> list[Card]:
-    """Latency against load, and the tails, of the runs that are streams."""
+    """Draw latency against load, and the tails, of the runs that are streams."""
     kept = [run for run in runs if run.facts["stream"]]
     if not kept:
         return []
@@ -33,7 +33,7 @@ def _tails_of(group: Sequence[Run]) -> Plot:
 
 
 def machines_of(group: Sequence[Run]) -> dict[str, list[Run]]:
-    """Runs of one machine under several loads, by its name: their designs without the arrivals."""
+    """Group the runs of one machine under several loads, by its design without arrivals."""
     found: dict[str, list[Run]] = {}
     for run in group:
         found.setdefault(run.result.provenance["architecture"]["content_hash"], []).append(run)

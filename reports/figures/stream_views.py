@@ -48,7 +48,7 @@ Ints = npt.NDArray[np.int64]
 
 
 def spans_ms(result: Result) -> dict[str, Floats]:
-    """Latency, queueing and service of the stream's images, in order of arrival."""
+    """Return latency, queueing and service of the stream's images, in order of arrival."""
     per_ms = result.provenance["architecture"]["clock_mhz"] * 1e3
     stream = result.tables["stream"]
     names = ("latency", "queueing", "service")
@@ -92,7 +92,7 @@ def tails(series: Mapping[str, Floats]) -> Plot:
 
 
 def tail(values: Floats) -> tuple[Floats, Floats]:
-    """Times in order, and the share of images that take as long or longer."""
+    """Return times in order, and the share of images that take as long or longer."""
     ordered = np.sort(values)
     shares = np.arange(len(ordered), 0, -1) / len(ordered)
     end = max(len(ordered) - MOST_STEPS // 2, 0)
@@ -102,13 +102,13 @@ def tail(values: Floats) -> tuple[Floats, Floats]:
 
 
 def images_met(arrival: Ints, finish: Ints) -> Ints:
-    """For each image in order of arrival, how many before it have not finished."""
+    """Count for each image, in order of arrival, those before it that have not finished."""
     gone = np.searchsorted(np.sort(finish), arrival, side="right")
     return np.arange(len(arrival)) - gone
 
 
 def met_card(result: Result) -> Card:
-    """Latency by how many images are there when one arrives."""
+    """Draw the latency by how many images are there when one arrives."""
     stream, spans = result.tables["stream"], spans_ms(result)
     arrival, finish = (stream[f"{name}_cycle"].to_numpy() for name in ("arrival", "finish"))
     met = np.minimum(images_met(arrival, finish), MOST_MET)
@@ -142,7 +142,7 @@ def met_card(result: Result) -> Card:
 
 
 def crowd(result: Result) -> pd.DataFrame:
-    """The share of time by images in flight (rows) and by groups of waiting ones (columns)."""
+    """Return shares of time by images in flight (rows) and groups of waiting ones (columns)."""
     stream, queue = result.tables["stream"], result.tables["stream_queue"]
     end = int(stream["finish_cycle"].max())
     cycles = np.append(queue["cycle"].to_numpy(), end)
@@ -164,7 +164,7 @@ def _group_name(low: int, high: int | None) -> str:
 
 
 def crowd_card(result: Result) -> Card:
-    """Who is there together: the time by images in flight, and of it by images that wait."""
+    """Draw the time by images in flight, and of it by images that wait."""
     frame = crowd(result)
     names = [f"{count} in flight" for count in frame.index]
     figure = go.Figure()

@@ -148,7 +148,7 @@ def _importance_card(result: SweepResult) -> Card:
 
 
 def importance(result: SweepResult, objective: str) -> pd.Series:
-    """Share of an objective's variance over the ok points by parameter, the largest first."""
+    """Return the share of an objective's variance by parameter, over ok points, largest first."""
     ok = result.points[result.points["status"] == "ok"]
     values = ok[METRIC + objective].to_numpy(np.float64)
     spread = float(((values - values.mean()) ** 2).sum())

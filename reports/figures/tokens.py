@@ -32,14 +32,14 @@ Ints = npt.NDArray[np.int64]
 
 
 def token_cards(facts: dict[str, Any]) -> list[Card]:
-    """Mean active tokens by block and timestep; none for a network without blocks."""
+    """Draw mean active tokens by block and timestep; none for a network without blocks."""
     if not facts["active_tokens"]["by_timestep_and_block"]:
         return []
     return [single("tokens", TOKENS, _tokens_plot(facts))]
 
 
 def tokens_cards(runs: Sequence[Run]) -> list[Card]:
-    """Of each workload, since no machine changes them: active tokens, and pictures if there are."""
+    """Draw active tokens, and pictures if there are, of each workload: all machines see them."""
     runs = [run for run in runs if run.facts["active_tokens"]["by_timestep_and_block"]]
     firsts = {workload: group[0] for workload, group in by_workload(runs).items()}
     if not firsts:

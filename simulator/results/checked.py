@@ -16,7 +16,16 @@ import numpy as np
 
 from simulator.config.arrays import Ints, grouped
 from simulator.config.wording import shown, suggestion
-from simulator.results.columns import Column, Table, Text, keys_of, rows_of, take, text
+from simulator.results.columns import (
+    Column,
+    Table,
+    Text,
+    keys_of,
+    named_actions,
+    rows_of,
+    take,
+    text,
+)
 from simulator.results.schema import SCHEMAS
 from simulator.results.schema import Column as Rule
 
@@ -211,5 +220,4 @@ def _check_references(tables: Mapping[str, Table], problems: list[str]) -> None:
 def pairs_of(table: Table) -> list[tuple[str, str]]:
     """Return the different (part, action) of a table, in the order of their keys."""
     first, _ = grouped(keys_of(table, ("part", "action")))
-    parts, actions = table["part"][first].tolist(), table["action"][first].tolist()
-    return list(zip(parts, actions, strict=True))
+    return named_actions(take(table, first))

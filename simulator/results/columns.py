@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Text:
-    """A column of text: `codes` (rows,) point into `words`, which may hold unused words."""
+    """Hold a column of text: `codes` (rows,) point into `words`, some of which may be unused."""
 
     codes: npt.NDArray[np.integer[Any]]
     words: tuple[str, ...]
@@ -75,6 +75,11 @@ def words(table: Mapping[str, Column], name: str) -> Text:
     column = table[name]
     assert isinstance(column, Text), f"{name}: a column of numbers"
     return column
+
+
+def named_actions(table: Mapping[str, Column]) -> list[tuple[str, str]]:
+    """Return the (part, action) of each row."""
+    return list(zip(words(table, "part").tolist(), words(table, "action").tolist(), strict=True))
 
 
 def totals(table: Mapping[str, Column], by: str, name: str) -> dict[str, Any]:
@@ -187,7 +192,7 @@ def _objects(column: Text) -> npt.NDArray[np.object_]:
 
 
 class Tables(MutableMapping[str, "pd.DataFrame"]):
-    """Tables by name as DataFrames, each made when it is first asked for.
+    """Hold tables by name as DataFrames, each made when it is first asked for.
 
     A DataFrame may be changed or replaced by its user: then it is what the table holds.
     """

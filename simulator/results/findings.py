@@ -34,7 +34,7 @@ _BOUND = 0.95
 
 
 class Finding(NamedTuple):
-    """A reason to doubt a number. `severity`: one of SEVERITIES; `check`: which one found it."""
+    """Describe why to doubt a number. `severity`: one of SEVERITIES; `check`: its finder."""
 
     severity: str
     check: str
@@ -46,7 +46,7 @@ class Finding(NamedTuple):
 
 
 class Firing(NamedTuple):
-    """A tensor over all images: the layer that makes it (empty: an input), and its values.
+    """Describe a tensor over all images: the layer that makes it (empty: an input), its values.
 
     `live`: values of tokens that have not halted; `nonzero`: those that are not zero; `silent`:
     images in which all are zero.
@@ -60,7 +60,7 @@ class Firing(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """What checks look at. `image`, `latency_cycles`, `floor_cycles`, `utilization`: by image.
+    """Hold what checks look at; `image`, `latency_cycles`, `floor_cycles`, `utilization`: by image.
 
     `firing`: by tensor; empty for results from before the table. `occupancy`: by unit.
     """
@@ -75,7 +75,7 @@ class Facts(NamedTuple):
 
     @property
     def neurons(self) -> dict[str, Firing]:
-        """The tensors of spikes that layers make, where any token lives."""
+        """Return the tensors of spikes that layers make, where any token lives."""
         return {
             name: each
             for name, each in self.firing.items()
@@ -84,7 +84,7 @@ class Facts(NamedTuple):
 
     @property
     def inputs(self) -> dict[str, Firing]:
-        """The tensors that no layer makes."""
+        """Return the tensors that no layer makes."""
         return {name: each for name, each in self.firing.items() if not each.layer}
 
 

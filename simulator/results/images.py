@@ -18,7 +18,7 @@ BUSY_KINDS = ("pe_busy_cycles", "vector_busy_cycles", "dram_busy_cycles")
 
 
 class SimulatedImages(NamedTuple):
-    """I images on a plan of L layers and U units: whole numbers and rates, without prices.
+    """Hold I images on a plan of L layers and U units: integers and rates, without prices.
 
     Attributes:
         image, label, prediction: int64 (I,).

@@ -36,24 +36,24 @@ class IntervalEntry(NamedTuple):
 
 
 class Intervals(NamedTuple):
-    """The entries of a result, and the mean latency of an image that is alone."""
+    """Hold the entries of a result, and the mean latency of an image that is alone."""
 
     entries: tuple[IntervalEntry, ...]
     latency_ms: float
 
     @property
     def total_pj(self) -> Span:
-        """The energy of an image."""
+        """Return the energy of an image."""
         return total(entry.energy_pj for entry in self.entries)
 
     @property
     def power_mw(self) -> Span:
-        """The power of the machine while it runs, its DRAM included: pJ / ms = nW."""
+        """Return the power of the machine while it runs, its DRAM included: pJ / ms = nW."""
         return self.total_pj.times(1e-6 / self.latency_ms)
 
     @property
     def chip_power_mw(self) -> Span:
-        """The power of the chip while it runs, without DRAM."""
+        """Return the power of the chip while it runs, without DRAM."""
         on_chip = total(entry.energy_pj for entry in self.entries if entry.part != DRAM)
         return on_chip.times(1e-6 / self.latency_ms)
 

@@ -22,7 +22,7 @@ from simulator.program import Program, Timeline
 
 
 class Bounds(NamedTuple):
-    """No schedule is shorter than `floor_cycles`; a sensible one is never over `ceiling_cycles`."""
+    """Hold the least latency of any schedule, and the most of a sensible one."""
 
     floor_cycles: int
     ceiling_cycles: int
@@ -47,7 +47,7 @@ def check_latency(latency_cycles: int, bounds: Bounds, place: str) -> None:
 
 
 class Measured(NamedTuple):
-    """One image; fields as those of SimulatedImages, without the image axis."""
+    """Hold one image; fields as those of SimulatedImages, without the image axis."""
 
     latency_cycles: int
     floor_cycles: int

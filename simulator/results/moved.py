@@ -29,7 +29,7 @@ UW_PER_MW = 1e3
 
 
 class PriceSetting(NamedTuple):
-    """Prices that are set by hand; the defaults leave everything as its sources say.
+    """Hold prices that are set by hand; the defaults leave everything as its sources say.
 
     `dram_pj_per_bit`: of every bit that the DRAM reads or writes, its rows included, None for the
     machine's own.

@@ -51,7 +51,7 @@ def picture_tables(network: Network, images: Sequence[Image]) -> dict[str, Table
 
 
 def thumbnail(network: Network, image: Image) -> Pixels | None:
-    """Height x width x 3 (colour) or height x width (grey); None if the input is no picture.
+    """Return pixels (height, width, 3), or (height, width) in grey; None: no picture.
 
     A picture is what the first convolution reads. Its bit-planes give 0 to 255; of several
     timesteps the mean is shown, and of other than three channels their mean, in grey.
@@ -84,7 +84,7 @@ def _reduced(values: Floats) -> Floats:
 
 
 def png(pixels: Pixels) -> bytes:
-    """Pixels as a PNG file (RFC 2083): one filter byte a row, all rows in one deflated piece."""
+    """Encode pixels as a PNG file (RFC 2083): a filter byte a row, one deflated piece."""
     height, width = pixels.shape[:2]
     rows = np.zeros((height, 1 + pixels.size // height), np.uint8)
     rows[:, 1:] = pixels.reshape(height, -1)

@@ -18,7 +18,16 @@ from simulator.energy.derived import (
 from simulator.energy.machine import ALWAYS_ON, MachinePrices
 from simulator.energy.spans import Span
 from simulator.errors import ResultError
-from simulator.results.columns import Table, concat, keys_of, numbers, rows_of, text, words
+from simulator.results.columns import (
+    Table,
+    concat,
+    keys_of,
+    named_actions,
+    numbers,
+    rows_of,
+    take,
+    text,
+)
 from simulator.results.schema import SCHEMAS
 
 BOUNDS = ("energy_low_pj", "energy_pj", "energy_high_pj")
@@ -81,9 +90,9 @@ def _savings(tables: Mapping[str, Table], prices: MachinePrices) -> dict[str, Ta
     table = tables.get("stream_savings")
     if table is None or not rows_of(table):
         return {}
-    names = zip(words(table, "part").tolist(), words(table, "action").tolist(), strict=True)
     counts = numbers(table, "count").astype(np.int64).tolist()
-    return {"stream_savings": savings_table(dict(zip(names, counts, strict=True)), prices)}
+    saved = dict(zip(named_actions(table), counts, strict=True))
+    return {"stream_savings": savings_table(saved, prices)}
 
 
 def _with(table: Table, name: str, more: Table) -> Table:
@@ -93,7 +102,7 @@ def _with(table: Table, name: str, more: Table) -> Table:
 
 
 class Kinds(NamedTuple):
-    """The different actions of a table, as (part, action), and the kind of each row."""
+    """Hold the different actions of a table, as (part, action), and the kind of each row."""
 
     names: tuple[tuple[str, str], ...]
     rows: Ints
@@ -106,8 +115,7 @@ class Kinds(NamedTuple):
 def kinds_of(actions: Table, prices: MachinePrices) -> Kinds:
     """Return the kinds of a table of actions. Raises ResultError for one without a price."""
     first, places = grouped(keys_of(actions, ("part", "action")))
-    pairs = zip(actions["part"][first].tolist(), actions["action"][first].tolist(), strict=True)
-    named = tuple((str(part), str(action)) for part, action in pairs)
+    named = tuple(named_actions(take(actions, first)))
     unknown = sorted(f"{part}.{action}" for part, action in set(named) - prices.price_pj.keys())
     if unknown:
         raise ResultError("repricing", unknown[0], "must be an action of the machine")

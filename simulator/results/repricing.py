@@ -31,7 +31,7 @@ PRICED = ("name", "source", "technology", "clock_mhz")
 
 
 def simulation_key(architecture: Architecture) -> str:
-    """`sha256:<hex>`; a trace gives machines with equal keys the same cycles and counts."""
+    """Return `sha256:<hex>`; machines with equal keys have equal cycles and counts."""
     fields = {
         name: _simulated(getattr(architecture, name), architecture.clock_mhz)
         for name in type(architecture).model_fields

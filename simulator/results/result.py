@@ -57,7 +57,7 @@ __all__ = ["CAUSES", "CONVENTIONS", "MAIN_FILES", "SCHEMA", "SCHEMAS", "Result",
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
 class Result:
-    """Tidy tables of a run, in the order of SCHEMAS and images, and where they come from.
+    """Hold tidy tables of a run, in the order of SCHEMAS and images, and their provenance.
 
     Checked when made: ResultError lists everything that breaks a rule, with table and column.
     `tables` are DataFrames with the columns' own types, int64, float64, and text as `object`, each
@@ -123,7 +123,7 @@ class Result:
     __hash__ = None  # type: ignore[assignment]  # tables are mutable
 
     def is_same_run(self, other: Result) -> bool:
-        """Whether another result is of the same run, by whatever command it was asked for."""
+        """Return whether another result is of the same run, whatever its command."""
         facts = [{**each.provenance, "command": ""} for each in (self, other)]
         return facts[0] == facts[1] and self._has_tables_of(other)
 
@@ -134,13 +134,13 @@ class Result:
 
     @property
     def images(self) -> int:
-        """How many images were run."""
+        """Count the images."""
         held = held_table(self.tables, "images")
         return rows_of(held) if isinstance(held, dict) else len(held)
 
     @property
     def findings(self) -> list[Finding]:
-        """What makes its numbers doubtful, the most severe first."""
+        """Return what makes its numbers doubtful, the most severe first."""
         columns = (column.tolist() for column in self.columns("findings").values())
         return [Finding(*row) for row in zip(*columns, strict=True)]
 
@@ -151,7 +151,7 @@ class Result:
             raise ResultError("\n".join(problems))
 
     def to_json(self) -> str:
-        """Everything as JSON, one line a column; equal results give equal texts.
+        """Return all tables as JSON, one line a column; equal results give equal texts.
 
         Whole numbers are exact and floats have the digits that bring back the same float.
         """
@@ -210,7 +210,7 @@ class Result:
 
 
 def merge(parts: Sequence[Result]) -> Result:
-    """One result of several runs over different images of one trace, in the order of the images.
+    """Join runs over different images of one trace, in the order of the images.
 
     Raises ResultError if they differ in anything but their images, or share an image.
     """
@@ -228,7 +228,7 @@ def merge(parts: Sequence[Result]) -> Result:
 
 
 def joined(parts: Sequence[Mapping[str, Table]]) -> dict[str, Table]:
-    """The tables of several parts as one; those that belong to no image from the first part."""
+    """Join the tables of several parts; those that belong to no image are the first part's."""
     return {
         name: concat([part[name] for part in parts]) if schema.per_image else parts[0][name]
         for name, schema in SCHEMAS.items()

@@ -36,7 +36,7 @@ ORIGINS = ("trained", "calibrated", "random")
 
 
 class Column(NamedTuple):
-    """A column of a table: its type, unit, meaning, smallest value, allowed words, or pattern.
+    """Describe a column: its type, unit, meaning, smallest value, allowed words, or pattern.
 
     A column that was added after the first version has a `default`, its value in older results, or
     is `like` another column, whose values they then hold.
@@ -54,12 +54,12 @@ class Column(NamedTuple):
 
     @property
     def is_optional(self) -> bool:
-        """Whether older results lack it."""
+        """Return whether older results lack it."""
         return self.default is not None or bool(self.like)
 
 
 class TableSchema(NamedTuple):
-    """A table: what a row is, the columns that name it, and all columns in order.
+    """Describe a table: what a row is, the columns that name it, and all columns in order.
 
     A result that lacks an optional table has an empty one. A derived one follows from the others:
     every result makes its own, whatever a file holds.
@@ -73,12 +73,12 @@ class TableSchema(NamedTuple):
 
     @property
     def per_image(self) -> bool:
-        """Whether the rows belong to images, so that the tables of several runs can be joined."""
+        """Return whether the rows belong to images, so that tables of runs can be joined."""
         return "image" in self.key
 
 
 class Entry(NamedTuple):
-    """An entry of the provenance: its type and meaning."""
+    """Describe an entry of the provenance: its type and meaning."""
 
     kind: str
     """str | positive (a number) | dict | list | pair (of whole numbers from 1)"""
@@ -416,7 +416,7 @@ PROVENANCE: dict[str, Entry] = {
     "trace.weights.origin": Entry("str", ", ".join(ORIGINS)),
     "versions": Entry("dict", "versions of what computed the result"),
 }
-"""What the provenance holds at least, by path. More may stand beside it."""
+"""What the provenance holds at least, by path. It may hold more."""
 
 
 OPTIONAL_PROVENANCE: dict[str, Entry] = {

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simulator.config.arrays import Floats, Ints
-from simulator.results.columns import Table, numbers, rows_of, text, words
+from simulator.results.columns import Table, named_actions, numbers, rows_of, text, words
 from simulator.streams.statistics import CONFIDENCE, Estimate, mean_estimate, percentile_estimate
 
 if TYPE_CHECKING:
@@ -31,14 +31,9 @@ def stream_tables(
     in order of position.
     """
     arrival, start, finish = (passages[f"{name}_cycle"] for name in ("arrival", "start", "finish"))
-    spans = {
-        "queueing_cycles": start - arrival,
-        "service_cycles": finish - start,
-        "latency_cycles": finish - arrival,
-    }
     duration = max(int(finish.max() - arrival[0]), 1)
     return {
-        "stream": {**passages, **spans},
+        "stream": {**passages, **_spans(arrival, start, finish)},
         "stream_queue": queue_of(arrival, start, finish),
         "stream_units": {
             "unit": text(units),
@@ -49,8 +44,16 @@ def stream_tables(
     }
 
 
+def _spans(arrival: Ints, start: Ints, finish: Ints) -> dict[str, Ints]:
+    return {
+        "queueing_cycles": start - arrival,
+        "service_cycles": finish - start,
+        "latency_cycles": finish - arrival,
+    }
+
+
 def queue_of(arrival: Ints, start: Ints, finish: Ints) -> Table:
-    """Images that wait and images in flight after each cycle in which either changes."""
+    """Count images that wait and images in flight after each cycle in which either changes."""
     cycles = np.concatenate([arrival, start, finish])
     ones, none = np.ones(len(arrival), np.int64), np.zeros(len(arrival), np.int64)
     cycle, group = np.unique(cycles, return_inverse=True)
@@ -78,11 +81,7 @@ def broken_stream(provenance: Mapping[str, Any], tables: Mapping[str, Table]) ->
     strays = np.setdiff1d(columns["image"], numbers(tables["images"], "image"))
     if len(strays):
         yield f"stream.image: {strays[:5].tolist()}: must be listed in the table images"
-    for name, span in (
-        ("queueing_cycles", start - arrival),
-        ("service_cycles", finish - start),
-        ("latency_cycles", finish - arrival),
-    ):
+    for name, span in _spans(arrival, start, finish).items():
         for row in np.flatnonzero((columns[name] != span) | (span < 0))[:5].tolist():
             yield f"stream.{name}: position {row}: {columns[name][row]}: must be {span[row]}"
     queue = queue_of(arrival, start, finish)
@@ -106,17 +105,15 @@ def broken_stream(provenance: Mapping[str, Any], tables: Mapping[str, Table]) ->
 def _savings(tables: Mapping[str, Table]) -> Iterator[str]:
     """Every saving of a stream whose energy is not its count times the price."""
     saved, prices = tables["stream_savings"], tables["prices"]
-    named = zip(words(prices, "part").tolist(), words(prices, "action").tolist(), strict=True)
-    each_pj = dict(zip(named, numbers(prices, "energy_pj").tolist(), strict=True))
-    named = zip(words(saved, "part").tolist(), words(saved, "action").tolist(), strict=True)
+    each_pj = dict(zip(named_actions(prices), numbers(prices, "energy_pj").tolist(), strict=True))
     counts, energies = numbers(saved, "count").tolist(), numbers(saved, "energy_pj").tolist()
-    for action, count, energy in zip(named, counts, energies, strict=True):
+    for action, count, energy in zip(named_actions(saved), counts, energies, strict=True):
         if energy != count * each_pj.get(action, math.nan):
             yield f"stream_savings.energy_pj: {'.'.join(action)}: {energy}: must be count x price"
 
 
 def stream_summary(result: Result) -> dict[str, Any] | None:
-    """Headline numbers of a stream, or None for a result without one; see docs/metrics.md."""
+    """Return headline numbers of a stream, None for a result without one; see docs/metrics.md."""
     stream = result.columns("stream")
     if not rows_of(stream):
         return None
@@ -125,13 +122,8 @@ def stream_summary(result: Result) -> dict[str, Any] | None:
     arrival, finish = numbers(stream, "arrival_cycle"), np.sort(numbers(stream, "finish_cycle"))
     images, duration = len(arrival), max(int(finish[-1] - arrival[0]), 1)
     queue = result.columns("stream_queue")
-    by_image = dict(
-        zip(
-            numbers(result.columns("images"), "image").tolist(),
-            numbers(result.columns("images"), "dynamic_energy_pj").tolist(),
-            strict=True,
-        )
-    )
+    alone = (numbers(result.columns("images"), name) for name in ("image", "dynamic_energy_pj"))
+    by_image = dict(zip(*(column.tolist() for column in alone), strict=True))
     dynamic_pj = math.fsum(by_image[image] for image in numbers(stream, "image").tolist())
     dynamic_pj -= math.fsum(numbers(result.columns("stream_savings"), "energy_pj").tolist())
     power_uw = math.fsum(numbers(result.columns("leakage"), "power_uw").tolist())

@@ -21,11 +21,10 @@ from simulator.results.checked import checked_table
 from simulator.results.columns import Table, frame
 from simulator.results.files import STREAM_FILE
 from simulator.results.findings import Finding, facts_of, findings
-from simulator.results.result import CAUSES, Result, provenance_problems
+from simulator.results.result import Result, provenance_problems
 from simulator.results.schema import SCHEMAS
-from simulator.results.summary import synaptic_operations
-from simulator.results.terminal import finding_lines, operations_line
-from simulator.results.units import TRAFFIC
+from simulator.results.summary import image_facts, stall_facts
+from simulator.results.terminal import streamed_table
 
 SCHEMA = "stasim-stream/1"
 HEADER = STREAM_FILE
@@ -37,9 +36,9 @@ MOST_BYTES = 1 << 30
 
 
 class StreamedResult:
-    """A folder of parts. Raises ResultError if it is none.
+    """Read a folder of parts. Raises ResultError if it is none.
 
-    `provenance`: as that of a Result. `wanted`: images that the run has when it is whole.
+    `provenance`: as that of a Result. `wanted`: images that the run has when it is complete.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -56,14 +55,14 @@ class StreamedResult:
             yield frame(_checked(table, path))
 
     def images(self) -> pd.DataFrame:
-        """Return the table of images, whole."""
+        """Return the table of all images."""
         parts = list(self.parts(LAST_TABLE))
         if not parts:
             raise ResultError(self.folder, "holds no images yet")
         return pd.concat(parts, ignore_index=True)
 
     def totals(self, table: str, by: str, column: str) -> dict[str, float]:
-        """Sums of a column over all images; whole numbers exactly, others rounded once a part."""
+        """Sum a column over all images; integers exactly, others rounded once a part."""
         sums: dict[str, list[Any]] = {}
         for part in self.parts(table):
             for key, group in part.groupby(by, sort=False):
@@ -85,41 +84,19 @@ class StreamedResult:
     def text(self) -> str:
         """Return the headline numbers, for a terminal; docs/metrics.md defines them."""
         images = self.images()
-        latency = images["latency_ms"]
-        count, cycles = len(images), int(images["latency_cycles"].sum())
-        ranks = np.percentile(latency, (50, 95, 99), method="inverted_cdf").tolist()
-        accuracy = images.loc[(images.label >= 0) & (images.prediction >= 0)]
-        machine = self.provenance["architecture"]
-        lines = [
-            f"Machine       {machine['name']}: {machine['pe_array']}, {machine['token_skip']}, "
-            f"{machine['dataflow']}, {machine['clock_mhz']:g} MHz, {machine['node_nm']} nm",
-            f"Trace         {self.provenance['trace']['file']}: {count} images; weights "
-            f"{self.provenance['trace']['weights']['origin']}",
-            f"Latency       mean {latency.mean():.4g} ms, p50 {ranks[0]:.4g}, p95 {ranks[1]:.4g}, "
-            f"p99 {ranks[2]:.4g}",
-            f"Energy        {images['energy_pj'].mean() / 1e6:.4g} µJ an image; EDP "
-            f"{images['energy_delay_pj_ms'].mean() / 1e6:.4g} µJ ms",
-            f"Utilization   {(images.utilization * images.latency_cycles).sum() / cycles:.1%}",
-            f"DRAM traffic  {TRAFFIC.of(images['dram_bytes'].mean()):.4g} MB an image",
-            f"Active tokens {images.active_tokens.sum() / images.token_slots.sum():.1%}",
-            f"Synaptic ops  {_operations(images)}",
-        ]
-        if len(accuracy):
-            right = float((accuracy.label == accuracy.prediction).mean())
-            lines.append(f"Predictions   {right:.1%} of {len(accuracy)} labelled images right")
-        lines += _shares("Energy by part", self.totals("energies", "part", "energy_pj"))
+        table: Table = {
+            str(name): column.to_numpy()
+            for name, column in images.items()
+            if column.dtype != object
+        }
         stalls = self.totals("stalls", "cause", "stall_cycles")
-        lines += _shares(
-            "Stalls by cause", {cause: stalls.get(cause, 0) for cause in CAUSES}, cycles
-        )
-        doubts = finding_lines(self.findings())
-        return "\n".join([*doubts, *([""] if doubts else []), *lines])
-
-
-def _shares(title: str, values: dict[str, float], entire: float | None = None) -> list[str]:
-    total = entire or math.fsum(values.values()) or 1.0
-    largest = sorted(values.items(), key=lambda item: (-item[1], item[0]))
-    return [title, *(f"  {name:<32} {value / total:6.1%}" for name, value in largest if value)]
+        facts = image_facts(self.provenance, table)
+        facts["stalls"] = stall_facts(self.provenance, table, stalls)
+        known = images[(images.label >= 0) & (images.prediction >= 0)]
+        right = float((known.label == known.prediction).mean()) if len(known) else 0.0
+        predictions = f"{right:.1%} of {len(known)} labelled images right" if len(known) else ""
+        energies_pj = self.totals("energies", "part", "energy_pj")
+        return streamed_table(self.provenance, facts, energies_pj, self.findings(), predictions)
 
 
 def read_header(folder: Path) -> dict[str, Any] | None:
@@ -146,7 +123,7 @@ def part_manifest(number: int) -> str:
 
 
 def stream_problems(folder: Path) -> list[str]:
-    """What is missing or changed of the parts of a stream, a line each. Raises ResultError."""
+    """List what is missing or changed of a stream's parts, a line each. Raises ResultError."""
     header = read_header(folder)
     if header is None:
         return [f"{folder / HEADER}: is missing"]
@@ -212,11 +189,3 @@ def _read(path: Path) -> pd.DataFrame:
         raise ResultError(path, f"Parquet {rule}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ResultError(f"{path}: not a whole part: {error}") from None
-
-
-def _operations(images: pd.DataFrame) -> str:
-    time_ms = math.fsum(images["latency_ms"] / images["images_together"])
-    names = ("useful_accumulations", "energy_pj")
-    table: Table = {name: images[name].to_numpy() for name in names}
-    power_mw = math.fsum(images["energy_pj"]) / time_ms * 1e-6
-    return operations_line(synaptic_operations(table, time_ms), power_mw)

@@ -26,49 +26,22 @@ PERCENTILES = (50, 95, 99)
 
 
 def summary(result: Result) -> dict[str, Any]:
-    """Plain numbers and texts, ready for JSON; names carry units. See docs/metrics.md."""
+    """Return plain numbers and texts, ready for JSON; names carry units. See docs/metrics.md."""
     images = result.columns("images")
-    clock_mhz = result.provenance["architecture"]["clock_mhz"]
-    each = numbers(images, "latency_cycles")
-    cycles = _distribution(each)
-    milliseconds = {name: value / (clock_mhz * 1e3) for name, value in cycles.items()}
-    latency, arrays = int(each.sum()), number_of_arrays(result.provenance)
-    weighted = numbers(images, "utilization") * each
-    held = numbers(images, "pe_occupancy") * each
-    time_ms = running_ms(result)
     tables = {name: result.columns(name) for name in ("images", "firing", "units")}
     facts = facts_of(result.provenance, [tables])
     bounds = intervals(result) if has_bounds(result) else None
     total = bounds.total_pj if bounds else None
+    stalls = totals(result.columns("stalls"), "cause", "stall_cycles")
     return {
         "findings": [finding._asdict() for finding in result.findings],
-        "images": result.images,
-        "machine": result.provenance["architecture"]["name"],
-        "network": result.provenance["trace"]["model"].get("name", "unnamed"),
-        "origin": origin(result.provenance["trace"]["weights"]),
-        "latency_cycles": cycles,
-        "latency_ms": milliseconds,
-        "mean_intervals": {
-            name: independent_mean(numbers(images, column) / unit)._asdict()
-            for name, column, unit in _ESTIMATED
-        },
-        "floor_cycles_mean": _mean(images, "floor_cycles"),
-        "ceiling_cycles_mean": _mean(images, "ceiling_cycles"),
-        "throughput_images_per_s": 1e3 * result.images / time_ms,
-        "utilization": math.fsum(weighted.tolist()) / latency,
+        **image_facts(result.provenance, images),
         "logical_speedup": _logical_speedup(result),
-        "array_occupancy": math.fsum(held.tolist()) / latency,
         "occupancy": dict(facts.occupancy),
-        "energy_uj": _mean(images, "energy_pj") / 1e6,
         "energy_low_uj": total.low / 1e6 if total else None,
         "energy_high_uj": total.high / 1e6 if total else None,
-        "dynamic_energy_uj": _mean(images, "dynamic_energy_pj") / 1e6,
-        "leakage_energy_uj": _mean(images, "leakage_energy_pj") / 1e6,
-        "energy_delay_uj_ms": _mean(images, "energy_delay_pj_ms") / 1e6,
         "energy_by_part": _energy_by_part(result, bounds),
         "energy_by_action": _energy_by_action(bounds) if bounds else [],
-        "power_mw": math.fsum(numbers(images, "energy_pj")) / time_ms * 1e-6,
-        "synaptic_operations": synaptic_operations(images, time_ms),
         "layers": _layers(result),
         "active_tokens": _active_tokens(
             images,
@@ -76,12 +49,45 @@ def summary(result: Result) -> dict[str, Any]:
             numbers(result.columns("layers"), "block"),
         ),
         "firing": _firing(facts.firing),
-        "stalls": _stalls(result.columns("stalls"), latency * arrays, result.images),
-        "roofline": _roofline(result, latency),
-        "dram_bytes_mean": _mean(images, "dram_bytes"),
+        "stalls": stall_facts(result.provenance, images, stalls),
+        "roofline": _roofline(result),
         "field_energy": _field_energy(result),
         "area": _area(result, bounds),
         "stream": stream_summary(result),
+    }
+
+
+def image_facts(provenance: Mapping[str, Any], images: Table) -> dict[str, Any]:
+    """Return those of the headline numbers that follow from the table of images alone."""
+    clock_mhz = provenance["architecture"]["clock_mhz"]
+    each, time_ms = numbers(images, "latency_cycles"), running_ms(images)
+    cycles, latency = _distribution(each), int(each.sum())
+    weighted = numbers(images, "utilization") * each
+    held = numbers(images, "pe_occupancy") * each
+    return {
+        "images": rows_of(images),
+        "machine": provenance["architecture"]["name"],
+        "network": provenance["trace"]["model"].get("name", "unnamed"),
+        "origin": origin(provenance["trace"]["weights"]),
+        "latency_cycles": cycles,
+        "latency_ms": {name: value / (clock_mhz * 1e3) for name, value in cycles.items()},
+        "mean_intervals": {
+            name: independent_mean(numbers(images, column) / unit)._asdict()
+            for name, column, unit in _ESTIMATED
+        },
+        "floor_cycles_mean": _mean(images, "floor_cycles"),
+        "ceiling_cycles_mean": _mean(images, "ceiling_cycles"),
+        "throughput_images_per_s": 1e3 * rows_of(images) / time_ms,
+        "utilization": math.fsum(weighted.tolist()) / latency,
+        "array_occupancy": math.fsum(held.tolist()) / latency,
+        "energy_uj": _mean(images, "energy_pj") / 1e6,
+        "dynamic_energy_uj": _mean(images, "dynamic_energy_pj") / 1e6,
+        "leakage_energy_uj": _mean(images, "leakage_energy_pj") / 1e6,
+        "energy_delay_uj_ms": _mean(images, "energy_delay_pj_ms") / 1e6,
+        "power_mw": math.fsum(numbers(images, "energy_pj")) / time_ms * 1e-6,
+        "synaptic_operations": _synaptic_operations(images, time_ms),
+        "active_tokens": _token_facts(images),
+        "dram_bytes_mean": _mean(images, "dram_bytes"),
     }
 
 
@@ -100,7 +106,8 @@ def _energy_by_part(result: Result, bounds: Intervals | None) -> list[dict[str, 
     """
     dynamic = totals(result.columns("actions"), "part", "energy_pj")
     powers_uw = totals(result.columns("leakage"), "part", "power_uw")
-    spans, time_ms = bounds.by_part() if bounds else {}, running_ms(result)
+    spans = bounds.by_part() if bounds else {}
+    time_ms = running_ms(result.columns("images"))
     parts = []
     for name in dynamic.keys() | powers_uw.keys():
         dynamic_uj = dynamic.get(name, 0.0) / (1e6 * result.images)
@@ -144,7 +151,7 @@ def _area(result: Result, bounds: Intervals | None) -> dict[str, Any]:
     area = machine.get("area")
     powers_uw = totals(result.columns("leakage"), "part", "power_uw")
     dram_uw = powers_uw.pop(DRAM, 0.0)
-    times_ms = running_ms(result)
+    times_ms = running_ms(images)
     outside = totals(result.columns("actions"), "part", "energy_pj").get(DRAM, 0.0)
     # 1 uW for 1 ms is 1e3 pJ.
     outside += dram_uw * times_ms * 1e3
@@ -166,9 +173,8 @@ def _area(result: Result, bounds: Intervals | None) -> dict[str, Any]:
     }
 
 
-def running_ms(result: Result) -> float:
+def running_ms(images: Table) -> float:
     """Return the time that all images take, one after another; images together share theirs."""
-    images = result.columns("images")
     return math.fsum(numbers(images, "latency_ms") / numbers(images, "images_together"))
 
 
@@ -185,7 +191,7 @@ def _logical_speedup(result: Result) -> float | None:
     return int(numbers(layers, "useful_accumulations")[on_array].sum()) / added if added else None
 
 
-def synaptic_operations(images: Table, time_ms: float) -> dict[str, float | None]:
+def _synaptic_operations(images: Table, time_ms: float) -> dict[str, float | None]:
     """A useful accumulation is a synaptic operation (SOP); 1e6 of them in 1 ms are 1 GSOP/s."""
     total = int(numbers(images, "useful_accumulations").sum())
     energy_pj = math.fsum(numbers(images, "energy_pj"))
@@ -241,11 +247,7 @@ def _active_tokens(images: Table, steps: Table, blocks_of: npt.NDArray[Any]) -> 
     These two are empty for a network of layers: no layer is in a block, and its one token never
     halts. `blocks_of`: the block of each layer, or -1.
     """
-    facts: dict[str, Any] = {
-        "mean": _mean(images, "active_tokens"),
-        "slots": _mean(images, "token_slots"),
-    }
-    facts["share"] = _ratio(facts["mean"], facts["slots"])
+    facts = _token_facts(images)
     timesteps, row = np.unique(numbers(steps, "timestep"), return_inverse=True)
     blocks, column = np.unique(numbers(steps, "block"), return_inverse=True)
     active, tokens = numbers(steps, "active_tokens"), numbers(steps, "tokens")
@@ -263,6 +265,11 @@ def _active_tokens(images: Table, steps: Table, blocks_of: npt.NDArray[Any]) -> 
     return facts
 
 
+def _token_facts(images: Table) -> dict[str, Any]:
+    mean, slots = _mean(images, "active_tokens"), _mean(images, "token_slots")
+    return {"mean": mean, "slots": slots, "share": _ratio(mean, slots)}
+
+
 def _firing(tensors: Mapping[str, Firing]) -> list[dict[str, Any]]:
     """Each tensor's share of values that are not zero, over all images; halted tokens left out."""
     return [
@@ -276,14 +283,19 @@ def _firing(tensors: Mapping[str, Firing]) -> list[dict[str, Any]]:
     ]
 
 
-def _stalls(table: Table, latency: int, images: int) -> list[dict[str, Any]]:
-    """Mean cycles per image and share of the latency (of all cores) by cause, the largest first."""
-    cycles = totals(table, "cause", "stall_cycles")
+def stall_facts(
+    provenance: Mapping[str, Any], images: Table, cycles: Mapping[str, float]
+) -> list[dict[str, Any]]:
+    """Return mean cycles per image and share of the latency by cause, the largest first.
+
+    `cycles`: by cause, of the arrays of all cores and of all images.
+    """
+    latency = int(numbers(images, "latency_cycles").sum()) * number_of_arrays(provenance)
     facts = [
         {
             "cause": cause,
             "meaning": meaning,
-            "cycles_mean": cycles.get(cause, 0) / images,
+            "cycles_mean": cycles.get(cause, 0) / rows_of(images),
             "share": cycles.get(cause, 0) / latency,
         }
         for cause, meaning in CAUSES.items()
@@ -291,7 +303,7 @@ def _stalls(table: Table, latency: int, images: int) -> list[dict[str, Any]]:
     return sorted(facts, key=lambda entry: -float(str(entry["share"])))
 
 
-def _roofline(result: Result, latency: int) -> dict[str, Any]:
+def _roofline(result: Result) -> dict[str, Any]:
     """Where all images together stand under the machine's two roofs.
 
     A run without DRAM traffic has no operational intensity (None) and is bound by computing.
@@ -299,6 +311,7 @@ def _roofline(result: Result, latency: int) -> dict[str, Any]:
     roofs = result.provenance["architecture"]["roofline"]
     peak, bandwidth = roofs["peak_accumulations_per_cycle"], roofs["dram_bytes_per_cycle"]
     images = result.columns("images")
+    latency = int(numbers(images, "latency_cycles").sum())
     added = int(numbers(images, "additions").sum())
     moved = int(numbers(images, "dram_bytes").sum())
     intensity = added / moved if moved else None

@@ -47,7 +47,7 @@ Row = tuple[int, dict[str, Any], dict[str, Any]]
 
 
 class Doubt(NamedTuple):
-    """A check that doubts points of a search: how many, of the front, and one of them."""
+    """Describe a check that doubts points of a search: how many, of the front, an example."""
 
     severity: str
     check: str
@@ -59,7 +59,7 @@ class Doubt(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class SweepResult:
-    """A row for each point in `points`; columns `parameter.<path>` and `metric.<name>`.
+    """Hold a row for each point in `points`; columns `parameter.<path>` and `metric.<name>`.
 
     A parameter's value is a number or a text; a value that is neither is JSON. A metric that a
     point does not have is NaN. The column `findings` names the checks that doubt a point; searches
@@ -94,12 +94,12 @@ class SweepResult:
 
     @property
     def objectives(self) -> dict[str, str]:
-        """Metric and direction of each objective."""
+        """Return metric and direction of each objective."""
         return dict(self.provenance["space"]["objectives"])
 
     @property
     def parameters(self) -> list[str]:
-        """The names of what was varied."""
+        """Return the names of what was varied."""
         names = map(str, self.points.columns)
         return [name[len(PARAMETER) :] for name in names if name.startswith(PARAMETER)]
 
@@ -115,7 +115,7 @@ class SweepResult:
         return kept.sort_values(names, ascending=[sign > 0 for sign in signs], kind="stable")
 
     def doubts(self) -> list[Doubt] | None:
-        """The findings of its points, the most severe first; None where they were not recorded."""
+        """Return the findings of its points, most severe first; None where none were recorded."""
         if FINDINGS not in self.points.columns:
             return None
         front, numbers = set(self.front()["number"].tolist()), self.points["number"].tolist()
@@ -163,11 +163,7 @@ class SweepResult:
 
 def _packed(points: pd.DataFrame, provenance: str, path: Path) -> bytes:
     """The table as a Parquet file with the provenance in it, so that both change at once."""
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise SpaceError(path, f"Parquet {_NEEDED}") from None
+    pa, pq = _pyarrow(path)
     table = pa.Table.from_pandas(points, preserve_index=False)
     table = table.replace_schema_metadata((table.schema.metadata or {}) | {_KEY: provenance})
     sink = io.BytesIO()
@@ -178,11 +174,7 @@ def _packed(points: pd.DataFrame, provenance: str, path: Path) -> bytes:
 
 
 def _unpacked(path: Path) -> tuple[pd.DataFrame, str]:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise SpaceError(path, f"Parquet {_NEEDED}") from None
+    pa, pq = _pyarrow(path)
     content = read_bytes(path, MOST_BYTES, SpaceError)
     try:
         with pq.ParquetFile(pa.BufferReader(content)) as file:
@@ -198,6 +190,16 @@ def _unpacked(path: Path) -> tuple[pd.DataFrame, str]:
     if hashed and stated != _digest(content.replace(stated, _NO_HASH, 1)):
         raise SpaceError(path, "has changed", "its bytes are not those that its hash is of")
     return points, text
+
+
+def _pyarrow(path: Path) -> tuple[Any, Any]:
+    """Return pyarrow and its Parquet; raise SpaceError where the extra is not installed."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise SpaceError(path, f"Parquet {_NEEDED}") from None
+    return pyarrow, pyarrow.parquet
 
 
 def _digest(content: bytes) -> bytes:
@@ -273,7 +275,7 @@ class _Provenance(BaseModel):
 def undominated(
     costs: np.ndarray[Any, np.dtype[np.float64]],
 ) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Rows of (point, objective) that no other row equals or beats in all and beats in one."""
+    """Return which rows of (point, objective) no other equals or beats in all, and beats in one."""
     kept = np.ones(len(costs), np.bool_)
     # Best sums first: what beats a point comes before it, so few points are compared with all.
     for place in np.argsort(costs.sum(axis=1), kind="stable").tolist():

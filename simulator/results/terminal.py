@@ -35,7 +35,7 @@ def terminal_table(result: Result) -> str:
         for noted in (False, True)
     )
     lines = [
-        *_heading(result, facts),
+        *_heading(result.provenance, facts),
         *_prices(result),
         "",
         *_speed(facts),
@@ -49,34 +49,79 @@ def terminal_table(result: Result) -> str:
     lines = lines[:LINES]
     if facts["stream"]:
         lines += ["", *_stream(facts["stream"])]
-    lines = [*doubts, *([""] if doubts else []), *lines, *([""] if notes else []), *notes]
-    return "\n".join(line.rstrip()[:WIDTH] for line in lines)
+    return _text([*doubts, *([""] if doubts else []), *lines, *([""] if notes else []), *notes])
 
 
 def time_table(result: Result) -> str:
-    """Latency, stalls and traffic as plain text, of a run that was not priced."""
-    facts = summary(result)
-    cycles, stalls = facts["latency_cycles"], facts["stalls"]
-    names = ("mean", "p50", "p95", "p99")
+    """Return latency, stalls and traffic as plain text, of a run that was not priced."""
+    lines = _short(result.provenance, summary(result), _entry("Prices", "none: times alone"))
+    return _text(lines)
+
+
+def streamed_table(
+    provenance: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    energies_pj: Mapping[str, float],
+    findings: Sequence[Finding],
+    predictions: str,
+) -> str:
+    """Return the headline numbers of a result in parts as plain text.
+
+    `facts`: its `image_facts` and stalls; `energies_pj`: by part, of all images; `predictions`: how
+    many are right, in words.
+    """
+    doubts = finding_lines(findings)
+    total, images = math.fsum(energies_pj.values()) or 1.0, facts["images"]
+    energy = f"{number(facts['energy_uj'])} µJ per image; EDP {number(facts['energy_delay_uj_ms'])}"
+    largest = sorted(energies_pj.items(), key=lambda item: (-item[1], item[0]))
+    parts = [(short(name), pj / 1e6 / images, pj / total) for name, pj in largest if pj]
+    operations = operations_line(facts["synaptic_operations"], facts["power_mw"])
     lines = [
-        *_heading(result, facts),
-        *_entry("Prices", "none: times alone"),
+        *_short(provenance, facts, _entry("Energy", f"{energy} µJ ms")),
         "",
-        f"{'Per image':<14}" + "".join(f"{name:>14}" for name in names),
-        f"{'Latency':<14}" + "".join(f"{number(cycles[name]):>14}" for name in names) + " cycles",
-        f"{'':<14}" + "".join(f"{number(facts['latency_ms'][name]):>14}" for name in names) + " ms",
+        f"  {'energy by part':<26}{'µJ':>14}{'%':>8}",
+        *(f"  {row}" for row in _shares(parts, 26, 14)),
+        "",
+        *_entry("Active tokens", f"{facts['active_tokens']['share']:.1%}"),
+        *_entry("Synaptic ops", operations),
+        *(_entry("Predictions", predictions) if predictions else []),
+    ]
+    return _text([*doubts, *([""] if doubts else []), *lines])
+
+
+def _text(lines: Sequence[str]) -> str:
+    return "\n".join(line.rstrip()[:WIDTH] for line in lines)
+
+
+def _short(
+    provenance: Mapping[str, Any], facts: Mapping[str, Any], prices: Sequence[str]
+) -> list[str]:
+    """Latency, utilization, traffic and stalls; `prices`: the entry below the heading."""
+    stalls = [(s["cause"], s["cycles_mean"], s["share"]) for s in facts["stalls"] if s["share"]]
+    return [
+        *_heading(provenance, facts),
+        *prices,
+        "",
+        *_latency(facts),
         *_entry("Utilization", _utilization_line(facts)),
         *_entry("DRAM traffic", f"{number(TRAFFIC.of(facts['dram_bytes_mean']))} MB per image"),
         "",
         f"  {'PE array stalls, by cause':<26}{'cycles':>14}{'% lat.':>8}",
+        *(f"  {row}" for row in _shares(stalls, 26, 14)),
     ]
-    rows = [(each["cause"], each["cycles_mean"], each["share"]) for each in stalls if each["share"]]
-    lines += [f"  {row}" for row in _shares(rows, 26, 14)]
-    return "\n".join(line.rstrip()[:WIDTH] for line in lines)
+
+
+def _latency(facts: Mapping[str, Any]) -> list[str]:
+    names, cycles, ms = ("mean", "p50", "p95", "p99"), facts["latency_cycles"], facts["latency_ms"]
+    return [
+        f"{'Per image':<14}" + "".join(f"{name:>14}" for name in names),
+        f"{'Latency':<14}" + "".join(f"{number(cycles[name]):>14}" for name in names) + " cycles",
+        f"{'':<14}" + "".join(f"{number(ms[name]):>14}" for name in names) + " ms",
+    ]
 
 
 def finding_lines(findings: Sequence[Finding]) -> list[str]:
-    """Findings as lines of a terminal: the first few, and how many more there are."""
+    """Return findings as lines of a terminal: the first few, and how many more there are."""
     lines = [
         line
         for each in findings[:_FINDINGS]
@@ -142,8 +187,8 @@ def _cell(estimate: Mapping[str, float | None]) -> str:
     return f"{_narrow(estimate['value'] or 0.0)} [{', '.join(ends)}]"
 
 
-def _heading(result: Result, facts: Mapping[str, Any]) -> list[str]:
-    machine, trace = result.provenance["architecture"], result.provenance["trace"]
+def _heading(provenance: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
+    machine, trace = provenance["architecture"], provenance["trace"]
     dataset = one_line(str(trace["dataset"].get("name", "unnamed data")))
     parts = ", ".join(one_line(machine[slot]) for slot in ("pe_array", "token_skip", "dataflow"))
     technology = f"{machine['clock_mhz']:g} MHz, {machine['node_nm']:g} nm"
@@ -152,7 +197,7 @@ def _heading(result: Result, facts: Mapping[str, Any]) -> list[str]:
         *_entry("Machine", f"{one_line(facts['machine'])}: {parts}, {technology}"),
         *_entry("Trace", f"{one_line(trace['file'])}: {run}"),
         *(_entry("Order", one_line(trace["order"]), lines=2) if "order" in trace else []),
-        *_mapping(result.provenance.get("mapping")),
+        *_mapping(provenance.get("mapping")),
         *_entry("Weights", facts["origin"], lines=3),
     ]
 
@@ -170,15 +215,12 @@ def _mapping(chosen: object) -> list[str]:
 
 
 def _speed(facts: Mapping[str, Any]) -> list[str]:
-    names = ("mean", "p50", "p95", "p99")
-    roof, cycles, ms = facts["roofline"], facts["latency_cycles"], facts["latency_ms"]
+    roof = facts["roofline"]
     intensity = roof["operational_intensity_accumulations_per_byte"]
     per_byte = "no DRAM traffic" if intensity is None else f"{number(intensity)} acc/B"
     held = ", ".join(f"{one_line(unit)} {share:.1%}" for unit, share in facts["occupancy"].items())
     return [
-        f"{'Per image':<14}" + "".join(f"{name:>14}" for name in names),
-        f"{'Latency':<14}" + "".join(f"{number(cycles[name]):>14}" for name in names) + " cycles",
-        f"{'':<14}" + "".join(f"{number(ms[name]):>14}" for name in names) + " ms",
+        *_latency(facts),
         *_entry("", _means_line(facts)),
         *_entry(
             "Throughput",
@@ -221,13 +263,13 @@ def _firing_line(firing: Sequence[Mapping[str, Any]]) -> str:
 
 def _utilization_line(facts: Mapping[str, Any]) -> str:
     """Adders in use, and how many accumulations an addition brings."""
-    speedup = facts["logical_speedup"]
+    speedup = facts.get("logical_speedup")  # of a result in parts it is not known
     more = "" if speedup is None else f"; {number(speedup)} useful accumulations an addition"
     return f"{facts['utilization']:.1%} of adders add what is needed{more}"
 
 
 def operations_line(sops: Mapping[str, Any], power_mw: float) -> str:
-    """Synaptic operations, their rate and energy, and the power of all, DRAM included."""
+    """Return synaptic operations, their rate and energy, and the power with DRAM, as text."""
     parts = [
         f"{number(sops['sops_mean'] / 1e6)} M an image",
         f"{number(sops['gsops_per_s'])} GSOP/s at {number(power_mw)} mW in all",

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 
 class DisplayUnit(NamedTuple):
-    """How a quantity is printed: the symbol, and what the stored value is divided by."""
+    """Describe how a quantity is printed: its symbol, and the divisor of stored values."""
 
     symbol: str
     stored: str
@@ -69,7 +69,7 @@ def headed(name: str) -> str:
 
 
 def number(value: float) -> str:
-    """Four significant digits, large numbers whole and with separators, no exponent if it fits."""
+    """Format four significant digits, large numbers with separators, no exponent if it fits."""
     if value == 0 or abs(value) >= 1e15 or abs(value) < 1e-4:
         return f"{value:.4g}"
     rounded = abs(float(f"{value:.4g}"))

@@ -44,7 +44,7 @@ def _share(part: str, entire: str) -> Callable[[Result], float]:
 def _power_mw(result: Result) -> float:
     """pJ / ms is nW."""
     energy_pj = numbers(result.columns("images"), "energy_pj").sum()
-    return float(energy_pj) / running_ms(result) * 1e-6
+    return float(energy_pj) / running_ms(result.columns("images")) * 1e-6
 
 
 def _pj_per_sop(result: Result) -> float:

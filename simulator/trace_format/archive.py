@@ -72,7 +72,7 @@ def one_error(path: Path, place: str, rule: str) -> Iterator[None]:
 
 
 class ArrayStream(NamedTuple):
-    """A stream over an array member, at its first value."""
+    """Hold a stream over an array member, at its first value."""
 
     stream: IO[bytes]
     shape: tuple[int, ...]
@@ -80,7 +80,7 @@ class ArrayStream(NamedTuple):
 
 
 class Archive:
-    """An open zip file, and the entries of its members by name less the suffix .npy."""
+    """Read an open zip file; `entries`: its members by name less the suffix .npy."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -108,19 +108,19 @@ class Archive:
         return self._zip.open(self.entries[name])
 
     def data_start(self, name: str) -> int:
-        """First byte of a member's data in the file, behind its local header."""
+        """Return the first byte of a member's data in the file, behind its local header."""
         start = self.entries[name].header_offset
         self._file.seek(start + _LOCAL_NAME_LENGTH)
         name_bytes, extra_bytes = struct.unpack("<2H", self._file.read(4))
         return start + _LOCAL_NAME_LENGTH + 4 + int(name_bytes) + int(extra_bytes)
 
     def read_at(self, start: int, size: int) -> bytes:
-        """Up to `size` bytes of the file from byte `start`."""
+        """Read up to `size` bytes of the file from byte `start`."""
         self._file.seek(start)
         return self._file.read(size)
 
     def check_members(self, wanted: Collection[str]) -> None:
-        """The members are those that the manifest implies, and itself."""
+        """Check that the members are those that the manifest implies, and itself."""
         for name in self.entries.keys() - wanted - {"manifest"}:
             tail = hint(name, wanted)
             raise TraceError(self.path, f"{one_line(name)}.npy", f"must be in the manifest {tail}")
@@ -131,7 +131,7 @@ class Archive:
                 )
 
     def open_array(self, name: str, dtype: str, shape: tuple[int, ...] | None) -> ArrayStream:
-        """A new stream over an array member, of this type and shape (None: of any one axis)."""
+        """Return a new stream over an array member of this type and shape (None: any one axis)."""
         place = f"{self.path}: {name}.npy"
         with one_error(self.path, f"{name}.npy", "must be an intact member"):
             stream = self.open_member(name)
@@ -139,9 +139,8 @@ class Archive:
         if found_dtype != dtype:
             raise TraceError(place, f"dtype {found_dtype!r}", f"must be {dtype!r}")
         if found != shape and (shape or len(found) != 1):
-            raise TraceError(
-                place, f"shape {found}", f"must be {shape or '(bytes,)'}, by the manifest"
-            )
+            rule = f"must be {shape}, by the manifest" if shape else "must be (bytes,)"
+            raise TraceError(place, f"shape {found}", rule)
         size, wanted = self.entries[name].file_size, ITEM_BYTES[dtype] * math.prod(found)
         if size != header_bytes + wanted:
             rule = f"must be {header_bytes + wanted}, by its shape"
@@ -158,17 +157,11 @@ class Archive:
         size = self.entries["manifest"].file_size
         if size > MANIFEST_LIMIT_BYTES:
             raise TraceError(place, f"{size} bytes", f"must be at most {MANIFEST_LIMIT_BYTES}")
+        stream, (count,), _ = self.open_array("manifest", "|u1", None)
         with one_error(self.path, "manifest.npy", "must be an intact member"):
-            stream = self.open_member("manifest")
-            dtype, shape, header_bytes = read_header(place, stream)
-            text = stream.read(size)
-        found = (dtype, shape, len(text))
-        wanted = ("|u1", (size - header_bytes,), size - header_bytes)
-        if found != wanted:
-            raise TraceError(
-                f"{place}: dtype, shape and bytes are {found}: must be {wanted}, from the "
-                f"{size} bytes of the member"
-            )
+            text = stream.read(count)
+        if len(text) != count:
+            raise TraceError(place, f"ends after {len(text)} bytes", f"must hold {count}")
         return text
 
 
@@ -182,7 +175,7 @@ def npy_header(dtype: str, shape: tuple[int, ...]) -> bytes:
 
 
 def read_header(place: str, stream: IO[bytes]) -> tuple[str, tuple[int, ...], int]:
-    """dtype, shape and size in bytes of a .npy header."""
+    """Read dtype, shape and size in bytes of a .npy header."""
     magic = stream.read(len(_NPY_MAGIC))
     if magic != _NPY_MAGIC:
         raise TraceError(place, f"starts with {magic!r}", f"must be {_NPY_MAGIC!r}, .npy 1.0")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ Bits = npt.NDArray[np.bool_]
 
 
 class Image(NamedTuple):
-    """One image's part of a trace; read from a file, its arrays are read-only.
+    """Hold one image's part of a trace; read from a file, its arrays are read-only.
 
     `tensors`: uint8 (timestep, plane, row, byte) by name, spikes with one plane. `active`: bool
     (timestep, token) by block. `label`, `prediction`: a class, -1 = none.
@@ -30,7 +30,7 @@ class Image(NamedTuple):
 
 
 class ImageBatch(NamedTuple):
-    """Images side by side: what `Trace.read_batch` returns.
+    """Hold images side by side: what `Trace.read_batch` returns.
 
     `index`: int64 (image,), the numbers of the images in the trace. `arena`: uint8 (image, byte),
     C-contiguous; `Layout.offsets` says where each tensor begins in a row, and `Layout.tensor` is a
@@ -92,16 +92,8 @@ def fill_row(layout: Layout, image: Image, row: Packed) -> None:
     layout.classes_of(row)[:] = image.label, image.prediction
 
 
-def batch_of_images(layout: Layout, images: Sequence[Image]) -> ImageBatch:
-    """Return images side by side in an arena of their own."""
-    arena = layout.new_arena(len(images))
-    for image, row in zip(images, arena, strict=True):
-        fill_row(layout, image, row)
-    return batch_of(layout, np.array([image.index for image in images], np.int64), arena)
-
-
 def row_digest(layout: Layout, row: Packed) -> str:
-    """sha256 over tensors and packed masks in order, then label and prediction as int64."""
+    """Return the sha256 of tensors and packed masks in order, label and prediction as int64."""
     digest = hashlib.sha256()
     for part in layout.contents:
         digest.update(row[part].data)

@@ -69,7 +69,7 @@ ANY: Size = (0, None)
 
 
 class Flow(NamedTuple):
-    """What an operation's shapes imply of inputs and output; grids where it works on maps."""
+    """Hold what shapes imply of inputs and output; grids where an operation works on maps."""
 
     input: Size
     second: Size | None
@@ -79,7 +79,7 @@ class Flow(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """What a kind of operation has.
+    """Describe a kind of operation.
 
     `parameters`: those that must be there. `second`: whether there is a second input; None: maybe.
     `sums_tokens`: the output has one row for all tokens, so that a mask is one over the input's.

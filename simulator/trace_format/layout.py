@@ -25,7 +25,7 @@ ROW_ALIGNMENT_BYTES = 64
 
 @dataclass(frozen=True)
 class Layout:
-    """What a valid manifest says of the data: enough to read, to check and to write images.
+    """Hold what a valid manifest says of the data: enough to read, check and write images.
 
     `stages`: the role of each stage of the operations, one of ROLES. `image_timesteps`: how many
     each image took, where some leave before the last; else empty.
@@ -44,17 +44,17 @@ class Layout:
 
     @property
     def images(self) -> int:
-        """Number of images."""
+        """Count the images."""
         return len(self.image_sha256)
 
     @property
     def mask_shape(self) -> tuple[int, int, int]:
-        """(block, timestep, byte) of one image's packed masks."""
+        """Return (block, timestep, byte) of one image's packed masks."""
         return self.blocks, self.timesteps, packed_bytes(self.tokens)
 
     @cached_property
     def offsets(self) -> dict[str, int]:
-        """First byte of each tensor in an arena row."""
+        """Return the first byte of each tensor in an arena row."""
         offsets, end = {}, 0
         for name, tensor in self.tensors.items():
             offsets[name] = end
@@ -63,23 +63,23 @@ class Layout:
 
     @cached_property
     def masks_offset(self) -> int:
-        """First byte of the packed masks in an arena row."""
+        """Return the first byte of the packed masks in an arena row."""
         last = next(reversed(self.tensors))
         return aligned(self.offsets[last] + math.prod(self.tensors[last].shape))
 
     @cached_property
     def label_offset(self) -> int:
-        """First byte of the label in an arena row; the prediction follows it."""
+        """Return the first byte of the label in an arena row; the prediction follows it."""
         return aligned(self.masks_offset + math.prod(self.mask_shape))
 
     @cached_property
     def image_bytes(self) -> int:
-        """Bytes of an arena row."""
+        """Count the bytes of an arena row."""
         return aligned(self.label_offset + 16, ROW_ALIGNMENT_BYTES)
 
     @cached_property
     def contents(self) -> tuple[slice, ...]:
-        """The bytes of a row that are content, in order, neighbours joined: what is hashed."""
+        """Return the bytes of a row that are content and hashed, in order, neighbours joined."""
         parts = [
             (start, start + math.prod(self.tensors[name].shape))
             for name, start in self.offsets.items()
@@ -95,7 +95,7 @@ class Layout:
 
     @cached_property
     def padding(self) -> npt.NDArray[np.intp]:
-        """The bytes of a row that are no content; they are zero."""
+        """Return the bytes of a row that are no content; they are zero."""
         free = np.ones(self.image_bytes, np.bool_)
         for part in self.contents:
             free[part] = False
@@ -143,7 +143,7 @@ class Layout:
         return arena[..., self.label_offset : self.label_offset + 16].view("<i8")
 
     def members(self) -> dict[str, tuple[str, tuple[int, ...]]]:
-        """dtype and shape of every member of a file of version 1 but the manifest."""
+        """Return dtype and shape of every member of a file of version 1 but the manifest."""
         members: dict[str, tuple[str, tuple[int, ...]]] = {
             "labels": ("<i8", (self.images,)),
             "predictions": ("<i8", (self.images,)),

@@ -16,14 +16,14 @@ _SKIP_BYTES = 1 << 16
 
 
 class ReadableArray(Protocol):
-    """An array whose leading axis is the image."""
+    """Read an array whose leading axis is the image."""
 
     def read(self, image: int) -> bytes:
         """Return the bytes of one image."""
 
 
 class Members:
-    """The arrays that the manifest of version 1 implies, by name."""
+    """Hold the arrays that the manifest of version 1 implies, by name."""
 
     def __init__(self, arrays: Mapping[str, ReadableArray], layout: Layout) -> None:
         starts = {f"spikes/{name}": offset for name, offset in layout.offsets.items()}
@@ -51,7 +51,7 @@ def archived_members(archive: Archive, layout: Layout) -> Members:
 
 
 class Member:
-    """An array member whose leading axis is the image, read in order.
+    """Read an array member, whose leading axis is the image, in order.
 
     One stream goes forward; an earlier image than the last one read restarts it, so the cost of
     reading image i alone is that of inflating all images up to i. Holds at most one image's bytes.

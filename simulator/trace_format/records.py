@@ -28,7 +28,7 @@ _WINDOW_LIMIT_BYTES = 8 << 20
 
 
 class Encoder:
-    """Makes records of arena rows; the same row gives the same bytes."""
+    """Make records of arena rows; the same row gives the same bytes."""
 
     def __init__(self) -> None:
         self._compressor = zstandard.ZstdCompressor(level=_LEVEL)
@@ -39,7 +39,7 @@ class Encoder:
 
 
 class Records:
-    """The records of an open archive."""
+    """Hold the records of an open archive."""
 
     def __init__(self, archive: Archive, layout: Layout) -> None:
         self._archive, self._row_bytes = archive, layout.image_bytes

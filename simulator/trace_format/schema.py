@@ -70,19 +70,19 @@ Scale = Annotated[
 
 
 class Closed(BaseModel):
-    """An object without other fields."""
+    """Describe an object without other fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Open(BaseModel):
-    """An object that may say more: provenance is welcome."""
+    """Describe an object that may say more: provenance is welcome."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
 
 class FirstManifest(Closed):
-    """The manifest of version 1."""
+    """Describe the manifest of version 1."""
 
     version: Text = Field(alias="schema")
     content_hash: Annotated[
@@ -105,13 +105,13 @@ class FirstManifest(Closed):
 
 
 class Manifest(FirstManifest):
-    """The manifest of version 2."""
+    """Describe the manifest of version 2."""
 
     stages: Any = None
 
 
 class Stages(Open):
-    """The roles of stages, which version 2 declares."""
+    """Hold the roles of stages, which version 2 declares."""
 
     stages: Annotated[
         dict[Name, Annotated[str, Field(pattern=f"^({'|'.join(ROLES)})$")]],
@@ -120,13 +120,13 @@ class Stages(Open):
 
 
 class Halting(Open):
-    """The section `model.halting`."""
+    """Describe the section `model.halting`."""
 
     granularity: Literal["none", "block", "timestep", "two_dimensional", "waking"]
 
 
 class Model(Open):
-    """The section `model`."""
+    """Describe the section `model`."""
 
     name: Text
     family: Text
@@ -143,7 +143,7 @@ class Model(Open):
 
 
 class Dataset(Open):
-    """The section `dataset`."""
+    """Describe the section `dataset`."""
 
     name: Text
     split: Text
@@ -156,7 +156,7 @@ class Dataset(Open):
 
 
 class Weights(Open):
-    """The section `weights`."""
+    """Describe the section `weights`."""
 
     origin: Literal["calibrated", "trained", "random"]
     seed: Total
@@ -168,7 +168,7 @@ class Weights(Open):
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class TensorSpec:
-    """A stored tensor, as the manifest lists it.
+    """Describe a stored tensor, as the manifest lists it.
 
     `kind`: `spikes` (one plane) or `integer` (bit-planes, least significant first). `timesteps`: 1
     where one value feeds every timestep. `rows`: tokens or pixels, row-major over `grid`. `mask`:
@@ -192,19 +192,19 @@ class TensorSpec:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """(timestep, plane, row, byte) of one image."""
+        """Return (timestep, plane, row, byte) of one image."""
         return self.timesteps, self.planes, self.rows, packed_bytes(self.channels)
 
     @property
     def stored_shape(self) -> tuple[int, ...]:
-        """The same as it lies in the file, where spikes have no plane axis."""
+        """Return the same as it lies in the file, where spikes have no plane axis."""
         timesteps, planes, rows, size = self.shape
         return (timesteps, rows, size) if self.kind == "spikes" else (timesteps, planes, rows, size)
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class ListedOperation:
-    """An operation, as the manifest lists it.
+    """Describe an operation, as the manifest lists it.
 
     `stage`: a name that the trace chooses; its role is declared in `stages`, one of ROLES.
     `input`, `second_input`: a stored tensor or the `output` of an earlier operation. `shapes`:
@@ -234,17 +234,17 @@ class ListedOperation:
 
 @dataclasses.dataclass(frozen=True)
 class OperationSpec(ListedOperation):
-    """An operation, and the role of its stage."""
+    """Describe an operation, with the role of its stage."""
 
     role: str = ""
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """The names of all inputs."""
+        """Return the names of all inputs."""
         second = () if self.second_input is None else (self.second_input,)
         return (self.input, *second, *self.more_inputs)
 
 
 def packed_bytes(channels: int) -> int:
-    """Bytes that hold so many bits."""
+    """Return how many bytes hold a number of bits."""
     return -(-channels // 8)

@@ -26,7 +26,7 @@ class _Value(NamedTuple):
 
 
 class OperationsWalk:
-    """Walks the operations in order and keeps what is known of every value that exists so far.
+    """Walk the operations in order and keep what is known of every value made so far.
 
     None is a value of which nothing is known, as its entry breaks a rule.
     """
@@ -187,7 +187,7 @@ class OperationsWalk:
 
 
 def of_model(timesteps: int, rows: int, mask: str | None, model: Model) -> Iterator[Broken]:
-    """Everything runs once or at every timestep; a mask is that of a block, and fits."""
+    """Yield timesteps and a mask that are not those of the model and of a block."""
     if timesteps not in (1, model.timesteps):
         yield "timesteps", timesteps, f"1 or the timesteps of the model, {model.timesteps}"
     if mask is None:

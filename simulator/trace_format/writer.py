@@ -42,7 +42,7 @@ _MOST_IMAGES = MANIFEST_LIMIT_BYTES // len(_NO_DIGEST)
 
 
 class TraceWriter:
-    """Writes a trace image by image; the file appears complete as its context ends well, or not.
+    """Write a trace image by image; the file appears complete as its context ends, or not.
 
     `with TraceWriter(path, manifest) as writer: writer.add(tensors, active, label, prediction)`
 

@@ -20,7 +20,7 @@ from models.training.loop import RunPlace, Trained, TrainingRun
 from models.training.recipe import HaltingPhase, NetworkRecipe, Phase, Recipe
 from models.training.sharding import RankGroup
 from simulator.errors import SimulatorError
-from simulator.results.verify import verify
+from simulator.results.verification import verify
 from tests.messages import cases, refused, said
 
 PHASES: dict[str, Any] = {

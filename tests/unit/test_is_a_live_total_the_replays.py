@@ -17,7 +17,7 @@ from simulator.hil.base import Work, checked
 from simulator.hil.simulated import SimulatedDevice
 from simulator.results.columns import frame
 from simulator.simulate import Simulation
-from simulator.trace import Image, Trace, batch_of_images
+from simulator.trace import Image, Trace, batch_of, fill_row
 from tests.factories import tiny_trace, traces
 from tests.messages import cases, said
 from tests.works import works_of
@@ -33,7 +33,10 @@ def device_on(trace: Trace, machine: str) -> SimulatedDevice:
 def replayed(trace: Trace, machine: str, image: Image) -> tuple[int, float]:
     """Latency and energy that a simulation of the image gives."""
     simulation = Simulation(trace, load_architecture(ROOT / "arch_configs" / f"{machine}.yaml"))
-    images = frame(simulation.tables(batch_of_images(trace.layout, [image]))["images"])
+    arena = trace.layout.new_arena(1)
+    fill_row(trace.layout, image, arena[0])
+    batch = batch_of(trace.layout, np.array([image.index]), arena)
+    images = frame(simulation.tables(batch)["images"])
     return int(images["latency_cycles"][0]), float(images["energy_pj"][0])
 
 

@@ -18,7 +18,7 @@ from simulator.distributed.parts import Part
 from simulator.distributed.stream import stream
 from simulator.hil.cost_table import main as cost_table
 from simulator.results.streamed import StreamedResult
-from simulator.results.verify import verify
+from simulator.results.verification import verify
 from simulator.run import main
 from simulator.sweep.__main__ import main as sweep
 from tests.factories import tiny_content
