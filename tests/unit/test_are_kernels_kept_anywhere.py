@@ -157,6 +157,51 @@ def test_a_part_has_no_machine_code_of_its_own(tmp_path: Path) -> None:
     assert kept == {"parts.first"}
 
 
+FACTOR = """\
+from simulator.config.kernels import kernel_part
+import package.sizes as sizes
+
+@kernel_part
+def scaled(value):
+    return value * sizes.FACTOR
+"""
+SCALED = """\
+from simulator.config.kernels import kernel
+from package.factor import scaled
+
+@kernel
+def all_scaled(value):
+    return scaled(value)
+
+print(all_scaled(5), sum(all_scaled.stats.cache_hits.values()))
+"""
+
+
+@pytest.mark.parametrize(
+    ("changed", "printed"),
+    [
+        ({"sizes": "FACTOR = 3\n"}, "15 0"),
+        ({"factor": FACTOR.replace("* sizes.FACTOR", "* 3")}, "15 0"),
+        ({}, "10 1"),
+    ],
+)
+def test_a_kernel_follows_the_files_of_its_parts(
+    tmp_path: Path, changed: dict[str, str], printed: str
+) -> None:
+    (tmp_path / "package").mkdir()
+    contents = {"sizes": "FACTOR = 2\n", "factor": FACTOR, "job": SCALED}
+    place = {"PYTHONPATH": f"{ROOT}:{tmp_path}", "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
+    command = [sys.executable, "-B", "-c", "import package.job"]
+    for written, expected in ((contents, "10 0"), (changed, printed)):
+        for name, content in written.items():
+            (tmp_path / "package" / f"{name}.py").write_text(content)
+        out = subprocess.run(
+            command, env=outside | place, capture_output=True, text=True, check=True
+        )
+        assert out.stdout == f"{expected}\n"
+
+
 def test_an_install_that_cannot_be_written_works_without_a_home(tmp_path: Path) -> None:
     source, temporary = tmp_path / "source", tmp_path / "temporary"
     source.mkdir()
