@@ -11,8 +11,7 @@ program alone is one image in one place (`replay`); `stream.py` puts the next im
 that becomes free.
 
 A unit's ops wait in two lists in order of (ready cycle, image, op): ops that yield are in the
-second, which it serves when nothing in the first is ready. Ops come nearly in that order, so one is
-put in its place from the end.
+second, which it serves when nothing in the first is ready.
 """
 
 from __future__ import annotations
@@ -25,12 +24,19 @@ import numpy as np
 from simulator.config.arrays import Bools, Int32s, Ints
 from simulator.config.kernels import kernel, kernel_part
 from simulator.engine.follow import follow, is_plain
+from simulator.engine.queues import (
+    NONE,
+    Lists,
+    Turns,
+    bring_forward,
+    insert_op,
+    put_back,
+    take_first,
+)
 from simulator.program import END, Program, Structure, Timeline
 
 NEVER = np.iinfo(np.int64).max
 """A cycle that does not come."""
-
-_NONE = -1
 
 NOW, ENDINGS, DONE = range(3)
 """Entries of `State.scalars`."""
@@ -55,30 +61,6 @@ class Ops(NamedTuple):
     start: Ints
     finish: Ints
     critical: Int32s
-
-
-class Lists(NamedTuple):
-    """Ops in order, three lists a unit: ops that wait, ops that wait and yield, ops by release.
-
-    head, tail: int32, by list. following, preceding: int32, by op, its neighbours in its list.
-    """
-
-    head: Int32s
-    tail: Int32s
-    following: Int32s
-    preceding: Int32s
-
-
-class Turns(NamedTuple):
-    """Binary heap of the units: the one with the smallest next start is first.
-
-    unit: int32, units in their order. place: int32, by unit, where it is in it. next_start: int64,
-    by unit.
-    """
-
-    unit: Int32s
-    place: Int32s
-    next_start: Ints
 
 
 class State(NamedTuple):
@@ -142,7 +124,7 @@ def _replay(structure: Structure, busy_cycles: Ints) -> Timeline:
         followed = follow(structure, busy_cycles, before)
         if followed is not None:
             return followed
-    ready, start, finish = np.full(ops, _NONE), np.empty(ops, np.int64), np.zeros(ops + 1, np.int64)
+    ready, start, finish = np.full(ops, NONE), np.empty(ops, np.int64), np.zeros(ops + 1, np.int64)
     critical, order = np.empty(ops, np.int32), np.empty(ops, np.int32)
     columns = Ops(
         structure.unit,
@@ -163,7 +145,7 @@ def _replay(structure: Structure, busy_cycles: Ints) -> Timeline:
     state.scalars[ENDINGS] = 1
     advance(columns, state, NEVER, ops + 1)
     begun = structure.successor[structure.first[ops] : structure.first[ops + 1]]
-    critical[begun[begun != END]] = _NONE
+    critical[begun[begun != END]] = NONE
     if is_plain(structure):
         structure.order.ops = order
     return Timeline(ready, start, finish[:ops], critical)
@@ -172,16 +154,16 @@ def _replay(structure: Structure, busy_cycles: Ints) -> Timeline:
 def new_state(unit_servers: Int32s, places: int, entries: int) -> State:
     """Return an idle machine at cycle 0, with room for so many entries of ops."""
     units = len(unit_servers)
-    lists = (np.full(size, _NONE, np.int32) for size in (3 * units, 3 * units, entries, entries))
+    lists = (np.full(size, NONE, np.int32) for size in (3 * units, 3 * units, entries, entries))
     unit = np.arange(units, dtype=np.int32)
     return State(
         scalars=np.zeros(3, np.int64),
         image=np.zeros(places, np.int64),
-        ends=np.full(places, _NONE, np.int32),
+        ends=np.full(places, NONE, np.int32),
         end=np.zeros(places, np.int64),
         ended=np.empty(entries, np.int32),
         done=np.empty(places, np.int32),
-        unused_servers=np.where(unit_servers == 1, np.int32(_NONE), unit_servers),
+        unused_servers=np.where(unit_servers == 1, np.int32(NONE), unit_servers),
         free_at=np.zeros(units, np.int64),
         release=np.empty(entries, np.int64),
         order=np.empty(0, np.int32),
@@ -192,7 +174,7 @@ def new_state(unit_servers: Int32s, places: int, entries: int) -> State:
 
 @kernel
 def advance(ops: Ops, state: State, until: int, stride: int) -> None:
-    """Replays up to the cycle `until`, or to the first one in which an image ends.
+    """Replay up to the cycle `until`, or to the first one in which an image ends.
 
     Nothing is started in that cycle: an image that begins now competes now. Without anything left
     to do it stops too.
@@ -234,11 +216,11 @@ def advance(ops: Ops, state: State, until: int, stride: int) -> None:
                     ended[endings] = op
                     endings += 1
                     continue
-                _insert(state.lists, 3 * u + yields[op], op, ready, state.image, stride)
+                insert_op(state.lists, 3 * u + yields[op], op, ready, state.image, stride)
                 at = max(state.free_at[u], ready[op])
                 if at < turns.next_start[u]:
                     turns.next_start[u] = at
-                    _bring_forward(turns, u)
+                    bring_forward(turns, u)
         if len(turns.unit) == 0 or turns.next_start[turns.unit[0]] >= stop:
             break
         u = turns.unit[0]
@@ -248,12 +230,12 @@ def advance(ops: Ops, state: State, until: int, stride: int) -> None:
             order[begun] = ended[0]
             begun += 1
         endings = 1
-        _put_back(turns, u)
+        put_back(turns, u)
     state.scalars[NOW] = now if stop == NEVER else stop
     state.scalars[ENDINGS] = endings
     for place in range(len(ends)):
         if ends[place] == 0 and end[place] == stop:
-            ends[place] = _NONE
+            ends[place] = NONE
             state.done[state.scalars[DONE]] = place
             state.scalars[DONE] += 1
             _release_all(state, stop)
@@ -261,12 +243,12 @@ def advance(ops: Ops, state: State, until: int, stride: int) -> None:
 
 @kernel_part
 def _start(ops: Ops, state: State, u: int, now: int, stride: int) -> int:
-    """Starts and returns the op whose turn it is on a unit; finds when the next one starts."""
+    """Start and return the op whose turn it is on a unit; finds when the next one starts."""
     lists, ready, free_at = state.lists, ops.ready, state.free_at
     waiting = 3 * u
     if lists.head[waiting] < 0 or ready[lists.head[waiting]] > now:
         waiting += 1
-    op = _take_first(lists, waiting)
+    op = take_first(lists, waiting)
     release = now + ops.busy[op]
     ops.start[op] = now
     ops.finish[op] = release + ops.latency[op]
@@ -277,8 +259,8 @@ def _start(ops: Ops, state: State, u: int, now: int, stride: int) -> int:
         if state.unused_servers[u] > 0:
             state.unused_servers[u] -= 1
         else:
-            _take_first(lists, 3 * u + 2)
-        _insert(lists, 3 * u + 2, op, state.release, state.image, stride)
+            take_first(lists, 3 * u + 2)
+        insert_op(lists, 3 * u + 2, op, state.release, state.image, stride)
         if state.unused_servers[u] == 0:
             free_at[u] = state.release[lists.head[3 * u + 2]]
     own, shy = lists.head[3 * u], lists.head[3 * u + 1]
@@ -291,75 +273,11 @@ def _start(ops: Ops, state: State, u: int, now: int, stride: int) -> int:
 
 @kernel_part
 def _release_all(state: State, now: int) -> None:
-    """Takes out of the lists by release what was released: another image may have its entries."""
+    """Take out of the lists by release what was released: another image may have its entries."""
     for u in range(len(state.free_at)):
         first = state.lists.head[3 * u + 2]
         while first >= 0 and state.release[first] <= now:
-            _take_first(state.lists, 3 * u + 2)
+            take_first(state.lists, 3 * u + 2)
             state.unused_servers[u] += 1
             state.free_at[u] = now
             first = state.lists.head[3 * u + 2]
-
-
-@kernel_part
-def _take_first(lists: Lists, number: int) -> int:
-    """Takes the first op out of a list."""
-    op: int = lists.head[number]
-    behind = lists.following[op]
-    lists.head[number] = behind
-    if behind < 0:
-        lists.tail[number] = _NONE
-    else:
-        lists.preceding[behind] = _NONE
-    return op
-
-
-@kernel_part
-def _insert(lists: Lists, number: int, op: int, cycle: Ints, image: Ints, stride: int) -> None:
-    """Puts an op in its place in a list in order of (cycle, image, op)."""
-    before, behind = lists.tail[number], np.int32(_NONE)
-    while before >= 0 and cycle[before] >= cycle[op]:
-        if cycle[before] == cycle[op]:
-            other, own = image[before // stride], image[op // stride]
-            if other < own or (other == own and before < op):
-                break
-        before, behind = lists.preceding[before], before
-    lists.preceding[op], lists.following[op] = before, behind
-    if before < 0:
-        lists.head[number] = op
-    else:
-        lists.following[before] = op
-    if behind < 0:
-        lists.tail[number] = op
-    else:
-        lists.preceding[behind] = op
-
-
-@kernel_part
-def _bring_forward(turns: Turns, u: int) -> None:
-    """Moves a unit to its place after its next start became earlier."""
-    place, cycle = turns.place[u], turns.next_start[u]
-    while place > 0:
-        above = turns.unit[(place - 1) >> 1]
-        if turns.next_start[above] <= cycle:
-            break
-        turns.unit[place], turns.place[above] = above, place
-        place = (place - 1) >> 1
-    turns.unit[place], turns.place[u] = u, place
-
-
-@kernel_part
-def _put_back(turns: Turns, u: int) -> None:
-    """Moves the first unit to its place after its next start became later."""
-    place, cycle, units = 0, turns.next_start[u], len(turns.unit)
-    while 2 * place + 1 < units:
-        below = 2 * place + 1
-        if below + 1 < units:
-            pair = turns.next_start[turns.unit[below + 1]], turns.next_start[turns.unit[below]]
-            below += pair[0] < pair[1]
-        other = turns.unit[below]
-        if turns.next_start[other] >= cycle:
-            break
-        turns.unit[place], turns.place[other] = other, place
-        place = below
-    turns.unit[place], turns.place[u] = u, place

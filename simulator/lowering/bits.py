@@ -140,8 +140,7 @@ def _append_row(
     for segment in range(walks.chunk_ptr[piece], walks.chunk_ptr[piece + 1]):
         channels = shape[w.FIRST_RANGE] + walks.channel_range[segment]
         start, stop = walks.start[channels], walks.stop[channels]
-        kernel_z, kernel_y, kernel_x = tap_offset(shape, walks.tap[segment])
-        pixel = pixel_under(shape, row, kernel_z, kernel_y, kernel_x)
+        pixel = pixel_under(shape, row, tap_offset(shape, walks.tap[segment]))
         if pixel >= 0:
             for plane in range(shape[w.PLANES]):
                 own = (stored * shape[w.STORED_PLANES] + plane) * shape[w.PIXELS] + pixel

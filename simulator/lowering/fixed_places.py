@@ -70,5 +70,4 @@ def _load_cycles(plan: Plan, layer_plan: LayerPlan) -> list[int]:
         inputs = layer_plan.chunks.inputs.tolist()
     else:
         inputs = [min(size, layer.inputs - first) for first in range(0, layer.inputs, size)]
-    port_bits = plan.machine.port_bits
-    return [-(-count * array.tile_columns * bits // port_bits) for count in inputs]
+    return [-(-count * array.tile_columns * bits // plan.port_bits) for count in inputs]

@@ -5,14 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from simulator.config.arrays import Ints
-from simulator.lowering import structure as s
+from simulator.lowering import task_table as s
 from simulator.lowering import walks as w
 from simulator.lowering.constants import Constants
 from simulator.lowering.fixed_places import fixed_places
-from simulator.lowering.plan import Plan
 from simulator.lowering.scopes import starts
 from simulator.lowering.singles import Singles
-from simulator.lowering.structure import Tasks
 from simulator.lowering.table import Table
 from simulator.lowering.tables import FROM_DRAM, MATRIX, ON_CHIP, SINGLE
 from simulator.lowering.timing import BlockBusy, Moves
@@ -50,7 +48,11 @@ class GroupRows:
             np.int64,
         )
         self.routes, self.between = graph.route_table(), graph.interconnect
-        self.machine = _machine_row(plan)
+        self.units = s.SharedUnits(
+            dram,
+            graph.one("global_buffer"),
+            *map(graph.latency, ("weight_port", "dram", "global_buffer", "vector_unit")),
+        )
         self.cores_of_step = np.bincount(plan.schedule.task_step, minlength=len(plan.steps))
         self.weight_bits = np.array(
             [each.layer.weight_bits or each.layer.second_bits for each in plan.layers], np.int64
@@ -118,7 +120,7 @@ class GroupRows:
 
     def of_group(
         self, table: Table, moves: Moves, busy: BlockBusy, singles: Singles, image: int
-    ) -> tuple[Ints, Tasks, int]:
+    ) -> tuple[Ints, s.Tasks, int]:
         """Return the busy row of images from `image` on, and what their structure follows from.
 
         The last value is where the fixed places begin in the row.
@@ -146,11 +148,7 @@ class GroupRows:
             moves.state_busy[first:last].ravel(), no_move.ravel(),
             loads, of_step, self.fixed.cycles,
         )  # fmt: skip
-        machine = self.machine.copy()
-        machine[s.M_VECTOR_AT] = tiles
-        machine[s.M_OPERAND_AT] = tiles + 2 * blocks
-        machine[s.M_SPILL_AT] = tiles + 3 * blocks
-        machine[s.M_STATE_AT] = tiles + 5 * blocks
+        at = s.BusySections(tiles, tiles + 2 * blocks, tiles + 3 * blocks, tiles + 5 * blocks, 0)
         loads_at = tiles + 7 * blocks
         steps_at = loads_at + len(loads)
         tasks = self.table.copy()
@@ -171,12 +169,12 @@ class GroupRows:
             flags[last - first + place] = moved
         row = np.concatenate(sections)
         if self.between is not None:
-            machine[s.M_LINKS_AT] = len(row)
-            bits = self._moved_bits(len(row), machine, moves, slice(first, last), singles, own)
+            at = at._replace(links=len(row))
+            bits = self._moved_bits(len(row), at, moves, slice(first, last), singles, own)
             row = np.concatenate([row, self.between.flits(bits)])
-        found = Tasks(
-            machine, tasks, self.dep, flags, listed, self.core_units, self.plan.kept_chunks,
-            self.routes,
+        found = s.Tasks(
+            self.plan.machine, self.units, at, self.plan.kept_chunks, tasks, self.dep, flags,
+            listed, self.core_units, self.routes,
         )  # fmt: skip
         return row, found, fixed_at
 
@@ -195,19 +193,25 @@ class GroupRows:
         return found
 
     def _moved_bits(
-        self, length: int, machine: Ints, moves: Moves, blocks: slice, singles: Singles, own: slice
+        self,
+        length: int,
+        at: s.BusySections,
+        moves: Moves,
+        blocks: slice,
+        singles: Singles,
+        own: slice,
     ) -> Ints:
         """Return the bits of each transfer, at the place that has its cycles in the busy row."""
         bits = np.zeros(length, np.int64)
         operand = singles.operand_bits[own][:, self.elements].sum(axis=0)
         spill = singles.spill_bits[own][:, self.elements].sum(axis=0)
-        for at, of_blocks, of_elements in (
-            (s.M_OPERAND_AT, moves.operand_bits[blocks], operand),
-            (s.M_SPILL_AT, moves.spill_bits[blocks], np.repeat(spill, 2)),
-            (s.M_STATE_AT, moves.state_bits[blocks], np.zeros(0, np.int64)),
+        for begin, of_blocks, of_elements in (
+            (at.operand, moves.operand_bits[blocks], operand),
+            (at.spill, moves.spill_bits[blocks], np.repeat(spill, 2)),
+            (at.state, moves.state_bits[blocks], np.zeros(0, np.int64)),
         ):
             values = np.concatenate([of_blocks.ravel(), of_elements])
-            bits[machine[at] : machine[at] + len(values)] = values
+            bits[begin : begin + len(values)] = values
         bits[length - len(self.fixed.bits) :] = self.fixed.bits
         return bits
 
@@ -270,7 +274,7 @@ class GroupRows:
 
         The second array, (image, entry), says where those of each layer's scope begin.
         """
-        machine, entries, scopes = self.plan.machine, self.constants.entries, table.timed.scopes
+        entries, scopes = self.constants.entries, table.timed.scopes
         at = np.zeros((self.images, len(entries.scope)), np.int64)
         if not len(self.loads):
             return np.zeros(0, np.int64), at
@@ -284,25 +288,4 @@ class GroupRows:
         inputs = np.minimum(size, np.repeat(tokens.ravel(), each) - number * size)
         layer = np.repeat(np.tile(entries.layer[self.loads], self.images), each)
         width = self.constants.layers.columns[layer]
-        return -(-inputs * width * self.weight_bits[layer] // machine.port_bits), at
-
-
-def _machine_row(plan: Plan) -> Ints:
-    machine, row = plan.machine, np.zeros(s.MACHINE_COLUMNS, np.int64)
-    row[s.M_CORES] = machine.cores
-    row[s.M_WEIGHT_SLOTS] = machine.weight_slots
-    row[s.M_PREFETCH] = machine.prefetch_chunks
-    row[s.M_DEMAND_FIRST] = machine.demand_first
-    row[s.M_LOCAL_CHUNKS] = machine.local_chunks
-    row[s.M_SUM_BLOCKS] = machine.accumulator_blocks
-    row[s.M_OPERAND_BLOCKS] = machine.operand_blocks
-    graph = plan.graph
-    for place, role in (
-        (s.M_PORT_LATENCY, "weight_port"),
-        (s.M_DRAM_LATENCY, "dram"),
-        (s.M_GLOBAL_LATENCY, "global_buffer"),
-        (s.M_VECTOR_LATENCY, "vector_unit"),
-    ):
-        row[place] = graph.latency(role)
-    row[s.M_DRAM], row[s.M_GLOBAL] = graph.one("dram"), graph.one("global_buffer")
-    return row
+        return -(-inputs * width * self.weight_bits[layer] // self.plan.port_bits), at

@@ -19,12 +19,15 @@ def tap_offset(shape: Ints, tap: int) -> tuple[int, int, int]:
 
 
 @kernel_part
-def pixel_under(shape: Ints, row: int, kernel_z: int, kernel_y: int, kernel_x: int) -> int:
-    """Return the stored pixel under a tap of a row's window; -1 in padding and between pixels."""
+def pixel_under(shape: Ints, row: int, tap: tuple[int, int, int]) -> int:
+    """Return the stored pixel under a tap of a row's window; -1 in padding and between pixels.
+
+    `tap`: its offset.
+    """
     line = row // shape[w.OUT_WIDTH]
-    z = line // shape[w.OUT_HEIGHT] * shape[w.STRIDE_Z] + kernel_z
-    y = line % shape[w.OUT_HEIGHT] * shape[w.STRIDE_Y] + kernel_y
-    x = row % shape[w.OUT_WIDTH] * shape[w.STRIDE_X] + kernel_x
+    z = line // shape[w.OUT_HEIGHT] * shape[w.STRIDE_Z] + tap[0]
+    y = line % shape[w.OUT_HEIGHT] * shape[w.STRIDE_Y] + tap[1]
+    x = row % shape[w.OUT_WIDTH] * shape[w.STRIDE_X] + tap[2]
     if z % shape[w.SPREAD_Z] + y % shape[w.SPREAD_Y] + x % shape[w.SPREAD_X] > 0:
         return -1
     z, y, x = z // shape[w.SPREAD_Z], y // shape[w.SPREAD_Y], x // shape[w.SPREAD_X]

@@ -136,6 +136,17 @@ class Plan:
         return roles if orders and not named and self.network.timesteps > 1 else []
 
     @property
+    def port_bits(self) -> int:
+        """Return the bits a cycle through the weight port."""
+        weights = self.architecture.core.buffers.weights
+        return int(weights.bits_per_cycle(self.architecture.clock_mhz))
+
+    @property
+    def vector_lanes(self) -> int:
+        """Return the elements a cycle of a vector unit."""
+        return self.architecture.core.vector_unit.elements_per_cycle
+
+    @property
     def unit_names(self) -> tuple[str, ...]:
         """The names of the machine's units, in order of their number."""
         return self.graph.names
@@ -197,18 +208,14 @@ def _pinned(mapping: Mapping, layer: Layer, cut: Cut) -> int:
 
 def _machine(frame: Frame, mapping: Mapping) -> Machine:
     architecture = frame.architecture
-    core, dataflow, clock = architecture.core, architecture.dataflow, architecture.clock_mhz
-    vector, weights = core.vector_unit, core.buffers.weights
     return Machine(
         cores=len(architecture.cores),
-        port_bits=int(weights.bits_per_cycle(clock)),
         weight_slots=min(mapping.weight_slots, frame.slots - frame.most_pinned(mapping.pinned)),
         prefetch_chunks=mapping.prefetch_chunks,
         demand_first=int(mapping.demand_first),
-        local_chunks=dataflow.local_weight_chunks,
-        accumulator_blocks=mapping.sum_blocks,
+        local_chunks=architecture.dataflow.local_weight_chunks,
+        sum_blocks=mapping.sum_blocks,
         operand_blocks=2,
-        vector_lanes=vector.elements_per_cycle,
     )
 
 

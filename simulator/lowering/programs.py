@@ -9,13 +9,13 @@ from typing import NamedTuple
 import numpy as np
 
 from simulator.config.arrays import Int32s, Ints
-from simulator.lowering import structure as s
 from simulator.lowering.constants import IN_DRAM, Constants
 from simulator.lowering.group import GroupRows
 from simulator.lowering.singles import Singles
-from simulator.lowering.structure import Tasks, emit
+from simulator.lowering.structure import Columns, emit
 from simulator.lowering.table import Table
 from simulator.lowering.tables import PORT_LOAD
+from simulator.lowering.task_table import Tasks
 from simulator.lowering.timing import Moves, block_busy
 from simulator.program import Program, Structure
 
@@ -127,9 +127,9 @@ class ProgramMaker:
             found = self._emitted(rows, tasks, fixed_at)
             own, size = int(table.blocks.per_scope[first:last].sum()), len(rows.fixed.layer)
             for section, at, length in (
-                (0, tasks.machine[s.M_OPERAND_AT], own),
-                (1, tasks.machine[s.M_SPILL_AT], 2 * own),
-                (2, tasks.machine[s.M_STATE_AT], 2 * own),
+                (0, tasks.at.operand, own),
+                (1, tasks.at.spill, 2 * own),
+                (2, tasks.at.state, 2 * own),
                 (3, fixed_at, size),
             ):
                 sections[section].append(found.uses[at : at + length])
@@ -188,7 +188,7 @@ class ProgramMaker:
         return self._rows[key]
 
 
-def _fetches(rows: GroupRows, columns: s.Columns, fixed_at: int) -> Ints:
+def _fetches(rows: GroupRows, columns: Columns, fixed_at: int) -> Ints:
     """Count the operations that bring a layer's weights to a core, from where it has them."""
     fixed, plan = rows.fixed, rows.plan
     source = np.array([each.source for each in plan.layers], np.int64)

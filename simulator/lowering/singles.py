@@ -104,7 +104,7 @@ class _Filler:
     def single(self, step: int, unit: int, elements: Ints | int, latency: int, kind: int) -> None:
         """Set a step that passes so many elements on the lanes of a vector unit."""
         self.found.unit[step] = unit
-        self.found.busy[:, step] = -(-elements // self.plan.machine.vector_lanes)
+        self.found.busy[:, step] = -(-elements // self.plan.vector_lanes)
         self.found.latency[step] = latency
         self.found.category[step] = kind
 
@@ -207,7 +207,7 @@ class _Filler:
         together = self.active_tokens[:, steps.mask].sum(axis=2)
         live = np.where(steps.timestep == ALL_TIMESTEPS, together, by_step)
         at = np.arange(self.images)[:, None] * self.counts.layers + steps.layer
-        lanes, found = self.plan.machine.vector_lanes, self.found
+        lanes, found = self.plan.vector_lanes, self.found
         halts, fields = steps.kind == "halting", steps.kind == "mean_field"
         wide = live * steps.width
         elements = np.where(halts, live if self.skip.overlaps_decision else wide + live, wide)

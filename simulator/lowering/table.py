@@ -19,8 +19,9 @@ from simulator.lowering.arrays import Costs, additions, cost_tiles
 from simulator.lowering.bits import BitGather, BlockRows, block_rows
 from simulator.lowering.by_inputs import reach
 from simulator.lowering.constants import Constants
+from simulator.lowering.ones import count_ones
 from simulator.lowering.scopes import RowList, ScopePlan, Scopes, list_rows, make_scopes, starts
-from simulator.lowering.tiles import Batch, TileLayout, count_ones, lay_out
+from simulator.lowering.tiles import Batch, TileLayout, lay_out
 from simulator.lowering.walks import Walks
 
 

@@ -45,21 +45,12 @@ UNDIVIDED, BLOCKS, TILES, GROUPS = range(4)
 
 
 class Machine(NamedTuple):
-    """What the emission knows of the machine: integers only.
-
-    `cores`: equal cores; `port_bits`: bits a cycle through the weight port; `weight_slots`: chunks
-    of weights that the weight buffer holds besides pinned ones; `prefetch_chunks`: chunks that are
-    fetched before their use at most, 0 = as many as the weight buffer holds; `demand_first`: 1 if
-    their fetches yield to activations; `local_chunks`, `accumulator_blocks`, `operand_blocks`:
-    places in an array, for partial sums, for operand blocks from outside.
-    """
+    """What loops follow from of the machine: integers only."""
 
     cores: int
-    port_bits: int
-    weight_slots: int
-    prefetch_chunks: int
-    demand_first: int
-    local_chunks: int
-    accumulator_blocks: int
+    weight_slots: int  # chunks of weights that the weight buffer holds besides pinned ones
+    prefetch_chunks: int  # fetched before their use at most, 0 = as many as the buffer holds
+    demand_first: int  # 1: their fetches yield to activations
+    local_chunks: int  # places in an array, for partial sums, for operand blocks from outside
+    sum_blocks: int
     operand_blocks: int
-    vector_lanes: int

@@ -13,16 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from simulator.config.arrays import Bools, Bytes, Ints
+from simulator.lowering import task_table as s
 from simulator.lowering.constants import IN_DRAM, IN_GLOBAL
 from simulator.lowering.requests import Requests, requests
-from simulator.lowering.structure import (
-    F_OPERAND,
-    F_SPILL,
-    F_SPILL_RAGGED,
-    F_STATE_READ,
-    F_STATE_WRITE,
-    F_VECTOR,
-)
 from simulator.lowering.table import Table
 
 
@@ -111,20 +104,20 @@ class BlockBusy(NamedTuple):
 
 def block_busy(table: Table, moves: Moves) -> BlockBusy:
     """Return the element-wise cycles of full and ragged column tiles, and the flags of blocks."""
-    layers, machine = table.constants.layers, table.constants.plan.machine
+    layers = table.constants.layers
     layer, rows = table.blocks.layer, table.blocks.rows
     elements = -(-rows * layers.work[layer] // np.maximum(layers.full[layer], 1))
-    lanes = machine.vector_lanes
+    lanes = table.constants.plan.vector_lanes
     # Sums are drained a row's vector after the other: what is left of its lanes stays idle.
     columns = layers.columns[layer]
     at_once = np.minimum(lanes, columns)[:, None]
     widths = np.stack([columns, table.blocks.outputs % columns], axis=1)
     widths = -(-widths // at_once) * at_once
     vector = -(-elements[:, None] * widths // lanes)
-    flags = (elements > 0) * F_VECTOR
-    flags |= (moves.operand_busy > 0) * F_OPERAND
-    flags |= (moves.spill_busy[:, 0] > 0) * F_SPILL
-    flags |= (moves.spill_busy[:, 1] > 0) * F_SPILL_RAGGED
-    flags |= moves.reads * F_STATE_READ
-    flags |= moves.writes * F_STATE_WRITE
+    flags = (elements > 0) * s.F_VECTOR
+    flags |= (moves.operand_busy > 0) * s.F_OPERAND
+    flags |= (moves.spill_busy[:, 0] > 0) * s.F_SPILL
+    flags |= (moves.spill_busy[:, 1] > 0) * s.F_SPILL_RAGGED
+    flags |= moves.reads * s.F_STATE_READ
+    flags |= moves.writes * s.F_STATE_WRITE
     return BlockBusy(vector, flags.astype(np.uint8))
