@@ -6,6 +6,7 @@ neurons fire. Most are written as their owners would write them, none with this 
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -63,53 +64,23 @@ class Plain(Base):
         return self.n3(self.c3(a + self.n2(self.c2(a))))
 
 
-class InPlace(Base):
-    def forward(self, x: Tensor) -> Any:
-        a = self.n1(self.c1(x))
-        b = self.n2(self.c2(a))
-        b += a
-        return self.n3(self.c3(b))
+class Joined(Base):
+    """Joins the spikes of two layers."""
 
-
-class InPlaceView(Base):
-    def forward(self, x: Tensor) -> Any:
-        a = self.n1(self.c1(x))
-        b = self.n2(self.c2(a))
-        b.view(b.shape).add_(a)
-        return self.n3(self.c3(b))
-
-
-class InPlaceOld(Base):
-    def forward(self, x: Tensor) -> Any:
-        a = self.n1(self.c1(x))
-        b = self.n2(self.c2(a))
-        a += b
-        return self.n3(self.c3(a))
-
-
-class Cat(Base):
-    def __init__(self) -> None:
+    def __init__(self, join: Callable[[Tensor, Tensor], Tensor], channels: int = 8) -> None:
         super().__init__()
-        self.c3 = layer.Conv2d(16, 8, 3, padding=1, step_mode="m")
+        self.join = join
+        if channels != 8:
+            self.c3 = layer.Conv2d(channels, 8, 3, padding=1, step_mode="m")
 
     def forward(self, x: Tensor) -> Any:
         a = self.n1(self.c1(x))
-        b = self.n2(self.c2(a))
-        return self.n3(self.c3(torch.cat([a, b], 2)))
+        return self.n3(self.c3(self.join(a, self.n2(self.c2(a)))))
 
 
-class Clamp(Base):
-    def forward(self, x: Tensor) -> Any:
-        a = self.n1(self.c1(x))
-        b = self.n2(self.c2(a))
-        return self.n3(self.c3(torch.clamp(a + b, 0, 1)))
-
-
-class Iand(Base):
-    def forward(self, x: Tensor) -> Any:
-        a = self.n1(self.c1(x))
-        b = self.n2(self.c2(a))
-        return self.n3(self.c3(a * (1 - b)))
+def added_through_a_view(a: Tensor, b: Tensor) -> Tensor:
+    b.view(b.shape).add_(a)
+    return b
 
 
 class SharedConvolution(Base):
@@ -609,12 +580,12 @@ class Vectors(nn.Module):
 
 ZOO: dict[str, Callable[[], Case]] = {
     "plain": lambda: multi_step(Plain(), 3),
-    "in_place": lambda: multi_step(InPlace(), 3),
-    "in_place_view": lambda: multi_step(InPlaceView(), 3),
-    "in_place_old": lambda: multi_step(InPlaceOld(), 3),
-    "cat": lambda: multi_step(Cat(), 3),
-    "clamp": lambda: multi_step(Clamp(), 3),
-    "iand": lambda: multi_step(Iand(), 3),
+    "in_place": lambda: multi_step(Joined(lambda a, b: operator.iadd(b, a)), 3),
+    "in_place_view": lambda: multi_step(Joined(added_through_a_view), 3),
+    "in_place_old": lambda: multi_step(Joined(operator.iadd), 3),
+    "cat": lambda: multi_step(Joined(lambda a, b: torch.cat([a, b], 2), 16), 3),
+    "clamp": lambda: multi_step(Joined(lambda a, b: torch.clamp(a + b, 0, 1)), 3),
+    "iand": lambda: multi_step(Joined(lambda a, b: a * (1 - b)), 3),
     "shared_convolution": lambda: multi_step(SharedConvolution(), 3),
     "shared_neuron": lambda: multi_step(SharedNeuron(), 3),
     "outputs": lambda: multi_step(Outputs(), 2),

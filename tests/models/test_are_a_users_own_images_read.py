@@ -17,9 +17,10 @@ import stasim
 from models.capture import main
 from models.capturing import capture
 from models.errors import ModelError
-from simulator.trace import Trace, unpack_bits
+from simulator.trace import Trace
 from tests.messages import cases, refused, said
 from tests.models.any_networks import Plain, lif, pictures
+from tests.models.stored import values
 
 MEAN, STD = (0.4, 0.6, 0.2), (0.2, 0.25, 0.3)
 NETWORK = """
@@ -49,15 +50,11 @@ def plain() -> Plain:
     return Plain()
 
 
-def values(path: Path) -> Tensor:
+def read_by(path: Path) -> Tensor:
     """(image, row, channel): what the trace says the network read."""
     with Trace.open(path) as trace:
-        name, spec = next(iter(trace.tensors.items()))
-        bits = [unpack_bits(image.tensors[name], spec.channels) for image in trace]
-        weights = 2 ** np.arange(spec.planes)
-        numbers = np.tensordot(np.array(bits), weights, axes=([2], [0]))[:, 0]
-        found = (numbers - np.array(spec.zero_point)) * np.array(spec.scale)
-        return torch.from_numpy(found).float()
+        name = next(iter(trace.tensors))
+        return torch.stack([values(trace, name, image)[0] for image in trace]).float()
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +87,7 @@ def test_each_form_gives_the_same_trace(form: str, folder: Path, tmp_path: Path)
     path = capture(plain(), FORMS[form](folder), tmp_path / "t.npz", **options)
     wanted = (pictures().float() / 255).flatten(2).transpose(1, 2)
     wanted = (wanted - torch.tensor(MEAN)) / torch.tensor(STD)
-    torch.testing.assert_close(values(path), wanted, atol=1e-5, rtol=0)
+    torch.testing.assert_close(read_by(path), wanted, atol=1e-5, rtol=0)
     with Trace.open(path) as trace:
         labels = [image.label for image in trace]
         assert trace.manifest["tensors"][0]["kind"] == "integer"  # whole pixels, not rounded ones
@@ -110,7 +107,7 @@ def test_the_command_reads_them_too(
     sys.modules.pop("my_network", None)
     options: dict[str, Any] = {"sequence": True, "timesteps": 3, "mean": MEAN, "std": STD}
     capture(plain(), folder / "x.npz", tmp_path / "u.npz", **options)
-    assert torch.equal(values(tmp_path / "t.npz"), values(tmp_path / "u.npz"))
+    assert torch.equal(read_by(tmp_path / "t.npz"), read_by(tmp_path / "u.npz"))
     with Trace.open("t.npz") as trace:
         assert trace.manifest["dataset"]["name"] == "x"
 

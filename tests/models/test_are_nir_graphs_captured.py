@@ -14,9 +14,10 @@ import torch
 from models.capturing import capture
 from models.errors import ModelError
 from models.foreign.nir_graphs import network_of_nir
-from simulator.trace import Trace, unpack_bits
+from simulator.trace import Trace
 from tests.messages import said
 from tests.models.foreign_networks import images_of
+from tests.models.stored import integers
 
 DT = 1e-4
 
@@ -75,8 +76,7 @@ def test_the_trace_is_the_graph_run_by_hand(tmp_path: Path) -> None:
         weight, bias = torch.from_numpy(conv.weight), torch.from_numpy(conv.bias)
         current = torch.nn.functional.conv2d(x, weight, bias, 2, 1)
         spec = trace.tensors[next(o.input for o in trace.operations if o.kind == "linear")]
-        bits = unpack_bits(trace.read(0).tensors[spec.name], spec.channels)
-        sums = (bits * (2 ** np.arange(bits.shape[1]))[:, None, None]).sum(1)
+        sums = integers(trace, spec.name, trace.read(0))
         membrane = torch.zeros_like(current)
         for step in range(2):
             membrane = membrane + (current - membrane) / 2.0

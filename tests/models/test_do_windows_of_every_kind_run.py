@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 import stasim
@@ -22,14 +21,14 @@ from simulator.engine.replay import replay
 from simulator.lowering import Lowering, make_plan
 from simulator.operations import read_network
 from simulator.simulate import simpy_engine
-from simulator.trace import Image, OperationSpec, Trace, unpack_bits
+from simulator.trace import OperationSpec, Trace, unpack_bits
 from tests.machines import GENERAL
 from tests.models.any_networks import case, lif
+from tests.models.stored import additions
 
 ROOT = Path(__file__).parents[2]
-MACHINES = GENERAL
 VARIANTS = [
-    *((machine, []) for machine in MACHINES),
+    *((machine, []) for machine in GENERAL),
     ("sparse_pe", ["dataflow.kind=tick_batched"]),
     ("sparse_pe", ["cores.pe_array.word_inputs=8", "cores.pe_array.columns=3"]),
     ("sparse_pe", ["cores.buffers.weights.size_kib=4", "cores.buffers.spikes.size_kib=1"]),
@@ -64,37 +63,9 @@ def path(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("traces")
     if request.param == "volumes":
         images = torch.randint(0, 256, (1, 4, 7, 6), dtype=torch.uint8)
-        return capture(
-            Volumes(), images, folder / "t.npz",
-            prepare=lambda x: x.unsqueeze(0).repeat(3, 1, 1, 1, 1),
-        )  # fmt: skip
+        return capture(Volumes(), images, folder / "t.npz", sequence=True, timesteps=3)
     own = case(request.param)
     return capture(own.network, own.images, folder / "t.npz", **own.options)
-
-
-def additions(operation: OperationSpec, trace: Trace, image: Image) -> int | None:
-    """The additions of all timesteps; None of an operation that is no convolution."""
-    if operation.kind not in ("conv2d", "convolution"):
-        return None
-    shapes: Any = operation.shapes
-    spec = trace.tensors[operation.input]
-    bits = unpack_bits(image.tensors[operation.input], spec.channels)
-    maps = torch.from_numpy(bits.astype(np.float64)).flatten(0, 1).transpose(1, 2)
-    maps = maps.unflatten(2, tuple(shapes["in_grid"]))
-    groups, kernel = shapes.get("groups", 1), tuple(shapes["kernel"])
-    size = shapes["in_channels"], shapes["out_channels"]
-    stride, padding = tuple(shapes["stride"]), tuple(shapes["padding"])
-    options: dict[str, Any] = {"stride": stride, "padding": padding, "groups": groups}
-    options["dilation"] = tuple(shapes.get("dilation", (1,) * len(kernel)))
-    name = f"conv_transpose{len(kernel)}d" if shapes.get("transposed") else f"conv{len(kernel)}d"
-    weight = torch.ones(size[1], size[0] // groups, *kernel, dtype=torch.float64)
-    if shapes.get("transposed"):
-        weight = torch.ones(size[0], size[1] // groups, *kernel, dtype=torch.float64)
-        plain = getattr(F, name)(maps, weight, **options).shape[2:]
-        more = zip(shapes["out_grid"], plain, strict=True)
-        options["output_padding"] = tuple(out - own for out, own in more)
-    repeats = operation.timesteps // spec.timesteps
-    return int(getattr(F, name)(maps, weight, **options).sum()) * repeats
 
 
 def parameters(operation: OperationSpec) -> int:
@@ -118,9 +89,12 @@ def test_each_layer_adds_what_its_twin_adds(machine: str, overrides: list[str], 
         operations = {each.name: each for each in trace.operations}
         checked = 0
         for layer in plan.network.layers:
-            added = additions(operations[layer.name], trace, image)
-            if added is None:
+            own = operations[layer.name]
+            if own.kind not in ("conv2d", "convolution"):
                 continue
+            spec = trace.tensors[own.input]
+            bits = torch.from_numpy(unpack_bits(image.tensors[own.input], spec.channels))
+            added = additions(own, bits.flatten(0, 1)) * (own.timesteps // spec.timesteps)
             checked += 1
             assert lowered.useful_accumulations[layer.index] == added, layer.name
             read = sum(

@@ -19,7 +19,8 @@ from models.networks.config import DATASETS, ISPS_FORMS, Dataset, HaltingConfig,
 from models.networks.stas import STAS
 from models.operations import describe
 from models.operations.writing import write_trace
-from simulator.trace import Trace, unpack_bits
+from simulator.trace import Trace
+from tests.models.stored import integers
 from tests.models.tiny_networks import Keeper, lively, pictures, tiny_config
 
 IMPORTANT = HaltingConfig("block", policy="token_importance", output="last", budget=0.6)
@@ -32,48 +33,25 @@ def written(path: Path, model: STAS, count: int = 3, batch: int = 2) -> Path:
     return path
 
 
-def integers(trace: Trace, name: str, packed: np.ndarray) -> np.ndarray:
-    """(timestep, row, channel) values of a stored tensor."""
-    bits = unpack_bits(packed, trace.tensors[name].channels)
-    weights = 2 ** np.arange(bits.shape[1])
-    return np.tensordot(bits, weights, axes=([1], [0]))
+CONFIGS = {
+    "stas": tiny_config(),
+    "baseline": tiny_config(halting=False, isps=False),
+    "after_lif": tiny_config(pool="after_lif"),
+    "block": tiny_config(halting=HaltingConfig("block", gamma=6.0, beta=-5.0), isps="late_sum"),
+    "importance": tiny_config(halting=IMPORTANT, isps="late_sum", integration="sum"),
+    "timestep": tiny_config(halting=HaltingConfig("timestep", beta=-1.0), isps="single_step"),
+    "spikingformer": tiny_config(family="spikingformer"),
+    "spikingformer late": tiny_config(family="spikingformer", isps="late_sum", halting=False),
+    "sdt": tiny_config(family="sdt"),
+    "sdt importance": tiny_config(family="sdt", isps="single_step", halting=IMPORTANT),
+    "sdt baseline": tiny_config(family="sdt", isps=False, halting=False),
+    "qkformer": tiny_config(family="qkformer"),
+    "qkformer late": tiny_config(family="qkformer", isps="late_sum", halting=False),
+    "qkformer on large images": tiny_config(family="qkformer", isps=False, dataset=LARGE),
+}
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        tiny_config(),
-        tiny_config(halting=False, isps=False),
-        tiny_config(pool="after_lif"),
-        tiny_config(halting=HaltingConfig("block", gamma=6.0, beta=-5.0), isps="late_sum"),
-        tiny_config(halting=IMPORTANT, isps="late_sum", integration="sum"),
-        tiny_config(halting=HaltingConfig("timestep", beta=-1.0), isps="single_step"),
-        tiny_config(family="spikingformer"),
-        tiny_config(family="spikingformer", isps="late_sum", halting=False),
-        tiny_config(family="sdt"),
-        tiny_config(family="sdt", isps="single_step", halting=IMPORTANT),
-        tiny_config(family="sdt", isps=False, halting=False),
-        tiny_config(family="qkformer"),
-        tiny_config(family="qkformer", isps="late_sum", halting=False),
-        tiny_config(family="qkformer", isps=False, dataset=LARGE),
-    ],
-    ids=[
-        "stas",
-        "baseline",
-        "after_lif",
-        "block",
-        "importance",
-        "timestep",
-        "spikingformer",
-        "spikingformer late",
-        "sdt",
-        "sdt importance",
-        "sdt baseline",
-        "qkformer",
-        "qkformer late",
-        "qkformer on large images",
-    ],
-)
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_every_stored_value_is_the_networks(tmp_path: Path, config: ModelConfig) -> None:
     model = lively(config)
     keeper, topology = Keeper(), describe(config)
@@ -88,7 +66,7 @@ def test_every_stored_value_is_the_networks(tmp_path: Path, config: ModelConfig)
         assert set(keeper.tensors()) == set(trace.tensors) - {"sps.image"}
         for image in trace:
             for name, tensor in keeper.tensors().items():
-                stored = integers(trace, name, image.tensors[name])
+                stored = integers(trace, name, image)
                 unit = topology.tensors[name].unit
                 assert np.array_equal(stored, (tensor[:, image.index] * unit).round().numpy()), name
             for block in range(config.size.blocks):
@@ -98,7 +76,7 @@ def test_every_stored_value_is_the_networks(tmp_path: Path, config: ModelConfig)
                     else np.ones((config.timesteps, config.tokens), bool)
                 )
                 assert np.array_equal(image.active[str(block)], expected)
-            pixels = integers(trace, "sps.image", image.tensors["sps.image"])[0]
+            pixels = integers(trace, "sps.image", image)[0]
             original = images.pixels[image.index]
             assert np.array_equal(pixels.T.reshape(original.shape), original)
             assert image.label == pictures(3).labels[image.index]
@@ -145,7 +123,7 @@ def test_a_sequence_is_stored_picture_by_picture(tmp_path: Path, isps: str, fami
         trace.verify()
         assert "in time: rows" in trace.manifest["dataset"]["source"]
         for image in trace:
-            stored = integers(trace, "sps.image", image.tensors["sps.image"])
+            stored = integers(trace, "sps.image", image)
             pixels = images.pixels[image.index]
             assert np.array_equal(stored.transpose(0, 2, 1).reshape(pixels.shape), pixels)
 
@@ -154,7 +132,7 @@ def test_streams_are_the_sums_of_their_parts(tmp_path: Path) -> None:
     model = lively(tiny_config())
     with Trace.open(written(tmp_path / "t.npz", model)) as trace:
         image = trace.read(0)
-        value = {name: integers(trace, name, bits) for name, bits in image.tensors.items()}
+        value = {name: integers(trace, name, image) for name in image.tensors}
         active = image.active
         assert np.array_equal(value["sps.0.integrated"][0], value["sps.0.out"].sum(0))
         assert np.array_equal(value["blocks.0.x"], value["sps.3.out"] + value["sps.4.out"])
@@ -174,7 +152,7 @@ def test_attention_neurons_follow_from_stored_q_k_v(tmp_path: Path) -> None:
     with Trace.open(written(tmp_path / "t.npz", lively(config))) as trace:
         image = trace.read(1)
         names = [f"blocks.0.attn.{part}" for part in ("q", "k", "v", "out")]
-        q, k, v, out = (integers(trace, name, image.tensors[name]) for name in names)
+        q, k, v, out = (integers(trace, name, image) for name in names)
         membrane = np.zeros((config.tokens, config.size.embed_dim))
         for step in range(config.timesteps):
             current = np.zeros_like(membrane)
@@ -197,10 +175,10 @@ def test_gates_follow_from_stored_spikes(tmp_path: Path, family: str) -> None:
         image = trace.read(1)
         names = ("q", "k", "gate", "out")
         values = [f"{where}.{name}" for name in names]
-        q, k, gate, out = (integers(trace, name, image.tensors[name]) for name in values)
+        q, k, gate, out = (integers(trace, name, image) for name in values)
         opened, gated = k, q
         if family == "sdt":
-            v = integers(trace, f"{where}.v", image.tensors[f"{where}.v"])
+            v = integers(trace, f"{where}.v", image)
             sums = (k * v).sum(1, keepdims=True).astype(float)
         else:
             heads = q.reshape(*q.shape[:2], config.size.heads, -1)

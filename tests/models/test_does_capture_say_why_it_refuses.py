@@ -18,6 +18,7 @@ from models.errors import ModelError
 from simulator.trace import Trace, unpack_bits
 from tests.messages import said
 from tests.models.any_networks import Base, Halting, Plain, T, lif, pictures, repeated
+from tests.models.stored import integers
 
 HERE = Path(__file__).name
 
@@ -30,40 +31,20 @@ def refused(network: Any, path: Path, images: Any = None, **options: Any) -> str
     return str(caught.value)
 
 
-class Dropped(Base):
-    def forward(self, x: Tensor) -> Any:
-        a = F.dropout(self.n1(self.c1(x)), 0.5)
-        return self.n3(self.c3(a))
+class Between(Base):
+    """Does something to the sums of the first layer, or to its spikes."""
 
-
-class Noisy(Base):
-    def forward(self, x: Tensor) -> Any:
-        a = self.c1(x)
-        return self.n3(self.c3(self.n1(a + torch.rand_like(a))))
-
-
-class Numpy(Base):
-    def forward(self, x: Tensor) -> Any:
-        a = self.n1(self.c1(x))
-        back = torch.from_numpy(a.numpy().copy())
-        return self.n3(self.c3(back))
-
-
-class Behind(Base):
-    """Changes memory where PyTorch does not see it."""
+    def __init__(self, spikes: Any = lambda a: a, sums: Any = lambda a: a) -> None:
+        super().__init__()
+        self.spikes, self.sums = spikes, sums
 
     def forward(self, x: Tensor) -> Any:
-        a = self.n1(self.c1(x))
-        a.numpy()[..., :2] = 0
-        return self.n3(self.c3(a))
+        return self.n3(self.c3(self.spikes(self.n1(self.sums(self.c1(x))))))
 
 
-class Counted(Base):
-    """Makes a Python number of its data."""
-
-    def forward(self, x: Tensor) -> Any:
-        a = self.n1(self.c1(x))
-        return self.n3(self.c3(a * float(a.mean())))
+def overwritten(a: Tensor) -> Tensor:
+    a.numpy()[..., :2] = 0
+    return a
 
 
 class Leaving(Base):
@@ -105,15 +86,28 @@ class Opaque(Base):
 @pytest.mark.parametrize(
     ("network", "parts"),
     [
-        (Dropped, (f"at {HERE}:", "dropout is on", "pass training=self.training")),
-        (Noisy, (f"at {HERE}:", "random numbers enter behind the first layer")),
-        (Numpy, ("c3 at", HERE, "no recorded operation made", "numpy")),
-        (Behind, ("c3", "memory was changed outside PyTorch")),
-        (Counted, ("another image", "a Python value was made of the data")),
+        (
+            lambda: Between(lambda a: F.dropout(a, 0.5)),
+            (f"at {HERE}:", "dropout is on", "pass training=self.training"),
+        ),
+        (
+            lambda: Between(sums=lambda a: a + torch.rand_like(a)),
+            (f"at {HERE}:", "random numbers enter behind the first layer"),
+        ),
+        (
+            lambda: Between(lambda a: torch.from_numpy(a.numpy().copy())),
+            ("c3 at", HERE, "no recorded operation made", "numpy"),
+        ),
+        (lambda: Between(overwritten), ("c3", "memory was changed outside PyTorch")),
+        (
+            lambda: Between(lambda a: a * float(a.mean())),
+            ("another image", "a Python value was made of the data"),
+        ),
         (Trained, ("norm at", "statistics of the batch", "call eval()")),
         (Sparse, (f"at {HERE}:", "sparse tensor", "make it dense")),
         (Opaque, (f"at {HERE}:", "aten::_cdist_forward", "replace it")),
     ],
+    ids=["dropped", "noisy", "numpy", "behind", "counted", "trained", "sparse", "opaque"],
 )
 def test_one_message_says_where_and_what_to_do(
     network: Any, parts: tuple[str, ...], tmp_path: Path
@@ -202,45 +196,35 @@ def test_active_is_the_identity_outside_of_a_capture() -> None:
     assert active(alive, "block") is alive
 
 
-class Coded(Base):
-    """A random coder ahead of the first layer."""
-
-    def forward(self, x: Tensor) -> Any:
-        return self.n1(self.c1((torch.rand_like(x) <= x).float()))
-
-
 def test_inputs_are_stored_as_what_they_are(tmp_path: Path) -> None:
     torch.manual_seed(0)
 
-    def stored(network: nn.Module, prepare: Any, images: Any = None) -> Any:
+    def stored(prepare: Any, images: Any = None) -> Any:
         own = pictures() if images is None else images
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            path = capture(network, own, tmp_path / "t.npz", prepare=prepare)
+            path = capture(Plain(), own, tmp_path / "t.npz", prepare=prepare)
         with Trace.open(path) as trace:
-            image = trace.read(1)
-            spec = trace.tensors["input"]
-            bits = unpack_bits(image.tensors["input"], spec.channels)
-            return spec, np.tensordot(bits, 2 ** np.arange(bits.shape[1]), axes=([1], [0]))
+            return trace.tensors["input"], integers(trace, "input", trace.read(1))
 
     pixels = pictures()[1].flatten(1).T.numpy()
-    spec, found = stored(Plain(), repeated)  # pixel / 255
+    spec, found = stored(repeated)  # pixel / 255
     assert (spec.timesteps, spec.planes, spec.zero_point) == (1, 8, 0)
     assert spec.scale == pytest.approx(1 / 255)
     assert np.array_equal(found[0], pixels)
     mean, deviation = torch.tensor([0.48, 0.45, 0.40]), torch.tensor([0.22, 0.23, 0.24])
     shape = (3, 1, 1)
     normal = lambda x: repeated((x - mean.view(shape)) / deviation.view(shape))  # noqa: E731
-    spec, found = stored(Plain(), normal)
+    spec, found = stored(normal)
     assert np.array_equal(found[0], pixels)
     values = (found[0] - np.array(spec.zero_point)) * np.array(spec.scale)
     expected = normal(pictures()[1:].float() / 255)[0, 0].flatten(1).T.numpy()
     assert np.abs(values - expected).max() < 1e-5
-    spec, found = stored(Coded(), repeated)
+    spec, found = stored(lambda x: (torch.rand_like(repeated(x)) <= repeated(x)).float())  # coded
     assert (spec.kind, spec.timesteps) == ("spikes", T)
     assert 0.3 < found.mean() < 0.7
     reals = torch.rand(2, 3, 12, 12)
-    spec, found = stored(Plain(), repeated, reals)
+    spec, found = stored(repeated, reals)
     assert spec.planes == 8
     assert 0 < spec.error <= spec.scale
     values = found[0] * spec.scale

@@ -4,14 +4,11 @@ operation counter's counts.
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from spikingjelly.activation_based import functional
 from spikingjelly.activation_based.op_counter import ACCounter, DispatchCounterMode, MACCounter
 
@@ -19,7 +16,7 @@ from models import capture
 from models.networks.checkpoints import adopt
 from models.networks.stas import STAS
 from models.operations import describe
-from simulator.trace import Image, OperationSpec, Trace, unpack_bits
+from simulator.trace import Trace
 from tests.models.foreign_networks import (
     NETWORKS,
     captured,
@@ -28,6 +25,7 @@ from tests.models.foreign_networks import (
     lively_network,
     our_config,
 )
+from tests.models.stored import additions, integers, macs
 from tests.models.tiny_networks import Keeper
 
 EXAMPLE = """
@@ -44,12 +42,6 @@ def make_network():
     return net
 """
 CONVOLUTION = torch.ops.aten.convolution.default
-
-
-def integers(trace: Trace, name: str, image: Image) -> np.ndarray:
-    """(timestep, row, channel) values of a stored tensor."""
-    bits = unpack_bits(image.tensors[name], trace.tensors[name].channels)
-    return np.tensordot(bits, 2 ** np.arange(bits.shape[1]), axes=([1], [0]))
 
 
 @pytest.mark.parametrize("name", ["sdt", "qkformer", "spikformer"])
@@ -75,26 +67,6 @@ def test_the_trace_is_that_of_our_own_network(name: str, tmp_path: Path) -> None
     assert len(read) > 8
 
 
-def uses(operation: OperationSpec, values: np.ndarray) -> int:
-    """How often the weights of a layer are used by its non-zero inputs: a slow count."""
-    shapes: Any = operation.shapes
-    if operation.kind == "linear":
-        return int((values != 0).sum()) * int(shapes["out_features"])
-    maps = torch.from_numpy((values != 0).astype(np.float64)).transpose(1, 2)
-    maps = maps.unflatten(2, tuple(shapes["in_grid"]))
-    ones = torch.ones(1, maps.shape[1], *shapes["kernel"], dtype=torch.float64)
-    sums = F.conv2d(maps, ones, stride=shapes["stride"], padding=shapes["padding"])
-    return int(sums.sum()) * int(shapes["out_channels"])
-
-
-def dense(operation: OperationSpec) -> int:
-    shapes: Any = operation.shapes
-    if operation.kind == "linear":
-        return int(shapes["in_features"] * shapes["out_features"] * shapes["rows"])
-    window = math.prod(shapes["kernel"]) * math.prod(shapes["out_grid"])
-    return int(window * shapes["in_channels"] * shapes["out_channels"])
-
-
 @pytest.mark.parametrize("name", NETWORKS)
 def test_counts_are_those_of_spikingjellys_counter(name: str, tmp_path: Path) -> None:
     """Accumulations where inputs are spikes, multiplications where they are graded; see
@@ -106,8 +78,7 @@ def test_counts_are_those_of_spikingjellys_counter(name: str, tmp_path: Path) ->
     with torch.no_grad(), DispatchCounterMode([accumulations, multiplications]):
         network(entering(name)(pixels))
     functional.reset_net(network)
-    acs = macs = 0
-    linears = 0
+    acs = multiplied = linears = 0
     with Trace.open(captured(name, tmp_path / "t.npz", network)) as trace:
         weighted = [o for o in trace.operations if o.kind in ("conv2d", "linear")]
         flat = name in ("cnn", "vgg")  # their fully connected layers are no convolutions
@@ -115,11 +86,11 @@ def test_counts_are_those_of_spikingjellys_counter(name: str, tmp_path: Path) ->
             tensor = trace.tensors[operation.input]
             total = 0
             for image in trace:
-                values = integers(trace, operation.input, image)
-                repeats = operation.timesteps // len(values)
+                read = torch.from_numpy(integers(trace, operation.input, image) != 0)
+                repeats = operation.timesteps // len(read)
                 binary = tensor.kind == "spikes"
-                total += repeats * uses(operation, values) if binary else 0
-                macs += 0 if binary else dense(operation) * operation.timesteps
+                total += repeats * additions(operation, read) if binary else 0
+                multiplied += 0 if binary else macs(operation) * operation.timesteps
             connected = flat and operation.kind == "linear"
             linears += total if connected else 0
             acs += 0 if connected else total
@@ -128,9 +99,9 @@ def test_counts_are_those_of_spikingjellys_counter(name: str, tmp_path: Path) ->
     fully_connected = counted[torch.ops.aten.addmm.default] + counted[torch.ops.aten.mm.default]
     if flat:
         assert fully_connected == linears > 0
-    multiplied = multiplications.records["Global"]
+    found = multiplications.records["Global"]
     products = (CONVOLUTION, torch.ops.aten.addmm.default, torch.ops.aten.mm.default)
-    assert sum(multiplied[product] for product in products) == macs
+    assert sum(found[product] for product in products) == multiplied
 
 
 def test_the_command_captures_a_function_of_ones_own(

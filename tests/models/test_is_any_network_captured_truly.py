@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from models.capturing import capture
 from simulator.operations import read_network
-from simulator.trace import Image, OperationSpec, Trace, unpack_bits
+from simulator.trace import Trace
 from tests.models.any_networks import ZOO, OneLine, case, pictures
+from tests.models.stored import additions, macs, values
 
 FOREIGN = {"snntorch": "snntorch", "norse": "norse"}
 # Their products of two activations are counted apart, see the next test.
@@ -34,7 +32,7 @@ class Accumulations(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func in CONVOLUTIONS or func is F.linear:
-            with torch._C.DisableTorchFunction():
+            with torch._C.DisableTorchFunction():  # torch has no public name of it
                 inputs, weight, *rest = args
                 rest = [None, *rest[1:]]
                 own = {k: v for k, v in kwargs.items() if k != "bias"}
@@ -64,37 +62,6 @@ def traces(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return trace_of
 
 
-def numbers(trace: Trace, name: str, image: Image) -> Tensor:
-    """(timestep, row, channel): the network's own values of a stored tensor."""
-    spec = trace.tensors[name]
-    bits = unpack_bits(image.tensors[name], spec.channels)
-    values = np.tensordot(bits, 2 ** np.arange(bits.shape[1]), axes=([1], [0]))
-    return torch.from_numpy((values - np.array(spec.zero_point)) * np.array(spec.scale))
-
-
-def additions(trace: Trace, operation: OperationSpec, image: Image) -> int:
-    """The additions of a layer with weights, from its stored operand alone."""
-    shapes: Any = operation.shapes
-    values = (numbers(trace, operation.input, image).abs() > 1e-12).double()
-    repeats = operation.timesteps // len(values)
-    if operation.kind == "linear":
-        return int(values.sum()) * shapes["out_features"] * repeats
-    grid, groups = shapes["in_grid"], shapes.get("groups", 1)
-    maps = values.transpose(1, 2).unflatten(2, tuple(grid))
-    stride, padding = tuple(shapes["stride"]), tuple(shapes["padding"])
-    options = {"dilation": tuple(shapes.get("dilation", (1,) * len(grid))), "groups": groups}
-    channels = (shapes["in_channels"], shapes["out_channels"] // groups)
-    function: Any = (F.conv1d, F.conv2d, F.conv3d)[len(grid) - 1]
-    if shapes.get("transposed"):
-        weight = torch.ones(*channels, *shapes["kernel"], dtype=torch.float64)
-        reach = zip(grid, stride, padding, shapes["kernel"], shapes["out_grid"], strict=True)
-        options["output_padding"] = tuple(o - ((n - 1) * s - 2 * p + k) for n, s, p, k, o in reach)
-        return int(F.conv_transpose2d(maps, weight, None, stride, padding, **options).sum())
-    channels = (shapes["out_channels"], shapes["in_channels"] // groups)
-    weight = torch.ones(*channels, *shapes["kernel"], dtype=torch.float64)
-    return int(function(maps, weight, None, stride, padding, **options).sum()) * repeats
-
-
 @pytest.mark.parametrize("name", ZOO)
 def test_every_layer_adds_what_the_network_adds(name: str, traces: Any) -> None:
     path = traces(name)
@@ -104,7 +71,11 @@ def test_every_layer_adds_what_the_network_adds(name: str, traces: Any) -> None:
         trace.verify()
         image = trace.read(0)
         weighted = [o for o in trace.operations if o.weight_bits]
-        stored = sum(additions(trace, each, image) for each in weighted)
+        stored = 0
+        for each in weighted:
+            own_values = values(trace, each.input, image)
+            repeats = each.timesteps // len(own_values)
+            stored += additions(each, own_values.abs() > 1e-12) * repeats
         told = trace.manifest["capture"]
     counter = Accumulations()
     first = [each[:1] for each in (own.images if isinstance(own.images, tuple) else (own.images,))]
@@ -165,20 +136,6 @@ def test_the_layers_of_a_trace_hold_all_products(name: str, traces: Any) -> None
         layers = read_network(trace).layers
         assert sum(each.dense_macs * each.timesteps for each in layers) == total
     assert total == proof["macs"] or (blank and total > proof["macs"] * 0.9)
-
-
-def macs(operation: OperationSpec) -> int:
-    """Multiply-accumulates of one timestep."""
-    shapes: Any = operation.shapes
-    if operation.kind == "linear":
-        return int(shapes["rows"] * shapes["in_features"] * shapes["out_features"])
-    if operation.kind == "product":
-        return math.prod(shapes.values())
-    if operation.kind in ("conv2d", "convolution"):
-        grid = shapes["in_grid" if shapes.get("transposed") else "out_grid"]
-        per = math.prod(shapes["kernel"]) * shapes["in_channels"] * shapes["out_channels"]
-        return math.prod(grid) * per // int(shapes.get("groups", 1))
-    return 0
 
 
 @pytest.mark.parametrize("timesteps", [1, 2, 4])
