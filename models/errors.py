@@ -6,6 +6,4 @@ from simulator.errors import SimulatorError
 
 
 class ModelError(SimulatorError):
-    """A model name, a weights file, a data folder or a switch breaks a rule; the message says
-    which.
-    """
+    """Say which rule a model name, a weights file, a data folder or a switch breaks."""

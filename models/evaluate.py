@@ -1,6 +1,4 @@
-"""What a network does on images: accuracy and active tokens; and the halting offset that meets a
-token budget.
-"""
+"""Accuracy and active tokens of a network on images, and the halting offset of a token budget."""
 
 from __future__ import annotations
 
@@ -23,9 +21,11 @@ BETA_STEPS = 15
 
 
 class Metrics(NamedTuple):
-    """`accuracy`: top-1 fraction; `active_tokens`: mean fraction over (image, timestep, block,
-    token); `profile`: the same for each step, timesteps outside, blocks inside (empty without
-    halting).
+    """Hold a network's figures over images.
+
+    accuracy: top-1 fraction.
+    active_tokens: mean fraction over (image, timestep, block, token).
+    profile: the same of each step, timesteps outside, blocks inside; empty without halting.
     """
 
     accuracy: float
@@ -34,12 +34,12 @@ class Metrics(NamedTuple):
 
 
 def pixels_of(images: Images) -> Tensor:
-    """Pixels (image, [timestep,] channel, h, w) as a network takes them: float32, 0..255."""
+    """Return pixels (image, [timestep,] channel, h, w) as a network takes them, float32 0..255."""
     return torch.from_numpy(images.pixels.astype(np.float32))
 
 
 def batches(images: Images, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Pixels and labels of `size` images at a time, in order."""
+    """Yield pixels and labels of `size` images at a time, in order."""
     for at in range(0, len(images.labels), size):
         part = images._replace(pixels=images.pixels[at : at + size])
         yield pixels_of(part), torch.from_numpy(images.labels[at : at + size])
@@ -52,7 +52,7 @@ def evaluate(model: STAS, images: Images, path: str | None = None) -> Metrics:
 
 @torch.no_grad()
 def tally(model: STAS, images: Images, path: str | None = None) -> Tensor:
-    """Counts over `images` that add up over parts of a set: int64 (3 + step,).
+    """Count over `images` what adds up over parts of a set: int64 (3 + step,).
 
     Images right, images, tokens of images with masks, and for each (timestep, block) those active.
     Raises ModelError for logits that are not finite.
@@ -77,7 +77,7 @@ def tally(model: STAS, images: Images, path: str | None = None) -> Tensor:
 
 
 def metrics_of(counts: Tensor) -> Metrics:
-    """Metrics from the counts of `tally`."""
+    """Return the metrics of the counts of `tally`."""
     right, images, tokens = counts[:3].tolist()
     profile = tuple((counts[3:] / tokens).tolist()) if tokens else ()
     active = int(counts[3:].sum()) / (tokens * len(profile)) if tokens else 1.0
@@ -88,10 +88,7 @@ def check_budget(config: ModelConfig, active_tokens: float) -> None:
     """Raise ModelError for a mean of active tokens that no halting can reach."""
     if config.halting.granularity == "waking" and 0.0 < active_tokens <= 1.0:
         return  # a token may sit out every timestep
-    blocks, timesteps = config.size.blocks, config.timesteps
-    steps = {"block": blocks, "timestep": timesteps}.get(
-        config.halting.granularity, timesteps * blocks
-    )
+    steps = config.halting.round_length(config.timesteps, config.size.blocks)
     if not 1.0 / steps <= active_tokens <= 1.0:
         raise ModelError(
             f"active tokens {active_tokens} cannot be met: every token runs at least one of "
@@ -100,8 +97,7 @@ def check_budget(config: ModelConfig, active_tokens: float) -> None:
 
 
 def fit_beta(model: STAS, images: Images, active_tokens: float) -> float:
-    """Set the halting's beta by bisection so that the mean of active tokens on `images` is
-    `active_tokens`.
+    """Set the halting's beta by bisection so that active tokens on `images` are as asked.
 
     Returns the mean reached. Raises ModelError for a target that no beta can meet (under one step
     per token).

@@ -125,7 +125,7 @@ def fixed_layer(
 
 
 def grid_steps(weight: Floats) -> Floats:
-    """The power of two of each output channel (axis 0) on whose multiples 8-bit weights lie."""
+    """Return each output channel's power of two (axis 0), of which 8-bit weights are multiples."""
     largest = np.maximum(np.abs(weight).reshape(len(weight), -1).max(axis=1), LEAST_WEIGHT)
     steps: Floats = 2.0 ** np.ceil(np.log2(largest / 127.0))
     return steps

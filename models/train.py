@@ -54,18 +54,14 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command."""
     options = parser().parse_args(arguments)
-    tell(options, run(options))
-
-
-def tell(options: argparse.Namespace, accuracy: dict[str, Any] | None) -> None:
-    """Print what the leading process reached."""
-    if accuracy is not None:
+    accuracy = run(options)
+    if accuracy is not None:  # in the process that leads
         top1, active = accuracy["test_top1"], accuracy["active_tokens"]
         print(f"{options.out / LAST}: test_top1 {top1:.4f}, active_tokens {active}")
 
 
 def run(options: argparse.Namespace) -> dict[str, Any] | None:
-    """Train and store; the accuracy of the last epoch, None in a process that does not lead.
+    """Train and store; return the last epoch's accuracy, None in a process that does not lead.
 
     Raises ModelError for a bad recipe, folder or option, before any work.
     """

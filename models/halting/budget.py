@@ -17,9 +17,7 @@ BISECTIONS = 60
 
 
 class BudgetedTokens(Policy):
-    """Keeps so many of the tokens still active as the step's fraction of all allows: those of the
-    highest priority.
-    """
+    """Keep as many of the active tokens as the step's fraction of all, of highest priority."""
 
     budgeted: ClassVar[bool] = True
 
@@ -57,17 +55,18 @@ class BudgetedTokens(Policy):
         return state._replace(active=active & kept)
 
     def priority(self, state: HaltingState, entering: Tensor, step: HaltingStep) -> Tensor:
-        """(image, token); higher is kept longer."""
+        """Return (image, token); higher is kept longer."""
         raise NotImplementedError
 
 
 def kept_fractions(halting: HaltingConfig, timesteps: int, blocks: int) -> tuple[float, ...]:
-    """Return the fraction of tokens kept at each check: the config's profile, or, of the mean
-    `budget`, a geometric one, in which every check halts the same share of those that run.
+    """Return the fraction of tokens kept at each check: the profile, or one of mean `budget`.
+
+    That is geometric: every check halts the same share of those that run.
     """
     if halting.profile:
         return halting.profile
-    checks = {"block": blocks, "timestep": timesteps}.get(halting.granularity, timesteps * blocks)
+    checks = halting.round_length(timesteps, blocks)
     low, high = 0.0, 1.0
     for _ in range(BISECTIONS):
         ratio = (low + high) / 2.0

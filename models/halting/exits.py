@@ -24,7 +24,7 @@ LEAST_PROBABILITY = 1e-8
 
 
 class ImageExit(nn.Module):
-    """Decides after every timestep which images end."""
+    """Decide after every timestep which images end."""
 
     slope: Tensor
     level: Tensor
@@ -83,6 +83,6 @@ def add_numbers(
 
 
 def normalised_entropy(logits: Tensor) -> Tensor:
-    """Entropy (image,) of the softmax of logits (image, class), 1 for a uniform one."""
+    """Return the entropy (image,) of the softmax of logits (image, class), 1 for a uniform one."""
     log = torch.log_softmax(logits, 1)
     return -(log.exp() * log).sum(1) / math.log(logits.shape[1])

@@ -22,13 +22,14 @@ LEAST_PROBABILITY = 1e-8
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Weights of the losses.
+    """Hold the weights of the losses.
 
-    `ponder` weighs the ponder cost as a fraction of all checks, `prior` the divergence from a
-    Gaussian over the checks whose mean and deviation are `prior_mean` and `prior_deviation`, as
-    fractions of all checks. `survival` weighs the share of tokens that are expected to run, as far
-    as it is over `survival_target`: its gradient flows through the probability of running, where
-    the ponder cost's flows through the last score alone. `smoothing` is that of the labels.
+    ponder: of the ponder cost, a fraction of all checks.
+    prior: of the divergence from a Gaussian over the checks.
+    prior_mean, prior_deviation: the Gaussian's, as fractions of all checks.
+    survival: of the share of tokens expected to run, as far as it is over `survival_target`; its
+        gradient flows through the probability of running, the ponder cost's through the last score.
+    smoothing: of the labels.
     """
 
     ponder: float = 0.05
@@ -51,7 +52,7 @@ class LossConfig:
 
 
 def total_loss(output: Output, labels: Tensor, model: ModelConfig, loss: LossConfig) -> Tensor:
-    """Task plus, where a score is accumulated, the weighted ponder cost and prior.
+    """Sum the task's loss and, where a score is accumulated, weighted ponder cost and prior.
 
     `labels` int64 (image,), or class probabilities (image, class) as mixup makes them.
     """
@@ -66,14 +67,12 @@ def total_loss(output: Output, labels: Tensor, model: ModelConfig, loss: LossCon
 
 
 def ponder_cost(ponder: Tensor, model: ModelConfig) -> Tensor:
-    """The mean ponder cost (image, token) as a fraction of the checks that a token can pass."""
+    """Return the mean ponder cost (image, token), a fraction of the checks of a token."""
     return ponder.mean() / model.halting_steps
 
 
 def prior_divergence(weights: Tensor, loss: LossConfig) -> Tensor:
-    """KL(prior || halting), where halting is the mean of the weights (image, check, token) over
-    images and tokens, which sums to 1 over the checks.
-    """
+    """Return KL(prior || halting), the mean of weights (image, check, token) over all tokens."""
     halting = weights.mean((0, 2)).clamp_min(LEAST_PROBABILITY)
     prior = gaussian_prior(weights.shape[1], loss).to(weights)
     return (prior * (prior.clamp_min(LEAST_PROBABILITY).log() - halting.log())).sum()

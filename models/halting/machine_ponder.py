@@ -23,10 +23,10 @@ COSTS = ("energy", "latency")
 
 
 class StepPrices(NamedTuple):
-    """What a step costs on a machine, float (check,) in the order of the network's checks.
+    """Hold what a step costs on a machine, float (check,) in the order of the network's checks.
 
-    `token`: for each token; `step`: for running at all. In units of `unit_cost`: what an image
-    costs beyond its first block (which no halting can spare) if no token ever halts.
+    token, step: for each token, and for running at all, in units of `unit_cost`.
+    unit_cost: of an image beyond its first block (which no halting can spare) if no token halts.
     """
 
     token: Tensor
@@ -35,7 +35,7 @@ class StepPrices(NamedTuple):
 
 
 def step_prices(costs: tuple[StepCost, ...], cost: str, tokens: int) -> StepPrices:
-    """Prices from a machine's cost table, timestep by timestep, for a network of so many tokens.
+    """Return prices from a machine's cost table, timestep by timestep, for a network's tokens.
 
     `cost`: `energy` or `latency`. Parts that were measured as negative count as 0. Raises
     ModelError for a table in which all steps but the first are free.
@@ -72,5 +72,5 @@ def masks_cost(alive: Sequence[Tensor], prices: StepPrices) -> Tensor:
 
 
 def checks_price(live: Tensor, prices: StepPrices) -> Tensor:
-    """What a check costs a token (image, check), with its share of what the step costs at all."""
+    """Return a check's price of a token (image, check), its share of the step's included."""
     return prices.token + prices.step / live.sum(2).clamp_min(1.0)

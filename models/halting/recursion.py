@@ -22,7 +22,7 @@ Head = Callable[[Tensor], Tensor]
 
 
 class HaltingStep(NamedTuple):
-    """One step of the network: `block` at `timestep`, of so many each."""
+    """Name one step of the network: `block` of `blocks` at `timestep` of `timesteps`."""
 
     timestep: int
     block: int
@@ -31,32 +31,34 @@ class HaltingStep(NamedTuple):
 
     @property
     def check(self) -> int:
-        """Its place in the order in which the network runs."""
+        """Return its place in the order in which the network runs."""
         return self.timestep * self.blocks + self.block
 
     @property
     def ends_timestep(self) -> bool:
-        """Whether this is a timestep's last block."""
+        """Return whether this is a timestep's last block."""
         return self.block == self.blocks - 1
 
     @property
     def last(self) -> bool:
-        """Whether this is the last block of the last timestep."""
+        """Return whether this is the last block of the last timestep."""
         return self.ends_timestep and self.timestep == self.timesteps - 1
 
 
 class HaltingState(NamedTuple):
-    """The state of every token after some steps.
+    """Hold the state of every token after some steps.
 
-    `active` bool (image, token): not yet halted. `accumulated`, `remainder`, `ponder` (image,
-    token): the score so far, the output weight not yet given away, and A-ViT's cost (steps taken,
-    plus the remainder once halted). `output` (image, token, channel): the mean field so far.
-    `weights`: for each check, the output weight (image, token) given. `latest` (image, token,
-    channel): each token's latest output. `features` (image, channel): for each timestep, the mean
-    of `latest` at its end. `logits` (image, class) of images that have ended, `ended` bool (image,)
-    which these are. In training a learned exit ends nobody: `running` (image,) is the probability
-    that an image still runs, `mixture` (image, class) the class probabilities that it left with.
-    `survival`: for each check, the probability (image, token) that a token runs it.
+    active: not yet halted, bool (image, token).
+    accumulated, remainder, ponder: the score so far, the output weight not yet given away, and
+        A-ViT's cost, steps taken plus the remainder once halted, (image, token).
+    output: the mean field so far, (image, token, channel).
+    weights: for each check, the output weight given, (image, token).
+    latest: each token's latest output, (image, token, channel).
+    features: for each timestep, the mean of `latest` at its end, (image, channel).
+    logits, ended: of images that have ended, (image, class), and which these are, bool (image,).
+    running, mixture: in training, where a learned exit ends nobody, the probability that an image
+        still runs, (image,), and the class probabilities that it left with, (image, class).
+    survival: for each check, the probability that a token runs it, (image, token).
     """
 
     active: Tensor
@@ -75,18 +77,19 @@ class HaltingState(NamedTuple):
 
 
 class CheckParameters(NamedTuple):
-    """What a trace says of a check: the value that is compared with, and what the score reads."""
+    """Hold what a trace says of a check: the value compared with, and what the score reads."""
 
     threshold: float
     score: str
 
 
 class Policy(nn.Module):
-    """What every way of halting shares; this one halts nobody, but images may end.
+    """Halt nobody, but let images end: what every way of halting shares.
 
-    `granularities`: those that it takes. `accumulates`: whether a score is accumulated, whose
-    weights make a mean field and a ponder cost. `fits_beta`: whether the score's offset can be
-    solved for a budget. `budgeted`: whether it keeps the tokens that `profile` or `budget` allows.
+    granularities: those that it takes.
+    accumulates: whether a score is accumulated, whose weights make a mean field and a ponder cost.
+    fits_beta: whether the score's offset can be solved for a budget.
+    budgeted: whether it keeps the tokens that `profile` or `budget` allows.
     """
 
     granularities: ClassVar[tuple[str, ...]] = ("block", "timestep", "two_dimensional")
@@ -119,9 +122,7 @@ class Policy(nn.Module):
         return {}
 
     def start(self, images: int, tokens: int, like: Tensor) -> HaltingState:
-        """Return every token active, nothing accumulated; `like` (..., channel) gives channels,
-        dtype and device.
-        """
+        """Return every token active, nothing accumulated; of `like` (..., channel) by its kind."""
         zeros = like.new_zeros(images, tokens)
         return HaltingState(
             active=torch.ones(images, tokens, dtype=torch.bool, device=like.device),
@@ -153,15 +154,15 @@ class Policy(nn.Module):
         return state if self.exit is None else self.exit(state, step, head)
 
     def survival(self, state: HaltingState, timesteps: int) -> Tensor | None:
-        """The probability (image, check, token) that a token runs a check; None where unknown."""
+        """Return the probability (image, check, token) that a token runs a check, if known."""
         return torch.stack(state.survival, 1) if state.survival else None
 
     def ponder(self, state: HaltingState) -> Tensor | None:
-        """A-ViT's rho (image, token), None where no score is accumulated."""
+        """Return A-ViT's rho (image, token), None where no score is accumulated."""
         return None
 
     def weights(self, state: HaltingState, timesteps: int) -> Tensor | None:
-        """Output weights (image, check, token), which sum to 1 over the checks; or None."""
+        """Return output weights (image, check, token), which sum to 1 over the checks; or None."""
         return None
 
 
@@ -169,7 +170,7 @@ register = POLICIES.register
 
 
 class Halting(Policy):
-    """A-SSA: the score h = sigmoid(gamma * s + beta) and what follows from it.
+    """Halt by A-SSA: the score h = sigmoid(gamma * s + beta) and what follows from it.
 
     `checks`: (timestep, block) steps of the network; with the switch `offsets` beta is shifted at
     each by a number of its own, `offset` (check,), 0 at first.
@@ -184,8 +185,8 @@ class Halting(Policy):
     @classmethod
     def of(cls, config: ModelConfig) -> Policy:
         """Return the policy of a network, whose score reads its channels."""
-        size = config.size
-        return cls(config.halting, size.embed_dim, config.timesteps * size.blocks)
+        checks = config.timesteps * config.size.blocks
+        return cls(config.halting, config.size.embed_dim, checks)
 
     def __init__(self, config: HaltingConfig, channels: int, checks: int = 0) -> None:
         super().__init__(config)
@@ -198,7 +199,7 @@ class Halting(Policy):
         self.readout = nn.Linear(channels, 1, bias=False) if config.score == "readout" else None
 
     def before(self, state: HaltingState, entering: Tensor, step: HaltingStep) -> HaltingState:
-        """With granularity `block` all begin again at every timestep."""
+        """Let all begin again at every timestep with granularity `block`."""
         if self.config.granularity != "block" or step.block or not step.timestep:
             return state
         assert state.ended is not None
@@ -220,24 +221,22 @@ class Halting(Policy):
         return self.ending(state, step, head)
 
     def ponder(self, state: HaltingState) -> Tensor | None:
-        """Checks passed plus the remainder; with granularity `block`, summed over timesteps."""
+        """Count checks passed plus the remainder; by block, summed over timesteps."""
         return state.ponder
 
     def weights(self, state: HaltingState, timesteps: int) -> Tensor | None:
-        """The mean field's weights; with granularity `block` each timestep has 1/T of them."""
+        """Return the mean field's weights; by block each timestep has 1/T of them."""
         stacked = torch.stack(state.weights, 1)
         return stacked / timesteps if self.config.granularity == "block" else stacked
 
-    def survival(self, state: HaltingState, timesteps: int) -> Tensor:
+    def survival(self, state: HaltingState, timesteps: int) -> Tensor | None:
         """Return what is left of each token's weight ahead of a check: (image, check, token)."""
-        weights = torch.stack(state.weights, 1)
-        by_round = weights.unflatten(
-            1, (timesteps if self.config.granularity == "block" else 1, -1)
-        )
+        rounds = timesteps if self.config.granularity == "block" else 1
+        by_round = torch.stack(state.weights, 1).unflatten(1, (rounds, -1))
         return (1.0 - (by_round.cumsum(2) - by_round)).flatten(1, 2)
 
     def score(self, output: Tensor, step: HaltingStep) -> Tensor:
-        """h (image, token) from tokens (image, token, channel) at a step."""
+        """Return h (image, token) of tokens (image, token, channel) at a step."""
         logit = self.logit(output)
         return torch.sigmoid(logit if self.offset is None else logit + self.offset[step.check])
 
@@ -252,11 +251,15 @@ class Halting(Policy):
     def advance(
         self, state: HaltingState, output: Tensor, step: HaltingStep, last: bool
     ) -> HaltingState:
-        """One step of the recursion; at the `last` step h is 1, so that every token left halts."""
+        """Step the recursion; at the `last` step h is 1, so that every token left halts."""
         score = self.score(output, step)
         if last:
-            score = torch.ones_like(score)
-        return accumulate(state, output, score, self.config.eps)
+            return accumulate(state, output, torch.ones_like(score), self.config.eps)
+        return accumulate(state, output, score, self.eps(state, score, step))
+
+    def eps(self, state: HaltingState, score: Tensor, step: HaltingStep) -> float:
+        """Return how far below 1 the accumulated score may stay at a check."""
+        return self.config.eps
 
 
 def accumulate(state: HaltingState, output: Tensor, score: Tensor, eps: float) -> HaltingState:

@@ -162,8 +162,7 @@ def _run_own(options: argparse.Namespace) -> None:
         write_csv(options.out, rows)
     for recorder in recorders:
         recorder.save(options.record, _versions())
-    trained = options.weights == "trained"
-    print(summary(rows, budget, trained, f"simulated {machine.name}"))
+    print(summary(rows, budget, options.weights == "trained", f"simulated {machine.name}"))
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -192,7 +191,7 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _device(options: argparse.Namespace, live: LiveRun) -> tuple[Device, Recorder | None]:
-    """The device that --device names, behind a guard, and what records it."""
+    """Return the device that --device names, behind a guard, and what records it."""
     from simulator.hil.guarded import GuardedDevice
     from simulator.hil.recorded import RecordedDevice, Recorder
     from simulator.hil.simulated import simulated_device
@@ -224,7 +223,7 @@ def _device(options: argparse.Namespace, live: LiveRun) -> tuple[Device, Recorde
 def _fly(
     options: argparse.Namespace, live: LiveRun, device: Device, budget: Budget
 ) -> tuple[list[dict[str, Any]], DeviceError | None]:
-    """All images; their rows, and the device's failure."""
+    """Run all images; return their rows, and the device's failure."""
     from simulator.trace import open_writer
 
     rows: list[dict[str, Any]] = []

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -123,7 +124,7 @@ def _image(
 
 
 class CapturedFlight(Flight):
-    """The flight of an image whose parts show as they run; `own` is 1 before it is named."""
+    """Hold the flight of an image whose parts show as they run; `own` is 1 until it is named."""
 
     def __init__(self, device: Device, network: Network, budget: Budget) -> None:
         super().__init__(device, budget)
@@ -132,7 +133,7 @@ class CapturedFlight(Flight):
         self.start()
 
     def start(self) -> None:
-        """A new image, of which nothing has run."""
+        """Begin an image, of which nothing has run."""
         super().start()
         self._outside_before, self._outside = self._outside, 0.0
         self.image: Image = blank_image(self.network)
@@ -143,11 +144,11 @@ class CapturedFlight(Flight):
         self._live = 0
 
     def ran(self, tensor: str, timestep: int, bits: npt.NDArray[np.uint8]) -> None:
-        """A stored tensor was read at a timestep: (plane, row, byte)."""
+        """Take in a stored tensor read at a timestep: (plane, row, byte)."""
         self._frames[timestep][tensor] = bits[None]
 
     def runs(self, block: int, timestep: int, live: Bits) -> None:
-        """A block begins, with these tokens."""
+        """Take in that a block begins, with these tokens."""
         self._masks[timestep][str(block)] = live[None]
         self._step, self._live = (timestep, block), int(live.sum())
 
@@ -156,24 +157,17 @@ class CapturedFlight(Flight):
         amount, added = 0.0, None
         for timestep in sorted({*self._frames, *self._masks}):
             tensors = self._frames.get(timestep, {})
-            layers = [
-                self.network.layers[index].name
-                for name in tensors
-                for index in self.network.consumers.get(name, ())
-            ]
+            readers = [self.network.consumers.get(name, ()) for name in tensors]
+            layers = (self.network.layers[index].name for index in chain.from_iterable(readers))
             names = tuple(dict.fromkeys(layers))
             work = Work(names, timestep, tensors, self._masks.get(timestep, {}))
             take_in("the trace", names, self.image, work)
             cost = self.device.estimate(work)
             amount += in_unit(cost, self.budget.unit, self.device.name)
-            added = (
-                cost
-                if added is None
-                else added._replace(
-                    cycles=added.cycles + cost.cycles,
-                    energy_pj=(added.energy_pj or 0.0) + (cost.energy_pj or 0.0),
-                )
-            )
+            if added is not None:
+                energy_pj = (added.energy_pj or 0.0) + (cost.energy_pj or 0.0)
+                cost = added._replace(cycles=added.cycles + cost.cycles, energy_pj=energy_pj)
+            added = cost
         self._frames.clear()
         self._masks.clear()
         if added is not None:
@@ -183,7 +177,7 @@ class CapturedFlight(Flight):
         self._step, self._live = (-1, -1), 0
 
     def threshold(self, own: float, now: Any, rate: Any, steps: int) -> float:
-        """The threshold that keeps the budget; `now`, `rate`: of the tokens that still run."""
+        """Return the threshold of the budget; `now`, `rate`: of the tokens that still run."""
         self.own = own
         # What the image before has cost outside the blocks is still to come in this one.
         expected = max(0.0, self._outside_before - self._outside)
@@ -194,7 +188,7 @@ class CapturedFlight(Flight):
 
 
 class LiveFollower(Follower):
-    """Follows a run, and hands on what is stored as soon as it is read."""
+    """Follow a run, and hand on what is stored as soon as it is read."""
 
     def __init__(
         self, course: Course, codings: dict[str, Coding], flight: CapturedFlight, image: str
@@ -207,7 +201,7 @@ class LiveFollower(Follower):
             for index, read in enumerate(stored.kept):
                 self._reads[read.call, read.at].append((stored, index, read.part))
         self._at_block: dict[str, int] = defaultdict(int)
-        self._before: npt.NDArray[np.float64] | None = None
+        self._before: npt.NDArray[np.float64] = np.zeros(1)
 
     def _keep(self, key: tuple[int, int], operand: torch.Tensor) -> None:
         super()._keep(key, operand)
@@ -226,7 +220,7 @@ class LiveFollower(Follower):
             self.flight.ran(stored.name, index, bits)
 
     def mark(self, name: str, alive: torch.Tensor, tokens: Any) -> None:
-        """A block begins: ask for what has run before it."""
+        """Ask for what has run before a block begins."""
         super().mark(name, alive, tokens)
         self.flight.ask()
         if name not in self.plan.blocks or tokens.size % self.plan.tokens:
@@ -240,8 +234,7 @@ class LiveFollower(Follower):
         """Return the threshold for what follows, of scores that tokens have accumulated so far."""
         self.flight.ask()
         now = accumulated.detach().double().flatten().numpy()
-        before = self._before if self._before is not None else np.zeros_like(now)
-        rate = np.maximum(now - before, 0.0)
+        rate = np.maximum(now - self._before, 0.0)
         self._before = now.copy()
         live = self.marks[-1].alive.reshape(-1) if self.marks else np.ones(len(now), np.bool_)
         if len(live) != len(now):

@@ -1,7 +1,7 @@
 """Which halting threshold lets an image end within its budget.
 
 After every block the controller knows what the image has spent, how far every token is from
-halting, and, from the blocks it has seen, what a block costs: so much to run at all, and so much
+halting, and, from the blocks it has seen, what a block costs: a part to run at all, and a part
 for each live token (least squares, older blocks forgotten). It assumes that a token's score stays
 what it is, which gives the number of steps that each token would still run under a threshold, and
 takes the highest threshold under which these steps fit what is left. What was assumed is checked
@@ -27,7 +27,7 @@ Floats = npt.NDArray[np.float64]
 
 
 class Budget(NamedTuple):
-    """A limit for each image in `unit`, ms or uj; None: no limit, costs are only shown."""
+    """Hold a limit for each image in `unit`, ms or uj; None: no limit, costs are only shown."""
 
     limit: float | None
     unit: str
@@ -44,18 +44,18 @@ def budget_of(limit_ms: float | None, limit_uj: float | None) -> Budget:
 
 
 class BlockEstimate:
-    """What a block costs, as a part for each live token and a part for running at all."""
+    """Estimate what a block costs, a part for each live token and a part for running at all."""
 
     def __init__(self) -> None:
         self._sums = np.zeros(5)  # of 1, n, n^2, cost, n * cost
 
     def see(self, live: int, cost: float) -> None:
-        """A block with so many live tokens has cost this."""
+        """Take in the cost of a block with `live` tokens."""
         new = np.array([1.0, live, live * live, cost, live * cost])
         self._sums = FORGETTING * self._sums + new
 
     def fit(self) -> tuple[float, float]:
-        """Cost of running at all and of a token, neither negative; zeros before the first block."""
+        """Return the cost of running at all and of a token, at least 0; 0 before any block."""
         weight, tokens, squares, cost, products = self._sums.tolist()
         if tokens <= 0.0:
             return 0.0, 0.0
@@ -71,7 +71,7 @@ class BlockEstimate:
 
 
 class BudgetControl:
-    """Keeps images within `limit`, in the unit of the costs; None: no limit.
+    """Keep images within `limit`, in the unit of the costs; None: no limit.
 
     Costs learned from one image serve the next. The threshold never exceeds the network's own, so
     no token runs longer than it would without a budget.
@@ -83,11 +83,11 @@ class BudgetControl:
         self.block_cost = BlockEstimate()
 
     def start(self) -> None:
-        """A new image: nothing is spent."""
+        """Begin an image, for which nothing is spent."""
         self.spent = 0.0
 
     def spend(self, cost: float, live: int = 0) -> None:
-        """A piece of the image has cost this; `live`: the tokens it ran, 0 outside the blocks."""
+        """Take in the cost of a piece; `live`: the tokens it ran, 0 outside the blocks."""
         self.spent += cost
         if live:
             self.block_cost.see(live, cost)
@@ -119,14 +119,9 @@ class BudgetControl:
 
 
 def steps_left(accumulated: Floats, score: Floats, steps: int, threshold: float) -> Floats:
-    """How many more blocks each token runs, at most `steps`, if its score stays what it is."""
+    """Return how many more blocks each token runs, at most `steps`, if its score stays."""
     missing = np.maximum(threshold - accumulated, 0.0)
     rate = np.where(missing > 0.0, score, 1.0)
     # A score of 0 never gets there: infinitely many, so all steps that there are.
     with np.errstate(divide="ignore", over="ignore"):
         return np.minimum(np.ceil(missing / rate), float(steps))
-
-
-def exceeded(spent: float, limit: float | None) -> float:
-    """By how much a cost is over its limit, 0 if it is not."""
-    return 0.0 if limit is None else max(0.0, spent - limit)

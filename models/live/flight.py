@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from models.halting.recursion import Halting, HaltingState, HaltingStep, Head, Policy, accumulate
-from models.live.control import Budget, BudgetControl, Floats, exceeded
+from models.halting.recursion import Halting, HaltingState, HaltingStep, Head, Policy
+from models.live.control import Budget, BudgetControl, Floats
 from models.operations.recording import Packed, RecordingProbe
 from models.operations.topology import Topology
 from simulator.errors import DeviceError
@@ -18,10 +17,10 @@ from simulator.hil.pieces import Piece, Pieces, work_of
 
 
 class Check(NamedTuple):
-    """A piece that has run: its cost, and the threshold that followed from it.
+    """Hold the cost of a piece that has run, and the threshold that followed from it.
 
-    `timestep`, `block`: -1 for the piece outside the blocks; `threshold`: 1 where none was chosen,
-    there and after the last block, which halts every token.
+    timestep, block: -1 for the piece outside the blocks.
+    threshold: 1 where none was chosen: there, and after the last block, which halts every token.
     """
 
     timestep: int
@@ -32,8 +31,9 @@ class Check(NamedTuple):
 
 
 class LiveProbe(RecordingProbe):
-    """A recording of one image whose latest part can be had at any time, and which keeps all that
-    has been computed: the device has been asked for it.
+    """Record one image, whose latest part can be had at any time; keep all that was computed.
+
+    The device has been asked for it.
     """
 
     def latest(self, piece: Piece) -> dict[str, Packed]:
@@ -46,7 +46,7 @@ class LiveProbe(RecordingProbe):
         return {name: np.concatenate(self._tensors[name])[:, 0] for name in piece.tensors}
 
     def _leave_out_unneeded(self, tensors: dict[str, Packed], entering: object) -> None:
-        """Nothing: the stem had run before it was known who would need it."""
+        """Leave out nothing: the stem had run before it was known who would need it."""
 
     def forget(self) -> None:
         """Drop what an interrupted image has left."""
@@ -55,7 +55,7 @@ class LiveProbe(RecordingProbe):
 
 
 class Flight:
-    """A device, a budget and the image between them: what has run, and what it has cost.
+    """Hold a device, a budget and the image between them: what has run, and what it has cost.
 
     When the device fails, `failure` says so, the run goes on with the network's own threshold, and
     nobody asks the device again. `own`: that threshold.
@@ -68,7 +68,7 @@ class Flight:
         self.checks: list[Check] = []
 
     def start(self) -> None:
-        """A new image, of which nothing has run."""
+        """Begin an image, of which nothing has run."""
         self.checks = []
         self.control.start()
 
@@ -90,7 +90,7 @@ class Flight:
         clock_mhz = self.checks[0].cost.clock_mhz if self.checks else 1.0
         blocks = [check for check in self.checks if check.block >= 0]
         limit, unit, name = *self.budget, self.device.name
-        over = exceeded(self.control.spent, limit)
+        over = 0.0 if limit is None else max(0.0, self.control.spent - limit)
         last = in_unit(blocks[-1].cost, unit, name) if blocks else 0.0
         least = sum(in_unit(check.cost, unit, name) for check in self.checks[:2])
         values = {
@@ -110,7 +110,7 @@ class Flight:
 
 
 class ImageFlight(Flight):
-    """The flight of an image of ours, whose pieces are known before it runs."""
+    """Hold the flight of an image of ours, whose pieces are known before it runs."""
 
     def __init__(
         self, device: Device, pieces: Pieces, topology: Topology, budget: Budget, own: float
@@ -120,7 +120,7 @@ class ImageFlight(Flight):
         self.probe = LiveProbe(topology)
 
     def finish(self) -> None:
-        """The image has run to its end."""
+        """Ask for the rest of an image that has run to its end."""
         if self.pieces.ending is not None:
             self.ask(self.pieces.ending, None, None)
 
@@ -148,12 +148,12 @@ class ImageFlight(Flight):
         active = state.active[0]
         now = score[0][active].double().numpy()
         accumulated = state.accumulated[0][active].double().numpy() + now
-        steps = step.timesteps * step.blocks - (step.timestep * step.blocks + step.block) - 1
+        steps = step.timesteps * step.blocks - step.check - 1
         return self.choose(accumulated, now, steps, own)
 
 
 class SteeredHalting(Halting):
-    """A network's own halting, with the threshold in the hands of a flight; one image a batch."""
+    """Halt as the network does, with a flight's threshold; one image a batch."""
 
     def __init__(self, halting: Halting, flight: ImageFlight) -> None:
         Policy.__init__(self, halting.config)
@@ -162,7 +162,7 @@ class SteeredHalting(Halting):
         self.flight = flight
 
     def before(self, state: HaltingState, entering: Tensor, step: HaltingStep) -> HaltingState:
-        """Before the first block, the stem's cost is asked for."""
+        """Ask for the stem's cost before the first block."""
         if step.timestep == 0 and step.block == 0:
             self.flight.ask(self.flight.pieces.outside, None, None)
         return super().before(state, entering, step)
@@ -175,18 +175,12 @@ class SteeredHalting(Halting):
             self.flight.ask(self.flight.pieces.blocks[step.block], step, state.active)
         return super().after(state, output, step, head)
 
-    def advance(
-        self, state: HaltingState, output: Tensor, step: HaltingStep, last: bool
-    ) -> HaltingState:
-        """Return one step of the recursion, with the threshold that the budget allows."""
-        score = self.score(output, step)
-        if last:
-            score = torch.ones_like(score)
-        own = 1.0 - self.config.eps
-        chosen = own
-        if bool(state.active.any()) and not last:
+    def eps(self, state: HaltingState, score: Tensor, step: HaltingStep) -> float:
+        """Return how far below 1 the threshold is that the budget allows."""
+        own = chosen = 1.0 - self.config.eps
+        if bool(state.active.any()):
             chosen = self.flight.threshold(state, score, step, own)
-        return accumulate(state, output, score, self.config.eps if chosen == own else 1.0 - chosen)
+        return self.config.eps if chosen == own else 1.0 - chosen
 
 
 def in_unit(cost: Cost, unit: str, device: str) -> float:
@@ -199,7 +193,7 @@ def in_unit(cost: Cost, unit: str, device: str) -> float:
 
 
 def totals(checks: list[Check]) -> tuple[int, float | None]:
-    """Cycles and energy of an image: its costs, added in the order in which they came."""
+    """Sum cycles and energy of an image over its checks, in their order."""
     cycles, energy_pj = 0, 0.0
     for check in checks:
         cycles += check.cost.cycles

@@ -35,7 +35,7 @@ METERED_S = 0.2
 
 
 class HostDevice:
-    """The machine that this program runs on; `cycles` are nanoseconds."""
+    """Time the machine that this program runs on; `cycles` are nanoseconds."""
 
     def __init__(
         self, model: STAS, topology: Topology, place: str | None = None, repeats: int = REPEATS
@@ -56,17 +56,17 @@ class HostDevice:
 
     @property
     def name(self) -> str:
-        """What the host is."""
+        """Return what the host is."""
         if self.place.type == "cuda":
             return f"host {torch.cuda.get_device_name(self.place)}"
         return f"host {platform.processor() or platform.machine()}"
 
     def begin_image(self) -> None:
-        """Nothing is kept from one image to the next."""
+        """Do nothing: nothing is kept from one image to the next."""
 
     @torch.no_grad()
     def estimate(self, work: Work) -> Cost:
-        """Run the piece and tell how long it took; raises DeviceError for work of another net."""
+        """Run the piece and return how long it took; raises DeviceError for work of another net."""
         blocks = {name.split(".")[1] for name in work.layers if name.startswith("blocks.")}
         if len(blocks) > 1:
             raise DeviceError(self.name, ", ".join(work.layers), "must be of one block")
@@ -77,10 +77,10 @@ class HostDevice:
         return Cost(nanoseconds, NANOSECONDS_MHZ, energy, {"host": nanoseconds})
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: nothing is held."""
 
     def _outside(self, work: Work) -> Callable[[], Any]:
-        """The stem on the image's pixels and the head, or, at the image's end, the head alone."""
+        """Return the stem on the image's pixels and the head, or, at its end, the head alone."""
         features = torch.zeros(1, self.config.size.embed_dim, device=self.place)
         if "sps.image" not in work.tensors:
             return lambda: self.head(features)
@@ -91,7 +91,7 @@ class HostDevice:
         return lambda: (self.sps(frames, SILENT), self.head(features))
 
     def _block(self, block: int, work: Work) -> Callable[[], Any]:
-        """A block on the live rows of its input, with membranes from a first run on."""
+        """Return a block on the live rows of its input, with membranes from a first run on."""
         if not 0 <= block < len(self.blocks):
             raise DeviceError(self.name, f"block {block}", f"must be 0 to {len(self.blocks) - 1}")
         live = torch.from_numpy(work.active[str(block)].copy()).to(self.place)
@@ -107,7 +107,7 @@ class HostDevice:
         return lambda: self.blocks[block](stream, context)
 
     def _values(self, name: str, packed: Packed) -> Tensor:
-        """Numbers (timestep, row, channel) of packed planes (timestep, plane, row, byte)."""
+        """Return numbers (timestep, row, channel) of packed planes (timestep, plane, row, byte)."""
         tensor = self.topology.tensors[name]
         bits = np.unpackbits(packed, axis=-1, count=tensor.channels, bitorder="little")
         weights = (1 << np.arange(bits.shape[1], dtype=np.int64))[:, None, None]
@@ -128,7 +128,7 @@ class HostDevice:
         return times
 
     def _energy_pj(self, run: Callable[[], Any], meter: Callable[[], int]) -> float:
-        """The board's energy for one run, the mean of as many as METERED_S holds."""
+        """Measure the board's energy for one run, the mean of as many as METERED_S holds."""
         began_mj, began, runs = meter(), time.perf_counter(), 0
         while time.perf_counter() - began < METERED_S:
             run()
@@ -139,7 +139,7 @@ class HostDevice:
 
 
 def board_energy() -> Callable[[], int] | None:
-    """The GPU's energy counter in mJ, or None where nvidia-ml-py or the counter is missing."""
+    """Return the GPU's energy counter in mJ, None without nvidia-ml-py or such a counter."""
     try:
         import pynvml
 

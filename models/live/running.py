@@ -28,7 +28,7 @@ from simulator.trace import Outline
 
 
 class Flown(NamedTuple):
-    """An image that has run: its figures, its costs piece by piece, its spikes and masks.
+    """Hold an image that has run: its figures, its costs piece by piece, its spikes and masks.
 
     `row`: what a table shows of it; `prediction`: the class.
     """
@@ -40,7 +40,7 @@ class Flown(NamedTuple):
 
 
 class LiveRun:
-    """A network in evaluation mode, ready to run with a device.
+    """Run a network in evaluation mode with a device.
 
     `outline`: the trace that the run would be, without images; a device is planned from it.
     """
@@ -91,7 +91,7 @@ class LiveRun:
 
 
 def steerable(model: STAS) -> Halting:
-    """The network's halting, if this loop can steer it; else ModelError says what it needs."""
+    """Return the network's halting; raises ModelError for one that this loop cannot steer."""
     halting, switches = model.halting, model.config.halting
     if not isinstance(halting, Halting) or switches.granularity != "two_dimensional":
         raise ModelError(

@@ -87,6 +87,11 @@ class HaltingConfig:
         if self.granularity != "none":
             self._check_policy(POLICIES.named(self.policy))
 
+    def round_length(self, timesteps: int, blocks: int) -> int:
+        """Count the steps of a round of halting, at whose end every token has halted."""
+        rounds = {"block": blocks, "timestep": timesteps}
+        return rounds.get(self.granularity, timesteps * blocks)
+
     def _check_policy(self, policy: type[Policy]) -> None:
         """Raise ModelError for what the policy cannot do."""
         if not policy.accumulates and self.output == "mean_field":
@@ -277,7 +282,7 @@ def check_profile(halting: HaltingConfig, timesteps: int, blocks: int) -> None:
     if not POLICIES.named(halting.policy).budgeted:
         return
     steps = timesteps if halting.granularity == "timestep" else timesteps * blocks
-    restart = blocks if halting.granularity == "block" else steps
+    restart = halting.round_length(timesteps, blocks)
     profile, least = halting.profile, 1.0 / restart
     if not profile:
         if not least <= halting.budget <= 1.0:

@@ -199,5 +199,5 @@ def linear_rows(rows: Tensor, weight: Tensor) -> Tensor:
 
 
 def max_pool(maps: Tensor) -> Tensor:
-    """Max-pool 3x3, stride 2: halves height and width."""
+    """Pool by the maximum of 3x3, stride 2: halve height and width."""
     return F.max_pool2d(maps, POOL_KERNEL, POOL_STRIDE, POOL_PADDING)

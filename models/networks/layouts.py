@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 
 class WeightSource(NamedTuple):
-    """Where one of our layers finds its weights.
+    """Name where one of our layers finds its weights.
 
-    `weights`, `norm`: names of a convolution or linear layer and of its batch-norm. `part`: of
-    `parts` equal parts of both, where they are fused.
+    weights, norm: a convolution or linear layer and its batch-norm.
+    part: of `parts` equal parts of both, where they are fused.
     """
 
     weights: str

@@ -25,10 +25,10 @@ register = NEURONS.register
 
 
 class Neuron(ABC):
-    """A kind of neuron with one state, its membrane.
+    """Describe a kind of neuron with one state, its membrane.
 
-    `keep`, `take`: the shares of the membrane and of the current in the next membrane;
-    `runs_fused`: whether a library's kernel runs all timesteps (see `fused_kernels`).
+    keep, take: the shares of the membrane and of the current in the next membrane.
+    runs_fused: whether a library's kernel runs all timesteps (see `fused_kernels`).
     """
 
     keep: ClassVar[float]
@@ -70,7 +70,7 @@ class Neuron(ABC):
 
 
 class _Firing(torch.autograd.Function):
-    """A neuron over some timesteps; its backward keeps the charged membranes only."""
+    """Run a neuron over some timesteps; its backward keeps the charged membranes only."""
 
     @staticmethod
     def forward(

@@ -15,7 +15,7 @@ from models.neurons.base import Neuron, register, surrogate
 
 @register("integrate_and_fire")
 class IntegrateAndFire(Neuron):
-    """All of the membrane stays, all of the current enters."""
+    """Keep all of the membrane, take all of the current."""
 
     keep: ClassVar[float] = 1.0
     take: ClassVar[float] = 1.0

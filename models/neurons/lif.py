@@ -18,7 +18,7 @@ TAU = 2.0
 
 @register("lif")
 class LeakyIntegrateAndFire(Neuron):
-    """Half of the membrane stays, half of the current enters."""
+    """Keep half of the membrane, take half of the current."""
 
     keep: ClassVar[float] = 1.0 - 1.0 / TAU
     take: ClassVar[float] = 1.0 / TAU

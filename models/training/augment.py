@@ -44,8 +44,10 @@ def draw(recipe: Augmentation, images: int, generator: torch.Generator) -> Drawn
 
 
 class Mixing(NamedTuple):
-    """How a batch is mixed: `weight` of an image against its partner; `box` (top, bottom, left,
-    right) where cutmix takes the partner's pixels, None for mixup.
+    """Describe how a batch is mixed.
+
+    weight: of an image against its partner.
+    box: (top, bottom, left, right) where cutmix takes the partner's pixels, None for mixup.
     """
 
     weight: float = 1.0

@@ -24,13 +24,13 @@ FREE = {"amp", "checkpoint_steps", "compile", "fused_neurons", "tensorboard", "w
 
 
 class _Section(BaseModel):
-    """A mapping of the file: frozen, no unknown fields, numbers finite."""
+    """Hold a mapping of the file: frozen, no unknown fields, numbers finite."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Affine(_Section):
-    """A small turn, scaling, shear and shift, each uniform up to its reach, both ways."""
+    """Describe a small turn, scaling, shear and shift, each uniform up to its reach, both ways."""
 
     rotation_degrees: float = Field(ge=0.0, le=180.0, description="largest turn")
     scaling: float = Field(ge=0.0, lt=1.0, description="largest relative change of size")
@@ -39,7 +39,7 @@ class Affine(_Section):
 
 
 class Augmentation(_Section):
-    """What happens to a training image, in this order; nothing by default."""
+    """Describe what happens to a training image, in this order; nothing by default."""
 
     affine: Affine | None = Field(None, description="turn, scale, shear, shift")
     resized_crop: float = Field(
@@ -68,7 +68,7 @@ class Augmentation(_Section):
 
 
 class NetworkRecipe(_Section):
-    """The network: a name that `models.capture` knows, and switches of its config."""
+    """Describe the network: a name that `models.capture` knows, and switches of its config."""
 
     name: str = Field(description="such as stas_spikformer_2_128")
     timesteps: int = Field(4, ge=1, le=64, description="timesteps T")
@@ -77,7 +77,7 @@ class NetworkRecipe(_Section):
 
 
 class Phase(_Section):
-    """Some epochs under one schedule: AdamW, the rate rising over `warm_up`, then a cosine down."""
+    """Describe epochs under one schedule: the rate rises over `warm_up`, then falls by a cosine."""
 
     epochs: int = Field(gt=0, description="passes over the training images")
     learning_rate: float = Field(gt=0.0, description="highest rate")
@@ -108,12 +108,12 @@ class Phase(_Section):
 
     @property
     def length(self) -> int:
-        """Epochs with the cool-down."""
+        """Count the epochs with the cool-down."""
         return self.epochs + self.cool_down_epochs
 
 
 class HaltingPhase(Phase):
-    """A phase in which tokens halt, after the static one."""
+    """Describe a phase in which tokens halt, after the static one."""
 
     ponder: float = Field(0.0, ge=0.0, description="weight of the ponder cost, of all checks")
     prior: float = Field(0.0, ge=0.0, description="weight of the divergence from the prior")
@@ -129,7 +129,7 @@ class HaltingPhase(Phase):
 
 
 class Recipe(_Section):
-    """A training run; equal recipes on the same machine and torch give the same weights."""
+    """Describe a training run; equal recipes on one machine and torch give the same weights."""
 
     dataset: str = Field(description="a source of images, see models/data/sources.py")
     network: NetworkRecipe = Field(description="what is trained")
@@ -162,12 +162,12 @@ class Recipe(_Section):
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        """The phases that there are, in order."""
+        """Return the phases that there are, in order."""
         return tuple(phase for phase in (self.static, self.halting) if phase is not None)
 
     @property
     def content_hash(self) -> str:
-        """`sha256:<hex>` of the canonical JSON of all fields but those of FREE.
+        """Return `sha256:<hex>` of the canonical JSON of all fields but those of FREE.
 
         A run goes on where another recipe differs in those alone.
         """

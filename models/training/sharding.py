@@ -18,14 +18,14 @@ from models.networks.layers import Norm, SpikingConv, SpikingLinear
 
 
 class RankGroup(NamedTuple):
-    """The processes of a run; `rank` is ours."""
+    """Count the processes of a run; `rank` is ours."""
 
     rank: int = 0
     size: int = 1
 
     @property
     def leads(self) -> bool:
-        """Whether this process writes files and speaks."""
+        """Return whether this process writes files and speaks."""
         return self.rank == 0
 
 
@@ -66,13 +66,13 @@ def summed(values: Tensor, group: RankGroup) -> Tensor:
 
 
 class SharedNorm(Norm):
-    """Batch-norm whose batch statistics are those of all processes together.
+    """Normalise with batch statistics of all processes together.
 
     torch's SyncBatchNorm runs on GPUs only.
     """
 
     def rows_of(self, counted: Tensor) -> int:
-        """Rows of all processes, so that all decide alike."""
+        """Count the rows of all processes, so that all decide alike."""
         if not self.training:
             return super().rows_of(counted)
         rows = torch.tensor(super().rows_of(counted), device=counted.device)
@@ -95,7 +95,7 @@ class SharedNorm(Norm):
         return centred * scale.view(view) + self.bias.view(view)
 
     def first_moments(self, input: Tensor) -> tuple[Tensor, Tensor]:
-        """Means over the rows of all processes."""
+        """Return means over the rows of all processes."""
         axes = [axis for axis in range(input.dim()) if axis != 1]
         rows = torch.full_like(self.running_mean, input.numel() / input.shape[1])
         sums = torch.stack([input.sum(axes), (input**2).sum(axes), rows])
@@ -114,7 +114,7 @@ def share_norms(model: nn.Module) -> None:
 
 
 class _Sum(torch.autograd.Function):
-    """The sum over all processes; what flows back is summed over all of them too."""
+    """Sum over all processes; what flows back is summed over all of them too."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from models.networks.config import ModelConfig
 
 @register("entropy_exit")
 class EntropyExit(Policy):
-    """Halts no token; `exit` ends images."""
+    """Halt no token; `exit` ends images."""
 
     granularities: ClassVar[tuple[str, ...]] = ("timestep",)
 

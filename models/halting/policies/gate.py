@@ -19,6 +19,7 @@ from models.halting.recursion import (
     HaltingState,
     HaltingStep,
     Head,
+    Policy,
     register,
 )
 from models.networks.config import HaltingConfig
@@ -28,10 +29,12 @@ LEAST_UNIFORM = 1e-6
 
 @register("gate")
 class GatePolicy(Halting):
-    """Chooses the tokens of each timestep; what it leaves out gives zero to the head."""
+    """Choose the tokens of each timestep; what is left out gives zero to the head."""
 
     granularities: ClassVar[tuple[str, ...]] = ("waking",)
     accumulates: ClassVar[bool] = False
+    # Nothing is accumulated, so there is neither a ponder cost nor a mean field.
+    ponder, weights, survival = Policy.ponder, Policy.weights, Policy.survival
     _share: Tensor
 
     @classmethod
@@ -59,24 +62,14 @@ class GatePolicy(Halting):
     def after(
         self, state: HaltingState, output: Tensor, step: HaltingStep, head: Head
     ) -> HaltingState:
-        """At a timestep's end, keep the mean over tokens for the head."""
+        """Keep the mean over tokens for the head at a timestep's end."""
         if step.ends_timestep:
             features = (output * self._weight.unsqueeze(-1)).mean(1)
             state = state._replace(features=(*state.features, features))
         return self.ending(state, step, head)
 
-    def ponder(self, state: HaltingState) -> None:
-        """Nothing is accumulated."""
-
-    def weights(self, state: HaltingState, timesteps: int) -> None:
-        """There is no mean field."""
-
-    def survival(self, state: HaltingState, timesteps: int) -> Tensor:
-        """Return the probability (image, check, token) that a token runs a check."""
-        return torch.stack(state.survival, 1)
-
     @staticmethod
     def _drawn(logit: Tensor) -> Tensor:
-        """Whether each token runs: false with probability sigmoid(logit)."""
+        """Draw whether each token runs: false with probability sigmoid(logit)."""
         uniform = torch.rand_like(logit).clamp(LEAST_UNIFORM, 1.0 - LEAST_UNIFORM)
         return logit + torch.logit(uniform) < 0.0

@@ -15,7 +15,7 @@ from models.halting.recursion import HaltingState, HaltingStep, register
 
 @register("random")
 class RandomTokens(BudgetedTokens):
-    """Halts tokens at random: the order is drawn by the seed and the image's own pixels.
+    """Halt tokens at random: the order is drawn by the seed and the image's own pixels.
 
     So neither the batch nor its order changes who halts. With granularity `block` each timestep has
     a draw of its own.

@@ -15,7 +15,7 @@ from models.networks.config import HaltingConfig
 
 @register("token_importance")
 class ImportantTokens(BudgetedTokens):
-    """TP-Spikformer's score: 1 - cos(token, mean of its k x k neighbourhood) + |x_t - x_(t-1)|.
+    """Keep by TP-Spikformer: 1 - cos(token, mean of its k x k neighbourhood) + |x_t - x_(t-1)|.
 
     By our choice the neighbourhood is cut at the border, |.| is the mean over channels, the first
     timestep has no second term, and a halted token counts with its latest value.

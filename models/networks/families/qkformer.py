@@ -69,7 +69,7 @@ def _jelly(state: State, config: ModelConfig) -> Sources:
 
 @register("qkformer")
 class QKFormer(Family):
-    """Three stages of patch embeddings and blocks; tokens halt in the last one only."""
+    """Build three stages of patch embeddings and blocks; tokens halt in the last one only."""
 
     sizes: ClassVar = {
         **dict.fromkeys(("cifar10", "cifar100"), (Size(4, 384, 8),)),

@@ -51,7 +51,7 @@ def _jelly(state: State, config: ModelConfig) -> Sources:
 
 @register("sdt")
 class SpikeDrivenTransformer(Family):
-    """Potentials as Spikingformer's, spike-driven attention, neurons ahead of the classifier."""
+    """Build potentials as Spikingformer's, spike-driven attention, neurons ahead of the head."""
 
     sizes: ClassVar = {
         **dict.fromkeys(("cifar10", "cifar100"), (Size(2, 256, 8), Size(2, 512, 8))),

@@ -67,7 +67,7 @@ def _jelly(state: State, config: ModelConfig) -> Sources:
 
 @register("spikformer")
 class Spikformer(Family):
-    """Convolutions, pools and neurons; blocks of self-attention and MLP on an integer stream."""
+    """Build convolutions, pools, neurons; blocks of self-attention and MLP on an integer stream."""
 
     sizes = SIZES
     chooses_pool = True

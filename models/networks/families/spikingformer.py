@@ -30,7 +30,7 @@ def _repository(convs: Sequence[tuple[str, str]], state: State, config: ModelCon
 
 @register("spikingformer")
 class Spikingformer(Family):
-    """Neurons and pools ahead of convolutions; blocks of self-attention on potentials."""
+    """Build neurons and pools ahead of convolutions; blocks of self-attention on potentials."""
 
     sizes = SIZES
     spike_stream = False
