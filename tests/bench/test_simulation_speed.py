@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +17,36 @@ from simulator.results.priced import energies, kinds_of, priced
 from simulator.results.result import Result
 from simulator.simulate import Simulation
 from simulator.trace import Trace
+from tests.machines import GENERAL
 
 ROOT = Path(__file__).parents[2]
+
+
+@contextlib.contextmanager
+def opened(name: str, machine: str = "sparse_pe") -> Iterator[tuple[Simulation, Trace]]:
+    """A shipped trace, and what simulates it on a shipped machine."""
+    architecture = load_architecture(ROOT / "arch_configs" / f"{machine}.yaml")
+    with Trace.open(ROOT / "traces" / f"{name}.npz") as trace:
+        yield Simulation(trace, architecture), trace
+
+
+def measure_an_image(benchmark: Any, name: str, machine: str = "sparse_pe") -> None:
+    with opened(name, machine) as (simulation, trace):
+        batch = trace.read_batch([0])
+    simulation.tables(batch)  # compiles
+    benchmark(simulation.tables, batch)
 
 
 @pytest.mark.benchmark(group="an image on sparse_pe, from packed bits to priced result")
 @pytest.mark.parametrize("name", ["cifar10", "cifar10_baseline", "imagenet", "mnist"])
 def test_one_image(benchmark: Any, name: str) -> None:
-    architecture = load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml")
-    with Trace.open(ROOT / "traces" / f"{name}.npz") as trace:
-        simulation, batch = Simulation(trace, architecture), trace.read_batch([0])
-    simulation.tables(batch)  # compiles
-    benchmark(simulation.tables, batch)
+    measure_an_image(benchmark, name)
+
+
+@pytest.mark.benchmark(group="a CIFAR-10 image on each machine, from packed bits to priced result")
+@pytest.mark.parametrize("machine", GENERAL)
+def test_one_image_on_each_machine(benchmark: Any, machine: str) -> None:
+    measure_an_image(benchmark, "cifar10", machine)
 
 
 @pytest.mark.benchmark(group="a batch of images on sparse_pe, from the file to priced result")
@@ -35,9 +55,7 @@ def test_one_image(benchmark: Any, name: str) -> None:
 )
 def test_images_of_a_batch(benchmark: Any, name: str, images: int) -> None:
     """Divide by the images for the cost of one."""
-    architecture = load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml")
-    with Trace.open(ROOT / "traces" / f"{name}.npz") as trace:
-        simulation = Simulation(trace, architecture)
+    with opened(name) as (simulation, _):
         simulation.run(range(images))  # compiles
         benchmark(simulation.run, range(images))
 
@@ -45,9 +63,7 @@ def test_images_of_a_batch(benchmark: Any, name: str, images: int) -> None:
 @pytest.mark.benchmark(group="eight images on sparse_pe, from file to checked result")
 @pytest.mark.parametrize("name", ["cifar10", "mnist"])
 def test_eight_images(benchmark: Any, name: str) -> None:
-    architecture = load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml")
-    with Trace.open(ROOT / "traces" / f"{name}.npz") as trace:
-        simulation = Simulation(trace, architecture)
+    with opened(name) as (simulation, _):
 
         def checked() -> None:
             simulation.run(range(8)).check()
@@ -58,9 +74,7 @@ def test_eight_images(benchmark: Any, name: str) -> None:
 
 @pytest.mark.benchmark(group="the tables of eight images, without lowering and replay")
 def test_tables_of_eight_images(benchmark: Any) -> None:
-    architecture = load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml")
-    with Trace.open(ROOT / "traces" / "cifar10.npz") as trace:
-        simulation = Simulation(trace, architecture)
+    with opened("cifar10") as (simulation, trace):
         batch = trace.read_batch(range(8))
         simulated = simulation.simulate(batch)
         provenance, pictures = simulation.provenance(), picture_tables(simulation.network, [])
@@ -85,9 +99,8 @@ def test_reading_an_image(benchmark: Any) -> None:
 @pytest.mark.parametrize("stage", ["run", "priced", "bounds"])
 def test_what_pricing_takes_of_a_run(benchmark: Any, stage: str) -> None:
     """Pricing with bounds is to take at most a tenth of the run: 0.6 % when it was written."""
-    architecture = load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml")
-    with Trace.open(ROOT / "traces" / "cifar10.npz") as trace:
-        simulation, batch = Simulation(trace, architecture), trace.read_batch(range(8))
+    with opened("cifar10") as (simulation, trace):
+        batch = trace.read_batch(range(8))
     simulation.tables(batch)  # compiles
     counted = image_tables(simulation.simulate(batch), simulation.plan)
     actions, times_ms = counted["actions"], numbers(counted["images"], "latency_cycles") / 5e5

@@ -30,68 +30,65 @@ CONVS_OF = {
     "spikingformer on imagenet": [(f"proj{i}_conv", f"proj{i}_bn") for i in ("", 1, 2, 3, 4)],
 }
 CONVS_OF["sdt"] = CONVS_OF["spikformer"]
-# How each repository names a block's layers; linear layers have biases, and so have some 1x1
-# convolutions.
-KIND_OF = {
-    "spikformer": "linear",
-    "spikformer on imagenet": "conv",
-    "spikingformer": "conv",
-    "spikingformer on imagenet": "conv",
-    "sdt": "conv",
-}
+LAYOUTS = (*CONVS_OF, "spikformer on imagenet")
+
+
+def kind_of(layout: str) -> str:
+    """How a repository names a block's layers; linear ones have biases, as some 1x1 ones."""
+    return "linear" if layout == "spikformer" else "conv"
+
+
+class State(dict[str, Tensor]):
+    """A state dict of random values."""
+
+    def __init__(self, config: ModelConfig, seed: int = 0) -> None:
+        super().__init__()
+        self.generator = torch.Generator().manual_seed(seed)
+        classes = config.dataset.classes
+        self["head.weight"] = torch.randn(classes, config.size.embed_dim, generator=self.generator)
+        self["head.bias"] = torch.randn(classes, generator=self.generator)
+
+    def put(self, weights: str, norm: str, shape: tuple[int, ...], bias: bool = False) -> None:
+        self[f"{weights}.weight"] = torch.randn(shape, generator=self.generator)
+        if bias:
+            self[f"{weights}.bias"] = torch.randn(shape[0], generator=self.generator)
+        for key in NORM:
+            self[f"{norm}.{key}"] = torch.rand(shape[0], generator=self.generator) + 0.5
+        self[f"{norm}.num_batches_tracked"] = torch.tensor(7)
 
 
 def generated(layout: str, config: ModelConfig, seed: int = 0) -> dict[str, Tensor]:
     """A state dict of the layout, filled at random; LayerNorms that nothing uses included."""
-    generator = torch.Generator().manual_seed(seed)
-    family, kind = layout.split(" ")[0], KIND_OF[layout]
-    dim = config.size.embed_dim
-    state: dict[str, Tensor] = {}
-
-    def put(weights: str, norm: str, shape: tuple[int, ...], bias: bool) -> None:
-        state[f"{weights}.weight"] = torch.randn(shape, generator=generator)
-        if bias:
-            state[f"{weights}.bias"] = torch.randn(shape[0], generator=generator)
-        for key in NORM:
-            state[f"{norm}.{key}"] = torch.rand(shape[0], generator=generator) + 0.5
-        state[f"{norm}.num_batches_tracked"] = torch.tensor(7)
-
+    family, kind = layout.split(" ")[0], kind_of(layout)
+    dim, state = config.size.embed_dim, State(config, seed)
     channels = (config.dataset.image_channels, *config.stage_channels)
     names = CONVS_OF.get(layout, CONVS_OF[family])
     for (conv, norm), before, after in zip(names, channels, channels[1:], strict=False):
-        put(f"patch_embed.{conv}", f"patch_embed.{norm}", (after, before, 3, 3), False)
+        state.put(f"patch_embed.{conv}", f"patch_embed.{norm}", (after, before, 3, 3))
     mlp = ("mlp1", "mlp2") if family == "spikingformer" else ("fc1", "fc2")
     tail = () if kind == "linear" else (1,)
     for block in range(config.size.blocks):
         for part in ("q", "k", "v", "proj"):
             place = f"block.{block}.attn.{part}"
             bias = kind == "linear" or part == "proj"
-            put(f"{place}_{kind}", f"{place}_bn", (dim, dim, *tail), bias)
+            state.put(f"{place}_{kind}", f"{place}_bn", (dim, dim, *tail), bias)
         for name, (after, before) in zip(mlp, ((4 * dim, dim), (dim, 4 * dim)), strict=True):
             place = f"block.{block}.mlp.{name}"
-            put(f"{place}_{kind}", f"{place}_bn", (after, before, *tail * 2), True)
+            state.put(f"{place}_{kind}", f"{place}_bn", (after, before, *tail * 2), True)
         if family == "sdt":
             state[f"block.{block}.attn.talking_heads.weight"] = torch.randn(2, 2, 1)
         for unused in ("norm1", "norm2"):
             for key in ("weight", "bias"):
-                state[f"block.{block}.{unused}.{key}"] = torch.randn(dim, generator=generator)
-    state["head.weight"] = torch.randn(config.dataset.classes, dim, generator=generator)
-    state["head.bias"] = torch.randn(config.dataset.classes, generator=generator)
-    return state
+                state[f"block.{block}.{unused}.{key}"] = torch.randn(dim)
+    return dict(state)
 
 
 def qkformer_state(names: dict[str, str], config: ModelConfig) -> dict[str, Tensor]:
     """QKFormer's repository: `names` of its parts differ between CIFAR and ImageNet."""
-    generator = torch.Generator().manual_seed(0)
-    state: dict[str, Tensor] = {}
+    state = State(config)
 
     def put(place: str, shape: tuple[int, ...], bias: bool = False) -> None:
-        state[f"{place}_conv.weight"] = torch.randn(shape, generator=generator)
-        if bias:
-            state[f"{place}_conv.bias"] = torch.randn(shape[0], generator=generator)
-        for key in NORM:
-            state[f"{place}_bn.{key}"] = torch.rand(shape[0], generator=generator) + 0.5
-        state[f"{place}_bn.num_batches_tracked"] = torch.tensor(7)
+        state.put(f"{place}_conv", f"{place}_bn", shape, bias)
 
     widths = [config.size.embed_dim // part for part in (4, 2, 1)]
     before = config.dataset.image_channels
@@ -110,9 +107,7 @@ def qkformer_state(names: dict[str, str], config: ModelConfig) -> dict[str, Tens
                 put(f"{their}.{room}.{part}", (width, width, 1), part == "proj")
             put(f"{their}.mlp.{names['mlp']}1", (4 * width, width, 1, 1), True)
             put(f"{their}.mlp.{names['mlp']}2", (width, 4 * width, 1, 1), True)
-    state["head.weight"] = torch.randn(config.dataset.classes, width, generator=generator)
-    state["head.bias"] = torch.randn(config.dataset.classes, generator=generator)
-    return state
+    return dict(state)
 
 
 @pytest.mark.parametrize("names", [{"ssa": "ssa", "mlp": "mlp"}, {"ssa": "attn", "mlp": "fc"}])
@@ -134,7 +129,7 @@ def test_qkformers_own_checkpoints_are_adopted(names: dict[str, str]) -> None:
         adopt(state, config, Path("theirs.pth"))
 
 
-@pytest.mark.parametrize("layout", KIND_OF)
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_layer_computes_what_theirs_would(layout: str) -> None:
     """Weights, then bias, then batch-norm, in plain torch, against our layer without a bias."""
     config = tiny_config(halting=False, isps=False, family=layout.split(" ")[0])
@@ -142,13 +137,11 @@ def test_every_layer_computes_what_theirs_would(layout: str) -> None:
     model = STAS(config).double().eval()
     double = {name: tensor.double() for name, tensor in state.items()}
     model.load_state_dict(adopt(double, config, Path("theirs.pth")))
-    kind = KIND_OF[layout]
+    kind = kind_of(layout)
     attention = "attn." if config.family == "spikformer" else ""
-    mlp = {"fc1": "fc1", "fc2": "fc2"}
-    if config.family == "spikingformer":
-        mlp = {"fc1": "mlp1", "fc2": "mlp2"}
+    mlp = "mlp" if config.family == "spikingformer" else "fc"
     pairs = {f"blocks.1.{attention}{x}": f"block.1.attn.{x}" for x in ("q", "k", "v", "proj")}
-    pairs |= {f"blocks.1.{own}": f"block.1.mlp.{their}" for own, their in mlp.items()}
+    pairs |= {f"blocks.1.fc{number}": f"block.1.mlp.{mlp}{number}" for number in (1, 2)}
     for own, their in pairs.items():
         layer = model.get_submodule(own)
         rows = torch.randn(5, layer.linear.in_features, dtype=torch.float64)

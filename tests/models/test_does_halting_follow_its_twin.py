@@ -1,4 +1,4 @@
-"""Each granularity of A-SSA against a plain-Python twin, one token at a time."""
+"""A-SSA against a plain-Python twin of each granularity, its scores, and what is learned."""
 
 from __future__ import annotations
 
@@ -11,11 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from models.errors import ModelError
 from models.halting.recursion import Halting, HaltingStep
 from models.networks.config import HaltingConfig
+from tests.messages import said
 
 EPS = 0.01
 GRANULARITIES = ("block", "timestep", "two_dimensional")
+
+
+class Scored(Halting):
+    """Halting whose score is a token's channel 0 itself, so that no sum is rounded on its way."""
+
+    def score(self, output: Tensor, step: HaltingStep) -> Tensor:
+        return output[..., 0]
 
 
 class Token(NamedTuple):
@@ -54,18 +63,14 @@ def slow_twin(h: list[list[float]], granularity: str) -> Token:
     return Token(ran, [[w / share for w in row] for row in weights], ponder)
 
 
-def no_head(features: Tensor) -> Tensor:
-    return features
-
-
 def run(tables: Tensor, granularity: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Masks bool (token, timestep, block), field weights, ponder and stacked weights of our code.
 
-    `tables` (token, timestep, block): scores. Outputs carry their logit in channel 0 and are
-    one-hot beyond it, so that the mean field holds the weight of each step.
+    `tables` (token, timestep, block): scores. Outputs carry them in channel 0 and are one-hot
+    beyond it, so that the mean field holds the weight of each step.
     """
     tokens, timesteps, blocks = tables.shape
-    halting = Halting(HaltingConfig(granularity, gamma=1.0, beta=0.0, eps=EPS), 8).double()
+    halting = Scored(HaltingConfig(granularity, eps=EPS), 8)
     like = torch.zeros(1 + timesteps * blocks, dtype=torch.float64)
     state = halting.start(1, tokens, like)
     masks = torch.zeros(tokens, timesteps, blocks, dtype=torch.bool)
@@ -75,10 +80,11 @@ def run(tables: Tensor, granularity: str) -> tuple[Tensor, Tensor, Tensor, Tenso
             state = halting.before(state, torch.zeros(1, tokens, len(like)), step)
             masks[:, t, b] = state.active[0]
             output = torch.zeros(1, tokens, len(like), dtype=torch.float64)
-            output[0, :, 0] = torch.logit(tables[:, t, b])
+            output[0, :, 0] = tables[:, t, b]
             output[0, :, 1 + t * blocks + b] = 1.0
             output = output * state.active.unsqueeze(-1)
-            state = halting.after(state, output, step, no_head)
+            state = halting.after(state, output, step, lambda features: features)
+    assert not bool(state.active.any())
     field = state.output[0, :, 1:].unflatten(1, (timesteps, blocks))
     ponder, weights = halting.ponder(state), halting.weights(state, timesteps)
     assert ponder is not None
@@ -89,9 +95,7 @@ def run(tables: Tensor, granularity: str) -> tuple[Tensor, Tensor, Tensor, Tenso
 @st.composite
 def score_tables(draw: st.DrawFn) -> list[list[list[float]]]:
     timesteps, blocks, tokens = (draw(st.integers(1, most)) for most in (4, 4, 3))
-    # Scores whose logit comes back exactly enough that no sum falls on the threshold by chance.
-    score = st.floats(1e-6, 1.0 - 1e-6).filter(lambda h: abs(h - (1.0 - EPS)) > 1e-9)
-    row = st.lists(score, min_size=blocks, max_size=blocks)
+    row = st.lists(st.floats(0.0, 1.0), min_size=blocks, max_size=blocks)
     table = st.lists(row, min_size=timesteps, max_size=timesteps)
     return draw(st.lists(table, min_size=tokens, max_size=tokens))
 
@@ -110,6 +114,9 @@ def test_every_token_goes_the_way_of_the_twin(
         assert field[token].flatten().tolist() == pytest.approx(flat, abs=1e-9)
         assert float(ponder[token]) == pytest.approx(expected.ponder, abs=1e-9)
         assert sum(flat) == pytest.approx(1.0, abs=1e-9)
+        if granularity == "two_dimensional":  # A-ViT's cost: steps taken plus the remainder
+            steps = int(masks[token].sum())
+            assert float(ponder[token]) == pytest.approx(steps + flat[steps - 1], abs=1e-9)
     assert weights.sum(0).tolist() == pytest.approx([1.0] * len(tables), abs=1e-9)
 
 
@@ -138,9 +145,66 @@ def test_a_score_of_one_at_the_first_check_halts_everyone_there(granularity: str
     assert masks[0].flatten().tolist() == expected
 
 
+def test_a_score_exactly_at_the_threshold_halts() -> None:
+    table = torch.tensor([[[0.99], [0.5], [0.5]]], dtype=torch.float64)
+    masks, field, _, _ = run(table, "two_dimensional")
+    assert masks.flatten().tolist() == [True, False, False]
+    assert field.flatten().tolist() == [1.0, 0.0, 0.0]
+
+
 def test_the_twin_itself_halts_by_hand() -> None:
     token = slow_twin([[0.5, 0.495], [0.3, 0.2]], "two_dimensional")
     assert token.ran == [[True, True], [False, False]]
     assert token.weights[0] == pytest.approx([0.5, 0.5])
     assert token.ponder == pytest.approx(2.5)
     assert math.isclose(slow_twin([[0.1, 0.2], [0.3, 0.2]], "timestep").ponder, 2.8)
+
+
+@pytest.mark.parametrize("score", ["channel0", "mean"])
+def test_the_score_reads_what_its_switch_says(score: str) -> None:
+    halting = Halting(HaltingConfig("two_dimensional", gamma=2.0, beta=-3.0, score=score), 8)
+    output = torch.tensor([[[1.0, 5.0, 0.0]]])
+    signal = 1.0 if score == "channel0" else 2.0
+    expected = 1.0 / (1.0 + math.exp(-(2.0 * signal - 3.0)))
+    assert float(halting.score(output, HaltingStep(0, 0, 1, 1))) == pytest.approx(expected)
+
+
+def test_an_offset_shifts_beta_at_its_own_check_alone() -> None:
+    """As the same network with another beta would score there."""
+    config = HaltingConfig("two_dimensional", gamma=2.0, beta=-3.0, learned=True, offsets=True)
+    halting, output = Halting(config, 8, checks=6), torch.rand(1, 3, 4)
+    assert halting.offset is not None
+    assert halting.offset.tolist() == [0.0] * 6
+    before = [halting.score(output, HaltingStep(t, b, 3, 2)) for t in range(3) for b in range(2)]
+    with torch.no_grad():
+        halting.offset[3] = 1.5
+    after = [halting.score(output, HaltingStep(t, b, 3, 2)) for t in range(3) for b in range(2)]
+    shifted = torch.sigmoid(halting.logit(output) + 1.5)
+    for check, (one, other) in enumerate(zip(before, after, strict=True)):
+        assert torch.equal(other, shifted if check == 3 else one)
+    after[3].sum().backward()
+    assert halting.offset.grad is not None
+    assert halting.offset.grad.nonzero().tolist() == [[3]]
+
+
+@pytest.mark.parametrize(
+    ("granularity", "policy"), [("two_dimensional", "random"), ("none", "score")]
+)
+def test_offsets_need_a_score_that_they_can_shift(granularity: str, policy: str) -> None:
+    with pytest.raises(ModelError, match=said("offsets without a score")):
+        HaltingConfig(granularity, policy=policy, output="last", offsets=True)
+
+
+def test_learned_gamma_and_beta_are_parameters_and_the_mask_carries_no_gradient() -> None:
+    fixed = Halting(HaltingConfig("two_dimensional"), 8)
+    learned = Halting(HaltingConfig("two_dimensional", gamma=1.0, beta=-2.0, learned=True), 8)
+    assert not list(fixed.parameters())
+    assert len(list(learned.parameters())) == 2
+    output = torch.rand(1, 3, 4, requires_grad=True)
+    state = learned.start(1, 3, output)
+    for number in range(4):
+        state = learned.advance(state, output, HaltingStep(number, 0, 4, 1), last=number == 3)
+    state.ponder.sum().backward()
+    assert learned.beta.grad is not None
+    assert float(learned.beta.grad) < 0.0  # a larger score leaves a smaller remainder
+    assert not state.active.requires_grad

@@ -60,7 +60,7 @@ def run(command: Sequence[str]) -> str:
 def few_digits(monkeypatch: pytest.MonkeyPatch) -> Source:
     training, held_out = small_digits()
     source = Source("digits", training.first(48), held_out.first(16))
-    monkeypatch.setitem(sources.SOURCES, "few", lambda folder: source)
+    monkeypatch.setitem(sources.SOURCES, "few", lambda folder, timesteps: source)
     return source
 
 
