@@ -51,7 +51,7 @@ H_FETCHED, H_SLOT, H_LOADED, CHUNK_COLUMNS = range(4)
 """Columns of the table of the running task's chunks: fetch, place in the weight buffer, load."""
 
 
-class Output(NamedTuple):
+class WrittenOps(NamedTuple):
     """The operations, the predecessors, and where the next of each is written."""
 
     ops: Ints
@@ -82,7 +82,7 @@ class Emission(NamedTuple):
     arrays: Ints
     chunks: Ints
     kept: Ints  # the fetch of each chunk that stays
-    out: Output
+    out: WrittenOps
 
 
 def new_emission(tasks: s.Tasks) -> Emission:
@@ -119,7 +119,7 @@ def new_emission(tasks: s.Tasks) -> Emission:
         arrays,
         chunks=np.full((int(pass_chunks.max(initial=1)), CHUNK_COLUMNS), -1, np.int64),
         kept=np.full(tasks.kept_chunks, -1, np.int64),
-        out=Output(
+        out=WrittenOps(
             np.empty((ops, OP_COLUMNS), np.int64),
             np.empty(edges, np.int64),
             np.zeros(2, np.int64),
@@ -128,7 +128,7 @@ def new_emission(tasks: s.Tasks) -> Emission:
 
 
 @kernel_part
-def wait_for(out: Output, op: int) -> None:
+def wait_for(out: WrittenOps, op: int) -> None:
     """Make the op written next wait for this one, if there is one."""
     if op >= 0:
         edge = out.cursor[1]
@@ -137,7 +137,9 @@ def wait_for(out: Output, op: int) -> None:
 
 
 @kernel_part
-def emit_op(out: Output, unit: int, busy_at: int, latency: int, task: int, category: int) -> int:
+def emit_op(
+    out: WrittenOps, unit: int, busy_at: int, latency: int, task: int, category: int
+) -> int:
     """Write an op behind the predecessors that were written for it; return its number."""
     op: int = out.cursor[0]
     out.ops[op, O_UNIT] = unit
@@ -152,7 +154,7 @@ def emit_op(out: Output, unit: int, busy_at: int, latency: int, task: int, categ
 
 
 @kernel_part
-def emit_join(out: Output, task: int, category: int) -> int:
+def emit_join(out: WrittenOps, task: int, category: int) -> int:
     """Write an op without a unit, which ends when its predecessors have; return its number."""
     return emit_op(out, _JOIN, NOWHERE, NONE, task, category)
 
