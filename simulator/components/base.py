@@ -240,13 +240,15 @@ def build(slot: str, fields: Mapping[str, Any]) -> Component:
     return part.model_validate(fields)
 
 
+def _full_name(cls: type[Component]) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
 def _open_slot(cls: type[Component], slot: str) -> None:
     """Enter the base class of a slot; a name that another class has is a TypeError."""
-    name, other = f"{cls.__module__}.{cls.__qualname__}", _bases.get(slot)
-    if other is not None and f"{other.__module__}.{other.__qualname__}" != name:
-        raise TypeError(
-            f"{name}: the slot {slot!r} is taken by {other.__module__}.{other.__qualname__}"
-        )
+    name, other = _full_name(cls), _bases.get(slot, cls)
+    if _full_name(other) != name:
+        raise TypeError(f"{name}: the slot {slot!r} is taken by {_full_name(other)}")
     if not slot.isidentifier():
         raise TypeError(f"{name}: slot {slot!r}: must be an identifier")
     cls.slot = slot
@@ -256,7 +258,7 @@ def _open_slot(cls: type[Component], slot: str) -> None:
 
 def _register(cls: type[Component], kind: str | None) -> None:
     """Enter a part under its kind; a class statement that breaks a rule is a TypeError."""
-    name = f"{cls.__module__}.{cls.__qualname__}"
+    name = _full_name(cls)
     if cls.slot not in _parts:
         raise TypeError(
             f"{name}: derive a part from the base class of a slot ({', '.join(_bases)})"
@@ -271,13 +273,10 @@ def _register(cls: type[Component], kind: str | None) -> None:
     for field, info in cls.model_fields.items():
         if not (info.description or "").strip():
             raise TypeError(f"{name}.{field}: every field has a description, one line")
-    other = _parts[cls.slot].get(kind)
+    other = _full_name(_parts[cls.slot].get(kind, cls))
     # The same class again is a module that was reloaded.
-    if other is not None and f"{other.__module__}.{other.__qualname__}" != name:
-        raise TypeError(
-            f"{name}: the kind {kind!r} of {cls.slot} is taken by "
-            f"{other.__module__}.{other.__qualname__}"
-        )
+    if other != name:
+        raise TypeError(f"{name}: the kind {kind!r} of {cls.slot} is taken by {other}")
     cls.kind = kind
     _parts[cls.slot][kind] = cls
 

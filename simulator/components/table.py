@@ -8,7 +8,7 @@ from typing import Any, get_origin
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from simulator.components.base import Component, registry, slots
+from simulator.components.base import registry, slots
 
 # The longest suffix of a field's name that fits is its unit.
 UNITS = {
@@ -39,22 +39,14 @@ def parts_table() -> str:
     ]
     for slot in slots():
         for kind, part in registry(slot).items():
-            rows.append((f"{slot}: `{kind}`", "", "", "", _first_sentence(part)))
+            first = inspect.cleandoc(part.__doc__ or "").partition("\n\n")[0]
+            rows.append((f"{slot}: `{kind}`", "", "", "", " ".join(first.split())))
             for name, info in part.model_fields.items():
-                unit = UNITS.get(_suffix(name), "")
+                fitting = [suffix for suffix in UNITS if name.endswith(suffix)]
+                unit = UNITS.get(max(fitting, key=len, default=""), "")
                 value = (_value(info), unit, _default(info), info.description or "")
                 rows.append((f"`{name}`", *value))
     return "\n".join("| " + " | ".join(_cell(text) for text in row) + " |" for row in rows)
-
-
-def _suffix(name: str) -> str:
-    fitting = [suffix for suffix in UNITS if name.endswith(suffix)]
-    return max(fitting, key=len, default="")
-
-
-def _first_sentence(part: type[Component]) -> str:
-    paragraph = inspect.cleandoc(part.__doc__ or "").partition("\n\n")[0]
-    return " ".join(paragraph.split())
 
 
 def _value(info: FieldInfo) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from types import UnionType
-from typing import Any, get_args, get_origin
+from typing import Any, cast, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -26,14 +26,11 @@ def report_errors(document: Document, error: ValidationError, model: type[BaseMo
         location = details["loc"]
         if location not in said:
             around = _model_at(model, document.data, location[:-1])
-            value = "(none)" if _is_absent(details) else shown(details["input"])
+            absent = details["type"] in ("missing", "missing_kind")
+            value = "(none)" if absent else shown(details["input"])
             rule = _rule(details, around)
             text = f"{dotted(location) or 'the file'}: {value}: {rule}"
             document.report(document.place(location), text, location)
-
-
-def _is_absent(details: ErrorDetails) -> bool:
-    return details["type"] in ("missing", "missing_kind")
 
 
 def _rule(details: ErrorDetails, around: type[BaseModel] | None) -> str:
@@ -42,10 +39,11 @@ def _rule(details: ErrorDetails, around: type[BaseModel] | None) -> str:
     context = details.get("ctx", {})
     match details["type"]:
         case "missing":
-            help_text = _help(around, name)
-            return "must be given" + (f": {help_text}" if help_text else "")
+            info = _fields(around).get(name)
+            return ": ".join(filter(None, ("must be given", info and info.description)))
         case "extra_forbidden":
-            return f"unknown field {suggestion(name, _field_names(around))}"
+            kind = ["kind"] if around and issubclass(around, Component) else []
+            return f"unknown field {suggestion(name, [*kind, *_fields(around)])}"
         case "model_type" | "dict_type" | "model_attributes_type":
             return "must be a mapping of fields"
         case "tuple_type" | "list_type":
@@ -69,7 +67,7 @@ def _model_at(
         elif get_origin(current) is dict:
             current = get_args(current)[1]
         elif isinstance(current, type) and issubclass(current, BaseModel):
-            fields = {info.alias or name: info for name, info in current.model_fields.items()}
+            fields = _fields(current)
             current = _annotation(fields[step], data[step]) if step in fields else None
         else:
             return None
@@ -80,27 +78,16 @@ def _model_at(
 
 
 def _annotation(info: FieldInfo, value: Any) -> Any:
-    """The class of a field's value, or of the mapping that is written for it."""
-    extra = info.json_schema_extra
+    """Return the class of a field's value, or of what is written for it; of `X | None` the X."""
+    extra, annotation = info.json_schema_extra, cast("Any", info.annotation)
     if isinstance(value, dict) and isinstance(extra, dict) and WRITTEN_AS in extra:
         return extra[WRITTEN_AS]
-    return _without_none(info.annotation)
-
-
-def _without_none(annotation: Any) -> Any:
-    """Of `X | None` the X."""
     if isinstance(annotation, UnionType):
         return next(part for part in get_args(annotation) if part is not type(None))
     return annotation
 
 
-def _field_names(model: type[BaseModel] | None) -> list[str]:
-    if model is None:
-        return []
-    names = [info.alias or name for name, info in model.model_fields.items()]
-    return ["kind", *names] if issubclass(model, Component) else names
-
-
-def _help(model: type[BaseModel] | None, field: str) -> str:
-    infos = model.model_fields.items() if model else ()
-    return next((info.description or "" for name, info in infos if field in (name, info.alias)), "")
+def _fields(model: type[BaseModel] | None) -> dict[str, FieldInfo]:
+    """Return the fields of a class by the names that a file uses."""
+    infos = model.model_fields if model else {}
+    return {info.alias or name: info for name, info in infos.items()}

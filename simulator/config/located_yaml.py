@@ -7,15 +7,16 @@ document's problems.
 from __future__ import annotations
 
 import copy
-import stat
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
+from simulator.config.read_back import read_bytes
 from simulator.config.wording import one_line, shown, suggestion
 from simulator.config.yaml_dialect import SCALARS, TAG, Composer, syntax_fault
+from simulator.errors import SimulatorError
 
 LARGEST_FILE_BYTES = 1 << 20
 MOST_PROBLEMS = 100
@@ -145,22 +146,11 @@ def _parsed(path: Path, text: str) -> Document:
 
 
 def _read_text(document: Document) -> str | None:
-    start = Place(0, str(document.path))
     try:
-        status = document.path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            what = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
-            document.report(start, f"{what}: must be a YAML file")
-            return None
-        with document.path.open("rb") as file:
-            content = file.read(LARGEST_FILE_BYTES + 1)
-    except (OSError, ValueError) as error:  # ValueError: a null character in the path
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        document.report(start, f"cannot be read: {reason}")
-        return None
-    if len(content) > LARGEST_FILE_BYTES:
-        size = f"{max(status.st_size, len(content))} bytes"
-        document.report(start, f"{size}: must be at most {LARGEST_FILE_BYTES} bytes")
+        content = read_bytes(document.path, LARGEST_FILE_BYTES, SimulatorError, "a YAML file")
+    except SimulatorError as error:
+        _, *fault = error.args
+        document.report(Place(0, str(document.path)), ": ".join(fault))
         return None
     try:
         return content.decode()

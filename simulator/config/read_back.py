@@ -63,6 +63,8 @@ def _check(
 def _broken(fault: OSError | ValueError, what: str) -> str:
     if isinstance(fault, FileNotFoundError):
         return f"does not exist: must be {what}"
+    if isinstance(fault, IsADirectoryError):
+        return f"is a folder: must be {what}"
     return getattr(fault, "strerror", None) or str(fault)
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from simulator.config.arrays import Floats
+from simulator.config.read_back import read_text
 from simulator.config.wording import shown
 from simulator.errors import PricingError
 
@@ -132,7 +133,8 @@ def _rows(path: Path) -> list[tuple[int, tuple[float, ...]]]:
     """Line number and numbers of each row."""
     header: list[str] = []
     rows = []
-    for line, text in enumerate(_text(path).splitlines(), start=1):
+    content = read_text(path, LARGEST_FILE_BYTES, PricingError, "a grid").removeprefix("\ufeff")
+    for line, text in enumerate(content.splitlines(), start=1):
         if not text.strip() or text.startswith("#"):
             continue
         cells = next(csv.reader([text]))
@@ -159,14 +161,3 @@ def _number(path: Path, line: int, name: str, cell: str) -> float:
     if not (math.isfinite(value) and value > 0):
         raise PricingError(f"{path}:{line}", name, shown(cell), "must be a number above 0")
     return value
-
-
-def _text(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST_FILE_BYTES + 1)
-        if len(content) > LARGEST_FILE_BYTES:
-            raise PricingError(path, f"must be at most {LARGEST_FILE_BYTES} bytes")
-        return content.decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PricingError(f"{path}: cannot be read as a grid: {error}") from error

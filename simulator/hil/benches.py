@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,7 +11,7 @@ from simulator.components.pe_arrays.spike_skip import SpikeSkip
 from simulator.components.token_skip.compact import Compact
 from simulator.config.arrays import Bools, Ints
 from simulator.errors import DeviceError
-from simulator.hil.verilator import RtlDesign, Words
+from simulator.hil.verilator import SOURCES, RtlDesign, Words
 
 ARRAY_SOURCES = ("spike_skip_tile.sv", "merge.sv", "pe_row.sv", "fifo.sv", "sram_1r1w.sv")
 PLANE_BITS = 3
@@ -65,6 +66,13 @@ def field_words(values: Ints, bits: int) -> Words:
     shifts = np.arange(bits)
     digits = (values[..., None] >> shifts) & 1
     return bit_words(digits.reshape(len(values), -1).astype(np.bool_))
+
+
+def instruction_fields(package: str) -> dict[str, int]:
+    """Return the bits of an instruction's fields as a package of the RTL states them, in order."""
+    text = (SOURCES / package).read_text("utf-8").partition("} instruction_t;")[0]
+    fields = re.findall(r"(?m)^ +logic +(?:\[(\d+):0\] +)?(\w+);", text)
+    return {name: int(highest or 0) + 1 for highest, name in fields}
 
 
 def pack_instruction(fields: Mapping[str, int], widths: Mapping[str, int]) -> Words:

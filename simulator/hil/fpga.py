@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from simulator.command import command
 from simulator.config.staged_file import staged_file
 from simulator.errors import DeviceError
+from simulator.hil.benches import ARRAY_SOURCES
 from simulator.hil.network.calibrated import PLACED_SCHEMA
 from simulator.hil.network.engine import SOURCES as ENGINE_SOURCES
 from simulator.hil.tools import run_tool
@@ -27,7 +28,6 @@ from simulator.hil.verilator import SOURCES
 
 LIMIT_S = 3600
 YOSYS, NEXTPNR = "yosys", "nextpnr-ecp5"
-TILE_SOURCES = ("spike_skip_tile.sv", "merge.sv", "pe_row.sv", "fifo.sv", "sram_1r1w.sv")
 _ROW = {"WORD_INPUTS": 32, "COLUMNS": 4, "FIFO_WORDS": 2, "PORT_INPUTS": 4, "LOCAL_CHUNKS": 2}
 SMALL_MACHINE = (
     "cores.0.pe_array.rows=2",
@@ -85,9 +85,9 @@ UNITS = {
     "fifo": PlacedUnit("fifo", ("fifo.sv",), {"WIDTH": 32, "DEPTH": 4}),
     "token_skip": PlacedUnit("token_skip", ("token_skip.sv",), {"SCAN": 4, "QUEUE": 16}),
     "neurons": PlacedUnit("neuron_unit", ("neuron_unit.sv",), {"LANES": 4}),
-    "row": PlacedUnit("pe_row", TILE_SOURCES[2:], _ROW),
-    "staged_row": PlacedUnit("pe_row", TILE_SOURCES[2:], _ROW | {"ENCODE_STAGE": 1}),
-    "array": PlacedUnit("spike_skip_tile", TILE_SOURCES, _ROW | {"ROWS": 2, "BLOCK_ITEMS": 16}),
+    "row": PlacedUnit("pe_row", ARRAY_SOURCES[2:], _ROW),
+    "staged_row": PlacedUnit("pe_row", ARRAY_SOURCES[2:], _ROW | {"ENCODE_STAGE": 1}),
+    "array": PlacedUnit("spike_skip_tile", ARRAY_SOURCES, _ROW | {"ROWS": 2, "BLOCK_ITEMS": 16}),
     "engine": PlacedUnit("network_top", ENGINE_SOURCES, _ENGINE | SMALL_ENGINE, _LARGE, "router2"),
 }
 SLOW = ("engine",)

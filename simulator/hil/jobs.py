@@ -162,7 +162,7 @@ class _Maker:
             # Columns of the context are places in the list, which changes: nothing is carried on.
             at_rest=first or context,
             neurons=(layer.name, group),
-            stream=self._stream(layer_plan, timestep, weights.shape[1]) if residual else None,
+            stream=self._stream(layer, timestep) if residual else None,
             scores=scores,
             wait_for=self.waits(step),
             weights_wait=layer.is_attention,
@@ -176,14 +176,17 @@ class _Maker:
         return None
 
     def _operand(self, layer_plan: LayerPlan, timestep: int, group: int, tokens: Ints) -> Bools:
-        layer, network = layer_plan.layer, self.plan.network
-        bits = self._bits(layer.operand or "", timestep)
+        layer, tensor = layer_plan.layer, layer_plan.layer.operand or ""
         if layer.kind == "linear":
+            bits = self._bits(tensor, timestep)
             # Halted rows run on as zeros, if they run at all.
-            mask = self._active(layer)[timestep] if layer.mask else np.ones(len(bits), np.bool_)
-            return bits & mask[:, None, None]
-        channels = network.tensors[layer.operand or ""].channels // layer.groups
-        head = bits[:, 0, group * channels : (group + 1) * channels]
+            return (
+                bits & self.image.active[layer.mask][timestep][:, None, None]
+                if layer.mask
+                else bits
+            )
+        channels = self.plan.network.tensors[tensor].channels // layer.groups
+        head = self._head(tensor, timestep, group, channels)
         if layer.kind == "attention_scores":
             return head[:, None]
         return np.ascontiguousarray(head[tokens].T)[:, None]
@@ -193,48 +196,33 @@ class _Maker:
         layer = layer_plan.layer
         if layer.kind == "linear":
             if layer.name not in self.weights:
-                normal = self._random(layer.name, "weights").normal(
-                    0, 12, (layer.inputs, layer.outputs)
-                )
-                limit = (1 << (layer.weight_bits - 1)) - 1
-                self.weights[layer.name] = np.clip(np.rint(normal), -limit, limit).astype(np.int64)
+                size, limit = (layer.inputs, layer.outputs), (1 << (layer.weight_bits - 1)) - 1
+                normal = np.rint(self._random(layer.name, "weights").normal(0, 12, size))
+                self.weights[layer.name] = np.clip(normal, -limit, limit).astype(np.int64)
             return self.weights[layer.name]
-        scores = layer_plan if layer.kind == "attention_scores" else self._scores_of(layer_plan)
-        keys = self._operand_of(scores.layer.second or "", scores, timestep, group)[tokens]
-        if layer.kind == "attention_scores":
-            return keys.T.astype(np.int64)
-        queries = self._operand_of(scores.layer.operand or "", scores, timestep, group)[tokens]
-        return keys.astype(np.int64) @ queries.T.astype(np.int64)
-
-    def _scores_of(self, context: LayerPlan) -> LayerPlan:
-        """The scores that a context multiplies."""
-        return next(
-            self.plan.layers[producer]
-            for producer in context.layer.producers
-            if self.plan.layers[producer].layer.kind == "attention_scores"
+        # A context multiplies the scores of the layer that made them.
+        makers = [layer, *(self.plan.layers[producer].layer for producer in layer.producers)]
+        scores = next(maker for maker in makers if maker.kind == "attention_scores")
+        keys, queries = (
+            self._head(tensor or "", timestep, group, scores.inputs)[tokens].astype(np.int64)
+            for tensor in (scores.second, scores.operand)
         )
+        return keys.T if layer.kind == "attention_scores" else keys @ queries.T
 
-    def _active(self, layer: Layer) -> Bools:
-        return self.image.active[layer.mask or ""]
-
-    def _operand_of(self, tensor: str, scores: LayerPlan, timestep: int, group: int) -> Bools:
-        """bool (token, channel) of one head of a tensor."""
-        size = scores.layer.inputs
+    def _head(self, tensor: str, timestep: int, group: int, size: int) -> Bools:
+        """bool (token, channel) of one head of a tensor, of `size` channels."""
         return self._bits(tensor, timestep)[:, 0, group * size : (group + 1) * size]
 
     def _bits(self, tensor: str, timestep: int) -> Bools:
         """bool (row, plane, channel) at a timestep."""
-        packed = self.image.tensors[tensor]
-        bits = unpack_bits(packed[timestep if len(packed) > 1 else 0], self._channels(tensor))
+        packed, channels = self.image.tensors[tensor], self.plan.network.tensors[tensor].channels
+        bits = unpack_bits(packed[timestep if len(packed) > 1 else 0], channels)
         return bits.transpose(1, 0, 2)
 
-    def _channels(self, tensor: str) -> int:
-        return self.plan.network.tensors[tensor].channels
-
-    def _stream(self, layer_plan: LayerPlan, timestep: int, outputs: int) -> Ints:
+    def _stream(self, layer: Layer, timestep: int) -> Ints:
         """The residual stream before the layer: small whole numbers, as a trace's are."""
-        random = self._random(layer_plan.layer.name, f"stream {timestep}")
-        return random.integers(0, 8, (layer_plan.layer.rows, outputs))
+        random = self._random(layer.name, f"stream {timestep}")
+        return random.integers(0, 8, (layer.rows, layer.outputs))
 
     def _random(self, *what: str) -> np.random.Generator:
         return np.random.default_rng([self.seed, *" ".join(what).encode()])

@@ -15,6 +15,7 @@ from simulator.hil.benches import (
     PLANE_BITS,
     bit_words,
     field_words,
+    instruction_fields,
     pack_instruction,
     port_words,
     unpack_fields,
@@ -25,33 +26,7 @@ from simulator.hil.verilator import Words, run
 
 WORDS, WEIGHTS, MASKS, BIAS, INSTRUCTIONS, STREAM, MEMBRANES, SPIKES, SCORES = range(9)
 """Memories, as the host names them."""
-_FIELDS = {
-    "wait_for": 16,
-    "weights_wait": 1,
-    "scan": 1,
-    "listed": 1,
-    "one_bit": 1,
-    "residual": 1,
-    "scores": 1,
-    "at_rest": 1,
-    "tokens": 16,
-    "mask_base": 16,
-    "rows": 16,
-    "word_base": 24,
-    "row_words": 16,
-    "planes": 8,
-    "chunks": 8,
-    "tiles": 8,
-    "weight_base": 24,
-    "chunk_words": 16,
-    "last_words": 16,
-    "bias_base": 16,
-    "vector_base": 24,
-    "output_base": 24,
-    "tile_vectors": 16,
-    "threshold": 32,
-}
-"""Of layer_pkg.sv, the first one in the highest bits."""
+_FIELDS = instruction_fields("layer_pkg.sv")
 
 
 class EngineRun(NamedTuple):

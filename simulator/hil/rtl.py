@@ -59,7 +59,9 @@ class RtlDevice:
         for name, array in (*work.tensors.items(), *work.active.items()):
             first = work.timestep if len(self._stored(name)) > 1 else 0
             self._known |= {(name, step) for step in range(first, first + len(array))}
-        timesteps = range(work.timestep, work.timestep + _timesteps(work))
+        arrays = (*work.active.values(), *work.tensors.values())
+        length = max((len(array) for array in arrays), default=1)
+        timesteps = range(work.timestep, work.timestep + length)
         for name in work.layers:
             self._check_known(name, timesteps)
         jobs = layer_jobs(self.plan, self.image, work.layers, timesteps)
@@ -104,8 +106,3 @@ def rtl_device(
     Raises ArchitectureError, and what RtlDevice raises.
     """
     return RtlDevice(trace, load_architecture(architecture, overrides))
-
-
-def _timesteps(work: Work) -> int:
-    """How many timesteps a piece of work has."""
-    return max((len(array) for array in (*work.active.values(), *work.tensors.values())), default=1)

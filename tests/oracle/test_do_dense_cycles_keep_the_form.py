@@ -17,7 +17,6 @@ from simulator.operations import read_network
 from simulator.trace import Trace, TraceWriter, pack_bits
 from tests.captured_manifest import captured_manifest, operation, tensor
 
-ROOT = Path(__file__).parents[2]
 SIZES = [  # operand rows, inputs, outputs, rows and columns of PEs, timesteps
     (4, 4, 4, 4, 4, 1),
     (1, 1, 1, 8, 32, 1),
@@ -68,7 +67,7 @@ def linear_trace(path: Path, m: int, k: int, n: int, timesteps: int) -> Path:
 def dense(stationary: str, rows: int, columns: int) -> Architecture:
     overrides = {"stationary": stationary, "rows": rows, "columns": columns}
     return load_architecture(
-        ROOT / "arch_configs" / "dense_pe.yaml",
+        "dense_pe",
         [f"cores.pe_array.{name}={value}" for name, value in overrides.items()],
     )
 

@@ -29,6 +29,6 @@ CASES = [
 def test_shipped_traces_on_every_shipped_machine(machine: str, trace_name: str) -> None:
     with Trace.open(ROOT / "traces" / f"{trace_name}.npz") as trace:
         network, image = read_network(trace), trace.read(0)
-    architecture = load_architecture(ROOT / "arch_configs" / f"{machine}.yaml")
+    architecture = load_architecture(machine)
     program = lower(make_plan(network, architecture), image).program
     agreed(program)

@@ -91,7 +91,7 @@ ELSEWHERE = ["additions", "input_rate"]
 """Columns that no operation of the program holds: test_is_utilization_of_adders.py."""
 
 MACHINES = {
-    name: load_architecture(ROOT / "arch_configs" / f"{name}.yaml")
+    name: load_architecture(name)
     for name in ("sparse_pe", "dense_pe", "prosperity", "bishop", "sparse_pe_resident")
 } | {"two cores": machine(cores=2, global_kib=64)}
 

@@ -25,7 +25,6 @@ from simulator.operations.windows import window_of
 from simulator.trace import Image, Trace
 from tests.factories import tiny_trace, unpack_planes
 
-ROOT = Path(__file__).parents[2]
 WS = "{kind: dense_systolic, rows: 5, columns: 3, stationary: ws}"
 SMALL = "{kind: spike_skip, rows: 3, columns: 5, word_inputs: 8}"
 OTHERS = [
@@ -186,7 +185,7 @@ def test_the_tiles_of_all_layers_sum_to_the_product(
     with Trace.open(tiny_trace(tmp_path / "tiny.npz", **options)) as trace:
         network = read_network(trace)
         image = trace.read(0)
-        architecture = load_architecture(ROOT / "arch_configs" / f"{machine}.yaml", overrides)
+        architecture = load_architecture(machine, overrides)
     plan = make_plan(changed(network, options["seed"]), architecture)
     lowering = Lowering(plan)
     batch = lowering.batch_of([image])

@@ -18,7 +18,6 @@ from simulator.operations import Network as Layers
 from simulator.operations import read_network
 from simulator.trace import Trace
 
-ROOT = Path(__file__).parents[2]
 DATA = exspike_networks()
 UNCOUNTED = {False: (2802, 16 * 64 * 4), True: (2338, 16 * 32 * 7)}
 """Cycles of a layer in none of the counters, without and with pairs: where weights bound it (as in
@@ -55,9 +54,7 @@ def test_networks_have_the_published_operations_and_weights(name: str, tmp_path:
 def test_layers_take_the_cycles_of_figure_8(pairs: bool, tmp_path: Path) -> None:
     """The paper's three counters leave out neurons, and what UNCOUNTED says of each layer."""
     found = network("spikingformer_2_512")._replace(timesteps=1)
-    machine = load_architecture(
-        ROOT / "arch_configs" / "exspike.yaml", [f"cores.pe_array.pairs={str(pairs).lower()}"]
-    )
+    machine = load_architecture("exspike", [f"cores.pe_array.pairs={str(pairs).lower()}"])
     with Trace.open(written(found, tmp_path / "drawn.npz")) as trace:
         one = lower(make_plan(read_network(trace), machine), trace.read(0))
         names = [layer.name for layer in read_network(trace).layers]
@@ -104,9 +101,7 @@ def test_pairs_speed_the_stem_up_as_published(name: str, tmp_path: Path) -> None
     with Trace.open(written(stem, tmp_path / "stem.npz")) as trace:
         for pairs in ("true", "false"):
             parts = ("cores.pe_array", "cores.engines.input")
-            machine = load_architecture(
-                ROOT / "arch_configs" / "exspike.yaml", [f"{part}.pairs={pairs}" for part in parts]
-            )
+            machine = load_architecture("exspike", [f"{part}.pairs={pairs}" for part in parts])
             program = lower(make_plan(read_network(trace), machine), trace.read(0)).program
             cycles[pairs] = int(replay(program).finish.max())
     stated = DATA["events"][name]["stem_speed_up"]

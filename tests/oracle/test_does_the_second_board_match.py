@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from experiments.generated import ROOT
 from experiments.rtl_runs import (
     BLOCK,
     BOARD_RUNS,
@@ -53,9 +52,9 @@ def test_convolutions_wait_for_a_slower_memory_as_in_the_rtl() -> None:
 
 def test_a_map_larger_than_the_sums_of_an_output_is_refused() -> None:
     """Parts of a map are no strips of it: they took no cycles."""
-    with Trace.open(ROOT / "traces" / "imagenet_baseline.npz") as trace:
+    with Trace.open("imagenet_baseline") as trace:
         network = read_network(trace)
-    machine = load_architecture(ROOT / "arch_configs" / "fpga_spiking_transformer.yaml")
+    machine = load_architecture("fpga_spiking_transformer")
     with pytest.raises(LoweringError, match=said("map larger than the sums of an output")):
         make_plan(network, machine)
 
@@ -115,6 +114,6 @@ def test_weights_of_the_block_are_read_for_every_16_tokens() -> None:
 def test_nothing_depends_on_spikes() -> None:
     found, _ = board_program()
     with Trace.open(CIFAR) as trace:
-        machine = load_architecture(ROOT / "arch_configs" / "fpga_spiking_transformer.yaml")
+        machine = load_architecture("fpga_spiking_transformer")
         other = lower(make_plan(read_network(trace), machine), trace.read(1))
     assert (found.program.busy_cycles == other.program.busy_cycles).all()

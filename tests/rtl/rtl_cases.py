@@ -66,7 +66,7 @@ def product(words: Words, weights: np.ndarray, bits: int) -> np.ndarray:
 def trace_tiles(name: str, count: int) -> tuple[Words, ...]:
     """So many tiles of a shipped trace, spread over all its layers on the flagship."""
     random = np.random.default_rng(sum(name.encode()))
-    architecture = load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml")
+    architecture = load_architecture("sparse_pe")
     found: list[Words] = []
     with Trace.open(ROOT / "traces" / f"{name}.npz") as trace:
         plan = make_plan(read_network(trace), architecture)

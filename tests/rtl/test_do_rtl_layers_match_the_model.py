@@ -38,7 +38,7 @@ class Case(NamedTuple):
 
 @cache
 def case(trace: str, *overrides: str) -> Case:
-    architecture = load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml", overrides)
+    architecture = load_architecture("sparse_pe", overrides)
     with Trace.open(ROOT / "traces" / f"{trace}.npz") as opened:
         plan = make_plan(read_network(opened), architecture)
         image = opened.read(0)
@@ -94,7 +94,7 @@ def test_it_is_clean_under_lint() -> None:
 
 @cases("a_machine_that_the_rtl_cannot_be_is_refused")
 def test_a_machine_that_the_rtl_cannot_be_is_refused(override: str, message: str) -> None:
-    architecture = load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml", [override])
+    architecture = load_architecture("sparse_pe", [override])
     with pytest.raises(DeviceError, match=message):
         engine_design(architecture)
 

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 @needs_verilator
 def test_the_first_blocks_of_a_digit() -> None:
     arch = ROOT / "arch_configs" / "sparse_pe.yaml"
-    with Trace.open(ROOT / "traces" / "mnist.npz") as trace:
+    with Trace.open("mnist") as trace:
         works = list(works_of(trace, trace.read(0)))
         simulated = simulated_device(trace, arch)
         divided = DividedDevice(rtl_device(trace, arch), simulated_device(trace, arch))

@@ -7,6 +7,7 @@ within 1 %, of each layer within 2 %. STASIM_RTL_IMAGES sets how many digits run
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from functools import cache
 
 import numpy as np
@@ -30,7 +31,7 @@ from simulator.operations import read_network
 from simulator.trace import Trace
 from tests.messages import refused, said
 from tests.rtl.fixed_cases import compiled, digits, drawn, machine, network, other_network
-from tests.rtl.rtl_cases import ROOT, needs_verilator
+from tests.rtl.rtl_cases import needs_verilator
 
 IMAGES = int(os.environ.get("STASIM_RTL_IMAGES", "20"))
 NARROW_PORT = "cores.0.buffers.weights.banks=2"
@@ -38,7 +39,7 @@ NARROW_PORT = "cores.0.buffers.weights.banks=2"
 
 @cache
 def plan() -> Plan:
-    with Trace.open(ROOT / "traces" / "mnist.npz") as trace:
+    with Trace.open("mnist") as trace:
         return make_plan(read_network(trace), machine())
 
 
@@ -88,7 +89,7 @@ def test_each_layer_takes_the_simulators_cycles() -> None:
 @needs_verilator
 def test_a_slow_memory_costs_time_and_changes_nothing() -> None:
     board = RtlBoard(network_design(machine()), latency_cycles=150, gap_cycles=7)
-    with board:
+    with closing(board):
         outcome = Driver(board, compiled()).classify(digits()[0][0])
     run, _ = runs()[0]
     assert np.array_equal(outcome.logits, run.logits)
@@ -113,7 +114,7 @@ def test_a_network_leaves_nothing_behind() -> None:
     design = network_design(machine())
     image = np.random.default_rng(3).integers(0, 256, (16, 16, 3)).astype(np.uint8)
     programs = [compile_network(each, design.parameters) for each in (wide, other_network(True))]
-    with RtlBoard(design, dram_latency_cycles(machine())) as board:
+    with closing(RtlBoard(design, dram_latency_cycles(machine()))) as board:
         for program in programs:
             logits = Driver(board, program).classify(image).logits
             assert np.array_equal(logits, run_twin(program.network, image, 16).logits)

@@ -13,7 +13,7 @@ from simulator.hil.rtl import RtlDevice
 from simulator.lowering import lower
 from simulator.trace import Image, Trace
 from tests.messages import said
-from tests.rtl.rtl_cases import ROOT, needs_verilator
+from tests.rtl.rtl_cases import needs_verilator
 
 BLOCK = tuple(
     f"blocks.1.{name}"
@@ -24,8 +24,8 @@ TENSORS = ("blocks.1.x", "blocks.1.attn.q", "blocks.1.attn.k", "blocks.1.attn.v"
 
 @pytest.fixture(scope="module")
 def asked() -> tuple[RtlDevice, Image]:
-    architecture = load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml")
-    with Trace.open(ROOT / "traces" / "mnist.npz") as trace:
+    architecture = load_architecture("sparse_pe")
+    with Trace.open("mnist") as trace:
         return RtlDevice(trace, architecture), trace.read(0)
 
 
@@ -76,8 +76,8 @@ def test_what_is_missing_is_named(asked: tuple[RtlDevice, Image]) -> None:
 
 def test_another_dataflow_is_refused() -> None:
     override = ["dataflow={kind: tick_batched}"]
-    architecture = load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml", override)
-    with Trace.open(ROOT / "traces" / "mnist_baseline.npz") as trace:  # noqa: SIM117
+    architecture = load_architecture("sparse_pe", override)
+    with Trace.open("mnist_baseline") as trace:  # noqa: SIM117
         with pytest.raises(DeviceError, match=said("RTL of another dataflow")):
             RtlDevice(trace, architecture)
 

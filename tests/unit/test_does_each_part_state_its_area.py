@@ -60,7 +60,7 @@ def test_logic_without_a_cell_is_refused() -> None:
 
 @pytest.mark.parametrize("name", MACHINES)
 def test_a_machine_is_the_sum_of_its_parts_and_below_what_is_published(name: str) -> None:
-    architecture = load_architecture(ROOT / "arch_configs" / f"{name}.yaml")
+    architecture = load_architecture(name)
     area = machine_area(architecture, EnergyTable.load(architecture.technology.energy_table))
     parts = area["parts"].values()
     assert area["sram_mm2"] == pytest.approx(sum(part["sram_mm2"] for part in parts))

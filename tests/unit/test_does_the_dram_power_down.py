@@ -13,7 +13,6 @@ from simulator.results.result import Result
 from simulator.simulate import Simulation
 from simulator.trace import Trace
 from tests.factories import tiny_trace
-from tests.machines import ROOT
 
 LONG_NS = 1e9
 
@@ -24,7 +23,7 @@ def trace(tmp_path_factory: pytest.TempPathFactory) -> Trace:
 
 
 def machine(*overrides: str) -> Architecture:
-    return load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml", overrides)
+    return load_architecture("sparse_pe", overrides)
 
 
 def after(idle_ns: float) -> Architecture:

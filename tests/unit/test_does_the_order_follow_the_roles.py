@@ -16,16 +16,13 @@ from simulator.trace import Trace
 from tests.broken_traces import Unzipped
 from tests.factories import tiny_trace
 
-ROOT = Path(__file__).parents[2]
 DATAFLOWS = ("timestep_serial", "tick_batched", "layer_pipelined")
 NAMES = {"sps": "patches", "blocks": "encoder", "halting": "exit", "head": "classifier"}
 ROLES = {"sps": "stem", "blocks": "blocks", "halting": "halting", "head": "head"}
 
 
 def simulated(path: Path, dataflow: str) -> Result:
-    machine = load_architecture(
-        ROOT / "arch_configs" / "sparse_pe.yaml", [f"dataflow.kind={dataflow}"]
-    )
+    machine = load_architecture("sparse_pe", [f"dataflow.kind={dataflow}"])
     with Trace.open(path) as trace:
         return Simulation(trace, machine).run([0])
 

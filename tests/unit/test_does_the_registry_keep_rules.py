@@ -20,9 +20,12 @@ from simulator.errors import ArchitectureError
 from tests.messages import cases, said
 
 
-def one(name: str, slot: type[Component] = PEArray) -> type[Component]:
-    body = {"__doc__": "Models.", "example": f"kind: {name}", "__module__": __name__}
-    return new_class(name.title(), (slot,), {"kind": name}, lambda space: space.update(body))
+def one(name: str, slot: type[Component] = PEArray, **changed: object) -> type[Component]:
+    """A part by a class statement; `changed`: what its body says, None for nothing."""
+    body = {"__doc__": "Models.", "example": f"kind: {name}", "__module__": __name__} | changed
+    said_there = {key: value for key, value in body.items() if value is not None}
+    keywords = {"kind": name} if name else {}
+    return new_class(name.title() or "Part", (slot,), keywords, lambda s: s.update(said_there))
 
 
 def test_a_part_is_found_by_slot_and_kind(empty_registry: None) -> None:
@@ -68,66 +71,13 @@ def test_a_shared_base_is_no_part(empty_registry: None) -> None:
         Tiled.model_validate({"kind": "other"})
 
 
-def _without_kind() -> object:
-    class Nameless(PEArray):
-        """Models."""
-
-        example: ClassVar[str] = "kind: x"
-
-    return Nameless
-
-
-def _without_docstring() -> object:
-    class Part(PEArray, kind="part"):
-        example: ClassVar[str] = "kind: part"
-
-    return Part
-
-
-def _without_example() -> object:
-    class Part(PEArray, kind="part"):
-        """Models."""
-
-    return Part
-
-
-def _without_description() -> object:
-    class Part(PEArray, kind="part"):
-        """Models."""
-
-        example: ClassVar[str] = "kind: part"
-        rows: int = 1
-
-    return Part
-
-
-def _without_slot() -> object:
-    class Part(Component, kind="part"):
-        """Models."""
-
-        example: ClassVar[str] = "kind: part"
-
-    return Part
-
-
-def _twice() -> object:
-    one("alpha")
-
-    class Other(PEArray, kind="alpha"):
-        """Models."""
-
-        example: ClassVar[str] = "kind: alpha"
-
-    return Other
-
-
 STATEMENTS: dict[str, Callable[[], object]] = {
-    "without kind": _without_kind,
-    "without docstring": _without_docstring,
-    "without example": _without_example,
-    "without description": _without_description,
-    "without slot": _without_slot,
-    "twice": _twice,
+    "without kind": lambda: one(""),
+    "without docstring": lambda: one("part", __doc__=None),
+    "without example": lambda: one("part", example=None),
+    "without description": lambda: one("part", rows=1, __annotations__={"rows": "int"}),
+    "without slot": lambda: one("part", Component),
+    "twice": lambda: (one("alpha"), one("alpha", __qualname__="Other")),
     "kind of two words": lambda: one("no kind"),
 }
 

@@ -109,23 +109,25 @@ def test_a_thousand_problems_are_cut_short(tmp_path: Path) -> None:
     assert lines[-1] == f"{path}: {said('more problems than are shown')}"
 
 
-def test_a_missing_file_is_one_message(tmp_path: Path) -> None:
-    path = tmp_path / "absent.yaml"
-    assert fault(path) == f"{path}: cannot be read: No such file or directory"
-
-
-def test_a_folder_is_one_message(tmp_path: Path) -> None:
-    assert fault(tmp_path) == f"{tmp_path}: a directory: must be a YAML file"
-
-
-def test_a_pipe_is_one_message_and_does_not_block(tmp_path: Path) -> None:
-    path = tmp_path / "pipe"
-    os.mkfifo(path)
-    assert fault(path) == f"{path}: not a regular file: must be a YAML file"
+@pytest.mark.parametrize(
+    ("make", "fact"),
+    [
+        (lambda path: None, "does not exist"),
+        (Path.mkdir, "is a folder"),
+        (os.mkfifo, "is a device or a pipe"),
+    ],
+    ids=["missing", "folder", "pipe"],
+)
+def test_what_is_no_file_is_one_message_and_does_not_block(
+    tmp_path: Path, make: Callable[[Path], None], fact: str
+) -> None:
+    path = tmp_path / "made"
+    make(path)
+    assert fault(path) == f"{path}: {fact}: must be a YAML file"
 
 
 def test_an_impossible_path_is_one_message() -> None:
-    assert "cannot be read: " in fault(Path("a\0b.yaml"))
+    assert fault(Path("a\0b.yaml")) == "a\0b.yaml: embedded null byte"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
@@ -133,7 +135,7 @@ def test_an_unreadable_file_is_one_message(tmp_path: Path) -> None:
     path = tmp_path / "secret.yaml"
     path.write_text(VALID)
     path.chmod(0)
-    assert fault(path) == f"{path}: cannot be read: Permission denied"
+    assert fault(path) == f"{path}: Permission denied"
 
 
 OVERRIDES = {

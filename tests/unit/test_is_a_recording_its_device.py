@@ -22,8 +22,6 @@ from tests.factories import tiny_trace
 from tests.messages import refused, rows, said
 from tests.works import works_of
 
-ROOT = Path(__file__).parents[2]
-
 
 def answers(device: Device, works: list[Work]) -> list[Cost]:
     device.begin_image()
@@ -37,7 +35,7 @@ def recorded(
     """A recording of two images on sparse_pe, their work and their costs."""
     folder = tmp_path_factory.mktemp("recorded")
     with Trace.open(tiny_trace(folder / "tiny.npz", timesteps=3, seed=5)) as trace:
-        machine = load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml")
+        machine = load_architecture("sparse_pe")
         recorder = Recorder(SimulatedDevice(trace, machine))
         works = [list(works_of(trace, trace.read(index))) for index in range(2)]
         costs = [answers(recorder, each) for each in works]

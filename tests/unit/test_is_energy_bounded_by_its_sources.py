@@ -42,7 +42,7 @@ NO_TERMS = ["technology.terms=[]", "technology.sram_cells=lstp_300k", "technolog
 def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
     """A small run of the flagship at the bare prices of its table."""
     trace = Trace.open(tiny_trace(tmp_path_factory.mktemp("trace") / "tiny.npz"))
-    machine = load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml", NO_TERMS)
+    machine = load_architecture("sparse_pe", NO_TERMS)
     return Simulation(trace, machine).run(range(2))
 
 
@@ -135,7 +135,7 @@ def test_each_term_adds_and_the_result_names_it(result: Result, term: str) -> No
 def test_always_on_power_is_power_times_time(result: Result) -> None:
     found = with_prices(result, {"terms": ["clock"]})
     own = found.tables["energies"].query("cause == 'clock' and part.str.endswith('pe_array')")
-    machine = load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml")
+    machine = load_architecture("sparse_pe")
     adders = sum(p.times for p in machine.core.pe_array.logic() if p.operation == "add")
     pins = adders * FLIP_FLOPS_PER_ADDER["queued"]
     cycles = result.tables["images"]["latency_cycles"].to_numpy()
@@ -176,9 +176,9 @@ def test_membranes_that_come_from_dram_are_reads() -> None:
     small = ["cores.buffers.membranes.size_kib=1", "cores.buffers.membranes.banks=1"]
     small.append("cores.buffers.membranes.width_bits=32")
     bits = {}
-    with Trace.open(ROOT / "traces" / "mnist_baseline.npz") as trace:
+    with Trace.open("mnist_baseline") as trace:
         for overrides in ([], small):
-            machine = load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml", overrides)
+            machine = load_architecture("sparse_pe", overrides)
             actions = Simulation(trace, machine).run([0]).tables["actions"]
             own = actions[actions["part"] == "memories.dram"].groupby("action")["count"].sum()
             bits[len(overrides)] = own["read_bit"], own.get("write_bit", 0)
@@ -204,7 +204,7 @@ def test_a_term_without_a_figure_at_a_node_says_so(tmp_path: Path) -> None:
         "technology.node_nm=65",
         "technology.terms=[clock]",
     ]
-    machine = load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml", overrides)
+    machine = load_architecture("sparse_pe", overrides)
     with pytest.raises(PricingError, match=said("a term without a figure")):
         MachinePrices(machine)
 
@@ -250,7 +250,7 @@ def test_a_part_without_a_price_still_has_its_time(
     assert "J" not in printed
     assert printed.count("Prices") == 1
     with Trace.open(trace) as opened:
-        machine = load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml", [dram])
+        machine = load_architecture("sparse_pe", [dram])
         result = Simulation(opened, machine, time_only=True).run(range(opened.images))
     assert f"{result.tables['images']['latency_cycles'].mean():,.0f}" in printed
     assert run.main([*arguments, "--time-only", "--out", str(tmp_path / "out")]) == 2

@@ -101,13 +101,13 @@ def test_the_example_of_the_docs_prices_every_core(tmp_path: Path) -> None:
     (example,) = re.findall(r"```yaml\n(schema: stasim-energy/1.*?)```", page, flags=re.DOTALL)
     (tmp_path / "my_chip.yaml").write_text(example)
     overrides = [f"technology.energy_table={tmp_path / 'my_chip.yaml'}", "cores.count=2"]
-    machine = load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml", overrides)
+    machine = load_architecture("sparse_pe", overrides)
     prices = MachinePrices(machine)
     for core in range(2):
         price = prices.actions[f"cores.{core}.pe_array.accumulate"]
         assert (price.low_pj, price.energy_pj, price.high_pj) == (0.021, 0.021, 0.021)
         assert "post-layout" in price.source
-    plain = MachinePrices(load_architecture(ROOT / "arch_configs" / "sparse_pe.yaml"))
+    plain = MachinePrices(load_architecture("sparse_pe"))
     name = "cores.0.pe_array.merge"
     assert prices.actions[name] == plain.actions[name]
 
@@ -119,8 +119,6 @@ def test_an_override_that_no_part_has_is_refused(tmp_path: Path) -> None:
         "  source: ours\n  tables:\n  - name: pe_arrays\n    actions:\n"
         "    - {name: accumulate, energy: 1}\n"
     )
-    machine = load_architecture(
-        ROOT / "arch_configs" / "sparse_pe.yaml", [f"technology.energy_table={table}"]
-    )
+    machine = load_architecture("sparse_pe", [f"technology.energy_table={table}"])
     with pytest.raises(PricingError, match=said("an action that no part has")):
         MachinePrices(machine)

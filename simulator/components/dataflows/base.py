@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from itertools import groupby
 from typing import ClassVar, Literal, NamedTuple
 
 from pydantic import Field
@@ -27,6 +28,9 @@ class Dataflow(Component, slot="dataflows"):
 
     neurons_last: ClassVar[bool] = False
     """Whether the element-wise work of a step waits for its last tile, not for its own."""
+
+    takes_layers_first: ClassVar[str] = ""
+    """How it runs all timesteps of a layer before the next one, in words; empty if it does not."""
 
     local_weight_chunks: int = Field(
         default=2,
@@ -75,6 +79,15 @@ class Dataflow(Component, slot="dataflows"):
         A layer that runs timestep by timestep keeps its membranes in memory in between.
         """
 
+    def in_runs(self, at_once: list[bool], timesteps: int) -> list[Slot]:
+        """Order layers of which neighbours that do not run at once share the loop of timesteps."""
+        slots: list[Slot] = []
+        for once, run in groupby(range(len(at_once)), key=lambda layer: at_once[layer]):
+            layers = list(run)
+            steps = [ALL_TIMESTEPS] if once else range(timesteps)
+            slots += [Slot(layer, step) for step in steps for layer in layers]
+        return slots
+
     def homes(self, work: list[int], cores: int) -> list[int]:
         """Return the core of each layer, or SHARED; `work`: its dense multiply-accumulates."""
         return [SHARED] * len(work)
@@ -98,6 +111,11 @@ class Dataflow(Component, slot="dataflows"):
         """Return the dataflow for a trace with this halting: itself, unless it is a choice."""
         return self
 
-    @abstractmethod
     def refusal(self, granularity: str) -> str:
         """Return why a trace with this halting granularity cannot be run; empty if it can."""
+        if self.takes_layers_first and granularity in ("timestep", "two_dimensional", "waking"):
+            return (
+                f"halting {granularity!r} decides at one timestep who runs at the next, but "
+                f"{self.takes_layers_first}: use timestep_serial"
+            )
+        return ""

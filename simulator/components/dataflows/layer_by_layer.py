@@ -21,6 +21,7 @@ class LayerByLayer(Dataflow, kind="layer_by_layer"):
     """
 
     example: ClassVar[str] = "kind: layer_by_layer\naccumulator_blocks: 1\n"
+    takes_layers_first: ClassVar[str] = "layer_by_layer runs all timesteps of a layer first"
     neurons_last: ClassVar[bool] = True
 
     restart_cycles: int = Field(
@@ -52,11 +53,3 @@ class LayerByLayer(Dataflow, kind="layer_by_layer"):
     def timesteps_in_flight(self) -> int:
         """All: the next layer begins after the last."""
         return 1 << 30
-
-    def refusal(self, granularity: str) -> str:
-        if granularity in ("timestep", "two_dimensional", "waking"):
-            return (
-                f"halting {granularity!r} decides at one timestep who runs at the next, but "
-                "layer_by_layer runs all timesteps of a layer first: use timestep_serial"
-            )
-        return ""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import groupby
 from typing import ClassVar
 
 from pydantic import Field
 
-from simulator.components.dataflows.base import ALL_TIMESTEPS, Dataflow, Slot
+from simulator.components.dataflows.base import Dataflow, Slot
 
 
 class LayerPipelined(Dataflow, kind="layer_pipelined"):
@@ -27,12 +26,7 @@ class LayerPipelined(Dataflow, kind="layer_pipelined"):
     )
 
     def order(self, roles: list[str], timesteps: int, once: list[bool]) -> list[Slot]:
-        slots: list[Slot] = []
-        for is_once, run in groupby(range(len(roles)), key=lambda layer: once[layer]):
-            layers = list(run)
-            steps = [ALL_TIMESTEPS] if is_once else range(timesteps)
-            slots += [Slot(layer, step) for step in steps for layer in layers]
-        return slots
+        return self.in_runs(once, timesteps)
 
     def homes(self, work: list[int], cores: int) -> list[int]:
         homes, before, total = [], 0, max(sum(work), 1)
@@ -45,6 +39,3 @@ class LayerPipelined(Dataflow, kind="layer_pipelined"):
     @property
     def timesteps_in_flight(self) -> int:
         return self.timesteps_held
-
-    def refusal(self, granularity: str) -> str:
-        return ""

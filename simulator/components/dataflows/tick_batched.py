@@ -14,14 +14,7 @@ class TickBatched(Dataflow, kind="tick_batched"):
     """
 
     example: ClassVar[str] = "kind: tick_batched\n"
+    takes_layers_first: ClassVar[str] = "tick_batched runs all timesteps of a layer at once"
 
     def order(self, roles: list[str], timesteps: int, once: list[bool]) -> list[Slot]:
         return [Slot(layer, ALL_TIMESTEPS) for layer in range(len(roles))]
-
-    def refusal(self, granularity: str) -> str:
-        if granularity in ("timestep", "two_dimensional", "waking"):
-            return (
-                f"halting {granularity!r} decides at one timestep who runs at the next, but "
-                "tick_batched runs all timesteps of a layer at once: use timestep_serial"
-            )
-        return ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import groupby
 from typing import ClassVar
 
 from simulator.components.dataflows.base import ALL_TIMESTEPS, Dataflow, Slot
@@ -21,7 +20,8 @@ class TimestepSerial(Dataflow, kind="timestep_serial"):
 
     def order(self, roles: list[str], timesteps: int, once: list[bool]) -> list[Slot]:
         if "layers" in roles:
-            return _plain_layers(roles, timesteps, once)
+            at_once = [each or role == "head" for role, each in zip(roles, once, strict=True)]
+            return self.in_runs(at_once, timesteps)
         inner = [index for index, role in enumerate(roles) if role in ("blocks", "halting")]
         first = min(inner, default=len(roles))
         last = max(inner, default=-1)
@@ -29,17 +29,3 @@ class TimestepSerial(Dataflow, kind="timestep_serial"):
         slots += [Slot(layer, step) for step in range(timesteps) for layer in inner]
         slots += [Slot(layer, ALL_TIMESTEPS) for layer in range(max(last + 1, first), len(roles))]
         return slots
-
-    def refusal(self, granularity: str) -> str:
-        return ""
-
-
-def _plain_layers(roles: list[str], timesteps: int, once: list[bool]) -> list[Slot]:
-    """Order layers without blocks: neighbours that run at every timestep share the loop over it."""
-    together = [is_once or role == "head" for role, is_once in zip(roles, once, strict=True)]
-    slots: list[Slot] = []
-    for at_once, run in groupby(range(len(roles)), key=lambda layer: together[layer]):
-        layers = list(run)
-        steps = [ALL_TIMESTEPS] if at_once else range(timesteps)
-        slots += [Slot(layer, step) for step in steps for layer in layers]
-    return slots

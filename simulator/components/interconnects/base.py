@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import Field
@@ -39,6 +40,14 @@ class Interconnect(Component, slot="interconnects"):
     def refusal(self, cores: int, has_global_buffer: bool) -> str:
         """Return why so many cores and memories cannot be joined; empty if they can."""
         return ""
+
+    def crowding(self, cores: int, places: Sequence[object], routers: int, shape: str) -> str:
+        """Return why so many cores do not go to the routers of their `places`; empty if they do."""
+        if not places and cores > routers:
+            return f"a {shape} routers has no place for {cores} cores"
+        if places and len(places) != cores:
+            return f"cores: has {len(places)} places: must have one for each of {cores} cores"
+        return "" if len(set(places)) == len(places) else "cores: must be at different routers"
 
     def flits(self, bits: Ints) -> Ints:
         """Return how many flits transfers of so many bits are cut into."""

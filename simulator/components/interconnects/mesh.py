@@ -55,17 +55,12 @@ class Mesh(Interconnect, kind="mesh"):
         return tuple(links)
 
     def refusal(self, cores: int, has_global_buffer: bool) -> str:
-        if not self.cores and cores > self.columns * self.rows:
-            return f"a mesh of {self.columns} x {self.rows} routers has no place for {cores} cores"
-        if self.cores and len(self.cores) != cores:
-            return f"cores: has {len(self.cores)} places: must have one for each of {cores} cores"
-        if len(set(self.cores)) < len(self.cores):
-            return "cores: must be at different routers"
-        for name, (x, y) in (
-            ("dram", self.dram),
-            ("global_buffer", self.global_buffer),
-            *(("cores", place) for place in self.cores),
-        ):
+        size = f"mesh of {self.columns} x {self.rows}"
+        crowded = self.crowding(cores, self.cores, self.columns * self.rows, size)
+        if crowded:
+            return crowded
+        own = [("dram", self.dram), ("global_buffer", self.global_buffer)]
+        for name, (x, y) in [*own, *(("cores", place) for place in self.cores)]:
             if not (0 <= x < self.columns and 0 <= y < self.rows):
                 return f"{name}: [{x}, {y}]: must be a router of {self.columns} x {self.rows}"
         return ""

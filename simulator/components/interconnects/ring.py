@@ -43,17 +43,11 @@ class Ring(Interconnect, kind="ring"):
         return tuple(f"{(first - hop) % self.routers}.back" for hop in range(self.routers - ahead))
 
     def refusal(self, cores: int, has_global_buffer: bool) -> str:
-        if not self.cores and cores > self.routers:
-            return f"a ring of {self.routers} routers has no place for {cores} cores"
-        if self.cores and len(self.cores) != cores:
-            return f"cores: has {len(self.cores)} places: must have one for each of {cores} cores"
-        if len(set(self.cores)) < len(self.cores):
-            return "cores: must be at different routers"
-        for name, place in (
-            ("dram", self.dram),
-            ("global_buffer", self.global_buffer),
-            *(("cores", place) for place in self.cores),
-        ):
+        crowded = self.crowding(cores, self.cores, self.routers, f"ring of {self.routers}")
+        if crowded:
+            return crowded
+        own = [("dram", self.dram), ("global_buffer", self.global_buffer)]
+        for name, place in [*own, *(("cores", place) for place in self.cores)]:
             if not 0 <= place < self.routers:
                 return f"{name}: {place}: must be one of {self.routers} routers, from 0"
         return ""

@@ -85,6 +85,3 @@ class Dram(DramMemory, kind="dram"):
             fields[name] = math.ldexp(getattr(self, name), exponent)
         fields["bandwidth_gb_per_s"] = math.ldexp(self.bandwidth_gb_per_s, -exponent)
         return fields | {"clock_mhz": mantissa}
-
-    def standard_name(self) -> str:
-        return self.technology

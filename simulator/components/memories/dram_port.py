@@ -50,6 +50,3 @@ class DramPort(DramMemory, kind="dram_port"):
         fields = super().simulated(clock_mhz)
         del fields["technology"]  # which decides prices only
         return fields
-
-    def standard_name(self) -> str:
-        return self.technology

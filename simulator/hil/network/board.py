@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
@@ -30,17 +29,6 @@ class RtlBoard:
             [str(build(design))], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         self._send(_MEMORY, latency_cycles, gap_cycles)
-
-    def __enter__(self) -> RtlBoard:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the process."""

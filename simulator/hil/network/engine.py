@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +19,7 @@ from simulator.hil.layer_design import engine_design
 from simulator.hil.network.board import RtlBoard
 from simulator.hil.network.driver import BoardOutcome, Driver
 from simulator.hil.network.program import Compiled
+from simulator.hil.verilator import SOURCES as FOLDER
 from simulator.hil.verilator import RtlDesign, Words
 
 SOURCES = (
@@ -78,25 +81,6 @@ COLUMNS = (16, 32)
 CHUNK_BEATS = 32
 _RESULT, _STEP, _END, _HEAD, _MASK = range(1, 6)
 """Kinds of entries of the log (network_bench.cpp)."""
-_OF_LAYERS = (
-    "ROWS",
-    "COLUMNS",
-    "LANES",
-    "WORD_INPUTS",
-    "FIFO_WORDS",
-    "WEIGHT_BITS",
-    "SUM_BITS",
-    "MEMBRANE_BITS",
-    "PORT_INPUTS",
-    "LOCAL_CHUNKS",
-    "SUM_BLOCKS",
-    "BLOCK_ITEMS",
-    "PLANE_BITS",
-    "ENCODE_STAGE",
-    "SCAN",
-    "QUEUE",
-)
-"""Parameters that the layer engine has too."""
 
 
 class Results(NamedTuple):
@@ -137,7 +121,8 @@ def network_design(architecture: Architecture, sizes: Mapping[str, int] = SIZES)
     layers = engine_design(architecture).parameters
     array, weights = architecture.core.pe_array, architecture.core.buffers.weights
     assert isinstance(array, SpikeSkip)
-    parameters = {name: layers[name] for name in _OF_LAYERS}
+    own = re.findall(r"parameter int (\w+)", (FOLDER / "network_top.sv").read_text("utf-8"))
+    parameters = {name: value for name, value in layers.items() if name in own}
     needed = {"COLUMNS": COLUMNS, "WEIGHT_BITS": (8,), "PORT_INPUTS": (4,), "SUM_BITS": (16,)}
     for name, values in (needed | {"MEMBRANE_BITS": (16,)}).items():
         if parameters[name] not in values:
@@ -176,7 +161,7 @@ def run_images(
 ) -> Iterator[BoardRun]:
     """Classify images (y, x) one after another. Raises DeviceError if the engine fails or hangs."""
     design = network_design(architecture, sizes)
-    with RtlBoard(design, dram_latency_cycles(architecture)) as board:
+    with closing(RtlBoard(design, dram_latency_cycles(architecture))) as board:
         driver = Driver(board, compiled)
         for image in images:
             outcome = driver.classify(image)
