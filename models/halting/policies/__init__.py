@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from models.registry import Registry
+from models.networks.registry import Registry
 
 if TYPE_CHECKING:
     from models.halting.recursion import Policy

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from models.errors import ModelError
 from models.networks.layouts import Sources
+from models.networks.registry import Registry
 from models.networks.sizes import Size
-from models.registry import Registry
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
