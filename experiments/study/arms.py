@@ -218,6 +218,7 @@ ARMS = (
     Arm("oracle_time", "until the square's frame", start="baseline_t4", imposed="time"),
     Arm("oracle_space", "tokens at or beside ink", start="baseline_t4", imposed="space"),
     Arm("oracle", "both", start="baseline_t4", imposed="both"),
+    Arm("oracle_long", "both, trained as long", start="static_long", imposed="both"),
     # Of the joint design alone: what is left of I-SPS form x granularity, and forms at T = 2.
     *(
         Arm(f"{form}_{granularity}", f"{title} + {words}", switches, assa(granularity), start)
@@ -283,6 +284,7 @@ STREAM = (
     "oracle_time",
     "oracle_space",
     "oracle",
+    "oracle_long",
 )
 ORDER = ("baseline_t4", "isps_late_sum", "isps_early", "isps_single", "two_dim", "sps_two_dim")
 

@@ -108,6 +108,7 @@ def beyond(tables: Tables) -> Iterator[str]:
             f"{points(arms, name, other)} points against {words} ({len(paired(arms, name, other))} seeds)"
             for other, words in (
                 ("baseline_t4", "the static network"),
+                ("static_long", "the static network trained as long"),
                 ("entropy", "the entropy exit"),
                 ("stas", "STAS"),
                 (f"random_{name}", "random tokens at its budget"),

@@ -96,6 +96,9 @@ def test_rows_of_other_seeds_and_arms_stay(tmp_path: Path) -> None:
     assert [row["value"] for row in rows] == ["1.50", "3", 9]
 
 
+EXIT = (("event_exit", 0.7), ("random_event_exit", 0.6))
+
+
 def test_a_gap_is_a_share_of_what_lies_between_random_and_the_optimum() -> None:
     rows = [("random_gate", 0.6, 0.5), ("oracle", 0.8, 0.37), ("gate", 0.75, 0.5)]
     rows += [("stas", 0.7, 0.2), ("random_stas", 0.5, 0.2)]  # fewer tokens: a lower bound
@@ -108,6 +111,13 @@ def test_a_gap_is_a_share_of_what_lies_between_random_and_the_optimum() -> None:
     found = gap.gaps(pd.DataFrame(made))
     assert found.arm.tolist() == ["gate", "gate", "stas", "stas"]
     assert found.closed.tolist() == pytest.approx([0.75, 0.75, 2 / 3, 2 / 3])
+    # On weights trained as long as the gate's the optimum is better; the untrained exit has none.
+    longer = made[0] | {"arm": "oracle_long", "test_top1": 0.85}
+    exits = [made[0] | {"arm": arm, "test_top1": top1} for arm, top1 in EXIT]
+    again = gap.gaps(pd.DataFrame([*made, longer, *exits])).set_index(["arm", "seed"]).closed
+    assert again.loc[[("gate", 0), ("gate", 1), ("event_exit", 0)]].tolist() == pytest.approx(
+        [0.6, 0.75, 0.5]
+    )
 
 
 def test_an_interval_is_students() -> None:
