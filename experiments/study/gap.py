@@ -93,7 +93,7 @@ def gap_sentences(arms: pd.DataFrame) -> list[str]:
             f"- **The gap to the optimum.** On the stream, `{name}` closes "
             f"{percent(group.closed.mean())}{reach} of what lies between random tokens at its "
             f"budget and the best known halting, with {percent(group.tokens.mean())} of the tokens "
-            f"({seeds}{weights}; where that gap is under {percent(LEAST_GAP)} a seed says nothing). "
-            f"The target of {percent(TARGET)} is {reached}."
+            f"({seeds}{weights}; where that gap is under {percent(LEAST_GAP)} a seed says "
+            f"nothing). The target of {percent(TARGET)} is {reached}."
         )
     return lines
