@@ -166,12 +166,14 @@ def _run(options: argparse.Namespace, command: str) -> int:
 def _time_only(options: argparse.Namespace, images: range, command: str) -> int:
     """Print times: a result would hold energies, so none is written."""
     from simulator.errors import ResultError
-    from simulator.results.terminal import time_table
+    from simulator.results.summary import summary
+    from simulator.results.terminal import short_table
 
     for flag in ("out", "json", "stream", "arrivals"):
         if getattr(options, flag):
             raise ResultError(f"--{flag}: must not be given with --time-only: it needs energies")
-    print(time_table(_simulate(options, images, command)))
+    result = _simulate(options, images, command)
+    print(short_table(result.provenance, summary(result)))
     return 0
 
 

@@ -24,7 +24,7 @@ from simulator.results.findings import Finding, facts_of, findings
 from simulator.results.result import Result, provenance_problems
 from simulator.results.schema import SCHEMAS
 from simulator.results.summary import image_facts, stall_facts
-from simulator.results.terminal import streamed_table
+from simulator.results.terminal import short_table
 
 SCHEMA = "stasim-stream/1"
 HEADER = STREAM_FILE
@@ -90,13 +90,23 @@ class StreamedResult:
             if column.dtype != object
         }
         stalls = self.totals("stalls", "cause", "stall_cycles")
-        facts = image_facts(self.provenance, table)
-        facts["stalls"] = stall_facts(self.provenance, table, stalls)
+        facts = image_facts(self.provenance, table) | {
+            "stalls": stall_facts(self.provenance, table, stalls),
+            "energy_by_part": self._energy_by_part(len(images)),
+        }
         known = images[(images.label >= 0) & (images.prediction >= 0)]
         right = float((known.label == known.prediction).mean()) if len(known) else 0.0
         predictions = f"{right:.1%} of {len(known)} labelled images right" if len(known) else ""
+        return short_table(self.provenance, facts, self.findings(), predictions)
+
+    def _energy_by_part(self, images: int) -> list[dict[str, Any]]:
+        """Mean energy per image and share of each part, the largest first."""
         energies_pj = self.totals("energies", "part", "energy_pj")
-        return streamed_table(self.provenance, facts, energies_pj, self.findings(), predictions)
+        total = math.fsum(energies_pj.values()) or 1.0
+        return [
+            {"part": part, "energy_uj": pj / 1e6 / images, "share": pj / total}
+            for part, pj in sorted(energies_pj.items(), key=lambda item: (-item[1], item[0]))
+        ]
 
 
 def read_header(folder: Path) -> dict[str, Any] | None:

@@ -52,63 +52,44 @@ def terminal_table(result: Result) -> str:
     return _text([*doubts, *([""] if doubts else []), *lines, *([""] if notes else []), *notes])
 
 
-def time_table(result: Result) -> str:
-    """Return latency, stalls and traffic as plain text, of a run that was not priced."""
-    lines = _short(result.provenance, summary(result), _entry("Prices", "none: times alone"))
-    return _text(lines)
-
-
-def streamed_table(
+def short_table(
     provenance: Mapping[str, Any],
     facts: Mapping[str, Any],
-    energies_pj: Mapping[str, float],
-    findings: Sequence[Finding],
-    predictions: str,
+    findings: Sequence[Finding] = (),
+    predictions: str = "",
 ) -> str:
-    """Return the headline numbers of a result in parts as plain text.
+    """Return the headline numbers as plain text, of a run without prices or of one in parts.
 
-    `facts`: its `image_facts` and stalls; `energies_pj`: by part, of all images; `predictions`: how
-    many are right, in words.
+    `facts`: `image_facts`, stalls, and energy by part; `predictions`: how many are right, in words.
     """
     doubts = finding_lines(findings)
-    total, images = math.fsum(energies_pj.values()) or 1.0, facts["images"]
-    energy = f"{number(facts['energy_uj'])} µJ per image; EDP {number(facts['energy_delay_uj_ms'])}"
-    largest = sorted(energies_pj.items(), key=lambda item: (-item[1], item[0]))
-    parts = [(short(name), pj / 1e6 / images, pj / total) for name, pj in largest if pj]
-    operations = operations_line(facts["synaptic_operations"], facts["power_mw"])
-    lines = [
-        *_short(provenance, facts, _entry("Energy", f"{energy} µJ ms")),
-        "",
-        f"  {'energy by part':<26}{'µJ':>14}{'%':>8}",
-        *(f"  {row}" for row in _shares(parts, 26, 14)),
-        "",
-        *_entry("Active tokens", f"{facts['active_tokens']['share']:.1%}"),
-        *_entry("Synaptic ops", operations),
-        *(_entry("Predictions", predictions) if predictions else []),
-    ]
-    return _text([*doubts, *([""] if doubts else []), *lines])
-
-
-def _text(lines: Sequence[str]) -> str:
-    return "\n".join(line.rstrip()[:WIDTH] for line in lines)
-
-
-def _short(
-    provenance: Mapping[str, Any], facts: Mapping[str, Any], prices: Sequence[str]
-) -> list[str]:
-    """Latency, utilization, traffic and stalls; `prices`: the entry below the heading."""
     stalls = [(s["cause"], s["cycles_mean"], s["share"]) for s in facts["stalls"] if s["share"]]
-    return [
+    paid = [part for part in facts["energy_by_part"] if part["energy_uj"]]
+    parts = [(short(each["part"]), each["energy_uj"], each["share"]) for each in paid]
+    energy = f"{number(facts['energy_uj'])} µJ per image; EDP {number(facts['energy_delay_uj_ms'])}"
+    lines = [
+        *doubts,
+        *([""] if doubts else []),
         *_heading(provenance, facts),
-        *prices,
+        *(_entry("Energy", f"{energy} µJ ms") if parts else _entry("Prices", "none: times alone")),
         "",
         *_latency(facts),
         *_entry("Utilization", _utilization_line(facts)),
         *_entry("DRAM traffic", f"{number(TRAFFIC.of(facts['dram_bytes_mean']))} MB per image"),
+        *_entry("Active tokens", f"{facts['active_tokens']['share']:.1%}"),
+        *(_entry("Synaptic ops", _operations_line(facts)) if parts else []),
+        *(_entry("Predictions", predictions) if predictions else []),
         "",
         f"  {'PE array stalls, by cause':<26}{'cycles':>14}{'% lat.':>8}",
         *(f"  {row}" for row in _shares(stalls, 26, 14)),
+        *(["", f"  {'energy by part':<26}{'µJ':>14}{'%':>8}"] if parts else []),
+        *(f"  {row}" for row in _shares(parts, 26, 14)),
     ]
+    return _text(lines)
+
+
+def _text(lines: Sequence[str]) -> str:
+    return "\n".join(line.rstrip()[:WIDTH] for line in lines)
 
 
 def _latency(facts: Mapping[str, Any]) -> list[str]:
@@ -240,7 +221,7 @@ def _speed(facts: Mapping[str, Any]) -> list[str]:
         ),
         *_entry("DRAM traffic", f"{number(TRAFFIC.of(facts['dram_bytes_mean']))} MB per image"),
         *_entry("Area, power", _area_line(facts["area"]), lines=3),
-        *_entry("Synaptic ops", operations_line(facts["synaptic_operations"], facts["power_mw"])),
+        *_entry("Synaptic ops", _operations_line(facts)),
         *_entry("Layers", _layers_line(facts["layers"]), lines=2),
     ]
 
@@ -268,11 +249,12 @@ def _utilization_line(facts: Mapping[str, Any]) -> str:
     return f"{facts['utilization']:.1%} of adders add what is needed{more}"
 
 
-def operations_line(sops: Mapping[str, Any], power_mw: float) -> str:
-    """Return synaptic operations, their rate and energy, and the power with DRAM, as text."""
+def _operations_line(facts: Mapping[str, Any]) -> str:
+    """Synaptic operations, their rate and energy, and the power with DRAM."""
+    sops = facts["synaptic_operations"]
     parts = [
         f"{number(sops['sops_mean'] / 1e6)} M an image",
-        f"{number(sops['gsops_per_s'])} GSOP/s at {number(power_mw)} mW in all",
+        f"{number(sops['gsops_per_s'])} GSOP/s at {number(facts['power_mw'])} mW in all",
     ]
     if sops["pj_per_sop"] is not None and sops["gsops_per_s_per_w"] is not None:
         parts.append(f"{number(sops['gsops_per_s_per_w'])} GSOP/s/W")
