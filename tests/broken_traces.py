@@ -7,7 +7,7 @@ import json
 import math
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +17,8 @@ import numpy.typing as npt
 import zstandard
 
 Arrays = dict[str, npt.NDArray[Any]]
+Break = Callable[[Path], object]
+"""Breaks the trace at a path."""
 
 
 FIRST, SECOND = "stasim-trace/1", "stasim-trace/2"
@@ -181,3 +183,14 @@ def patch_directory(path: Path, name: str, offset: int, layout: str, value: int)
     assert data[start : start + 4] == b"PK\x01\x02"
     struct.pack_into(layout, data, start + offset, value)
     path.write_bytes(data)
+
+
+def in_members(change: Callable[[dict[str, bytes]], Any], method: int = 8) -> Break:
+    """Change the .npy files by name."""
+
+    def broken(path: Path) -> None:
+        members = Unzipped.load(path).members()
+        change(members)
+        zipped(path, members, method)
+
+    return broken

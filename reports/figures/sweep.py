@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import itertools
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -84,8 +83,9 @@ def _scatter(result: SweepResult, x: str, y: str) -> Plot:
     line = front.sort_values(_column(x))
     _dots(figure, result, line, (x, y), "Pareto front", VERMILION, "diamond", size=11)
     if len(result.objectives) == 2 and len(line):
+        down = result.objectives.get(y) == "minimize"
         figure.data[-1].mode = "lines+markers"
-        figure.data[-1].line = {"shape": "hv" if _down(result, y) else "vh", "width": 1.5}
+        figure.data[-1].line = {"shape": "hv" if down else "vh", "width": 1.5}
     figure.update_layout(height=460)
     for update, name in ((figure.update_xaxes, x), (figure.update_yaxes, y)):
         values = points[_column(name)].dropna().tolist()
@@ -96,10 +96,6 @@ def _scatter(result: SweepResult, x: str, y: str) -> Plot:
     if len(ok) + len(broken) > MOST_DRAWN:
         notes.append(text("front", "drawn", most=MOST_DRAWN))
     return Plot(" ".join(notes), figure, _table(result, front))
-
-
-def _down(result: SweepResult, name: str) -> bool:
-    return result.objectives.get(name) == "minimize"
 
 
 def _dots(
@@ -120,9 +116,7 @@ def _dots(
 
 def _named(result: SweepResult, row: dict[Any, Any]) -> str:
     values = (f"{name} = {_short(row[PARAMETER + name])}" for name in result.parameters)
-    return html.escape(f"point {row['number']}").join(("", "<br>")) + "<br>".join(
-        html.escape(value) for value in values
-    )
+    return "<br>".join(map(html.escape, (f"point {row['number']}", *values)))
 
 
 def _spread(rows: pd.DataFrame) -> pd.DataFrame:
@@ -257,7 +251,9 @@ def _failures_card(result: SweepResult) -> Card:
 
 def _table(result: SweepResult, rows: pd.DataFrame) -> pd.DataFrame:
     """Points with plain headings, the objectives before the other metrics."""
-    metrics = [name for name in _metric_names(result) if name not in result.objectives]
+    columns = map(str, result.points.columns)
+    metrics = [name[len(METRIC) :] for name in columns if name.startswith(METRIC)]
+    metrics = [name for name in metrics if name not in result.objectives]
     heading = {"number": "point", "status": "status"}
     heading |= {FINDINGS: FINDINGS} if FINDINGS in rows.columns else {}
     heading |= {PARAMETER + name: name for name in result.parameters}
@@ -278,11 +274,6 @@ def as_yaml(result: SweepResult, row: dict[Any, Any]) -> str:
             value = stored.get(value, value)
         values[name] = value
     return json.dumps(values, default=str)
-
-
-def _metric_names(result: SweepResult) -> Iterator[str]:
-    names = map(str, result.points.columns)
-    return (name[len(METRIC) :] for name in names if name.startswith(METRIC))
 
 
 def _column(name: str) -> str:

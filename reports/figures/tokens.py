@@ -100,17 +100,14 @@ def _halting_plots(result: Result) -> dict[str, Plot]:
     for image, masks in result.tables["token_masks"].groupby("image"):
         if rows * columns == 0:
             break
-        active = _unpacked(masks, rows * columns).reshape(-1, *_shape(masks), rows, columns)[0]
+        steps = masks["timestep"].nunique(), masks["block"].nunique()
+        active = _unpacked(masks, rows * columns).reshape(*steps, rows, columns)
         facts = images.loc[image]
         label = f"image {image}: {facts['image_id']}"
         source = pictures.get(image, "")
         figure, table = _halting_figure(active, source), _halting_table(active)
         plots[label] = Plot(_note(facts, active), figure, table, _mosaic(active, source))
     return plots
-
-
-def _shape(masks: pd.DataFrame) -> tuple[int, int]:
-    return masks["timestep"].nunique(), masks["block"].nunique()
 
 
 def _unpacked(masks: pd.DataFrame, tokens: int) -> Masks:

@@ -223,17 +223,13 @@ def _problem(provenance: Any, points: pd.DataFrame) -> str:
         if name not in points.columns:
             return f"{POINTS} has no column {name}"
         column = points[name]
-        fits = pd.api.types.is_numeric_dtype(column) if name in numeric else _is_text(column)
-        if not fits:
+        text = all(isinstance(cell, str) for cell in column.tolist())
+        if not (pd.api.types.is_numeric_dtype(column) if name in numeric else text):
             return f"{POINTS}: column {name} holds {column.dtype}"
     strays = sorted(set(points["status"]) - {"ok", "infeasible", "failed"})
     return (
         f"{POINTS}: status {shown(strays[0])}: must be ok, infeasible or failed" if strays else ""
     )
-
-
-def _is_text(column: pd.Series) -> bool:
-    return all(isinstance(cell, str) for cell in column.tolist())
 
 
 class _Searched(BaseModel):

@@ -41,7 +41,8 @@ def verify(path: Path) -> Verification:
     if path.suffix == ".npz":
         return _trace(path)
     if path.suffix == ".safetensors":
-        return _tensors(path)
+        sound, _ = _sealed_tensors(path)
+        return Verification("weights", () if sound else [f"{path}: has changed"])
     if path.is_file():
         return _sealed_file(path)
     if (path / JOURNAL).exists() or (path / POINTS).exists():
@@ -134,11 +135,6 @@ def _trace(path: Path) -> Verification:
             return Verification(f"a trace of {trace.images} images", ())
     except TraceError as error:
         return Verification("a trace", [str(error)])
-
-
-def _tensors(path: Path) -> Verification:
-    """Weights, or a checkpoint of training."""
-    return Verification("weights", () if _sealed_tensors(path)[0] else [f"{path}: has changed"])
 
 
 def _sealed_tensors(path: Path) -> tuple[bool, dict[str, Any]]:

@@ -66,6 +66,7 @@ from simulator.trace_format.schema import (
 # (rows, channels); channels None: any number; (0, None): any size.
 Size = tuple[int, int | None]
 ANY: Size = (0, None)
+_Names = tuple[str | int, str | int | None]
 
 
 class Flow(NamedTuple):
@@ -78,6 +79,10 @@ class Flow(NamedTuple):
     out_grid: tuple[int, int] | None = None
 
 
+_MakeFlow = Callable[[Mapping[str, Any]], Flow]
+_BY_ROWS, _BY_TOKENS = ("rows", "channels"), ("tokens", "channels")
+
+
 class Kind(NamedTuple):
     """Describe a kind of operation.
 
@@ -87,12 +92,25 @@ class Kind(NamedTuple):
     """
 
     shapes: dict[str, Any]
-    flow: Callable[[Mapping[str, Any]], Flow]
+    flow: _MakeFlow
     parameters: dict[str, Any]
     second: bool | None = False
     weighted: bool = False
     sums_tokens: bool = False
     check: Callable[[Mapping[str, Any]], Iterable[Broken]] = lambda shapes: ()
+
+
+def _sizes(first: _Names, second: _Names | None, output: _Names) -> _MakeFlow:
+    """Return a flow whose sizes are those of named shapes; a number is a size of its own."""
+
+    def size(shapes: Mapping[str, Any], names: _Names) -> Size:
+        found: Any = (shapes[each] if isinstance(each, str) else each for each in names)
+        rows, channels = found
+        return rows, channels
+
+    return lambda shapes: Flow(
+        size(shapes, first), second and size(shapes, second), size(shapes, output)
+    )
 
 
 def _conv2d_flow(shapes: Mapping[str, Any]) -> Flow:
@@ -104,11 +122,6 @@ def _conv2d_flow(shapes: Mapping[str, Any]) -> Flow:
 def _pool_flow(shapes: Mapping[str, Any]) -> Flow:
     channels = shapes["channels"]
     return _conv2d_flow({**shapes, "in_channels": channels, "out_channels": channels})
-
-
-def _linear_flow(shapes: Mapping[str, Any]) -> Flow:
-    rows = shapes["rows"]
-    return Flow((rows, shapes["in_features"]), None, (rows, shapes["out_features"]))
 
 
 def _scores_flow(shapes: Mapping[str, Any]) -> Flow:
@@ -136,29 +149,6 @@ def _token_sum_flow(shapes: Mapping[str, Any]) -> Flow:
     return Flow(_scores_flow(shapes).input, None, (shapes["tokens"], shapes["heads"]))
 
 
-def _gate_flow(shapes: Mapping[str, Any]) -> Flow:
-    size = (shapes["rows"], shapes["channels"])
-    return Flow(size, (shapes["gate_rows"], shapes["gate_channels"]), size)
-
-
-def _mean_flow(shapes: Mapping[str, Any]) -> Flow:
-    return Flow((shapes["tokens"], shapes["channels"]), None, (1, shapes["channels"]))
-
-
-def _rows_flow(shapes: Mapping[str, Any]) -> Flow:
-    size = (shapes["rows"], shapes["channels"])
-    return Flow(size, size, size)
-
-
-def _halting_flow(shapes: Mapping[str, Any]) -> Flow:
-    size = (shapes["tokens"], shapes["channels"])
-    return Flow(size, None, size)
-
-
-def _head_flow(shapes: Mapping[str, Any]) -> Flow:
-    return Flow((shapes["tokens"], shapes["in_features"]), None, (1, shapes["classes"]))
-
-
 def _convolution_flow(shapes: Mapping[str, Any]) -> Flow:
     inputs = (math.prod(shapes["in_grid"]), shapes["in_channels"])
     grid = shapes["out_grid"]
@@ -169,14 +159,6 @@ def _convolution_flow(shapes: Mapping[str, Any]) -> Flow:
 def _product_flow(shapes: Mapping[str, Any]) -> Flow:
     output = (shapes["rows"], shapes["outputs"] * shapes["groups"])
     return Flow(ANY, ANY, output)
-
-
-def _free_flow(shapes: Mapping[str, Any]) -> Flow:
-    return Flow(ANY, ANY, (shapes["rows"], shapes["channels"]))
-
-
-def _reduce_flow(shapes: Mapping[str, Any]) -> Flow:
-    return Flow(ANY, ANY, (1, shapes["results"]))
 
 
 def _check_window(shapes: Mapping[str, Any]) -> Iterator[Broken]:
@@ -256,36 +238,45 @@ _LIF_PARAMETERS = dict.fromkeys(("tau", "threshold", "reset", "decay_input"), _N
 _SCORE_PARAMETERS = dict.fromkeys(("gamma", "beta", "threshold"), _NUMBER) | {"mean_field": _PLAIN}
 # K^T V first: no network here is captured so, and which inputs are stored is not settled.
 _LINEAR_ATTENTION = Kind(_HEADS, _attention_flow, {}, second=None)
+_IN_PLACE, _FREE = _sizes(_BY_ROWS, _BY_ROWS, _BY_ROWS), _sizes(ANY, ANY, _BY_ROWS)
 
 KINDS = {
     "conv2d": Kind(_CONV2D, _conv2d_flow, {}, weighted=True, check=_check_window),
-    "linear": Kind(_LINEAR, _linear_flow, {}, weighted=True),
+    "linear": Kind(
+        _LINEAR, _sizes(("rows", "in_features"), None, ("rows", "out_features")), {}, weighted=True
+    ),
     "attention_scores": Kind(_HEADS, _scores_flow, {}, second=True),
     "attention_context": Kind(_HEADS, _context_flow, {}, second=True),
     "linear_attention": _LINEAR_ATTENTION,
     "spike_driven_attention": Kind(_HEADS, _column_flow, {}, second=True, sums_tokens=True),
     "token_qk_attention": Kind(_HEADS, _token_sum_flow, {}),
-    "spike_gate": Kind(_GATE, _gate_flow, {}, second=True, check=_check_gate),
-    "lif": Kind(_ROWS, _rows_flow, _LIF_PARAMETERS),
+    "spike_gate": Kind(
+        _GATE,
+        _sizes(_BY_ROWS, ("gate_rows", "gate_channels"), _BY_ROWS),
+        {},
+        second=True,
+        check=_check_gate,
+    ),
+    "lif": Kind(_ROWS, _IN_PLACE, _LIF_PARAMETERS),
     "pool": Kind(
         {"channels": Count, **_WINDOW},
         _pool_flow,
         {"type": Literal["max", "sum"]},
         check=_check_window,
     ),
-    "integrate": Kind(_ROWS, _rows_flow, {}),
-    "residual": Kind(_ROWS, _rows_flow, {}, second=True),
-    "token_mean": Kind(_HALTING, _mean_flow, {}, sums_tokens=True),
-    "halting": Kind(_HALTING, _halting_flow, _SCORE_PARAMETERS),
-    "head": Kind(_HEAD, _head_flow, {}, weighted=True),
+    "integrate": Kind(_ROWS, _IN_PLACE, {}),
+    "residual": Kind(_ROWS, _IN_PLACE, {}, second=True),
+    "token_mean": Kind(_HALTING, _sizes(_BY_TOKENS, None, (1, "channels")), {}, sums_tokens=True),
+    "halting": Kind(_HALTING, _sizes(_BY_TOKENS, None, _BY_TOKENS), _SCORE_PARAMETERS),
+    "head": Kind(_HEAD, _sizes(("tokens", "in_features"), None, (1, "classes")), {}, weighted=True),
     "convolution": Kind(
         _CONVOLUTION, _convolution_flow, {}, weighted=True, check=_check_convolution
     ),
     "product": Kind(_PRODUCT, _product_flow, _PRODUCT_PARAMETERS, second=True),
-    "neuron": Kind(_ROWS, _free_flow, {"states": Count}, second=None),
-    "elementwise": Kind(_ROWS, _free_flow, {}, second=None),
-    "reduce": Kind({**_ROWS, "results": Count}, _reduce_flow, {}, second=None),
-    "rearrange": Kind(_ROWS, _free_flow, {}, second=None),
+    "neuron": Kind(_ROWS, _FREE, {"states": Count}, second=None),
+    "elementwise": Kind(_ROWS, _FREE, {}, second=None),
+    "reduce": Kind({**_ROWS, "results": Count}, _sizes(ANY, ANY, (1, "results")), {}, second=None),
+    "rearrange": Kind(_ROWS, _FREE, {}, second=None),
 }
 
 

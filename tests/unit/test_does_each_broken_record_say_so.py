@@ -15,23 +15,11 @@ import zstandard
 
 from simulator.errors import TraceError
 from simulator.trace import Trace, TraceWriter
-from tests.broken_traces import Unzipped, in_records, npy, zipped
+from tests.broken_traces import Break, Unzipped, in_members, in_records, npy, zipped
 from tests.factories import tiny_content, tiny_trace
 from tests.messages import refused, rows, said
 
-Break = Callable[[Path], object]
 TERABYTES = 10**13
-
-
-def in_members(change: Callable[[dict[str, bytes]], Any], method: int = 8) -> Break:
-    """Change the .npy files by name."""
-
-    def broken(path: Path) -> None:
-        members = Unzipped.load(path).members()
-        change(members)
-        zipped(path, members, method)
-
-    return broken
 
 
 def in_ptr(change: Callable[[list[int]], list[int]]) -> Break:

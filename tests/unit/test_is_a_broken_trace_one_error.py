@@ -15,11 +15,10 @@ import pytest
 
 from simulator.errors import TraceError
 from simulator.trace import Trace
-from tests.broken_traces import Unzipped, npy, patch_directory, zipped
+from tests.broken_traces import Break, Unzipped, in_members, npy, patch_directory, zipped
 from tests.factories import first_trace, tiny_trace
 from tests.messages import cases, refused, rows, said
 
-Break = Callable[[Path], object]
 Q = "spikes/blocks.0.attn.q"
 
 
@@ -32,17 +31,6 @@ def opened_and_verified(path: Path) -> str:
 
 def in_bytes(change: Callable[[bytes], bytes]) -> Break:
     return lambda path: path.write_bytes(change(path.read_bytes()))
-
-
-def in_members(change: Callable[[dict[str, bytes]], Any]) -> Break:
-    """Change the .npy files by name."""
-
-    def broken(path: Path) -> None:
-        members = Unzipped.load(path).members()
-        change(members)
-        zipped(path, members)
-
-    return broken
 
 
 def in_text(change: Callable[[bytes], bytes]) -> Break:
