@@ -70,9 +70,7 @@ def channel_spread(seed: int) -> Callable[[str, int], tuple[Tensor, Tensor]]:
         offset *= STREAM_SPREAD if writes_stream else OFFSET_SPREAD
         if writes_stream:
             offset[0] = STREAM_SPREAD
-        return torch.from_numpy(scale.astype(np.float32)), torch.from_numpy(
-            offset.astype(np.float32)
-        )
+        return torch.from_numpy(scale).float(), torch.from_numpy(offset).float()
 
     return spread
 
@@ -158,13 +156,10 @@ def _report(model: STAS, targets: Targets, rate: float, census: Census) -> dict[
     """Targets and measured rates, layer by layer, as the manifest states them."""
     layers: dict[str, dict[str, Any]] = {}
     for name, target in targets.with_common_rate(rate).items():
-        own = _own(name, model)
-        tensor = {"stream": _stream_after, "potential": _neurons_after}.get(target.of, _own)(
-            name, model
-        )
-        layers[name] = _line(target, census.counts[tensor].density)
+        layers[name] = _line(target, census.counts[_tensor_of(name, target.of, model)].density)
         if target.of == "stream":
-            layers[name]["own_rate"] = round(census.counts[own].density, 6)
+            own = census.counts[_tensor_of(name, "spikes", model)].density
+            layers[name]["own_rate"] = round(own, 6)
     report: dict[str, Any] = {
         "table": targets.table,
         "source": targets.origin,
@@ -198,29 +193,20 @@ def _line(target: Target, measured: float) -> dict[str, Any]:
     return line
 
 
-def _own(layer: str, model: STAS) -> str:
-    """The tensor of a layer's own spikes."""
-    return f"{layer}.out" if layer.startswith("sps.") else layer
-
-
-def _stream_after(layer: str, model: STAS) -> str:
-    """The stream tensor that a stream-writing layer's spikes complete."""
+def _tensor_of(layer: str, of: str, model: STAS) -> str:
+    """The tensor of a layer's own spikes, of the stream that they complete (`of` stream), or of the
+    neurons that see the potential with its sums added.
+    """
+    if of not in ("stream", "potential"):
+        return f"{layer}.out" if layer.startswith("sps.") else layer
     if layer == "sps.4":
-        return "blocks.0.x"
+        return "blocks.0.x" if of == "stream" else "blocks.0.attn.in"
     index = int(layer.split(".")[1])
-    if layer.endswith("proj_out"):
-        return f"blocks.{index}.mlp.x"
-    return str(model.blocks[index].output_name)
-
-
-def _neurons_after(layer: str, model: STAS) -> str:
-    """The spikes of the neurons that see the potential with a layer's sums added."""
-    if layer == "sps.4":
-        return "blocks.0.attn.in"
-    index = int(layer.split(".")[1])
-    return (
-        f"blocks.{index}.mlp.in" if layer.endswith("attn.proj") else f"blocks.{index + 1}.attn.in"
-    )
+    if of == "stream":
+        middle, after = f"blocks.{index}.mlp.x", str(model.blocks[index].output_name)
+    else:
+        middle, after = f"blocks.{index}.mlp.in", f"blocks.{index + 1}.attn.in"
+    return middle if layer.endswith(("proj_out", "attn.proj")) else after
 
 
 def _stream(seed: int, name: str) -> np.random.Generator:

@@ -1,4 +1,4 @@
-"""Entries of a manifest's list of operations."""
+"""Entries of a manifest's list of operations; pools as a trace lists them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import math
 import re
 from typing import Any
 
-from models.capturing.flow import Node
+from models.capturing.flow import Node, results_of
 from models.capturing.layers import CapturedLayer
 from models.capturing.matrices import MatrixWindow
+from models.capturing.tape import Call
 
 WEIGHT_BITS = 8
+_POOLS = {"max_pool2d_with_indices": "max", "avg_pool2d": "sum"}
+_ADAPTIVE = {"_adaptive_avg_pool2d": "sum", "adaptive_max_pool2d": "max"}
 
 
 def layer_width(layer: CapturedLayer) -> int:
@@ -82,3 +85,47 @@ def clean(name: str) -> str:
     """Return a name as a trace takes it."""
     parts = [re.sub(r"[^A-Za-z0-9_-]", "_", part) for part in name.split(".") if part]
     return ".".join(parts)[-120:].lstrip(".") or "network"
+
+
+def pool_shapes(call: Call, results: int) -> tuple[dict[str, Any], str] | None:
+    """Return shapes and type of a two-dimensional pool with equal windows; else None.
+
+    `results`: of one timestep; several maps of one timestep count as channels.
+    """
+    source, made = call.reads[0], results_of(call)[0]
+    before, after = list(source.size[-2:]), list(made.size[-2:])
+    name = call.rule.name
+    if name in _ADAPTIVE:
+        parts = [divmod(size, part) for size, part in zip(before, after, strict=True)]
+        if any(rest for _, rest in parts):
+            return None
+        kernel = stride = [window for window, _ in parts]
+        padding, kind = [0, 0], _ADAPTIVE[name]
+    elif name in _POOLS:
+        kind = _POOLS[name]
+        kernel = _pair(call.args[1])
+        given = call.args[2] if len(call.args) > 2 else ()
+        stride = _pair(given) if given else kernel
+        padding = _pair(call.args[3]) if len(call.args) > 3 else [0, 0]
+        dilation = _pair(call.args[4]) if name[:3] == "max" and len(call.args) > 4 else [1, 1]
+        if dilation != [1, 1]:
+            return None
+    else:
+        return None
+    axes = zip(before, padding, kernel, stride, strict=True)
+    if after != [(size + 2 * pad - window) // step + 1 for size, pad, window, step in axes]:
+        return None
+    shapes = {
+        "channels": max(1, results // (after[0] * after[1])),
+        "kernel": kernel,
+        "stride": stride,
+        "padding": padding,
+        "in_grid": before,
+        "out_grid": after,
+    }
+    return shapes, kind
+
+
+def _pair(value: Any) -> list[int]:
+    sizes = [value] if isinstance(value, int) else [int(each) for each in value]
+    return [sizes[0], sizes[-1]]

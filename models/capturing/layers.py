@@ -64,7 +64,7 @@ class CapturedLayer:
     """Describe a weighted sum at all its timesteps.
 
     `operands`: by the factor's position; `by_inputs`: whether the rows of one are the product's
-    inputs; `blank`: timesteps whose operand is zeros that the run made itself.
+    inputs.
     """
 
     index: int
@@ -75,7 +75,6 @@ class CapturedLayer:
     operands: dict[int, Stored] = field(default_factory=dict)
     by_inputs: dict[int, bool] = field(default_factory=dict)
     timesteps: int = 1
-    blank: int = 0
 
 
 def find_layers(
@@ -211,8 +210,7 @@ class _Building:
         """Check that the timesteps are all there."""
         products = [d.product for _, d, e in self.parts if not e.blank]
         place = self.parts[0][0].place
-        blanks = len(self.parts) - len(products)
-        steps = len(self.steps) + blanks
+        steps = len(self.steps) + len(self.parts) - len(products)
         if steps not in (1, timesteps):
             raise CaptureError(
                 place,
@@ -227,7 +225,6 @@ class _Building:
             (products or [self.parts[0][1].product])[0],
             [call for call, _, _ in self.parts],
             timesteps=steps,
-            blank=blanks,
         )
 
     def reads(self, at: int) -> tuple[list[Read], Arrangement]:

@@ -21,7 +21,6 @@ class Made:
     operation: dict[str, Any]
     elements: int
     size: tuple[int, int]
-    nodes: list[Node]
     grid: tuple[int, ...] = ()
 
 
@@ -138,7 +137,7 @@ class Ledger:
             before = self.made.get(maker)
             if before is not None and before.size == size:
                 grid = before.grid
-        self.made[key] = Made(operation, elements, size, nodes, grid)
+        self.made[key] = Made(operation, elements, size, grid)
         self.listing.operations.append(operation)
 
     def _unique(self, name: str) -> str:

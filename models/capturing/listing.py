@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from models.capturing.entries import entry, layer_width, place_of, weighted_entry
+from models.capturing.entries import entry, layer_width, place_of, pool_shapes, weighted_entry
 from models.capturing.flow import Node, TapeFlow, results_of
 from models.capturing.layers import CapturedLayer, Stored
 from models.capturing.ledger import Ledger, Listing, Made
 from models.capturing.neurons import NeuronGroup
-from models.capturing.windows import pool_shapes
 
 _AFFINE = frozenset("add sub rsub mul div neg".split())  # noqa: SIM905
 _FREE = ("move", "factory", "peek")
@@ -130,12 +129,8 @@ class _Lister(Ledger):
             makers = self._makers(self.flow.made_by.get((layer.calls[0].index, other), []))
             factor = makers[0]
             parameters["second_by"] = "product"
-        shapes = {
-            "rows": rows,
-            "inputs": product.inputs,
-            "outputs": outputs,
-            "groups": product.groups,
-        }
+        shapes = {"rows": rows, "inputs": product.inputs, "outputs": outputs}
+        shapes["groups"] = product.groups
         factors = [self._stored[layer.operands[walked]], factor]
         operation = entry(name, "product", factors, layer.timesteps, shapes)
         operation["parameters"] = parameters

@@ -130,24 +130,14 @@ def _convolution(call: Call, labels: dict[int, Tensor], made: Spec) -> Described
             transposed,
         )
     # A transposed convolution spreads each input over its taps: as many products, another order.
-    own_rows = rows if transposed else out_rows
-    product = TapeProduct(
-        own_rows, taps * channels // groups, out[1] // groups, groups, window, steps
-    )
-    split = (len(steps), count, channels, *grid)
-    permuted = (0, 1, *range(3, len(split)), 2)
-    arrangement = Arrangement(
-        False,
-        order,
-        split,
-        permuted,
-        (len(steps), rows, channels),
-        grid if count == 1 else (count, *grid),
-        False,
-    )
+    sizes = (out_rows, taps * channels // groups, out[1] // groups)
     if transposed:
-        product = product._replace(inputs=channels // groups, outputs=taps * out[1] // groups)
-    return Described(product, {0: arrangement})
+        sizes = (rows, channels // groups, taps * out[1] // groups)
+    split = (len(steps), count, channels, *grid)
+    permuted, shape = (0, 1, *range(3, len(split)), 2), (len(steps), rows, channels)
+    maps = grid if count == 1 else (count, *grid)
+    arrangement = Arrangement(False, order, split, permuted, shape, maps, False)
+    return Described(TapeProduct(*sizes, groups, window, steps), {0: arrangement})
 
 
 def _matmul(call: Call, labels: dict[int, Tensor], first: Spec, second: Spec) -> Described:
@@ -157,10 +147,9 @@ def _matmul(call: Call, labels: dict[int, Tensor], first: Spec, second: Spec) ->
     two: tuple[int, ...] = second.size if len(second.size) == 2 else (*second.size, 1)
     found: dict[int, Arrangement] = {}
     if left in labels and right in labels:
-        latest = (_only_step(labels),)
-        found[left] = _plain(one, False, False)
-        found[right] = _plain(two, True, False)
-        return Described(TapeProduct(one[0], one[1], two[1], 1, None, latest), found)
+        step = max((int(own.max()) for own in labels.values() if own.numel()), default=NEVER)
+        found[left], found[right] = _plain(one), _plain(two, swap=True)
+        return Described(TapeProduct(one[0], one[1], two[1], 1, None, (step,)), found)
     swap = left not in labels
     at, size = (right, two) if swap else (left, one)
     own = labels[at].reshape(size)
@@ -172,11 +161,11 @@ def _matmul(call: Call, labels: dict[int, Tensor], first: Spec, second: Spec) ->
     return Described(TapeProduct(count, inputs, outputs, 1, None, steps), {at: arrangement})
 
 
-def _plain(size: tuple[int, ...], swap: bool, by_inputs: bool) -> Arrangement:
+def _plain(size: tuple[int, ...], swap: bool = False) -> Arrangement:
     """One part, its rows as they are, or the columns as rows."""
-    rows, channels = (size[1], size[0]) if swap else size
+    rows, channels = size[::-1] if swap else size
     shape = (1, rows, channels)
-    return Arrangement(swap, np.arange(rows), shape, (0, 1, 2), shape, (1, rows), by_inputs)
+    return Arrangement(swap, np.arange(rows), shape, (0, 1, 2), shape, (1, rows), False)
 
 
 def _batched(
@@ -272,10 +261,6 @@ def by_time(steps: npt.NDArray[Any], call: Call) -> tuple[Ints, tuple[int, ...],
 def _latest(labels: Tensor, axes: Collection[int]) -> npt.NDArray[Any]:
     """The latest label along axes, of each place along the others."""
     return latest(labels, axes).reshape(-1).numpy()
-
-
-def _only_step(labels: dict[int, Tensor]) -> int:
-    return max((int(own.max()) for own in labels.values() if own.numel()), default=NEVER)
 
 
 def _spread(value: Any, axes: int) -> tuple[int, ...]:

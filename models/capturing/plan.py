@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import contextlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from models.capturing.listing import list_operations
 from models.capturing.marks import Marks
 from models.capturing.masking import put_under_masks
 from models.capturing.matrices import describe
-from models.capturing.neurons import NeuronGroup, find_neurons
+from models.capturing.neurons import find_neurons
 from models.capturing.probing import parameters_of
 from models.capturing.proofs import causality, replay_equals, totals_agree
 from models.capturing.refusals import CaptureError
@@ -36,12 +36,10 @@ class CapturePlan:
     tape: Tape
     timesteps: int
     layers: list[CapturedLayer]
-    neurons: list[NeuronGroup]
     listing: Listing
     wanted: set[tuple[int, int]]
     entered: dict[int, tuple[int, ...]]
     marks: Marks
-    macs: int
     proof: dict[str, Any] = field(default_factory=dict)
     blocks: list[str] = field(default_factory=list)
     tokens: int = 1
@@ -98,9 +96,7 @@ def make_plan(
         proof["not_causal"] = not_causal
     wanted = {(read.call, read.at) for stored in listing.stored for read in stored.reads}
     compared = {index: tuple(each.operands) for index, each in entered.items()}
-    plan = CapturePlan(
-        tape, steps, layers, neurons, listing, wanted, compared, recorded.marks, found, proof
-    )
+    plan = CapturePlan(tape, steps, layers, listing, wanted, compared, recorded.marks, proof)
     put_under_masks(plan, recorded.marks)
     return plan
 
@@ -135,14 +131,11 @@ def _constant_macs(tape: Tape, known: set[int]) -> int:
     for call in tape.calls:
         if call.rule.group != "matrix" or call.index in known:
             continue
-        labels = {
-            at: torch.zeros(call.args[at].size, dtype=torch.int16) for at in call.rule.factors[:1]
-        }
-        try:
+        left = call.rule.factors[0]
+        labels = {left: torch.zeros(call.args[left].size, dtype=torch.int16)}
+        with contextlib.suppress(CaptureError):
             product = describe(call, labels, lambda spec: spec.stride).product
-        except CaptureError:
-            continue
-        total += product.macs * len(product.steps)
+            total += product.macs * len(product.steps)
     return total
 
 
@@ -154,4 +147,4 @@ def share_of_real(plan: CapturePlan, kinds: dict[str, str]) -> float:
         total += macs
         names = [stored.name for stored in layer.operands.values() if stored.name]
         real += macs * any(kinds.get(name) == "real" for name in names)
-    return real / total if total and math.isfinite(total) else 0.0
+    return real / total if total else 0.0

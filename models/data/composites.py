@@ -17,6 +17,7 @@ seed; the held-out ones are fixed and use held-out digits.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -137,12 +138,6 @@ def _pointed(
     return pixels, labels[chosen[np.arange(count), right]], np.zeros(count, np.int64)
 
 
-def _relay(
-    pictures: Pixels, labels: npt.NDArray[np.int64], count: int, rng: np.random.Generator
-) -> Composed:
-    return relay.compose(pictures, labels, count, rng, CANVAS)
-
-
 class Composite(NamedTuple):
     """Describe how a task is composed, of which digits (to train on, held out), and how these are
     cut.
@@ -157,7 +152,7 @@ TASKS = {
     "stream": Composite(_stream),
     "clutter": Composite(_clutter),
     "pointed": Composite(_pointed),
-    "relay": Composite(_relay, small_digits, relay.cut),
+    "relay": Composite(partial(relay.compose, canvas=CANVAS), small_digits, relay.cut),
 }
 
 

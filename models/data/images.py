@@ -21,6 +21,8 @@ PICTURES = (".jpeg", ".jpg", ".png")
 IMAGENET_SHORT_SIDE = 256
 MNIST_SPLIT_SEED = 0
 MNIST_PADDING = 2
+# The folders that torchvision's classes look for.
+LAYOUTS = {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python", "mnist": "MNIST/raw"}
 
 
 class Images(NamedTuple):
@@ -192,10 +194,9 @@ def full_images(dataset: str, folder: Path, count: int | None, train: bool = Fal
     try:
         found = kinds[dataset](str(folder), train=train, download=False)
     except (RuntimeError, OSError, ValueError, KeyError, EOFError) as error:
-        layout = "MNIST/raw" if dataset == "mnist" else found_layout(dataset)
         raise ModelError(
             f"data folder {folder} holds no intact {dataset} in torchvision's layout "
-            f"({layout}): {error}"
+            f"({LAYOUTS[dataset]}): {error}"
         ) from error
     chosen = _spaced(len(found), count, folder)
     pixels = np.asarray(found.data)[chosen]
@@ -206,11 +207,6 @@ def full_images(dataset: str, folder: Path, count: int | None, train: bool = Fal
     labels = np.asarray(found.targets, dtype=np.int64)[chosen]
     ids = tuple(f"{split}:{index}" for index in chosen)
     return Images(np.ascontiguousarray(pixels), labels, ids, split, "full data set")
-
-
-def found_layout(dataset: str) -> str:
-    """Return the folder that torchvision's class looks for."""
-    return {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python"}[dataset]
 
 
 def picture_files(folder: Path) -> tuple[list[tuple[Path, int]], int]:
