@@ -74,7 +74,7 @@ def _one_or_list(value: Any, handler: ValidatorFunctionWrapHandler) -> tuple[Cor
 
 
 class Architecture(Section):
-    """A whole machine; attributes as in the file. Equal machines have equal content hashes."""
+    """Describe a machine; attributes as in the file. Equal machines have equal content hashes."""
 
     schema_version: Literal["stasim-architecture/1"] = Field(alias="schema", description=SCHEMA)
     name: SingleLine = Field(description="short name, for reports")
@@ -121,23 +121,23 @@ class Architecture(Section):
 
     @property
     def core(self) -> Core:
-        """The first core; all others equal it."""
+        """Return the first core; all others equal it."""
         return self.cores[0]
 
     @property
     def folder(self) -> Path:
-        """The folder of the file, from which its relative paths count."""
+        """Return the folder of the file, from which its relative paths count."""
         return self._folder
 
     @property
     def content_hash(self) -> str:
-        """`sha256:<hex>` of the canonical JSON of all fields, defaults included."""
+        """Return `sha256:<hex>` of the canonical JSON of all fields, defaults included."""
         data = self.model_dump(mode="json", by_alias=True)
         text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
     def for_halting(self, granularity: str) -> Architecture:
-        """This machine with the dataflow that runs a trace with this halting granularity."""
+        """Return this machine with the dataflow that runs a trace with this halting granularity."""
         dataflow = self.dataflow.for_halting(granularity)
         return self if dataflow is self.dataflow else self.model_copy(update={"dataflow": dataflow})
 

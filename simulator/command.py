@@ -60,7 +60,7 @@ def called_as(name: str) -> Iterator[None]:
 
 
 class Ended(KeyboardInterrupt):
-    """A signal asks the process to end. It unwinds as ctrl-C does, which cleans up."""
+    """Tell that a signal asks the process to end. It unwinds as ctrl-C does, which cleans up."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)

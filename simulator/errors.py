@@ -17,40 +17,40 @@ class SimulatorError(Exception):
 
 
 class ArchitectureError(SimulatorError):
-    """An architecture file, or an override of one of its fields, breaks a rule."""
+    """Say that an architecture file, or an override of one of its fields, breaks a rule."""
 
 
 class TraceError(SimulatorError):
-    """A trace file is truncated, corrupt, hostile, of another version, or inconsistent."""
+    """Say that a trace file is truncated, corrupt, hostile, of another version, or inconsistent."""
 
 
 class LoweringError(SimulatorError):
-    """A trace cannot be executed on an architecture; the message says which rule forbids it."""
+    """Say that a trace cannot be executed on an architecture, and which rule forbids it."""
 
 
 class PricingError(SimulatorError):
-    """An action has no price in the chosen energy table, or lies outside its range."""
+    """Say that an action has no price in the chosen energy table, or lies outside its range."""
 
 
 class ResultError(SimulatorError):
-    """A saved result cannot be read back, or breaks one of its own bounds."""
+    """Say that a saved result cannot be read back, or breaks one of its own bounds."""
 
 
 class StreamError(SimulatorError):
-    """Arrivals of a stream cannot be read, or break a rule."""
+    """Say that arrivals of a stream cannot be read, or break a rule."""
 
 
 class TimelineError(SimulatorError):
-    """A timeline cannot be written where or how it was asked for."""
+    """Say that a timeline cannot be written where or how it was asked for."""
 
 
 class DeviceError(SimulatorError):
-    """A device cannot be built or reached, does not answer in time, or answers nonsense."""
+    """Say that a device cannot be built or reached, is too late, or answers nonsense."""
 
 
 class ExecutionError(SimulatorError):
-    """The processes or the cluster that work was to run on are not there, or died over it."""
+    """Say that the processes or the cluster that work was to run on are not there, or died."""
 
 
 class SpaceError(SimulatorError):
-    """A space of designs breaks a rule, or asks for what its traces or machines do not have."""
+    """Say that a space of designs breaks a rule, or asks for what traces or machines lack."""

@@ -30,7 +30,7 @@ TOTAL_LIMIT_CYCLES = 1 << 62
 
 
 class Program(NamedTuple):
-    """Operations in an order in which every op follows its predecessors; n ops, e edges, u units.
+    """List operations, each behind its predecessors; n ops, e edges, u units.
 
     Attributes:
         unit: int32 (n,), index of the unit that executes the op, -1 for a join.
@@ -52,7 +52,7 @@ class Program(NamedTuple):
 
 
 class ServiceOrder:
-    """The order in which ops began when a structure was last replayed: how the next may begin."""
+    """Hold the order in which ops began when a structure was last replayed: the next may follow."""
 
     def __init__(self) -> None:
         """Begin without one: no image was replayed."""
@@ -60,7 +60,7 @@ class ServiceOrder:
 
 
 class Structure(NamedTuple):
-    """What no image changes: a program without its busy cycles, and its edges reversed.
+    """Hold what no image changes: a program without its busy cycles, and its edges reversed.
 
     `Structure.of` checks a structure once; `check_busy` checks what an image adds to it.
 
@@ -120,7 +120,7 @@ class Structure(NamedTuple):
 
 
 class Timeline(NamedTuple):
-    """When each op of a program became ready, started and finished, and who made it wait.
+    """Say when each op of a program became ready, started and finished, and who made it wait.
 
     Attributes:
         ready: int64 (n,), cycle of the latest finish among the predecessors, 0 without any.
@@ -136,12 +136,12 @@ class Timeline(NamedTuple):
 
     @property
     def makespan_cycles(self) -> int:
-        """The cycle in which the last op finishes; 0 for an empty program."""
+        """Return the cycle in which the last op finishes; 0 for an empty program."""
         return int(self.finish.max(initial=0))
 
 
 def validate(program: Program) -> None:
-    """Checks all that the engines rely on, so that a checked program cannot lead them astray.
+    """Check all that the engines rely on, so that a checked program cannot lead them astray.
 
     Raises LoweringError with op, field, value and rule for the first op that breaks a rule.
     """

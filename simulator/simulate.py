@@ -57,7 +57,7 @@ BATCH_BYTES = 16 << 20
 
 
 class BatchFiring(NamedTuple):
-    """What fires in some images, whatever the machine; `images`: views of their batch."""
+    """Hold what fires in some images, whatever the machine; `images`: views of their batch."""
 
     images: Sequence[Image]
     rates: Rates
@@ -65,7 +65,7 @@ class BatchFiring(NamedTuple):
 
 
 class Simulation:
-    """A trace opened on a machine; `run` turns images into a Result.
+    """Simulate a trace on a machine; `run` turns images into a Result.
 
     `pictured`: images of which the result keeps the picture and the masks, token by token.
     `time_only`: nothing is priced, all energies are 0; for a machine with a part without a price.
@@ -176,7 +176,7 @@ class Simulation:
             yield self.trace.read_batch(batch)
 
     def replay(self, *together: Image) -> tuple[Lowered, Timeline]:
-        """The program of an image and those beside it, and when each of its operations runs."""
+        """Return the program of an image and those beside it, and when each operation runs."""
         lowered = self.lowering.lower([*together]).image(0)
         return lowered, ENGINES[self.engine](lowered.program)
 

@@ -37,20 +37,20 @@ Answer = TypeVar("Answer")
 
 
 class Executor(NamedTuple):
-    """Where tasks run. `workers`: how many at once; `client`: of a Dask cluster, or None."""
+    """Run tasks. `workers`: how many at once; `client`: of a Dask cluster, or None."""
 
     workers: int
     client: Any = None
 
     @property
     def is_remote(self) -> bool:
-        """Whether workers may have another current folder, so that paths must be absolute."""
+        """Say whether workers may have another current folder, so that paths must be absolute."""
         return self.client is not None
 
     def run(
         self, function: Callable[[Task], Answer], tasks: Sequence[Task]
     ) -> Iterator[tuple[int, Answer]]:
-        """(position in `tasks`, result) of each task, as they end.
+        """Yield (position in `tasks`, result) of each task, as they end.
 
         `function` must be importable by workers. What it raises is raised here. Raises
         ExecutionError when workers die again and again, or when the cluster is lost.
@@ -64,7 +64,7 @@ class Executor(NamedTuple):
 
 @contextlib.contextmanager
 def open_executor(jobs: int = 1, dask: str | None = None) -> Iterator[Executor]:
-    """This process (`jobs` 1), so many processes, or a Dask cluster, closed at the end.
+    """Open this process (`jobs` 1), some processes, or a Dask cluster, closed at the end.
 
     `dask`: address of a scheduler (`tcp://host:8786`; `tls://host:8786` with the certificates that
     Dask's configuration names), or `local:N` for a scheduler and N processes on this machine's

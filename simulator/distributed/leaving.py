@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class CourseTrace:
-    """The images of a trace that take one number of timesteps, as a trace of no more than these.
+    """Read the images of a trace that take one number of timesteps, as a trace of these alone.
 
     Images keep their numbers. It reads as a Trace does; its path and hash are the trace's own.
     """
@@ -80,7 +80,7 @@ class CourseTrace:
 
 
 class CourseSimulations:
-    """A trace of images that leave early, on a machine; used as a Simulation is."""
+    """Simulate a trace of images that leave early, on a machine; used as a Simulation is."""
 
     def __init__(self, trace: Trace, architecture: Architecture, **options: Any) -> None:
         """`options`: as of Simulation. Raises LoweringError where images run together."""

@@ -14,7 +14,7 @@ from simulator.trace import Trace
 
 
 class Part(NamedTuple):
-    """What to simulate: images `first` to `stop` - 1; the rest as `simulator.run` takes it.
+    """Say what to simulate: images `first` to `stop` - 1; the rest as `simulator.run` takes it.
 
     `arch`: a file, a shipped name, or a machine that is loaded. `pictured`: of these images the
     result keeps picture and token masks.

@@ -43,7 +43,7 @@ PART_IMAGES = 128
 
 
 class PartTables(NamedTuple):
-    """What a worker hands back: each table as a Parquet file, and the part's provenance."""
+    """Hold what a worker hands back: each table as a Parquet file, and the part's provenance."""
 
     first: int
     images: int

@@ -16,7 +16,7 @@ NONE = -1
 
 
 class Lists(NamedTuple):
-    """Ops in order, three lists a unit: ops that wait, ops that wait and yield, ops by release.
+    """List ops in order, three lists a unit: that wait, that wait and yield, by their release.
 
     head, tail: int32, by list. following, preceding: int32, by op, its neighbours in its list.
     """
@@ -28,7 +28,7 @@ class Lists(NamedTuple):
 
 
 class Turns(NamedTuple):
-    """Binary heap of the units: the one with the smallest next start is first.
+    """Order the units in a binary heap: the one with the smallest next start is first.
 
     unit: int32, units in their order. place: int32, by unit, where it is in it. next_start: int64,
     by unit.

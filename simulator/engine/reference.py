@@ -24,7 +24,7 @@ SERVE = simpy.events.NORMAL + 1
 
 
 class ServedUnit:
-    """Servers that take the smallest (yields, ready, image, op) once a cycle's ends are known."""
+    """Serve the smallest (yields, ready, image, op) once a cycle's ends are known."""
 
     def __init__(self, environment: simpy.Environment, servers: int) -> None:
         self._environment = environment
@@ -39,7 +39,7 @@ class ServedUnit:
         return taken
 
     def release(self) -> None:
-        """Gives a server back."""
+        """Give a server back."""
         self._free_servers += 1
         self._serve_later()
 
@@ -61,7 +61,7 @@ def simulate(program: Program) -> Timeline:
 
 
 class Passage(NamedTuple):
-    """An image of a stream: its place, the cycle in which it began, and when its ops ran."""
+    """Describe an image of a stream: its place, its first cycle, and when its ops ran."""
 
     place: int
     start_cycle: int

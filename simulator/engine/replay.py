@@ -43,7 +43,7 @@ NOW, ENDINGS, DONE = range(3)
 
 
 class Ops(NamedTuple):
-    """The ops of all places: place p has entries p * stride up to (p + 1) * stride.
+    """Hold the ops of all places: place p has entries p * stride up to (p + 1) * stride.
 
     The columns are those of a structure, with `first` and `successor` as positions in these
     columns, and the busy cycles; `missing` counts down. The rest is written: `ready` begins at -1,
@@ -64,7 +64,7 @@ class Ops(NamedTuple):
 
 
 class State(NamedTuple):
-    """The state of the replay between two calls of `advance`.
+    """Hold the state of the replay between two calls of `advance`.
 
     Attributes:
         scalars: int64, current cycle and the sizes of `ended` and `done`.

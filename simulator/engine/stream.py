@@ -38,7 +38,7 @@ _HEADROOM = 1.25
 
 
 class StreamImage(NamedTuple):
-    """An image of a stream: its program, and the cycle in which it arrives.
+    """Describe an image of a stream: its program, and the cycle in which it arrives.
 
     `arrival_cycle`: never smaller than that of the image before; None for an image that arrives
     when a place is free for it. `alone`: none begins while it is under way.
@@ -51,7 +51,7 @@ class StreamImage(NamedTuple):
 
 
 class StreamPassage(NamedTuple):
-    """When an image of a stream arrived, began and finished.
+    """Say when an image of a stream arrived, began and finished.
 
     `ready`, `start`, `finish`: int64 (ops,), the same of each op, where they were asked for.
     """

@@ -19,7 +19,7 @@ Masks = npt.NDArray[np.bool_]
 
 
 class Costs(NamedTuple):
-    """What tiles cost; as ArrayCost, but per_output and per_pass have keys (array, action)."""
+    """Hold what tiles cost; as ArrayCost, but per_output and per_pass have keys (array, action)."""
 
     cycles: Ints
     per_output: dict[tuple[str, str], Ints]

@@ -34,7 +34,7 @@ Key = tuple[int, str, str]
 
 
 class Lowered(NamedTuple):
-    """A program with the meaning of its units and ops, and the counts of the image.
+    """Hold a program with the meaning of its units and ops, and the counts of the image.
 
     unit_names: of the program's units. op_step, op_layer, op_category: int32 (ops,), step of the
     plan, layer, index into CATEGORIES. counts: by (layer, part, action). The others are int64
@@ -55,7 +55,7 @@ class Lowered(NamedTuple):
 
 @dataclass(frozen=True)
 class LoweredBatch:
-    """What a batch of images is on a plan.
+    """Hold what a batch of images is on a plan.
 
     actions: (part, action) of the last axis of `counts`, in order.
     counts: int64 (images, layers, actions).

@@ -16,7 +16,7 @@ from simulator.lowering.walks import Walks, WalkTables
 
 
 class BlockRows(NamedTuple):
-    """The operand rows of all blocks: `ptr` (blocks + 1,), the rest int32 (rows,)."""
+    """Hold the operand rows of all blocks: `ptr` (blocks + 1,), the rest int32 (rows,)."""
 
     ptr: Ints
     timestep: Int32s
@@ -47,7 +47,7 @@ def block_rows(walks: Walks, plan: ScopePlan, scopes: Scopes) -> BlockRows:
 
 
 class BitGather(NamedTuple):
-    """Gives the bits of a run of tiles: see Tiles.word_runs."""
+    """Give the bits of a run of tiles: see Tiles.word_runs."""
 
     walks: Walks
     plan: ScopePlan

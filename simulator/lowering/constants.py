@@ -19,7 +19,7 @@ IN_GLOBAL, IN_DRAM = 1, 2
 
 
 class LayerColumns(NamedTuple):
-    """Constants of the layers; int64 (layers,) where not said otherwise.
+    """Hold constants of the layers; int64 (layers,) where not said otherwise.
 
     is_product: bool, runs on an array. array, columns: number of its array, outputs of a column
     tile. preloads: bool, weights pass the weight port first. groups, inputs, outputs, share: as in
@@ -58,7 +58,7 @@ class LayerColumns(NamedTuple):
 
 
 class LayerScopes(NamedTuple):
-    """Each scope of each product, layer after layer; int64 (entries,).
+    """List each scope of each product, layer after layer; int64 (entries,).
 
     layer, step: its layer and step of the plan. place: its number among the layer's scopes.
     scope: of its walk, a column of Scopes. last: number of the layer's last scope.
@@ -74,7 +74,7 @@ class LayerScopes(NamedTuple):
 
 
 class Constants(NamedTuple):
-    """All that is computed once for a plan."""
+    """Hold all that is computed once for a plan."""
 
     plan: Plan
     walks: Walks

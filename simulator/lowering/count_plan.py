@@ -15,7 +15,7 @@ from simulator.lowering.tables import GROUPS, TILES
 
 
 class WeightParts(NamedTuple):
-    """What a core takes of a layer's weights; int64 (cores, layers), 0 where none are fetched.
+    """Count what a core takes of a layer's weights; int64 (cores, layers), 0 without fetches.
 
     full, ragged: column tiles of all groups. passing, pinned: requests that fill the buffer, for a
     column pass, and once for what stays. stored, kept: bits of all these, and of what stays.
@@ -30,7 +30,7 @@ class WeightParts(NamedTuple):
 
 
 class CountPlan(NamedTuple):
-    """What counting reads of a plan besides the constants of lowering; int64.
+    """Hold what counting reads of a plan besides the constants of lowering; int64.
 
     request: (entries,), requests to buffers are rounded up once a layer, or once a scope where the
     sizes follow tokens: number of the request that an entry is part of. request_layer: (requests,).

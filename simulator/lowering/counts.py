@@ -116,7 +116,7 @@ def _count_loads(counts: Counts, table: Table, programs: Programs) -> None:
 
 
 class Useful(NamedTuple):
-    """What is needed of the work of arrays; int64 (images, layers).
+    """Count what is needed of the work of arrays; int64 (images, layers).
 
     accumulations: ones of inputs, for each output that they are added to. additions: what adders
     add for them, fewer where results are reused, weights pruned or integers multiplied.

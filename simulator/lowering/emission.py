@@ -52,7 +52,7 @@ H_FETCHED, H_SLOT, H_LOADED, CHUNK_COLUMNS = range(4)
 
 
 class WrittenOps(NamedTuple):
-    """The operations, the predecessors, and where the next of each is written."""
+    """Hold the operations, the predecessors, and where the next of each is written."""
 
     ops: Ints
     pred: Ints
@@ -60,7 +60,7 @@ class WrittenOps(NamedTuple):
 
 
 class PlacesAt(NamedTuple):
-    """Where the places for sums, operands and first uses begin in the table of cores."""
+    """Say where the places for sums, operands and first uses begin in the table of cores."""
 
     sums: int
     operands: int
@@ -68,7 +68,7 @@ class PlacesAt(NamedTuple):
 
 
 class Emission(NamedTuple):
-    """What all parts of the emission read and write; few columns, as each call passes them all."""
+    """Hold what all parts of the emission read and write; few columns: each call passes them."""
 
     machine: t.Machine
     units: s.SharedUnits

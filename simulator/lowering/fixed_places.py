@@ -16,7 +16,7 @@ PARTS = {FROM_DRAM: "memories.dram", FROM_GLOBAL: "memories.global_buffer"}
 
 
 class FixedPlaces(NamedTuple):
-    """The end of each busy row; int64 (places,) where not said otherwise.
+    """Describe the end of each busy row; int64 (places,) where not said otherwise.
 
     cycles, layer, kind: of each place. A fetch of a chunk has a place for full and one for ragged
     column tiles. bits: that pass links, 0 of loads. at: int64 (3, layers), first place of fetches

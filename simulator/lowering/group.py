@@ -18,7 +18,7 @@ from simulator.lowering.units import CORE_ROLES
 
 
 class GroupRows:
-    """Builds programs of `images` images that pass each step together.
+    """Build programs of `images` images that pass each step together.
 
     A task of a layer with weights runs through the blocks of all images, so that a chunk of weights
     that was fetched serves them all. A product of activations is a task for each image.

@@ -27,7 +27,7 @@ STREAMING_CHUNKS = 2
 
 
 class Mapping(NamedTuple):
-    """The choices of a plan; tuples have a value a layer.
+    """Hold the choices of a plan; tuples have a value a layer.
 
     places: of tensors and membranes. row_block: rows of a block. rows_outer: row blocks are the
     outer loop. pinned: chunks of the weights of a core's part that stay in its weight buffer.
@@ -48,7 +48,7 @@ class Mapping(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """How a layer is cut: groups, and of each group chunks of inputs and column tiles."""
+    """Say how a layer is cut: groups, and of each group chunks of inputs and column tiles."""
 
     chunks: Chunks | None
     tiles: int
@@ -56,17 +56,17 @@ class Cut(NamedTuple):
 
     @property
     def group_pieces(self) -> int:
-        """Chunks of weights of a group, each for one column tile."""
+        """Count the chunks of weights of a group, each for one column tile."""
         return self.tiles * (1 if self.chunks is None else len(self.chunks.inputs))
 
     @property
     def pieces(self) -> int:
-        """Chunks of weights of all groups."""
+        """Count the chunks of weights of all groups."""
         return self.groups * self.group_pieces
 
 
 class Frame(NamedTuple):
-    """What follows from a trace and a machine before anything is chosen.
+    """Hold what follows from a trace and a machine before anything is chosen.
 
     architecture: as it is used, with its array in part perhaps. described: all of it. slots: chunks
     of weights that a core's buffer holds. pieces: for each core, the chunks of

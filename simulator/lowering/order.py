@@ -16,7 +16,7 @@ from simulator.operations import Network
 
 
 class Step(NamedTuple):
-    """A step of the order: `kind` matrix, elements (of attention without products), vector
+    """Describe a step of the order: `kind` matrix, elements (of attention without products), vector
     (the head), scan, halting, or mean_field where that is apart; -1 = all timesteps.
 
     `deps`: steps that it waits for.
@@ -29,7 +29,7 @@ class Step(NamedTuple):
 
 
 class Schedule(NamedTuple):
-    """The steps, and the tasks that they are executed as: one for each core that takes part.
+    """List the steps, and the tasks that they are executed as: one for each core that takes part.
 
     `in_time`: layers that run timestep by timestep; `homes`: the core of each layer, or SHARED;
     `task_step`, `task_core` (tasks,); `dep_ptr`, `dep`: the tasks that each task waits for.

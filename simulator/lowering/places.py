@@ -26,7 +26,7 @@ CORE, GLOBAL, OUTSIDE = "core", "global", "dram"
 
 
 class Room(NamedTuple):
-    """Bits that a plan may use of each core's spike and membrane buffer, and of the global one."""
+    """Count bits that a plan may use: of each core's two buffers, and of the global one."""
 
     spikes: int
     membranes: int
@@ -49,7 +49,7 @@ def made_by(layer: Layer) -> list[str]:
 
 
 class Places:
-    """The place of each tensor by name, and of each layer's membranes by its index.
+    """Find the place of each tensor by name, and of each layer's membranes by its index.
 
     `in_time`: layers that run timestep by timestep; `global_free`: bits of the global buffer that
     tensors and membranes leave free; `taken`: of `room`, the most that was used at once.
@@ -81,7 +81,7 @@ class Places:
         )
 
     def tensor_bits(self, name: str) -> int:
-        """Bits of a tensor that exist at once, of all images that run together."""
+        """Return the bits of a tensor that exist at once, of all images that run together."""
         tensor, maker = self.network.held[name], self.makers.get(name)
         steps = tensor.timesteps * self.images
         if maker is not None and maker.index in self.in_time:

@@ -36,7 +36,7 @@ Fetches = tuple[tuple[Transfer, Transfer], ...]
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """How a layer is cut and where its data are.
+    """Say how a layer is cut and where its data are.
 
     `array`, `array_number`: the array that takes it, and its place among those of a core;
     `repeats`: results of one product that serve so many timesteps (a static input); `scopes`: its
@@ -81,23 +81,23 @@ class LayerPlan:
 
     @property
     def columns(self) -> int:
-        """Outputs of a column tile."""
+        """Count the outputs of a column tile."""
         return self.array.tile_columns
 
     @property
     def added_bits(self) -> int:
-        """Bits of results that are read to be added to."""
+        """Count the bits of results that are read to be added to."""
         return self.stored_bits * any(op.kind == "residual" for op in self.fused)
 
     @property
     def stays(self) -> bool:
-        """Whether weights stay on chip until the next image, if it follows at once."""
+        """Say whether weights stay on chip until the next image, if it follows at once."""
         return self.pinned > 0 or self.source == FROM_GLOBAL
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything about (trace, architecture) that no image changes.
+    """Hold everything about (trace, architecture) that no image changes.
 
     `architecture`: as the mapping uses it; `described`: all of it, of which the mapping may leave
     some idle. `kept_chunks`: places for chunks of weights that stay from one timestep to the next.
@@ -148,12 +148,12 @@ class Plan:
 
     @property
     def unit_names(self) -> tuple[str, ...]:
-        """The names of the machine's units, in order of their number."""
+        """Return the names of the machine's units, in order of their number."""
         return self.graph.names
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """The steps in the order of the dataflow."""
+        """Return the steps in the order of the dataflow."""
         return self.schedule.steps
 
 

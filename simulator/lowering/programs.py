@@ -24,7 +24,7 @@ STRUCTURE_BYTES = 128 << 20
 
 
 class Emitted(NamedTuple):
-    """The program of images with equal loops, but for their cycles.
+    """Hold the program of images with equal loops, but for their cycles.
 
     structure: what an engine replays. busy_at: int32 (ops,), place of each op's cycles in a busy
     row. step, layer, category: int32 (ops,), step of the plan, layer, index into CATEGORIES.
@@ -43,7 +43,7 @@ class Emitted(NamedTuple):
 
 
 class Structures:
-    """Programs that were met, those used last, by what they follow from.
+    """Keep programs that were met, those used last, by what they follow from.
 
     All plans of a process share them: machines that differ in cycles or prices have equal loops.
     """
@@ -80,7 +80,7 @@ STRUCTURES = Structures(STRUCTURE_BYTES)
 
 
 class Programs(NamedTuple):
-    """The programs of a batch, a group of images each.
+    """Hold the programs of a batch, a group of images each.
 
     groups: first and last image, excluded. rows: what builds them. emitted, busy: program and row
     of cycles. How often operations take their cycles from a place of these rows: operand, int64
@@ -101,7 +101,7 @@ class Programs(NamedTuple):
 
 
 class ProgramMaker:
-    """Makes programs of a plan's images; keeps what no image changes."""
+    """Make programs of a plan's images; keeps what no image changes."""
 
     def __init__(self, constants: Constants) -> None:
         self.plan = constants.plan

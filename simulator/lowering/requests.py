@@ -43,7 +43,7 @@ def request(memory: Memory, bits: int, clock_mhz: float, *, write: bool = False)
 
 
 class Requests(NamedTuple):
-    """Requests of so many bits each.
+    """Describe requests of some bits each.
 
     busy: int64 (requests,), 0 for no bits. counts: int64 (requests,) by action.
     """

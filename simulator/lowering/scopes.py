@@ -22,7 +22,7 @@ Masks = npt.NDArray[np.bool_]
 
 
 class ScopePlan(NamedTuple):
-    """The scopes of all walks, walk after walk; int64 (scopes,) where not said otherwise.
+    """List the scopes of all walks, walk after walk; int64 (scopes,) where not said otherwise.
 
     walk: walk of each. first_step, steps: timesteps that it runs together.
     row_list: number of its list of rows. list_scope: its place among the scopes of that list.
@@ -43,7 +43,7 @@ class ScopePlan(NamedTuple):
 
 
 class RowListPlan(NamedTuple):
-    """A way to list rows and to cut them into blocks.
+    """Say how to list rows and to cut them into blocks.
 
     mask: block whose live tokens are listed, or -1 for all rows. rows: that there are.
     timesteps: of each scope. row_block, parts, together: see tiling.block_ends.
@@ -58,7 +58,7 @@ class RowListPlan(NamedTuple):
 
 
 class RowList(NamedTuple):
-    """The rows of all images and scopes of one way to list them.
+    """List the rows of all images and scopes of one way to list them.
 
     rows: int64 (images, scopes), rows. first: int64 (images, scopes), place of the first row.
     timestep, row: int32 (rows,).
@@ -76,7 +76,7 @@ class RowList(NamedTuple):
 
 
 class Scopes(NamedTuple):
-    """The loops of a batch; int64 (images, scopes) where not said otherwise.
+    """Hold the loops of a batch; int64 (images, scopes) where not said otherwise.
 
     rows: that run in a scope: rows of the operand, or tokens of a transposed one.
     blocks, chunks, outputs, tiles: loops. first_block, first_tile, first_word: where those of the

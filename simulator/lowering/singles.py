@@ -20,7 +20,7 @@ from simulator.operations import Layer, VectorOp
 
 
 class Singles(NamedTuple):
-    """Steps of one operation; int64 (steps,) or (images, steps).
+    """Describe steps of one operation; int64 (steps,) or (images, steps).
 
     unit: number of the unit; the vector unit is that of the first core. latency, category. busy:
     (images, steps), cycles on one core that does all of it. operand, spill: (images, steps), cycles
@@ -254,7 +254,7 @@ class _Filler:
 
 
 class MaskedSteps(NamedTuple):
-    """Steps of layers under a mask that take part in halting; int64 (steps,).
+    """List steps of layers under a mask that take part in halting; int64 (steps,).
 
     step: of the plan. layer, mask, timestep: its own. kind: str, halting, mean_field, scan,
     or the step's own where a machine without scans checks the mask. width: channels of the halting

@@ -23,7 +23,7 @@ from simulator.lowering.task_table import Tasks
 
 
 class Columns(NamedTuple):
-    """The structure: ops with unit, latency, rank, task, category and place in the busy row."""
+    """Hold ops with unit, latency, rank, task, category and place in the busy row."""
 
     unit: Int32s
     latency: Ints

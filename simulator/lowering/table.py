@@ -26,7 +26,7 @@ from simulator.lowering.walks import Walks
 
 
 class Costed(NamedTuple):
-    """The tiles of a batch and what they cost.
+    """Hold the tiles of a batch and what they cost.
 
     conflicts: int64 (blocks,), cycles lost in the spike buffer, of one group and column tile.
     tile_ones: int64 (tiles,), set bits of each. ones: int64 (images, scopes), of a scope; each
@@ -45,7 +45,7 @@ class Costed(NamedTuple):
 
 
 class Blocks(NamedTuple):
-    """The blocks of each layer, scope after scope, image by image; int64 (blocks,).
+    """List the blocks of each layer, scope after scope, image by image; int64 (blocks,).
 
     entry, image, layer: layer's scope (LayerScopes), image and layer of each. block: the block of
     its walk. rows, outputs, tokens: of it; tokens are the inputs of a transposed product.
@@ -64,7 +64,7 @@ class Blocks(NamedTuple):
 
 
 class Table(NamedTuple):
-    """All that is known of a batch. `counted`: what is paid for, `timed` unless rows are gated."""
+    """Hold what is known of a batch; `counted`: what is paid for, `timed` if no rows are gated."""
 
     constants: Constants
     batch: Batch

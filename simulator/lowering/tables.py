@@ -45,7 +45,7 @@ UNDIVIDED, BLOCKS, TILES, GROUPS = range(4)
 
 
 class Machine(NamedTuple):
-    """What loops follow from of the machine: integers only."""
+    """Hold what loops follow from of the machine: integers only."""
 
     cores: int
     weight_slots: int  # chunks of weights that the weight buffer holds besides pinned ones

@@ -63,7 +63,7 @@ group), and tiles from group to group."""
 
 
 class SharedUnits(NamedTuple):
-    """The memories that all cores share, -1 = none, and the latencies of units."""
+    """Number the memories that all cores share, -1 = none, and hold the latencies of units."""
 
     dram: int
     global_buffer: int
@@ -74,7 +74,7 @@ class SharedUnits(NamedTuple):
 
 
 class BusySections(NamedTuple):
-    """Where sections of the busy row begin.
+    """Say where sections of the busy row begin.
 
     They hold an entry a block (operand), or two, of full and ragged column tiles. `links`: how much
     further on in the row a transfer finds its cycles on a link.
@@ -88,7 +88,7 @@ class BusySections(NamedTuple):
 
 
 class Tasks(NamedTuple):
-    """What the emission reads."""
+    """Hold what the emission reads."""
 
     machine: Machine
     units: SharedUnits
@@ -103,6 +103,6 @@ class Tasks(NamedTuple):
 
     @property
     def key(self) -> tuple[bytes, ...]:
-        """What a structure follows from."""
+        """Return what a structure follows from."""
         numbers = np.array([*self.machine, *self.units, *self.at, self.kept_chunks], np.int64)
         return tuple(each.tobytes() for each in (numbers, *self[4:9], *self.routes[:3]))

@@ -13,7 +13,7 @@ from simulator.lowering.walks import Walks
 
 
 class Batch(NamedTuple):
-    """The data of some images.
+    """Hold the data of some images.
 
     arena: uint8 (images, bytes), each tensor at its offset (walks.arena_layout).
     active: bool (images, blocks, timesteps, tokens).
@@ -24,7 +24,7 @@ class Batch(NamedTuple):
 
 
 class TileLayout(NamedTuple):
-    """Where each tile is; int64 (tiles,).
+    """Say where each tile is; int64 (tiles,).
 
     ptr: (tiles + 1,) words of each tile. block, group, chunk, inputs: of each tile. pool: equal
     where tiles of an image and product meet the same chunk of weights.

@@ -16,7 +16,7 @@ from simulator.config.arrays import Ints
 
 
 class Chunks(NamedTuple):
-    """Inputs cut into chunks; chunk c has the segments ptr[c]:ptr[c + 1].
+    """Cut inputs into chunks; chunk c has the segments ptr[c]:ptr[c + 1].
 
     `tap`, `channel_range` (segment,): position in the kernel and index of the channel range;
     `start`, `stop` (range,): channels of each range; `inputs` (chunk,): inputs of each chunk.

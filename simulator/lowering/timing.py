@@ -20,7 +20,7 @@ from simulator.lowering.table import Table
 
 
 class Moves(NamedTuple):
-    """Transfers of each block of each layer with memories outside its core.
+    """Describe transfers of each block of each layer with memories outside its core.
 
     operand_bits: int64 (blocks,). spill_bits, state_bits: int64 (blocks, 2), of full and ragged
     column tiles. operand, spill, fill, state: requests by place, in the same shapes; fill reads
@@ -96,7 +96,7 @@ def _by_place(
 
 
 class BlockBusy(NamedTuple):
-    """Cycles of each block of each layer, and its flags (structure.F_...)."""
+    """Hold the cycles of each block of each layer, and its flags (task_table.F_...)."""
 
     vector: Ints
     flags: Bytes

@@ -29,7 +29,7 @@ SHARED = -1
 
 
 class Unit(NamedTuple):
-    """Something that an operation occupies: `servers` operations at once.
+    """Describe something that an operation occupies: `servers` operations at once.
 
     latency_cycles: how much longer the successors of an operation on it wait; of a link, of all
     operations that pass one.
@@ -43,14 +43,14 @@ class Unit(NamedTuple):
 
 
 class Route(NamedTuple):
-    """What a transfer occupies besides its memory: its links, and the latency of its head."""
+    """Say what a transfer occupies besides its memory: its links, and the latency of its head."""
 
     links: tuple[int, ...]
     latency_cycles: int
 
 
 class RouteTable(NamedTuple):
-    """Routes as integers, for compiled code: those of each core, then DRAM to global buffer.
+    """Hold routes as integers, for compiled code: those of each core, then DRAM to global buffer.
 
     ptr: int64 (routes + 1,). links: int64, units. latency: int64 (routes,). longest: links of one.
     """
@@ -67,7 +67,7 @@ FROM_DRAM, FROM_GLOBAL, TO_DRAM, TO_GLOBAL = range(ROUTES_A_CORE)
 
 
 class Graph:
-    """The units of a machine and the routes between them."""
+    """Hold the units of a machine and the routes between them."""
 
     def __init__(
         self, units: tuple[Unit, ...], cores: int, interconnect: Interconnect | None
@@ -79,12 +79,12 @@ class Graph:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the units, in order of their number."""
+        """Return the names of the units, in order of their number."""
         return tuple(unit.name for unit in self.units)
 
     @cached_property
     def servers(self) -> Int32s:
-        """int32 (units,), operations that each holds at once."""
+        """Return int32 (units,), operations that each holds at once."""
         return np.array([unit.servers for unit in self.units], np.int32)
 
     def with_role(self, role: str) -> tuple[int, ...]:

@@ -81,7 +81,7 @@ STORED_PLANES: planes that the trace stores, of which the upper PLANES are walke
 
 
 class Walk(NamedTuple):
-    """A walk and the layers that share it.
+    """Describe a walk and the layers that share it.
 
     layers: indices. tensor: name of the operand. mask: block of the halting mask, or -1.
     timesteps: of each scope, the timesteps that it runs together. row_block, parts, together: how
@@ -102,12 +102,12 @@ class Walk(NamedTuple):
 
     @property
     def is_columns(self) -> bool:
-        """Whether rows are channels and inputs tokens."""
+        """Say whether rows are channels and inputs tokens."""
         return self.layer.transposed
 
 
 class WalkTables(NamedTuple):
-    """All walks as integers.
+    """Hold all walks as integers.
 
     table: int64 (walks, WALK_COLUMNS).
     chunk_ptr: int64, segments of each (group, chunk) of each walk of ROWS.
@@ -124,7 +124,7 @@ class WalkTables(NamedTuple):
 
 
 class Walks(NamedTuple):
-    """All walks of a plan.
+    """Hold all walks of a plan.
 
     of_layer: int64 (layers,), walk of each layer, -1 for those that are no product.
     array, columns: int64 (walks,), number of the array, outputs of a column tile.

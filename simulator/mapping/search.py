@@ -42,7 +42,7 @@ from simulator.trace import Image, Trace
 
 
 class MappingCost(NamedTuple):
-    """Cycles and DRAM bits of the images; the same by layer, int64 (layers,).
+    """Hold cycles and DRAM bits of the images; the same by layer, int64 (layers,).
 
     A layer's cycles are those by which its steps end later than all steps before them.
     """
@@ -54,7 +54,7 @@ class MappingCost(NamedTuple):
 
     @property
     def key(self) -> tuple[int, int]:
-        """What mappings of one array are compared by: DRAM bits first, then cycles.
+        """Return what mappings of one array are compared by: DRAM bits first, then cycles.
 
         Bits follow from shapes and capacities alone. So a faster memory never makes a mapping
         better that moves more.
@@ -63,12 +63,12 @@ class MappingCost(NamedTuple):
 
     @property
     def product(self) -> int:
-        """What parts of an array are compared by."""
+        """Return what parts of an array are compared by."""
         return self.cycles * self.dram_bits
 
 
 class MappingProbe:
-    """Costs mappings of a frame; each distinct one once."""
+    """Cost mappings of a frame; each distinct one once."""
 
     def __init__(self, frame: Frame, images: Sequence[Image]) -> None:
         self.frame = frame
@@ -113,7 +113,7 @@ _MOST_KNOWN = 8
 
 
 class Chosen(NamedTuple):
-    """A plan, and for a result what was chosen in it; None under the fixed rules."""
+    """Hold a plan, and for a result what was chosen in it; None under the fixed rules."""
 
     plan: Plan
     described: dict[str, Any] | None

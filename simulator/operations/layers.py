@@ -27,7 +27,7 @@ of two activations."""
 
 
 class VectorOp(NamedTuple):
-    """An element-wise operation: `rows` x `channels` results at each of `timesteps`.
+    """Describe an element-wise operation: `rows` x `channels` results at each of `timesteps`.
 
     `window_inputs`: inputs compared for each result of a pool, operations for each result of
     `add`, `multiply`, `compare` and `table`, 1 elsewhere. `rearrange` costs nothing.
@@ -63,7 +63,7 @@ _ATTENTION = {
 
 @dataclass(frozen=True)
 class Layer:
-    """One matrix operation, per timestep `groups` products (rows x inputs) by (inputs x outputs).
+    """Describe a matrix operation: `groups` products (rows x inputs) by (inputs x outputs).
 
     `operand`: the tensor whose bits are walked; `second`: the tensor that takes the place of the
     weights (keys) or None; scores are not stored, so `attention_context` walks the values instead,
@@ -111,7 +111,7 @@ class Layer:
 
     @cached_property
     def dense_macs(self) -> int:
-        """Multiply-accumulates of one timestep with nothing skipped."""
+        """Count the multiply-accumulates of one timestep with nothing skipped."""
         if self.is_elementwise:
             return 0
         if self.scattered is not None:
@@ -123,12 +123,12 @@ class Layer:
 
     @property
     def group_channels(self) -> int:
-        """Channels of the operand that one group of a convolution reads."""
+        """Count the channels of the operand that one group of a convolution reads."""
         return self.channels // self.groups
 
     @cached_property
     def product_class(self) -> str:
-        """The class of the product, by which a machine with several arrays chooses one."""
+        """Return the class of the product, by which a machine with several arrays chooses one."""
         if self.is_attention:
             return ATTENTION
         if self.integer_input and not self.producers:
@@ -140,44 +140,44 @@ class Layer:
 
     @cached_property
     def is_elementwise(self) -> bool:
-        """Whether it is no product: sums over tokens or channels, done by the vector unit."""
+        """Say whether it is no product: sums over tokens or channels, done by the vector unit."""
         return self.kind in ELEMENT_KINDS
 
     @cached_property
     def is_attention(self) -> bool:
-        """Whether the weights are themselves activations."""
+        """Say whether the weights are themselves activations."""
         return self.kind in _ATTENTION
 
     @cached_property
     def transposed(self) -> bool:
-        """Whether the rows are the channels of a head, and the inputs its tokens."""
+        """Say whether the rows are the channels of a head, and the inputs its tokens."""
         return self.is_attention and _ATTENTION[self.kind].transposed
 
     @property
     def outputs_are_tokens(self) -> bool:
-        """Whether the outputs are live tokens, so that there are fewer where tokens have halted."""
+        """Say whether the outputs are live tokens, fewer where tokens have halted."""
         return self.is_attention and _ATTENTION[self.kind].outputs_are_tokens
 
     @cached_property
     def second_bits(self) -> int:
-        """Bits of the activations that take the weights' place; 0 where there are weights."""
+        """Return the bits of activations in the weights' place; 0 where there are weights."""
         if not self.is_attention:
             return 0
         return self.factor_bits if _ATTENTION[self.kind].takes_product else self.second_planes
 
     @property
     def feeds_product(self) -> bool:
-        """Whether the results are no spikes but wait in the weight buffer for the next product."""
+        """Say whether the results are no spikes, but wait in the weight buffer for a product."""
         return self.is_attention and not _ATTENTION[self.kind].takes_product and self.feeds
 
     def computed_timesteps(self, reuse_static_input: bool) -> int:
-        """Timesteps at which the product is computed: 1 where one result can serve them all."""
+        """Return the timesteps at which the product is computed: 1 where one result serves all."""
         ahead = self.role in ("stem", "layers")
         reused = self.static_input and ahead and reuse_static_input
         return 1 if reused else self.timesteps
 
     def operand_bits(self, rows: int, tokens: int) -> int:
-        """Bits of the operand behind so many rows of one group; `tokens` if it is transposed."""
+        """Return the bits of the operand behind rows of one group; `tokens` if it is transposed."""
         if self.transposed:
             return rows * tokens * self.planes
         if self.is_attention:
@@ -186,7 +186,7 @@ class Layer:
 
 
 class Stream(NamedTuple):
-    """Real-valued sums that a later layer adds to or reads, so that a machine has to keep them."""
+    """Describe real-valued sums that a later layer reads, so that a machine has to keep them."""
 
     timesteps: int
     planes: int
@@ -196,7 +196,7 @@ class Stream(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """The layers of a trace in order of execution, and what the mask and tensor names stand for.
+    """Hold the layers of a trace in order of execution, and what mask and tensor names mean.
 
     Equal to itself alone, so that what follows from it can be kept.
 
@@ -221,7 +221,7 @@ class Network:
 
 @lru_cache(maxsize=4)
 def key_values_first(network: Network) -> Network:
-    """The same network with attention as Q (K^T V): equal results, since no softmax is between."""
+    """Return the network with attention as Q (K^T V): equal results, as no softmax is between."""
     makers = {op.output: layer.index for layer in network.layers for op in layer.vector_ops}
     layers = list(network.layers)
     consumers = {name: list(users) for name, users in network.consumers.items()}

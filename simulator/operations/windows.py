@@ -24,7 +24,7 @@ NONE: Axes = (0, 0, 0)
 
 
 class Window(NamedTuple):
-    """Sizes along depth, height and width.
+    """Hold sizes along depth, height and width.
 
     `spread`: of a transposed convolution, how far apart two input pixels are on the map with zeros
     between them; 0 elsewhere.
@@ -40,22 +40,22 @@ class Window(NamedTuple):
 
     @property
     def taps(self) -> int:
-        """Input pixels under the kernel, zeros between pixels among them."""
+        """Count the input pixels under the kernel, zeros between pixels among them."""
         return math.prod(self.kernel)
 
     @property
     def pixels(self) -> int:
-        """Input pixels that are stored."""
+        """Count the input pixels that are stored."""
         return math.prod(self.in_grid)
 
     @property
     def is_transposed(self) -> bool:
-        """Whether zeros are inserted between the input pixels."""
+        """Say whether zeros are inserted between the input pixels."""
         return self.spread != NONE
 
     @property
     def is_line(self) -> bool:
-        """Whether each row reads its own pixel."""
+        """Say whether each row reads its own pixel."""
         own = (self.kernel, self.stride, self.padding) == (ONES, ONES, NONE)
         return own and self.spread in (NONE, ONES) and self.in_grid == self.out_grid
 

@@ -31,7 +31,7 @@ _DRAWN_TOGETHER = 4096
 
 
 class Arrivals(NamedTuple):
-    """A kind of arrivals and its numbers. `times_s`: of a file; `images`: 0 where not stated."""
+    """Hold a kind of arrivals. `times_s`: of a file; `images`: 0 where not stated."""
 
     text: str
     kind: str
@@ -69,7 +69,7 @@ class Arrivals(NamedTuple):
 
 
 def read_arrivals(text: str) -> Arrivals:
-    """The arrivals of a command line. Raises StreamError with the rule that the text breaks."""
+    """Return the arrivals of a command line; raise StreamError with the rule that it breaks."""
     head, *options = text.split(",")
     kind, colon, rate = head.partition(":")
     if (kind == "closed" and not colon) or (kind in ("rate", "poisson") and colon):

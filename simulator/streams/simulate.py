@@ -34,7 +34,7 @@ KEPT_BYTES = 64 << 20
 
 
 class Streamed(NamedTuple):
-    """The tables of a stream, and what its result's provenance says of it."""
+    """Hold the tables of a stream, and what its result's provenance says of it."""
 
     tables: dict[str, Table]
     provenance: dict[str, Any]

@@ -24,7 +24,7 @@ _FEWEST = 8
 
 
 class Estimate(NamedTuple):
-    """A value and the bounds of its interval, or None where the series is too short for one."""
+    """Hold a value and the bounds of its interval, None where the series is too short for one."""
 
     value: float
     low: float | None
@@ -32,7 +32,7 @@ class Estimate(NamedTuple):
 
 
 def correlation_time(series: Floats) -> float:
-    """How many values say as much as one independent value: 1 or more, the length at most."""
+    """Return how many values say as much as an independent one: 1 or more, at most the length."""
     count = len(series)
     centred = series - series.mean()
     if count < 4 or not centred.any():
@@ -61,7 +61,7 @@ def mean_estimate(series: Sequence[float] | Floats, confidence: float = CONFIDEN
 
 
 def independent_mean(values: Sequence[float] | Floats) -> Estimate:
-    """The mean of values that know nothing of each other, by Student's t; of one, no interval."""
+    """Return the mean of independent values, by Student's t; of one, no interval."""
     kept = np.asarray(values, np.float64)
     mean = math.fsum(kept.tolist()) / len(kept)
     if len(kept) < 2:

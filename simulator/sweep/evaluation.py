@@ -23,14 +23,14 @@ OK, INFEASIBLE, FAILED = "ok", "infeasible", "failed"
 
 
 class Candidate(NamedTuple):
-    """One point: its number in the search, and the machine as the base with overrides."""
+    """Describe one point: its number in the search, and the machine as the base with overrides."""
 
     number: int
     overrides: tuple[str, ...]
 
 
 class Group(NamedTuple):
-    """Points on one trace that may differ in prices only; a worker's task.
+    """Hold points on one trace that may differ in prices only; a worker's task.
 
     `limits`: (metric, at_most, at_least), None where there is none; `wanted`: metrics asked for;
     `replays`: folder that keeps replays for groups to come, None where none will need them.
@@ -46,7 +46,7 @@ class Group(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What came of a point.
+    """Hold what came of a point.
 
     `status`: ok, infeasible (breaks a limit; what the machine alone breaks is not simulated) or
     failed; `message`: why. `violation`: sum of what is beyond the limits, each in units of its
@@ -123,7 +123,7 @@ def _evaluate(group: Group, candidate: Candidate, replays: _Replays) -> Outcome:
 
 
 def refused_if_doubtful(outcome: Outcome) -> Outcome:
-    """The outcome, failed if an error or a warning doubts its numbers: what `--strict` does."""
+    """Return the outcome, failed if an error or a warning doubts it: what `--strict` does."""
     doubts = [name for name in split_findings(outcome.findings) if severity_of(name) != "note"]
     if not doubts:
         return outcome

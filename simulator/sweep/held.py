@@ -20,7 +20,7 @@ MOST_TRACES = 2
 
 
 class HeldTrace(Trace):
-    """A trace that holds some images and no open file, so threads and processes may share it."""
+    """Hold some images of a trace and no open file, so threads and processes may share it."""
 
     def __init__(self, path: str, images: range) -> None:
         """Read and check these images; raises TraceError."""

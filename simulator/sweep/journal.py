@@ -35,7 +35,7 @@ _TRIES, _PAUSE_S = 5, 0.02
 
 
 class Journal:
-    """An open journal, held against other processes: outcomes by point.
+    """Keep an open journal, held against other processes: outcomes by point.
 
     Raises SpaceError if the folder holds something else, another search, or one that is at work.
     """

@@ -18,7 +18,7 @@ ACCURACY = "accuracy"
 
 
 class Metric(NamedTuple):
-    """A number of a design: its meaning and unit, and whether more is better.
+    """Describe a number of a design: its meaning and unit, and whether more is better.
 
     `of_machine`: from the machine alone, known before anything is simulated; else `of_result`.
     """
@@ -118,7 +118,7 @@ METRICS: dict[str, Metric] = {
 
 
 def machine_metrics(architecture: Architecture, table: EnergyTable) -> dict[str, float]:
-    """All metrics that the machine alone decides; `table`: its prices. Raises PricingError."""
+    """Return all metrics that the machine alone decides, by its prices; raise PricingError."""
     return {
         name: metric.of_machine(architecture, table)
         for name, metric in METRICS.items()
@@ -127,7 +127,7 @@ def machine_metrics(architecture: Architecture, table: EnergyTable) -> dict[str,
 
 
 def result_metrics(result: Result, wanted: set[str]) -> dict[str, float]:
-    """All metrics of a result; the accuracy only if it is wanted, as not every trace has one."""
+    """Return all metrics of a result; the accuracy only if wanted, as not every trace has one."""
     return {
         name: metric.of_result(result)
         for name, metric in METRICS.items()

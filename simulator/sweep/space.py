@@ -30,7 +30,7 @@ Scalar = bool | int | float | str | None
 
 
 class Traces(NamedTuple):
-    """`axes`: the model's parameters; `files`: by their values as JSON; `hashes`: by file."""
+    """Hold the model's parameters, files by their values as JSON, and hashes by file."""
 
     axes: dict[str, Parameter]
     files: dict[tuple[str, ...], Path]
@@ -38,7 +38,7 @@ class Traces(NamedTuple):
 
 
 def read_traces(document: Document, written: SpaceFile, trace: str | Path | None) -> Traces:
-    """The traces that a file lists, or the one given; what is wrong is put into the document.
+    """Return the traces that a file lists, or the one given; report problems to the document.
 
     Raises SpaceError if there is none, or both; TraceError for a given one that does not open.
     """
@@ -123,7 +123,7 @@ Point = dict[str, Any]
 
 
 class Space(NamedTuple):
-    """A checked space: its file, the machine that it starts from, and its traces."""
+    """Hold a checked space: its file, the machine that it starts from, and its traces."""
 
     file: SpaceFile
     path: Path
@@ -132,12 +132,12 @@ class Space(NamedTuple):
 
     @property
     def parameters(self) -> dict[str, Parameter]:
-        """What is varied of the machine, by path."""
+        """Return what is varied of the machine, by path."""
         return self.file.parameters
 
     @property
     def axes(self) -> dict[str, Parameter]:
-        """All that is varied, the model's parameters first."""
+        """Return all that is varied, the model's parameters first."""
         return self.traces.axes | self.parameters
 
     def trace_of(self, point: Point) -> Path:
@@ -156,7 +156,7 @@ class Space(NamedTuple):
 
     @property
     def content_hash(self) -> str:
-        """Of all that decides which points there are and what comes of each.
+        """Return the hash of all that decides which points there are and what comes of each.
 
         Not of how many are asked for: a search can go on with more.
         """

@@ -32,7 +32,7 @@ class _Section(BaseModel):
 
 
 class Parameter(_Section):
-    """What is varied: `choices`, or the range `low` to `high`, by `step` or on a `log` scale."""
+    """Describe what is varied: `choices`, or `low` to `high`, by `step` or on a `log` scale."""
 
     choices: tuple[Any, ...] | None = Field(
         default=None, strict=False, min_length=1, max_length=MOST_CHOICES, description="its values"
@@ -62,14 +62,14 @@ class Parameter(_Section):
 
     @property
     def is_integer(self) -> bool:
-        """Whether a range holds whole numbers only."""
+        """Say whether a range holds whole numbers only."""
         return all(type(end) is int for end in (self.low, self.high)) and type(self.step) in (
             int,
             type(None),
         )
 
     def values(self) -> tuple[Any, ...] | None:
-        """All values in order; None for a range of real numbers, which has no end of them."""
+        """Return all values in order; None for a range of real numbers."""
         if self.choices is not None:
             return self.choices
         assert self.low is not None
@@ -84,7 +84,7 @@ class Parameter(_Section):
 
 
 class MetricBound(_Section):
-    """A limit on a metric."""
+    """Hold a limit on a metric."""
 
     at_most: float | None = Field(default=None, description="upper limit")
     at_least: float | None = Field(default=None, description="lower limit")
@@ -97,7 +97,7 @@ class MetricBound(_Section):
 
 
 class Search(_Section):
-    """How points are proposed. The same space and seed propose the same points anywhere."""
+    """Say how points are proposed. The same space and seed propose the same points anywhere."""
 
     strategy: Literal["grid", "random", "nsga2", "tpe"] = Field(description="how to search")
     points: int | None = Field(
@@ -135,7 +135,7 @@ MetricName = Annotated[str, AfterValidator(_known_metric)]
 
 
 class SpaceFile(_Section):
-    """The file as it is written."""
+    """Describe the file as it is written."""
 
     schema_version: Literal["stasim-space/1"] = Field(alias="schema", description=SCHEMA)
     name: str = Field(min_length=1, max_length=200, description="short name, for reports")

@@ -22,14 +22,14 @@ _TRIES = 50
 
 
 class Proposal(NamedTuple):
-    """A point and its number in the search, from 0."""
+    """Hold a point and its number in the search, from 0."""
 
     number: int
     point: Point
 
 
 class Strategy(Protocol):
-    """`total`: how many points it will propose."""
+    """Propose points. `total`: how many it will propose."""
 
     total: int
 
@@ -37,7 +37,7 @@ class Strategy(Protocol):
         """Return the next batch; empty when there is nothing left to try."""
 
     def tell(self, outcomes: Sequence[Outcome]) -> None:
-        """What came of the batch, in its order."""
+        """Take what came of the batch, in its order."""
 
 
 def make_strategy(space: Space) -> Strategy:

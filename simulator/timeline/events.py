@@ -40,7 +40,7 @@ WINDOWS = 1000
 
 
 class Slice(NamedTuple):
-    """Something from one cycle up to another; `sends` and `receives` are ids of arrows."""
+    """Describe something from one cycle up to another; `sends` and `receives` are ids of arrows."""
 
     name: str
     start_cycle: int
@@ -51,21 +51,21 @@ class Slice(NamedTuple):
 
 
 class ImageRun(NamedTuple):
-    """What a server did for one step in a row: from its first operation to its last."""
+    """Describe what a server did for one step in a row: from its first operation to its last."""
 
     entire: Slice
     operations: list[Slice]
 
 
 class Track(NamedTuple):
-    """One server of a unit; runs follow one another, and so do the operations in a run."""
+    """Describe a server of a unit; runs follow one another, and so do the operations in a run."""
 
     name: str
     runs: list[ImageRun]
 
 
 class Counter(NamedTuple):
-    """A quantity that keeps each value until the next sample (cycle, value)."""
+    """Describe a quantity that keeps each value until the next sample (cycle, value)."""
 
     name: str
     unit: str
@@ -73,7 +73,7 @@ class Counter(NamedTuple):
 
 
 class TimelineRecording(NamedTuple):
-    """One image from an idle machine on; cycle 0 is its start."""
+    """Hold one image from an idle machine on; cycle 0 is its start."""
 
     name: str
     clock_mhz: float
@@ -85,7 +85,7 @@ class TimelineRecording(NamedTuple):
 def record(
     plan: Plan, image: Image, lowered: Lowered, timeline: Timeline, name: str
 ) -> TimelineRecording:
-    """All that happened to an image; operations keep the cycles that the engine gave them."""
+    """Return all that happened to an image, at the cycles that the engine gave."""
     ops = _Operations(plan, lowered, timeline)
     tracks = [
         track

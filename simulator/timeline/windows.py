@@ -19,7 +19,7 @@ BUSY = "busy"
 
 
 class StateWindows(NamedTuple):
-    """Cycles of all PE arrays by window: those of a window add up to its width times the arrays.
+    """Count cycles of all PE arrays by window: they add up to its width times the arrays.
 
     edges: int64 (windows + 1,), in cycles. cycles: int64 (windows,) of each state, BUSY first, then
     causes. places: by window the layer, block and
