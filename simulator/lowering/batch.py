@@ -34,49 +34,36 @@ Key = tuple[int, str, str]
 
 
 class Lowered(NamedTuple):
-    """Hold a program with the meaning of its units and ops, and the counts of the image.
-
-    unit_names: of the program's units. op_step, op_layer, op_category: int32 (ops,), step of the
-    plan, layer, index into CATEGORIES. counts: by (layer, part, action). The others are int64
-    (layers,): useful accumulations, DRAM bits, rows with nothing halted and live rows.
-    """
+    """Hold a program with the meaning of its units and ops, and the counts of the image."""
 
     program: Program
     unit_names: tuple[str, ...]
-    op_step: Int32s
-    op_layer: Int32s
-    op_category: Int32s
-    counts: dict[Key, int]
-    useful_accumulations: Ints
-    dram_bits: Ints
-    rows: Ints
-    live_rows: Ints
+    op_step: Int32s  # (ops,), of the plan
+    op_layer: Int32s  # (ops,)
+    op_category: Int32s  # (ops,), index into CATEGORIES
+    counts: dict[Key, int]  # by (layer, part, action)
+    useful_accumulations: Ints  # (layers,)
+    dram_bits: Ints  # (layers,)
+    rows: Ints  # (layers,), with nothing halted
+    live_rows: Ints  # (layers,)
 
 
 @dataclass(frozen=True)
 class LoweredBatch:
-    """Hold what a batch of images is on a plan.
-
-    actions: (part, action) of the last axis of `counts`, in order.
-    counts: int64 (images, layers, actions).
-    useful_accumulations, additions, dram_bits, rows, live_rows: int64 (images, layers).
-    own_busy: int64 (images, layers, 3), see programs.own_busy.
-    groups: images that run together: first and last, excluded, of each.
-    emitted, busy: of each group, its program and its row of cycles.
-    """
+    """Hold what a batch of images is on a plan; int64 (images, layers) where not said."""
 
     plan: Plan
-    actions: tuple[tuple[str, str], ...]
-    counts: Ints
+    actions: tuple[tuple[str, str], ...]  # (part, action) of the last axis of `counts`, in order
+    counts: Ints  # (images, layers, actions)
     useful_accumulations: Ints
     additions: Ints
     dram_bits: Ints
     rows: Ints
     live_rows: Ints
-    own_busy: Ints
-    groups: tuple[tuple[int, int], ...]
-    emitted: tuple[Emitted, ...]
-    busy: tuple[Ints, ...]
+    own_busy: Ints  # (images, layers, 3), see programs.own_busy
+    groups: tuple[tuple[int, int], ...]  # images that run together: first and last, excluded
+    emitted: tuple[Emitted, ...]  # of each group, its program
+    busy: tuple[Ints, ...]  # of each group, its row of cycles
 
     def program(self, group: int) -> Program:
         """Return the program of a group of images: an image alone, unless several run together."""

@@ -19,58 +19,39 @@ IN_GLOBAL, IN_DRAM = 1, 2
 
 
 class LayerColumns(NamedTuple):
-    """Hold constants of the layers; int64 (layers,) where not said otherwise.
+    """Hold constants of the layers; int64 (layers,) where not said otherwise."""
 
-    is_product: bool, runs on an array. array, columns: number of its array, outputs of a column
-    tile. preloads: bool, weights pass the weight port first. groups, inputs, outputs, share: as in
-    LayerPlan.
-    work, full: element-cycles of all results, and results of the product over all rows.
-    operand_numerator, operand_denominator: bits of an operand row, as a fraction; 0 where it is in
-    the core. operand_times_tokens: bool, the bits are of each token that is an input.
-    second_bits: bits of the second operand for each output, 0 where it is in the core.
-    added, added_rows: bits of streams that are added, of all rows, and those rows.
-    operand_place, spill_place, state_place: see PLACES. spilled_bits: results outside the core.
-    state_bits: membranes of all rows. rows_outer: bool.
-    """
-
-    is_product: Bools
-    array: Ints
-    columns: Ints
-    preloads: Bools
+    is_product: Bools  # runs on an array
+    columns: Ints  # outputs of a column tile
+    preloads: Bools  # weights pass the weight port first
     groups: Ints
-    inputs: Ints
     outputs: Ints
-    share: Ints
-    work: Ints
-    full: Ints
-    operand_numerator: Ints
+    share: Ints  # as in LayerPlan
+    work: Ints  # element-cycles of all results
+    full: Ints  # results of the product over all rows
+    operand_numerator: Ints  # bits of an operand row, as a fraction; 0: it is in the core
     operand_denominator: Ints
-    operand_times_tokens: Bools
-    second_bits: Ints
-    added: Ints
+    operand_times_tokens: Bools  # the bits are of each token that is an input
+    second_bits: Ints  # of the second operand for each output, 0: it is in the core
+    added: Ints  # bits of streams that are added, of all rows, and those rows
     added_rows: Ints
-    operand_place: Ints
+    operand_place: Ints  # see PLACES
     spill_place: Ints
     state_place: Ints
-    spilled_bits: Ints
-    state_bits: Ints
+    spilled_bits: Ints  # results outside the core
+    state_bits: Ints  # membranes of all rows
     rows_outer: Bools
 
 
 class LayerScopes(NamedTuple):
-    """List each scope of each product, layer after layer; int64 (entries,).
-
-    layer, step: its layer and step of the plan. place: its number among the layer's scopes.
-    scope: of its walk, a column of Scopes. last: number of the layer's last scope.
-    first_of_layer: int64 (layers + 1,).
-    """
+    """List each scope of each product, layer after layer; int64 (entries,)."""
 
     layer: Ints
-    step: Ints
-    place: Ints
-    scope: Ints
-    last: Ints
-    first_of_layer: Ints
+    step: Ints  # of the plan
+    place: Ints  # its number among the layer's scopes
+    scope: Ints  # of its walk, a column of Scopes
+    last: Ints  # number of the layer's last scope
+    first_of_layer: Ints  # (layers + 1,)
 
 
 class Constants(NamedTuple):
@@ -137,11 +118,9 @@ def _layer_column(plan: Plan, layer_plan: LayerPlan) -> tuple[object, ...]:
     second_outside = PLACES[layer_plan.second_place] > 0
     return (
         product,
-        layer_plan.array_number,
         layer_plan.columns,
         layer_plan.array.preloads_weights,
         layer.groups,
-        layer.inputs,
         layer.outputs,
         layer_plan.share,
         work,

@@ -15,46 +15,34 @@ from simulator.lowering.tables import GROUPS, TILES
 
 
 class WeightParts(NamedTuple):
-    """Count what a core takes of a layer's weights; int64 (cores, layers), 0 without fetches.
+    """Count what a core takes of a layer's weights; int64 (cores, layers), 0 without fetches."""
 
-    full, ragged: column tiles of all groups. passing, pinned: requests that fill the buffer, for a
-    column pass, and once for what stays. stored, kept: bits of all these, and of what stays.
-    """
-
-    full: Ints
+    full: Ints  # column tiles of all groups
     ragged: Ints
-    passing: Ints
-    pinned: Ints
-    stored: Ints
-    kept: Ints
+    passing: Ints  # requests that fill the buffer, for a column pass
+    pinned: Ints  # requests, once, for what stays
+    stored: Ints  # bits of all these
+    kept: Ints  # bits of what stays
 
 
 class CountPlan(NamedTuple):
     """Hold what counting reads of a plan besides the constants of lowering; int64.
 
-    request: (entries,), requests to buffers are rounded up once a layer, or once a scope where the
-    sizes follow tokens: number of the request that an entry is part of. request_layer: (requests,).
-    weight_bits: (entries,), of what takes the weights' place. from_spikes: bool (entries,), it is
-    read from the spike buffer.
-    weights: of each core's part of each layer.
-    ops: of element-wise operations (layer, numerator) by what a result counts.
-    stored_bits, added_bits: (layers,), results that are stored; that are read to be added to.
-    product_bits: (layers,), results that wait for the next product.
-    lif: (entries,), neurons of all rows whose membranes the core holds.
-    sum_bits: (entries,), of a vector of sums.
+    Requests to buffers are rounded up once a layer, or once a scope where the sizes follow tokens.
     """
 
-    request: Ints
-    request_layer: Ints
-    weight_bits: Ints
-    from_spikes: Bools
-    weights: WeightParts
+    request: Ints  # (entries,), number of the request that an entry is part of
+    request_layer: Ints  # (requests,)
+    weight_bits: Ints  # (entries,), of what takes the weights' place
+    from_spikes: Bools  # (entries,), it is read from the spike buffer
+    weights: WeightParts  # of each core's part of each layer
+    # element-wise operations (layer, numerator) by counts
     ops: tuple[tuple[dict[str, int], Ints, Ints], ...]
-    stored_bits: Ints
-    added_bits: Ints
-    product_bits: Ints
-    lif: Ints
-    sum_bits: Ints
+    stored_bits: Ints  # (layers,), results that are stored
+    added_bits: Ints  # (layers,), results that are read to be added to
+    product_bits: Ints  # (layers,), results that wait for the next product
+    lif: Ints  # (entries,), neurons of all rows whose membranes the core holds
+    sum_bits: Ints  # (entries,), of a vector of sums
 
 
 def make_count_plan(constants: Constants) -> CountPlan:

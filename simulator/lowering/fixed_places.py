@@ -18,17 +18,16 @@ PARTS = {FROM_DRAM: "memories.dram", FROM_GLOBAL: "memories.global_buffer"}
 class FixedPlaces(NamedTuple):
     """Describe the end of each busy row; int64 (places,) where not said otherwise.
 
-    cycles, layer, kind: of each place. A fetch of a chunk has a place for full and one for ragged
-    column tiles. bits: that pass links, 0 of loads. at: int64 (3, layers), first place of fetches
-    from DRAM and from the global buffer, and of loads. counts: of a fetch, by part and action.
+    A fetch of a chunk has a place for full and one for ragged column tiles.
     """
 
     cycles: Ints
     layer: Ints
     kind: Ints
-    bits: Ints
+    bits: Ints  # that pass links, 0 of loads
+    # (3, layers), first place of fetches from DRAM and from the global buffer, and of loads
     at: Ints
-    counts: dict[tuple[str, str], Ints]
+    counts: dict[tuple[str, str], Ints]  # of a fetch, by part and action
 
 
 def fixed_places(plan: Plan) -> FixedPlaces:

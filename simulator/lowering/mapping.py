@@ -27,24 +27,16 @@ STREAMING_CHUNKS = 2
 
 
 class Mapping(NamedTuple):
-    """Hold the choices of a plan; tuples have a value a layer.
+    """Hold the choices of a plan; tuples have a value a layer."""
 
-    places: of tensors and membranes. row_block: rows of a block. rows_outer: row blocks are the
-    outer loop. pinned: chunks of the weights of a core's part that stay in its weight buffer.
-    sum_blocks: row blocks of partial sums at once. prefetch_chunks: chunks that are fetched before
-    their use at most, 0 = as many as the weight buffer holds. weight_slots: places that chunks use
-    at most, besides pinned ones. demand_first: these fetches yield to activations on DRAM, global
-    buffer and links.
-    """
-
-    places: Places
-    row_block: tuple[int, ...]
-    rows_outer: tuple[bool, ...]
-    pinned: tuple[int, ...]
-    sum_blocks: int
-    prefetch_chunks: int
-    weight_slots: int
-    demand_first: bool
+    places: Places  # of tensors and membranes
+    row_block: tuple[int, ...]  # rows of a block
+    rows_outer: tuple[bool, ...]  # row blocks are the outer loop
+    pinned: tuple[int, ...]  # chunks of a core's part that stay in its weight buffer
+    sum_blocks: int  # row blocks of partial sums at once
+    prefetch_chunks: int  # fetched before their use at most, 0 = as many as the buffer holds
+    weight_slots: int  # places that chunks use at most, besides pinned ones
+    demand_first: bool  # fetches yield to activations on DRAM, global buffer and links
 
 
 class Cut(NamedTuple):
@@ -66,19 +58,15 @@ class Cut(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """Hold what follows from a trace and a machine before anything is chosen.
-
-    architecture: as it is used, with its array in part perhaps. described: all of it. slots: chunks
-    of weights that a core's buffer holds. pieces: for each core, the chunks of
-    weights that it takes of each layer it has a part in.
-    """
+    """Hold what follows from a trace and a machine before anything is chosen."""
 
     network: Network
-    architecture: Architecture
-    described: Architecture
+    architecture: Architecture  # as it is used, with its array in part perhaps
+    described: Architecture  # all of it
     order: Schedule
-    slots: int
+    slots: int  # chunks of weights that a core's buffer holds
     cuts: tuple[Cut, ...]
+    # by core, the chunks of weights of each layer it has a part in
     pieces: tuple[dict[int, int], ...]
 
     def places(self, room: Room) -> Places:

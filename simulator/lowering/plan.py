@@ -36,47 +36,37 @@ Fetches = tuple[tuple[Transfer, Transfer], ...]
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """Say how a layer is cut and where its data are.
-
-    `array`, `array_number`: the array that takes it, and its place among those of a core;
-    `repeats`: results of one product that serve so many timesteps (a static input); `scopes`: its
-    steps, in order; `home`: the core that runs it, or SHARED; `share`: what each core's part is cut
-    from; `source`: of its weights; `pinned`: chunks of them that stay in the weight buffer of each
-    core, its first column tiles' chunks first, of weights in groups all or none; `chunks`, `fetch`
-    (chunk, 2): of one group, DRAM requests of each chunk's weights for full and ragged column
-    tiles, `fetch_bits`: their bits, `fill_chunks`: chunks that one of these requests brings, 0 =
-    its own; `shared_fetch`: requests to the global buffer; `kept_at`: place of its first chunk
-    among those that are kept, by core; `rows_outer`: the outer loop; `reads`: bits over all
-    timesteps and place of what its element-wise operations read; places (see places.py) of the
-    operand, of a second operand, of results outside the core and of membranes, "" where there is
-    none; `spilled_bits`, `stored_bits`: of all its results, outside and in all.
-    """
+    """Say how a layer is cut and where its data are; for places see places.py, "" = none."""
 
     layer: Layer
-    array: PEArray
-    array_number: int
-    chunks: Chunks | None
+    array: PEArray  # that takes it
+    array_number: int  # its place among those of a core
+    chunks: Chunks | None  # of one group
     row_block: int
-    repeats: int
+    repeats: int  # timesteps that one result of the product serves (a static input)
     computed_timesteps: int
-    scopes: tuple[int, ...]
-    home: int
-    share: int
-    source: int
+    scopes: tuple[int, ...]  # its steps, in order
+    home: int  # the core that runs it, or SHARED
+    share: int  # what each core's part is cut from
+    source: int  # of its weights
+    # chunks that stay in each core's weight buffer, its first column tiles' first; of weights in
+    # groups all or none
     pinned: int
+    # (chunk, 2), DRAM requests of each chunk's weights for full and ragged column tiles
     fetch: Fetches
-    fetch_bits: tuple[tuple[int, int], ...]
-    fill_chunks: int
-    shared_fetch: Fetches
-    kept_at: tuple[int, ...]
-    rows_outer: bool
+    fetch_bits: tuple[tuple[int, int], ...]  # their bits
+    fill_chunks: int  # chunks that one of these requests brings, 0 = its own
+    shared_fetch: Fetches  # requests to the global buffer
+    kept_at: tuple[int, ...]  # place of its first chunk among those that are kept, by core
+    rows_outer: bool  # row blocks are the outer loop
     operand_place: str
     second_place: str
+    # bits over all timesteps, and place, of what element-wise operations read
     reads: tuple[tuple[int, str], ...]
-    spill_place: str
+    spill_place: str  # of results outside the core
     membrane_place: str
-    spilled_bits: int
-    stored_bits: int
+    spilled_bits: int  # of its results outside
+    stored_bits: int  # of all its results
     fused: tuple[VectorOp, ...]
 
     @property

@@ -24,22 +24,16 @@ STRUCTURE_BYTES = 128 << 20
 
 
 class Emitted(NamedTuple):
-    """Hold the program of images with equal loops, but for their cycles.
+    """Hold the program of images with equal loops, but for their cycles."""
 
-    structure: what an engine replays. busy_at: int32 (ops,), place of each op's cycles in a busy
-    row. step, layer, category: int32 (ops,), step of the plan, layer, index into CATEGORIES.
-    uses: int64 (places,), operations that take their cycles from each place. fetches: int64
-    (cores, layers), that fill a core's weight buffer. loads: int64 (tasks,), through a weight port.
-    """
-
-    structure: Structure
-    busy_at: Int32s
-    step: Int32s
+    structure: Structure  # what an engine replays
+    busy_at: Int32s  # (ops,), place of each op's cycles in a busy row
+    step: Int32s  # (ops,), of the plan
     layer: Int32s
-    category: Int32s
-    uses: Ints
-    fetches: Ints
-    loads: Ints
+    category: Int32s  # index into CATEGORIES
+    uses: Ints  # (places,), operations that take their cycles from each place
+    fetches: Ints  # (cores, layers), that fill a core's weight buffer
+    loads: Ints  # (tasks,), through a weight port
 
 
 class Structures:
@@ -82,21 +76,19 @@ STRUCTURES = Structures(STRUCTURE_BYTES)
 class Programs(NamedTuple):
     """Hold the programs of a batch, a group of images each.
 
-    groups: first and last image, excluded. rows: what builds them. emitted, busy: program and row
-    of cycles. How often operations take their cycles from a place of these rows: operand, int64
-    (blocks,); spill, state, int64 (blocks, 2), of full and ragged column tiles; fixed_uses, int64
-    (groups, places). loads: int64, of each task that loads its weights first, core, entry, image of
-    the group (-1: all), group, and how many chunks pass the port.
+    From `operand` to `fixed_uses`: how often operations take their cycles from a place of the rows.
     """
 
-    groups: tuple[tuple[int, int], ...]
-    rows: tuple[GroupRows, ...]
+    groups: tuple[tuple[int, int], ...]  # first and last image, excluded
+    rows: tuple[GroupRows, ...]  # what builds them
     emitted: tuple[Emitted, ...]
-    busy: tuple[Ints, ...]
-    operand: Ints
-    spill: Ints
-    state: Ints
-    fixed_uses: Ints
+    busy: tuple[Ints, ...]  # row of cycles
+    operand: Ints  # (blocks,)
+    spill: Ints  # (blocks, 2), of full and ragged column tiles
+    state: Ints  # (blocks, 2)
+    fixed_uses: Ints  # (groups, places)
+    # of each task that loads its weights first: core, entry, image of the group (-1: all), group,
+    # chunks that pass the port
     loads: Ints
 
 

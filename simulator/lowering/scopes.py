@@ -22,84 +22,60 @@ Masks = npt.NDArray[np.bool_]
 
 
 class ScopePlan(NamedTuple):
-    """List the scopes of all walks, walk after walk; int64 (scopes,) where not said otherwise.
-
-    walk: walk of each. first_step, steps: timesteps that it runs together.
-    row_list: number of its list of rows. list_scope: its place among the scopes of that list.
-    groups, product_inputs: of its product; product_inputs is 0 where they are live tokens.
-    first_of_walk: int64 (walks + 1,).
-    lists: the distinct ways to list and cut rows.
-    """
+    """List the scopes of all walks, walk after walk; int64 (scopes,) where not said otherwise."""
 
     walk: Ints
-    first_step: Ints
+    first_step: Ints  # timesteps that it runs together
     steps: Ints
-    row_list: Ints
-    list_scope: Ints
-    groups: Ints
-    product_inputs: Ints
-    first_of_walk: Ints
-    lists: tuple[RowListPlan, ...]
+    row_list: Ints  # number of its list of rows
+    list_scope: Ints  # its place among the scopes of that list
+    groups: Ints  # of its product
+    product_inputs: Ints  # 0: live tokens
+    first_of_walk: Ints  # (walks + 1,)
+    lists: tuple[RowListPlan, ...]  # the distinct ways to list and cut rows
 
 
 class RowListPlan(NamedTuple):
-    """Say how to list rows and to cut them into blocks.
+    """Say how to list rows and to cut them into blocks."""
 
-    mask: block whose live tokens are listed, or -1 for all rows. rows: that there are.
-    timesteps: of each scope. row_block, parts, together: see tiling.block_ends.
-    """
-
-    mask: int
-    rows: int
-    timesteps: tuple[tuple[int, ...], ...]
-    row_block: int
+    mask: int  # block whose live tokens are listed, or -1 for all rows
+    rows: int  # that there are
+    timesteps: tuple[tuple[int, ...], ...]  # of each scope
+    row_block: int  # see tiling.block_ends
     parts: int
     together: int
 
 
 class RowList(NamedTuple):
-    """List the rows of all images and scopes of one way to list them.
-
-    rows: int64 (images, scopes), rows. first: int64 (images, scopes), place of the first row.
-    timestep, row: int32 (rows,).
-    blocks: int64 (images, scopes). first_block: likewise, among the blocks of this list.
-    sizes: int64 (blocks,), rows of each block.
-    """
+    """List the rows of all images and scopes in one way; int64 (images, scopes) if not said."""
 
     rows: Ints
-    first: Ints
-    timestep: Int32s
-    row: Int32s
+    first: Ints  # place of the first row
+    timestep: Int32s  # (rows,)
+    row: Int32s  # (rows,)
     blocks: Ints
-    first_block: Ints
-    sizes: Ints
+    first_block: Ints  # among the blocks of this list
+    sizes: Ints  # (blocks,), rows of each
 
 
 class Scopes(NamedTuple):
-    """Hold the loops of a batch; int64 (images, scopes) where not said otherwise.
+    """Hold the loops of a batch; int64 (images, scopes) where not said otherwise."""
 
-    rows: that run in a scope: rows of the operand, or tokens of a transposed one.
-    blocks, chunks, outputs, tiles: loops. first_block, first_tile, first_word: where those of the
-    scope begin among those of all. first_row: in `timestep`, `row`, int32, its rows or tokens.
-    words: of the tiles of the scope, one a (row, plane). complete: bool, all rows of a grid run.
-    sizes: int64 (blocks,), rows of each block. block_scope: int64 (blocks,), flat (image, scope).
-    """
-
-    rows: Ints
+    rows: Ints  # of the operand that run, or tokens of a transposed one
     blocks: Ints
     chunks: Ints
     outputs: Ints
     tiles: Ints
-    first_block: Ints
+    first_block: Ints  # where those of the scope begin among all
     first_tile: Ints
     first_word: Ints
-    words: Ints
-    first_row: Ints
+    words: Ints  # of the tiles of the scope, one a (row, plane)
+    first_row: Ints  # in `timestep` and `row`, its rows or tokens
     timestep: Int32s
     row: Int32s
-    complete: Masks
-    sizes: Ints
-    block_scope: Ints
+    complete: Masks  # all rows of a grid run
+    sizes: Ints  # (blocks,), rows of each
+    block_scope: Ints  # (blocks,), flat (image, scope)
 
 
 def plan_scopes(walks: tuple[Walk, ...], *, listed: bool) -> ScopePlan:

@@ -20,25 +20,18 @@ from simulator.operations import Layer, VectorOp
 
 
 class Singles(NamedTuple):
-    """Describe steps of one operation; int64 (steps,) or (images, steps).
+    """Describe steps of one operation; int64 (steps,), or (images, steps) from `busy` on."""
 
-    unit: number of the unit; the vector unit is that of the first core. latency, category. busy:
-    (images, steps), cycles on one core that does all of it. operand, spill: (images, steps), cycles
-    of its transfers with memories outside. operand_bits, spill_bits: (images, steps), of a core's
-    transfer. operand_place, spill_place: see PLACES. runs: bool (images, steps), elementwise steps
-    that have rows.
-    """
-
-    unit: Ints
+    unit: Ints  # number of the unit; the vector unit is that of the first core
     latency: Ints
     category: Ints
-    busy: Ints
-    operand: Ints
+    busy: Ints  # cycles on one core that does all of it
+    operand: Ints  # cycles of its transfers with memories outside
     spill: Ints
-    operand_bits: Ints
+    operand_bits: Ints  # of a core's transfer
     spill_bits: Ints
-    operand_place: Ints
-    spill_place: Ints
+    operand_place: Ints  # (steps,), see PLACES
+    spill_place: Ints  # (steps,)
 
 
 def make_singles(
@@ -254,21 +247,16 @@ class _Filler:
 
 
 class MaskedSteps(NamedTuple):
-    """List steps of layers under a mask that take part in halting; int64 (steps,).
+    """List steps of layers under a mask that take part in halting; int64 (steps,)."""
 
-    step: of the plan. layer, mask, timestep: its own. kind: str, halting, mean_field, scan,
-    or the step's own where a machine without scans checks the mask. width: channels of the halting
-    operation. tokens: looked at. passes: column passes of a scan, 0 where nothing is scanned.
-    """
-
-    step: Ints
+    step: Ints  # of the plan
     layer: Ints
     mask: Ints
     timestep: Ints
-    kind: npt.NDArray[np.str_]
-    width: Ints
-    tokens: Ints
-    passes: Ints
+    kind: npt.NDArray[np.str_]  # halting, mean_field, scan; its own if no machine scans
+    width: Ints  # channels of the halting operation
+    tokens: Ints  # looked at
+    passes: Ints  # column passes of a scan, 0 where nothing is scanned
 
 
 def masked_steps(plan: Plan) -> MaskedSteps:

@@ -26,41 +26,30 @@ from simulator.lowering.walks import Walks
 
 
 class Costed(NamedTuple):
-    """Hold the tiles of a batch and what they cost.
-
-    conflicts: int64 (blocks,), cycles lost in the spike buffer, of one group and column tile.
-    tile_ones: int64 (tiles,), set bits of each. ones: int64 (images, scopes), of a scope; each
-    counts as often as it is added, for one output.
-    added, added_pass: likewise, additions that are needed: of an output, of a full column tile.
-    """
+    """Hold the tiles of a batch and what they cost; int64 (images, scopes) where not said."""
 
     scopes: Scopes
     layout: TileLayout
     cost: Costs
-    conflicts: Ints
-    tile_ones: Ints
-    ones: Ints
-    added: Ints
-    added_pass: Ints
+    conflicts: Ints  # (blocks,), cycles lost in the spike buffer, of one group and column tile
+    tile_ones: Ints  # (tiles,), set bits
+    ones: Ints  # set bits; each counts as often as it is added, for one output
+    added: Ints  # additions that are needed, of an output
+    added_pass: Ints  # likewise, of a full column tile
 
 
 class Blocks(NamedTuple):
-    """List the blocks of each layer, scope after scope, image by image; int64 (blocks,).
+    """List the blocks of each layer, scope after scope, image by image; int64 (blocks,)."""
 
-    entry, image, layer: layer's scope (LayerScopes), image and layer of each. block: the block of
-    its walk. rows, outputs, tokens: of it; tokens are the inputs of a transposed product.
-    is_first: bool, first of its scope. per_scope: int64 (images, entries), blocks of each scope.
-    """
-
-    entry: Ints
+    entry: Ints  # layer's scope (LayerScopes)
     image: Ints
     layer: Ints
-    block: Ints
+    block: Ints  # of its walk
     rows: Ints
     outputs: Ints
-    tokens: Ints
-    is_first: Bools
-    per_scope: Ints
+    tokens: Ints  # the inputs of a transposed product, else 0
+    is_first: Bools  # of its scope
+    per_scope: Ints  # (images, entries), blocks of each scope
 
 
 class Table(NamedTuple):

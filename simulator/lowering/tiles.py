@@ -13,29 +13,21 @@ from simulator.lowering.walks import Walks
 
 
 class Batch(NamedTuple):
-    """Hold the data of some images.
+    """Hold the data of some images."""
 
-    arena: uint8 (images, bytes), each tensor at its offset (walks.arena_layout).
-    active: bool (images, blocks, timesteps, tokens).
-    """
-
-    arena: Bytes
-    active: Bools
+    arena: Bytes  # (images, bytes), each tensor at its offset (walks.arena_layout)
+    active: Bools  # (images, blocks, timesteps, tokens)
 
 
 class TileLayout(NamedTuple):
-    """Say where each tile is; int64 (tiles,).
+    """Say where each tile is; int64 (tiles,)."""
 
-    ptr: (tiles + 1,) words of each tile. block, group, chunk, inputs: of each tile. pool: equal
-    where tiles of an image and product meet the same chunk of weights.
-    """
-
-    ptr: Ints
+    ptr: Ints  # (tiles + 1,), words of each tile
     block: Ints
     group: Ints
     chunk: Ints
     inputs: Ints
-    pool: Ints
+    pool: Ints  # equal where tiles of an image and product meet the same chunk of weights
 
 
 def lay_out(walks: Walks, plan: ScopePlan, scopes: Scopes) -> TileLayout:

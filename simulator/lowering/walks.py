@@ -25,13 +25,13 @@ from simulator.trace import TensorSpec
 ROWS, COLUMNS = 0, 1
 
 (
-    KIND,
-    OFFSET,
-    TIMESTEPS,
+    KIND,  # ROWS or COLUMNS
+    OFFSET,  # first byte of the operand in an image's row of the arena
+    TIMESTEPS,  # shape of the stored operand, to ROW_BYTES
     PLANES,
     PIXELS,
     ROW_BYTES,
-    KERNEL_DEPTH,
+    KERNEL_DEPTH,  # the window, to OUT_WIDTH
     KERNEL_HEIGHT,
     KERNEL_WIDTH,
     STRIDE_Z,
@@ -49,56 +49,39 @@ ROWS, COLUMNS = 0, 1
     OUT_DEPTH,
     OUT_HEIGHT,
     OUT_WIDTH,
-    SPREAD_Z,
+    SPREAD_Z,  # from one input pixel to the next on the map that the window reads, zeros between
     SPREAD_Y,
     SPREAD_X,
-    IS_LINE,
-    GROUPS,
+    IS_LINE,  # 1: each row reads its own pixel
+    GROUPS,  # loops of a product
     CHUNKS,
-    FIRST_CHUNK,
-    FIRST_RANGE,
+    FIRST_CHUNK,  # its place in `chunk_ptr`; chunks of group g follow those of group g - 1
+    FIRST_RANGE,  # its channel ranges
     RANGES,
-    PRODUCT_ROWS,
-    CHUNK_TOKENS,
-    ZEROED_BY,
-    ROW_BLOCK,
-    OUTPUTS,
-    STORED_PLANES,
+    PRODUCT_ROWS,  # rows of a group
+    CHUNK_TOKENS,  # tokens of a chunk of COLUMNS
+    ZEROED_BY,  # mask whose halted rows count as zeros, or -1
+    ROW_BLOCK,  # rows of a block
+    OUTPUTS,  # of the product, 0 where they are live tokens
+    STORED_PLANES,  # that the trace stores, of which the upper PLANES are walked from OFFSET on
     WALK_COLUMNS,
 ) = range(40)
-"""Columns of `Walks.table`.
-
-KIND: ROWS or COLUMNS. OFFSET: first byte of the operand in an image's row of the arena. TIMESTEPS,
-PLANES, PIXELS, ROW_BYTES: shape of the stored operand. KERNEL_DEPTH to OUT_WIDTH: the window.
-SPREAD_...: pixels from one input pixel to the next on the map that the window reads, the others are
-zeros. IS_LINE: 1 where each row reads its own pixel. GROUPS, CHUNKS: loops of a product.
-FIRST_CHUNK: its place in `chunk_ptr`, chunks of group g follow those of group g - 1. FIRST_RANGE,
-RANGES: its channel ranges. PRODUCT_ROWS: rows of a group. CHUNK_TOKENS: tokens of a chunk of
-COLUMNS. ZEROED_BY: mask whose halted rows count as zeros, or -1. ROW_BLOCK: rows of a block.
-OUTPUTS: of the product, 0 where they are live tokens.
-STORED_PLANES: planes that the trace stores, of which the upper PLANES are walked from OFFSET on.
-"""
+"""Columns of `WalkTables.table`."""
 
 
 class Walk(NamedTuple):
-    """Describe a walk and the layers that share it.
+    """Describe a walk and the layers that share it."""
 
-    layers: indices. tensor: name of the operand. mask: block of the halting mask, or -1.
-    timesteps: of each scope, the timesteps that it runs together. row_block, parts, together: how
-    rows are cut into blocks. chunk_inputs: int64 (chunks,), empty for COLUMNS.
-    outputs: of the product, 0 where they are live tokens.
-    """
-
-    layers: tuple[int, ...]
+    layers: tuple[int, ...]  # indices
     layer: Layer
-    tensor: str
-    mask: int
-    timesteps: tuple[tuple[int, ...], ...]
-    row_block: int
+    tensor: str  # name of the operand
+    mask: int  # block of the halting mask, or -1
+    timesteps: tuple[tuple[int, ...], ...]  # of each scope, those that it runs together
+    row_block: int  # how rows are cut into blocks
     parts: int
     together: int
-    chunk_inputs: Ints
-    outputs: int
+    chunk_inputs: Ints  # int64 (chunks,), empty for COLUMNS
+    outputs: int  # of the product, 0 where they are live tokens
 
     @property
     def is_columns(self) -> bool:
@@ -107,39 +90,27 @@ class Walk(NamedTuple):
 
 
 class WalkTables(NamedTuple):
-    """Hold all walks as integers.
+    """Hold all walks as integers; int64."""
 
-    table: int64 (walks, WALK_COLUMNS).
-    chunk_ptr: int64, segments of each (group, chunk) of each walk of ROWS.
-    tap, channel_range: int64 (segments,), position in the kernel and number of the range.
-    start, stop: int64 (ranges,), channels of each range.
-    """
-
-    table: Ints
-    chunk_ptr: Ints
-    tap: Ints
-    channel_range: Ints
-    start: Ints
+    table: Ints  # (walks, WALK_COLUMNS)
+    chunk_ptr: Ints  # segments of each (group, chunk) of each walk of ROWS
+    tap: Ints  # (segments,), position in the kernel
+    channel_range: Ints  # (segments,), number of the range
+    start: Ints  # (ranges,), channels
     stop: Ints
 
 
 class Walks(NamedTuple):
-    """Hold all walks of a plan.
-
-    of_layer: int64 (layers,), walk of each layer, -1 for those that are no product.
-    array, columns: int64 (walks,), number of the array, outputs of a column tile.
-    chunk_inputs: int64 (walks, most chunks), 0 beyond a walk's chunks and for COLUMNS.
-    tensor_offset: bytes from an image's first to a tensor's first. image_bytes: of all tensors.
-    """
+    """Hold all walks of a plan; int64."""
 
     walks: tuple[Walk, ...]
     tables: WalkTables
-    of_layer: Ints
-    array: Ints
-    columns: Ints
-    chunk_inputs: Ints
-    tensor_offset: dict[str, int]
-    image_bytes: int
+    of_layer: Ints  # (layers,), its walk, -1 if it is no product
+    array: Ints  # (walks,), number of the array
+    columns: Ints  # (walks,), outputs of a column tile
+    chunk_inputs: Ints  # (walks, most chunks), 0 beyond a walk's and for COLUMNS
+    tensor_offset: dict[str, int]  # bytes from an image's first to a tensor's first
+    image_bytes: int  # of all tensors
 
 
 def make_walks(plan: Plan) -> Walks:

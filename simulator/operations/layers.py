@@ -63,7 +63,7 @@ _ATTENTION = {
 
 @dataclass(frozen=True)
 class Layer:
-    """Describe a matrix operation: `groups` products (rows x inputs) by (inputs x outputs).
+    """Describe a layer: a timestep's `groups` products (rows x inputs) by (inputs x outputs).
 
     `operand`: the tensor whose bits are walked; `second`: the tensor that takes the place of the
     weights (keys) or None; scores are not stored, so `attention_context` walks the values instead,
