@@ -40,8 +40,7 @@ class BudgetedTokens(Policy):
         granularity = self.config.granularity
         if granularity == "timestep" and step.block:
             return state
-        checks = 1 if granularity == "timestep" else step.blocks
-        fraction = self.fractions[step.timestep * checks + step.block]
+        fraction = self.fractions[step.timestep if granularity == "timestep" else step.check]
         active = state.active
         if granularity == "block" and not step.block:
             assert state.ended is not None

@@ -71,13 +71,13 @@ class ImageExit(nn.Module):
 
 
 def add_numbers(
-    module: nn.Module, learned: bool, *, persistent: bool = True, **values: float
+    module: nn.Module, learned: bool, *, persistent: bool = True, **values: float | Tensor | None
 ) -> None:
-    """Give a module numbers by name, as parameters where they are learned."""
+    """Give a module numbers by name, as parameters where they are learned; None gives none."""
     for name, value in values.items():
-        tensor = torch.tensor(float(value))
+        tensor = None if value is None else torch.as_tensor(value, dtype=torch.get_default_dtype())
         if learned:
-            module.register_parameter(name, nn.Parameter(tensor))
+            module.register_parameter(name, None if tensor is None else nn.Parameter(tensor))
         else:
             module.register_buffer(name, tensor, persistent=persistent)
 

@@ -190,12 +190,8 @@ class Halting(Policy):
 
     def __init__(self, config: HaltingConfig, channels: int, checks: int = 0) -> None:
         super().__init__(config)
-        add_numbers(self, config.learned, gamma=config.gamma, beta=config.beta)
         offset = torch.zeros(checks) if config.offsets else None
-        if config.learned:
-            self.register_parameter("offset", None if offset is None else nn.Parameter(offset))
-        else:
-            self.register_buffer("offset", offset)
+        add_numbers(self, config.learned, gamma=config.gamma, beta=config.beta, offset=offset)
         self.readout = nn.Linear(channels, 1, bias=False) if config.score == "readout" else None
 
     def before(self, state: HaltingState, entering: Tensor, step: HaltingStep) -> HaltingState:

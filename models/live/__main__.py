@@ -228,16 +228,15 @@ def _fly(
 
     rows: list[dict[str, Any]] = []
     trained = live.arm.weights["origin"] == "trained"
-    with contextlib.ExitStack() as stack:
-        writer = None
-        if options.trace is not None:
-            writer = stack.enter_context(open_writer(options.trace, live.manifest))
+    opened: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
+    if options.trace is not None:
+        opened = open_writer(options.trace, live.manifest)
+    with opened as writer:
         for flown in live.fly(device, budget):
             rows.append(flown.row)
             if writer is not None:
                 shown = flown.prediction if trained else -1
-                tensors, masks = flown.recording
-                writer.add(tensors, masks, flown.row["label"], shown)
+                writer.add(*flown.recording, flown.row["label"], shown)
     return rows, live.failure
 
 

@@ -21,19 +21,8 @@ from models.networks.config import (
 from models.neurons import NEURONS
 
 OF_MODEL = ("isps", "integration", "pool", "membrane_leak", "attention_order", "neuron")
-OF_HALTING = (
-    "granularity",
-    "policy",
-    "output",
-    "membranes",
-    "score",
-    "gamma",
-    "beta",
-    "budget",
-    "profile",
-    "entropy",
-    "exit",
-)
+# An option `--seed` is that of the weights.
+OF_HALTING = {each.name for each in dataclasses.fields(HaltingConfig)} - {"seed"}
 
 
 class Switches(NamedTuple):

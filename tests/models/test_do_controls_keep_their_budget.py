@@ -11,21 +11,25 @@ from models.halting.exits import normalised_entropy
 from models.networks.config import HaltingConfig
 from models.networks.probes import SILENT
 from tests.messages import cases
-from tests.models.tiny_networks import lively, noise, tiny_config
+from tests.models.tiny_networks import kept_of, lively, noise, tiny_config
 
 
 def control(granularity: str, policy: str, **switches: object) -> HaltingConfig:
     return HaltingConfig(granularity, policy=policy, output="last", **switches)  # type: ignore[arg-type]
 
 
+def active_of(halting: HaltingConfig, images: torch.Tensor) -> torch.Tensor:
+    """The masks (image, timestep, block, token) of a tiny network that halts so."""
+    active = kept_of(lively(tiny_config(halting=halting)), images)[0].active
+    assert active is not None
+    return active
+
+
 @pytest.mark.parametrize("granularity", ["block", "timestep", "two_dimensional"])
 @pytest.mark.parametrize("policy", ["random", "token_importance"])
 def test_every_step_keeps_as_many_tokens_as_it_should(policy: str, granularity: str) -> None:
     halting = control(granularity, policy, budget=0.6)
-    model = lively(tiny_config(halting=halting))
-    with torch.no_grad():
-        active = model(noise(3)).active
-    assert active is not None
+    active = active_of(halting, noise(3))
     steps = kept_fractions(halting, 3, 2)
     assert sum(steps) / len(steps) == pytest.approx(0.6, abs=1e-6)
     if granularity == "timestep":
@@ -38,20 +42,13 @@ def test_every_step_keeps_as_many_tokens_as_it_should(policy: str, granularity: 
 
 def test_a_profile_measured_on_another_run_is_kept() -> None:
     profile = (1.0, 0.75, 0.5, 0.5, 0.25, 0.0)
-    model = lively(tiny_config(halting=control("two_dimensional", "random", profile=profile)))
-    with torch.no_grad():
-        active = model(noise(2)).active
-    assert active is not None
+    active = active_of(control("two_dimensional", "random", profile=profile), noise(2))
     assert active.float().mean((0, 3)).flatten().tolist() == pytest.approx(profile)
 
 
 def test_random_tokens_depend_on_seed_and_image_alone() -> None:
     def run(seed: int, images: torch.Tensor) -> torch.Tensor:
-        halting = control("two_dimensional", "random", budget=0.5, seed=seed)
-        with torch.no_grad():
-            active = lively(tiny_config(halting=halting))(images).active
-        assert active is not None
-        return active
+        return active_of(control("two_dimensional", "random", budget=0.5, seed=seed), images)
 
     images = noise(4)
     whole = run(0, images)
@@ -63,12 +60,10 @@ def test_random_tokens_depend_on_seed_and_image_alone() -> None:
 
 def test_important_tokens_are_those_of_a_slow_twin() -> None:
     """At the first check: 1 - cos(token, mean of its neighbours), no term in time."""
-    config = tiny_config(halting=control("block", "token_importance", profile=(0.5, 0.5) * 3))
-    model = lively(config)
+    halting = control("block", "token_importance", profile=(0.5, 0.5) * 3)
+    model, active = lively(tiny_config(halting=halting)), active_of(halting, noise(1))
     with torch.no_grad():
         tokens = model.sps(model.normalised(noise(1)).unsqueeze(0), SILENT)[0, 0]
-        active = model(noise(1)).active
-    assert active is not None
     grid = tokens.view(8, 8, -1)
     scores = []
     for y in range(8):

@@ -15,7 +15,7 @@ from models.networks.families import FAMILIES
 from models.networks.rows import DroppedRows, MaskedRows, Membranes, Rows
 from models.neurons.lif import LIF
 from models.operations import describe
-from tests.models.tiny_networks import Keeper, lively, noise, tiny_config
+from tests.models.tiny_networks import kept_of, lively, noise, tiny_config
 
 SCORE = HaltingConfig("two_dimensional", beta=-1.5)
 HALTINGS = {
@@ -71,16 +71,13 @@ def test_spikes_are_equal_and_logits_close(case: str, isps: str, family: str) ->
     if halting.policy == "gate":
         seen = Images(images.numpy().astype(np.uint8), np.zeros(3, np.int64), ("",) * 3, "", "")
         fit_beta(model, seen, 0.5)
-    dropped, masked = Keeper(), Keeper()
-    with torch.no_grad():
-        fast = model(images, dropped, rows="dropped")
-        slow = model(images, masked, rows="masked")
+    fast, ours = kept_of(model, images, rows="dropped")
+    slow, theirs = kept_of(model, images, rows="masked")
     assert fast.active is not None
     assert slow.active is not None
     assert 0.1 < float(fast.active.float().mean()) < 1.0
     assert torch.equal(fast.active, slow.active)
     assert torch.allclose(fast.logits, slow.logits, atol=1e-5)
-    ours, theirs = dropped.tensors(), masked.tensors()
     assert ours.keys() == theirs.keys()
     for name in ours:
         assert torch.equal(ours[name], theirs[name]), name
@@ -89,13 +86,12 @@ def test_spikes_are_equal_and_logits_close(case: str, isps: str, family: str) ->
 @pytest.mark.parametrize("family", FAMILIES)
 def test_halted_rows_are_zero_in_every_tensor(family: str) -> None:
     model = lively(tiny_config(family=family))
-    keeper = Keeper()
-    with torch.no_grad():
-        active = model(noise(2, seed=3), keeper).active
+    output, kept = kept_of(model, noise(2, seed=3))
+    active = output.active
     assert active is not None
     masks = {name: t.mask for name, t in describe(model.config).tensors.items()}
     seen = 0
-    for name, tensor in keeper.tensors().items():
+    for name, tensor in kept.items():
         mask = masks[name]
         if mask is None:
             continue

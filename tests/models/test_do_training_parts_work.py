@@ -24,7 +24,7 @@ from models.training.recipe import Phase
 from models.training.schedule import make_optimizer, make_schedule, rate_of_epoch
 from models.training.similarity import timestep_similarity
 from tests.messages import said
-from tests.models.tiny_networks import Keeper, lively, noise, tiny_config
+from tests.models.tiny_networks import kept_of, lively, noise, tiny_config
 from tests.models.tiny_networks import pictures as sample
 
 
@@ -144,10 +144,7 @@ def test_one_cycle_peaks_after_its_warm_up() -> None:
 def test_similarity_is_the_cosine_of_what_blocks_read(isps: bool) -> None:
     config = tiny_config(halting=False, isps=isps)
     model, images = lively(config), sample(3)
-    keeper = Keeper()
-    with torch.no_grad():
-        model(pixels_of(images), keeper, path="layers")
-    kept = keeper.tensors()
+    _, kept = kept_of(model, pixels_of(images), path="layers")
     for block, found in enumerate(timestep_similarity(model, images)):
         stream = kept[f"blocks.{block}.x"]
         steps = range(1, stream.shape[0])

@@ -17,7 +17,7 @@ from models.neurons import NEURONS
 from models.neurons.base import Neuron, fused_kernels
 from simulator.trace import Trace
 from tests.messages import said
-from tests.models.tiny_networks import Keeper, lively, noise, tiny_config
+from tests.models.tiny_networks import kept_of, lively, noise, tiny_config
 
 NAMES = NEURONS.names()
 TWINS = {
@@ -100,14 +100,10 @@ def test_a_neuron_without_a_fused_kernel_says_so() -> None:
 @pytest.mark.parametrize("family", ["spikformer", "sdt", "qkformer"])
 def test_dropped_and_masked_rows_agree_in_a_network_of_it(name: str, family: str) -> None:
     model = lively(tiny_config(neuron=name, family=family))
-    outputs, kept = [], []
-    for rows in ("dropped", "masked"):
-        keeper = Keeper()
-        with torch.no_grad():
-            outputs.append(model(noise(2, seed=3), keeper, rows=rows).logits)
-        kept.append(keeper.tensors())
-    assert torch.allclose(*outputs, atol=1e-5)
-    assert all(torch.equal(kept[0][each], kept[1][each]) for each in kept[0])
+    dropped, ours = kept_of(model, noise(2, seed=3), rows="dropped")
+    masked, theirs = kept_of(model, noise(2, seed=3), rows="masked")
+    assert torch.allclose(dropped.logits, masked.logits, atol=1e-5)
+    assert all(torch.equal(ours[each], theirs[each]) for each in ours)
 
 
 def test_another_neuron_fires_otherwise() -> None:
@@ -116,10 +112,8 @@ def test_another_neuron_fires_otherwise() -> None:
     for name in NAMES:
         model = STAS(tiny_config(halting=False, neuron=name)).eval()
         model.load_state_dict(state)
-        keeper = Keeper()
-        with torch.no_grad():
-            model(noise(2, seed=3), keeper)
-        rates.append(float(keeper.tensors()["blocks.0.attn.q"].float().mean()))
+        _, kept = kept_of(model, noise(2, seed=3))
+        rates.append(float(kept["blocks.0.attn.q"].float().mean()))
     assert len(set(rates)) == len(NAMES)
 
 

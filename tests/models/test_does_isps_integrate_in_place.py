@@ -9,7 +9,7 @@ from models.errors import ModelError
 from models.networks.config import DATASETS
 from models.operations import describe
 from tests.messages import said
-from tests.models.tiny_networks import Keeper, lively, noise, tiny_config
+from tests.models.tiny_networks import kept_of, lively, noise, tiny_config
 
 CONVS_OF_FORM = {
     "none": [3, 3, 3, 3, 3],
@@ -20,10 +20,7 @@ CONVS_OF_FORM = {
 
 
 def kept(isps: str, **switches: object) -> dict[str, torch.Tensor]:
-    keeper = Keeper()
-    with torch.no_grad():
-        lively(tiny_config(halting=False, isps=isps, **switches))(noise(2), keeper)
-    return keeper.tensors()
+    return kept_of(lively(tiny_config(halting=False, isps=isps, **switches)), noise(2))[1]
 
 
 def test_late_sum_adds_the_tokens_of_all_timesteps() -> None:

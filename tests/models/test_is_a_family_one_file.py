@@ -14,7 +14,7 @@ from models.networks.families.spikformer import Spikformer
 from models.networks.stas import STAS
 from models.operations import describe
 from tests.messages import said
-from tests.models.tiny_networks import Keeper, lively, tiny_config
+from tests.models.tiny_networks import kept_of, lively, tiny_config
 
 
 @pytest.fixture
@@ -35,13 +35,11 @@ def late_pools() -> Iterator[str]:
 def test_a_new_family_is_named_built_and_listed(late_pools: str) -> None:
     assert f"stas_{late_pools}_4_384" in model_names(late_pools)
     model = lively(tiny_config(family=late_pools))
-    keeper = Keeper()
-    with torch.no_grad():
-        output = model(torch.full((2, 3, 32, 32), 99.0), keeper)
+    output, kept = kept_of(model, torch.full((2, 3, 32, 32), 99.0))
     assert output.logits.shape == (2, 10)
     # What the forward pass records is what a trace lists.
     listed = describe(model.config).tensors.keys() - {"sps.image"}
-    assert keeper.tensors().keys() == listed
+    assert kept.keys() == listed
     assert "sps.2.unpooled" in listed
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from models.data.images import Images, sample_images
 from models.networks.config import DATASETS, HaltingConfig, ModelConfig, Size
 from models.networks.probes import Probe
 from models.networks.rows import Rows
-from models.networks.stas import STAS
+from models.networks.stas import STAS, Output
 from models.networks.weights import round_weights
 
 TINY = Size(2, 32, 2)
@@ -93,3 +94,11 @@ class Keeper(Probe):
     def tensors(self) -> dict[str, Tensor]:
         """All timesteps of each tensor."""
         return {name: torch.cat(parts) for name, parts in self.parts.items()}
+
+
+def kept_of(model: STAS, images: Tensor, **options: Any) -> tuple[Output, dict[str, Tensor]]:
+    """What a network gives without gradients, and every tensor that it records on its way."""
+    keeper = Keeper()
+    with torch.no_grad():
+        output = model(images, keeper, **options)
+    return output, keeper.tensors()
