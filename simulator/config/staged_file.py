@@ -49,6 +49,16 @@ def staged_file(path: Path, ours: bytes | None = None) -> Iterator[IO[bytes]]:
     sync_folder(target.parent)
 
 
+@contextlib.contextmanager
+def written_file(path: Path, ours: bytes, error: type[Exception]) -> Iterator[IO[bytes]]:
+    """Give a file as `staged_file` does. Raises `error` if it cannot be written."""
+    try:
+        with staged_file(path, ours) as file:
+            yield file
+    except OSError as fault:
+        raise error(path, fault.strerror, "must be a file that can be written") from fault
+
+
 def replaceable(path: Path, ours: bytes | None = None) -> Path:
     """Return the file that a write to `path` replaces or makes; raise OSError if it must not."""
     try:

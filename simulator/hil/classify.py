@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from simulator.architecture import load_architecture
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         board = open_board(options.bitstream, options.engine)
     else:
         board = RtlBoard(design, dram_latency_cycles(architecture))
-    try:
+    with closing(board):
         driver = Driver(board, compiled)
         print("| image | label | class | " + " | ".join(SHOWN) + " |")
         print("|---" * (3 + len(SHOWN)) + "|")
@@ -50,8 +51,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             outcome = driver.classify(pixels)
             counts = " | ".join(f"{outcome.counters[name]:,}" for name in SHOWN)
             print(f"| {index} | {label} | {outcome.logits.argmax()} | {counts} |")
-    finally:
-        board.close()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -146,7 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
 def _run(options: argparse.Namespace) -> int:
     from simulator.architecture import load_architecture
     from simulator.config.sealed import sealed
-    from simulator.config.staged_file import staged_file
+    from simulator.config.staged_file import written_file
     from simulator.errors import DeviceError
     from simulator.hil.simulated import SimulatedDevice
     from simulator.trace import Trace, image_range
@@ -160,11 +160,8 @@ def _run(options: argparse.Namespace) -> int:
     if options.out is None:
         print(text)
         return 0
-    try:
-        with staged_file(Path(options.out), SCHEMA.encode()) as file:
-            file.write(text.encode() + b"\n")
-    except OSError as error:
-        raise DeviceError(f"--out {options.out}", error.strerror) from error
+    with written_file(Path(options.out), SCHEMA.encode(), DeviceError) as file:
+        file.write(text.encode() + b"\n")
     print(options.out)
     return 0
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from simulator.command import command
-from simulator.config.staged_file import staged_file
+from simulator.config.staged_file import written_file
 from simulator.errors import DeviceError
 from simulator.hil.benches import ARRAY_SOURCES
 from simulator.hil.network.calibrated import PLACED_SCHEMA
@@ -155,11 +155,8 @@ def _write(path: Path, found: Mapping[str, Placed]) -> None:
         for name, placed in found.items()
     ]
     text = json.dumps({"schema": PLACED_SCHEMA, "device": "ECP5-85k", "units": units}, indent=1)
-    try:
-        with staged_file(path, PLACED_SCHEMA.encode()) as file:
-            file.write(text.encode())
-    except OSError as error:
-        raise DeviceError(f"{path}: cannot be written: {error.strerror}") from error
+    with written_file(path, PLACED_SCHEMA.encode(), DeviceError) as file:
+        file.write(text.encode())
 
 
 def missing_tools(tools: Sequence[str] = (YOSYS, NEXTPNR)) -> str:

@@ -19,7 +19,7 @@ import pydantic
 
 from simulator.config.read_back import read_object
 from simulator.config.sealed import content_hash, sealed
-from simulator.config.staged_file import staged_file
+from simulator.config.staged_file import written_file
 from simulator.errors import DeviceError
 from simulator.hil.base import Cost, Device, Work
 
@@ -104,11 +104,8 @@ class Recorder:
             "answers": {key: answer.model_dump() for key, answer in self.answers.items()},
         }
         text = json.dumps(sealed(content), indent=1, sort_keys=True, allow_nan=False)
-        try:
-            with staged_file(Path(path), SCHEMA.encode()) as file:
-                file.write(text.encode())
-        except OSError as error:
-            raise DeviceError(path, error.strerror, "must be in a writable folder") from error
+        with written_file(Path(path), SCHEMA.encode(), DeviceError) as file:
+            file.write(text.encode())
 
 
 class RecordedDevice:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from simulator.components.base import Component, Primitive
 
@@ -21,6 +21,9 @@ class ElementWork(NamedTuple):
 
 class VectorUnit(Component, slot="vector_units"):
     """Do what is element-wise: neurons, residuals, pools, halting scores."""
+
+    if TYPE_CHECKING:
+        latency_cycles: int
 
     @property
     @abstractmethod
@@ -57,11 +60,11 @@ class VectorUnit(Component, slot="vector_units"):
         return self.precision.membranes_bits
 
     @property
-    @abstractmethod
     def pipeline_latency_cycles(self) -> int:
         """Cycles from the last element in to its result out."""
+        return self.latency_cycles
 
     @property
-    @abstractmethod
     def halting_latency_cycles(self) -> int:
         """Cycles from the last score's input to the decision in the mask."""
+        return self.latency_cycles

@@ -13,14 +13,6 @@ class GateUnit(VectorUnit, base=True):
 
     latency_cycles: int = Field(default=4, ge=0, description="from a layer's last sum to its end")
 
-    @property
-    def pipeline_latency_cycles(self) -> int:
-        return self.latency_cycles
-
-    @property
-    def halting_latency_cycles(self) -> int:
-        return self.latency_cycles
-
     def actions(self) -> dict[str, Action]:
         add = Primitive("add", bits=self.precision.operand_bits)
         compare = Primitive("compare", bits=self.precision.operand_bits)

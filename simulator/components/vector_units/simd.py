@@ -41,10 +41,6 @@ class Simd(VectorUnit, kind="simd"):
         return self.lanes
 
     @property
-    def pipeline_latency_cycles(self) -> int:
-        return self.latency_cycles
-
-    @property
     def halting_latency_cycles(self) -> int:
         return self.score_latency_cycles
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from simulator.architecture import load_architecture
 from simulator.config.read_back import read_object
-from simulator.config.staged_file import staged_file
+from simulator.config.staged_file import written_file
 from simulator.config.wording import one_line
 from simulator.errors import DeviceError
 from simulator.hil.network.files import read_fixed
@@ -108,11 +108,8 @@ def write_calibrated(
             f"{source}: must have one name, one folded source, one {LATENCY} and one clock_mhz to "
             f"be calibrated: {names}, {sources}, {latencies} and {clocks} were found"
         )
-    try:
-        with staged_file(target, OURS) as file:
-            file.write(text.encode())
-    except OSError as error:
-        raise DeviceError(f"{target}: cannot be written: {error.strerror}") from error
+    with written_file(target, OURS, DeviceError) as file:
+        file.write(text.encode())
     made = load_architecture(target)
     if made.core.vector_unit.halting_latency_cycles != latency or measured not in made.source:
         raise DeviceError(target, f"{LATENCY} and source are not where they were expected")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from simulator.config.staged_file import staged_file
+from simulator.config.staged_file import written_file
 from simulator.errors import DeviceError
 from simulator.hil.network.fixed import FixedLayer, FixedNetwork, FixedStage
 
@@ -52,11 +52,8 @@ def write_fixed(path: Path, content: FixedFile) -> None:
         "blocks": [sorted(block) for block in network.blocks],
     }
     arrays["description"] = np.frombuffer(json.dumps(description).encode(), np.uint8)
-    try:
-        with staged_file(path, OURS) as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
-    except OSError as error:
-        raise DeviceError(f"{path}: cannot be written: {error.strerror}") from error
+    with written_file(path, OURS, DeviceError) as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
 def read_fixed(path: Path) -> FixedFile:

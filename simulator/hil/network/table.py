@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from simulator.architecture import Architecture
 from simulator.errors import DeviceError
-from simulator.hil.network.compare import Cycles, image_cycles, wrong_values
+from simulator.hil.network.compare import Cycles, LayerCycles, image_cycles, wrong_values
 from simulator.hil.network.engine import network_design, run_images
 from simulator.hil.network.files import FixedFile
 from simulator.hil.network.program import compile_network
@@ -94,17 +94,10 @@ def _decision_excess(found: list[Cycles]) -> int:
 
 
 def _rows(found: list[Cycles]) -> Iterable[NetworkRow]:
-    for name in found[0].layers:
-        each = [cycles.layers[name] for cycles in found]
-        yield NetworkRow(
-            name,
-            sum(layer.rtl for layer in each),
-            sum(layer.model for layer in each),
-            max((layer.deviation for layer in each), key=abs),
-        )
-    yield NetworkRow(
-        "whole image",
-        sum(cycles.rtl for cycles in found),
-        sum(cycles.model for cycles in found),
-        max((cycles.deviation for cycles in found), key=abs),
-    )
+    rows: dict[str, Sequence[LayerCycles | Cycles]] = {
+        name: [cycles.layers[name] for cycles in found] for name in found[0].layers
+    }
+    rows["whole image"] = found
+    for name, each in rows.items():
+        rtl, model = sum(one.rtl for one in each), sum(one.model for one in each)
+        yield NetworkRow(name, rtl, model, max((one.deviation for one in each), key=abs))
