@@ -13,7 +13,7 @@ Bytes = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]
 
 DENSE = 8
-"""Whole numbers are counted instead of sorted up to so many times as many as there are rows."""
+"""Integers are counted, not sorted, up to this times the number of rows."""
 
 
 def grouped(keys: Ints) -> tuple[Ints, Ints]:

@@ -21,7 +21,7 @@ _PIECE = 1 << 20
 def read_bytes(
     path: Path, most: int, error: type[SimulatorError], what: str = "a regular file"
 ) -> bytes:
-    """Return the content of a regular file of at most so many bytes. Raises `error` for any other.
+    """Return the content of a regular file of `most` bytes at most. Raises `error` for any other.
 
     `what`: the file that was looked for, in the message.
     """
@@ -42,7 +42,7 @@ def read_bytes(
 
 
 def check_regular(path: Path, most: int, error: type[SimulatorError]) -> None:
-    """Raise `error` unless a library can read this: a regular file of at most so many bytes."""
+    """Raise `error` unless a library can read this: a regular file of `most` bytes at most."""
     what = "a regular file"
     try:
         _check(path, path.stat(), most, error, what)

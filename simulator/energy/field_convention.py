@@ -95,7 +95,7 @@ class FieldEnergy(NamedTuple):
 
 
 def field_energy(mac_count: Rate, ac_count: Rate) -> Rate:
-    """Return the pJ of so many MACs and ACs. Source: Horowitz, ISSCC 2014, fp32, 45 nm."""
+    """Return the pJ of MACs and ACs. Source: Horowitz, ISSCC 2014, fp32, 45 nm."""
     return MAC_PJ * mac_count + AC_PJ * ac_count
 
 

@@ -1,4 +1,4 @@
-"""The layers of an image as the field counts them: what its energy convention is fed with."""
+"""The layers of an image as the field counts them: what its energy convention takes."""
 
 from __future__ import annotations
 

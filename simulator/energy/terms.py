@@ -105,7 +105,7 @@ def terms_of(architecture: Architecture, table: EnergyTable) -> dict[str, Term]:
     if {"gates", "operand_registers"} <= set(names):
         raise PricingError("technology.terms: gates holds operand_registers: choose one")
     if len(set(names)) < len(names):
-        raise PricingError("technology.terms", "a term stands twice")
+        raise PricingError("technology.terms", "a term is listed twice")
     found: dict[str, Term] = {name: _TERMS[name](setting) for name in names}
     part = dram_part(architecture)
     if part:

@@ -1,4 +1,4 @@
-"""What the units of the RTL are built and fed with: parameters, and values as words of ports."""
+"""What the units of the RTL take: parameters, and values as words of ports."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def bit_words(bits: Bools) -> Words:
 
 
 def field_words(values: Ints, bits: int) -> Words:
-    """Pack whole numbers (row, field) as a port of fields of so many bits each."""
+    """Pack integers (row, field) as a port of fields of `bits` bits each."""
     shifts = np.arange(bits)
     digits = (values[..., None] >> shifts) & 1
     return bit_words(digits.reshape(len(values), -1).astype(np.bool_))

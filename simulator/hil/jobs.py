@@ -2,7 +2,7 @@
 
 Operands are the trace's: a job reads the spikes that the network had there, whatever the engine's
 own neurons made of the job before. A trace holds no weights, so those of linear layers are random
-whole numbers, with biases and thresholds at which neurons fire now and then; keys and scores, which
+integers, with biases and thresholds at which neurons fire now and then; keys and scores, which
 take the weights' place in attention, are the trace's.
 """
 
@@ -220,7 +220,7 @@ class _Maker:
         return bits.transpose(1, 0, 2)
 
     def _stream(self, layer: Layer, timestep: int) -> Ints:
-        """The residual stream before the layer: small whole numbers, as a trace's are."""
+        """The residual stream before the layer: small integers, as a trace's are."""
         random = self._random(layer.name, f"stream {timestep}")
         return random.integers(0, 8, (layer.rows, layer.outputs))
 

@@ -248,7 +248,7 @@ class _Image:
         return self.known[key]
 
     def _room(self, memory: int, entries: int, key: Hashable) -> int:
-        """The first of so many entries of a memory, which are those of the key."""
+        """The first of some entries of a memory, which are those of the key."""
         if key not in self.known:
             self.known[key] = self.used.get(memory, 0)
             self.used[memory] = self.known[key] + entries

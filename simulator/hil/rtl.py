@@ -1,4 +1,4 @@
-"""The RTL as a device: a layer or a whole block runs on compiled SystemVerilog, cycle by cycle.
+"""The RTL as a device: a layer or a block runs on compiled SystemVerilog, cycle by cycle.
 
 Each piece of work runs alone on an idle layer engine, with all data on chip; so the costs of an
 image add up to its time without DRAM, and without what overlaps from one piece to the next. Linear

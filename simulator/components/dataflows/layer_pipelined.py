@@ -14,7 +14,7 @@ class LayerPipelined(Dataflow, kind="layer_pipelined"):
 
     Layers that are computed once run before or between the flows. A core's layers keep their
     membranes and, where they fit, their weights. A layer is at most `timesteps_held` timesteps
-    ahead of those that read it: their buffers hold so many. Halting that decides at one timestep
+    ahead of those that read it: their buffers hold these. Halting that decides at one timestep
     who runs at the next (`timestep`, `two_dimensional`) makes the blocks wait for it, so that only
     the layers ahead of them overlap. With one core it is timestep_serial, the stem included.
     """

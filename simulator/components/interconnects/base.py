@@ -38,11 +38,11 @@ class Interconnect(Component, slot="interconnects"):
         """Return the links that a transfer holds, in order; none if both ends are in one place."""
 
     def refusal(self, cores: int, has_global_buffer: bool) -> str:
-        """Return why so many cores and memories cannot be joined; empty if they can."""
+        """Return why these cores and memories cannot be joined; empty if they can."""
         return ""
 
     def crowding(self, cores: int, places: Sequence[object], routers: int, shape: str) -> str:
-        """Return why so many cores do not go to the routers of their `places`; empty if they do."""
+        """Return why the cores do not go to the routers of their `places`; empty if they do."""
         if not places and cores > routers:
             return f"a {shape} routers has no place for {cores} cores"
         if places and len(places) != cores:
@@ -50,7 +50,7 @@ class Interconnect(Component, slot="interconnects"):
         return "" if len(set(places)) == len(places) else "cores: must be at different routers"
 
     def flits(self, bits: Ints) -> Ints:
-        """Return how many flits transfers of so many bits are cut into."""
+        """Return the flits that transfers of these bits are cut into."""
         return -(-bits // self.width_bits)
 
     def actions(self) -> dict[str, Action]:

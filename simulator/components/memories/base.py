@@ -58,11 +58,11 @@ class Memory(Component, slot="memories"):
 
     @abstractmethod
     def read(self, bits: int, clock_mhz: float) -> Transfer:
-        """Return a read of so many bits in one piece."""
+        """Return a read of bits in one piece."""
 
     @abstractmethod
     def write(self, bits: int, clock_mhz: float) -> Transfer:
-        """Return a write of so many bits in one piece."""
+        """Return a write of bits in one piece."""
 
     def power_down(self, clock_mhz: float) -> PowerDown | None:
         """Return when it powers down, in cycles of the machine; None: never."""

@@ -168,7 +168,7 @@ class BlockCost(NamedTuple):
 
 @lru_cache(maxsize=65536)
 def _block_cost(memory: DramChannels, bursts: int, write: bool) -> BlockCost:
-    """Serve a stream of blocks of so many bursts, and one alone."""
+    """Serve a stream of blocks of some bursts, and one alone."""
     size = bursts * memory.timing.burst_bytes
     blocks = max(2, -(-STREAM_BURSTS * memory.channels // bursts))
     addresses = np.arange(blocks, dtype=np.int64) * size

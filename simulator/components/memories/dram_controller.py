@@ -97,7 +97,7 @@ def _enter(dram: Controllers, burst: int, cycle: int) -> int:
 
 @kernel_part
 def _account(dram: Controllers, channel: int, cycle: int, opened: int) -> None:
-    """Add the cycles since the last change to the channel's state; then open so many banks more."""
+    """Add the cycles since the last change to the channel's state; then open some banks more."""
     clock, counts = dram.channel[channel], dram.counts[channel]
     since = clock[col.ACTIVE_SINCE]
     down_from = max(since, clock[col.IDLE_SINCE] + dram.gaps.down_after)

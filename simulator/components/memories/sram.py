@@ -39,7 +39,7 @@ class Sram(Memory, kind="sram"):
         return float(self.banks * self.width_bits)
 
     def words(self, bits: int) -> int:
-        """Return the words that so many bits take."""
+        """Return the words that bits take."""
         return -(-bits // self.width_bits)
 
     def read(self, bits: int, clock_mhz: float) -> Transfer:

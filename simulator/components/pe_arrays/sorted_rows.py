@@ -1,4 +1,4 @@
-"""PEs that each take whole operand rows, dealt out by the load they have."""
+"""PEs that each take operand rows, dealt out by the load they have."""
 
 from __future__ import annotations
 

@@ -40,4 +40,4 @@ class TokenSkip(Component, slot="token_skip"):
 
     @abstractmethod
     def scan(self, tokens: int, live_tokens: int, passes: int) -> Scan:
-        """Return the cost of finding `live_tokens` among `tokens` for so many column passes."""
+        """Return the cost of finding `live_tokens` among `tokens` for some column passes."""

@@ -42,7 +42,7 @@ class Board(Protocol):
     """Hold memory that the engine reads and registers that it obeys."""
 
     def allocate(self, words: int) -> int:
-        """Reserve so many 32-bit words of DRAM; return their address, a multiple of 4096."""
+        """Reserve 32-bit words of DRAM; return their address, a multiple of 4096."""
 
     def write(self, address: int, words: Words) -> None:
         """Fill DRAM."""

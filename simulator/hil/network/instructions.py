@@ -17,6 +17,6 @@ FIELDS = instruction_fields("network_pkg.sv")
 
 
 def bits_of(values: Ints, bits: int) -> Bools:
-    """Return whole numbers as bits, the lowest first, one number after the other."""
+    """Return integers as bits, the lowest first, one number after the other."""
     digits: Bools = ((values[:, None] >> np.arange(bits)) & 1).reshape(-1).astype(np.bool_)
     return digits

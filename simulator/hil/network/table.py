@@ -1,4 +1,4 @@
-"""The error table of a whole network: rows by layer over some images, and what is wrong."""
+"""The error table of a network: rows by layer over some images, and what is wrong."""
 
 from __future__ import annotations
 

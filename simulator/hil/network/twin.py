@@ -24,7 +24,7 @@ ONE = 1 << SCORE_BITS
 class TwinRun(NamedTuple):
     """Hold what an image makes in each layer.
 
-    tensors: int (timestep, row, channel) by the trace's names: spikes, or whole numbers of the
+    tensors: int (timestep, row, channel) by the trace's names: spikes, or integers of the
     residual stream. active: bool (timestep, token) by block. logits: int (class,).
     """
 
@@ -34,7 +34,7 @@ class TwinRun(NamedTuple):
 
 
 def run_twin(network: FixedNetwork, pixels: npt.NDArray[np.uint8], membrane_bits: int) -> TwinRun:
-    """Run one image, uint8 (side, side[, channel]), with membranes of so many bits."""
+    """Run one image, uint8 (side, side[, channel]), with membranes of `membrane_bits` bits."""
     return _Twin(network, membrane_bits).run(pixels)
 
 
@@ -182,7 +182,7 @@ def convolved(maps: Ints, weights: Ints) -> Ints:
 
 
 def product(left: Ints, right: Ints) -> Ints:
-    """Multiply matrices of whole numbers below 2^53, exact in float64, for which BLAS is quick."""
+    """Multiply matrices of integers below 2^53, exact in float64, for which BLAS is quick."""
     result: Ints = (left.astype(np.float64) @ right.astype(np.float64)).astype(np.int64)
     return result
 

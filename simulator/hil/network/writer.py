@@ -72,7 +72,7 @@ class Writer:
             )
 
     def room(self, memory: int, entries: int) -> int:
-        """Return the first of so many entries of a memory."""
+        """Return the first of some more entries of a memory."""
         base = self.used[memory]
         self.used[memory] += entries
         self.limit(DEPTHS[memory], self.used[memory], self.parameters[DEPTHS[memory]])
