@@ -104,41 +104,27 @@ class Outputs(Base):
         return {"spikes": self.n3(self.c3(a)), "all": (a, [a.mean()])}
 
 
-class Windows(nn.Module):
+def windows() -> nn.Module:
     """Depthwise, grouped, dilated, strided, transposed convolutions."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.net = nn.Sequential(
-            layer.Conv2d(3, 8, 3, padding=1), lif(),
-            layer.Conv2d(8, 8, 3, padding=1, groups=8), lif(),
-            layer.Conv2d(8, 16, 3, padding=2, dilation=2, groups=2), lif(),
-            layer.Conv2d(16, 8, 3, stride=2, padding=1), lif(),
-            layer.ConvTranspose2d(8, 4, 3, stride=2, padding=1, output_padding=1), lif(),
-            layer.Conv2d(4, 4, 1, groups=2), lif(),
-        )  # fmt: skip
-        functional.set_step_mode(self, "m")
-
-    def forward(self, x: Tensor) -> Any:
-        return self.net(x)
+    return nn.Sequential(
+        layer.Conv2d(3, 8, 3, padding=1), lif(),
+        layer.Conv2d(8, 8, 3, padding=1, groups=8), lif(),
+        layer.Conv2d(8, 16, 3, padding=2, dilation=2, groups=2), lif(),
+        layer.Conv2d(16, 8, 3, stride=2, padding=1), lif(),
+        layer.ConvTranspose2d(8, 4, 3, stride=2, padding=1, output_padding=1), lif(),
+        layer.Conv2d(4, 4, 1, groups=2), lif(),
+    )  # fmt: skip
 
 
-class Pools(nn.Module):
+def pools() -> nn.Module:
     """Every pool, and a linear layer on flattened maps."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.net = nn.Sequential(
-            layer.Conv2d(3, 8, 3, padding=1, bias=False), layer.BatchNorm2d(8), lif(),
-            layer.MaxPool2d(2, 2),
-            layer.Conv2d(8, 8, 3, padding=1), lif(), layer.AvgPool2d(3, 3),
-            layer.Conv2d(8, 8, 3, padding=1), lif(), layer.AdaptiveAvgPool2d(1),
-            layer.Flatten(), layer.Dropout(0.5), layer.Linear(8, 10), lif(),
-        )  # fmt: skip
-        functional.set_step_mode(self, "m")
-
-    def forward(self, x: Tensor) -> Any:
-        return self.net(x)
+    return nn.Sequential(
+        layer.Conv2d(3, 8, 3, padding=1, bias=False), layer.BatchNorm2d(8), lif(),
+        layer.MaxPool2d(2, 2),
+        layer.Conv2d(8, 8, 3, padding=1), lif(), layer.AvgPool2d(3, 3),
+        layer.Conv2d(8, 8, 3, padding=1), lif(), layer.AdaptiveAvgPool2d(1),
+        layer.Flatten(), layer.Dropout(0.5), layer.Linear(8, 10), lif(),
+    )  # fmt: skip
 
 
 class Ranks(nn.Module):
@@ -272,25 +258,18 @@ class SingleStep(nn.Module):
         )
 
 
-class Many(nn.Module):
+def many_neurons() -> nn.Module:
     """All neurons of SpikingJelly that work in steps."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        kinds = [
-            neuron.LIFNode(v_threshold=0.1, v_reset=None), neuron.IFNode(v_threshold=0.2),
-            neuron.ParametricLIFNode(v_threshold=0.1),
-            neuron.EIFNode(v_threshold=0.1, v_rest=0.0, theta_rh=0.05),
-            neuron.KLIFNode(v_threshold=0.1), neuron.QIFNode(v_threshold=0.1, v_rest=0.0, v_c=0.05),
-        ]  # fmt: skip
-        parts: list[nn.Module] = []
-        for at, node in enumerate(kinds):
-            parts += [layer.Conv2d(3 if at == 0 else 8, 8, 3, padding=1), node]
-        self.net = nn.Sequential(*parts)
-        functional.set_step_mode(self, "m")
-
-    def forward(self, x: Tensor) -> Any:
-        return self.net(x)
+    kinds = [
+        neuron.LIFNode(v_threshold=0.1, v_reset=None), neuron.IFNode(v_threshold=0.2),
+        neuron.ParametricLIFNode(v_threshold=0.1),
+        neuron.EIFNode(v_threshold=0.1, v_rest=0.0, theta_rh=0.05),
+        neuron.KLIFNode(v_threshold=0.1), neuron.QIFNode(v_threshold=0.1, v_rest=0.0, v_c=0.05),
+    ]  # fmt: skip
+    parts: list[nn.Module] = []
+    for at, node in enumerate(kinds):
+        parts += [layer.Conv2d(3 if at == 0 else 8, 8, 3, padding=1), node]
+    return nn.Sequential(*parts)
 
 
 class Parallel(nn.Module):
@@ -325,17 +304,15 @@ class Recurrent(nn.Module):
         return total
 
 
-class Voting(nn.Module):
+class Voting(nn.Sequential):
     def __init__(self) -> None:
-        super().__init__()
-        self.net = nn.Sequential(
+        super().__init__(
             layer.Conv2d(3, 4, 3, stride=2), lif(), layer.Flatten(), layer.Linear(100, 20), lif(),
             layer.VotingLayer(10),
         )  # fmt: skip
-        functional.set_step_mode(self, "m")
 
     def forward(self, x: Tensor) -> Any:
-        return self.net(x).mean(0)
+        return super().forward(x).mean(0)
 
 
 class Poisson(nn.Module):
@@ -589,8 +566,8 @@ ZOO: dict[str, Callable[[], Case]] = {
     "shared_convolution": lambda: multi_step(SharedConvolution(), 3),
     "shared_neuron": lambda: multi_step(SharedNeuron(), 3),
     "outputs": lambda: multi_step(Outputs(), 2),
-    "windows": lambda: multi_step(Windows(), 6),
-    "pools": lambda: multi_step(Pools(), 4),
+    "windows": lambda: multi_step(windows(), 6),
+    "pools": lambda: multi_step(pools(), 4),
     "ranks": lambda: multi_step(Ranks(), 2),
     "attention_scores": lambda: multi_step(Attention("scores"), 4),
     "attention_linear": lambda: multi_step(Attention("linear"), 4),
@@ -603,7 +580,7 @@ ZOO: dict[str, Callable[[], Case]] = {
     "halting": lambda: Case(Halting(), pictures(), {}, 3),
     "plain_torch": lambda: Case(PlainTorch(), pictures(), {}, 2),
     "single_step": lambda: Case(SingleStep(), pictures(), {}, 3),
-    "many_neurons": lambda: multi_step(Many(), 6),
+    "many_neurons": lambda: multi_step(many_neurons(), 6),
     "psn": lambda: multi_step(Parallel(causal=False), 2),
     "sliding_psn": lambda: multi_step(Parallel(causal=True), 2),
     "recurrent": lambda: Case(Recurrent(), pictures(2, (T, *SHAPE)), {"time_axis": 0}, 1),

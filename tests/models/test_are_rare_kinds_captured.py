@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,17 @@ from tests.models.any_networks import pictures
 T = 3
 
 
-class Looped(nn.Module):
-    """One convolution with a neuron in a loop, and what a kind adds behind it."""
+Behind = Callable[[Any, Tensor, Any], tuple[Tensor, Any]]
 
-    def __init__(self) -> None:
+
+class Looped(nn.Module):
+    """One convolution with a neuron in a loop, and a `part` that `behind` runs on its spikes."""
+
+    def __init__(self, behind: Behind, part: Callable[[], nn.Module]) -> None:
         super().__init__()
         torch.manual_seed(0)
         self.conv = nn.Conv2d(3, 8, 3, padding=1)
+        self.behind, self.part = behind, part()
 
     def forward(self, x: Tensor) -> Any:
         potential: Any = 0.0
@@ -35,79 +40,56 @@ class Looped(nn.Module):
             potential = 0.5 * potential + self.conv(x)
             spikes = (potential >= 0.2).float()
             potential = potential * (1 - spikes)
-            made, state = self.behind(spikes, state)
+            made, state = self.behind(self.part, spikes, state)
             total = total + made
         return total
 
-    def behind(self, spikes: Tensor, state: Any) -> tuple[Tensor, Any]:
-        raise NotImplementedError
+
+def gated(cell: Any, spikes: Tensor, state: Any) -> tuple[Tensor, Any]:
+    state = cell(spikes.flatten(1), torch.zeros(1, 10) if state is None else state)
+    return state, state
 
 
-class Gated(Looped):
-    """A GRU cell, whose kernel splits a product without copying it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.cell = nn.GRUCell(8 * 144, 10)
-
-    def behind(self, spikes: Tensor, state: Any) -> tuple[Tensor, Any]:
-        state = self.cell(spikes.flatten(1), torch.zeros(1, 10) if state is None else state)
-        return state, state
+def forgetful(cell: Any, spikes: Tensor, state: Any) -> tuple[Tensor, Any]:
+    """Start from zeros at every timestep."""
+    return cell(spikes.flatten(1), (torch.zeros(1, 10), torch.zeros(1, 10)))[0], None
 
 
-class Forgetful(Gated):
-    """An LSTM cell that starts from zeros at every timestep."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.cell = nn.LSTMCell(8 * 144, 10)
-
-    def behind(self, spikes: Tensor, state: Any) -> tuple[Tensor, Any]:
-        return self.cell(spikes.flatten(1), (torch.zeros(1, 10), torch.zeros(1, 10)))[0], None
+def plain(part: Any, spikes: Tensor, state: Any) -> tuple[Tensor, Any]:
+    return part(spikes), None
 
 
-class Circular(Looped):
-    """Padding that copies edges into a fresh tensor, piece by piece."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.second = nn.Conv2d(8, 4, 3, padding=1, padding_mode="circular")
-
-    def behind(self, spikes: Tensor, state: Any) -> tuple[Tensor, Any]:
-        return self.second(spikes), None
+def dropping(linear: Any, spikes: Tensor, state: Any) -> tuple[Tensor, Any]:
+    """Leave out tokens that did not fire, so that each timestep has other rows."""
+    tokens = spikes.flatten(2).mT[0]
+    return linear(tokens[tokens.sum(1) > 2]).sum(0), None
 
 
-class Dropping(Looped):
-    """Tokens that did not fire are left out, so that each timestep has other rows."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.linear = nn.Linear(8, 4)
-
-    def behind(self, spikes: Tensor, state: Any) -> tuple[Tensor, Any]:
-        tokens = spikes.flatten(2).mT[0]
-        return self.linear(tokens[tokens.sum(1) > 2]).sum(0), None
+KINDS: dict[str, tuple[Behind, Callable[[], nn.Module], list[int]]] = {
+    # whose kernel splits a product without copying it
+    "gru": (gated, lambda: nn.GRUCell(8 * 144, 10), [3, 3, 3]),
+    "lstm": (forgetful, lambda: nn.LSTMCell(8 * 144, 10), [3, 3]),
+    # Its padding copies edges into a fresh tensor, piece by piece.
+    "circular": (plain, lambda: nn.Conv2d(8, 4, 3, padding=1, padding_mode="circular"), [3, 3]),
+}
 
 
-@pytest.mark.parametrize(
-    ("kind", "weighted"), [(Gated, [3, 3, 3]), (Forgetful, [3, 3]), (Circular, [3, 3])]
-)
-def test_each_layer_has_all_its_timesteps(
-    kind: type[Looped], weighted: list[int], tmp_path: Path
-) -> None:
-    with Trace.open(capture(kind(), pictures(), tmp_path / "t.npz")) as trace:
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_layer_has_all_its_timesteps(kind: str, tmp_path: Path) -> None:
+    behind, part, weighted = KINDS[kind]
+    with Trace.open(capture(Looped(behind, part), pictures(), tmp_path / "t.npz")) as trace:
         trace.verify()
         layers = [each for each in trace.operations if each.weight_bits]
         assert [each.timesteps for each in layers] == weighted
         assert trace.tensors[layers[1].input].kind == "spikes"
         assert [each.kind for each in trace.operations].count("neuron") == 1
         zeros = [each for each in trace.manifest["capture"]["folded"] if "of zeros" in each]
-        assert bool(zeros) == (kind is Forgetful)
+        assert bool(zeros) == (kind == "lstm")
 
 
 def test_rows_that_change_in_time_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=said("rows that change in time")):
-        capture(Dropping(), pictures(), tmp_path / "t.npz")
+        capture(Looped(dropping, lambda: nn.Linear(8, 4)), pictures(), tmp_path / "t.npz")
 
 
 @pytest.mark.parametrize(("kind", "causal"), [("PSN", False), ("SlidingPSN", True)])
