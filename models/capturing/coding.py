@@ -6,6 +6,7 @@ How many planes a sum of spikes needs, and the range of real values, are known a
 from __future__ import annotations
 
 import math
+import pickle
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,16 +45,13 @@ class Spool:
         self.images = 0
         self._known: dict[str, list[Coded]] = {}
         self._fired: dict[str, bool] = {}
-        self._forms: dict[str, list[tuple[np.dtype[Any], tuple[int, ...]]]] = {}
 
     def add(self, tensors: dict[str, Coded]) -> None:
         """Keep one image."""
         kept = {}
         for name, each in tensors.items():
             bits = each.kind == "spikes"
-            own = pack_bits(each.numbers) if bits else _narrow(each.numbers)
-            kept[name] = np.ascontiguousarray(own)
-            self._forms.setdefault(name, []).append((own.dtype, own.shape))
+            kept[name] = pack_bits(each.numbers) if bits else _narrow(each.numbers)
             low, high = _range(each)
             self._fired[name] = bool(low or high) or self._fired.get(name, False)
             # What is known of an image, without its numbers: the range as two of them.
@@ -61,8 +59,7 @@ class Spool:
                 each._replace(numbers=np.array([low, high, each.numbers.shape[2]]))
             )
         with open(self.folder / str(self.images), "wb") as file:
-            for name in self._forms:
-                file.write(kept[name].data)
+            pickle.dump(kept, file)  # which this process alone reads again
         self.images += 1
 
     def silent(self) -> list[str]:
@@ -79,8 +76,7 @@ class Spool:
                 return Coding("spikes", 1, first.scale, first.zero, 0.0)
             high = max(int(each.numbers[1]) for each in known)
             return Coding("integer", max(1, high.bit_length()), first.scale, first.zero, 0.0)
-        integers = self._integers(known)
-        return integers or self._real(known)
+        return self._integers(known) or self._real(known)
 
     @staticmethod
     def _integers(known: list[Coded]) -> Coding | None:
@@ -114,21 +110,11 @@ class Spool:
         `frames`: timesteps of each tensor; those that an image did not take are zero.
         """
         found = {}
-        kept = self._read(image)
+        kept = pickle.loads((self.folder / str(image)).read_bytes())
         for name, coding in codings.items():
             own = self.planes(self._known[name][image], kept[name], coding)
             missing = frames[name] - len(own)
             found[name] = np.pad(own, ((0, missing), *((0, 0),) * 3)) if missing else own
-        return found
-
-    def _read(self, image: int) -> dict[str, Numbers]:
-        """The numbers of an image as they were kept."""
-        data = (self.folder / str(image)).read_bytes()
-        found, at = {}, 0
-        for name, forms in self._forms.items():
-            dtype, shape = forms[image]
-            found[name] = np.ndarray(shape, dtype, data, at)
-            at += found[name].nbytes
         return found
 
     @staticmethod

@@ -62,13 +62,12 @@ def described(images: Any) -> tuple[str, str]:
 
 
 def _of_arrays(inputs: list[Tensor], labels: Any, names: Any) -> Iterator[InputSample]:
-    counts = {len(each) for each in inputs}
+    counts = sorted({len(each) for each in inputs})
     if len(counts) > 1:
-        raise ModelError(f"images: several inputs with {sorted(counts)} images: must be as many")
-    if labels is not None and len(labels) != len(inputs[0]):
-        rule = f"must be one for each of {len(inputs[0])} images"
-        raise ModelError("labels", len(labels), rule)
-    for index in range(len(inputs[0])):
+        raise ModelError(f"images: several inputs with {counts} images: must be as many")
+    if labels is not None and len(labels) != counts[0]:
+        raise ModelError("labels", len(labels), f"must be one for each of {counts[0]} images")
+    for index in range(counts[0]):
         label = -1 if labels is None else int(labels[index])
         name = str(index) if names is None else str(names[index])
         yield InputSample([each[index] for each in inputs], label, name)
@@ -81,9 +80,9 @@ def _of_batches(batches: Iterable[Any]) -> Iterator[InputSample]:
     count = 0
     for batch in batches:
         keywords, parts, labels = _parts(batch)
-        last = parts[-1]
-        if labels is None and not keywords and len(parts) > 1 and last.dim() == 1:
-            labels = None if last.dtype.is_floating_point else parts.pop()
+        whole = not parts[-1].dtype.is_floating_point
+        if labels is None and not keywords and len(parts) > 1 and parts[-1].dim() == 1 and whole:
+            labels = parts.pop()
         for index in range(len(parts[0])):
             label = -1 if labels is None else int(labels[index])
             yield InputSample([part[index] for part in parts], label, str(count), keywords)

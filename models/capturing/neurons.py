@@ -39,7 +39,10 @@ def find_neurons(flow: TapeFlow) -> list[NeuronGroup]:
     """Return the neurons of a flow, in the order in which they fire."""
     discrete = _discrete(flow)
     with_layers = {node.module for node in flow.nodes if node.layer is not None}
-    readers = _readers(flow)
+    readers: dict[Node, list[Node]] = {node: [] for node in flow.nodes}
+    for node in flow.nodes:
+        for source in node.sources:
+            readers[source].append(node)
     deciding = _deciding(flow, discrete) | _steering(flow, readers)
     taken: dict[Node, NeuronGroup] = {}
     found: list[NeuronGroup] = []
@@ -60,7 +63,8 @@ def find_neurons(flow: TapeFlow) -> list[NeuronGroup]:
             known.fires, taken[node] = node, known
             continue
         neuron = NeuronGroup(module or node.module or node.kind, node)
-        if _is_own(module, with_layers):
+        # Whether the module computes nothing but neurons.
+        if module and not any(f"{each}.".startswith(f"{module}.") for each in with_layers):
             region = _inside(flow, computing)
         else:
             region = _loop(node, readers) or _leading(node)
@@ -137,32 +141,17 @@ def _computing(sources: list[Node]) -> Node:
     return node if node.layer is None and node.group == "pointwise" else sources[0]
 
 
-def _is_own(module: str, with_layers: set[str]) -> bool:
-    """Whether a module computes nothing but neurons."""
-    return bool(module) and not any(
-        each == module or each.startswith(f"{module}.") for each in with_layers
-    )
-
-
 def _inside(flow: TapeFlow, computing: Node) -> list[Node]:
     """The nodes of a module that computes neurons only, of the same use of it."""
     module = computing.module
     return [
         node
         for node in flow.nodes
-        if (node.module == module or node.module.startswith(f"{module}."))
+        if f"{node.module}.".startswith(f"{module}.")
         and node.slot == computing.slot
         and node.group not in _FREE
         and node.layer is None
     ]
-
-
-def _readers(flow: TapeFlow) -> dict[Node, list[Node]]:
-    readers: dict[Node, list[Node]] = {node: [] for node in flow.nodes}
-    for node in flow.nodes:
-        for source in node.sources:
-            readers[source].append(node)
-    return readers
 
 
 def _loop(node: Node, readers: dict[Node, list[Node]]) -> list[Node]:
@@ -205,11 +194,7 @@ def _count(neuron: NeuronGroup) -> None:
     for node in neuron.nodes:
         counts[node.name] += max(1, round(node.elements / results))
     neuron.operations = dict(sorted(counts.items()))
-    carried = {
-        source
-        for node in neuron.nodes
-        for source in node.sources
-        if source in own and source.index >= node.index
-    }
+    read = [(node, source) for node in neuron.nodes for source in node.sources if source in own]
+    carried = {source for node, source in read if source.index >= node.index}
     kept = {each for each in carried if not set(each.sources) <= carried}
     neuron.states = max(1, len(kept))

@@ -103,7 +103,8 @@ class _Probe:
         self.values = {state: v}
         first, second = self.compared.args[:2]
         left = self._argument(self.compared, first, x)
-        right = self._argument(self.compared, second, x) if _is_number_or_spec(second) else 0.0
+        number = isinstance(second, Spec | int | float)
+        right = self._argument(self.compared, second, x) if number else 0.0
         return torch.as_tensor(left - right, dtype=torch.float64).expand(v.shape).clone()
 
     def _reset(self, state: int, a: float, b: float, c: float) -> dict[str, Any]:
@@ -137,9 +138,8 @@ class _Probe:
             made = self._argument(call, source, x)
         else:
             args = [self._argument(call, value, x) for value in call.args]
-            made = call.func(
-                *args, **{k: v for k, v in call.kwargs.items() if not isinstance(v, Spec)}
-            )
+            named = {k: v for k, v in call.kwargs.items() if not isinstance(v, Spec)}
+            made = call.func(*args, **named)
         self.values[index] = torch.as_tensor(made).to(torch.float64).expand(x.shape)
         return self.values[index]
 
@@ -180,10 +180,6 @@ class _Probe:
                 raise _Unfit
             storage = torch.as_tensor(maker.func(*args, **maker.kwargs)).contiguous().flatten()
         return storage.as_strided(spec.size, spec.stride, spec.offset)
-
-
-def _is_number_or_spec(value: Any) -> bool:
-    return isinstance(value, Spec | int | float)
 
 
 def _leak(a: float, b: float) -> dict[str, Any]:
