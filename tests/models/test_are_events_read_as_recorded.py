@@ -56,6 +56,7 @@ def test_frames_are_spikingjellys(tmp_path: Path) -> None:
         "airplane/cifar10_airplane_7.aedat",
     )
     for name, pixels in zip(images.ids, images.pixels, strict=True):
+        # SpikingJelly's reader of one file has no public name.
         events = cifar10_dvs._load_origin_data(tmp_path / name)
         expected = utils.integrate_events_by_fixed_frames_number(events, "number", 4, 128, 128)
         assert np.array_equal(pixels, expected)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
+
+# PyTorch documents the mode under this name only.
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from models.halting.losses import LossConfig, total_loss
