@@ -67,10 +67,11 @@ def quantised(path: Path) -> FixedNetwork:
     for block in range(blocks):
         # The stream holds 0 to 2 at first and grows by 2 a block, by 1 ahead of the MLP.
         most = dict.fromkeys("qkv", 2 + 2 * block) | {"proj": 1, "fc1": 3 + 2 * block, "fc2": 1}
+        names = {part: ("" if part.startswith("fc") else "attn.") + part for part in BLOCK_LAYERS}
         fixed_blocks.append(
             {
-                part: fixed_layer(tensors, _block_name(block, part), "linear", 1.0, most[part])
-                for part in BLOCK_LAYERS
+                part: fixed_layer(tensors, f"blocks.{block}.{name}", "linear", 1.0, most[part])
+                for part, name in names.items()
             }
         )
     if np.any(tensors.get("halting.offset", 0.0)):
@@ -129,10 +130,6 @@ def grid_steps(weight: Floats) -> Floats:
     largest = np.maximum(np.abs(weight).reshape(len(weight), -1).max(axis=1), LEAST_WEIGHT)
     steps: Floats = 2.0 ** np.ceil(np.log2(largest / 127.0))
     return steps
-
-
-def _block_name(block: int, part: str) -> str:
-    return f"blocks.{block}.{part}" if part.startswith("fc") else f"blocks.{block}.attn.{part}"
 
 
 def _check(path: Path, config: dict[str, Any], halting: dict[str, Any]) -> None:

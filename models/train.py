@@ -76,14 +76,12 @@ def run(options: argparse.Namespace) -> dict[str, Any] | None:
     check_folder(options.out, options.resume)
     use_threads(options.threads)
     keep_freed_memory()
-    from models.training.sharding import join_group, leave_group
+    from models.data.sources import read_source
+    from models.training.loop import RunPlace, TrainingRun
+    from models.training.sharding import joined_group
 
     device = _device(options.device)
-    group = join_group(device)
-    try:
-        from models.data.sources import read_source
-        from models.training.loop import RunPlace, TrainingRun
-
+    with joined_group(device) as group:
         source = read_source(recipe.dataset, options.data, recipe.network.timesteps)
         began = time.monotonic()
         job = TrainingRun(recipe, source, RunPlace(options.out, device, group, options.start))
@@ -94,8 +92,6 @@ def run(options: argparse.Namespace) -> dict[str, Any] | None:
         if not group.leads:
             return None
         return store(job, trained, recipe, time.monotonic() - began)
-    finally:
-        leave_group(group)
 
 
 def check_folder(folder: Path, resume: bool) -> None:

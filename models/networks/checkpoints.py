@@ -22,6 +22,7 @@ from models.networks.config import ModelConfig
 from models.networks.families import FAMILIES
 from models.networks.layouts import WeightSource
 from models.networks.weights import MAX_FILE_BYTES, first_of
+from simulator.config.read_back import check_regular
 
 NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 LINEARS = ("q", "k", "v", "proj", "fc1", "fc2")
@@ -36,10 +37,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     Only tensors and plain containers are unpickled (torch's weights_only), and the options that
     training scripts put beside them. Raises ModelError for anything else.
     """
-    if not path.is_file():
-        raise ModelError(f"weights file {path} does not exist")
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise ModelError(f"weights file {path} is larger than {MAX_FILE_BYTES} bytes")
+    check_regular(path, MAX_FILE_BYTES, ModelError)
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):
             content = torch.load(path, map_location="cpu", weights_only=True)

@@ -253,12 +253,11 @@ def named_config(name: str, dataset: str, timesteps: int = 4) -> ModelConfig:
         raise ModelError(unknown("model", name, model_names()))
     base = name.removeprefix("stas_")
     family = base.split("_")[0]
-    sizes = FAMILIES[family].sizes.get(dataset, ())
-    for size in sizes:
-        if base == f"{family}_{size.blocks}_{size.embed_dim}":
-            break
-    else:
-        fitting = ", ".join(f"{s.blocks}_{s.embed_dim}" for s in sizes) or "none"
+    known = FAMILIES[family].sizes.get(dataset, ())
+    sizes = {f"{size.blocks}_{size.embed_dim}": size for size in known}
+    size = sizes.get(base.removeprefix(f"{family}_"))
+    if size is None:
+        fitting = ", ".join(sizes) or "none"
         raise ModelError(f"model {name} has no form for {dataset}; its sizes are {fitting}")
     earlier = FAMILIES[family].earlier_blocks(size.blocks)
     plain = ModelConfig(

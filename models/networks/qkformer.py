@@ -35,9 +35,12 @@ class PatchEmbedding(nn.Module):
         ends = (spec.channels[spec.shortcut_from], spec.channels[-1])
         self.shortcut = SpikingConv(f"{name}.shortcut", ends, None, neuron, 1, spec.shortcut_stride)
 
-    def forward(self, maps: Tensor, steps: int, probe: Probe) -> Tensor:
-        """Return integers 0..2 (step, image, channel, h, w) of maps of spikes or integers."""
-        for at, layer in enumerate(self.layers):
+    def forward(self, maps: Tensor, steps: int, probe: Probe, first: int = 0) -> Tensor:
+        """Return integers 0..2 (step, image, channel, h, w) of maps of spikes or integers.
+
+        `first`: the layer that they enter.
+        """
+        for at, layer in enumerate(self.layers[first:], first):
             if at == self.spec.shortcut_from:
                 kept = maps
             maps = layer(maps, steps, probe)
@@ -48,10 +51,7 @@ class PatchEmbedding(nn.Module):
         assert self.spec.shortcut_from == 1
         total = self.layers[0](frames, timesteps, probe).sum(0, keepdim=True)
         probe.record_maps(f"{self.name}.0.integrated", total)
-        kept = maps = total / timesteps if mean else total
-        for layer in self.layers[1:]:
-            maps = layer(maps, 1, probe)
-        return torch.as_tensor(maps + self.shortcut(kept, 1, probe))
+        return torch.as_tensor(self(total / timesteps if mean else total, 1, probe, first=1))
 
 
 class TokenBlock(nn.Module):

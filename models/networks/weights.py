@@ -127,18 +127,13 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> N
         raise ModelError(
             f"weights file {path} does not fit the model: {len(wrong)} tensors ({first_of(wrong)})"
         )
-    check_finite(state, path)
-    model.load_state_dict(dict(state))
-
-
-def check_finite(state: Mapping[str, Tensor], path: Path) -> None:
-    """Raise ModelError naming the first tensors that hold values that are not finite."""
     wrong = sorted(n for n, t in state.items() if t.is_floating_point() and not t.isfinite().all())
     if wrong:
         raise ModelError(
             f"weights file {path}: {len(wrong)} tensors hold values that are not finite "
             f"({first_of(wrong)})"
         )
+    model.load_state_dict(dict(state))
 
 
 def first_of(names: Sequence[str]) -> str:

@@ -7,6 +7,8 @@ statistics are those of the global batch.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -29,18 +31,17 @@ class RankGroup(NamedTuple):
         return self.rank == 0
 
 
-def join_group(device: torch.device) -> RankGroup:
-    """Join the processes that torchrun started; alone without it."""
+@contextmanager
+def joined_group(device: torch.device) -> Iterator[RankGroup]:
+    """Join the processes that torchrun started, and part from them again; alone without it."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
-        return RankGroup()
+        yield RankGroup()
+        return
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    return RankGroup(dist.get_rank(), size)
-
-
-def leave_group(group: RankGroup) -> None:
-    """Part from the other processes."""
-    if group.size > 1:
+    try:
+        yield RankGroup(dist.get_rank(), size)
+    finally:
         dist.destroy_process_group()
 
 

@@ -16,7 +16,7 @@ from models.halting.losses import LossConfig, total_loss
 from models.networks.config import named_config
 from models.networks.layers import Norm
 from models.networks.stas import STAS
-from models.training.sharding import RankGroup, join_group, leave_group, share_norms, share_of
+from models.training.sharding import RankGroup, joined_group, share_norms, share_of
 
 IMAGES = 302  # shares differ in size
 
@@ -60,10 +60,9 @@ def difference(path: str, group: RankGroup) -> float:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    processes = join_group(torch.device("cpu"))
-    for each in ("layers", "halting"):
-        found = difference(each, processes)
-        if processes.leads:
-            print(each, dist.get_world_size(), found)
-    leave_group(processes)
+    with joined_group(torch.device("cpu")) as processes:
+        for each in ("layers", "halting"):
+            found = difference(each, processes)
+            if processes.leads:
+                print(each, dist.get_world_size(), found)
     sys.exit(0)
