@@ -27,8 +27,8 @@ from reports.figures.base import (
     upside_down,
 )
 from reports.texts import text
+from simulator.results.image_facts import PERCENTILES
 from simulator.results.result import Result
-from simulator.results.summary import PERCENTILES
 
 TIME = "Time"
 MOST_POINTS = 500

@@ -11,18 +11,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from simulator.results.checks import number_of_arrays
 from simulator.results.columns import Table, numbers, rows_of, totals, words
 from simulator.results.findings import Firing, facts_of
+from simulator.results.image_facts import active_tokens, distribution, mean_of, ratio, token_facts
 from simulator.results.intervals import DRAM, Intervals, has_bounds, intervals
 from simulator.results.provenance import origin
 from simulator.results.result import CAUSES, CONVENTIONS, Result
 from simulator.results.stream import stream_summary
 from simulator.streams.statistics import independent_mean
-
-PERCENTILES = (50, 95, 99)
 
 
 def summary(result: Result) -> dict[str, Any]:
@@ -43,7 +41,7 @@ def summary(result: Result) -> dict[str, Any]:
         "energy_by_part": _energy_by_part(result, bounds),
         "energy_by_action": _energy_by_action(bounds) if bounds else [],
         "layers": _layers(result),
-        "active_tokens": _active_tokens(
+        "active_tokens": active_tokens(
             images,
             result.columns("active_tokens"),
             numbers(result.columns("layers"), "block"),
@@ -61,7 +59,7 @@ def image_facts(provenance: Mapping[str, Any], images: Table) -> dict[str, Any]:
     """Return those of the headline numbers that follow from the table of images alone."""
     clock_mhz = provenance["architecture"]["clock_mhz"]
     each, time_ms = numbers(images, "latency_cycles"), running_ms(images)
-    cycles, latency = _distribution(each), int(each.sum())
+    cycles, latency = distribution(each), int(each.sum())
     weighted = numbers(images, "utilization") * each
     held = numbers(images, "pe_occupancy") * each
     return {
@@ -75,19 +73,19 @@ def image_facts(provenance: Mapping[str, Any], images: Table) -> dict[str, Any]:
             name: independent_mean(numbers(images, column) / unit)._asdict()
             for name, column, unit in _ESTIMATED
         },
-        "floor_cycles_mean": _mean(images, "floor_cycles"),
-        "ceiling_cycles_mean": _mean(images, "ceiling_cycles"),
+        "floor_cycles_mean": mean_of(images, "floor_cycles"),
+        "ceiling_cycles_mean": mean_of(images, "ceiling_cycles"),
         "throughput_images_per_s": 1e3 * rows_of(images) / time_ms,
         "utilization": math.fsum(weighted.tolist()) / latency,
         "array_occupancy": math.fsum(held.tolist()) / latency,
-        "energy_uj": _mean(images, "energy_pj") / 1e6,
-        "dynamic_energy_uj": _mean(images, "dynamic_energy_pj") / 1e6,
-        "leakage_energy_uj": _mean(images, "leakage_energy_pj") / 1e6,
-        "energy_delay_uj_ms": _mean(images, "energy_delay_pj_ms") / 1e6,
+        "energy_uj": mean_of(images, "energy_pj") / 1e6,
+        "dynamic_energy_uj": mean_of(images, "dynamic_energy_pj") / 1e6,
+        "leakage_energy_uj": mean_of(images, "leakage_energy_pj") / 1e6,
+        "energy_delay_uj_ms": mean_of(images, "energy_delay_pj_ms") / 1e6,
         "power_mw": math.fsum(numbers(images, "energy_pj")) / time_ms * 1e-6,
         "synaptic_operations": _synaptic_operations(images, time_ms),
-        "active_tokens": _token_facts(images),
-        "dram_bytes_mean": _mean(images, "dram_bytes"),
+        "active_tokens": token_facts(images),
+        "dram_bytes_mean": mean_of(images, "dram_bytes"),
     }
 
 
@@ -126,7 +124,7 @@ def _energy_by_part(result: Result, bounds: Intervals | None) -> list[dict[str, 
         )
     total = math.fsum(part["energy_uj"] for part in parts)
     for part in parts:
-        part["share"] = _ratio(part["energy_uj"], total)
+        part["share"] = ratio(part["energy_uj"], total)
     return sorted(parts, key=lambda part: (-part["energy_uj"], part["part"]))
 
 
@@ -227,47 +225,10 @@ def _layers(result: Result) -> list[dict[str, Any]]:
                 "sops_mean": float(means["useful_accumulations"][group]),
                 "additions_mean": float(means["additions"][group]),
                 "energy_uj": energy_pj / 1e6,
-                "energy_share": _ratio(energy_pj, total_pj),
+                "energy_share": ratio(energy_pj, total_pj),
             }
         )
     return facts
-
-
-def _distribution(values: npt.NDArray[Any]) -> dict[str, float]:
-    """Mean, extremes and percentiles; a percentile is the value of an image (nearest rank)."""
-    ranks = np.percentile(values, PERCENTILES, method="inverted_cdf")
-    facts = {f"p{rank}": float(value) for rank, value in zip(PERCENTILES, ranks, strict=True)}
-    mean = math.fsum(values) / len(values)
-    return {"mean": mean, "min": float(values.min()), **facts, "max": float(values.max())}
-
-
-def _active_tokens(images: Table, steps: Table, blocks_of: npt.NDArray[Any]) -> dict[str, Any]:
-    """Means per image; `by_timestep_and_block[timestep][block]`, and the same without halting.
-
-    These two are empty for a network of layers: no layer is in a block, and its one token never
-    halts. `blocks_of`: the block of each layer, or -1.
-    """
-    facts = _token_facts(images)
-    timesteps, row = np.unique(numbers(steps, "timestep"), return_inverse=True)
-    blocks, column = np.unique(numbers(steps, "block"), return_inverse=True)
-    active, tokens = numbers(steps, "active_tokens"), numbers(steps, "tokens")
-    if blocks_of.max(initial=-1) < 0 and tokens.max(initial=0) <= 1 and (active == tokens).all():
-        return facts | {"by_timestep_and_block": [], "tokens_by_timestep_and_block": []}
-    shape = (len(timesteps), len(blocks))
-    place = row * len(blocks) + column
-    found = np.bincount(place, minlength=shape[0] * shape[1])
-    for name, counted in (
-        ("by_timestep_and_block", "active_tokens"),
-        ("tokens_by_timestep_and_block", "tokens"),
-    ):
-        sums = np.bincount(place, numbers(steps, counted), minlength=len(found))
-        facts[name] = (sums / np.maximum(found, 1)).reshape(shape).tolist()
-    return facts
-
-
-def _token_facts(images: Table) -> dict[str, Any]:
-    mean, slots = _mean(images, "active_tokens"), _mean(images, "token_slots")
-    return {"mean": mean, "slots": slots, "share": _ratio(mean, slots)}
 
 
 def _firing(tensors: Mapping[str, Firing]) -> list[dict[str, Any]]:
@@ -277,7 +238,7 @@ def _firing(tensors: Mapping[str, Firing]) -> list[dict[str, Any]]:
             "tensor": name,
             "layer": each.layer,
             "kind": each.kind,
-            "rate": _ratio(each.nonzero, each.live),
+            "rate": ratio(each.nonzero, each.live),
         }
         for name, each in tensors.items()
     ]
@@ -323,7 +284,7 @@ def _roofline(result: Result) -> dict[str, Any]:
         "operational_intensity_accumulations_per_byte": intensity,
         "achieved_accumulations_per_cycle": added / latency,
         "attainable_accumulations_per_cycle": attainable,
-        "achieved_share": _ratio(added / latency, attainable),
+        "achieved_share": ratio(added / latency, attainable),
         "bound_by": "compute" if attainable == peak else "memory",
     }
 
@@ -339,14 +300,6 @@ def _field_energy(result: Result) -> list[dict[str, Any]]:
         energy_uj = means.pop("energy_pj") / 1e6
         facts.append({"convention": convention, **means, "energy_uj": energy_uj})
     return facts
-
-
-def _mean(table: Table, name: str) -> float:
-    return math.fsum(numbers(table, name)) / rows_of(table)
-
-
-def _ratio(part: float, entire: float) -> float:
-    return part / entire if entire else 0.0
 
 
 def short(part: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
@@ -12,11 +11,11 @@ from simulator.config.wording import one_line
 from simulator.results.findings import Finding
 from simulator.results.provenance import switches
 from simulator.results.result import Result
+from simulator.results.stream_lines import WIDTH, entry, narrow, stream_lines, with_interval
 from simulator.results.summary import short, summary
-from simulator.results.units import ENERGY, POWER, TIME, TRAFFIC, between, number
+from simulator.results.units import ENERGY, POWER, TIME, TRAFFIC, number
 from simulator.streams.statistics import CONFIDENCE
 
-WIDTH = 100
 LINES = 47
 # As many parts, timesteps and blocks fit on a terminal; further ones are summed or left out.
 _PARTS = 9
@@ -48,7 +47,7 @@ def terminal_table(result: Result) -> str:
     ]
     lines = lines[:LINES]
     if facts["stream"]:
-        lines += ["", *_stream(facts["stream"])]
+        lines += ["", *stream_lines(facts["stream"])]
     return _text([*doubts, *([""] if doubts else []), *lines, *([""] if notes else []), *notes])
 
 
@@ -71,14 +70,14 @@ def short_table(
         *doubts,
         *([""] if doubts else []),
         *_heading(provenance, facts),
-        *(_entry("Energy", f"{energy} µJ ms") if parts else _entry("Prices", "none: times alone")),
+        *(entry("Energy", f"{energy} µJ ms") if parts else entry("Prices", "none: times alone")),
         "",
         *_latency(facts),
-        *_entry("Utilization", _utilization_line(facts)),
-        *_entry("DRAM traffic", f"{number(TRAFFIC.of(facts['dram_bytes_mean']))} MB per image"),
-        *_entry("Active tokens", f"{facts['active_tokens']['share']:.1%}"),
-        *(_entry("Synaptic ops", _operations_line(facts)) if parts else []),
-        *(_entry("Predictions", predictions) if predictions else []),
+        *entry("Utilization", _utilization_line(facts)),
+        *entry("DRAM traffic", f"{number(TRAFFIC.of(facts['dram_bytes_mean']))} MB per image"),
+        *entry("Active tokens", f"{facts['active_tokens']['share']:.1%}"),
+        *(entry("Synaptic ops", _operations_line(facts)) if parts else []),
+        *(entry("Predictions", predictions) if predictions else []),
         "",
         f"  {'PE array stalls, by cause':<26}{'cycles':>14}{'% lat.':>8}",
         *(f"  {row}" for row in _shares(stalls, 26, 14)),
@@ -106,66 +105,12 @@ def finding_lines(findings: Sequence[Finding]) -> list[str]:
     lines = [
         line
         for each in findings[:_FINDINGS]
-        for line in _entry(each.severity.capitalize(), one_line(str(each), WIDTH * 2), lines=3)
+        for line in entry(each.severity.capitalize(), one_line(str(each), WIDTH * 2), lines=3)
     ]
     if len(findings) > _FINDINGS:
         more = f"{len(findings) - _FINDINGS} more findings in the table findings (--out, --json)"
-        lines += _entry("", f"and {more}")
+        lines += entry("", f"and {more}")
     return lines
-
-
-def _stream(facts: Mapping[str, Any]) -> list[str]:
-    """A stream: latency with queueing and service apart, rates, energy with the idle machine's."""
-    parts = ("latency", "queueing", "service")
-    lines = [
-        *_entry(
-            "Stream",
-            f"{one_line(facts['arrivals'])}: {facts['images']} images, "
-            f"at most {facts['in_flight']} in flight, {number(facts['duration_ms'])} ms; "
-            f"in brackets {facts['confidence']:.0%} "
-            "intervals, ... where the stream is too short for a bound",
-            lines=2,
-        ),
-        f"{'  ms':<8}" + "".join(f"{part:<30}" for part in parts),
-    ]
-    for name in ("mean", "p50", "p95", "p99"):
-        cells = (_cell(facts[f"{part}_ms"][name]) for part in parts)
-        lines.append(f"{'  ' + name:<8}" + "".join(f"{cell:<30}" for cell in cells))
-    offered, rate = facts["offered_images_per_s"], facts["finish_rate_images_per_s"]
-    between = f"; between finishes {_interval(rate)}" if rate else ""
-    asked = f"; offered {number(offered)}" if offered else ""
-    held = ", ".join(f"{one_line(unit)} {share:.1%}" for unit, share in facts["occupancy"].items())
-    return [
-        *lines,
-        *_entry(
-            "  throughput",
-            f"{number(facts['throughput_images_per_s'])} images/s{between}{asked}",
-        ),
-        *_entry(
-            "  images",
-            f"waiting {number(facts['waiting_mean'])} on average, {facts['waiting_max']} at most; "
-            f"in flight {number(facts['in_flight_mean'])}, {facts['in_flight_max']}",
-        ),
-        *_entry("  occupancy", held, lines=2),
-        *_entry(
-            "  energy",
-            f"{number(facts['energy_uj'])} µJ per image: {number(facts['dynamic_energy_uj'])} "
-            f"dynamic, {number(facts['leakage_energy_uj'])} leakage, the idle machine's included; "
-            f"{number(facts['power_mw'])} mW",
-            lines=2,
-        ),
-    ]
-
-
-def _interval(estimate: Mapping[str, float | None]) -> str:
-    """A value with its interval; ... where the stream is too short for a bound."""
-    return f"{number(estimate['value'] or 0.0)} {between(estimate['low'], estimate['high'])}"
-
-
-def _cell(estimate: Mapping[str, float | None]) -> str:
-    """The same in 29 characters, for a column."""
-    ends = ("..." if end is None else _narrow(end) for end in (estimate["low"], estimate["high"]))
-    return f"{_narrow(estimate['value'] or 0.0)} [{', '.join(ends)}]"
 
 
 def _heading(provenance: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
@@ -175,24 +120,24 @@ def _heading(provenance: Mapping[str, Any], facts: Mapping[str, Any]) -> list[st
     technology = f"{machine['clock_mhz']:g} MHz, {machine['node_nm']:g} nm"
     run = f"{one_line(facts['network'])}, {dataset}, images: {facts['images']}"
     return [
-        *_entry("Machine", f"{one_line(facts['machine'])}: {parts}, {technology}"),
-        *_entry("Trace", f"{one_line(trace['file'])}: {run}"),
-        *(_entry("Order", one_line(trace["order"]), lines=2) if "order" in trace else []),
+        *entry("Machine", f"{one_line(facts['machine'])}: {parts}, {technology}"),
+        *entry("Trace", f"{one_line(trace['file'])}: {run}"),
+        *(entry("Order", one_line(trace["order"]), lines=2) if "order" in trace else []),
         *_mapping(provenance.get("mapping")),
-        *_entry("Weights", facts["origin"], lines=3),
+        *entry("Weights", facts["origin"], lines=3),
     ]
 
 
 def _prices(result: Result) -> list[str]:
     table, engine = (result.provenance[name] for name in ("energy_table", "engine"))
     prices = f"{one_line(table['name'])}, {table['node_nm']:g} nm, {table['voltage_v']:g} V"
-    return _entry("Prices", f"{prices}; engine {one_line(engine)}; {switches(table)}", lines=3)
+    return entry("Prices", f"{prices}; engine {one_line(engine)}; {switches(table)}", lines=3)
 
 
 def _mapping(chosen: object) -> list[str]:
     """What was chosen, in the words of the search; nothing under the fixed rules."""
     text = chosen.get("summary") if isinstance(chosen, dict) else None
-    return _entry("Mapping", one_line(text, WIDTH * 3), lines=3) if isinstance(text, str) else []
+    return entry("Mapping", one_line(text, WIDTH * 3), lines=3) if isinstance(text, str) else []
 
 
 def _speed(facts: Mapping[str, Any]) -> list[str]:
@@ -202,16 +147,16 @@ def _speed(facts: Mapping[str, Any]) -> list[str]:
     held = ", ".join(f"{one_line(unit)} {share:.1%}" for unit, share in facts["occupancy"].items())
     return [
         *_latency(facts),
-        *_entry("", _means_line(facts)),
-        *_entry(
+        *entry("", _means_line(facts)),
+        *entry(
             "Throughput",
             f"{number(facts['throughput_images_per_s'])} images/s "
             "(1 / mean latency: one image after another, no overlap)",
         ),
-        *_entry("Utilization", _utilization_line(facts)),
-        *_entry("Occupancy", held, lines=2),
-        *_entry("Firing rate", _firing_line(facts["firing"])),
-        *_entry(
+        *entry("Utilization", _utilization_line(facts)),
+        *entry("Occupancy", held, lines=2),
+        *entry("Firing rate", _firing_line(facts["firing"])),
+        *entry(
             "Roofline",
             f"{roof['bound_by']}-bound: {per_byte}, "
             f"{number(roof['achieved_accumulations_per_cycle'])} of "
@@ -219,17 +164,17 @@ def _speed(facts: Mapping[str, Any]) -> list[str]:
             f"({roof['achieved_share']:.1%})",
             lines=2,
         ),
-        *_entry("DRAM traffic", f"{number(TRAFFIC.of(facts['dram_bytes_mean']))} MB per image"),
-        *_entry("Area, power", _area_line(facts["area"]), lines=3),
-        *_entry("Synaptic ops", _operations_line(facts)),
-        *_entry("Layers", _layers_line(facts["layers"]), lines=2),
+        *entry("DRAM traffic", f"{number(TRAFFIC.of(facts['dram_bytes_mean']))} MB per image"),
+        *entry("Area, power", _area_line(facts["area"]), lines=3),
+        *entry("Synaptic ops", _operations_line(facts)),
+        *entry("Layers", _layers_line(facts["layers"]), lines=2),
     ]
 
 
 def _means_line(facts: Mapping[str, Any]) -> str:
     """Latency and energy of an image with their intervals over images."""
     found = facts["mean_intervals"]
-    means = (f"{_interval(found[name])} {unit}" for name, unit in _SHOWN)
+    means = (f"{with_interval(found[name])} {unit}" for name, unit in _SHOWN)
     return f"n = {facts['images']}; {CONFIDENCE:.0%} of the means: {', '.join(means)}"
 
 
@@ -309,7 +254,7 @@ def _energy_and_stalls(facts: Mapping[str, Any]) -> list[str]:
         *_shares(stalls, 26, 14),
     ]
     pairs = zip_longest(left, right, fillvalue="")
-    return [*_entry("Energy", energy, lines=2), *(f"  {one:<48}  {other}" for one, other in pairs)]
+    return [*entry("Energy", energy, lines=2), *(f"  {one:<48}  {other}" for one, other in pairs)]
 
 
 def _by_part(facts: Mapping[str, Any]) -> list[str]:
@@ -324,15 +269,9 @@ def _by_part(facts: Mapping[str, Any]) -> list[str]:
         rows[_PARTS - 1 :] = [(f"({len(rows) - _PARTS + 1} other parts)", sums)]
     return [
         f"{one_line(name)[:20]:<21}"
-        + "".join(f"{'-' if each is None else _narrow(each):>9}" for each in values)
+        + "".join(f"{'-' if each is None else narrow(each):>9}" for each in values)
         for name, values in rows
     ]
-
-
-def _narrow(value: float) -> str:
-    """Return a number in eight characters, small ones with fewer digits."""
-    text = number(value)
-    return text if len(text) <= 8 else f"{value:.2g}"
 
 
 def _shares(rows: Iterable[tuple[str, float, float]], name: int, value: int) -> list[str]:
@@ -347,7 +286,7 @@ def _token_map(facts: Mapping[str, Any]) -> list[str]:
     if not grid:  # a network of layers
         return []
     head = f"{number(facts['mean'])} of {number(facts['slots'])} ({facts['share']:.1%}) per image"
-    lines = _entry("Active tokens", head)
+    lines = entry("Active tokens", head)
     blocks = range(min(len(grid[0]), _BLOCKS))
     more = f"  (of {len(grid[0])})" if len(grid[0]) > _BLOCKS else ""
     lines.append(f"  {'timestep, block':<16}" + "".join(f"{block:>6}" for block in blocks) + more)
@@ -362,13 +301,7 @@ def _token_map(facts: Mapping[str, Any]) -> list[str]:
 
 def _habit(field: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = ["Field's habit (4.6 pJ a MAC, 0.9 pJ an AC, 45 nm, nothing else; not this machine)"]
-    for entry in field:
-        counts = f"{number(entry['macs'] / 1e6)} M MAC, {number(entry['acs'] / 1e6)} M AC"
-        lines.append(f"  {entry['convention']:<18} {number(entry['energy_uj'])} µJ  ({counts})")
+    for habit in field:
+        counts = f"{number(habit['macs'] / 1e6)} M MAC, {number(habit['acs'] / 1e6)} M AC"
+        lines.append(f"  {habit['convention']:<18} {number(habit['energy_uj'])} µJ  ({counts})")
     return lines
-
-
-def _entry(name: str, text: str, lines: int = 1) -> list[str]:
-    """A named line, wrapped into a few."""
-    wrapped = textwrap.wrap(text, WIDTH - 14, max_lines=lines, placeholder=" ...") or [""]
-    return [f"{name if i == 0 else '':<14}{line}" for i, line in enumerate(wrapped)]

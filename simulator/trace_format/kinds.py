@@ -52,13 +52,13 @@ from pydantic import BaseModel, StrictBool, StrictFloat, create_model
 
 from simulator.trace_format.problems import Broken
 from simulator.trace_format.schema import (
-    WHOLE,
+    NATURAL,
     Closed,
     Count,
+    Natural,
     Open,
     Pair,
     Plain,
-    Whole,
     entire,
     said,
 )
@@ -205,13 +205,13 @@ def _check_gate(shapes: Mapping[str, Any]) -> Iterator[Broken]:
 
 _WINDOW = {
     **dict.fromkeys(("kernel", "stride", "in_grid", "out_grid"), Pair),
-    "padding": Annotated[tuple[Whole, Whole], said(f"a list of 2, each {WHOLE}")],
+    "padding": Annotated[tuple[Natural, Natural], said(f"a list of 2, each {NATURAL}")],
 }
 _CONV2D = {"in_channels": Count, "out_channels": Count, **_WINDOW}
 _UP_TO_4 = {"min_length": 1, "max_length": 4}
 _GRID = Annotated[tuple[Count, ...], said("a list of 1 to 4, each an integer from 1", **_UP_TO_4)]
 _PADDING = Annotated[
-    tuple[Whole, ...], said("a list of 1 to 4, each an integer from 0", **_UP_TO_4)
+    tuple[Natural, ...], said("a list of 1 to 4, each an integer from 0", **_UP_TO_4)
 ]
 _CONVOLUTION = {
     "in_channels": Count,

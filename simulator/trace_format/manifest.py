@@ -9,9 +9,9 @@ from typing import Any
 from simulator.trace_format.layout import Layout
 from simulator.trace_format.problems import Broken, Problems
 from simulator.trace_format.schema import (
-    Dataset,
+    DatasetSection,
     FirstManifest,
-    Halting,
+    HaltingSection,
     Manifest,
     Model,
     Stages,
@@ -36,7 +36,7 @@ def check_manifest(manifest: dict[str, Any], source: str) -> Layout:
     newest = manifest["schema"] == SCHEMA
     problems.parsed("", Manifest if newest else FirstManifest, manifest)
     model = problems.parsed("model", Model, manifest.get("model"))
-    halting = problems.parsed("model.halting", Halting, model.halting) if model else None
+    halting = problems.parsed("model.halting", HaltingSection, model.halting) if model else None
     model = model if halting else None
     digests, listed = _items(manifest, "image_sha256"), _items(manifest, "operations")
     for problem in _sections(problems, manifest, model, len(digests)):
@@ -85,7 +85,7 @@ def _sections(
         rule = f"height x width of token_grid, {list(model.token_grid)}"
         yield "model.tokens", model.tokens, rule
     each_image = f"one for each image of image_sha256, {images}"
-    if dataset := problems.parsed("dataset", Dataset, manifest.get("dataset")):
+    if dataset := problems.parsed("dataset", DatasetSection, manifest.get("dataset")):
         if dataset.images != images:
             yield "dataset.images", dataset.images, f"the items of image_sha256, {images}"
         if len(dataset.image_ids) != images:

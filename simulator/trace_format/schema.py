@@ -42,9 +42,9 @@ def entire(low: int, high: int = 2**31 - 1) -> Any:
 
 
 COUNT = "an integer from 1 to 2147483647"
-WHOLE = "an integer from 0 to 2147483647"
+NATURAL = "an integer from 0 to 2147483647"
 Count = Annotated[int, entire(1)]
-Whole = Annotated[int, entire(0)]
+Natural = Annotated[int, entire(0)]
 Total = Annotated[int, entire(0, 2**63 - 1)]
 Steps = Annotated[int, entire(1, 4096)]
 Bits = Annotated[int, entire(0, 64)]
@@ -119,7 +119,7 @@ class Stages(Open):
     ]
 
 
-class Halting(Open):
+class HaltingSection(Open):
     """Describe the section `model.halting`."""
 
     granularity: Literal["none", "block", "timestep", "two_dimensional", "waking"]
@@ -142,7 +142,7 @@ class Model(Open):
     attention_order: Literal["scores_first", "key_values_first"] = "scores_first"
 
 
-class Dataset(Open):
+class DatasetSection(Open):
     """Describe the section `dataset`."""
 
     name: Text
@@ -208,7 +208,7 @@ class ListedOperation:
 
     `stage`: a name that the trace chooses; its role is declared in `stages`, one of ROLES.
     `input`, `second_input`: a stored tensor or the `output` of an earlier operation. `shapes`:
-    whole numbers, or tuples of them, by kind. `weight_bits`, `input_bits`: 0 where there are none.
+    integers, or tuples of them, by kind. `weight_bits`, `input_bits`: 0 where there are none.
     `mask`: the block whose halted rows are not computed. `more_inputs`: those after the second.
     """
 

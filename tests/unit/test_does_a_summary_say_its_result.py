@@ -10,8 +10,9 @@ import pytest
 
 from simulator.results.provenance import origin
 from simulator.results.result import CAUSES, Result
+from simulator.results.stream_lines import WIDTH
 from simulator.results.summary import summary
-from simulator.results.terminal import LINES, WIDTH, terminal_table
+from simulator.results.terminal import LINES, terminal_table
 from simulator.results.units import number
 from tests.sample_result import CLOCK_MHZ, LEAKAGE_UW, PEAK, sample_result
 
