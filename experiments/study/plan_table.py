@@ -42,8 +42,7 @@ def plan_table(plans: pd.DataFrame) -> str:
         "priced. On `tick-batched` no image can end, so the entropy has no effect there. Last: Spearman's rank correlation of "
         "the two machines' costs over all plans that both can run: near 1, they order plans alike. The networks of seeds 6 to 12 "
         "and 13 up were trained on two other machines: there a seed gives other weights, since the order of sums differs. Pairs "
-        "with `a third off chip` and `4 images together` are of seeds 13 up.\n\n"
-        + grid(head, rows)
+        "with `a third off chip` and `4 images together` are of seeds 13 up.\n\n" + grid(head, rows)
     )
 
 

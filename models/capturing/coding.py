@@ -6,7 +6,6 @@ How many planes a sum of spikes needs, and the range of real values, are known a
 from __future__ import annotations
 
 import math
-import pickle
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,6 +44,7 @@ class Spool:
         self.images = 0
         self._known: dict[str, list[Coded]] = {}
         self._fired: dict[str, bool] = {}
+        self._names: list[tuple[str, ...]] = []
 
     def add(self, tensors: dict[str, Coded]) -> None:
         """Keep one image."""
@@ -59,7 +59,9 @@ class Spool:
                 each._replace(numbers=np.array([low, high, each.numbers.shape[2]]))
             )
         with open(self.folder / str(self.images), "wb") as file:
-            pickle.dump(kept, file)  # which this process alone reads again
+            for array in kept.values():
+                np.save(file, array, allow_pickle=False)
+        self._names.append(tuple(kept))
         self.images += 1
 
     def silent(self) -> list[str]:
@@ -110,7 +112,8 @@ class Spool:
         `frames`: timesteps of each tensor; those that an image did not take are zero.
         """
         found = {}
-        kept = pickle.loads((self.folder / str(image)).read_bytes())
+        with open(self.folder / str(image), "rb") as file:
+            kept = {name: np.load(file, allow_pickle=False) for name in self._names[image]}
         for name, coding in codings.items():
             own = self.planes(self._known[name][image], kept[name], coding)
             missing = frames[name] - len(own)

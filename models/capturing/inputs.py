@@ -80,8 +80,8 @@ def _of_batches(batches: Iterable[Any]) -> Iterator[InputSample]:
     count = 0
     for batch in batches:
         keywords, parts, labels = _parts(batch)
-        whole = not parts[-1].dtype.is_floating_point
-        if labels is None and not keywords and len(parts) > 1 and parts[-1].dim() == 1 and whole:
+        countable = parts[-1].dim() == 1 and not parts[-1].dtype.is_floating_point
+        if labels is None and not keywords and len(parts) > 1 and countable:
             labels = parts.pop()
         for index in range(len(parts[0])):
             label = -1 if labels is None else int(labels[index])
