@@ -169,9 +169,13 @@ class Recipe(_Section):
     def content_hash(self) -> str:
         """Return `sha256:<hex>` of the canonical JSON of all fields but those of FREE.
 
-        A run goes on where another recipe differs in those alone.
+        A run goes on where another recipe differs in those alone. `event_moves`, younger than
+        checkpoints that are about, is left out where it is off.
         """
-        text = json.dumps(self.model_dump(mode="json", exclude=FREE), sort_keys=True)
+        fields = self.model_dump(mode="json", exclude=FREE)
+        if not self.augmentation.event_moves:
+            del fields["augmentation"]["event_moves"]
+        text = json.dumps(fields, sort_keys=True)
         return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
