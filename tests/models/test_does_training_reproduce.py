@@ -26,6 +26,7 @@ from models.networks.stas import STAS
 from models.networks.weights import load_weights, read_weights, round_weights
 from models.neurons.lif import LeakyIntegrateAndFire
 from models.training.checkpoint import CHECKPOINT
+from models.training.recipe import FOLDER, load_recipe
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "models" / "weights" / "stas_spikformer_2_128_mnist.safetensors"
@@ -251,3 +252,12 @@ def test_the_shipped_weights_are_as_good_as_they_say() -> None:
     assert 0.3 < metrics.active_tokens < 0.7
     assert told["train_images"] == 4000
     load_weights(model, state, SHIPPED)
+
+
+def test_a_younger_field_refuses_no_older_checkpoint() -> None:
+    """The digits' recipe hashed before recordings could move; one with moves is another."""
+    recipe = load_recipe(FOLDER / "digits.yaml")
+    before = "sha256:0f0063a5f56497b2988b3385b694ac6379eec694670f0cb3bcbd4fc824fd0396"
+    assert recipe.content_hash == before
+    moving = recipe.augmentation.model_copy(update={"event_moves": True})
+    assert recipe.model_copy(update={"augmentation": moving}).content_hash != before
