@@ -207,7 +207,7 @@ def capture_foreign(options: argparse.Namespace) -> Path:
         asked["timesteps"] = options.timesteps
         if options.timesteps is None and (asked["sequence"] or images.pixels.ndim == 5):
             asked["timesteps"] = TIMESTEPS
-        asked |= {"dataset": options.dataset, "divisor": 256.0, "seed": 0}
+        asked |= {"dataset": options.dataset, "divisor": 256.0}
     return capture_any(network, images, options.out, name=name, ragged=options.ragged, **asked)
 
 

@@ -104,6 +104,20 @@ def test_counts_are_those_of_spikingjellys_counter(name: str, tmp_path: Path) ->
     assert sum(found[product] for product in products) == multiplied
 
 
+CODER = """
+import torch
+from spikingjelly.activation_based import encoding, layer, neuron
+from torch import nn
+
+
+def make_network():
+    torch.manual_seed(0)
+    linear = layer.Linear(256, 8)
+    nn.init.uniform_(linear.weight, 0.0, 0.1)
+    return nn.Sequential(layer.Flatten(), encoding.PoissonEncoder(), linear, neuron.LIFNode())
+"""
+
+
 def test_the_command_captures_a_function_of_ones_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,6 +131,22 @@ def test_the_command_captures_a_function_of_ones_own(
         assert trace.manifest["model"]["name"] == "make_network"
         assert [o.kind for o in trace.operations].count("neuron") == 2
         assert not trace.manifest["capture"]["never_fires"]
+
+
+def test_the_seed_draws_a_random_coders_spikes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("coder.py").write_text(CODER)
+    words = ["--network", "coder:make_network", "--dataset", "digits", "--images", "1"]
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        options = ["--seed", str(seed), "--out", f"{name}.npz", "--threads", "1"]
+        assert capture.main([*words, *options]) == 0
+    drawn = []
+    for name in "abc":
+        with Trace.open(tmp_path / f"{name}.npz") as trace:
+            drawn.append({key: value.tobytes() for key, value in trace.read(0).tensors.items()})
+    assert drawn[0] == drawn[1] != drawn[2]
 
 
 def test_the_documentation_shows_these_ten_lines() -> None:
