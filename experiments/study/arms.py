@@ -204,6 +204,19 @@ ARMS = (
         "event_exit",
     ),
     Arm(
+        "event_exit_long",
+        "most ink in each frame, entropy exit, weights trained as long",
+        start="static_long",
+        imposed="events",
+    ),
+    Arm(
+        "entropy_long",
+        "DT-SNN, entropy exit, weights trained as long",
+        PLAIN,
+        EXITING,
+        "static_long",
+    ),
+    Arm(
         "block_exit",
         "exit of images after a block, by entropy, untrained",
         start="baseline_t4",
@@ -279,6 +292,8 @@ STREAM = (
     "random_gate_exit",
     "random_event_exit",
     "entropy",
+    "event_exit_long",
+    "entropy_long",
     "block_exit",
     "stas_thresholds",
     "oracle_time",

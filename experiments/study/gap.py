@@ -16,7 +16,7 @@ from models.networks.config import ModelConfig
 from models.networks.stas import STAS
 
 ORACLES = ("time", "space", "both")
-ARMS = ("stas", "readout", "gate", "gate_exit", "event_exit")
+ARMS = ("stas", "readout", "gate", "gate_exit", "event_exit", "event_exit_long")
 TARGET = 0.6
 LEAST_GAP = 0.03
 
@@ -58,13 +58,14 @@ def gaps(arms: pd.DataFrame) -> pd.DataFrame:
     `random` runs as many tokens at every step as the arm. Of an arm that runs fewer tokens than the
     oracle this is a lower bound: the optimum at its tokens is no more accurate. Where the oracle is
     less than LEAST_GAP above random tokens there is nothing to close, and no row. An arm that was
-    trained to halt is held against the optimum on weights that were trained as long, where those
-    are: its random tokens were, too.
+    trained longer than the static network is held against the optimum on weights that were trained
+    as long, where those are: its random tokens were, too.
     """
     found = {(row.arm, row.seed): row for row in rows_of(arms[arms.task == "stream"])}
     rows = []
     for (name, seed), arm in found.items():
-        random, oracle = found.get((f"random_{name}", seed)), found.get(("oracle", seed))
+        random = found.get((f"random_{name.removesuffix('_long')}", seed))
+        oracle = found.get(("oracle", seed))
         if name in ARMS and name != "event_exit":
             oracle = found.get(("oracle_long", seed), oracle)
         if name not in ARMS or random is None or oracle is None:

@@ -23,6 +23,15 @@ from experiments.study.numbers import (
 from experiments.study.plan_table import own_over_other, plan_table
 
 TASK = "stream"
+BEYOND = (
+    "readout",
+    "gate",
+    "gate_exit",
+    "entropy_long",
+    "event_exit",
+    "event_exit_long",
+    "block_exit",
+)
 
 
 def made_by(seeds: pd.Series) -> str:
@@ -100,7 +109,7 @@ def reconstruction(tables: Tables) -> Iterator[str]:
 def beyond(tables: Tables) -> Iterator[str]:
     """What the ways of halting that go beyond STAS keep, follow and cost."""
     machines, arms = _of_stream(tables, "machines"), _of_stream(tables, "arms")
-    for name in ("readout", "gate", "gate_exit", "event_exit", "block_exit"):
+    for name in BEYOND:
         both = paired(arms, name, "baseline_t4")
         if len(both) < 2:
             continue
@@ -110,10 +119,11 @@ def beyond(tables: Tables) -> Iterator[str]:
                 ("baseline_t4", "the static network"),
                 ("static_long", "the static network trained as long"),
                 ("entropy", "the entropy exit"),
+                ("entropy_long", "an entropy exit of weights trained as long"),
                 ("stas", "STAS"),
                 (f"random_{name}", "random tokens at its budget"),
             )
-            if len(paired(arms, name, other)) > 1
+            if other != name and len(paired(arms, name, other)) > 1
         ]
         costs = [
             f"{found} of {words}"
