@@ -138,7 +138,8 @@ def beyond(tables: Tables) -> Iterator[str]:
         follows = clock(tables, name)
         yield (
             f"- **Beyond STAS: {BY_NAME[name].title}** (`{name}`). {'; '.join(parts)}, with "
-            f"{spread(both.active_tokens_x, 100)} % of the tokens.{priced_as} {follows}".rstrip()
+            f"{spread(both.active_tokens_x, 100)} % of the tokens (95 % intervals).{priced_as} {follows}".rstrip()
+            + f" Made by {made_by(arms.seed)}."
         )
 
 
@@ -184,12 +185,13 @@ def interaction(tables: Tables) -> Iterator[str]:
             continue
         ratio, accuracy = own_over_other(energy[energy.given_up == 1.0], own, other)
         parts.append(
-            f"{own} {signed(100 * (ratio - 1))} % at {signed(100 * accuracy)} points against the plan for {other}"
+            f"{own} {signed(100 * (ratio - 1))} % at {signed(100 * accuracy)} points against the plan for {other} "
+            f"({len(ratio)} seeds)"
         )
     yield (
         "- **Machines that ask for halting of their own.** Plans of how many tokens of a frame run and how sure an image "
         "must be to end, chosen by each machine's energy within 1 point on training composites, cost on held-out images, "
-        f"own over other: {'; '.join(parts)} ({plans.seed.nunique()} seeds, 95 % interval). Made by {made_by(plans.seed)}."
+        f"own over other: {'; '.join(parts)} (95 % intervals). Made by {made_by(plans.seed)}."
     )
 
 
