@@ -59,7 +59,8 @@ def gaps(arms: pd.DataFrame) -> pd.DataFrame:
     oracle this is a lower bound: the optimum at its tokens is no more accurate. Where the oracle is
     less than LEAST_GAP above random tokens there is nothing to close, and no row. An arm that was
     trained longer than the static network is held against the optimum on weights that were trained
-    as long, where those are: its random tokens were, too.
+    as long, where those are: its random tokens were, too. So were those of `event_exit`, which is
+    held against the optimum on its own weights: what it closes is a little more than is said.
     """
     found = {(row.arm, row.seed): row for row in rows_of(arms[arms.task == "stream"])}
     rows = []

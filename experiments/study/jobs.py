@@ -15,10 +15,7 @@ import numpy as np
 import torch
 
 from experiments.study.arms import BY_NAME, Arm, Task
-from experiments.study.depth import block_exit
-from experiments.study.events import composites_to_choose_by, event_exit
-from experiments.study.gap import imposed_accuracy
-from experiments.study.thresholds import searched_thresholds
+from experiments.study.untrained import WAYS
 from models.data.images import Images
 from models.data.sources import Source, read_source
 from models.evaluate import evaluate
@@ -107,21 +104,7 @@ def impose(work: Path, task: Task, seed: int, arm: Arm, source: Source) -> dict[
         "similarity": [],
         "entropy": 0.0,
     }
-    if arm.imposed == "events":
-        choose_by = composites_to_choose_by(len(held_out.labels), seed)
-        found |= event_exit(model, choose_by, held_out)
-    elif arm.imposed == "depth":
-        choose_by = composites_to_choose_by(len(held_out.labels), seed)
-        found |= block_exit(model, choose_by, held_out)
-    elif arm.imposed == "thresholds":
-        found |= searched_thresholds(model, composites_to_choose_by(SAMPLE, seed), held_out)
-    else:
-        top1, masks = imposed_accuracy(model, held_out, arm.imposed)
-        found |= {
-            "test_top1": top1,
-            "active_tokens": float(masks.mean()),
-            "profile": masks.mean((0, 3)).flatten().tolist(),
-        }
+    found |= WAYS[arm.imposed].find(model, held_out, seed)
     write_staged(
         folder_of(work, task, seed, arm.name) / FOUND, json.dumps(found, indent=1).encode()
     )

@@ -17,6 +17,7 @@ from experiments.study.arms import BY_NAME, TASK_BY_NAME
 from experiments.study.jobs import Extent, run_arm
 from experiments.study.plans import measure_plans
 from experiments.study.tracing import run_machines
+from experiments.study.untrained import WAYS
 from models.threads import keep_freed_memory, use_threads
 
 
@@ -33,7 +34,6 @@ class ArmJob(NamedTuple):
         return {self._replace(arm=name) for name in (arm.start, arm.budget_of) if name is not None}
 
 
-PRICED = ("events", "depth", "both")
 Work = Callable[[Path, ArmJob, Extent], None]
 
 
@@ -90,10 +90,10 @@ def train(work: Path, job: ArmJob, extent: Extent) -> None:
 
 
 def simulate(work: Path, job: ArmJob, extent: Extent) -> None:
-    """Trace an arm and run the trace on the machines, and price plans where tokens do not halt; of
-    what is imposed, the optimum in time and space and the exits alone.
+    """Trace an arm and run the trace on the machines, and price plans where tokens do not halt. A
+    way to halt without masks for a machine has no costs.
     """
-    if (imposed := BY_NAME[job.arm].imposed) and imposed not in PRICED:
+    if (imposed := BY_NAME[job.arm].imposed) and WAYS[imposed].masks is None:
         return
     use_threads(1)
     run_machines(work, TASK_BY_NAME[job.task], job.seed, job.arm, extent)

@@ -7,12 +7,10 @@ from pathlib import Path
 
 from experiments.study.arms import BY_NAME, Task
 from experiments.study.clock import by_cue, scores
-from experiments.study.depth import depth_masks
-from experiments.study.events import plan_masks
-from experiments.study.gap import oracle_masks
 from experiments.study.hardware import KINDS, MACHINES, simulate
 from experiments.study.jobs import FOUND, Extent, arm_of, cut, folder_of, load
 from experiments.study.plans import impose
+from experiments.study.untrained import WAYS
 from models.data.images import Images
 from models.data.sources import read_source
 from models.files import write_staged
@@ -26,17 +24,12 @@ BATCH = 8
 
 def impose_on(folder: Path, imposed: str, arm: Prepared, images: Images) -> None:
     """Take the tokens that an arm without a policy of its own halts out of the trace of all."""
-    found = json.loads((folder / FOUND).read_text("utf-8"))
-    if imposed == "events":
-        masks = plan_masks(arm.model, images, found["kept"], found["entropy"])
-    elif imposed == "depth":
-        masks = depth_masks(arm.model, images, found["entropy"])
-    else:
-        masks = oracle_masks(images, arm.model.config, imposed)
+    way, found = WAYS[imposed], json.loads((folder / FOUND).read_text("utf-8"))
+    assert way.masks is not None
+    masks = way.masks(arm.model, images, found)
     full = folder / "all_tokens.npz"
     (folder / TRACE).replace(full)
-    granularity = "block" if imposed == "depth" else "waking"
-    impose(full, folder / TRACE, arm, images, masks, granularity)
+    impose(full, folder / TRACE, arm, images, masks, way.granularity)
     full.unlink()
 
 

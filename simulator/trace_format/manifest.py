@@ -13,10 +13,10 @@ from simulator.trace_format.schema import (
     FirstManifest,
     HaltingSection,
     Manifest,
-    Model,
-    Stages,
+    ModelSection,
+    StagesSection,
     TensorSpec,
-    Weights,
+    WeightsSection,
     packed_bytes,
 )
 from simulator.trace_format.specs import (
@@ -35,7 +35,7 @@ def check_manifest(manifest: dict[str, Any], source: str) -> Layout:
     problems = Problems(source)
     newest = manifest["schema"] == SCHEMA
     problems.parsed("", Manifest if newest else FirstManifest, manifest)
-    model = problems.parsed("model", Model, manifest.get("model"))
+    model = problems.parsed("model", ModelSection, manifest.get("model"))
     halting = problems.parsed("model.halting", HaltingSection, model.halting) if model else None
     model = model if halting else None
     digests, listed = _items(manifest, "image_sha256"), _items(manifest, "operations")
@@ -44,7 +44,7 @@ def check_manifest(manifest: dict[str, Any], source: str) -> Layout:
     tensors = _tensors(problems, _items(manifest, "tensors"), model, len(digests))
     stages = implied_stages(manifest)
     roles = FIRST_ROLES | stages
-    if newest and (declared := problems.parsed("", Stages, manifest)):
+    if newest and (declared := problems.parsed("", StagesSection, manifest)):
         stages = roles = declared.stages
         used = {text_in(item, "stage") for item in listed}
         for problem in _stages(stages, used, halting.granularity if halting else "none"):
@@ -78,7 +78,7 @@ def _items(manifest: dict[str, Any], key: str) -> list[Any]:
 
 
 def _sections(
-    problems: Problems, manifest: dict[str, Any], model: Model | None, images: int
+    problems: Problems, manifest: dict[str, Any], model: ModelSection | None, images: int
 ) -> Iterator[Broken]:
     """Yield what sections say against one another and against the number of images."""
     if model and math.prod(model.token_grid) != model.tokens:
@@ -90,7 +90,7 @@ def _sections(
             yield "dataset.images", dataset.images, f"the items of image_sha256, {images}"
         if len(dataset.image_ids) != images:
             yield "dataset.image_ids", dataset.image_ids, each_image
-    weights = problems.parsed("weights", Weights, manifest.get("weights"))
+    weights = problems.parsed("weights", WeightsSection, manifest.get("weights"))
     if weights and weights.accuracy is not None and weights.origin != "trained":
         rule = f"null, since weights.origin is {weights.origin!r} and not 'trained'"
         yield "weights.accuracy", weights.accuracy, rule
@@ -102,7 +102,7 @@ def _sections(
 
 
 def _tensors(
-    problems: Problems, items: list[Any], model: Model | None, images: int
+    problems: Problems, items: list[Any], model: ModelSection | None, images: int
 ) -> dict[str, TensorSpec | None]:
     """Return the listed tensors by name, None for one that breaks a rule."""
     tensors: dict[str, TensorSpec | None] = {}
@@ -126,7 +126,7 @@ def _tensors(
     return tensors
 
 
-def _of_tensor(tensor: TensorSpec, model: Model | None, images: int) -> Iterator[Broken]:
+def _of_tensor(tensor: TensorSpec, model: ModelSection | None, images: int) -> Iterator[Broken]:
     """Yield what a tensor's fields say against each other and against the model."""
     if math.prod(tensor.grid) != tensor.rows:
         yield "rows", tensor.rows, f"height x width of its grid, {list(tensor.grid)}"

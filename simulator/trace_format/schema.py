@@ -110,7 +110,7 @@ class Manifest(FirstManifest):
     stages: Any = None
 
 
-class Stages(Open):
+class StagesSection(Open):
     """Hold the roles of stages, which version 2 declares."""
 
     stages: Annotated[
@@ -125,7 +125,7 @@ class HaltingSection(Open):
     granularity: Literal["none", "block", "timestep", "two_dimensional", "waking"]
 
 
-class Model(Open):
+class ModelSection(Open):
     """Describe the section `model`."""
 
     name: Text
@@ -155,7 +155,7 @@ class DatasetSection(Open):
     ]
 
 
-class Weights(Open):
+class WeightsSection(Open):
     """Describe the section `weights`."""
 
     origin: Literal["calibrated", "trained", "random"]

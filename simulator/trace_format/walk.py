@@ -9,7 +9,7 @@ from simulator.trace_format.kinds import ANY, KINDS, Flow, Size, model_of
 from simulator.trace_format.problems import Broken, Problems, one_of
 from simulator.trace_format.schema import (
     ListedOperation,
-    Model,
+    ModelSection,
     OperationSpec,
     TensorSpec,
 )
@@ -35,7 +35,7 @@ class OperationsWalk:
         self,
         problems: Problems,
         tensors: dict[str, TensorSpec | None],
-        model: Model | None,
+        model: ModelSection | None,
         stages: Mapping[str, str],
     ) -> None:
         self.problems = problems
@@ -186,7 +186,7 @@ class OperationsWalk:
             self.problems.add(f"tensor {name}: mask", tensor.mask, rule)
 
 
-def of_model(timesteps: int, rows: int, mask: str | None, model: Model) -> Iterator[Broken]:
+def of_model(timesteps: int, rows: int, mask: str | None, model: ModelSection) -> Iterator[Broken]:
     """Yield timesteps and a mask that are not those of the model and of a block."""
     if timesteps not in (1, model.timesteps):
         yield "timesteps", timesteps, f"1 or the timesteps of the model, {model.timesteps}"

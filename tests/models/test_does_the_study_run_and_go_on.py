@@ -20,6 +20,7 @@ from experiments.study import arms, gap, gather
 from experiments.study.arithmetic import savings
 from experiments.study.depth import depth_masks, depth_outcomes
 from experiments.study.events import ENTROPIES
+from experiments.study.hardware import run
 from experiments.study.imposed import impose, random_masks
 from experiments.study.jobs import FOUND, Extent
 from experiments.study.numbers import crossing, interval, percent, signed
@@ -38,6 +39,7 @@ from simulator.trace import Trace
 from tests.messages import said
 from tests.models.tiny_networks import lively, pictures, tiny_config
 
+TRACES = Path(__file__).parents[2] / "traces"
 FEW = ("baseline_t4", "isps_early", "two_dim", "random", "entropy")
 EXTENT = Extent(epochs=1, images=60, traced=1)
 
@@ -275,6 +277,17 @@ def test_numbers_are_written_as_meant() -> None:
     assert crossing(line, "time", 10.0) == pytest.approx(0.8)
     assert crossing(line, "time", 4.0) is None
     assert crossing(line, "time", 13.0) == 1.0
+
+
+def test_a_third_of_the_blocks_weights_is_fetched_again() -> None:
+    """Of both blocks' weights, which stream at every timestep or come once, as the name says."""
+    fetched = {}
+    for machine in ("small weight buffer", "a third of weights off chip", "sparse_pe"):
+        trace = TRACES / "stream_baseline.npz"
+        layers = run(trace, machine, "timestep_serial", 1).tables["layers"]
+        fetched[machine] = int(layers[layers.block >= 0].dram_bytes.sum())
+    never, partly, kept = fetched.values()
+    assert (partly - kept) / (never - kept) == pytest.approx(1 / 3, abs=0.01)
 
 
 def test_a_wrong_option_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
